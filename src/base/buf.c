@@ -1,0 +1,143 @@
+/* Growable bytes, doubling. JSON escaping lives here because every level writes JSON text (access log,
+ * admin, check --format json) and all must escape alike. */
+#include "base/buf.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+void buf_deinit(struct buf *b)
+{
+    mem_free(b->ptr);
+    *b = (struct buf){0};
+}
+
+char *buf_reserve(struct buf *b, size_t extra)
+{
+    size_t need;
+
+    ASSERT(!__builtin_add_overflow(b->len, extra, &need));
+    if (need > b->cap) {
+        size_t cap = MAX(b->cap * 2, (size_t)256);
+
+        b->cap = MAX(cap, need);
+        b->ptr = mem_realloc(b->ptr, b->cap);
+    }
+    return b->ptr + b->len;
+}
+
+void buf_append(struct buf *b, const void *bytes, size_t n)
+{
+    if (n == 0)
+        return;
+    memcpy(buf_reserve(b, n), bytes, n);
+    b->len += n;
+}
+
+void buf_append_char(struct buf *b, char c)
+{
+    *buf_reserve(b, 1) = c;
+    b->len++;
+}
+
+void buf_append_u64(struct buf *b, uint64_t value)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+
+    do {
+        digits[--n] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_append(b, digits + n, sizeof digits - n);
+}
+
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+{
+    va_list again;
+
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, again);
+
+    va_end(again);
+    ASSERT(len >= 0);
+    vsnprintf(buf_reserve(b, (size_t)len + 1), (size_t)len + 1, format, args);
+    b->len += (size_t)len;
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    buf_vprintf(b, format, args);
+    va_end(args);
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    PRE(n <= b->len);
+    b->len -= n;
+    if (b->len > 0)
+        memmove(b->ptr, b->ptr + n, b->len);
+}
+
+/* Length of the well-formed UTF-8 sequence at s[i], or 0 (RFC 3629: no overlongs, no surrogates). */
+static size_t buf_utf8_length(struct str s, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr + i;
+    size_t left = s.len - i;
+    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+
+    if (p[0] < 0xc2 || p[0] > 0xf4 || left < n)
+        return 0;
+    for (size_t k = 1; k < n; k++) {
+        if ((p[k] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+static bool buf_is_plain_json(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static size_t buf_append_json_special(struct buf *b, struct str s, size_t i)
+{
+    unsigned char c = (unsigned char)s.ptr[i];
+    size_t n = c >= 0x80 ? buf_utf8_length(s, i) : 0;
+
+    if (n > 0) {
+        buf_append(b, s.ptr + i, n);
+        return n;
+    }
+    if (c == '"' || c == '\\')
+        buf_printf(b, "\\%c", c);
+    else if (c == '\n')
+        buf_append(b, "\\n", 2);
+    else
+        buf_printf(b, c >= 0x80 ? "\\ufffd" : "\\u%04x", c);
+    return 1;
+}
+
+void buf_append_json(struct buf *b, struct str s)
+{
+    size_t i = 0;
+
+    buf_append_char(b, '"');
+    while (i < s.len) {
+        size_t start = i;
+
+        while (i < s.len && buf_is_plain_json((unsigned char)s.ptr[i]))
+            i++;
+        buf_append(b, s.ptr + start, i - start);
+        if (i < s.len)
+            i += buf_append_json_special(b, s, i);
+    }
+    buf_append_char(b, '"');
+}

@@ -1,0 +1,44 @@
+/* Every bound on what an outsider can make the gateway hold, in one table. Each row: name, value, unit,
+ * what it bounds. `LIMIT_<name>` is the constant; `tollgate docs limits` prints the table. */
+#pragma once
+
+#define LIMITS(X)                                                                                  \
+    X(HEAD_BYTES, 65536, "bytes", "a request or response head; beyond: 431 or 502")                \
+    X(HEADER_COUNT, 128, "headers", "header lines of one head or trailer section; beyond: 431 or 502") \
+    X(TRAILER_BYTES, 16384, "bytes", "a trailer section")                                          \
+    X(CHUNK_LINE_BYTES, 1024, "bytes", "a chunk-size line with its extensions")                    \
+    X(TARGET_BYTES, 16384, "bytes", "a request target; beyond: 414")                               \
+    X(PIPE_HIGH_BYTES, 65536, "bytes", "one direction of a body held between reader and writer")   \
+    X(TOKEN_BYTES, 16384, "bytes", "a JSON Web Token")                                             \
+    X(TOKEN_JSON_DEPTH, 16, "levels", "nesting of a token's JSON")                                 \
+    X(TOKEN_MEMORY_ENTRIES, 4096, "tokens", "verified tokens remembered by one worker")            \
+    X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \
+    X(KEY_SET_KEYS, 64, "keys", "keys of one set")                                                 \
+    X(MANIFEST_FILE_BYTES, 16777216, "bytes", "one manifest file")                                 \
+    X(MANIFEST_TOTAL_BYTES, 268435456, "bytes", "all manifest files of one load")                  \
+    X(MANIFEST_FILES, 20000, "files", "files of one load")                                         \
+    X(MANIFEST_DOCUMENTS, 100000, "documents", "objects of one load")                              \
+    X(YAML_DEPTH, 64, "levels", "nesting of a YAML document")                                      \
+    X(YAML_ALIASES, 100, "aliases", "aliases expanded in one document")                            \
+    X(YAML_NODES, 1000000, "nodes", "nodes of one document, aliases expanded")                     \
+    X(DIAGNOSTICS, 1000, "messages", "diagnostics kept of one load; further ones are counted")     \
+    X(REGEX_BYTES, 1024, "bytes", "a pattern in a manifest")                                       \
+    X(REGEX_MATCH_STEPS, 100000, "steps", "work of one pattern match; beyond: 500")                \
+    X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
+    X(LOG_RING_BYTES, 1048576, "bytes", "access-log lines of one worker that wait for the writer; beyond: dropped, counted")
+
+enum limit_value {
+#define X(name, value, unit, text) LIMIT_##name = (value),
+    LIMITS(X)
+#undef X
+};
+
+struct limit_row {
+    const char *name;
+    unsigned long value;
+    const char *unit;
+    const char *text;
+};
+
+/* Terminated by a row whose name is NULL. */
+extern const struct limit_row limit_rows[];
