@@ -1,5 +1,6 @@
-/* Bump allocation in chunks. Chunks are malloc'ed; the oldest one survives arena_reset so that an arena
- * that is used again and again (an exchange's) asks the system for nothing in the steady state. */
+/* Bump allocation in chunks. Chunks are malloc'ed; the oldest one survives arena_reset so that an
+ * arena that is used again and again (an exchange's) asks the system for nothing in the steady
+ * state. */
 #include "base/arena.h"
 
 #include <stdio.h>

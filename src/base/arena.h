@@ -22,7 +22,8 @@ struct arena {
 
 typedef void arena_cleanup_fn(void *object);
 
-/* `chunk_bytes` is the size of a chunk; larger requests get a chunk of their own. Allocates nothing yet. */
+/* `chunk_bytes` is the size of a chunk; larger requests get a chunk of their own. Allocates nothing
+ * yet. */
 void arena_init(struct arena *a, size_t chunk_bytes);
 /* Runs cleanups, frees everything. Safe on zeroed memory and repeated. */
 void arena_deinit(struct arena *a);

@@ -9,7 +9,8 @@
 void assert_fail(const char *kind, const char *expr, const char *file, int line)
 {
     char text[512];
-    int len = snprintf(text, sizeof text, "tollgate: %s failed: %s (%s:%d)\n", kind, expr, file, line);
+    int len =
+        snprintf(text, sizeof text, "tollgate: %s failed: %s (%s:%d)\n", kind, expr, file, line);
 
     if (len > 0) {
         size_t n = MIN((size_t)len, sizeof text - 1);

@@ -1,5 +1,5 @@
-/* Assertions that stay on in release. They state what the program itself guarantees; none may depend
- * on bytes from outside. No side effects in the argument. */
+/* Assertions that stay on in release. They state what the program itself guarantees; none may
+ * depend on bytes from outside. No side effects in the argument. */
 #pragma once
 
 #include "base/macro.h"

@@ -114,7 +114,7 @@ TEST(list_knows_where_a_node_is)
         list_append(&a, &nodes[i]);
     list_move(&b, &nodes[1]);
     CHECK(a.n_nodes == 2 && b.n_nodes == 1 && nodes[1].owner == &b);
-    LIST_FOREACH(&a, node)
+    LIST_FOREACH (&a, node)
         list_remove(node);
     CHECK(a.n_nodes == 0 && !a.first && !a.last && !nodes[0].owner);
 }

@@ -1,5 +1,5 @@
-/* Growable bytes, doubling. JSON escaping lives here because every level writes JSON text (access log,
- * admin, check --format json) and all must escape alike. */
+/* Growable bytes, doubling. JSON escaping lives here because every level writes JSON text (access
+ * log, admin, check --format json) and all must escape alike. */
 #include "base/buf.h"
 
 #include <stdio.h>
@@ -83,7 +83,8 @@ void buf_consume(struct buf *b, size_t n)
         memmove(b->ptr, b->ptr + n, b->len);
 }
 
-/* Length of the well-formed UTF-8 sequence at s[i], or 0 (RFC 3629: no overlongs, no surrogates). */
+/* Length of the well-formed UTF-8 sequence at s[i], or 0 (RFC 3629: no overlongs, no surrogates).
+ */
 static size_t buf_utf8_length(struct str s, size_t i)
 {
     const unsigned char *p = (const unsigned char *)s.ptr + i;

@@ -32,8 +32,8 @@ void buf_printf(struct buf *b, const char *format, ...) PRINTF(2, 3);
 void buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF(2, 0);
 /* Drops the first n bytes, moving the rest to the front. */
 void buf_consume(struct buf *b, size_t n);
-/* A JSON string with its quotes; control bytes and invalid UTF-8 are escaped, so that what an outsider
- * wrote can never end the string or the line. */
+/* A JSON string with its quotes; control bytes and invalid UTF-8 are escaped, so that what an
+ * outsider wrote can never end the string or the line. */
 void buf_append_json(struct buf *b, struct str s);
 static inline struct str buf_str(const struct buf *b)
 {

@@ -1,5 +1,5 @@
-/* Clock values and their text forms. gmtime_r is called per format: callers on the hot path keep the
- * text of the current second. */
+/* Clock values and their text forms. gmtime_r is called per format: callers on the hot path keep
+ * the text of the current second. */
 #include "base/clock.h"
 
 #include <stdio.h>

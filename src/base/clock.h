@@ -1,5 +1,5 @@
-/* Time as a value. The loop reads the clocks once a turn and passes the value on; levels 2 and 3 get it
- * as a parameter, so that tests own time. */
+/* Time as a value. The loop reads the clocks once a turn and passes the value on; levels 2 and 3
+ * get it as a parameter, so that tests own time. */
 #pragma once
 
 #include "base/macro.h"

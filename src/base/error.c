@@ -1,5 +1,5 @@
-/* Keeps one trace per thread: the place where the newest negative code arose. The journey's runner logs
- * it; nothing decides by it. */
+/* Keeps one trace per thread: the place where the newest negative code arose. The journey's runner
+ * logs it; nothing decides by it. */
 #include "base/error.h"
 
 #include <errno.h>

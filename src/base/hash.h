@@ -1,5 +1,5 @@
-/* Keyed hashing (SipHash-1-3 for tables, 2-4 for token memories) with a per-process random key, so that
- * an outsider cannot choose collisions. */
+/* Keyed hashing (SipHash-1-3 for tables, 2-4 for token memories) with a per-process random key, so
+ * that an outsider cannot choose collisions. */
 #pragma once
 
 #include "base/str.h"

@@ -7,5 +7,5 @@ const struct limit_row limit_rows[] = {
 #define X(name, value, unit, text) {#name, (value), unit, text},
     LIMITS(X)
 #undef X
-    {NULL, 0, NULL, NULL},
+        {NULL, 0, NULL, NULL},
 };

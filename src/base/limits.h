@@ -1,10 +1,11 @@
-/* Every bound on what an outsider can make the gateway hold, in one table. Each row: name, value, unit,
- * what it bounds. `LIMIT_<name>` is the constant; `tollgate docs limits` prints the table. */
+/* Every bound on what an outsider can make the gateway hold, in one table. Each row: name, value,
+ * unit, what it bounds. `LIMIT_<name>` is the constant; `tollgate docs limits` prints the table. */
 #pragma once
 
 #define LIMITS(X)                                                                                  \
     X(HEAD_BYTES, 65536, "bytes", "a request or response head; beyond: 431 or 502")                \
-    X(HEADER_COUNT, 128, "headers", "header lines of one head or trailer section; beyond: 431 or 502") \
+    X(HEADER_COUNT, 128, "headers",                                                                \
+      "header lines of one head or trailer section; beyond: 431 or 502")                           \
     X(TRAILER_BYTES, 16384, "bytes", "a trailer section")                                          \
     X(CHUNK_LINE_BYTES, 1024, "bytes", "a chunk-size line with its extensions")                    \
     X(TARGET_BYTES, 16384, "bytes", "a request target; beyond: 414")                               \
@@ -25,7 +26,8 @@
     X(REGEX_BYTES, 1024, "bytes", "a pattern in a manifest")                                       \
     X(REGEX_MATCH_STEPS, 100000, "steps", "work of one pattern match; beyond: 500")                \
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
-    X(LOG_RING_BYTES, 1048576, "bytes", "access-log lines of one worker that wait for the writer; beyond: dropped, counted")
+    X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
+      "access-log lines of one worker that wait for the writer; beyond: dropped, counted")
 
 enum limit_value {
 #define X(name, value, unit, text) LIMIT_##name = (value),

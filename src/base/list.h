@@ -1,5 +1,5 @@
-/* Intrusive doubly linked list with a count: state is a place, and gauges are list lengths. A node is on
- * at most one list; a zeroed node is on none. Not thread-safe. */
+/* Intrusive doubly linked list with a count: state is a place, and gauges are list lengths. A node
+ * is on at most one list; a zeroed node is on none. Not thread-safe. */
 #pragma once
 
 #include "base/assert.h"

@@ -1,5 +1,5 @@
-/* Writes the program's own log: a stamp, a level, the text, one write(2) a line so that threads never
- * interleave. Shared by all threads; the only state is the level. */
+/* Writes the program's own log: a stamp, a level, the text, one write(2) a line so that threads
+ * never interleave. Shared by all threads; the only state is the level. */
 #include "base/log.h"
 
 #include <stdarg.h>

@@ -1,5 +1,6 @@
-/* The program's own log (not the access log): one line per event on stderr, `key=value` text. Only `app`
- * and `gateway` log above debug; lower levels return facts. Thread-safe. Secrets never go in. */
+/* The program's own log (not the access log): one line per event on stderr, `key=value` text. Only
+ * `app` and `gateway` log above debug; lower levels return facts. Thread-safe. Secrets never go in.
+ */
 #pragma once
 
 #include "base/macro.h"
@@ -13,7 +14,8 @@ enum log_level {
 
 void log_set_level(enum log_level level);
 bool log_is_on(enum log_level level);
-/* One line; line breaks and control bytes in the text are shown escaped. At most 4 KiB, then cut. */
+/* One line; line breaks and control bytes in the text are shown escaped. At most 4 KiB, then cut.
+ */
 void log_write(enum log_level level, const char *format, ...) PRINTF(2, 3);
 
 #define log_debug(...) (log_is_on(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)

@@ -1,4 +1,5 @@
-/* Linear probing with backward-shift deletion: no tombstones, so a long-lived map does not degrade. */
+/* Linear probing with backward-shift deletion: no tombstones, so a long-lived map does not degrade.
+ */
 #include "base/map.h"
 
 #include "base/assert.h"
@@ -37,7 +38,7 @@ static void map_grow(struct map *m)
 
     m->n_slots = old.n_slots ? old.n_slots * 2 : 16;
     m->slots = mem_alloc_zero(m->n_slots * sizeof *m->slots);
-    MAP_FOREACH(&old, slot)
+    MAP_FOREACH (&old, slot)
         *map_probe(m, slot->key, slot->hash) = *slot;
     mem_free(old.slots);
 }

@@ -1,6 +1,6 @@
-/* Hash map from str to pointer: open addressing, keyed hash, keys borrowed (they must live as long as
- * the map, usually in the same arena). Memory from the heap; map_deinit frees the table, not the values.
- * Not thread-safe; a map that no longer changes may be read by all threads. */
+/* Hash map from str to pointer: open addressing, keyed hash, keys borrowed (they must live as long
+ * as the map, usually in the same arena). Memory from the heap; map_deinit frees the table, not the
+ * values. Not thread-safe; a map that no longer changes may be read by all threads. */
 #pragma once
 
 #include "base/str.h"

@@ -1,5 +1,6 @@
 /* The one place that asks the system allocator. Allocation failure is not an error path here: the
- * gateway bounds every size that an outsider chooses, so failure means the machine is out of memory. */
+ * gateway bounds every size that an outsider chooses, so failure means the machine is out of
+ * memory. */
 #include "base/mem.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Heap memory that does not fail: running out ends the process (sizes from outside are bounded before
- * they are asked for, base/limits.h). */
+/* Heap memory that does not fail: running out ends the process (sizes from outside are bounded
+ * before they are asked for, base/limits.h). */
 #pragma once
 
 #include "base/macro.h"

@@ -1,5 +1,5 @@
-/* Slices of bytes: comparison, search, splitting, numbers. Pure; nothing here allocates but the small
- * fixed table of str_distance on the stack. */
+/* Slices of bytes: comparison, search, splitting, numbers. Pure; nothing here allocates but the
+ * small fixed table of str_distance on the stack. */
 #include "base/str.h"
 
 bool str_eq_nocase(struct str a, struct str b)

@@ -52,8 +52,8 @@ ssize_t str_find(struct str s, struct str needle);
 struct str str_slice(struct str s, size_t from, size_t to);
 /* Without SP and HTAB at both ends (RFC 9110 OWS). */
 struct str str_trim(struct str s);
-/* Cuts the part before the next `separator` off `*rest`; false when nothing is left. An empty part is
- * returned as such; "a," gives "a" and "". */
+/* Cuts the part before the next `separator` off `*rest`; false when nothing is left. An empty part
+ * is returned as such; "a," gives "a" and "". */
 bool str_split(struct str *rest, char separator, struct str *ret_part);
 /* Whole string as decimal digits only (no sign, no spaces); false on anything else or overflow. */
 bool str_to_u64(struct str s, uint64_t *ret_value);

@@ -1,5 +1,5 @@
-/* Typed growable arrays inside an arena. `VEC(struct foo)` declares {items, n, cap}; growing copies and
- * leaves the old array to the arena. Reading needs no macro: v.items[i], v.n. */
+/* Typed growable arrays inside an arena. `VEC(struct foo)` declares {items, n, cap}; growing copies
+ * and leaves the old array to the arena. Reading needs no macro: v.items[i], v.n. */
 #pragma once
 
 #include "base/arena.h"
@@ -18,7 +18,8 @@ void *vec_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t item_
     ({                                                                                             \
         __typeof__(v) vec_ = (v);                                                                  \
         if (vec_->n == vec_->cap)                                                                  \
-            vec_->items = vec_grow((arena), vec_->items, vec_->n, &vec_->cap, sizeof *vec_->items); \
+            vec_->items =                                                                          \
+                vec_grow((arena), vec_->items, vec_->n, &vec_->cap, sizeof *vec_->items);          \
         memset(&vec_->items[vec_->n], 0, sizeof *vec_->items);                                     \
         &vec_->items[vec_->n++];                                                                   \
     })

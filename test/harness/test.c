@@ -1,5 +1,5 @@
-/* Runs the registered tests: one fork each, killed after TEST_TIMEOUT_S, descriptors compared before and
- * after. Prints TAP; exits 1 when anything failed. Single-threaded. */
+/* Runs the registered tests: one fork each, killed after TEST_TIMEOUT_S, descriptors compared
+ * before and after. Prints TAP; exits 1 when anything failed. Single-threaded. */
 #include "test/harness/test.h"
 
 #include <dirent.h>

@@ -1,12 +1,13 @@
-/* Unit-test harness: tests register themselves, each runs in a process of its own with a timeout, file
- * descriptors are counted before and after, results come out as TAP.
+/* Unit-test harness: tests register themselves, each runs in a process of its own with a timeout,
+ * file descriptors are counted before and after, results come out as TAP.
  *
  *   TEST(bucket_refuses_when_empty)
  *   {
  *       CHECK(bucket_take(&b, 1) == BUCKET_EMPTY);
  *   }
  *
- * A test program links the harness, which brings main(). `PROGRAM NAME...` runs the named tests only,
+ * A test program links the harness, which brings main(). `PROGRAM NAME...` runs the named tests
+ * only,
  * `--no-fork` runs them in this process (for a debugger). */
 #pragma once
 
@@ -26,7 +27,7 @@ struct test_case {
 void test_register(struct test_case *test);
 /* Reports and ends the test. */
 __attribute__((noreturn, format(printf, 3, 4))) void test_fail(const char *file, int line,
-                                                              const char *format, ...);
+                                                               const char *format, ...);
 
 #define TEST(name_)                                                                                \
     static void test_fn_##name_(void);                                                             \
@@ -57,7 +58,7 @@ __attribute__((noreturn, format(printf, 3, 4))) void test_fail(const char *file,
                       (int)test_s_.len, test_s_.ptr ? test_s_.ptr : "", test_t_);                  \
     } while (0)
 
-/* Fault countdown: code under test calls test_fault() through a seam of its own; it answers true once,
- * at the n-th call after test_fault_after(n). */
+/* Fault countdown: code under test calls test_fault() through a seam of its own; it answers true
+ * once, at the n-th call after test_fault_after(n). */
 void test_fault_after(unsigned n_calls);
 bool test_fault(void);

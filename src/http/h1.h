@@ -1,0 +1,121 @@
+/* HTTP/1.1 codec (RFC 9112): bytes in, events out; messages to bytes. No sockets, no clock, no
+ * waiting. Strict: what RFC 9112 forbids is an error, never repaired. One struct h1 per connection
+ * and direction.
+ *
+ * Pull style: the owner calls h1_next() with the bytes it has until it answers H1_MORE. Head and
+ * trailer strings are copied into `arena` (the exchange's, stable until the exchange ends); DATA
+ * spans borrow from the input. Events carry a stream id so that the caller is shaped alike for
+ * HTTP/2 (here always 1). */
+#pragma once
+
+#include "base/buf.h"
+#include "http/message.h"
+
+enum h1_result {
+    H1_EVENT = 0,
+    H1_MORE = 1,  /* input is used up (or holds an incomplete head): bring more bytes */
+    H1_ERROR = 2, /* see h1.error; the connection must be closed after the answer */
+};
+
+enum h1_event_type {
+    H1_EVENT_HEAD,     /* request or response head, in the struct passed to h1_next */
+    H1_EVENT_DATA,     /* event.data: a span of content */
+    H1_EVENT_TRAILERS, /* event.trailers; only when there are any */
+    H1_EVENT_END,      /* the message is complete; the next bytes belong to the next one */
+    H1_EVENT_RAW,      /* event.data: bytes of an upgraded connection (after h1_set_raw) */
+};
+
+struct h1_event {
+    enum h1_event_type type;
+    uint32_t stream_id;
+    struct str data;
+    struct http_headers trailers;
+};
+
+/* Why a message was refused; maps to a refusal (requests) or a 502 (responses). */
+enum h1_error {
+    H1_ERROR_NONE,
+    H1_ERROR_BAD_REQUEST_LINE,
+    H1_ERROR_BAD_STATUS_LINE,
+    H1_ERROR_BAD_VERSION,       /* not HTTP/1.0 or 1.1: 505 */
+    H1_ERROR_BAD_HEADER,        /* name, value, obs-fold, bare CR or LF, NUL */
+    H1_ERROR_UNDERSCORE_HEADER, /* a name with '_' where not allowed */
+    H1_ERROR_HEAD_TOO_LARGE,    /* 431 */
+    H1_ERROR_TOO_MANY_HEADERS,  /* 431 */
+    H1_ERROR_TARGET_TOO_LONG,   /* 414 */
+    H1_ERROR_BAD_TARGET,
+    H1_ERROR_BAD_PATH, /* %2F, %5C, %00, backslash, malformed % (http/path.h) */
+    H1_ERROR_BAD_HOST, /* missing, several, malformed, or contradicting an absolute target */
+    H1_ERROR_BAD_CONTENT_LENGTH,    /* malformed, conflicting, duplicated */
+    H1_ERROR_BAD_TRANSFER_ENCODING, /* anything but one final "chunked", or with Content-Length, or
+                                       in 1.0 */
+    H1_ERROR_BAD_CONNECTION,        /* Connection names Host, Content-Length, Authorization, ... */
+    H1_ERROR_BAD_CHUNK,
+    H1_ERROR_BAD_TRAILER,
+    H1_ERROR_BAD_EXPECT,     /* 417 */
+    H1_ERROR_CONNECT_METHOD, /* CONNECT is not for a reverse proxy: 405 */
+    H1_ERROR_TRUNCATED,      /* the peer closed inside a message */
+};
+
+struct h1_options {
+    bool is_client;            /* parses responses */
+    bool allows_underscore;    /* header names with '_' */
+    uint32_t head_bytes_limit; /* 0: LIMIT_HEAD_BYTES */
+    struct str scheme;         /* of the connection: "http" or "https" (static) */
+};
+
+enum h1_state {
+    H1_STATE_HEAD,
+    H1_STATE_BODY,
+    H1_STATE_TRAILERS,
+    H1_STATE_END,
+    H1_STATE_RAW,
+    H1_STATE_FAILED
+};
+
+/* Worker-local; embedded in its connection. Holds no memory of its own. */
+struct h1 {
+    struct h1_options options;
+    enum h1_state state;
+    enum http_body body;
+    enum h1_error error;
+    uint64_t body_left; /* of the content or of the current chunk */
+    uint32_t scanned;   /* bytes of an incomplete head already searched for its end */
+    uint8_t chunk_state;
+    bool is_head_answer; /* the next response answers HEAD: no content */
+};
+
+void h1_init(struct h1 *c, const struct h1_options *options);
+/* For clients: the method of the request whose response comes next (HEAD has no content, RFC
+ * 9112 6.3). */
+void h1_expect_response_to(struct h1 *c, enum http_method method);
+/* After 101: all further bytes are H1_EVENT_RAW. */
+void h1_set_raw(struct h1 *c);
+
+/* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
+ * (server) or *ret_response (client); the other may be NULL. 1xx responses other than 101 come as
+ * HEAD followed by END. H1_MORE leaves an incomplete head in *input: the caller keeps those bytes
+ * and calls again with them and more. */
+MUST_USE int h1_next(struct h1 *c, struct str *input, struct arena *arena,
+                     struct http_request *ret_request, struct http_response *ret_response,
+                     struct h1_event *ret_event);
+/* The peer closed its side: H1_EVENT (END for a body until close, or nothing was under way) or
+ * H1_ERROR. */
+MUST_USE int h1_eof(struct h1 *c, struct h1_event *ret_event);
+/* True between messages: an EOF here is clean. */
+static inline bool h1_is_idle(const struct h1 *c)
+{
+    return c->state == H1_STATE_HEAD && c->scanned == 0;
+}
+
+/* Message to bytes, appended to `out`. Framing headers come from body/content_length alone; the
+ * caller has removed hop-by-hop headers. Request: Host from request->authority, target from path
+ * and query. */
+void h1_format_request(struct buf *out, const struct http_request *request);
+/* `keep_alive` false adds "connection: close". */
+void h1_format_response(struct buf *out, const struct http_response *response, bool keep_alive);
+/* "<hex>\r\n" before a chunk of `n` bytes; the caller adds the data and "\r\n". */
+void h1_format_chunk_size(struct buf *out, size_t n);
+/* "0\r\n" [trailers] "\r\n" */
+void h1_format_last_chunk(struct buf *out, const struct http_headers *trailers);
+const char *h1_error_text(enum h1_error error);

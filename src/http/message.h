@@ -1,0 +1,99 @@
+/* The message model: what a request and a response are, whatever codec they came by (RFC 9110). All
+ * strings borrow from the arena of the exchange. Names in header lists are always lower-case. */
+#pragma once
+
+#include "base/arena.h"
+#include "http/header_name.h"
+
+enum http_method {
+    HTTP_METHOD_OTHER,
+    HTTP_METHOD_GET,
+    HTTP_METHOD_HEAD,
+    HTTP_METHOD_POST,
+    HTTP_METHOD_PUT,
+    HTTP_METHOD_DELETE,
+    HTTP_METHOD_CONNECT,
+    HTTP_METHOD_OPTIONS,
+    HTTP_METHOD_TRACE,
+    HTTP_METHOD_PATCH,
+};
+
+struct http_header {
+    struct str name;   /* lower-case */
+    struct str value;  /* without surrounding white space */
+    enum header_id id; /* HEADER_OTHER when not in the table */
+};
+
+/* Ordered; several headers of one name stay separate (RFC 9110 5.3). Growing allocates in the
+ * arena. */
+struct http_headers {
+    struct http_header *items;
+    struct arena *arena;
+    uint16_t n;
+    uint16_t cap;
+};
+
+/* How the end of a message's content is found (RFC 9112 6.3). */
+enum http_body {
+    HTTP_BODY_NONE,        /* no content */
+    HTTP_BODY_LENGTH,      /* content_length bytes */
+    HTTP_BODY_CHUNKED,     /* chunked; HTTP/2: until END_STREAM */
+    HTTP_BODY_UNTIL_CLOSE, /* responses only */
+};
+
+struct http_request {
+    enum http_method method;
+    enum http_body body;
+    uint64_t content_length; /* with HTTP_BODY_LENGTH */
+    struct str method_text;
+    struct str scheme; /* "http" or "https": of the connection, or of an absolute-form target */
+    struct str
+        authority;     /* host[:port] as sent: of the target if absolute, else Host; may be empty */
+    struct str host;   /* lower-case, without port, IPv6 brackets kept; may be empty */
+    struct str target; /* raw request target */
+    struct str path;   /* normalized by http/path.h; "*" for asterisk-form */
+    struct str query;  /* after '?', raw; ptr NULL when there was none */
+    struct http_headers headers; /* without Host and framing (Content-Length, Transfer-Encoding) */
+    struct str upgrade;          /* value of Upgrade when Connection names it, else empty */
+    uint8_t minor_version;       /* HTTP/1.x */
+    bool is_keep_alive;
+    bool expects_continue;
+    bool has_te_trailers;
+};
+
+struct http_response {
+    uint16_t status;
+    uint8_t minor_version;
+    enum http_body body;
+    uint64_t content_length; /* with HTTP_BODY_LENGTH; also what HEAD and 304 announced */
+    bool has_content_length; /* announced, also where there is no content (HEAD, 304) */
+    bool is_keep_alive;
+    struct str reason;
+    struct http_headers headers; /* without framing */
+    struct str upgrade;          /* with status 101 */
+};
+
+enum http_method http_method_parse(struct str text);
+struct str http_method_text(enum http_method method);
+/* The registered reason phrase, "" when unknown. */
+struct str http_status_reason(uint16_t status);
+
+void http_headers_init(struct http_headers *h, struct arena *a);
+/* Appends; `name` must be lower-case, both must live in the arena or be static. */
+void http_headers_add(struct http_headers *h, struct str name, struct str value);
+void http_headers_add_id(struct http_headers *h, enum header_id id, struct str value);
+/* First of that name, NULL when absent. */
+const struct http_header *http_headers_find(const struct http_headers *h, struct str name);
+const struct http_header *http_headers_find_id(const struct http_headers *h, enum header_id id);
+/* Value of the first of that name or STR_NULL. */
+struct str http_headers_value(const struct http_headers *h, struct str name);
+/* All values of that name joined with ", " (allocates only when there are several); STR_NULL if
+ * none. */
+struct str http_headers_joined(const struct http_headers *h, struct str name);
+/* Replaces all of that name by one. */
+void http_headers_set(struct http_headers *h, struct str name, struct str value);
+/* Returns how many went. */
+unsigned http_headers_remove(struct http_headers *h, struct str name);
+unsigned http_headers_remove_id(struct http_headers *h, enum header_id id);
+/* A deep-enough copy: own item array in `a`, strings shared. */
+struct http_headers http_headers_copy(const struct http_headers *h, struct arena *a);
