@@ -18,6 +18,7 @@
     X(MANIFEST_FILE_BYTES, 16777216, "bytes", "one manifest file")                                 \
     X(MANIFEST_TOTAL_BYTES, 268435456, "bytes", "all manifest files of one load")                  \
     X(MANIFEST_FILES, 20000, "files", "files of one load")                                         \
+    X(MANIFEST_FOLDER_DEPTH, 32, "folders", "folders inside folders of manifests")                 \
     X(MANIFEST_DOCUMENTS, 100000, "documents", "objects of one load")                              \
     X(YAML_DEPTH, 64, "levels", "nesting of a YAML document")                                      \
     X(YAML_ALIASES, 100, "aliases", "aliases expanded in one document")                            \

@@ -215,6 +215,10 @@ decode_fn decode_str, decode_bool, decode_int, decode_double, decode_enum, decod
 
 void decoder_init(struct decoder *d, struct diag_list *diags, struct arena *a, struct str object);
 void decoder_deinit(struct decoder *d);
+/* Goes down into `.key` or `[index]` for what is decoded by hand; the result restores the path. */
+size_t decode_enter_key(struct decoder *d, const char *key);
+size_t decode_enter_index(struct decoder *d, size_t index);
+void decode_leave(struct decoder *d, size_t mark);
 /* Decodes `node` into `object` (zeroed, table->size bytes, its first member a struct mark). */
 void decode_struct(struct decoder *d, const struct table *table, const struct node *node,
                    void *object);
@@ -224,3 +228,16 @@ struct diag *decode_error(struct decoder *d, enum diag_code code, const struct n
                           const char *key, const char *format, ...) PRINTF(5, 6);
 struct diag *decode_warning(struct decoder *d, enum diag_code code, const struct node *node,
                             const char *key, const char *format, ...) PRINTF(5, 6);
+struct diag *decode_note(struct decoder *d, enum diag_code code, const struct node *node,
+                         const char *key, const char *format, ...) PRINTF(5, 6);
+/* "a whole number", "a string", "an object", ...: what a node is, for messages. */
+const char *decode_type_text(const struct node *node);
+/* Strict Go duration (GEP-2257: at most four parts of up to five digits, h m s ms), also with
+ * fractions and the units us and ns, as Envoy Gateway's metav1.Duration allows. */
+bool decode_duration_text(struct str s, uint64_t *ret_us);
+/* NULL when `pattern` compiles as an anchored PCRE2 pattern within LIMIT_REGEX_BYTES, else why not
+ * (text in `arena`). */
+const char *decode_regex_problem(struct str pattern, struct arena *arena);
+/* The nearest of `n` names to `wanted` within a third of its length (at least 1, at most 3), or
+ * NULL. */
+const char *decode_nearest(struct str wanted, const char *const *names, size_t n);

@@ -54,6 +54,7 @@ struct diag {
     struct str hint;   /* may be empty */
     struct mark other; /* "note: ..." second place; file NULL: none */
     struct str other_text;
+    size_t order; /* of adding, so that sorting is stable */
 };
 
 /* Compile thread only. Strings live in `arena`. At most LIMIT_DIAGNOSTICS are kept, all are
@@ -64,6 +65,7 @@ struct diag_list {
     size_t n_errors;
     size_t n_warnings;
     size_t n_notes;
+    struct diag *scratch; /* stands in for items past the limit */
 };
 
 void diag_list_init(struct diag_list *l, struct arena *a);
@@ -75,3 +77,7 @@ const char *diag_severity_text(enum diag_severity severity);
 /* By file, line, column, severity; stable. */
 void diag_sort(struct diag_list *l);
 void diag_format_text(struct buf *out, const struct diag *d);
+/* {"errors":n,"warnings":n,"notes":n,"diagnostics":[{"severity","code","place","object",...}]} */
+void diag_format_json(struct buf *out, const struct diag_list *l);
+/* SARIF 2.1.0, one run. */
+void diag_format_sarif(struct buf *out, const struct diag_list *l);
