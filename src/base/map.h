@@ -28,6 +28,7 @@ void *map_remove(struct map *m, struct str key);
 
 /* `slot` is a struct map_slot *; the map must not change meanwhile. */
 #define MAP_FOREACH(m, slot)                                                                       \
-    for (struct map_slot *slot = (m)->slots, *slot##_end = slot + (m)->n_slots; slot < slot##_end; \
-         slot++)                                                                                   \
+    for (struct map_slot *slot = (m)->slots,                                                       \
+                         *slot##_end = (m)->n_slots ? slot + (m)->n_slots : slot;                  \
+         slot < slot##_end; slot++)                                                                \
         if (slot->key.ptr)
