@@ -15,6 +15,17 @@
 #define GROUP_ENVOY      STR("gateway.envoyproxy.io")
 #define GROUP_AI_GATEWAY STR("aigateway.envoyproxy.io")
 
+/* What link found behind a reference. */
+enum ref_state {
+    REF_UNLINKED,      /* not looked at, or the object is of a kind that link does not resolve */
+    REF_RESOLVED,      /* `target` points at the object */
+    REF_NOT_GIVEN,     /* a core object that stands in no given file (a note): a Service resolves by
+                          DNS, anything else is missing */
+    REF_NOT_FOUND,     /* dangling: "BackendNotFound" and its kin */
+    REF_NOT_PERMITTED, /* another namespace without a ReferenceGrant: "RefNotPermitted" */
+    REF_INVALID_KIND,  /* "InvalidKind" */
+};
+
 /* An object of the same namespace. */
 struct local_object_ref {
     struct mark mark;
@@ -22,6 +33,7 @@ struct local_object_ref {
     struct str kind;
     struct str name;
     struct object *target;
+    enum ref_state state;
 };
 
 /* A Secret, or another keeper of certificates and keys; kind defaults to Secret. */
@@ -32,6 +44,7 @@ struct secret_ref {
     struct str namespace; /* empty: that of the object that refers */
     struct str name;
     struct object *target;
+    enum ref_state state;
 };
 
 /* A Gateway (default) or Service that a route attaches to. */
@@ -44,6 +57,7 @@ struct parent_ref {
     struct str section_name; /* listener; empty: all */
     struct opt_int port;
     struct object *target;
+    enum ref_state state;
 };
 
 /* A Service (default), Backend or AIServiceBackend that takes traffic. */
@@ -57,6 +71,7 @@ struct backend_ref {
     struct opt_int weight;    /* default 1; is_set false where not given */
     struct opt_bool fallback; /* Envoy Gateway: only used when the others are unhealthy */
     struct object *target;
+    enum ref_state state;
 };
 
 extern const struct table local_object_ref_table;
