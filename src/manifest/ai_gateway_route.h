@@ -8,8 +8,8 @@
 
 struct ai_header_match {
     struct mark mark;
-    int type;        /* 0 Exact (default), 1 RegularExpression */
-    struct str name; /* lower case */
+    int type; /* 0 Exact (default), 1 RegularExpression */
+    struct str name;
     struct str value;
 };
 struct ai_route_match {

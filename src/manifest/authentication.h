@@ -23,12 +23,12 @@ struct jwt_local_jwks {
 };
 struct jwt_claim_to_header {
     struct mark mark;
-    struct str header; /* lower case */
-    struct str claim;  /* nested by dots */
+    struct str header;
+    struct str claim; /* nested by dots */
 };
 struct jwt_header_source {
     struct mark mark;
-    struct str name; /* lower case */
+    struct str name;
     struct str value_prefix;
 };
 struct jwt_extract_from {

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "manifest/common.h"
+#include "manifest/tls_settings.h"
 
 struct client_tcp_timeout {
     struct mark mark;

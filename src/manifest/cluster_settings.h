@@ -51,7 +51,6 @@ struct tcp_keepalive {
     struct opt_duration idle_time;
     struct opt_duration interval;
 };
-extern const struct table tcp_keepalive_table;
 
 struct cluster_connection {
     struct mark mark;
@@ -85,10 +84,9 @@ struct http2_settings {
     struct opt_int initial_stream_window_bytes;
     struct opt_int initial_connection_window_bytes;
     struct opt_int max_concurrent_streams;
-    struct str on_invalid_message; /* TerminateConnection, TerminateStream */
+    int on_invalid_message; /* 0 TerminateConnection, 1 TerminateStream; -1: not given */
     struct http2_keepalive *connection_keepalive;
 };
-extern const struct table http2_settings_table;
 
 struct cluster_settings {
     struct mark mark;
@@ -103,4 +101,7 @@ struct cluster_settings {
     struct cluster_proxy_protocol *proxy_protocol;
     struct http2_settings *http2;
 };
-extern const struct table cluster_settings_table;
+
+extern const struct table cluster_settings_table, cluster_circuit_breaker_table,
+    cluster_timeout_table, cluster_connection_table, cluster_dns_table,
+    cluster_proxy_protocol_table, tcp_keepalive_table, http2_settings_table;

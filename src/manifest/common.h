@@ -1,10 +1,13 @@
 /* Small pieces that several Envoy Gateway kinds share: lists of numbers and words, text with its
- * place, string matches, header edits, answers written in a manifest, TLS settings; and the helpers
+ * place, string matches, header edits, answers written in a manifest; and the helpers
  * that the kinds' checks are written with. Decoded structs are immutable after load and live in the
  * load's arena. Source: Envoy Gateway API, shared types. */
 #pragma once
 
 #include "manifest/ref.h"
+
+#define RANGE(min, max) (&(const struct int_range){(min), (max)})
+#define UINT32_RANGE    RANGE(0, UINT32_MAX)
 
 struct empty_object { /* `{}` as a switch: present or not */
     struct mark mark;
@@ -32,7 +35,8 @@ struct marked_text_vec {
 decode_fn decode_int_list;         /* struct int_vec; struct int_range or NULL */
 decode_fn decode_enum_set;         /* uint32_t, bit 1 << index; NULL-terminated names */
 decode_fn decode_word_list;        /* struct str_vec of known words; NULL-terminated names */
-decode_fn decode_cidr_list;        /* struct str_vec of ADDRESS/LENGTH; NULL */
+decode_fn decode_cidr;             /* struct str, ADDRESS/LENGTH; NULL */
+decode_fn decode_cidr_list;        /* struct str_vec; NULL */
 decode_fn decode_ip;               /* struct str, IPv4 or IPv6; NULL */
 decode_fn decode_hostname;         /* struct str, RFC 1123 name, final dot allowed; NULL */
 decode_fn decode_header_name_list; /* struct str_vec; NULL */
@@ -90,25 +94,16 @@ struct custom_response {
 };
 extern const struct table custom_response_table;
 
-enum tls_version { TLS_AUTO, TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3 };
-struct tls_settings {
-    struct mark mark;
-    int min_version; /* enum tls_version; -1: not given */
-    int max_version;
-    struct str_vec ciphers; /* OpenSSL names, TLS 1.2 and below */
-    struct str_vec ecdh_curves;
-    struct str_vec signature_algorithms;
-    struct str_vec alpn_protocols;
-};
-extern const char *const tls_version_names[];
 extern const char *const http_method_names[];
-void tls_settings_check(struct decoder *d, const struct node *node, const struct tls_settings *t);
 
-/* For checks across fields. `what` is a full sentence without subject. */
+/* For checks across fields: NULL-terminated keys of which so many must be given in `node`. */
 void check_max_items(struct decoder *d, const struct node *node, const char *key, size_t max);
+/* `pattern`, the value of `key`, must be a valid one. */
+void check_regex(struct decoder *d, const struct node *node, const char *key, struct str pattern);
 void check_exactly_one(struct decoder *d, const struct node *node, const char *const *keys);
 void check_at_most_one(struct decoder *d, const struct node *node, const char *const *keys);
 void check_at_least_one(struct decoder *d, const struct node *node, const char *const *keys);
-/* The first backend reference key that is older form and has a newer list: a note. */
-void check_required_by(struct decoder *d, const struct node *node, const char *key,
-                       const char *by_key, const char *by_value);
+/* A union told apart by `type` (index of `names`; -1: nothing to check): keys[type] must be given
+ * and, where `is_strict`, no other key. A NULL key: that type has none; ends with `names`. */
+void check_union(struct decoder *d, const struct node *node, int type, const char *const *names,
+                 const char *const *keys, bool is_strict);

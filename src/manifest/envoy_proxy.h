@@ -4,6 +4,7 @@
 #pragma once
 
 #include "manifest/telemetry_spec.h"
+#include "manifest/tls_settings.h"
 
 struct shutdown_spec {
     struct mark mark;

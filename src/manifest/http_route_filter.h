@@ -13,8 +13,8 @@ struct regex_rewrite {
 enum host_rewrite_type { HOST_REWRITE_HEADER, HOST_REWRITE_BACKEND, HOST_REWRITE_PATH_REGEX };
 struct host_rewrite {
     struct mark mark;
-    int type;          /* enum host_rewrite_type */
-    struct str header; /* lower case */
+    int type; /* enum host_rewrite_type */
+    struct str header;
     struct regex_rewrite *path_regex;
 };
 struct path_rewrite {

@@ -33,7 +33,7 @@ struct jwt_principal {
 };
 struct principal_header {
     struct mark mark;
-    struct str name; /* lower case */
+    struct str name;
     struct str_vec values;
 };
 /* All parts must hold. */

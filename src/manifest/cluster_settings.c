@@ -1,0 +1,146 @@
+/* Decoding of cluster settings: circuit breaker, timeouts, connection, names, protocol; and the
+ * whole as `backendSettings`.
+ *
+ * Owner: the load's arena. Thread: compile thread. Of `backendSettings` only the key-set fetch uses
+ * timeout and retry today; the rest is marked as not enforced. */
+#include "manifest/cluster_settings.h"
+
+#include "manifest/cluster_fields.h"
+
+static const struct field retry_budget_fields[] = {
+    FIELD_OBJECT(retry_budget, percent, "percent", FIELD_REQUIRED, fraction,
+                 "Share of the requests in flight that may be retries."),
+    FIELD_INT(retry_budget, min_retry_concurrency, "minRetryConcurrency", 0, UINT32_RANGE,
+              "Retries that are allowed whatever the share."),
+};
+static const struct table retry_budget_table = TABLE(retry_budget);
+
+static const struct field per_endpoint_breaker_fields[] = {
+    FIELD_INT(per_endpoint_breaker, max_connections, "maxConnections", 0, UINT32_RANGE,
+              "Connections to one endpoint at most; 1024 unless given."),
+};
+static const struct table per_endpoint_breaker_table = TABLE(per_endpoint_breaker);
+
+static const struct field cluster_circuit_breaker_fields[] = {
+    FIELD_INT(cluster_circuit_breaker, max_connections, "maxConnections", 0, UINT32_RANGE,
+              "Connections at most; 1024 unless given."),
+    FIELD_INT(cluster_circuit_breaker, max_pending_requests, "maxPendingRequests", 0, UINT32_RANGE,
+              "Requests that wait for a connection at most; 1024 unless given."),
+    FIELD_INT(cluster_circuit_breaker, max_parallel_requests, "maxParallelRequests", 0,
+              UINT32_RANGE, "Requests in flight at most; 1024 unless given."),
+    FIELD_INT(cluster_circuit_breaker, max_parallel_retries, "maxParallelRetries", 0, UINT32_RANGE,
+              "Retries in flight at most; 1024 unless given."),
+    FIELD_INT(cluster_circuit_breaker, max_requests_per_connection, "maxRequestsPerConnection", 0,
+              UINT32_RANGE, "Requests after which a connection is closed."),
+    FIELD_OBJECT(cluster_circuit_breaker, per_endpoint, "perEndpoint", 0, per_endpoint_breaker,
+                 "Limits of one endpoint."),
+    FIELD_OBJECT(cluster_circuit_breaker, retry_budget, "retryBudget", 0, retry_budget,
+                 "Retries in proportion to the requests in flight."),
+};
+const struct table cluster_circuit_breaker_table = TABLE(cluster_circuit_breaker);
+
+static const struct field cluster_tcp_timeout_fields[] = {
+    FIELD_DURATION(cluster_tcp_timeout, connect_timeout, "connectTimeout", 0,
+                   "Time to establish a connection; 10s unless given."),
+};
+static const struct table cluster_tcp_timeout_table = TABLE(cluster_tcp_timeout);
+
+static const struct field cluster_http_timeout_fields[] = {
+    FIELD_DURATION(cluster_http_timeout, request_timeout, "requestTimeout", 0,
+                   "Time for the whole answer; for event streams, for its first byte."),
+    FIELD_DURATION(cluster_http_timeout, connection_idle_timeout, "connectionIdleTimeout", 0,
+                   "Time after which an unused connection is closed; 1h unless given."),
+    FIELD_DURATION(cluster_http_timeout, max_connection_duration, "maxConnectionDuration",
+                   FIELD_NOT_ENFORCED, "Longest life of a connection; 0s: no limit."),
+    FIELD_DURATION(cluster_http_timeout, stream_idle_timeout, "streamIdleTimeout",
+                   FIELD_NOT_ENFORCED, "Longest silence inside an answer; 300s unless given."),
+    FIELD_DURATION(cluster_http_timeout, max_stream_duration, "maxStreamDuration",
+                   FIELD_NOT_ENFORCED, "Longest life of a stream."),
+};
+static const struct table cluster_http_timeout_table = TABLE(cluster_http_timeout);
+
+static const struct field cluster_timeout_fields[] = {
+    FIELD_OBJECT(cluster_timeout, tcp, "tcp", 0, cluster_tcp_timeout, "Limits of connections."),
+    FIELD_OBJECT(cluster_timeout, http, "http", 0, cluster_http_timeout, "Limits of requests."),
+};
+const struct table cluster_timeout_table = TABLE(cluster_timeout);
+
+static const struct field tcp_keepalive_fields[] = {
+    FIELD_INT(tcp_keepalive, probes, "probes", 0, RANGE(1, INT32_MAX),
+              "Unanswered probes after which the connection is dead; 9 unless given."),
+    FIELD_DURATION(tcp_keepalive, idle_time, "idleTime", 0,
+                   "Silence before the first probe; 7200s unless given."),
+    FIELD_DURATION(tcp_keepalive, interval, "interval", 0,
+                   "Time between probes; 75s unless given."),
+};
+const struct table tcp_keepalive_table = TABLE(tcp_keepalive);
+
+static const struct field cluster_connection_fields[] = {
+    FIELD_QUANTITY(cluster_connection, buffer_limit_bytes, "bufferLimit", 0,
+                   "Bytes held of one connection at most."),
+    FIELD_QUANTITY(cluster_connection, socket_buffer_limit_bytes, "socketBufferLimit", 0,
+                   "Size of the socket's buffers."),
+    FIELD_UNSUPPORTED("preconnect", "Connections opened ahead of need."),
+};
+const struct table cluster_connection_table = TABLE(cluster_connection);
+
+static const char *const dns_family_names[] = {"IPv4",          "IPv6",        "IPv4Preferred",
+                                               "IPv6Preferred", "IPv4AndIPv6", NULL};
+
+static const struct field cluster_dns_fields[] = {
+    FIELD_DURATION(cluster_dns, refresh_rate, "dnsRefreshRate", 0,
+                   "Time between resolutions where TTLs are not respected; 30s unless given."),
+    FIELD_BOOL(cluster_dns, respect_ttl, "respectDnsTtl", 0,
+               "Whether a name's TTL decides; true unless given."),
+    FIELD_ENUM(cluster_dns, lookup_family, "lookupFamily", 0, dns_family_names,
+               "Address families that are used."),
+};
+const struct table cluster_dns_table = TABLE(cluster_dns);
+
+static const char *const proxy_protocol_names[] = {"V1", "V2", NULL};
+
+static const struct field cluster_proxy_protocol_fields[] = {
+    FIELD_ENUM(cluster_proxy_protocol, version, "version", FIELD_REQUIRED, proxy_protocol_names,
+               "Version of the PROXY protocol that is sent."),
+};
+const struct table cluster_proxy_protocol_table = TABLE(cluster_proxy_protocol);
+
+static void http2_keepalive_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct http2_keepalive *k = object;
+
+    if (k->timeout.is_set && k->interval.is_set && k->timeout.us >= k->interval.us)
+        decode_error(d, DIAG_OUT_OF_RANGE, node_find(node, "timeout"), "timeout",
+                     "must be less than interval");
+}
+
+static const struct field http2_keepalive_fields[] = {
+    FIELD_DURATION(http2_keepalive, interval, "interval", 0, "Time between PINGs."),
+    FIELD_DURATION(http2_keepalive, timeout, "timeout", 0, "Time for a PING's answer."),
+    FIELD_DURATION(http2_keepalive, idle_interval, "idleInterval", 0,
+                   "Silence after which the first request is preceded by a PING."),
+    FIELD_INT(http2_keepalive, interval_jitter_percent, "intervalJitter", 0, RANGE(0, 100),
+              "Random lengthening of the interval, in percent."),
+};
+static const struct table http2_keepalive_table =
+    TABLE_CHECKED(http2_keepalive, http2_keepalive_check);
+
+static const char *const on_invalid_names[] = {"TerminateConnection", "TerminateStream", NULL};
+
+static const struct field http2_settings_fields[] = {
+    FIELD_QUANTITY(http2_settings, initial_stream_window_bytes, "initialStreamWindowSize", 0,
+                   "Flow-control window of a stream; 64Ki unless given."),
+    FIELD_QUANTITY(http2_settings, initial_connection_window_bytes, "initialConnectionWindowSize",
+                   0, "Flow-control window of a connection; 1Mi unless given."),
+    FIELD_INT(http2_settings, max_concurrent_streams, "maxConcurrentStreams", 0,
+              RANGE(1, INT32_MAX), "Streams of one connection at most; 100 unless given."),
+    FIELD_ENUM(http2_settings, on_invalid_message, "onInvalidMessage", 0, on_invalid_names,
+               "What ends at a malformed message: the connection (default) or its stream."),
+    FIELD_OBJECT(http2_settings, connection_keepalive, "connectionKeepalive", 0, http2_keepalive,
+                 "PINGs that keep connections alive."),
+};
+const struct table http2_settings_table = TABLE(http2_settings);
+
+static const struct field cluster_settings_fields[] = {
+    CLUSTER_SETTINGS_FIELDS(cluster_settings, , 0)};
+const struct table cluster_settings_table = TABLE(cluster_settings);
