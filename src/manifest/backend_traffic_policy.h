@@ -11,6 +11,9 @@ struct compression {
     struct mark mark;
     int type; /* enum compression_type */
     struct opt_int min_content_length;
+    struct empty_object *gzip;
+    struct empty_object *brotli;
+    struct empty_object *zstd;
 };
 extern const struct table compression_table;
 
