@@ -51,8 +51,8 @@ static void path_condition_check(struct decoder *d, const struct node *node, voi
     struct path_condition *p = object;
 
     if (p->type < 0)
-        p->type = PATH_PREFIX;
-    if (p->type == PATH_REGEX)
+        p->type = PATH_CONDITION_PREFIX;
+    if (p->type == PATH_CONDITION_REGEX)
         check_regex(d, node, "value", p->value);
     else if (p->value.len > 0 && p->value.ptr[0] != '/')
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "value"), "value",

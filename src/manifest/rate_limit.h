@@ -19,11 +19,11 @@ struct rate_limit_method {
     int value; /* index of http_method_names */
     struct opt_bool invert;
 };
-enum path_match_type { PATH_EXACT, PATH_PREFIX, PATH_REGEX };
+enum path_condition_type { PATH_CONDITION_EXACT, PATH_CONDITION_PREFIX, PATH_CONDITION_REGEX };
 /* Also the path of an authorization rule. */
 struct path_condition {
     struct mark mark;
-    int type; /* enum path_match_type; default PathPrefix */
+    int type; /* enum path_condition_type; default PathPrefix */
     struct str value;
     struct opt_bool invert;
 };
