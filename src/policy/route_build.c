@@ -1,0 +1,389 @@
+/* Sorting matches by precedence and laying them out as route_layout.h draws it.
+ *
+ * Matches are dealt out in rank order, so every list comes out sorted without sorting again. First
+ * each (host, path) collects its matches in a growing draft bucket; then each bucket is split into
+ * segments and written into the table's arena, key text and lists next to each other.
+ *
+ * Owner: the caller's two arenas (the table's, and scratch for the drafts). Thread: one, on the
+ * compile thread; nothing here runs per request. */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "policy/host_pattern.h"
+#include "policy/route_draft.h"
+
+struct draft_list {
+    const struct route_match **items;
+    size_t n;
+    size_t cap;
+};
+
+struct draft_bucket {
+    struct route_key key;
+    struct draft_list list;
+};
+
+struct draft_vhost {
+    struct route_vhost *vhost;
+    struct draft_list regexes;
+    uint64_t *lengths;
+    size_t n_words;
+};
+
+struct route_build {
+    struct arena *arena;
+    struct arena *scratch;
+    struct route_table *table;
+    struct route_index draft_index; /* buckets and vhosts while they grow */
+    VEC(struct draft_bucket *) buckets;
+    VEC(struct draft_vhost *) vhosts;
+    struct draft_vhost *any_host;
+    uint32_t next_scope;
+};
+
+/* A vhost under construction, found by its host pattern. */
+struct draft_host {
+    struct route_key key;
+    struct draft_vhost *draft;
+};
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+/* The order at the head of route_table.h; negative: `a` first. */
+static int compare_drafts(const void *left, const void *right)
+{
+    const struct route_draft *a = left;
+    const struct route_draft *b = right;
+    int order = compare_u64(b->match->path_kind, a->match->path_kind);
+
+    if (order == 0)
+        order = compare_u64(b->path_len, a->path_len);
+    if (order == 0)
+        order = compare_u64(b->match->has_method, a->match->has_method);
+    if (order == 0)
+        order = compare_u64(b->n_headers, a->n_headers);
+    if (order == 0)
+        order = compare_u64(b->match->n_queries, a->match->n_queries);
+    if (order == 0)
+        order = (a->created_unix_s > b->created_unix_s) - (a->created_unix_s < b->created_unix_s);
+    if (order == 0)
+        order = compare_u64(b->match->is_ai, a->match->is_ai);
+    if (order == 0)
+        order = str_compare(a->route_name, b->route_name);
+    if (order == 0)
+        order = compare_u64(a->rule_index, b->rule_index);
+    return order != 0 ? order : compare_u64(a->match_index, b->match_index);
+}
+
+static struct draft_vhost *new_vhost(struct route_build *b)
+{
+    struct draft_vhost *draft = ARENA_NEW(b->scratch, struct draft_vhost);
+
+    draft->vhost = ARENA_NEW(b->arena, struct route_vhost);
+    draft->vhost->exact_scope = b->next_scope++;
+    draft->vhost->prefix_scope = b->next_scope++;
+    VEC_PUSH(b->scratch, &b->vhosts, draft);
+    return draft;
+}
+
+static struct draft_vhost *get_vhost(struct route_build *b, struct str host)
+{
+    bool is_wildcard = host_pattern_is_wildcard(host);
+    uint32_t scope = is_wildcard ? ROUTE_SCOPE_SUFFIX : ROUTE_SCOPE_HOST;
+    struct str text = is_wildcard ? str_slice(host, 1, host.len) : host;
+
+    if (host.len == 0) {
+        if (!b->any_host)
+            b->any_host = new_vhost(b);
+        return b->any_host;
+    }
+    struct route_key *key = route_index_find(&b->draft_index, scope, text);
+
+    if (key)
+        return CONTAINER_OF(key, struct draft_host, key)->draft;
+    struct draft_host *entry = ARENA_NEW(b->scratch, struct draft_host);
+
+    entry->draft = new_vhost(b);
+    entry->key = (struct route_key){text, scope};
+    route_index_add(&b->draft_index, &entry->key);
+    entry->draft->vhost->key = (struct route_key){arena_str(b->arena, text), scope};
+    route_index_add(&b->table->index, &entry->draft->vhost->key);
+    b->table->has_hosts = true;
+    b->table->has_suffixes = b->table->has_suffixes || is_wildcard;
+    return entry->draft;
+}
+
+static void push_match(struct route_build *b, struct draft_list *list, const struct route_match *m)
+{
+    /* A rule may name one host twice. */
+    if (list->n == 0 || list->items[list->n - 1] != m)
+        VEC_PUSH(b->scratch, list, m);
+}
+
+static void note_prefix(struct route_build *b, struct draft_vhost *draft, size_t len)
+{
+    size_t n_words = len / 64 + 1;
+
+    if (n_words > draft->n_words) {
+        uint64_t *words = ARENA_ARRAY(b->scratch, uint64_t, n_words);
+
+        if (draft->n_words > 0)
+            memcpy(words, draft->lengths, draft->n_words * sizeof *words);
+        draft->lengths = words;
+        draft->n_words = n_words;
+    }
+    draft->lengths[len / 64] |= UINT64_C(1) << (len % 64);
+    draft->vhost->max_prefix = MAX(draft->vhost->max_prefix, (uint32_t)len);
+}
+
+static void deal_match(struct route_build *b, struct draft_vhost *draft,
+                       const struct route_match *m)
+{
+    struct route_vhost *vhost = draft->vhost;
+    bool is_prefix = m->path_kind == ROUTE_PATH_PREFIX;
+
+    if (m->path_kind == ROUTE_PATH_REGEX) {
+        push_match(b, &draft->regexes, m);
+        return;
+    }
+    uint32_t scope = is_prefix ? vhost->prefix_scope : vhost->exact_scope;
+    struct route_key *key = route_index_find(&b->draft_index, scope, m->path);
+
+    if (!key) {
+        struct draft_bucket *bucket = ARENA_NEW(b->scratch, struct draft_bucket);
+
+        bucket->key = (struct route_key){m->path, scope};
+        key = &bucket->key;
+        route_index_add(&b->draft_index, key);
+        VEC_PUSH(b->scratch, &b->buckets, bucket);
+    }
+    push_match(b, &CONTAINER_OF(key, struct draft_bucket, key)->list, m);
+    if (is_prefix)
+        note_prefix(b, draft, m->path.len);
+    else
+        vhost->has_exact = true;
+}
+
+static struct route_list finish_list(struct route_build *b, const struct draft_list *draft)
+{
+    const struct route_match **items =
+        ARENA_ARRAY(b->arena, const struct route_match *, MAX(draft->n, (size_t)1));
+
+    if (draft->n > 0)
+        memcpy(items, draft->items, draft->n * sizeof *items);
+    return (struct route_list){items, draft->n};
+}
+
+/* What a segment would be indexed by. */
+struct share {
+    struct route_key key; /* text: header name; scope: kind and group, see share_scope */
+    enum route_segment_kind kind;
+    uint32_t auth_group;
+    struct field_name name;
+    size_t n_matches;
+};
+
+/* Kind and auth_group as one number: the index of shares is private to one bucket. */
+static uint32_t share_scope(enum route_segment_kind kind, uint32_t auth_group)
+{
+    return kind == ROUTE_SEGMENT_EARLY ? UINT32_MAX : auth_group;
+}
+
+static const struct route_condition *find_condition(const struct route_match *m,
+                                                    const struct share *s)
+{
+    bool is_early = s->kind == ROUTE_SEGMENT_EARLY;
+    const struct route_condition *items = is_early ? m->early : m->late;
+    unsigned n = is_early ? m->n_early : m->n_late;
+
+    if (!is_early && m->auth_group != s->auth_group)
+        return NULL;
+    for (unsigned i = 0; i < n; i++) {
+        if (!items[i].regex && str_eq(items[i].name.text, s->name.text))
+            return &items[i];
+    }
+    return NULL;
+}
+
+struct share_count {
+    struct arena *scratch;
+    struct route_index index;
+    struct share *best;
+};
+
+static void count_share(struct share_count *count, enum route_segment_kind kind,
+                        uint32_t auth_group, const struct route_condition *c)
+{
+    uint32_t scope = share_scope(kind, auth_group);
+
+    /* Host is not in the header list; and a pattern has no single value. */
+    if (c->regex || c->name.id == HEADER_HOST)
+        return;
+    struct route_key *key = route_index_find(&count->index, scope, c->name.text);
+    struct share *s = key ? CONTAINER_OF(key, struct share, key) : NULL;
+
+    if (!s) {
+        s = ARENA_NEW(count->scratch, struct share);
+        s->key = (struct route_key){c->name.text, scope};
+        s->kind = kind;
+        s->auth_group = auth_group;
+        s->name = c->name;
+        route_index_add(&count->index, &s->key);
+    }
+    s->n_matches++;
+    if (!count->best || s->n_matches > count->best->n_matches)
+        count->best = s;
+}
+
+/* The header that most matches of the list require one value of; NULL when too few share one. */
+static const struct share *find_share(struct route_build *b, const struct draft_list *list)
+{
+    struct share_count count = {.scratch = b->scratch};
+
+    if (list->n < ROUTE_MIN_SHARED)
+        return NULL;
+    route_index_init(&count.index, b->scratch);
+    for (size_t i = 0; i < list->n; i++) {
+        const struct route_match *m = list->items[i];
+
+        for (unsigned k = 0; k < m->n_early; k++)
+            count_share(&count, ROUTE_SEGMENT_EARLY, 0, &m->early[k]);
+        for (unsigned k = 0; k < m->n_late; k++)
+            count_share(&count, ROUTE_SEGMENT_LATE, m->auth_group, &m->late[k]);
+    }
+    return count.best && count.best->n_matches >= ROUTE_MIN_SHARED ? count.best : NULL;
+}
+
+/* Lists of matches by the value that they require of the segment's header. */
+static void index_values(struct route_build *b, const struct route_segment *segment,
+                         const struct share *share)
+{
+    struct route_index index;
+    VEC(struct draft_bucket *) values = {0};
+
+    route_index_init(&index, b->scratch);
+    for (size_t i = 0; i < segment->all.n; i++) {
+        const struct route_match *m = segment->all.items[i];
+        struct str text = find_condition(m, share)->value;
+        struct route_key *key = route_index_find(&index, segment->scope, text);
+
+        if (!key) {
+            struct draft_bucket *value = ARENA_NEW(b->scratch, struct draft_bucket);
+
+            value->key = (struct route_key){text, segment->scope};
+            key = &value->key;
+            route_index_add(&index, key);
+            VEC_PUSH(b->scratch, &values, value);
+        }
+        push_match(b, &CONTAINER_OF(key, struct draft_bucket, key)->list, m);
+    }
+    VEC_FOREACH (&values, it) {
+        struct route_value *value = ARENA_NEW(b->arena, struct route_value);
+
+        value->list = finish_list(b, &(*it)->list);
+        value->key = (struct route_key){arena_str(b->arena, (*it)->key.text), segment->scope};
+        route_index_add(&b->table->index, &value->key);
+    }
+}
+
+/* Moves the matches that have the share's condition from `list` into a segment. */
+static void split_segment(struct route_build *b, struct draft_list *list, const struct share *share,
+                          struct route_segment *ret_segment)
+{
+    struct draft_list taken = {0};
+    size_t n_left = 0;
+
+    for (size_t i = 0; i < list->n; i++) {
+        if (find_condition(list->items[i], share))
+            push_match(b, &taken, list->items[i]);
+        else
+            list->items[n_left++] = list->items[i];
+    }
+    list->n = n_left;
+    *ret_segment = (struct route_segment){
+        .kind = share->kind,
+        .scope = b->next_scope++,
+        .auth_group = share->auth_group,
+        .name = share->name,
+        .all = finish_list(b, &taken),
+    };
+    index_values(b, ret_segment, share);
+}
+
+static void finish_bucket(struct route_build *b, struct draft_bucket *draft)
+{
+    struct route_bucket *bucket = ARENA_NEW(b->arena, struct route_bucket);
+    struct route_segment segments[ROUTE_MAX_SEGMENTS];
+    const struct share *share;
+    uint32_t n = 0;
+
+    while (n < ROUTE_MAX_SEGMENTS - 1 && (share = find_share(b, &draft->list)))
+        split_segment(b, &draft->list, share, &segments[n++]);
+
+    bool has_plain = draft->list.n > 0;
+    struct route_segment *items =
+        ARENA_ARRAY(b->arena, struct route_segment, n + (has_plain ? 1U : 0U));
+
+    if (n > 0)
+        memcpy(items, segments, n * sizeof *items);
+    bucket->key = (struct route_key){arena_str(b->arena, draft->key.text), draft->key.scope};
+    if (has_plain) {
+        items[n++] = (struct route_segment){
+            .kind = ROUTE_SEGMENT_PLAIN,
+            .all = finish_list(b, &draft->list),
+        };
+    }
+    bucket->segments = items;
+    bucket->n_segments = n;
+    route_index_add(&b->table->index, &bucket->key);
+}
+
+static void finish_vhost(struct route_build *b, struct draft_vhost *draft)
+{
+    draft->vhost->regexes = finish_list(b, &draft->regexes);
+    if (draft->n_words == 0)
+        return;
+    uint64_t *words = ARENA_ARRAY(b->arena, uint64_t, draft->n_words);
+
+    memcpy(words, draft->lengths, draft->n_words * sizeof *words);
+    draft->vhost->prefix_lengths = words;
+}
+
+static void deal_draft(struct route_build *b, const struct route_draft *draft)
+{
+    if (draft->n_hosts == 0)
+        deal_match(b, get_vhost(b, STR("")), draft->match);
+    for (size_t i = 0; i < draft->n_hosts; i++)
+        deal_match(b, get_vhost(b, draft->hosts[i]), draft->match);
+}
+
+struct route_table *route_layout_build(struct route_draft_list *drafts, struct arena *arena,
+                                       struct arena *scratch)
+{
+    struct route_build b = {
+        .arena = arena,
+        .scratch = scratch,
+        .table = ARENA_NEW(arena, struct route_table),
+        .next_scope = ROUTE_SCOPE_FIRST,
+    };
+
+    route_index_init(&b.draft_index, scratch);
+    route_index_init(&b.table->index, scratch);
+    if (drafts->n > 0)
+        qsort(drafts->items, drafts->n, sizeof *drafts->items, compare_drafts);
+    for (size_t i = 0; i < drafts->n; i++) {
+        drafts->items[i].match->rank = (uint32_t)i;
+        deal_draft(&b, &drafts->items[i]);
+    }
+    VEC_FOREACH (&b.buckets, bucket)
+        finish_bucket(&b, *bucket);
+    VEC_FOREACH (&b.vhosts, vhost)
+        finish_vhost(&b, *vhost);
+    b.table->any_host = b.any_host ? b.any_host->vhost : NULL;
+    b.table->n_matches = drafts->n;
+    route_index_finish(&b.table->index, arena);
+    return b.table;
+}

@@ -1,0 +1,52 @@
+/* Looking a request up: candidates in precedence order, one at a time. A candidate's host, path,
+ * method, query parameters and early headers hold; its conditions on late headers are left to the
+ * caller (route_match_late), who knows what the rule's authentication made of them. */
+#pragma once
+
+#include "policy/route_table.h"
+
+enum route_step {
+    ROUTE_END,       /* no further candidate */
+    ROUTE_CANDIDATE, /* *ret_match is one */
+    ROUTE_REFUSE,    /* a regular expression reached its limit: refuse the request (500) */
+};
+
+/* The value of a late header as `auth_group` leaves it; ptr NULL when absent. Several lines joined
+ * with ",". Must stay valid until the next call. */
+typedef struct str route_late_fn(void *context, uint32_t auth_group, struct str name);
+
+struct route_run {
+    struct route_list list;
+    size_t at;
+    bool may_skip; /* shortlist: one candidate per run says enough */
+};
+
+/* Lives on the stack or in the exchange; holds no resources. One thread. */
+struct route_cursor {
+    const struct route_table *table;
+    const struct http_request *request;
+    const struct route_vhost *vhost;
+    route_late_fn *late_value;
+    void *late_context;
+    bool is_ai_endpoint;
+    bool is_shortlist;
+    uint8_t stage;
+    uint8_t n_runs;
+    size_t prefix_end; /* boundaries at and above this one are done */
+    const struct regex *last_regex;
+    enum regex_verdict last_verdict;
+    struct route_run runs[8];
+};
+
+/* Both are borrowed for as long as the cursor is used; request->path must be normalized.
+ * `is_ai_endpoint`: rules of AIGatewayRoutes take part. */
+void route_cursor_init(struct route_cursor *c, const struct route_table *table,
+                       const struct http_request *request, bool is_ai_endpoint);
+/* From now on candidates whose indexed late header has another value than `fn` reports may be left
+ * out (no obligation: still call route_match_late). Without it every one of them is a candidate. */
+void route_cursor_set_late(struct route_cursor *c, route_late_fn *fn, void *context);
+/* For the shortlist, where only the distinct authentications matter: of matches that differ in the
+ * value of one late header under one auth_group, one that holds otherwise is enough. */
+void route_cursor_set_shortlist(struct route_cursor *c);
+/* `*ret_match` is set with ROUTE_CANDIDATE. */
+enum route_step route_cursor_next(struct route_cursor *c, const struct route_match **ret_match);

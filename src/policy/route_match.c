@@ -1,0 +1,85 @@
+/* Checking one compiled match against a request. Pure; the match is immutable and shared. Leaves
+ * host and path lookup to route_cursor, compiling to route_table. */
+#include "policy/route_match.h"
+
+#include "base/limits.h"
+
+static enum regex_verdict check_header(const struct route_condition *c,
+                                       const struct http_headers *headers)
+{
+    if (c->regex)
+        return field_header_matches(headers, &c->name, c->regex);
+    return field_header_is(headers, &c->name, c->value) ? REGEX_HIT : REGEX_MISS;
+}
+
+/* Host is not in the header list of a request, but a manifest may still name it. */
+static enum regex_verdict check_host(const struct route_condition *c,
+                                     const struct http_request *request)
+{
+    if (request->authority.len == 0)
+        return REGEX_MISS;
+    if (c->regex)
+        return regex_match(c->regex, request->authority);
+    return str_eq_nocase(request->authority, c->value) ? REGEX_HIT : REGEX_MISS;
+}
+
+static enum regex_verdict check_query(const struct route_condition *c, struct str query)
+{
+    char room[LIMIT_TARGET_BYTES];
+
+    if (!query.ptr)
+        return REGEX_MISS;
+    if (query.len > sizeof room)
+        return REGEX_LIMIT;
+    struct str value = field_query_value(query, c->name.text, room, sizeof room);
+
+    if (!value.ptr)
+        return REGEX_MISS;
+    if (c->regex)
+        return regex_match(c->regex, value);
+    return str_eq(value, c->value) ? REGEX_HIT : REGEX_MISS;
+}
+
+static bool check_method(const struct route_match *m, const struct http_request *request)
+{
+    if (!m->has_method)
+        return true;
+    if (m->method != request->method)
+        return false;
+    return m->method != HTTP_METHOD_OTHER || str_eq(m->method_text, request->method_text);
+}
+
+enum regex_verdict route_match_early(const struct route_match *m,
+                                     const struct http_request *request)
+{
+    enum regex_verdict verdict = check_method(m, request) ? REGEX_HIT : REGEX_MISS;
+
+    for (unsigned i = 0; i < m->n_early && verdict == REGEX_HIT; i++) {
+        const struct route_condition *c = &m->early[i];
+
+        verdict =
+            c->name.id == HEADER_HOST ? check_host(c, request) : check_header(c, &request->headers);
+    }
+    for (unsigned i = 0; i < m->n_queries && verdict == REGEX_HIT; i++)
+        verdict = check_query(&m->queries[i], request->query);
+    return verdict;
+}
+
+enum regex_verdict route_match_late(const struct route_match *m, const struct http_headers *headers)
+{
+    enum regex_verdict verdict = REGEX_HIT;
+
+    for (unsigned i = 0; i < m->n_late && verdict == REGEX_HIT; i++)
+        verdict = check_header(&m->late[i], headers);
+    return verdict;
+}
+
+bool route_path_has_prefix(struct str path, struct str prefix)
+{
+    if (!str_starts_with(path, prefix))
+        return false;
+    /* "" takes every path, but not the "*" of OPTIONS. */
+    if (path.len == prefix.len)
+        return prefix.len > 0;
+    return path.ptr[prefix.len] == '/';
+}
