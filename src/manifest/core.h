@@ -42,7 +42,7 @@ struct endpoint_conditions {
     struct opt_bool serving;
     struct opt_bool terminating;
 };
-struct endpoint {
+struct slice_endpoint {
     struct mark mark;
     struct str_vec addresses;
     struct endpoint_conditions *conditions;
@@ -58,7 +58,7 @@ enum endpoint_address_type { ENDPOINT_IPV4, ENDPOINT_IPV6, ENDPOINT_FQDN };
 struct endpoint_slice_spec {
     struct mark mark;
     int address_type; /* enum endpoint_address_type */
-    VEC(struct endpoint) endpoints;
+    VEC(struct slice_endpoint) endpoints;
     VEC(struct endpoint_port) ports;
 };
 struct endpoint_slice {

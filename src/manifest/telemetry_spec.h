@@ -6,7 +6,7 @@
 #include "manifest/cluster_settings.h"
 
 enum log_format_type { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
-struct log_format {
+struct access_log_format {
     struct mark mark;
     int type; /* enum log_format_type; -1: whichever of the two is given */
     struct marked_text text;
@@ -42,7 +42,7 @@ enum access_log_type { ACCESS_LOG_LISTENER, ACCESS_LOG_ROUTE, ACCESS_LOG_UPSTREA
 struct access_log_setting {
     struct mark mark;
     int type; /* enum access_log_type; -1: listener and route */
-    struct log_format *format;
+    struct access_log_format *format;
     struct marked_text_vec matches; /* CEL, any of these */
     VEC(struct access_log_sink) sinks;
 };
