@@ -81,15 +81,17 @@ struct h1 {
     enum h1_error error;
     uint64_t body_left; /* of the content or of the current chunk */
     uint32_t scanned;   /* bytes of an incomplete head already searched for its end */
+    uint32_t n_lines;   /* line ends among them */
     uint8_t chunk_state;
-    bool is_head_answer; /* the next response answers HEAD: no content */
+    bool has_skipped_crlf; /* the one empty line before a request line (RFC 9112 2.2) */
+    bool is_head_answer;   /* the next response answers HEAD: no content */
 };
 
 void h1_init(struct h1 *c, const struct h1_options *options);
 /* For clients: the method of the request whose response comes next (HEAD has no content, RFC
  * 9112 6.3). */
 void h1_expect_response_to(struct h1 *c, enum http_method method);
-/* After 101: all further bytes are H1_EVENT_RAW. */
+/* After 101: all further bytes are H1_EVENT_RAW. A client's codec does this by itself. */
 void h1_set_raw(struct h1 *c);
 
 /* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
@@ -108,14 +110,15 @@ static inline bool h1_is_idle(const struct h1 *c)
     return c->state == H1_STATE_HEAD && c->scanned == 0;
 }
 
-/* Message to bytes, appended to `out`. Framing headers come from body/content_length alone; the
- * caller has removed hop-by-hop headers. Request: Host from request->authority, target from path
- * and query. */
+/* Message to bytes, appended to `out`. Framing headers come from body/content_length alone; parsed
+ * messages hold no hop-by-hop headers any more. Request: Host from request->authority, target from
+ * path and query; upgrade and has_te_trailers are passed on when still set. */
 void h1_format_request(struct buf *out, const struct http_request *request);
-/* `keep_alive` false adds "connection: close". */
+/* `keep_alive` false adds "connection: close". An answer without content is HTTP_BODY_LENGTH with
+ * 0; HTTP_BODY_NONE is for HEAD, 1xx, 204 and 304 (Content-Length if has_content_length). */
 void h1_format_response(struct buf *out, const struct http_response *response, bool keep_alive);
 /* "<hex>\r\n" before a chunk of `n` bytes; the caller adds the data and "\r\n". */
 void h1_format_chunk_size(struct buf *out, size_t n);
-/* "0\r\n" [trailers] "\r\n" */
+/* "0\r\n" [trailers] "\r\n"; `trailers` may be NULL. */
 void h1_format_last_chunk(struct buf *out, const struct http_headers *trailers);
 const char *h1_error_text(enum h1_error error);

@@ -54,10 +54,15 @@ struct http_request {
     struct str path;   /* normalized by http/path.h; "*" for asterisk-form */
     struct str query;  /* after '?', raw; ptr NULL when there was none */
     struct http_headers headers; /* without Host and framing (Content-Length, Transfer-Encoding) */
-    struct str upgrade;          /* value of Upgrade when Connection names it, else empty */
-    uint8_t minor_version;       /* HTTP/1.x */
+    /* Value of Upgrade when Connection names it, in a GET of HTTP/1.1 without content; else empty
+     */
+    struct str upgrade;
+    /* All Connection values, lower-case, comma list: the headers named here are gone already, the
+     * gateway checks that none was a late header (http/grammar.h: grammar_list_has). */
+    struct str connection;
+    uint8_t minor_version; /* HTTP/1.x */
     bool is_keep_alive;
-    bool expects_continue;
+    bool expects_continue; /* the Expect header itself is gone */
     bool has_te_trailers;
 };
 
@@ -79,6 +84,8 @@ struct str http_method_text(enum http_method method);
 struct str http_status_reason(uint16_t status);
 
 void http_headers_init(struct http_headers *h, struct arena *a);
+/* Room for `extra` more without growing. */
+void http_headers_reserve(struct http_headers *h, unsigned extra);
 /* Appends; `name` must be lower-case, both must live in the arena or be static. */
 void http_headers_add(struct http_headers *h, struct str name, struct str value);
 void http_headers_add_id(struct http_headers *h, enum header_id id, struct str value);

@@ -1,0 +1,54 @@
+/* Known header names: a small open-addressed table, filled from HEADER_NAMES before main() and
+ * immutable from then on. The hash takes the length and three bytes, so a lookup costs one probe
+ * and, only where the slot's length fits, one comparison. */
+#include "http/header_name.h"
+
+#include "base/assert.h"
+
+#define N_SLOTS 256u
+
+static const struct str header_texts[] = {{"", 0},
+#define X(id, text) {text, sizeof(text) - 1},
+                                          HEADER_NAMES(X)
+#undef X
+};
+
+static uint8_t header_slots[N_SLOTS]; /* enum header_id; HEADER_OTHER: empty */
+
+static unsigned header_hash(struct str name)
+{
+    uint32_t first = (uint8_t)name.ptr[0];
+    uint32_t middle = (uint8_t)name.ptr[name.len / 2];
+    uint32_t last = (uint8_t)name.ptr[name.len - 1];
+    uint32_t key = (uint32_t)name.len | first << 8 | middle << 16 | last << 24;
+
+    return (key * 0x9e3779b1u) >> 24;
+}
+
+__attribute__((constructor)) static void header_slots_fill(void)
+{
+    for (unsigned id = 1; id < HEADER_COUNT_; id++) {
+        unsigned slot = header_hash(header_texts[id]);
+
+        while (header_slots[slot] != HEADER_OTHER)
+            slot = (slot + 1) % N_SLOTS;
+        header_slots[slot] = (uint8_t)id;
+    }
+}
+
+enum header_id header_id_find(struct str name)
+{
+    if (name.len < 2)
+        return HEADER_OTHER;
+    for (unsigned slot = header_hash(name); header_slots[slot]; slot = (slot + 1) % N_SLOTS) {
+        if (str_eq(header_texts[header_slots[slot]], name))
+            return (enum header_id)header_slots[slot];
+    }
+    return HEADER_OTHER;
+}
+
+struct str header_name(enum header_id id)
+{
+    PRE(id > HEADER_OTHER && id < HEADER_COUNT_);
+    return header_texts[id];
+}
