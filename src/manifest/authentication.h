@@ -9,7 +9,6 @@
 struct jwt_remote_jwks {
     struct mark mark;
     struct str uri;
-    struct backend_ref *backend_ref; /* older form; moved into backend_refs by the check */
     VEC(struct backend_ref) backend_refs;
     struct cluster_settings *backend_settings; /* its retry and timeout guide the fetch */
     struct opt_duration cache_duration;        /* default 300 s */
@@ -50,8 +49,7 @@ struct jwt_provider_spec {
 };
 struct jwt_spec {
     struct mark mark;
-    struct opt_bool optional;  /* a missing token passes, a bad one does not */
-    struct opt_bool fail_open; /* not supported */
+    struct opt_bool optional; /* a missing token passes, a bad one does not */
     VEC(struct jwt_provider_spec) providers;
 };
 extern const struct table jwt_spec_table;
@@ -95,6 +93,7 @@ struct ext_auth_server {
 };
 struct ext_auth_context {
     struct mark mark;
+    int type; /* 0 Value; 1 ValueRef is not supported */
     struct str name;
     struct str value;
 };
