@@ -1,0 +1,180 @@
+/* Decoding of a ClientTrafficPolicy's timeouts, connection limits and TLS.
+ *
+ * Owner: the load's arena. Thread: compile thread. Certificates and revocation lists are left to
+ * link and compile. */
+#include "manifest/client_connection.h"
+
+static const struct field client_tcp_timeout_fields[] = {
+    FIELD_DURATION(client_tcp_timeout, idle_timeout, "idleTimeout", FIELD_NOT_ENFORCED,
+                   "Longest silence of a relayed connection."),
+    FIELD_DURATION(client_tcp_timeout, connection_inspection_timeout, "connectionInspectionTimeout",
+                   FIELD_NOT_ENFORCED,
+                   "Time for the first bytes that tell a connection's protocol."),
+    FIELD_DURATION(client_tcp_timeout, tls_handshake_timeout, "tlsHandshakeTimeout",
+                   FIELD_NOT_ENFORCED, "Time for the TLS handshake."),
+};
+static const struct table client_tcp_timeout_table = TABLE(client_tcp_timeout);
+
+static const struct field client_http_timeout_fields[] = {
+    FIELD_DURATION(client_http_timeout, request_received_timeout, "requestReceivedTimeout",
+                   FIELD_NOT_ENFORCED, "Time for a whole request to come in."),
+    FIELD_DURATION(client_http_timeout, request_headers_received_timeout,
+                   "requestHeadersReceivedTimeout", FIELD_NOT_ENFORCED,
+                   "Time for a request's head to come in; beyond: 408."),
+    FIELD_DURATION(client_http_timeout, idle_timeout, "idleTimeout", FIELD_NOT_ENFORCED,
+                   "Time after which a connection without a request is closed; 1h unless given."),
+    FIELD_DURATION(client_http_timeout, stream_idle_timeout, "streamIdleTimeout",
+                   FIELD_NOT_ENFORCED, "Longest silence inside a request or answer."),
+};
+static const struct table client_http_timeout_table = TABLE(client_http_timeout);
+
+static const struct field client_timeout_fields[] = {
+    FIELD_OBJECT(client_timeout, tcp, "tcp", 0, client_tcp_timeout, "Limits of connections."),
+    FIELD_OBJECT(client_timeout, http, "http", 0, client_http_timeout, "Limits of requests."),
+};
+const struct table client_timeout_table = TABLE(client_timeout);
+
+static void connection_limit_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct connection_limit *l = object;
+
+    if (l->close_delay.is_set && !l->value.is_set)
+        decode_error(d, DIAG_MISSING_FIELD, node, "value", "required with closeDelay");
+}
+
+static const struct field connection_limit_fields[] = {
+    FIELD_INT(connection_limit, value, "value", 0, RANGE(1, INT64_MAX), "Connections at most."),
+    FIELD_DURATION(connection_limit, close_delay, "closeDelay", 0,
+                   "Wait before a connection beyond the limit is closed."),
+    FIELD_DURATION(connection_limit, max_connection_duration, "maxConnectionDuration", 0,
+                   "Longest life of a connection."),
+    FIELD_INT(connection_limit, max_requests_per_connection, "maxRequestsPerConnection", 0,
+              RANGE(0, INT32_MAX), "Requests after which a connection is closed."),
+    FIELD_DURATION(connection_limit, max_stream_duration, "maxStreamDuration", 0,
+                   "Longest life of a request and its answer."),
+};
+static const struct table connection_limit_table =
+    TABLE_CHECKED(connection_limit, connection_limit_check);
+
+static const struct field client_connection_fields[] = {
+    FIELD_OBJECT(client_connection, limit, "connectionLimit", FIELD_NOT_ENFORCED, connection_limit,
+                 "Limits on connections."),
+    FIELD_QUANTITY(client_connection, buffer_limit_bytes, "bufferLimit", FIELD_NOT_ENFORCED,
+                   "Bytes of a request body held at most."),
+    FIELD_QUANTITY(client_connection, socket_buffer_limit_bytes, "socketBufferLimit",
+                   FIELD_NOT_ENFORCED, "Size of the socket's buffers."),
+    FIELD_INT(client_connection, max_accept_per_socket_event, "maxAcceptPerSocketEvent",
+              FIELD_NOT_ENFORCED, UINT32_RANGE, "Connections accepted in one turn at most."),
+};
+const struct table client_connection_table = TABLE(client_connection);
+
+static void other_name_match_check(struct decoder *d, const struct node *node, void *object)
+{
+    struct other_name_match *m = object;
+
+    if (m->type < 0)
+        m->type = STRING_EXACT;
+    if (m->type == STRING_REGEX)
+        check_regex(d, node, "value", m->value);
+}
+
+static const struct field other_name_match_fields[] = {
+    FIELD_STR(other_name_match, oid, "oid", FIELD_REQUIRED | FIELD_NON_EMPTY, "Kind of the name."),
+    FIELD_ENUM(other_name_match, type, "type", 0, string_match_names,
+               "How the value is compared; Exact unless given."),
+    FIELD_STR(other_name_match, value, "value", FIELD_REQUIRED | FIELD_NON_EMPTY,
+              "Text or pattern."),
+};
+static const struct table other_name_match_table =
+    TABLE_CHECKED(other_name_match, other_name_match_check);
+
+static const struct field subject_alt_names_fields[] = {
+    FIELD_LIST(subject_alt_names, dns_names, "dnsNames", 0, string_match, "Host names."),
+    FIELD_LIST(subject_alt_names, email_addresses, "emailAddresses", 0, string_match,
+               "Mail addresses."),
+    FIELD_LIST(subject_alt_names, ip_addresses, "ipAddresses", 0, string_match, "IP addresses."),
+    FIELD_LIST(subject_alt_names, uris, "uris", 0, string_match, "URIs."),
+    FIELD_LIST(subject_alt_names, other_names, "otherNames", 0, other_name_match, "Other names."),
+};
+static const struct table subject_alt_names_table = TABLE(subject_alt_names);
+
+static void revocation_list_check(struct decoder *d, const struct node *node, void *object)
+{
+    (void)object;
+    check_max_items(d, node, "refs", 8);
+}
+
+static const struct field revocation_list_fields[] = {
+    FIELD_LIST(revocation_list, refs, "refs", FIELD_REQUIRED | FIELD_NON_EMPTY, secret_ref,
+               "Secrets or ConfigMaps whose key ca.crl is a revocation list."),
+    FIELD_BOOL(revocation_list, only_verify_leaf, "onlyVerifyLeafCertificate", 0,
+               "Whether only the client's own certificate is looked up."),
+};
+static const struct table revocation_list_table =
+    TABLE_CHECKED(revocation_list, revocation_list_check);
+
+static const char *const validation_mode_names[] = {"Request", "RequireAny", "VerifyIfGiven",
+                                                    "RequireAndVerify", NULL};
+
+static void client_validation_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct client_validation *v = object;
+
+    check_max_items(d, node, "caCertificateRefs", 8);
+    if (v->allow_expired_certificate.value &&
+        (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY))
+        decode_error(d, DIAG_INVALID_VALUE, node_find(node, "allowExpiredCertificate"),
+                     "allowExpiredCertificate",
+                     "allowed only with mode VerifyIfGiven or RequireAndVerify");
+}
+
+static const struct field client_validation_fields[] = {
+    FIELD_ENUM(client_validation, mode, "mode", 0, validation_mode_names,
+               "Whether a certificate is asked for, needed, verified; RequireAndVerify unless "
+               "given."),
+    FIELD_BOOL(client_validation, optional, "optional", FIELD_DEPRECATED,
+               "Older form of mode VerifyIfGiven."),
+    FIELD_BOOL(client_validation, allow_expired_certificate, "allowExpiredCertificate", 0,
+               "Whether an expired certificate is accepted."),
+    FIELD_LIST(client_validation, ca_certificate_refs, "caCertificateRefs", 0, secret_ref,
+               "Secrets or ConfigMaps whose key ca.crt holds the trusted roots."),
+    FIELD_STRS(client_validation, spki_hashes, "spkiHashes", 0,
+               "Accepted public keys: base64 of their SHA-256."),
+    FIELD_STRS(client_validation, certificate_hashes, "certificateHashes", 0,
+               "Accepted certificates: hex of their SHA-256."),
+    FIELD_OBJECT(client_validation, subject_alt_names, "subjectAltNames", 0, subject_alt_names,
+                 "Names that a certificate must have, any of these."),
+    FIELD_OBJECT(client_validation, crl, "crl", 0, revocation_list, "Revoked certificates."),
+};
+static const struct table client_validation_table =
+    TABLE_CHECKED(client_validation, client_validation_check);
+
+static const struct field tls_session_resumption_fields[] = {
+    FIELD_OBJECT(tls_session_resumption, stateless, "stateless", 0, empty_object,
+                 "Resumption by ticket."),
+    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", 0, empty_object,
+                 "Resumption by session id."),
+};
+static const struct table tls_session_resumption_table = TABLE(tls_session_resumption);
+
+static const struct field tls_session_fields[] = {
+    FIELD_OBJECT(tls_session, resumption, "resumption", 0, tls_session_resumption,
+                 "How sessions are resumed."),
+};
+static const struct table tls_session_table = TABLE(tls_session);
+
+static void client_tls_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct client_tls *t = object;
+
+    tls_settings_check(d, node, &t->settings);
+}
+
+static const struct field client_tls_fields[] = {
+    TLS_SETTINGS_FIELDS(client_tls, settings., FIELD_NOT_ENFORCED),
+    FIELD_OBJECT(client_tls, client_validation, "clientValidation", FIELD_NOT_ENFORCED,
+                 client_validation, "Certificates of clients."),
+    FIELD_OBJECT(client_tls, session, "session", FIELD_NOT_ENFORCED, tls_session,
+                 "Resumption of sessions."),
+};
+const struct table client_tls_table = TABLE_CHECKED(client_tls, client_tls_check);
