@@ -30,17 +30,17 @@ static inline void h1_play_length(struct h1_play *play, enum http_body body, uin
         buf_printf(&play->text, ":%llu", (unsigned long long)length);
 }
 
-static inline void h1_play_head(struct h1_play *play, const struct http_request *q,
-                                const struct http_response *r)
+static inline void h1_play_response(struct h1_play *play, const struct http_response *r)
 {
-    if (play->options.is_client) {
-        buf_printf(&play->text, "%u 1.%u (%.*s)", r->status, r->minor_version, STR_ARG(r->reason));
-        h1_play_length(play, r->body, r->content_length);
-        buf_printf(&play->text, "%s%s%.*s", r->is_keep_alive ? " keep" : "",
-                   r->upgrade.len ? " upgrade=" : "", STR_ARG(r->upgrade));
-        h1_play_headers(play, &r->headers);
-        return;
-    }
+    buf_printf(&play->text, "%u 1.%u (%.*s)", r->status, r->minor_version, STR_ARG(r->reason));
+    h1_play_length(play, r->body, r->content_length);
+    buf_printf(&play->text, "%s%s%.*s", r->is_keep_alive ? " keep" : "",
+               r->upgrade.len ? " upgrade=" : "", STR_ARG(r->upgrade));
+    h1_play_headers(play, &r->headers);
+}
+
+static inline void h1_play_request(struct h1_play *play, const struct http_request *q)
+{
     buf_printf(&play->text, "%.*s %.*s://%.*s(%.*s)%.*s%s%.*s 1.%u", STR_ARG(q->method_text),
                STR_ARG(q->scheme), STR_ARG(q->authority), STR_ARG(q->host), STR_ARG(q->path),
                q->query.ptr ? "?" : "", STR_ARG(q->query), q->minor_version);
@@ -66,13 +66,18 @@ static inline void h1_play_event(struct h1_play *play, const struct h1_event *ev
     play->was_data = is_data;
     switch (event->type) {
     case H1_EVENT_HEAD:
-        h1_play_head(play, q, r);
+        if (r)
+            h1_play_response(play, r);
+        else if (q)
+            h1_play_request(play, q);
         break;
     case H1_EVENT_DATA:
-        buf_printf(&play->text, "DATA %.*s", STR_ARG(event->data));
+        buf_append(&play->text, "DATA ", 5);
+        buf_append_str(&play->text, event->data);
         break;
     case H1_EVENT_RAW:
-        buf_printf(&play->text, "RAW %.*s", STR_ARG(event->data));
+        buf_append(&play->text, "RAW ", 4);
+        buf_append_str(&play->text, event->data);
         break;
     case H1_EVENT_TRAILERS:
         buf_printf(&play->text, "TRAILERS");
@@ -94,7 +99,8 @@ static inline int h1_play_drain(struct h1_play *play, struct h1 *c, struct str *
     int r;
 
     while ((r = h1_next(c, input, arena, &request, &response, &event)) == H1_EVENT)
-        h1_play_event(play, &event, &request, &response);
+        h1_play_event(play, &event, play->options.is_client ? NULL : &request,
+                      play->options.is_client ? &response : NULL);
     return r;
 }
 
