@@ -98,5 +98,7 @@ struct str secret_find(const struct secret *s, const char *key);
 struct str config_map_find(const struct config_map *c, const char *key);
 /* The value under `key` of a Secret or a ConfigMap, whichever `o` is; STR_NULL else. */
 struct str keeper_find(const struct object *o, const char *key);
+/* Overwrites the values of a struct secret; an arena_cleanup_fn. */
+void secret_wipe(void *secret);
 /* NULL when the Service has no such port. */
 const struct service_port *service_find_port(const struct service *s, int64_t port);

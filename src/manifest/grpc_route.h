@@ -19,7 +19,7 @@ struct grpc_route_rule {
     struct mark mark;
     struct str name;
     VEC(struct grpc_route_match) matches;
-    VEC(struct http_filter) filters; /* header modifiers, mirror, extension */
+    struct http_filter_vec filters; /* header modifiers, mirror, extension */
     VEC(struct http_backend_ref) backend_refs;
 };
 struct grpc_route_spec {

@@ -31,7 +31,10 @@ struct manifest {
     struct map grants;        /* link: namespace -> struct object_vec of ReferenceGrants */
     VEC(const char *) files;  /* read, or tried */
     size_t n_not_for_gateway; /* workloads passed over */
-    bool is_refused;          /* a file unreadable, broken YAML, or a limit: no start, no reload */
+    /* Errors that say only that something is not given (yet): dangling references, missing grants;
+     * they are counted in diags.n_errors too. */
+    size_t n_incomplete;
+    bool is_refused; /* a file unreadable, broken YAML, or a limit: no start, no reload */
 };
 
 enum manifest_result {
