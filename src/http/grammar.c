@@ -58,22 +58,44 @@ size_t grammar_value_span_scalar(struct str s)
 }
 
 #ifdef __SSE2__
+/* All ones where a byte may not stand in a value. */
+static inline __m128i grammar_bad_bytes(const char *p)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    __m128i is_tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
+    __m128i is_del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+
+    return _mm_or_si128(_mm_andnot_si128(is_tab, is_control), is_del);
+}
+
+/* How many bytes stand in whole blocks of 64 without a bad one: tokens are long. */
+static size_t grammar_value_blocks(struct str s)
+{
+    size_t i = 0;
+
+    for (; i + 64 <= s.len; i += 64) {
+        __m128i low = _mm_or_si128(grammar_bad_bytes(s.ptr + i), grammar_bad_bytes(s.ptr + i + 16));
+        __m128i high =
+            _mm_or_si128(grammar_bad_bytes(s.ptr + i + 32), grammar_bad_bytes(s.ptr + i + 48));
+
+        if (_mm_movemask_epi8(_mm_or_si128(low, high)))
+            break;
+    }
+    return i;
+}
+
 size_t grammar_value_span(struct str s)
 {
-    const __m128i space = _mm_set1_epi8(' ');
-    const __m128i tab = _mm_set1_epi8('\t');
-    const __m128i del = _mm_set1_epi8(0x7f);
     size_t i = 0;
 
     for (; i + 16 <= s.len; i += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(s.ptr + i));
-        __m128i printable = _mm_cmpeq_epi8(_mm_max_epu8(bytes, space), bytes);
-        __m128i good = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, del),
-                                        _mm_or_si128(printable, _mm_cmpeq_epi8(bytes, tab)));
-        unsigned bad = ~(unsigned)_mm_movemask_epi8(good) & 0xffffu;
+        unsigned bad = (unsigned)_mm_movemask_epi8(grammar_bad_bytes(s.ptr + i));
 
         if (bad)
             return i + (unsigned)__builtin_ctz(bad);
+        if (i == 64)
+            i += grammar_value_blocks(str_make(s.ptr + i + 16, s.len - i - 16));
     }
     while (i < s.len && grammar_is(s.ptr[i], GRAMMAR_VALUE))
         i++;

@@ -92,28 +92,36 @@ static int h1_head_parse(struct h1 *c, struct str *input, size_t len, struct are
     return 0;
 }
 
+/* The one empty line before a request line (RFC 9112 2.2). H1_MORE while it may still be one. */
+static int h1_skip_crlf(struct h1 *c, struct str *input)
+{
+    if (c->options.is_client || c->has_skipped_crlf || c->scanned > 0 || input->len == 0 ||
+        input->ptr[0] != '\r')
+        return 0;
+    if (input->len == 1)
+        return H1_MORE;
+    if (input->ptr[1] == '\n') {
+        *input = str_slice(*input, 2, input->len);
+        c->has_skipped_crlf = true;
+    }
+    return 0;
+}
+
 static int h1_head_next(struct h1 *c, struct str *input, struct arena *arena,
                         struct http_request *ret_request, struct http_response *ret_response,
                         struct h1_event *ret_event)
 {
     size_t len;
-    int r;
+    int r = h1_skip_crlf(c, input);
 
-    if (input->len == 0)
+    if (r || input->len == 0)
         return H1_MORE;
-    if (!c->options.is_client && !c->has_skipped_crlf && c->scanned == 0 && input->ptr[0] == '\r') {
-        if (input->len == 1)
-            return H1_MORE;
-        if (input->ptr[1] == '\n') {
-            *input = str_slice(*input, 2, input->len);
-            c->has_skipped_crlf = true;
-            return h1_head_next(c, input, arena, ret_request, ret_response, ret_event);
-        }
-    }
     r = c->options.is_client ? h1_response_check_start(c, *input)
                              : h1_request_check_start(c, *input);
     if (!r)
         r = h1_head_find(c, *input, c->options.head_bytes_limit, &len);
+    if (r == H1_ERROR && ret_request)
+        *ret_request = (struct http_request){0};
     if (!r)
         r = h1_head_parse(c, input, len, arena, ret_request, ret_response);
     if (r)

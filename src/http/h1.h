@@ -1,11 +1,9 @@
-/* HTTP/1.1 codec (RFC 9112): bytes in, events out; messages to bytes. No sockets, no clock, no
- * waiting. Strict: what RFC 9112 forbids is an error, never repaired. One struct h1 per connection
- * and direction.
+/* HTTP/1.1 codec (RFC 9112): bytes in, events out; messages to bytes. No sockets, no clock. Strict:
+ * what RFC 9112 forbids is an error, never repaired. One struct h1 per connection and direction.
  *
  * Pull style: the owner calls h1_next() with the bytes it has until it answers H1_MORE. Head and
- * trailer strings are copied into `arena` (the exchange's, stable until the exchange ends); DATA
- * spans borrow from the input. Events carry a stream id so that the caller is shaped alike for
- * HTTP/2 (here always 1). */
+ * trailer strings are copied into `arena` (the exchange's); DATA spans borrow from the input.
+ * Events carry a stream id so that the caller is shaped alike for HTTP/2 (here always 1). */
 #pragma once
 
 #include "base/buf.h"
@@ -47,8 +45,7 @@ enum h1_error {
     H1_ERROR_BAD_PATH, /* %2F, %5C, %00, backslash, malformed % (http/path.h) */
     H1_ERROR_BAD_HOST, /* missing, several, malformed, or contradicting an absolute target */
     H1_ERROR_BAD_CONTENT_LENGTH,    /* malformed, conflicting, duplicated */
-    H1_ERROR_BAD_TRANSFER_ENCODING, /* anything but one final "chunked", or with Content-Length, or
-                                       in 1.0 */
+    H1_ERROR_BAD_TRANSFER_ENCODING, /* not one "chunked", with a length, in 1.0 */
     H1_ERROR_BAD_CONNECTION,        /* Connection names Host, Content-Length, Authorization, ... */
     H1_ERROR_BAD_CHUNK,
     H1_ERROR_BAD_TRAILER,
@@ -88,21 +85,20 @@ struct h1 {
 };
 
 void h1_init(struct h1 *c, const struct h1_options *options);
-/* For clients: the method of the request whose response comes next (HEAD has no content, RFC
- * 9112 6.3). */
+/* For clients: the method whose response comes next (HEAD has no content, RFC 9112 6.3). */
 void h1_expect_response_to(struct h1 *c, enum http_method method);
 /* After 101: all further bytes are H1_EVENT_RAW. A client's codec does this by itself. */
 void h1_set_raw(struct h1 *c);
 
 /* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
  * (server) or *ret_response (client); the other may be NULL. 1xx responses other than 101 come as
- * HEAD followed by END. H1_MORE leaves an incomplete head in *input: the caller keeps those bytes
- * and calls again with them and more. */
+ * HEAD followed by END. H1_MORE leaves in *input what is incomplete (a head, a chunk line, a
+ * trailer section): the caller keeps those bytes and calls again with them and more. On H1_ERROR in
+ * a head the request holds what was read before (for the access log). */
 MUST_USE int h1_next(struct h1 *c, struct str *input, struct arena *arena,
                      struct http_request *ret_request, struct http_response *ret_response,
                      struct h1_event *ret_event);
-/* The peer closed its side: H1_EVENT (END for a body until close, or nothing was under way) or
- * H1_ERROR. */
+/* The peer closed: END (content until close, or nothing was under way) or H1_ERROR. */
 MUST_USE int h1_eof(struct h1 *c, struct h1_event *ret_event);
 /* True between messages: an EOF here is clean. */
 static inline bool h1_is_idle(const struct h1 *c)
@@ -110,15 +106,15 @@ static inline bool h1_is_idle(const struct h1 *c)
     return c->state == H1_STATE_HEAD && c->scanned == 0;
 }
 
-/* Message to bytes, appended to `out`. Framing headers come from body/content_length alone; parsed
+/* Messages to bytes, appended to `out`. Framing headers come from body/content_length alone; parsed
  * messages hold no hop-by-hop headers any more. Request: Host from request->authority, target from
  * path and query; upgrade and has_te_trailers are passed on when still set. */
 void h1_format_request(struct buf *out, const struct http_request *request);
 /* `keep_alive` false adds "connection: close". An answer without content is HTTP_BODY_LENGTH with
  * 0; HTTP_BODY_NONE is for HEAD, 1xx, 204 and 304 (Content-Length if has_content_length). */
 void h1_format_response(struct buf *out, const struct http_response *response, bool keep_alive);
-/* "<hex>\r\n" before a chunk of `n` bytes; the caller adds the data and "\r\n". */
+/* "<hex>\r\n" before a chunk of `n` bytes, to which the caller adds data and "\r\n"; at the end
+ * "0\r\n" [trailers] "\r\n", where `trailers` may be NULL. */
 void h1_format_chunk_size(struct buf *out, size_t n);
-/* "0\r\n" [trailers] "\r\n"; `trailers` may be NULL. */
 void h1_format_last_chunk(struct buf *out, const struct http_headers *trailers);
 const char *h1_error_text(enum h1_error error);

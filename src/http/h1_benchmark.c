@@ -5,7 +5,8 @@
 
 #include "http/h1.h"
 
-#define N_ROUNDS 200000u
+#define N_ROUNDS 20000u
+#define N_TRIES  20u
 
 static const char head[] =
     "POST /v1/models/sklearn-iris:predict HTTP/1.1\r\n"
@@ -37,36 +38,51 @@ static double now_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-int main(void)
+static struct arena arena;
+
+static double read_ns(struct http_request *q)
 {
-    struct arena arena;
     struct h1 c;
-    struct http_request q = {0};
     struct h1_event event;
-    struct buf out = {0};
-    size_t n_bytes = 0;
     double start = now_ns();
 
-    arena_init(&arena, 16384);
     for (unsigned i = 0; i < N_ROUNDS; i++) {
         struct str input = str_make(head, sizeof head - 1);
 
         arena_reset(&arena);
         h1_init(&c, &(struct h1_options){.scheme = STR("http")});
-        if (h1_next(&c, &input, &arena, &q, NULL, &event) != H1_EVENT)
-            return 1;
-        n_bytes += q.headers.n;
+        if (h1_next(&c, &input, &arena, q, NULL, &event) != H1_EVENT)
+            return -1;
     }
-    double middle = now_ns();
+    return (now_ns() - start) / N_ROUNDS;
+}
+
+static double write_ns(const struct http_request *q, struct buf *out)
+{
+    double start = now_ns();
 
     for (unsigned i = 0; i < N_ROUNDS; i++) {
-        buf_clear(&out);
-        h1_format_request(&out, &q);
-        n_bytes += out.len;
+        buf_clear(out);
+        h1_format_request(out, q);
     }
-    printf("head of %zu bytes: read %.0f ns, write %.0f ns (%zu)\n", sizeof head - 1,
-           (middle - start) / N_ROUNDS, (now_ns() - middle) / N_ROUNDS, n_bytes);
+    return (now_ns() - start) / N_ROUNDS;
+}
+
+int main(void)
+{
+    struct http_request q = {0};
+    struct buf out = {0};
+    double best_read = 1e9;
+    double best_write = 1e9;
+
+    arena_init(&arena, 16384);
+    for (unsigned i = 0; i < N_TRIES; i++) {
+        best_read = MIN(best_read, read_ns(&q));
+        best_write = MIN(best_write, write_ns(&q, &out));
+    }
+    printf("head of %zu bytes, best of %u: read %.0f ns, write %.0f ns\n", sizeof head - 1, N_TRIES,
+           best_read, best_write);
     buf_deinit(&out);
     arena_deinit(&arena);
-    return 0;
+    return best_read < 0;
 }

@@ -203,7 +203,7 @@ TEST(forwarded_addresses_are_checked)
 
 TEST(vector_and_scalar_scans_agree)
 {
-    char bytes[80];
+    char bytes[330];
 
     for (unsigned c = 0; c < 256; c++) {
         for (size_t at = 0; at < sizeof bytes; at++) {
