@@ -1,0 +1,242 @@
+/* Deciding who may do what.
+ *
+ * Claims are reached through a function of the caller: this file knows rules, not tokens. A rule
+ * with a JWT principal matches only tokens that its own provider verified. Headers are compared
+ * with the joined value of all lines; a Deny rule also matches when any single line has the value,
+ * else a client could slip past it by adding a second line.
+ *
+ * Owner: compiled object in a snapshot's arena, immutable. Decisions are pure; any thread. */
+#include "policy/authorize.h"
+
+/* ---- compiling ---- */
+
+static const struct str *copy_texts(struct arena *arena, const struct str *texts, size_t n)
+{
+    struct str *copies = ARENA_ARRAY(arena, struct str, n);
+
+    for (size_t i = 0; i < n; i++)
+        copies[i] = arena_str(arena, texts[i]);
+    return copies;
+}
+
+static const struct authorize_values *copy_values(struct arena *arena,
+                                                  const struct authorize_values *items, size_t n)
+{
+    struct authorize_values *copies = ARENA_ARRAY(arena, struct authorize_values, n);
+
+    for (size_t i = 0; i < n; i++) {
+        copies[i] = items[i];
+        copies[i].name = arena_str(arena, items[i].name);
+        copies[i].values = copy_texts(arena, items[i].values, items[i].n_values);
+    }
+    return copies;
+}
+
+static const struct field_name *make_names(struct arena *arena,
+                                           const struct authorize_values *items, size_t n)
+{
+    struct field_name *names = ARENA_ARRAY(arena, struct field_name, n);
+
+    for (size_t i = 0; i < n; i++)
+        names[i] = field_name_make(arena, items[i].name);
+    return names;
+}
+
+static int compile_path(struct authorize_rule *r, struct arena *arena,
+                        const struct authorize_rule_spec *spec)
+{
+    struct str path = spec->path;
+
+    r->has_path = spec->has_path;
+    r->path_kind = spec->path_kind;
+    if (!spec->has_path)
+        return 0;
+    if (spec->path_kind == ROUTE_PATH_REGEX)
+        return regex_compile(arena, path, &r->path_regex, NULL) == 0 ? 0 : AUTHORIZE_BAD_REGEX;
+    while (spec->path_kind == ROUTE_PATH_PREFIX && str_ends_with(path, STR("/")))
+        path.len--;
+    r->path = arena_str(arena, path);
+    return 0;
+}
+
+static int compile_rule(struct authorize_rule *r, struct arena *arena,
+                        const struct authorize_rule_spec *spec)
+{
+    size_t bad;
+
+    if (!spec->has_jwt && spec->n_cidrs == 0 && spec->n_headers == 0 && spec->n_methods == 0 &&
+        !spec->has_path)
+        return AUTHORIZE_EMPTY_RULE;
+    r->name = arena_str(arena, spec->name);
+    r->is_allow = spec->is_allow;
+    r->has_jwt = spec->has_jwt;
+    r->provider = arena_str(arena, spec->provider);
+    r->claims = copy_values(arena, spec->claims, spec->n_claims);
+    r->n_claims = (uint32_t)spec->n_claims;
+    r->scopes = copy_texts(arena, spec->scopes, spec->n_scopes);
+    r->n_scopes = (uint32_t)spec->n_scopes;
+    r->headers = copy_values(arena, spec->headers, spec->n_headers);
+    r->header_names = make_names(arena, spec->headers, spec->n_headers);
+    r->n_headers = (uint32_t)spec->n_headers;
+    r->methods = copy_texts(arena, spec->methods, spec->n_methods);
+    r->n_methods = (uint32_t)spec->n_methods;
+    r->has_cidrs = spec->n_cidrs > 0;
+    if (!cidr_list_parse(spec->cidrs, spec->n_cidrs, arena, &r->cidrs, &bad))
+        return AUTHORIZE_BAD_CIDR;
+    return compile_path(r, arena, spec);
+}
+
+int authorization_init(struct authorization *a, struct arena *arena,
+                       const struct authorize_rule_spec *rules, size_t n_rules,
+                       bool is_default_allow, size_t *ret_bad)
+{
+    struct authorize_rule *compiled = ARENA_ARRAY(arena, struct authorize_rule, n_rules);
+
+    *a = (struct authorization){compiled, (uint32_t)n_rules, is_default_allow};
+    for (size_t i = 0; i < n_rules; i++) {
+        int r = compile_rule(&compiled[i], arena, &rules[i]);
+
+        compiled[i].index = (uint32_t)i;
+        if (r != 0) {
+            *ret_bad = i;
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* ---- deciding ---- */
+
+static bool has_text(const struct str *texts, size_t n, struct str text)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (str_eq(texts[i], text))
+            return true;
+    }
+    return false;
+}
+
+static bool claim_holds(const struct authorize_values *claim, const struct authorize_input *in)
+{
+    struct str value;
+    bool is_array;
+
+    for (size_t i = 0; in->claim_value(in->claims, claim->name, i, &is_array, &value); i++) {
+        if (is_array != claim->is_array)
+            return false;
+        if (has_text(claim->values, claim->n_values, value))
+            return true;
+    }
+    return false;
+}
+
+/* RFC 6749 3.3: a string of scopes with spaces between; some issuers write an array. */
+static bool claim_has_scope(const struct authorize_input *in, struct str claim, struct str scope)
+{
+    struct str value;
+    struct str member;
+    bool is_array;
+
+    for (size_t i = 0; in->claim_value(in->claims, claim, i, &is_array, &value); i++) {
+        while (str_split(&value, ' ', &member)) {
+            if (str_eq(member, scope))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool jwt_holds(const struct authorize_rule *r, const struct authorize_input *in)
+{
+    if (!in->provider.ptr || !in->claim_value || !str_eq(r->provider, in->provider))
+        return false;
+    for (uint32_t i = 0; i < r->n_claims; i++) {
+        if (!claim_holds(&r->claims[i], in))
+            return false;
+    }
+    for (uint32_t i = 0; i < r->n_scopes; i++) {
+        if (!claim_has_scope(in, STR("scope"), r->scopes[i]) &&
+            !claim_has_scope(in, STR("scp"), r->scopes[i]))
+            return false;
+    }
+    return true;
+}
+
+/* A Deny rule looks at every line by itself as well. */
+static bool any_line_is(const struct http_headers *headers, struct str name, struct str value)
+{
+    for (unsigned i = 0; i < headers->n; i++) {
+        if (str_eq(headers->items[i].name, name) && str_eq(headers->items[i].value, value))
+            return true;
+    }
+    return false;
+}
+
+static bool header_holds(const struct authorize_rule *r, uint32_t index,
+                         const struct authorize_input *in)
+{
+    const struct authorize_values *header = &r->headers[index];
+    const struct field_name *name = &r->header_names[index];
+    const struct http_request *request = in->request;
+
+    for (size_t i = 0; i < header->n_values; i++) {
+        if (name->id == HEADER_HOST) {
+            if (str_eq_nocase(request->authority, header->values[i]))
+                return true;
+        } else if (field_header_is(&request->headers, name, header->values[i]) ||
+                   (!r->is_allow &&
+                    any_line_is(&request->headers, name->text, header->values[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum regex_verdict path_holds(const struct authorize_rule *r, struct str path)
+{
+    switch (r->path_kind) {
+    case ROUTE_PATH_EXACT:
+        return str_eq(r->path, path) ? REGEX_HIT : REGEX_MISS;
+    case ROUTE_PATH_REGEX:
+        return regex_match(r->path_regex, path);
+    case ROUTE_PATH_PREFIX:
+    default:
+        return route_path_has_prefix(path, r->path) ? REGEX_HIT : REGEX_MISS;
+    }
+}
+
+static enum regex_verdict rule_holds(const struct authorize_rule *r,
+                                     const struct authorize_input *in)
+{
+    const struct http_request *request = in->request;
+
+    if (r->n_methods > 0 && !has_text(r->methods, r->n_methods, request->method_text))
+        return REGEX_MISS;
+    if (r->has_cidrs && !cidr_list_has(&r->cidrs, in->client))
+        return REGEX_MISS;
+    for (uint32_t i = 0; i < r->n_headers; i++) {
+        if (!header_holds(r, i, in))
+            return REGEX_MISS;
+    }
+    if (r->has_jwt && !jwt_holds(r, in))
+        return REGEX_MISS;
+    return r->has_path ? path_holds(r, request->path) : REGEX_HIT;
+}
+
+struct authorize_result authorization_decide(const struct authorization *a,
+                                             const struct authorize_input *input)
+{
+    for (uint32_t i = 0; i < a->n_rules; i++) {
+        const struct authorize_rule *r = &a->rules[i];
+
+        switch (rule_holds(r, input)) {
+        case REGEX_HIT:
+            return (struct authorize_result){r->is_allow ? AUTHORIZE_ALLOW : AUTHORIZE_DENY, r};
+        case REGEX_LIMIT:
+            return (struct authorize_result){AUTHORIZE_LIMIT, r};
+        case REGEX_MISS:
+            break;
+        }
+    }
+    return (struct authorize_result){a->is_default_allow ? AUTHORIZE_ALLOW : AUTHORIZE_DENY, NULL};
+}

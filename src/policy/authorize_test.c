@@ -1,0 +1,286 @@
+/* Authorization: the shipped policy's isolation by model, order of rules, every kind of part. */
+#include "policy/authorize.h"
+
+#include "test/harness/test.h"
+
+/* A token as a short list of claims. */
+struct claim {
+    const char *path;
+    bool is_array;
+    const char *values[4];
+};
+
+struct token {
+    const char *provider; /* NULL: no token */
+    struct claim claims[4];
+};
+
+static bool claim_value(const void *claims, struct str path, size_t index, bool *ret_is_array,
+                        struct str *ret_value)
+{
+    const struct token *token = claims;
+
+    for (size_t i = 0; i < N_ELEMENTS(token->claims) && token->claims[i].path; i++) {
+        const struct claim *c = &token->claims[i];
+
+        if (!str_eq(path, str_of(c->path)))
+            continue;
+        if (index >= N_ELEMENTS(c->values) || !c->values[index])
+            return false;
+        *ret_is_array = c->is_array;
+        *ret_value = str_of(c->values[index]);
+        return true;
+    }
+    return false;
+}
+
+struct play {
+    struct arena arena;
+    struct authorization authorization;
+    struct http_request request;
+    struct ip_address client;
+};
+
+static void play_init(struct play *p, const struct authorize_rule_spec *rules, size_t n)
+{
+    size_t bad;
+
+    *p = (struct play){0};
+    arena_init(&p->arena, 4096);
+    CHECK_INT(authorization_init(&p->authorization, &p->arena, rules, n, false, &bad), 0);
+    http_headers_init(&p->request.headers, &p->arena);
+    p->request.method_text = STR("POST");
+    p->request.path = STR("/v1/models/m:predict");
+    CHECK(ip_address_parse(STR("10.1.2.3"), &p->client));
+}
+
+static struct authorize_result decide(struct play *p, const struct token *token)
+{
+    struct authorize_input input = {
+        .request = &p->request,
+        .client = &p->client,
+        .provider = str_of(token->provider),
+        .claims = token,
+        .claim_value = claim_value,
+    };
+
+    return authorization_decide(&p->authorization, &input);
+}
+
+static struct token tenant(const char *name)
+{
+    return (struct token){"box", {{"tenant", false, {name}}}};
+}
+
+TEST(models_are_isolated_by_tenant)
+{
+    static const struct str not_iris[] = {STR("tenant-b"), STR("tenant-c")};
+    static const struct str not_resnet[] = {STR("tenant-a"), STR("tenant-b")};
+    static const struct str all[] = {STR("tenant-a"), STR("tenant-b"), STR("tenant-c")};
+    static const struct str iris[] = {STR("sklearn-iris")};
+    static const struct str resnet[] = {STR("pytorch-resnet")};
+    static const struct authorize_values claims[] = {{STR("tenant"), not_iris, 2, false},
+                                                     {STR("tenant"), not_resnet, 2, false},
+                                                     {STR("tenant"), all, 3, false}};
+    static const struct authorize_values headers[] = {{STR("X-AI-EG-Model"), iris, 1, false},
+                                                      {STR("x-ai-eg-model"), resnet, 1, false}};
+    struct authorize_rule_spec rules[] = {
+        {.name = STR("iris"),
+         .has_jwt = true,
+         .provider = STR("box"),
+         .claims = &claims[0],
+         .n_claims = 1,
+         .headers = &headers[0],
+         .n_headers = 1},
+        {.name = STR("resnet"),
+         .has_jwt = true,
+         .provider = STR("box"),
+         .claims = &claims[1],
+         .n_claims = 1,
+         .headers = &headers[1],
+         .n_headers = 1},
+        {.name = STR("tenants"),
+         .is_allow = true,
+         .has_jwt = true,
+         .provider = STR("box"),
+         .claims = &claims[2],
+         .n_claims = 1},
+    };
+    static const struct {
+        const char *tenant, *model;
+        enum authorize_verdict verdict;
+        const char *rule;
+    } cases[] = {
+        {"tenant-a", "sklearn-iris", AUTHORIZE_ALLOW, "tenants"},
+        {"tenant-b", "sklearn-iris", AUTHORIZE_DENY, "iris"},
+        {"tenant-c", "sklearn-iris", AUTHORIZE_DENY, "iris"},
+        {"tenant-a", "pytorch-resnet", AUTHORIZE_DENY, "resnet"},
+        {"tenant-c", "pytorch-resnet", AUTHORIZE_ALLOW, "tenants"},
+        {"tenant-b", "other", AUTHORIZE_ALLOW, "tenants"},
+        {"tenant-b", NULL, AUTHORIZE_ALLOW, "tenants"},
+        {"tenant-d", NULL, AUTHORIZE_DENY, NULL},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct play p;
+        struct token token = tenant(cases[i].tenant);
+
+        play_init(&p, rules, N_ELEMENTS(rules));
+        if (cases[i].model)
+            http_headers_add(&p.request.headers, STR("x-ai-eg-model"), str_of(cases[i].model));
+        struct authorize_result result = decide(&p, &token);
+
+        CHECK_MSG(result.verdict == cases[i].verdict, "case %zu", i);
+        if (cases[i].rule)
+            CHECK_STR(result.rule->name, cases[i].rule);
+        else
+            CHECK(result.rule == NULL);
+        arena_deinit(&p.arena);
+    }
+}
+
+TEST(claims_hold_by_type_provider_and_scope)
+{
+    static const struct str admin[] = {STR("admin"), STR("root")};
+    static const struct str scopes[] = {STR("read"), STR("write")};
+    static const struct authorize_values array[] = {{STR("org.roles"), admin, 2, true}};
+    struct authorize_rule_spec rules[] = {{.is_allow = true,
+                                           .has_jwt = true,
+                                           .provider = STR("box"),
+                                           .claims = array,
+                                           .n_claims = 1,
+                                           .scopes = scopes,
+                                           .n_scopes = 2}};
+    static const struct {
+        const char *name;
+        struct token token;
+        bool is_allowed;
+    } cases[] = {
+        {"both",
+         {"box", {{"org.roles", true, {"x", "root"}}, {"scope", false, {"write read"}}}},
+         true},
+        {"scp array",
+         {"box", {{"org.roles", true, {"admin"}}, {"scp", true, {"write", "read"}}}},
+         true},
+        {"scope part",
+         {"box", {{"org.roles", true, {"admin"}}, {"scope", false, {"write"}}}},
+         false},
+        {"scope prefix",
+         {"box", {{"org.roles", true, {"admin"}}, {"scope", false, {"writer reader"}}}},
+         false},
+        {"string, not array",
+         {"box", {{"org.roles", false, {"admin"}}, {"scope", false, {"read write"}}}},
+         false},
+        {"other value",
+         {"box", {{"org.roles", true, {"user"}}, {"scope", false, {"read write"}}}},
+         false},
+        {"other provider",
+         {"fox", {{"org.roles", true, {"admin"}}, {"scope", false, {"read write"}}}},
+         false},
+        {"no token", {NULL, {{"org.roles", true, {"admin"}}}}, false},
+    };
+    struct play p;
+
+    play_init(&p, rules, 1);
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        CHECK_MSG((decide(&p, &cases[i].token).verdict == AUTHORIZE_ALLOW) == cases[i].is_allowed,
+                  "%s", cases[i].name);
+    }
+    arena_deinit(&p.arena);
+}
+
+TEST(cidrs_methods_and_paths_hold_together)
+{
+    static const struct str cidrs[] = {STR("10.0.0.0/8"), STR("2001:db8::/32")};
+    static const struct str methods[] = {STR("POST"), STR("PUT")};
+    struct authorize_rule_spec rules[] = {{.is_allow = true,
+                                           .cidrs = cidrs,
+                                           .n_cidrs = 2,
+                                           .methods = methods,
+                                           .n_methods = 2,
+                                           .has_path = true,
+                                           .path = STR("/v1/")}};
+    static const struct {
+        const char *client, *method, *path;
+        bool is_allowed;
+    } cases[] = {
+        {"10.9.9.9", "POST", "/v1/x", true},  {"2001:db8::7", "PUT", "/v1", true},
+        {"11.0.0.1", "POST", "/v1/x", false}, {"10.9.9.9", "GET", "/v1/x", false},
+        {"10.9.9.9", "post", "/v1/x", false}, {"10.9.9.9", "POST", "/v10", false},
+    };
+    struct token none = {0};
+    struct play p;
+
+    play_init(&p, rules, 1);
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        CHECK(ip_address_parse(str_of(cases[i].client), &p.client));
+        p.request.method_text = str_of(cases[i].method);
+        p.request.path = str_of(cases[i].path);
+        CHECK_MSG((decide(&p, &none).verdict == AUTHORIZE_ALLOW) == cases[i].is_allowed, "%zu", i);
+    }
+    arena_deinit(&p.arena);
+}
+
+TEST(second_header_line_does_not_slip_past_a_deny)
+{
+    static const struct str bad[] = {STR("guest")};
+    static const struct authorize_values header[] = {{STR("x-role"), bad, 1, false}};
+    static const struct str any[] = {STR("0.0.0.0/0")};
+    struct authorize_rule_spec rules[] = {{.headers = header, .n_headers = 1},
+                                          {.is_allow = true, .cidrs = any, .n_cidrs = 1}};
+    struct token none = {0};
+    struct play p;
+
+    play_init(&p, rules, 2);
+    CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_ALLOW);
+    http_headers_add(&p.request.headers, STR("x-role"), STR("guest"));
+    http_headers_add(&p.request.headers, STR("x-role"), STR("other"));
+    CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_DENY);
+    arena_deinit(&p.arena);
+
+    rules[0].is_allow = true;
+    play_init(&p, rules, 1);
+    http_headers_add(&p.request.headers, STR("x-role"), STR("guest"));
+    CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_ALLOW);
+    http_headers_add(&p.request.headers, STR("x-role"), STR("other"));
+    CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_DENY);
+    arena_deinit(&p.arena);
+}
+
+TEST(pattern_at_its_limit_is_no_decision)
+{
+    struct authorize_rule_spec rules[] = {{.is_allow = true,
+                                           .has_path = true,
+                                           .path_kind = ROUTE_PATH_REGEX,
+                                           .path = STR("/(a|aa)+[bd]")}};
+    struct token none = {0};
+    struct play p;
+
+    play_init(&p, rules, 1);
+    p.request.path = STR("/aab");
+    CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_ALLOW);
+    p.request.path = STR("/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac");
+    CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_LIMIT);
+    arena_deinit(&p.arena);
+}
+
+TEST(bad_rules_are_named)
+{
+    static const struct str nonsense[] = {STR("10.0.0.0/99")};
+    static const struct str good[] = {STR("POST")};
+    struct authorize_rule_spec rules[] = {{.methods = good, .n_methods = 1},
+                                          {.cidrs = nonsense, .n_cidrs = 1}};
+    struct authorization compiled;
+    struct arena a;
+    size_t bad = 0;
+
+    arena_init(&a, 1024);
+    CHECK_INT(authorization_init(&compiled, &a, rules, 2, false, &bad), AUTHORIZE_BAD_CIDR);
+    CHECK_INT(bad, 1);
+    rules[1] = (struct authorize_rule_spec){.is_allow = true};
+    CHECK_INT(authorization_init(&compiled, &a, rules, 2, false, &bad), AUTHORIZE_EMPTY_RULE);
+    rules[1] = (struct authorize_rule_spec){
+        .has_path = true, .path_kind = ROUTE_PATH_REGEX, .path = STR("(")};
+    CHECK_INT(authorization_init(&compiled, &a, rules, 2, false, &bad), AUTHORIZE_BAD_REGEX);
+    arena_deinit(&a);
+}

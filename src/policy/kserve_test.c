@@ -1,0 +1,71 @@
+/* KServe paths and the model names that they carry. */
+#include "policy/kserve.h"
+
+#include "test/harness/test.h"
+
+TEST(kserve_paths_name_their_model)
+{
+    static const struct {
+        const char *path;
+        enum kserve_call call;
+        const char *model, *version;
+    } cases[] = {
+        {"/v1/models/sklearn-iris:predict", KSERVE_V1_PREDICT, "sklearn-iris", ""},
+        {"/v1/models/sklearn-iris:explain", KSERVE_V1_EXPLAIN, "sklearn-iris", ""},
+        {"/v1/models/sklearn-iris", KSERVE_V1_MODEL, "sklearn-iris", ""},
+        {"/v1/models/llama3:8b", KSERVE_V1_MODEL, "llama3:8b", ""},
+        {"/v1/models/llama3:8b:predict", KSERVE_V1_PREDICT, "llama3:8b", ""},
+        {"/v1/models/:predict", KSERVE_V1_MODEL, ":predict", ""},
+        {"/v1/models/m/", KSERVE_OTHER, "m", ""},
+        {"/v1/models/m:predict/", KSERVE_OTHER, "m", ""},
+        {"/v1/models/m/versions/2:predict", KSERVE_OTHER, "m", ""},
+        {"/v1/models/m:classify", KSERVE_OTHER, "m", ""},
+        {"/v1/models", KSERVE_NONE, "", ""},
+        {"/v1/models/", KSERVE_NONE, "", ""},
+        {"/v1/model/m", KSERVE_NONE, "", ""},
+        {"/v3/models/m", KSERVE_NONE, "", ""},
+        {"/x/v1/models/m", KSERVE_NONE, "", ""},
+        {"/v2/models/m", KSERVE_V2_MODEL, "m", ""},
+        {"/v2/models/m/ready", KSERVE_V2_READY, "m", ""},
+        {"/v2/models/m/infer", KSERVE_V2_INFER, "m", ""},
+        {"/v2/models/m/generate", KSERVE_V2_GENERATE, "m", ""},
+        {"/v2/models/m/generate_stream", KSERVE_V2_GENERATE_STREAM, "m", ""},
+        {"/v2/models/m/versions/7", KSERVE_V2_MODEL, "m", "7"},
+        {"/v2/models/m/versions/7/infer", KSERVE_V2_INFER, "m", "7"},
+        {"/v2/models/m/versions/7/infer/x", KSERVE_OTHER, "m", "7"},
+        {"/v2/models/m/versions", KSERVE_OTHER, "m", ""},
+        {"/v2/models/m/Infer", KSERVE_OTHER, "m", ""},
+        {"/v2/models/m/infer/", KSERVE_OTHER, "m", ""},
+        {"/v2/models/m%2B1/infer", KSERVE_V2_INFER, "m+1", ""},
+        {"/v2/models/m%25/infer", KSERVE_V2_INFER, "m%", ""},
+    };
+    struct arena a;
+
+    arena_init(&a, 1024);
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct kserve_path p;
+
+        CHECK_MSG(kserve_parse(str_of(cases[i].path), &a, &p) == 0, "%s", cases[i].path);
+        CHECK_MSG(p.call == cases[i].call, "%s: call %d", cases[i].path, (int)p.call);
+        CHECK_STR(p.model, cases[i].model);
+        CHECK_STR(p.version, cases[i].version);
+    }
+    arena_deinit(&a);
+}
+
+TEST(bad_model_names_are_refused)
+{
+    static const char *const paths[] = {
+        "/v2/models/a%20b/infer", "/v2/models/a%0Ab", "/v1/models/%C3%A9", "/v1/models/a%2Fb",
+        "/v1/models/a%5Cb",       "/v1/models/a%00",  "/v1/models/a%4",    "/v1/models/a\x7f"};
+    struct arena a;
+    struct kserve_path p;
+    static char long_path[1024] = "/v1/models/";
+
+    arena_init(&a, 1024);
+    for (size_t i = 0; i < N_ELEMENTS(paths); i++)
+        CHECK_MSG(kserve_parse(str_of(paths[i]), &a, &p) == KSERVE_BAD_NAME, "%s", paths[i]);
+    memset(long_path + 11, 'm', 600);
+    CHECK_INT(kserve_parse(str_of(long_path), &a, &p), KSERVE_BAD_NAME);
+    arena_deinit(&a);
+}
