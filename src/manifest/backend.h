@@ -2,7 +2,7 @@
  * its own. Immutable after load. */
 #pragma once
 
-#include "manifest/tls_settings.h"
+#include "manifest/part/tls_settings.h"
 
 struct backend_address { /* fqdn: host is a name; ip: an address */
     struct mark mark;

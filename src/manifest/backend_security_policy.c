@@ -85,7 +85,7 @@ static void gcp_credentials_check(struct decoder *d, const struct node *node, vo
     static const char *const keys[] = {"credentialsFile", "workloadIdentityFederationConfig", NULL};
 
     (void)object;
-    check_exactly_one(d, node, keys);
+    check_at_most_one(d, node, keys);
 }
 
 static const struct field gcp_credentials_fields[] = {
@@ -139,6 +139,7 @@ static const struct field ai_backend_security_policy_spec_fields[] = {
                  FIELD_NOT_ENFORCED, azure_credentials, "Credentials of Azure."),
     FIELD_OBJECT(ai_backend_security_policy_spec, gcp_credentials, "gcpCredentials",
                  FIELD_NOT_ENFORCED, gcp_credentials, "Credentials of Google Cloud."),
+    FIELD_UNSUPPORTED("credentialOverride", "Credential that the request brings itself."),
 };
 const struct table ai_backend_security_policy_spec_table =
     TABLE_CHECKED(ai_backend_security_policy_spec, ai_backend_security_policy_check);

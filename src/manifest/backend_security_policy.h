@@ -7,7 +7,7 @@
  * Immutable after load; secrets stay in their Secrets, referred to only. */
 #pragma once
 
-#include "manifest/authentication.h"
+#include "manifest/part/authentication.h"
 #include "manifest/policy_target.h"
 
 struct backend_security_policy_spec {

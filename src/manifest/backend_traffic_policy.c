@@ -5,7 +5,7 @@
  * security features, so routes go on serving. */
 #include "manifest/backend_traffic_policy.h"
 
-#include "manifest/cluster_fields.h"
+#include "manifest/part/cluster_fields.h"
 
 static const char *const compression_names[] = {"Gzip", "Brotli", "Zstd", NULL};
 
@@ -203,7 +203,7 @@ static const struct table response_override_table =
     TABLE_CHECKED(response_override, response_override_check);
 
 static const struct field request_buffer_fields[] = {
-    FIELD_QUANTITY(request_buffer, limit_bytes, "limit", FIELD_REQUIRED,
+    FIELD_QUANTITY(request_buffer, limit_bytes, "limit", 0,
                    "Largest body that is held and sent on as a whole; beyond: 413."),
 };
 static const struct table request_buffer_table = TABLE(request_buffer);

@@ -2,9 +2,9 @@
  * backends, and how much of it. Immutable after load. */
 #pragma once
 
-#include "manifest/cluster_settings.h"
+#include "manifest/part/cluster_settings.h"
+#include "manifest/part/rate_limit.h"
 #include "manifest/policy_target.h"
-#include "manifest/rate_limit.h"
 
 enum compression_type { COMPRESSION_GZIP, COMPRESSION_BROTLI, COMPRESSION_ZSTD };
 struct compression {

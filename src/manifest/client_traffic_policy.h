@@ -2,8 +2,8 @@
  * a Gateway or one listener. Immutable after load. */
 #pragma once
 
-#include "manifest/client_connection.h"
-#include "manifest/cluster_settings.h"
+#include "manifest/part/client_connection.h"
+#include "manifest/part/cluster_settings.h"
 #include "manifest/policy_target.h"
 
 struct forwarded_for {

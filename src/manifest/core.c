@@ -69,7 +69,8 @@ static const struct field endpoint_conditions_fields[] = {
 };
 static const struct table endpoint_conditions_table = TABLE(endpoint_conditions);
 static const struct field slice_endpoint_fields[] = {
-    FIELD_STRS(slice_endpoint, addresses, "addresses", FIELD_REQUIRED | FIELD_NON_EMPTY, "Addresses."),
+    FIELD_STRS(slice_endpoint, addresses, "addresses", FIELD_REQUIRED | FIELD_NON_EMPTY,
+               "Addresses."),
     FIELD_OBJECT(slice_endpoint, conditions, "conditions", 0, endpoint_conditions, "State."),
     FIELD_IGNORED("hostname"),
     FIELD_IGNORED("targetRef"),

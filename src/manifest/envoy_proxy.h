@@ -3,8 +3,8 @@
  * aside. Immutable after load. */
 #pragma once
 
-#include "manifest/telemetry_spec.h"
-#include "manifest/tls_settings.h"
+#include "manifest/part/telemetry_spec.h"
+#include "manifest/part/tls_settings.h"
 
 struct shutdown_spec {
     struct mark mark;

@@ -2,9 +2,9 @@
  * Gateway, a listener, a route or a rule. Immutable after load. */
 #pragma once
 
-#include "manifest/authentication.h"
+#include "manifest/part/authentication.h"
+#include "manifest/part/rate_limit.h" /* struct path_condition */
 #include "manifest/policy_target.h"
-#include "manifest/rate_limit.h" /* struct path_condition */
 
 struct cors_spec {
     struct mark mark;

@@ -4,7 +4,7 @@
  * API, "JWT", "APIKeyAuth", "BasicAuth", "ExtAuth". */
 #pragma once
 
-#include "manifest/cluster_settings.h"
+#include "manifest/part/cluster_settings.h"
 
 struct jwt_remote_jwks {
     struct mark mark;

@@ -2,7 +2,7 @@
  * BackendTrafficPolicy's spec. `retry_flags`: whether retries are enforced there. */
 #pragma once
 
-#include "manifest/cluster_settings.h"
+#include "manifest/part/cluster_settings.h"
 
 #define CLUSTER_SETTINGS_FIELDS(type, at, retry_flags)                                             \
     FIELD_OBJECT(type, at load_balancer, "loadBalancer", FIELD_NOT_ENFORCED,                       \

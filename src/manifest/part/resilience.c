@@ -1,7 +1,7 @@
 /* Decoding of retries and health checks.
  *
  * Owner: the load's arena. Thread: compile thread. */
-#include "manifest/resilience.h"
+#include "manifest/part/resilience.h"
 
 static const char *const retry_trigger_names[] = {"5xx",
                                                   "gateway-error",

@@ -4,7 +4,7 @@
  *
  * Owner: the load's arena. Thread: compile thread. Key sets and passwords are not read here;
  * whether a Secret or backend exists is left to link. */
-#include "manifest/authentication.h"
+#include "manifest/part/authentication.h"
 
 static bool is_url(struct str s)
 {

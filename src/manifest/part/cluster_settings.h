@@ -4,8 +4,8 @@
  * "ClusterSettings". Absent values stay unset; defaults are applied by compile. */
 #pragma once
 
-#include "manifest/load_balancer.h"
-#include "manifest/resilience.h"
+#include "manifest/part/load_balancer.h"
+#include "manifest/part/resilience.h"
 
 struct retry_budget {
     struct mark mark;

@@ -1,7 +1,7 @@
 /* Decoding of loadBalancer.
  *
  * Owner: the load's arena. Thread: compile thread. The choosing itself is the policy level's. */
-#include "manifest/load_balancer.h"
+#include "manifest/part/load_balancer.h"
 
 static const struct field named_item_fields[] = {
     FIELD_STR(named_item, name, "name", FIELD_REQUIRED | FIELD_NON_EMPTY,

@@ -2,7 +2,7 @@
  *
  * Owner: the load's arena. Thread: compile thread. Operators in formats and conditions in CEL are
  * parsed by those who use them, with the places kept here. */
-#include "manifest/telemetry_spec.h"
+#include "manifest/part/telemetry_spec.h"
 
 static const char *const log_format_names[] = {"Text", "JSON", NULL};
 
@@ -68,8 +68,8 @@ static const struct field otel_sink_fields[] = {
 static const struct table otel_sink_table = TABLE_CHECKED(otel_sink, otel_sink_check);
 
 static const struct field file_sink_fields[] = {
-    FIELD_STR(file_sink, path, "path", FIELD_REQUIRED | FIELD_NON_EMPTY,
-              "File; /dev/stdout is standard output."),
+    FIELD_STR(file_sink, path, "path", FIELD_NON_EMPTY,
+              "File; /dev/stdout, standard output, unless given."),
 };
 static const struct table file_sink_table = TABLE(file_sink);
 
@@ -78,13 +78,19 @@ static const char *const log_sink_names[] = {"ALS", "File", "OpenTelemetry", NUL
 static void access_log_sink_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"als", "file", "openTelemetry"};
-    const struct access_log_sink *s = object;
+    static const char *const any[] = {"als", "file", "openTelemetry", NULL};
+    struct access_log_sink *s = object;
 
+    if (s->type < 0 && (s->file || s->open_telemetry))
+        s->type = s->file ? LOG_SINK_FILE : LOG_SINK_OTEL;
+    if (s->type < 0)
+        check_exactly_one(d, node, any);
     check_union(d, node, s->type, log_sink_names, keys, false);
 }
 
 static const struct field access_log_sink_fields[] = {
-    FIELD_ENUM(access_log_sink, type, "type", FIELD_REQUIRED, log_sink_names, "Kind of the sink."),
+    FIELD_ENUM(access_log_sink, type, "type", 0, log_sink_names,
+               "Kind of the sink; told by what is given unless given."),
     FIELD_OBJECT(access_log_sink, file, "file", 0, file_sink, "File that lines are appended to."),
     FIELD_OBJECT(access_log_sink, open_telemetry, "openTelemetry", FIELD_NOT_ENFORCED, otel_sink,
                  "Collector that gets log records."),

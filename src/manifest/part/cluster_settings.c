@@ -3,9 +3,9 @@
  *
  * Owner: the load's arena. Thread: compile thread. Of `backendSettings` only the key-set fetch uses
  * timeout and retry today; the rest is marked as not enforced. */
-#include "manifest/cluster_settings.h"
+#include "manifest/part/cluster_settings.h"
 
-#include "manifest/cluster_fields.h"
+#include "manifest/part/cluster_fields.h"
 
 static const struct field retry_budget_fields[] = {
     FIELD_OBJECT(retry_budget, percent, "percent", FIELD_REQUIRED, fraction,

@@ -2,7 +2,7 @@
  *
  * Owner: the load's arena. Thread: compile thread. Certificates and revocation lists are left to
  * link and compile. */
-#include "manifest/client_connection.h"
+#include "manifest/part/client_connection.h"
 
 static const struct field client_tcp_timeout_fields[] = {
     FIELD_DURATION(client_tcp_timeout, idle_timeout, "idleTimeout", FIELD_NOT_ENFORCED,

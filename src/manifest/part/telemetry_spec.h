@@ -3,7 +3,7 @@
  * API, "ProxyTelemetry". */
 #pragma once
 
-#include "manifest/cluster_settings.h"
+#include "manifest/part/cluster_settings.h"
 
 enum log_format_type { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 struct access_log_format {

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "manifest/tls_settings.h"
+#include "manifest/part/tls_settings.h"
 
 struct client_tcp_timeout {
     struct mark mark;

@@ -2,7 +2,7 @@
  *
  * Owner: the load's arena. Thread: compile thread. Which counters a rule has, and when a window
  * begins, is left to compile and to the policy level. */
-#include "manifest/rate_limit.h"
+#include "manifest/part/rate_limit.h"
 
 static const char *const limit_match_names[] = {"Exact", "RegularExpression", "Distinct", NULL};
 

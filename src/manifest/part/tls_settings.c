@@ -2,7 +2,7 @@
  *
  * Owner: the load's arena. Thread: compile thread. Whether OpenSSL knows a suite or a group is left
  * to the place that builds the context. */
-#include "manifest/tls_settings.h"
+#include "manifest/part/tls_settings.h"
 
 const char *const tls_version_names[] = {"Auto", "1.0", "1.1", "1.2", "1.3", NULL};
 
