@@ -3,6 +3,8 @@
  * event. */
 #pragma once
 
+#include <sys/epoll.h>
+
 #include "base/clock.h"
 #include "base/list.h"
 
@@ -31,6 +33,7 @@ typedef void timer_fn(struct timer *t);
 struct timer {
     timer_fn *fn;
     uint64_t due_us;     /* monotonic */
+    uint64_t placed_us;  /* its order in the heap: never later than due_us */
     uint32_t heap_index; /* 0: not armed */
 };
 
@@ -47,6 +50,8 @@ struct deferred {
 struct wake;
 typedef void wake_fn(struct wake *w);
 
+enum { LOOP_BATCH = 256 };
+
 struct loop {
     struct clock now; /* read once a turn */
     int epoll_fd;
@@ -57,8 +62,10 @@ struct loop {
     uint32_t heap_cap;
     struct list deferred;
     struct list retired;
-    struct list fds;            /* reserved */
     struct wake *_Atomic wakes; /* posted, last in first out */
+    int batch_n;                /* events of this turn */
+    int batch_at;
+    struct epoll_event batch[LOOP_BATCH];
 };
 
 /* 0 or negative. */

@@ -39,6 +39,7 @@ struct stream {
     const struct stream_ops *ops;
     stream_event_fn *on_event;
     struct tls_session *tls; /* NULL: plain */
+    unsigned wanted;         /* what the owner asked for */
     bool is_ready;
     bool was_short_read; /* the last recv got less than asked: the socket is empty, another recv is
                             waste */

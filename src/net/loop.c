@@ -1,0 +1,217 @@
+/* The event loop; see loop.h. Order within a turn: wait, read the clocks, timers that are due,
+ * descriptors, deferred work, retired memory. Deferred work scheduled by deferred work runs in the
+ * same turn (an answer that is complete leads to the next pipelined request), up to
+ * LOOP_DEFER_ROUNDS rounds; the rest waits for the next turn, which then does not block. Thread:
+ * the loop's own, but for wake_post. */
+#include "net/loop.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "net/loop_internal.h"
+
+enum { LOOP_DEFER_ROUNDS = 8 };
+
+int loop_init(struct loop *l)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+
+    *l = (struct loop){.epoll_fd = -1, .event_fd = -1};
+    l->now = clock_read();
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll_fd < 0)
+        return error_origin(-errno);
+    l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->event_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->event_fd, &event) < 0) {
+        int r = error_origin(-errno);
+
+        loop_deinit(l);
+        return r;
+    }
+    return 0;
+}
+
+void loop_deinit(struct loop *l)
+{
+    if (l->epoll_fd >= 0)
+        close(l->epoll_fd);
+    if (l->event_fd >= 0)
+        close(l->event_fd);
+    mem_free(l->heap);
+    *l = (struct loop){.epoll_fd = -1, .event_fd = -1};
+}
+
+/* ---- descriptors ---- */
+
+static uint32_t loop_epoll_mask(unsigned events)
+{
+    return ((events & LOOP_READ) ? EPOLLIN : 0U) | ((events & LOOP_WRITE) ? EPOLLOUT : 0U);
+}
+
+int loop_fd_add(struct loop *l, struct loop_fd *io, int fd, unsigned events, loop_fd_fn *on_ready)
+{
+    struct epoll_event event = {.events = loop_epoll_mask(events), .data.ptr = io};
+
+    PRE(!io->loop && fd >= 0);
+    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        return error_origin(-errno);
+    io->loop = l;
+    io->fd = fd;
+    io->wanted = events;
+    io->on_ready = on_ready;
+    return 0;
+}
+
+int loop_fd_want(struct loop_fd *io, unsigned events)
+{
+    struct epoll_event event = {.events = loop_epoll_mask(events), .data.ptr = io};
+
+    if (io->wanted == events)
+        return 0;
+    if (epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_MOD, io->fd, &event) < 0)
+        return error_origin(-errno);
+    io->wanted = events;
+    return 0;
+}
+
+void loop_fd_remove(struct loop_fd *io)
+{
+    struct loop *l = io->loop;
+
+    if (!l)
+        return;
+    epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+    /* Events of this turn that were fetched already must not find it. */
+    for (int i = l->batch_at; i < l->batch_n; i++) {
+        if (l->batch[i].data.ptr == io)
+            l->batch[i].data.ptr = LOOP_GONE;
+    }
+    io->loop = NULL;
+    io->fd = -1;
+    io->wanted = 0;
+}
+
+static unsigned loop_events_of(uint32_t mask)
+{
+    unsigned events = 0;
+
+    if (mask & (EPOLLIN | EPOLLRDHUP))
+        events |= LOOP_READ;
+    if (mask & EPOLLOUT)
+        events |= LOOP_WRITE;
+    if (mask & (EPOLLERR | EPOLLHUP))
+        events |= LOOP_HANGUP;
+    return events;
+}
+
+static void loop_dispatch(struct loop *l, const struct epoll_event *event)
+{
+    struct loop_fd *io = event->data.ptr;
+    uint64_t count;
+
+    if (event->data.ptr == LOOP_GONE)
+        return;
+    if (!io) {
+        ssize_t unused UNUSED = read(l->event_fd, &count, sizeof count);
+
+        loop_run_wakes(l);
+        return;
+    }
+    unsigned events = loop_events_of(event->events);
+
+    /* Whatever was not asked for is not told, but the hang-up, which comes unasked. */
+    events &= io->wanted | LOOP_HANGUP;
+    if (events)
+        io->on_ready(io, events);
+}
+
+/* ---- deferred and retired ---- */
+
+static void loop_schedule(struct list *list, struct deferred *d, deferred_fn *fn)
+{
+    d->fn = fn;
+    if (!d->node.owner)
+        list_append(list, &d->node);
+}
+
+void loop_defer(struct loop *l, struct deferred *d, deferred_fn *fn)
+{
+    loop_schedule(&l->deferred, d, fn);
+}
+
+void loop_retire(struct loop *l, struct deferred *d, deferred_fn *fn)
+{
+    loop_schedule(&l->retired, d, fn);
+}
+
+/* Runs what stands on the list now, not what is added meanwhile. */
+static void loop_run_list(struct list *list)
+{
+    size_t n = list->n_nodes;
+
+    while (n-- > 0 && list->first) {
+        struct deferred *d = CONTAINER_OF(list->first, struct deferred, node);
+
+        list_remove(&d->node);
+        d->fn(d);
+    }
+}
+
+static void loop_end_turn(struct loop *l)
+{
+    for (int i = 0; i < LOOP_DEFER_ROUNDS && l->deferred.first; i++)
+        loop_run_list(&l->deferred);
+    while (l->retired.first)
+        loop_run_list(&l->retired);
+}
+
+/* ---- turns ---- */
+
+static int loop_timeout_ms(struct loop *l, int timeout_ms)
+{
+    int timer_ms = loop_timer_wait_ms(l);
+
+    if (l->deferred.first || l->retired.first)
+        return 0;
+    if (timer_ms >= 0 && (timeout_ms < 0 || timer_ms < timeout_ms))
+        return timer_ms;
+    return timeout_ms;
+}
+
+int loop_turn(struct loop *l, int timeout_ms)
+{
+    int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, loop_timeout_ms(l, timeout_ms));
+
+    if (n < 0 && errno != EINTR)
+        return error_origin(-errno);
+    l->now = clock_read();
+    l->batch_n = n < 0 ? 0 : n;
+    l->batch_at = 0;
+    loop_run_timers(l);
+    for (; l->batch_at < l->batch_n; l->batch_at++)
+        loop_dispatch(l, &l->batch[l->batch_at]);
+    l->batch_n = 0;
+    loop_end_turn(l);
+    return 0;
+}
+
+int loop_run(struct loop *l)
+{
+    while (!l->is_stopping) {
+        int r = loop_turn(l, -1);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void loop_stop(struct loop *l)
+{
+    l->is_stopping = true;
+}

@@ -1,0 +1,221 @@
+/* c-ares on the loop: its sockets are watched as it asks, its timeouts are one timer. A job belongs
+ * to the resolver and outlives a cancelled query, since c-ares completes every request once. */
+#include "net/resolver.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <netdb.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mem.h"
+
+enum { RESOLVER_TIMEOUT_MS = 2000, RESOLVER_TRIES = 2, NAME_MAX_BYTES = 254 };
+
+struct resolve_job {
+    struct resolver *resolver;
+    struct resolve_query *query; /* NULL: cancelled */
+    struct resolve_result result;
+    struct deferred done;
+    bool is_done; /* c-ares has answered */
+    struct list_node node;
+};
+
+static void resolver_rearm(struct resolver *r);
+
+static void resolver_on_io(struct loop_fd *io, unsigned events)
+{
+    struct resolver_socket *s = CONTAINER_OF(io, struct resolver_socket, io);
+    struct resolver *r = s->resolver;
+    int fd = io->fd;
+
+    ares_process_fd(r->channel, (events & (LOOP_READ | LOOP_HANGUP)) ? fd : ARES_SOCKET_BAD,
+                    (events & LOOP_WRITE) ? fd : ARES_SOCKET_BAD);
+    resolver_rearm(r);
+}
+
+static struct resolver_socket *resolver_socket_find(struct resolver *r, int fd)
+{
+    struct resolver_socket *unused = NULL;
+
+    for (int i = 0; i < RESOLVER_SOCKETS_MAX; i++) {
+        if (r->sockets[i].io.loop && r->sockets[i].io.fd == fd)
+            return &r->sockets[i];
+        if (!r->sockets[i].io.loop)
+            unused = &r->sockets[i];
+    }
+    return unused;
+}
+
+/* c-ares tells which of its sockets it wants watched; both off: it closes the socket. */
+static void resolver_on_socket(void *arg, ares_socket_t fd, int wants_read, int wants_write)
+{
+    struct resolver *r = arg;
+    struct resolver_socket *s = resolver_socket_find(r, fd);
+    unsigned events = (wants_read ? LOOP_READ : 0U) | (wants_write ? LOOP_WRITE : 0U);
+    int code = 0;
+
+    if (!s)
+        return; /* more sockets than slots: that server's query times out */
+    s->resolver = r;
+    if (events == 0)
+        loop_fd_remove(&s->io);
+    else if (!s->io.loop)
+        code = loop_fd_add(r->loop, &s->io, fd, events, resolver_on_io);
+    else
+        code = loop_fd_want(&s->io, events);
+    if (code < 0)
+        loop_fd_remove(&s->io);
+}
+
+static void resolver_on_timer(struct timer *t)
+{
+    struct resolver *r = CONTAINER_OF(t, struct resolver, timer);
+
+    ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    resolver_rearm(r);
+}
+
+static void resolver_rearm(struct resolver *r)
+{
+    struct timeval tv;
+
+    if (!ares_timeout(r->channel, NULL, &tv)) {
+        timer_cancel(r->loop, &r->timer);
+        return;
+    }
+    r->timer.fn = resolver_on_timer;
+    timer_set(r->loop, &r->timer,
+              r->loop->now.mono_us + (uint64_t)tv.tv_sec * 1000000 + (uint64_t)tv.tv_usec + 1000);
+}
+
+int resolver_init(struct resolver *r, struct loop *l)
+{
+    struct ares_options options = {.timeout = RESOLVER_TIMEOUT_MS,
+                                   .tries = RESOLVER_TRIES,
+                                   .sock_state_cb = resolver_on_socket,
+                                   .sock_state_cb_data = r};
+
+    *r = (struct resolver){.loop = l};
+    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS ||
+        ares_init_options(&r->channel, &options,
+                          ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) !=
+            ARES_SUCCESS)
+        return error_origin(-ENOMEM);
+    return 0;
+}
+
+int resolver_use_servers(struct resolver *r, const char *servers)
+{
+    return ares_set_servers_ports_csv(r->channel, servers) == ARES_SUCCESS ? 0
+                                                                           : error_origin(-EINVAL);
+}
+
+void resolver_deinit(struct resolver *r)
+{
+    if (!r->channel)
+        return;
+    LIST_FOREACH (&r->jobs, node) {
+        resolver_cancel(CONTAINER_OF(node, struct resolve_job, node)->query);
+    }
+    ares_destroy(r->channel); /* completes what runs, with ARES_EDESTRUCTION */
+    r->channel = NULL;
+    LIST_FOREACH (&r->jobs, node) {
+        struct resolve_job *job = CONTAINER_OF(node, struct resolve_job, node);
+
+        list_remove(node);
+        list_remove(&job->done.node);
+        mem_free(job);
+    }
+    timer_cancel(r->loop, &r->timer);
+    ares_library_cleanup();
+}
+
+static void resolve_on_done(struct deferred *d)
+{
+    struct resolve_job *job = CONTAINER_OF(d, struct resolve_job, done);
+    struct resolve_query *q = job->query;
+
+    list_remove(&job->node);
+    if (q) {
+        q->job = NULL;
+        q->on_done(q, &job->result);
+    }
+    mem_free(job);
+}
+
+static enum resolve_status resolve_status_of(int status)
+{
+    switch (status) {
+    case ARES_SUCCESS:
+        return RESOLVE_OK;
+    case ARES_ENOTFOUND:
+    case ARES_ENODATA:
+    case ARES_EBADNAME:
+        return RESOLVE_NOT_FOUND;
+    case ARES_ETIMEOUT:
+        return RESOLVE_TIMEOUT;
+    default:
+        return RESOLVE_SERVER_FAILURE;
+    }
+}
+
+static void resolve_copy(struct resolve_result *result, const struct ares_addrinfo *info)
+{
+    for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next) {
+        struct resolve_address *a = &result->addresses[result->n_addresses];
+
+        if (result->n_addresses == RESOLVE_ADDRESSES_MAX || n->ai_addrlen > sizeof a->address)
+            break;
+        memcpy(&a->address, n->ai_addr, n->ai_addrlen);
+        a->len = n->ai_addrlen;
+        if (n->ai_ttl > 0 && (result->ttl_s == 0 || (uint32_t)n->ai_ttl < result->ttl_s))
+            result->ttl_s = (uint32_t)n->ai_ttl;
+        result->n_addresses++;
+    }
+}
+
+static void resolve_on_answer(void *arg, int status, int timeouts UNUSED,
+                              struct ares_addrinfo *info)
+{
+    struct resolve_job *job = arg;
+
+    job->is_done = true;
+    job->result.status = resolve_status_of(status);
+    if (info) {
+        resolve_copy(&job->result, info);
+        ares_freeaddrinfo(info);
+    }
+    loop_defer(job->resolver->loop, &job->done, resolve_on_done);
+}
+
+void resolver_start(struct resolver *r, struct resolve_query *q, struct str name,
+                    resolve_fn *on_done)
+{
+    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct resolve_job *job = MEM_NEW(struct resolve_job);
+    char text[NAME_MAX_BYTES + 1];
+
+    PRE(!q->job);
+    q->on_done = on_done;
+    q->job = job;
+    job->resolver = r;
+    job->query = q;
+    list_append(&r->jobs, &job->node);
+    if (name.len > NAME_MAX_BYTES || name.len == 0) {
+        resolve_on_answer(job, ARES_EBADNAME, 0, NULL);
+        return;
+    }
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    ares_getaddrinfo(r->channel, text, NULL, &hints, resolve_on_answer, job);
+    resolver_rearm(r);
+}
+
+void resolver_cancel(struct resolve_query *q)
+{
+    if (!q || !q->job)
+        return;
+    q->job->query = NULL;
+    q->job = NULL;
+}

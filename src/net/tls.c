@@ -1,0 +1,413 @@
+/* TLS configurations over OpenSSL 3. A server is a list of entries, one SSL_CTX each; the
+ * ClientHello callback selects by server name (exact, then the longest wildcard, then the entry
+ * without a name) and refuses a name that nobody serves. Sessions resume only within one entry:
+ * each has an id context of its own, and each server its own ticket keys. */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "net/tls_internal.h"
+
+#define TLS_DEFAULT_CIPHERS                                                                        \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"     \
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+
+static int tls_fail(struct buf *ret_why, enum tls_condition code, const char *text)
+{
+    unsigned long error = ERR_peek_error();
+    char reason[160];
+
+    ERR_error_string_n(error, reason, sizeof reason);
+    if (ret_why)
+        buf_printf(ret_why, error ? "%s (%s)" : "%s", text, reason);
+    ERR_clear_error();
+    return code;
+}
+
+static void bio_free_ptr(BIO **bio)
+{
+    BIO_free(*bio);
+}
+static void x509_free_ptr(X509 **x)
+{
+    X509_free(*x);
+}
+static void pkey_free_ptr(EVP_PKEY **key)
+{
+    EVP_PKEY_free(*key);
+}
+
+static int tls_no_password(char *buf UNUSED, int size UNUSED, int rwflag UNUSED, void *u UNUSED)
+{
+    return 0; /* an encrypted key is refused, never asked about on a terminal */
+}
+
+/* ---- certificates and keys ---- */
+
+static BIO *tls_bio(struct str pem)
+{
+    return pem.len > 0 && pem.len < INT32_MAX ? BIO_new_mem_buf(pem.ptr, (int)pem.len) : NULL;
+}
+
+static EVP_PKEY *tls_read_key(struct str pem)
+{
+    BIO *bio AUTO(bio_free_ptr) = tls_bio(pem);
+
+    return bio ? PEM_read_bio_PrivateKey(bio, NULL, tls_no_password, NULL) : NULL;
+}
+
+static X509 *tls_read_leaf(struct str pem)
+{
+    BIO *bio AUTO(bio_free_ptr) = tls_bio(pem);
+
+    return bio ? PEM_read_bio_X509(bio, NULL, tls_no_password, NULL) : NULL;
+}
+
+static int64_t tls_not_after(const X509 *leaf)
+{
+    struct tm tm = {0};
+
+    return ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+int tls_check_pair(struct str certificate_pem, struct str key_pem, int64_t *ret_not_after_s,
+                   struct buf *ret_why)
+{
+    X509 *leaf AUTO(x509_free_ptr) = tls_read_leaf(certificate_pem);
+    EVP_PKEY *key AUTO(pkey_free_ptr) = NULL;
+
+    if (!leaf)
+        return tls_fail(ret_why, TLS_BAD_CERTIFICATE, "the certificate is not valid PEM");
+    key = tls_read_key(key_pem);
+    if (!key)
+        return tls_fail(ret_why, TLS_BAD_KEY,
+                        "the private key is not valid PEM, or it is encrypted");
+    if (X509_check_private_key(leaf, key) != 1)
+        return tls_fail(ret_why, TLS_KEY_MISMATCH,
+                        "the private key does not belong to the certificate");
+    if (ret_not_after_s)
+        *ret_not_after_s = tls_not_after(leaf);
+    return 0;
+}
+
+static int tls_use_pair(SSL_CTX *ctx, struct str certificate_pem, struct str key_pem,
+                        struct buf *ret_why)
+{
+    BIO *bio AUTO(bio_free_ptr) = tls_bio(certificate_pem);
+    EVP_PKEY *key AUTO(pkey_free_ptr) = tls_read_key(key_pem);
+    X509 *leaf AUTO(x509_free_ptr) =
+        bio ? PEM_read_bio_X509(bio, NULL, tls_no_password, NULL) : NULL;
+    X509 *link;
+
+    if (!leaf || SSL_CTX_use_certificate(ctx, leaf) != 1)
+        return tls_fail(ret_why, TLS_BAD_CERTIFICATE, "the certificate is not usable");
+    while ((link = PEM_read_bio_X509(bio, NULL, tls_no_password, NULL))) {
+        if (SSL_CTX_add0_chain_cert(ctx, link) != 1) {
+            X509_free(link);
+            return tls_fail(ret_why, TLS_BAD_CERTIFICATE, "the certificate chain is not usable");
+        }
+    }
+    ERR_clear_error(); /* the end of the PEM text counts as an error there */
+    if (!key)
+        return tls_fail(ret_why, TLS_BAD_KEY,
+                        "the private key is not valid PEM, or it is encrypted");
+    if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+        return tls_fail(ret_why, TLS_KEY_MISMATCH,
+                        "the private key does not belong to the certificate");
+    return 0;
+}
+
+static int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
+{
+    char text[1024];
+
+    if (ciphers.len >= sizeof text)
+        return tls_fail(ret_why, TLS_BAD_CIPHERS, "the list of cipher suites is too long");
+    memcpy(text, ciphers.ptr ? ciphers.ptr : "", ciphers.len);
+    text[ciphers.len] = '\0';
+    if (SSL_CTX_set_cipher_list(ctx, ciphers.len ? text : TLS_DEFAULT_CIPHERS) != 1)
+        return tls_fail(ret_why, TLS_BAD_CIPHERS, "no cipher suite of the list is known");
+    return 0;
+}
+
+/* ---- server ---- */
+
+static int tls_on_alpn(SSL *ssl UNUSED, const unsigned char **out, unsigned char *out_len,
+                       const unsigned char *in, unsigned in_len, void *arg UNUSED)
+{
+    static const unsigned char ours[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    unsigned char *selected;
+
+    if (SSL_select_next_proto(&selected, out_len, ours, sizeof ours, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
+    *out = selected;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static unsigned tls_rank(struct str pattern, struct str name)
+{
+    if (pattern.len == 0)
+        return 1;
+    if (str_eq(pattern, name))
+        return UINT32_MAX;
+    if (pattern.len > 2 && pattern.ptr[0] == '*' && name.len > pattern.len - 1 &&
+        str_ends_with(name, str_slice(pattern, 1, pattern.len)))
+        return (unsigned)pattern.len + 1;
+    return 0;
+}
+
+static int tls_select(const struct tls_server *server, struct str name)
+{
+    unsigned best_rank = 0;
+    int best = -1;
+
+    for (size_t i = 0; i < server->n; i++) {
+        unsigned rank = tls_rank(server->entries[i].hostname, name);
+
+        if (rank > best_rank) {
+            best_rank = rank;
+            best = (int)i;
+        }
+    }
+    return best;
+}
+
+/* server_name extension (RFC 6066 section 3): one host_name. */
+static bool tls_read_server_name(SSL *ssl, char ret_name[TLS_NAME_MAX + 1])
+{
+    const unsigned char *p;
+    size_t len, list_len, name_len;
+
+    ret_name[0] = '\0';
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &len) != 1)
+        return true;
+    if (len < 5)
+        return false;
+    list_len = (size_t)p[0] << 8 | p[1];
+    name_len = (size_t)p[3] << 8 | p[4];
+    if (list_len + 2 != len || p[2] != TLSEXT_NAMETYPE_host_name || name_len + 3 > list_len ||
+        name_len == 0 || name_len > TLS_NAME_MAX || memchr(p + 5, 0, name_len))
+        return false;
+    for (size_t i = 0; i < name_len; i++)
+        ret_name[i] = str_lower_char((char)p[5 + i]);
+    ret_name[name_len] = '\0';
+    return true;
+}
+
+static int tls_on_client_hello(SSL *ssl, int *alert, void *arg UNUSED)
+{
+    struct tls_session *session = SSL_get_ex_data(ssl, tls_session_index());
+    int i;
+
+    if (!tls_read_server_name(ssl, session->server_name)) {
+        *alert = SSL_AD_DECODE_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    i = tls_select(session->server, str_of(session->server_name));
+    if (i < 0) {
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    const struct tls_entry *e = &session->server->entries[i];
+
+    session->entry = i;
+    /* Versions are copied at SSL_new and not by SSL_set_SSL_CTX: set them again. */
+    if (!SSL_set_SSL_CTX(ssl, e->ctx) || SSL_set_min_proto_version(ssl, e->min_version) != 1 ||
+        SSL_set_max_proto_version(ssl, e->max_version) != 1) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int tls_on_server_name(SSL *ssl UNUSED, int *alert UNUSED, void *arg UNUSED)
+{
+    return SSL_TLSEXT_ERR_OK; /* decided in the ClientHello callback; here so that the name is
+                                 acknowledged */
+}
+
+static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *config,
+                          struct buf *ret_why)
+{
+    uint64_t id = hash_str(config->identity);
+    int r;
+
+    e->hostname =
+        str_make(mem_dup_text(config->hostname.ptr, config->hostname.len), config->hostname.len);
+    e->min_version = config->min_version ? config->min_version : TLS1_2_VERSION;
+    e->max_version = config->max_version ? config->max_version : TLS1_3_VERSION;
+    e->ctx = SSL_CTX_new(TLS_server_method());
+    ASSERT(e->ctx != NULL);
+    SSL_CTX_set_options(e->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                    SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(e->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                 SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(e->ctx,
+                                   SSL_SESS_CACHE_OFF); /* tickets only: no memory per client */
+    SSL_CTX_set_num_tickets(e->ctx, 1);
+    SSL_CTX_set_min_proto_version(e->ctx, e->min_version);
+    SSL_CTX_set_max_proto_version(e->ctx, e->max_version);
+    SSL_CTX_set_alpn_select_cb(e->ctx, tls_on_alpn, NULL);
+    SSL_CTX_set_client_hello_cb(e->ctx, tls_on_client_hello, NULL);
+    SSL_CTX_set_tlsext_servername_callback(e->ctx, tls_on_server_name);
+    SSL_CTX_set_session_id_context(e->ctx, (const unsigned char *)&id, sizeof id);
+    r = tls_set_ciphers(e->ctx, config->ciphers, ret_why);
+    return r ? r : tls_use_pair(e->ctx, config->certificate_pem, config->key_pem, ret_why);
+}
+
+int tls_server_new(const struct tls_entry_config *entries, size_t n, struct tls_server **ret_server,
+                   struct buf *ret_why)
+{
+    struct tls_server *t = mem_alloc_zero(sizeof *t + n * sizeof t->entries[0]);
+
+    PRE(n > 0);
+    tls_session_index();
+    atomic_init(&t->n_refs, 1);
+    for (; t->n < n; t->n++) {
+        int r = tls_entry_init(&t->entries[t->n], &entries[t->n], ret_why);
+
+        if (r != 0) {
+            t->n++;
+            tls_server_unref(t);
+            return r;
+        }
+    }
+    *ret_server = t;
+    return 0;
+}
+
+struct tls_server *tls_server_ref(struct tls_server *t)
+{
+    atomic_fetch_add_explicit(&t->n_refs, 1, memory_order_relaxed);
+    return t;
+}
+
+void tls_server_unref(struct tls_server *t)
+{
+    if (!t || atomic_fetch_sub_explicit(&t->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < t->n; i++) {
+        SSL_CTX_free(t->entries[i].ctx);
+        mem_free((void *)(uintptr_t)t->entries[i].hostname.ptr);
+    }
+    mem_free(t);
+}
+
+/* ---- client ---- */
+
+static int tls_add_ca(SSL_CTX *ctx, struct str pem, struct buf *ret_why)
+{
+    BIO *bio AUTO(bio_free_ptr) = tls_bio(pem);
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    X509 *ca;
+    int n = 0;
+
+    while (bio && (ca = PEM_read_bio_X509(bio, NULL, tls_no_password, NULL))) {
+        n += X509_STORE_add_cert(store, ca) == 1;
+        X509_free(ca);
+    }
+    ERR_clear_error();
+    return n > 0 ? 0 : tls_fail(ret_why, TLS_BAD_CA, "the CA bundle holds no certificate");
+}
+
+static int tls_client_init(struct tls_client *t, const struct tls_client_config *config,
+                           struct buf *ret_why)
+{
+    int r = tls_set_ciphers(t->ctx, config->ciphers, ret_why);
+
+    if (r == 0 && config->certificate_pem.len > 0)
+        r = tls_use_pair(t->ctx, config->certificate_pem, config->key_pem, ret_why);
+    if (r == 0 && config->ca_pem.len > 0)
+        r = tls_add_ca(t->ctx, config->ca_pem, ret_why);
+    if (r == 0 && config->uses_system_ca && SSL_CTX_set_default_verify_paths(t->ctx) != 1)
+        r = tls_fail(ret_why, TLS_BAD_CA, "the system's authorities cannot be read");
+    return r;
+}
+
+int tls_client_new(const struct tls_client_config *config, struct tls_client **ret_client,
+                   struct buf *ret_why)
+{
+    struct tls_client *t = MEM_NEW(struct tls_client);
+    int r;
+
+    tls_session_index();
+    t->ctx = SSL_CTX_new(TLS_client_method());
+    ASSERT(t->ctx != NULL);
+    t->skips_verification = config->skips_verification;
+    SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                 SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_verify(t->ctx, config->skips_verification ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
+                       NULL);
+    SSL_CTX_set_min_proto_version(t->ctx,
+                                  config->min_version ? config->min_version : TLS1_2_VERSION);
+    SSL_CTX_set_max_proto_version(t->ctx,
+                                  config->max_version ? config->max_version : TLS1_3_VERSION);
+    if (config->verify_host.len > 0)
+        t->verify_host = mem_dup_text(config->verify_host.ptr, config->verify_host.len);
+    t->alt_names = mem_alloc_zero((config->n_alt_names + 1) * sizeof(char *));
+    for (; t->n_alt_names < config->n_alt_names; t->n_alt_names++)
+        t->alt_names[t->n_alt_names] = mem_dup_text(config->alt_names[t->n_alt_names].ptr,
+                                                    config->alt_names[t->n_alt_names].len);
+    r = tls_client_init(t, config, ret_why);
+    if (r != 0) {
+        tls_client_free(t);
+        return r;
+    }
+    *ret_client = t;
+    return 0;
+}
+
+void tls_client_free(struct tls_client *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->n_alt_names; i++)
+        mem_free(t->alt_names[i]);
+    mem_free(t->alt_names);
+    mem_free(t->verify_host);
+    SSL_CTX_free(t->ctx);
+    mem_free(t);
+}
+
+static bool tls_is_address(const char *name)
+{
+    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+
+    ASN1_OCTET_STRING_free(ip);
+    ERR_clear_error();
+    return ip != NULL;
+}
+
+bool tls_client_prepare(const struct tls_client *t, SSL *ssl, struct str server_name)
+{
+    char name[TLS_NAME_MAX + 1];
+    const char *verify = t->verify_host ? t->verify_host : name;
+
+    if (server_name.len > TLS_NAME_MAX)
+        return false;
+    memcpy(name, server_name.ptr, server_name.len);
+    name[server_name.len] = '\0';
+    if (server_name.len > 0 && !tls_is_address(name) && SSL_set_tlsext_host_name(ssl, name) != 1)
+        return false;
+    if (t->skips_verification)
+        return true;
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (t->n_alt_names > 0)
+        verify = t->alt_names[0];
+    if (verify[0] == '\0')
+        return false; /* no name to verify: never connect unverified */
+    if (tls_is_address(verify))
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), verify) == 1;
+    if (SSL_set1_host(ssl, verify) != 1)
+        return false;
+    for (size_t i = 1; i < t->n_alt_names; i++) {
+        if (SSL_add1_host(ssl, t->alt_names[i]) != 1)
+            return false;
+    }
+    return true;
+}
