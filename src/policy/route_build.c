@@ -8,7 +8,7 @@
  * compile thread; nothing here runs per request. */
 #include <stdlib.h>
 
-#include "base/assert.h"
+#include "base/limits.h"
 #include "policy/host_pattern.h"
 #include "policy/route_draft.h"
 
@@ -52,6 +52,9 @@ static int compare_u64(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
+_Static_assert(sizeof(struct route_bucket) <= 64 && sizeof(struct route_vhost) <= 64,
+               "what every lookup touches fits a cache line");
+
 /* The order at the head of route_table.h; negative: `a` first. */
 static int compare_drafts(const void *left, const void *right)
 {
@@ -78,13 +81,30 @@ static int compare_drafts(const void *left, const void *right)
     return order != 0 ? order : compare_u64(a->match_index, b->match_index);
 }
 
-static struct draft_vhost *new_vhost(struct route_build *b)
+/* An object at the start of a cache line with the text of its key right behind it. */
+static void *alloc_keyed(struct route_build *b, size_t n_object, struct str text,
+                         struct str *ret_text)
+{
+    char *at = arena_alloc(b->arena, n_object + text.len + 48);
+    char *object = at + (-(uintptr_t)at & 63);
+
+    if (text.len > 0)
+        memcpy(object + n_object, text.ptr, text.len);
+    *ret_text = str_make(object + n_object, text.len);
+    return object;
+}
+
+#define NEW_KEYED(b, type, text, ret_text) ((type *)alloc_keyed((b), sizeof(type), text, ret_text))
+
+static struct draft_vhost *new_vhost(struct route_build *b, struct str text, uint32_t scope)
 {
     struct draft_vhost *draft = ARENA_NEW(b->scratch, struct draft_vhost);
+    struct str copy;
 
-    draft->vhost = ARENA_NEW(b->arena, struct route_vhost);
-    draft->vhost->exact_scope = b->next_scope++;
-    draft->vhost->prefix_scope = b->next_scope++;
+    draft->vhost = NEW_KEYED(b, struct route_vhost, text, &copy);
+    draft->vhost->key = (struct route_key){copy, scope};
+    draft->vhost->exact_scope = b->next_scope;
+    b->next_scope += 2;
     VEC_PUSH(b->scratch, &b->vhosts, draft);
     return draft;
 }
@@ -97,7 +117,7 @@ static struct draft_vhost *get_vhost(struct route_build *b, struct str host)
 
     if (host.len == 0) {
         if (!b->any_host)
-            b->any_host = new_vhost(b);
+            b->any_host = new_vhost(b, STR(""), ROUTE_SCOPE_HOST);
         return b->any_host;
     }
     struct route_key *key = route_index_find(&b->draft_index, scope, text);
@@ -106,10 +126,9 @@ static struct draft_vhost *get_vhost(struct route_build *b, struct str host)
         return CONTAINER_OF(key, struct draft_host, key)->draft;
     struct draft_host *entry = ARENA_NEW(b->scratch, struct draft_host);
 
-    entry->draft = new_vhost(b);
+    entry->draft = new_vhost(b, text, scope);
     entry->key = (struct route_key){text, scope};
     route_index_add(&b->draft_index, &entry->key);
-    entry->draft->vhost->key = (struct route_key){arena_str(b->arena, text), scope};
     route_index_add(&b->table->index, &entry->draft->vhost->key);
     b->table->has_hosts = true;
     b->table->has_suffixes = b->table->has_suffixes || is_wildcard;
@@ -127,6 +146,9 @@ static void note_prefix(struct route_build *b, struct draft_vhost *draft, size_t
 {
     size_t n_words = len / 64 + 1;
 
+    /* Longer than any target may be: it matches nothing. */
+    if (len > LIMIT_TARGET_BYTES)
+        return;
     if (n_words > draft->n_words) {
         uint64_t *words = ARENA_ARRAY(b->scratch, uint64_t, n_words);
 
@@ -136,7 +158,8 @@ static void note_prefix(struct route_build *b, struct draft_vhost *draft, size_t
         draft->n_words = n_words;
     }
     draft->lengths[len / 64] |= UINT64_C(1) << (len % 64);
-    draft->vhost->max_prefix = MAX(draft->vhost->max_prefix, (uint32_t)len);
+    if (len > draft->vhost->max_prefix)
+        draft->vhost->max_prefix = (uint16_t)len;
 }
 
 static void deal_match(struct route_build *b, struct draft_vhost *draft,
@@ -149,7 +172,7 @@ static void deal_match(struct route_build *b, struct draft_vhost *draft,
         push_match(b, &draft->regexes, m);
         return;
     }
-    uint32_t scope = is_prefix ? vhost->prefix_scope : vhost->exact_scope;
+    uint32_t scope = vhost->exact_scope + (is_prefix ? 1 : 0);
     struct route_key *key = route_index_find(&b->draft_index, scope, m->path);
 
     if (!key) {
@@ -167,13 +190,19 @@ static void deal_match(struct route_build *b, struct draft_vhost *draft,
         vhost->has_exact = true;
 }
 
-static struct route_list finish_list(struct route_build *b, const struct draft_list *draft)
+/* `single` is a place next to the list's owner for a list of one. */
+static struct route_list finish_list(struct route_build *b, const struct draft_list *draft,
+                                     const struct route_match **single)
 {
-    const struct route_match **items =
-        ARENA_ARRAY(b->arena, const struct route_match *, MAX(draft->n, (size_t)1));
+    if (draft->n == 0)
+        return (struct route_list){0};
+    if (draft->n == 1 && single) {
+        *single = draft->items[0];
+        return (struct route_list){single, 1};
+    }
+    const struct route_match **items = ARENA_ARRAY(b->arena, const struct route_match *, draft->n);
 
-    if (draft->n > 0)
-        memcpy(items, draft->items, draft->n * sizeof *items);
+    memcpy(items, draft->items, draft->n * sizeof *items);
     return (struct route_list){items, draft->n};
 }
 
@@ -281,10 +310,11 @@ static void index_values(struct route_build *b, const struct route_segment *segm
         push_match(b, &CONTAINER_OF(key, struct draft_bucket, key)->list, m);
     }
     VEC_FOREACH (&values, it) {
-        struct route_value *value = ARENA_NEW(b->arena, struct route_value);
+        struct str text;
+        struct route_value *value = NEW_KEYED(b, struct route_value, (*it)->key.text, &text);
 
-        value->list = finish_list(b, &(*it)->list);
-        value->key = (struct route_key){arena_str(b->arena, (*it)->key.text), segment->scope};
+        value->list = finish_list(b, &(*it)->list, &value->single);
+        value->key = (struct route_key){text, segment->scope};
         route_index_add(&b->table->index, &value->key);
     }
 }
@@ -308,44 +338,39 @@ static void split_segment(struct route_build *b, struct draft_list *list, const 
         .scope = b->next_scope++,
         .auth_group = share->auth_group,
         .name = share->name,
-        .all = finish_list(b, &taken),
+        .all = finish_list(b, &taken, NULL),
     };
     index_values(b, ret_segment, share);
 }
 
 static void finish_bucket(struct route_build *b, struct draft_bucket *draft)
 {
-    struct route_bucket *bucket = ARENA_NEW(b->arena, struct route_bucket);
+    struct str text;
+    struct route_bucket *bucket = NEW_KEYED(b, struct route_bucket, draft->key.text, &text);
     struct route_segment segments[ROUTE_MAX_SEGMENTS];
     const struct share *share;
     uint32_t n = 0;
 
-    while (n < ROUTE_MAX_SEGMENTS - 1 && (share = find_share(b, &draft->list)))
+    while (n < ROUTE_MAX_SEGMENTS && (share = find_share(b, &draft->list)))
         split_segment(b, &draft->list, share, &segments[n++]);
+    bucket->key = (struct route_key){text, draft->key.scope};
+    bucket->plain = finish_list(b, &draft->list, &bucket->single);
+    if (n > 0) {
+        struct route_segment *items = ARENA_ARRAY(b->arena, struct route_segment, n);
 
-    bool has_plain = draft->list.n > 0;
-    struct route_segment *items =
-        ARENA_ARRAY(b->arena, struct route_segment, n + (has_plain ? 1U : 0U));
-
-    if (n > 0)
         memcpy(items, segments, n * sizeof *items);
-    bucket->key = (struct route_key){arena_str(b->arena, draft->key.text), draft->key.scope};
-    if (has_plain) {
-        items[n++] = (struct route_segment){
-            .kind = ROUTE_SEGMENT_PLAIN,
-            .all = finish_list(b, &draft->list),
-        };
+        bucket->segments = items;
+        bucket->n_segments = n;
     }
-    bucket->segments = items;
-    bucket->n_segments = n;
     route_index_add(&b->table->index, &bucket->key);
 }
 
 static void finish_vhost(struct route_build *b, struct draft_vhost *draft)
 {
-    draft->vhost->regexes = finish_list(b, &draft->regexes);
+    draft->vhost->regexes = finish_list(b, &draft->regexes, NULL);
     if (draft->n_words == 0)
         return;
+    draft->vhost->short_prefixes = draft->lengths[0];
     uint64_t *words = ARENA_ARRAY(b->arena, uint64_t, draft->n_words);
 
     memcpy(words, draft->lengths, draft->n_words * sizeof *words);

@@ -24,8 +24,8 @@ enum route_stage {
 /* Longer names are no DNS names (RFC 1035 2.3.4); they match only rules without hosts. */
 #define HOST_MAX_BYTES 255
 
-_Static_assert(N_ELEMENTS(((struct route_cursor *)0)->runs) >= ROUTE_MAX_SEGMENTS,
-               "a cursor needs a run for every segment of a bucket");
+_Static_assert(N_ELEMENTS(((struct route_cursor *)0)->runs) > ROUTE_MAX_SEGMENTS,
+               "a cursor needs a run for every segment of a bucket and its plain list");
 
 static const struct route_vhost *find_vhost(const struct route_table *t, struct str host)
 {
@@ -67,12 +67,14 @@ void route_cursor_set_shortlist(struct route_cursor *c)
     c->is_shortlist = true;
 }
 
-static void open_run(struct route_cursor *c, struct route_list list, bool may_skip)
+static struct route_run *open_run(struct route_cursor *c, struct route_list list)
 {
-    if (list.n == 0)
-        return;
     ASSERT(c->n_runs < N_ELEMENTS(c->runs));
-    c->runs[c->n_runs++] = (struct route_run){list, 0, may_skip};
+    struct route_run *run = &c->runs[c->n_runs];
+
+    *run = (struct route_run){.list = list};
+    c->n_runs = (uint8_t)(c->n_runs + (list.n > 0));
+    return run;
 }
 
 static struct route_list list_of_value(const struct route_cursor *c, const struct route_segment *s,
@@ -98,13 +100,12 @@ static __attribute__((noinline)) struct route_list list_of_header(const struct r
 static void open_segment(struct route_cursor *c, const struct route_segment *s)
 {
     if (s->kind == ROUTE_SEGMENT_EARLY)
-        open_run(c, list_of_header(c, s), false);
-    else if (s->kind == ROUTE_SEGMENT_LATE && c->late_value)
+        open_run(c, list_of_header(c, s))->is_indexed = true;
+    else if (c->late_value)
         open_run(c,
-                 list_of_value(c, s, c->late_value(c->late_context, s->auth_group, s->name.text)),
-                 false);
+                 list_of_value(c, s, c->late_value(c->late_context, s->auth_group, s->name.text)));
     else
-        open_run(c, s->all, s->kind == ROUTE_SEGMENT_LATE && c->is_shortlist);
+        open_run(c, s->all)->may_skip = c->is_shortlist;
 }
 
 static void open_bucket(struct route_cursor *c, uint32_t scope, struct str path)
@@ -115,6 +116,7 @@ static void open_bucket(struct route_cursor *c, uint32_t scope, struct str path)
         return;
     const struct route_bucket *bucket = CONTAINER_OF(key, struct route_bucket, key);
 
+    open_run(c, bucket->plain);
     for (uint32_t i = 0; i < bucket->n_segments; i++)
         open_segment(c, &bucket->segments[i]);
 }
@@ -122,6 +124,13 @@ static void open_bucket(struct route_cursor *c, uint32_t scope, struct str path)
 static bool is_boundary(struct str path, size_t at)
 {
     return at == path.len || path.ptr[at] == '/';
+}
+
+static bool is_prefix_length(const struct route_vhost *vhost, size_t n)
+{
+    uint64_t word = n < 64 ? vhost->short_prefixes : vhost->prefix_lengths[n / 64];
+
+    return word >> (n % 64) & 1;
 }
 
 /* The next shorter element boundary at which some prefix of this host ends. */
@@ -132,7 +141,7 @@ static bool next_boundary(struct route_cursor *c)
     while (c->prefix_end > 0) {
         size_t at = --c->prefix_end;
 
-        if ((c->vhost->prefix_lengths[at / 64] >> (at % 64) & 1) && is_boundary(path, at))
+        if (is_prefix_length(c->vhost, at) && is_boundary(path, at))
             return true;
     }
     return false;
@@ -152,18 +161,18 @@ static bool next_stage(struct route_cursor *c)
         return true;
     case STAGE_EXACT:
         c->stage = STAGE_REGEX;
-        open_run(c, c->vhost->regexes, false);
+        open_run(c, c->vhost->regexes);
         return true;
     case STAGE_REGEX:
         c->stage = STAGE_PREFIX;
         /* "*" (OPTIONS) has no elements. */
-        c->prefix_end = path.len > 0 && path.ptr[0] == '/' && c->vhost->prefix_lengths
+        c->prefix_end = path.len > 0 && path.ptr[0] == '/'
                             ? MIN(path.len, (size_t)c->vhost->max_prefix) + 1
                             : 0;
         FALLTHROUGH;
     case STAGE_PREFIX:
         if (next_boundary(c)) {
-            open_bucket(c, c->vhost->prefix_scope, str_slice(path, 0, c->prefix_end));
+            open_bucket(c, c->vhost->exact_scope + 1, str_slice(path, 0, c->prefix_end));
             return true;
         }
         c->stage = STAGE_END;
@@ -198,7 +207,8 @@ static enum regex_verdict check_path_regex(struct route_cursor *c, const struct 
     return c->last_verdict;
 }
 
-static enum regex_verdict check_match(struct route_cursor *c, const struct route_match *m)
+static enum regex_verdict check_match(struct route_cursor *c, const struct route_match *m,
+                                      bool is_indexed)
 {
     enum regex_verdict verdict = REGEX_HIT;
 
@@ -206,7 +216,12 @@ static enum regex_verdict check_match(struct route_cursor *c, const struct route
         return REGEX_MISS;
     if (m->path_regex)
         verdict = check_path_regex(c, m);
-    return verdict == REGEX_HIT ? route_match_early(m, c->request) : verdict;
+    if (verdict != REGEX_HIT)
+        return verdict;
+    /* Its only condition is the one that it was found by. */
+    if (is_indexed && m->n_early == 1 && m->n_queries == 0 && !m->has_method)
+        return REGEX_HIT;
+    return route_match_early(m, c->request);
 }
 
 enum route_step route_cursor_next(struct route_cursor *c, const struct route_match **ret_match)
@@ -222,7 +237,7 @@ enum route_step route_cursor_next(struct route_cursor *c, const struct route_mat
             continue;
         }
         const struct route_match *m = run->list.items[run->at++];
-        enum regex_verdict verdict = check_match(c, m);
+        enum regex_verdict verdict = check_match(c, m, run->is_indexed);
 
         if (verdict == REGEX_MISS)
             continue;

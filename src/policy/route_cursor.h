@@ -18,7 +18,8 @@ typedef struct str route_late_fn(void *context, uint32_t auth_group, struct str 
 struct route_run {
     struct route_list list;
     size_t at;
-    bool may_skip; /* shortlist: one candidate per run says enough */
+    bool may_skip;   /* shortlist: one candidate per run says enough */
+    bool is_indexed; /* one early header condition of each is known to hold */
 };
 
 /* Lives on the stack or in the exchange; holds no resources. One thread. */

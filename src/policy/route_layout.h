@@ -5,7 +5,9 @@
  *
  * A bucket's matches are split into segments, each sorted by rank: those that require one value of
  * one header are indexed by that value, so that thousands of values behind one prefix cost a lookup
- * and not a walk. The cursor merges the segments by rank, which restores the exact order. */
+ * and not a walk. What a lookup touches is kept in whole cache lines, because with thousands of
+ * routes each line is a miss. The cursor merges the segments by rank, which restores the exact
+ * order. */
 #pragma once
 
 #include "policy/route_index.h"
@@ -17,13 +19,12 @@ enum {
     ROUTE_SCOPE_FIRST,  /* first of the scopes given out to vhosts and segments */
 };
 
-/* Segments of one bucket at most; what finds no segment of its own stays in the plain one. */
-#define ROUTE_MAX_SEGMENTS 8
+/* Segments of one bucket at most; what finds none stays in the plain list. */
+#define ROUTE_MAX_SEGMENTS 7
 /* Matches that must share a header before a segment is made for it. */
 #define ROUTE_MIN_SHARED 8
 
 enum route_segment_kind {
-    ROUTE_SEGMENT_PLAIN,
     ROUTE_SEGMENT_EARLY, /* by value of `name` in the request head */
     ROUTE_SEGMENT_LATE,  /* by value of late header `name` as `auth_group` leaves it */
 };
@@ -36,25 +37,30 @@ struct route_segment {
     struct route_list all;
 };
 
+/* One cache line, its key's text behind it. */
 struct route_bucket {
     struct route_key key;
-    uint32_t n_segments;
+    struct route_list plain;          /* matches without a segment */
+    const struct route_match *single; /* what `plain` lists when it is one match */
     const struct route_segment *segments;
+    uint32_t n_segments;
 };
 
-/* The matches of a segment that require one value. */
+/* The matches of a segment that require one value. One cache line, its key's text behind it. */
 struct route_value {
     struct route_key key;
     struct route_list list;
+    const struct route_match *single; /* as above */
 };
 
+/* One cache line, its key's text behind it. */
 struct route_vhost {
     struct route_key key;
-    uint32_t exact_scope;
-    uint32_t prefix_scope;
-    uint32_t max_prefix; /* bytes */
+    uint32_t exact_scope; /* of its exact paths; its prefixes have the next one */
+    uint16_t max_prefix;  /* bytes */
     bool has_exact;
-    const uint64_t *prefix_lengths; /* bit n: some prefix of n bytes; max_prefix + 1 bits */
+    uint64_t short_prefixes;        /* bit n: some prefix of n bytes, n < 64 */
+    const uint64_t *prefix_lengths; /* the same for all lengths up to max_prefix */
     struct route_list regexes;
 };
 
