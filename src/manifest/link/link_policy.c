@@ -113,15 +113,15 @@ static void policy_condition(struct manifest *m, struct object *policy, const st
     for (size_t i = 0; i < MAX(view.n_parent_refs, (size_t)1); i++) {
         if (i < view.n_parent_refs && view.parent_refs[i].target)
             ancestor = view.parent_refs[i].target->label;
-        object_set_condition(policy, &m->arena, ancestor, "Accepted",
-                             is_accepted ? CONDITION_TRUE : CONDITION_FALSE,
-                             reason              ? reason
-                             : policy->is_broken ? "Invalid"
-                                                 : "Accepted",
-                             "%s",
-                             message             ? message
-                             : policy->is_broken ? "The policy has errors: what it covers refuses."
-                                                 : "");
+        object_set_condition(
+            policy, &m->arena, ancestor, "Accepted", is_accepted ? CONDITION_TRUE : CONDITION_FALSE,
+            reason              ? reason
+            : policy->is_broken ? "Invalid"
+                                : "Accepted",
+            "%s",
+            message             ? message
+            : policy->is_broken ? "The policy cannot be used as it stands: what it covers refuses."
+                                : "");
     }
 }
 

@@ -62,26 +62,33 @@ void link_report(struct manifest *m, struct object *o, const struct link_problem
         d->hint = STR("it resolves by DNS");
 }
 
-static bool link_takes_kind(const struct ref_view *v, enum ref_type type, const struct kind *k)
+/* Which kinds a place takes. The decoders judge what only one kind knows. */
+static bool link_takes_kind(const struct ref_walk *w, enum ref_type type, const struct kind *k)
 {
-    (void)v;
+    enum kind_id from = w->object->kind->id;
+
     if (!k)
         return false;
+    if (type == REF_BACKEND && from == KIND_AI_GATEWAY_ROUTE)
+        return k->id == KIND_AI_SERVICE_BACKEND;
     if (type == REF_BACKEND)
-        return k->id == KIND_SERVICE || k->id == KIND_BACKEND || k->id == KIND_AI_SERVICE_BACKEND;
-    if (type == REF_SECRET)
-        return k->id == KIND_SECRET || k->id == KIND_CONFIG_MAP || k->id == KIND_ENVOY_PROXY;
-    return true;
+        return k->id == KIND_SERVICE || k->id == KIND_BACKEND;
+    if (from == KIND_GATEWAY_CLASS || str_ends_with(buf_str(&w->path), STR("parametersRef")))
+        return k->id == KIND_ENVOY_PROXY;
+    if (str_ends_with(buf_str(&w->path), STR("extensionRef")))
+        return k->id == KIND_HTTP_ROUTE_FILTER;
+    return type != REF_SECRET || k->id == KIND_SECRET || k->id == KIND_CONFIG_MAP;
 }
 
-static enum ref_state link_resolve(struct manifest *m, const struct object *from,
-                                   enum ref_type type, const struct ref_view *v,
-                                   struct str namespace)
+static enum ref_state link_resolve(const struct ref_walk *w, enum ref_type type,
+                                   const struct ref_view *v, struct str namespace)
 {
+    const struct manifest *m = w->m;
+    const struct object *from = w->object;
     const struct kind *k = kind_find(v->group, v->kind);
     struct object *target;
 
-    if (!link_takes_kind(v, type, k))
+    if (!link_takes_kind(w, type, k))
         return REF_INVALID_KIND;
     if (from->kind->scope == KIND_NAMESPACED &&
         !grant_permits(m, from, v->group, v->kind, namespace, v->name))
@@ -118,7 +125,7 @@ static void link_one(struct ref_walk *w, enum ref_type type, const struct ref_vi
 
     if (str_is_empty(v->name) || str_is_empty(v->kind))
         return; /* reported by the decoder */
-    problem.state = link_resolve(w->m, w->object, type, v, namespace);
+    problem.state = link_resolve(w, type, v, namespace);
     *v->state = problem.state;
     problem.is_fatal = link_is_fatal(w->object, problem.state, v->kind);
     if (problem.state != REF_RESOLVED)
