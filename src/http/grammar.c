@@ -27,7 +27,7 @@
               (IS_HEX(c) ? GRAMMAR_HEX : 0) | (IS_ALNUM(c) || IS_MARK(c) ? GRAMMAR_HOST : 0) |     \
               (IS_TARGET(c) ? GRAMMAR_TARGET : 0) | (IS_PATH(c) ? GRAMMAR_PATH : 0) |              \
               (IS_VALUE(c) ? GRAMMAR_VALUE : 0))
-#define LOWER(c) (uint8_t)(!IS_TOKEN(c) ? 0 : IS_UPPER(c) ? (c) + 32 : (c))
+#define LOWER(c) (uint8_t)(!IS_TOKEN(c) || (c) == '_' ? 0 : IS_UPPER(c) ? (c) + 32 : (c))
 
 #define FOUR(f, c)    f((c)), f((c) + 1), f((c) + 2), f((c) + 3)
 #define SIXTEEN(f, c) FOUR(f, (c)), FOUR(f, (c) + 4), FOUR(f, (c) + 8), FOUR(f, (c) + 12)
@@ -96,6 +96,12 @@ size_t grammar_value_span(struct str s)
             return i + (unsigned)__builtin_ctz(bad);
         if (i == 64)
             i += grammar_value_blocks(str_make(s.ptr + i + 16, s.len - i - 16));
+    }
+    if (i < s.len && s.len >= 16) {
+        /* The last 16 bytes once more; those before i are known to be good. */
+        unsigned bad = (unsigned)_mm_movemask_epi8(grammar_bad_bytes(s.ptr + s.len - 16));
+
+        return bad ? s.len - 16 + (unsigned)__builtin_ctz(bad) : s.len;
     }
     while (i < s.len && grammar_is(s.ptr[i], GRAMMAR_VALUE))
         i++;

@@ -15,7 +15,8 @@ enum grammar_class {
 };
 
 extern const uint8_t grammar_table[256];
-/* The lower-case form of a tchar, 0 for every other byte. */
+/* The lower-case form of a tchar; 0 for '_', which not every header name may hold, and for all
+ * other bytes. */
 extern const uint8_t grammar_lower_token[256];
 
 static inline bool grammar_is(char byte, enum grammar_class class_bit)

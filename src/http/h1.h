@@ -30,7 +30,7 @@ struct h1_event {
     struct http_headers trailers;
 };
 
-/* Why a message was refused; maps to a refusal (requests) or a 502 (responses). */
+/* Maps to a refusal (requests) or a 502 (responses). */
 enum h1_error {
     H1_ERROR_NONE,
     H1_ERROR_BAD_REQUEST_LINE,
@@ -67,7 +67,7 @@ enum h1_state {
     H1_STATE_TRAILERS,
     H1_STATE_END,
     H1_STATE_RAW,
-    H1_STATE_FAILED
+    H1_STATE_FAILED, /* for good */
 };
 
 /* Worker-local; embedded in its connection. Holds no memory of its own. */
@@ -81,7 +81,7 @@ struct h1 {
     uint32_t n_lines;   /* line ends among them */
     uint8_t chunk_state;
     bool has_skipped_crlf; /* the one empty line before a request line (RFC 9112 2.2) */
-    bool is_head_answer;   /* the next response answers HEAD: no content */
+    bool is_head_answer;   /* the next response answers HEAD */
 };
 
 void h1_init(struct h1 *c, const struct h1_options *options);
@@ -89,7 +89,6 @@ void h1_init(struct h1 *c, const struct h1_options *options);
 void h1_expect_response_to(struct h1 *c, enum http_method method);
 /* After 101: all further bytes are H1_EVENT_RAW. A client's codec does this by itself. */
 void h1_set_raw(struct h1 *c);
-
 /* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
  * (server) or *ret_response (client); the other may be NULL. 1xx responses other than 101 come as
  * HEAD followed by END. H1_MORE leaves in *input what is incomplete (a head, a chunk line, a

@@ -105,18 +105,20 @@ static int h1_name_parse(struct h1 *c, struct h1_fields *f, struct str *ret_name
 {
     char *start = f->cursor;
     char *p = start;
-    bool has_underscore = false;
     uint8_t lower;
 
     /* The empty line at the end stops this loop: CR is no tchar. */
-    while ((lower = grammar_lower_token[(uint8_t)*p]) != 0) {
-        has_underscore |= lower == '_';
-        *p++ = (char)lower;
+    for (;;) {
+        while ((lower = grammar_lower_token[(uint8_t)*p]) != 0)
+            *p++ = (char)lower;
+        if (*p != '_')
+            break;
+        if (!c->options.allows_underscore)
+            return h1_fail(c, H1_ERROR_UNDERSCORE_HEADER);
+        p++;
     }
     if (p == start || *p != ':')
         return h1_fail(c, H1_ERROR_BAD_HEADER);
-    if (has_underscore && !c->options.allows_underscore)
-        return h1_fail(c, H1_ERROR_UNDERSCORE_HEADER);
     *ret_name = str_make(start, (size_t)(p - start));
     f->cursor = p + 1;
     return 0;
