@@ -161,8 +161,9 @@ int h1_request_parse(struct h1 *c, char *head, size_t len, struct arena *arena,
     ret->connection = f.connection;
     ret->has_te_trailers = f.has_te_trailers;
     ret->is_keep_alive = !f.is_close && (ret->minor_version > 0 || f.is_keep_alive);
-    if (f.is_upgrade && f.n_upgrade == 1 && ret->method == HTTP_METHOD_GET &&
-        ret->minor_version > 0 && ret->body == HTTP_BODY_NONE)
+    /* Only what we can judge by its head: h2c or TLS would open a tunnel for unseen requests. */
+    if (f.is_upgrade && f.n_upgrade == 1 && str_eq_nocase(f.upgrade, STR("websocket")) &&
+        ret->method == HTTP_METHOD_GET && ret->minor_version > 0 && ret->body == HTTP_BODY_NONE)
         ret->upgrade = f.upgrade;
     return 0;
 }
