@@ -147,6 +147,7 @@ static void adopt_targets(struct decoder *d, struct ai_gateway_route_spec *s)
         p->name = t->name;
         p->section_name = t->section_name;
     }
+    s->targets.refs.n = 0; /* one place for each reference: link visits it once */
 }
 
 static void check_rule_names(struct decoder *d, const struct ai_gateway_route_spec *s)

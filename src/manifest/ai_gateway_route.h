@@ -50,7 +50,7 @@ struct ai_request_cost {
 };
 
 struct ai_gateway_route_spec {
-    struct policy_targets targets;      /* older form: Gateways; also copied to parent_refs */
+    struct policy_targets targets;      /* older form; emptied into parent_refs */
     VEC(struct parent_ref) parent_refs; /* after the check: of either form */
     struct ai_schema *schema;           /* older form; OpenAI */
     struct str_vec hostnames;

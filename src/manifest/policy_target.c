@@ -152,6 +152,7 @@ void policy_targets_check(struct decoder *d, const struct node *node, struct pol
     VEC_FOREACH (&t->selectors, s)
         check_target(d, s->labels.mark, s->group, s->kind, rules, n_rules);
     decode_leave(d, path);
+    t->single = NULL; /* one place for each reference: link visits it once */
 }
 
 static struct str find_label(const struct text_pair_vec *labels, struct str key)

@@ -51,7 +51,7 @@ struct target_selector {
 };
 extern const struct table target_selector_table;
 
-/* After the check, the older `targetRef` stands in refs too. */
+/* After the check, the older `targetRef` stands in refs and `single` is NULL. */
 struct policy_targets {
     struct mark mark;
     struct policy_target *single;

@@ -240,6 +240,7 @@ static void ext_auth_server_check(struct decoder *d, const struct node *node, vo
     check_max_items(d, node, "backendRefs", 16);
     if (s->backend_ref && s->backend_refs.n == 0)
         VEC_PUSH(d->arena, &s->backend_refs, *s->backend_ref);
+    s->backend_ref = NULL; /* one place for each reference: link visits it once */
 }
 
 #define EXT_AUTH_SERVER_FIELDS                                                                     \
@@ -336,6 +337,7 @@ static void founding_ext_auth_check(struct decoder *d, const struct node *node, 
         e->http = ARENA_NEW(d->arena, struct ext_auth_server);
         e->http->mark = e->service->mark;
         VEC_PUSH(d->arena, &e->http->backend_refs, *e->service);
+        e->service = NULL; /* one place for each reference: link visits it once */
     }
     if (!e->http)
         return;
