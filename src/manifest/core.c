@@ -6,6 +6,9 @@
  * thread; immutable afterwards. */
 #include "manifest/core.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "manifest/common.h"
 #include "manifest/kind.h"
@@ -94,7 +97,33 @@ static const struct field endpoint_slice_spec_fields[] = {
     FIELD_LIST(endpoint_slice_spec, endpoints, "endpoints", 0, slice_endpoint, "The endpoints."),
     FIELD_LIST(endpoint_slice_spec, ports, "ports", 0, endpoint_port, "Their ports."),
 };
-const struct table endpoint_slice_spec_table = TABLE(endpoint_slice_spec);
+static void endpoint_address_check(struct decoder *d, const struct slice_endpoint *e,
+                                   int address_type)
+{
+    unsigned char bytes[16];
+    struct node at = {.mark = e->mark};
+
+    for (size_t i = 0; i < e->addresses.n; i++) {
+        char text[64];
+
+        snprintf(text, sizeof text, "%.*s",
+                 STR_ARG(str_slice(e->addresses.items[i], 0, sizeof text - 1)));
+        if (address_type != ENDPOINT_FQDN &&
+            inet_pton(address_type == ENDPOINT_IPV4 ? AF_INET : AF_INET6, text, bytes) != 1)
+            decode_error(d, DIAG_INVALID_VALUE, &at, "addresses", "\"%s\" is not an %s address",
+                         text, address_type == ENDPOINT_IPV4 ? "IPv4" : "IPv6");
+    }
+}
+static void endpoint_slice_spec_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct endpoint_slice_spec *s = object;
+
+    (void)node;
+    for (size_t i = 0; s->address_type >= 0 && i < s->endpoints.n; i++)
+        endpoint_address_check(d, &s->endpoints.items[i], s->address_type);
+}
+const struct table endpoint_slice_spec_table =
+    TABLE_CHECKED(endpoint_slice_spec, endpoint_slice_spec_check);
 
 static int base64_digit(char c)
 {

@@ -68,6 +68,12 @@ static inline const struct object_vec *manifest_kind(const struct manifest *m, e
 const struct object_vec *manifest_policies_at(const struct manifest *m, enum kind_id policy_kind,
                                               const struct object *target, struct str section);
 
+/* The same for a Service that may stand in no given file (REF_NOT_GIVEN). */
+const struct object_vec *manifest_policies_at_service(const struct manifest *m,
+                                                      enum kind_id policy_kind,
+                                                      struct str namespace, struct str name,
+                                                      struct str section);
+
 /* The policies that cover a rule, most specific first: rule, route, listener, Gateway. */
 struct policy_chain {
     struct object *items[4];

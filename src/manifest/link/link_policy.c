@@ -10,6 +10,7 @@
 #include "manifest/backend_security_policy.h"
 #include "manifest/core.h"
 #include "manifest/link/link_internal.h"
+#include "manifest/object_decode.h"
 #include "manifest/policy_target.h"
 
 /* Where policies of one kind are attached. */
@@ -19,26 +20,45 @@ struct policy_point {
 
 static const struct object_vec no_policies;
 
-enum { POINT_KEY_MAX = 512 };
+enum { POINT_KEY_MAX = 1024 };
 
-/* Identity of the place: addresses are as unique as names here, and shorter. */
-static struct str point_key(char *buffer, enum kind_id policy_kind, const struct object *target,
+/* Identity of the place: by label, because a Service that stands in no given file can be a target
+ * too, and what guards it must hold when it resolves by DNS. */
+static struct str point_key(char *buffer, enum kind_id policy_kind, struct str label,
                             struct str section)
 {
-    int n = snprintf(buffer, POINT_KEY_MAX, "%d/%p/%.*s", (int)policy_kind, (const void *)target,
-                     STR_ARG(str_slice(section, 0, 300)));
+    int n = snprintf(buffer, POINT_KEY_MAX, "%d/%.*s#%.*s", (int)policy_kind,
+                     STR_ARG(str_slice(label, 0, 640)), STR_ARG(str_slice(section, 0, 300)));
 
     return str_make(buffer, (size_t)n);
+}
+
+static const struct object_vec *point_find(const struct manifest *m, enum kind_id policy_kind,
+                                           struct str label, struct str section)
+{
+    char buffer[POINT_KEY_MAX];
+    const struct policy_point *point =
+        map_find(&m->policies, point_key(buffer, policy_kind, label, section));
+
+    return point ? &point->policies : &no_policies;
 }
 
 const struct object_vec *manifest_policies_at(const struct manifest *m, enum kind_id policy_kind,
                                               const struct object *target, struct str section)
 {
-    char buffer[POINT_KEY_MAX];
-    const struct policy_point *point =
-        map_find(&m->policies, point_key(buffer, policy_kind, target, section));
+    return point_find(m, policy_kind, target->label, section);
+}
 
-    return point ? &point->policies : &no_policies;
+const struct object_vec *manifest_policies_at_service(const struct manifest *m,
+                                                      enum kind_id policy_kind,
+                                                      struct str namespace, struct str name,
+                                                      struct str section)
+{
+    char label[POINT_KEY_MAX];
+    int n = snprintf(label, sizeof label, "Service/%.*s/%.*s", STR_ARG(str_slice(namespace, 0, 63)),
+                     STR_ARG(str_slice(name, 0, 253)));
+
+    return point_find(m, policy_kind, str_make(label, (size_t)n), section);
 }
 
 static void chain_add(struct policy_chain *chain, const struct manifest *m, enum kind_id kind,
@@ -73,11 +93,11 @@ static struct policy_targets *policy_targets_of(struct object *policy)
     return (struct policy_targets *)(void *)((char *)policy + policy->kind->spec_offset);
 }
 
-static struct policy_point *point_get(struct manifest *m, enum kind_id kind,
-                                      const struct object *target, struct str section)
+static struct policy_point *point_get(struct manifest *m, enum kind_id kind, struct str label,
+                                      struct str section)
 {
     char buffer[POINT_KEY_MAX];
-    struct str key = point_key(buffer, kind, target, section);
+    struct str key = point_key(buffer, kind, label, section);
     struct policy_point *point = map_find(&m->policies, key);
 
     if (!point) {
@@ -142,7 +162,7 @@ static void policy_report_conflict(struct manifest *m, struct object *policy,
 static void policy_attach(struct manifest *m, struct object *policy, struct object *target,
                           struct str section, struct mark mark)
 {
-    struct policy_point *point = point_get(m, policy->kind->id, target, section);
+    struct policy_point *point = point_get(m, policy->kind->id, target->label, section);
 
     VEC_FOREACH (&point->policies, other) {
         if (*other == policy)
@@ -209,6 +229,21 @@ static void target_attach(struct manifest *m, struct object *policy, struct poli
         target_report(m, policy, t, target);
 }
 
+/* A Service that is not given still resolves by DNS: the policy stands where it will be looked for.
+ */
+static void target_attach_absent(struct manifest *m, struct object *policy,
+                                 const struct policy_target *t)
+{
+    struct object absent = {.kind = &kinds[KIND_SERVICE], .name = t->name};
+
+    target_report(m, policy, t, NULL);
+    if (!str_is_empty(t->group) || !str_eq(t->kind, STR("Service")))
+        return;
+    absent.namespace = policy->namespace;
+    absent.label = object_label(&m->arena, t->kind, policy->namespace, t->name);
+    policy_attach(m, policy, &absent, t->section_name, t->mark);
+}
+
 static void link_target(struct manifest *m, struct object *policy, struct policy_target *t)
 {
     struct object *generated = NULL;
@@ -227,7 +262,7 @@ static void link_target(struct manifest *m, struct object *policy, struct policy
     else if (generated && target_has_section(generated, t->section_name))
         policy_attach(m, policy, generated, t->section_name, t->mark);
     if (!t->target && !generated)
-        target_report(m, policy, t, NULL);
+        target_attach_absent(m, policy, t);
     if (!t->target)
         t->target = generated;
 }

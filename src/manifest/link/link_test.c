@@ -427,6 +427,22 @@ TEST(check_notes_endpoints_reachable_without_their_checks)
     manifest_deinit(&m);
 }
 
+TEST(link_attaches_tls_policies_to_services_that_are_not_given)
+{
+    load("apiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\n"
+         "metadata: {name: p, namespace: a}\nspec:\n"
+         "  targetRefs: [{group: '', kind: Service, name: s}]\n"
+         "  validation: {hostname: s.org, wellKnownCACertificates: System}\n");
+    CHECK_INT(m.diags.n_errors, 0);
+    CHECK_INT(
+        manifest_policies_at_service(&m, KIND_BACKEND_TLS_POLICY, STR("a"), STR("s"), STR(""))->n,
+        1);
+    CHECK_INT(
+        manifest_policies_at_service(&m, KIND_BACKEND_TLS_POLICY, STR("b"), STR("s"), STR(""))->n,
+        0);
+    manifest_deinit(&m);
+}
+
 TEST(link_gives_services_their_endpoint_slices)
 {
     load("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
