@@ -13,6 +13,7 @@
     X(TOKEN_BYTES, 16384, "bytes", "a JSON Web Token")                                             \
     X(TOKEN_JSON_DEPTH, 16, "levels", "nesting of a token's JSON")                                 \
     X(TOKEN_MEMORY_ENTRIES, 4096, "tokens", "verified tokens remembered by one worker")            \
+    X(TOKEN_MEMORY_BYTES, 8388608, "bytes", "verified tokens remembered by one worker")            \
     X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \
     X(KEY_SET_KEYS, 64, "keys", "keys of one set")                                                 \
     X(MANIFEST_FILE_BYTES, 16777216, "bytes", "one manifest file")                                 \

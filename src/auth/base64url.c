@@ -1,0 +1,60 @@
+/* See base64url.h. Strictness matters: two texts that decode alike would be two tokens with one
+ * signature. */
+#include "auth/base64url.h"
+
+static int base64url_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '-')
+        return 62;
+    return c == '_' ? 63 : -1;
+}
+
+ssize_t base64url_decode(struct str text, unsigned char *ret_bytes, size_t cap)
+{
+    size_t n = text.len / 4 * 3 + (text.len % 4 ? text.len % 4 - 1 : 0);
+    uint32_t bits = 0;
+    unsigned n_bits = 0;
+    size_t out = 0;
+
+    if (text.len % 4 == 1 || n > cap)
+        return -1;
+    for (size_t i = 0; i < text.len; i++) {
+        int value = base64url_value(text.ptr[i]);
+
+        if (value < 0)
+            return -1;
+        bits = bits << 6 | (uint32_t)value;
+        n_bits += 6;
+        if (n_bits >= 8) {
+            n_bits -= 8;
+            ret_bytes[out++] = (unsigned char)(bits >> n_bits);
+            bits &= (1U << n_bits) - 1;
+        }
+    }
+    return bits == 0 ? (ssize_t)out : -1;
+}
+
+size_t base64url_encode(const void *bytes, size_t n, char *room)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const unsigned char *p = bytes;
+    uint32_t bits = 0;
+    unsigned n_bits = 0;
+    size_t out = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bits = bits << 8 | p[i];
+        for (n_bits += 8; n_bits >= 6; n_bits -= 6)
+            room[out++] = digits[bits >> (n_bits - 6) & 63];
+        bits &= (1U << n_bits) - 1;
+    }
+    if (n_bits > 0)
+        room[out++] = digits[bits << (6 - n_bits) & 63];
+    return out;
+}
