@@ -1,7 +1,7 @@
 /* Deciding who may do what.
  *
- * Claims are reached through a function of the caller: this file knows rules, not tokens. A rule
- * with a JWT principal matches only tokens that its own provider verified. Headers are compared
+ * A rule with a JWT principal matches only tokens that its own provider verified. A claim that is
+ * configured as String matches no list, and the other way round. Headers are compared
  * with the joined value of all lines; a Deny rule also matches when any single line has the value,
  * else a client could slip past it by adding a second line.
  *
@@ -116,47 +116,29 @@ static bool has_text(const struct str *texts, size_t n, struct str text)
     return false;
 }
 
-static bool claim_holds(const struct authorize_values *claim, const struct authorize_input *in)
+static bool claim_holds(const struct authorize_values *claim, const struct jwt_claims *claims)
 {
-    struct str value;
-    bool is_array;
+    enum claim_type wanted = claim->is_array ? CLAIM_IS_LIST : CLAIM_IS_STRING;
 
-    for (size_t i = 0; in->claim_value(in->claims, claim->name, i, &is_array, &value); i++) {
-        if (is_array != claim->is_array)
-            return false;
-        if (has_text(claim->values, claim->n_values, value))
+    if (jwt_claim_type(claims, claim->name) != wanted)
+        return false;
+    for (size_t i = 0; i < claim->n_values; i++) {
+        if (jwt_claim_list_has(claims, claim->name, claim->values[i]))
             return true;
-    }
-    return false;
-}
-
-/* RFC 6749 3.3: a string of scopes with spaces between; some issuers write an array. */
-static bool claim_has_scope(const struct authorize_input *in, struct str claim, struct str scope)
-{
-    struct str value;
-    struct str member;
-    bool is_array;
-
-    for (size_t i = 0; in->claim_value(in->claims, claim, i, &is_array, &value); i++) {
-        while (str_split(&value, ' ', &member)) {
-            if (str_eq(member, scope))
-                return true;
-        }
     }
     return false;
 }
 
 static bool jwt_holds(const struct authorize_rule *r, const struct authorize_input *in)
 {
-    if (!in->provider.ptr || !in->claim_value || !str_eq(r->provider, in->provider))
+    if (!in->claims || !str_eq(r->provider, in->provider))
         return false;
     for (uint32_t i = 0; i < r->n_claims; i++) {
-        if (!claim_holds(&r->claims[i], in))
+        if (!claim_holds(&r->claims[i], in->claims))
             return false;
     }
     for (uint32_t i = 0; i < r->n_scopes; i++) {
-        if (!claim_has_scope(in, STR("scope"), r->scopes[i]) &&
-            !claim_has_scope(in, STR("scp"), r->scopes[i]))
+        if (!jwt_claims_have_scope(in->claims, r->scopes[i]))
             return false;
     }
     return true;

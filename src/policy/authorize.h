@@ -3,6 +3,7 @@
  * immutable; deciding is pure and allocates nothing. */
 #pragma once
 
+#include "auth/jwt.h"
 #include "policy/cidr.h"
 #include "policy/field_value.h"
 #include "policy/route_match.h"
@@ -65,18 +66,11 @@ struct authorization {
     bool is_default_allow;
 };
 
-/* The string values of a verified token's claim, one by one: value `index` of the claim at `path`
- * (nested by dots). `*ret_is_array` tells a String (one value) from a StringArray; members that are
- * no strings are skipped. False when there is no such value. */
-typedef bool authorize_claim_fn(const void *claims, struct str path, size_t index,
-                                bool *ret_is_array, struct str *ret_value);
-
 struct authorize_input {
     const struct http_request *request; /* headers with the late ones written */
     const struct ip_address *client;
-    struct str provider; /* that verified the token; ptr NULL: no token */
-    const void *claims;
-    authorize_claim_fn *claim_value;
+    struct str provider;             /* that verified the token */
+    const struct jwt_claims *claims; /* NULL: no token */
 };
 
 enum authorize_verdict {

@@ -5,7 +5,7 @@
 
 static char name_fold(char c)
 {
-    return c == '_' ? '-' : str_lower_char(c);
+    return (char)(c == '_' ? '-' : str_lower_char(c));
 }
 
 static uint32_t name_hash(struct str name)

@@ -206,9 +206,9 @@ enum regex_verdict regex_search(const struct regex *r, struct str subject, size_
         return verdict;
     struct regex_scratch *s = scratch_get();
     PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(s->data);
-    unsigned n = MIN(r->n_groups + 1, (uint32_t)N_ELEMENTS(ret_groups->items));
+    size_t n = MIN((size_t)r->n_groups + 1, N_ELEMENTS(ret_groups->items));
 
-    for (unsigned i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         /* \K in a look-around can set a start behind the end: treat it as an unset group. */
         if (bounds[2 * i] != PCRE2_UNSET && bounds[2 * i] <= bounds[2 * i + 1])
             ret_groups->items[i] = str_slice(subject, bounds[2 * i], bounds[2 * i + 1]);

@@ -137,9 +137,9 @@ static int replace_regex(const struct path_rewrite *r, struct str path, struct a
     char room[LIMIT_TARGET_BYTES];
     struct rewritten out = {.bytes = room};
 
-    if (!replace_all(r, path, &out) || out.n == 0 || room[0] != '/')
+    if (!replace_all(r, path, &out) || out.n == 0 || out.bytes[0] != '/')
         return REWRITE_REFUSED;
-    struct str raw = arena_str(arena, str_make(room, out.n));
+    struct str raw = arena_str(arena, str_make(out.bytes, out.n));
 
     return path_normalize(raw, arena, ret_path) == 0 ? 0 : REWRITE_REFUSED;
 }

@@ -309,11 +309,12 @@ static void index_values(struct route_build *b, const struct route_segment *segm
         }
         push_match(b, &CONTAINER_OF(key, struct draft_bucket, key)->list, m);
     }
-    VEC_FOREACH (&values, it) {
+    for (size_t i = 0; i < values.n; i++) {
+        const struct draft_bucket *draft = values.items[i];
         struct str text;
-        struct route_value *value = NEW_KEYED(b, struct route_value, (*it)->key.text, &text);
+        struct route_value *value = NEW_KEYED(b, struct route_value, draft->key.text, &text);
 
-        value->list = finish_list(b, &(*it)->list, &value->single);
+        value->list = finish_list(b, &draft->list, &value->single);
         value->key = (struct route_key){text, segment->scope};
         route_index_add(&b->table->index, &value->key);
     }
@@ -403,10 +404,10 @@ struct route_table *route_layout_build(struct route_draft_list *drafts, struct a
         drafts->items[i].match->rank = (uint32_t)i;
         deal_draft(&b, &drafts->items[i]);
     }
-    VEC_FOREACH (&b.buckets, bucket)
-        finish_bucket(&b, *bucket);
-    VEC_FOREACH (&b.vhosts, vhost)
-        finish_vhost(&b, *vhost);
+    for (size_t i = 0; i < b.buckets.n; i++)
+        finish_bucket(&b, b.buckets.items[i]);
+    for (size_t i = 0; i < b.vhosts.n; i++)
+        finish_vhost(&b, b.vhosts.items[i]);
     b.table->any_host = b.any_host ? b.any_host->vhost : NULL;
     b.table->n_matches = drafts->n;
     route_index_finish(&b.table->index, arena);
