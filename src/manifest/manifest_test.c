@@ -6,6 +6,7 @@
 #include "manifest/gateway.h"
 #include "manifest/hostname.h"
 #include "manifest/http_route.h"
+#include "manifest/reference.h"
 #include "test/harness/test.h"
 
 static struct manifest m;
@@ -252,4 +253,15 @@ TEST(hostname_wildcards_meet_as_the_gateway_api_says)
         if (is_met)
             CHECK_STR(common, rows[i].common);
     }
+}
+
+TEST(reference_names_every_kind_and_has_a_text_for_every_field)
+{
+    struct buf out AUTO(buf_deinit) = {0};
+
+    reference_format(&out);
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        CHECK(str_find(buf_str(&out), kinds[i].name) > 0);
+    CHECK(str_find(buf_str(&out), STR("### http_route_rule")) > 0);
+    CHECK(str_find(buf_str(&out), STR("(null)")) < 0);
 }

@@ -52,8 +52,8 @@ static const struct field cluster_http_timeout_fields[] = {
                    "Time after which an unused connection is closed; 1h unless given."),
     FIELD_DURATION(cluster_http_timeout, max_connection_duration, "maxConnectionDuration",
                    FIELD_NOT_ENFORCED, "Longest life of a connection; 0s: no limit."),
-    FIELD_DURATION(cluster_http_timeout, stream_idle_timeout, "streamIdleTimeout",
-                   FIELD_NOT_ENFORCED, "Longest silence inside an answer; 300s unless given."),
+    FIELD_DURATION(cluster_http_timeout, stream_idle_timeout, "streamIdleTimeout", 0,
+                   "Longest silence inside an answer; 300s unless given."),
     FIELD_DURATION(cluster_http_timeout, max_stream_duration, "maxStreamDuration",
                    FIELD_NOT_ENFORCED, "Longest life of a stream."),
 };

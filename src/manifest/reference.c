@@ -1,0 +1,161 @@
+/* Prints what the tables say: kinds, then each struct once, in the order in which the kinds reach
+ * it. What stands here cannot differ from what is decoded.
+ *
+ * Pure; any thread. */
+#include "manifest/reference.h"
+
+#include "base/map.h"
+#include "manifest/common.h"
+#include "manifest/hostname.h"
+#include "manifest/kind.h"
+
+enum { REFERENCE_TABLES_MAX = 512 };
+
+struct reference {
+    struct buf *out;
+    struct map seen; /* table name -> table */
+    const struct table *queue[REFERENCE_TABLES_MAX];
+    size_t n_queued;
+};
+
+static void reference_queue(struct reference *r, const struct table *table)
+{
+    if (map_find(&r->seen, str_of(table->name)) || r->n_queued == REFERENCE_TABLES_MAX)
+        return;
+    map_put(&r->seen, str_of(table->name), (void *)(uintptr_t)table);
+    r->queue[r->n_queued++] = table;
+}
+
+static void reference_append_names(struct buf *out, const char *const *names)
+{
+    for (size_t i = 0; names[i]; i++)
+        buf_printf(out, "%s`%s`", i > 0 ? ", " : "", names[i]);
+}
+
+static void reference_append_range(struct buf *out, const char *what, const struct int_range *range)
+{
+    if (!range)
+        buf_printf(out, "%s", what);
+    else if (range->max == INT64_MAX)
+        buf_printf(out, "%s, at least %lld", what, (long long)range->min);
+    else
+        buf_printf(out, "%s, %lld to %lld", what, (long long)range->min, (long long)range->max);
+}
+
+/* The types of decoders that need no argument to be named. */
+static const struct {
+    decode_fn *decode;
+    const char *text;
+} reference_types[] = {
+    {decode_str, "text"},
+    {decode_bool, "true or false"},
+    {decode_double, "number"},
+    {decode_duration, "duration"},
+    {decode_quantity, "quantity"},
+    {decode_str_list, "list of texts"},
+    {decode_text_map, "object of texts"},
+    {decode_raw, "as given"},
+    {decode_int_or_str, "whole number or text"},
+    {decode_header_name, "header name"},
+    {decode_regex, "pattern (PCRE2, matched in full)"},
+    {decode_int_list, "list of whole numbers"},
+    {decode_cidr_list, "list of address ranges"},
+    {decode_ip, "IP address"},
+    {decode_hostname, "hostname"},
+    {decode_precise_hostname, "hostname"},
+    {decode_wildcard_hostname, "hostname, `*.` allowed in front"},
+    {decode_wildcard_hostname_list, "list of hostnames, `*.` allowed in front"},
+    {decode_header_name_list, "list of header names"},
+    {decode_marked_text, "text"},
+    {decode_marked_text_list, "list of texts"},
+};
+
+static void reference_append_plain_type(struct buf *out, const struct field *f)
+{
+    for (size_t i = 0; i < N_ELEMENTS(reference_types); i++) {
+        if (f->decode == reference_types[i].decode) {
+            buf_printf(out, "%s", reference_types[i].text);
+            return;
+        }
+    }
+    buf_printf(out, "see the text");
+}
+
+static void reference_append_type(struct reference *r, const struct field *f)
+{
+    if (f->flags & FIELD_IS_UNSUPPORTED) {
+        buf_printf(r->out, "-");
+    } else if (f->decode == decode_object || f->decode == decode_inline ||
+               f->decode == decode_list) {
+        const struct table *table = f->arg;
+
+        reference_queue(r, table);
+        buf_printf(r->out, "%s[%s](#%s)", f->decode == decode_list ? "list of " : "", table->name,
+                   table->name);
+    } else if (f->decode == decode_enum) {
+        reference_append_names(r->out, f->arg);
+    } else if (f->decode == decode_enum_set || f->decode == decode_word_list) {
+        buf_printf(r->out, "list of ");
+        reference_append_names(r->out, f->arg);
+    } else if (f->decode == decode_int) {
+        reference_append_range(r->out, "whole number", f->arg);
+    } else {
+        reference_append_plain_type(r->out, f);
+    }
+}
+
+static void reference_append_flags(struct buf *out, unsigned flags)
+{
+    static const struct {
+        unsigned flag;
+        const char *text;
+    } rows[] = {
+        {FIELD_REQUIRED, "required"},
+        {FIELD_DEPRECATED, "older form"},
+        {FIELD_NOT_ENFORCED, "not enforced yet"},
+        {FIELD_IS_UNSUPPORTED, "not supported"},
+    };
+    const char *separator = "";
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        if (!(flags & rows[i].flag))
+            continue;
+        buf_printf(out, "%s%s", separator, rows[i].text);
+        separator = ", ";
+    }
+}
+
+static void reference_append_table(struct reference *r, const struct table *table)
+{
+    buf_printf(r->out, "\n### %s\n\n| field | type | | meaning |\n|---|---|---|---|\n",
+               table->name);
+    for (size_t i = 0; i < table->n_fields; i++) {
+        const struct field *f = &table->fields[i];
+
+        buf_printf(r->out, "| `%s` | ", f->key);
+        reference_append_type(r, f);
+        buf_printf(r->out, " | ");
+        reference_append_flags(r->out, f->flags);
+        buf_printf(r->out, " | %s |\n", f->doc);
+    }
+}
+
+void reference_format(struct buf *out)
+{
+    struct reference r = {.out = out};
+
+    buf_printf(out, "# Configuration: kinds and fields\n\nGenerated by `tollgate docs config` from "
+                    "the tables that decode them.\n\n| kind | group | versions | fields |\n"
+                    "|---|---|---|---|\n");
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        const struct kind *k = &kinds[i];
+
+        reference_queue(&r, k->table);
+        buf_printf(out, "| %s | %s | %s | [%s](#%s) |\n", k->name.ptr,
+                   str_is_empty(k->group) ? "core" : k->group.ptr, k->versions, k->table->name,
+                   k->table->name);
+    }
+    for (size_t i = 0; i < r.n_queued; i++)
+        reference_append_table(&r, r.queue[i]);
+    map_deinit(&r.seen);
+}
