@@ -4,6 +4,8 @@
  * place and compiled by the llm level; patterns are tried here. */
 #include "manifest/ai_gateway_route.h"
 
+enum { RULES_MAX = 128, COSTS_MAX = 36 };
+
 static const char *const ai_match_names[] = {"Exact", "RegularExpression", NULL};
 
 static void ai_header_match_check(struct decoder *d, const struct node *node, void *object)
@@ -152,7 +154,8 @@ static void adopt_targets(struct decoder *d, struct ai_gateway_route_spec *s)
 
 static void check_rule_names(struct decoder *d, const struct ai_gateway_route_spec *s)
 {
-    for (size_t i = 0; i < s->rules.n; i++) {
+    /* More is refused anyway; comparing all with all must not take quadratic time. */
+    for (size_t i = 0; i < MIN(s->rules.n, (size_t)RULES_MAX); i++) {
         const struct ai_route_rule *rule = &s->rules.items[i];
 
         for (size_t k = 0; k < i && rule->name.len > 0; k++) {
@@ -167,7 +170,7 @@ static void check_rule_names(struct decoder *d, const struct ai_gateway_route_sp
 
 static void check_cost_keys(struct decoder *d, const struct ai_gateway_route_spec *s)
 {
-    for (size_t i = 0; i < s->llm_request_costs.n; i++) {
+    for (size_t i = 0; i < MIN(s->llm_request_costs.n, (size_t)COSTS_MAX); i++) {
         const struct ai_request_cost *c = &s->llm_request_costs.items[i];
 
         for (size_t k = 0; k < i && c->metadata_key.len > 0; k++) {
@@ -190,8 +193,8 @@ static void ai_gateway_route_check(struct decoder *d, const struct node *node, v
     check_at_most_one(d, node, parents);
     check_max_items(d, node, "parentRefs", 16);
     check_max_items(d, node, "hostnames", 16);
-    check_max_items(d, node, "rules", 128);
-    check_max_items(d, node, "llmRequestCosts", 36);
+    check_max_items(d, node, "rules", RULES_MAX);
+    check_max_items(d, node, "llmRequestCosts", COSTS_MAX);
     VEC_FOREACH (&s->parent_refs, p) {
         struct node at = {.mark = p->mark};
 

@@ -227,6 +227,9 @@ static void backend_traffic_policy_check(struct decoder *d, const struct node *n
     policy_targets_check(d, node, &p->targets, &rule, 1);
     policy_merge_check(d, node, &p->targets, p->merge_type);
     check_at_most_one(d, node, compressions);
+    check_max_items(d, node, "compressor", 16);
+    check_max_items(d, node, "compression", 16);
+    check_max_items(d, node, "httpUpgrade", 64);
     check_at_most_one(d, node, buffers);
     p->cluster.mark = p->targets.mark;
     VEC_FOREACH (&p->older_compression, c)

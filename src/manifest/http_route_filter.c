@@ -34,43 +34,43 @@ static const char *const host_rewrite_names[] = {"Header", "Backend", "PathRegex
 static void host_rewrite_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"header", NULL, "pathRegex"};
-    const struct host_rewrite *h = object;
+    const struct filter_host_rewrite *h = object;
 
     check_union(d, node, h->type, host_rewrite_names, keys, true);
 }
 
-static const struct field host_rewrite_fields[] = {
-    FIELD_ENUM(host_rewrite, type, "type", FIELD_REQUIRED, host_rewrite_names,
+static const struct field filter_host_rewrite_fields[] = {
+    FIELD_ENUM(filter_host_rewrite, type, "type", FIELD_REQUIRED, host_rewrite_names,
                "Where the new host comes from: a header, the backend's name, or the path."),
-    FIELD_OTHER(host_rewrite, header, "header", 0, decode_header_name, NULL,
+    FIELD_OTHER(filter_host_rewrite, header, "header", 0, decode_header_name, NULL,
                 "Header whose value is the host."),
-    FIELD_OBJECT(host_rewrite, path_regex, "pathRegex", 0, regex_rewrite,
+    FIELD_OBJECT(filter_host_rewrite, path_regex, "pathRegex", 0, regex_rewrite,
                  "Pattern on the path that yields the host."),
 };
-static const struct table host_rewrite_table = TABLE_CHECKED(host_rewrite, host_rewrite_check);
+static const struct table filter_host_rewrite_table = TABLE_CHECKED(filter_host_rewrite, host_rewrite_check);
 
 static const char *const path_rewrite_names[] = {"ReplaceRegexMatch", NULL};
 
 static void path_rewrite_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"replaceRegexMatch"};
-    const struct path_rewrite *p = object;
+    const struct filter_path_rewrite *p = object;
 
     check_union(d, node, p->type, path_rewrite_names, keys, false);
 }
 
-static const struct field path_rewrite_fields[] = {
-    FIELD_ENUM(path_rewrite, type, "type", FIELD_REQUIRED, path_rewrite_names,
+static const struct field filter_path_rewrite_fields[] = {
+    FIELD_ENUM(filter_path_rewrite, type, "type", FIELD_REQUIRED, path_rewrite_names,
                "ReplaceRegexMatch."),
-    FIELD_OBJECT(path_rewrite, replace_regex_match, "replaceRegexMatch", 0, regex_rewrite,
+    FIELD_OBJECT(filter_path_rewrite, replace_regex_match, "replaceRegexMatch", 0, regex_rewrite,
                  "Pattern and replacement."),
 };
-static const struct table path_rewrite_table = TABLE_CHECKED(path_rewrite, path_rewrite_check);
+static const struct table filter_path_rewrite_table = TABLE_CHECKED(filter_path_rewrite, path_rewrite_check);
 
 static const struct field filter_url_rewrite_fields[] = {
-    FIELD_OBJECT(filter_url_rewrite, hostname, "hostname", 0, host_rewrite,
+    FIELD_OBJECT(filter_url_rewrite, hostname, "hostname", 0, filter_host_rewrite,
                  "New Host towards the backend."),
-    FIELD_OBJECT(filter_url_rewrite, path, "path", 0, path_rewrite,
+    FIELD_OBJECT(filter_url_rewrite, path, "path", 0, filter_path_rewrite,
                  "New path towards the backend."),
     FIELD_BOOL(filter_url_rewrite, append_forwarded_host, "appendXForwardedHost", 0,
                "Whether x-forwarded-host tells the former Host."),

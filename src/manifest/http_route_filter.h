@@ -10,22 +10,22 @@ struct regex_rewrite {
     struct str pattern;
     struct str substitution; /* \1..\9 are groups of the pattern */
 };
-enum host_rewrite_type { HOST_REWRITE_HEADER, HOST_REWRITE_BACKEND, HOST_REWRITE_PATH_REGEX };
-struct host_rewrite {
+enum filter_host_type { FILTER_HOST_HEADER, FILTER_HOST_BACKEND, FILTER_HOST_PATH_REGEX };
+struct filter_host_rewrite {
     struct mark mark;
-    int type; /* enum host_rewrite_type */
+    int type; /* enum filter_host_type */
     struct str header;
     struct regex_rewrite *path_regex;
 };
-struct path_rewrite {
+struct filter_path_rewrite {
     struct mark mark;
     int type; /* 0: ReplaceRegexMatch */
     struct regex_rewrite *replace_regex_match;
 };
 struct filter_url_rewrite {
     struct mark mark;
-    struct host_rewrite *hostname;
-    struct path_rewrite *path;
+    struct filter_host_rewrite *hostname;
+    struct filter_path_rewrite *path;
     struct opt_bool append_forwarded_host;
 };
 struct injected_credential {

@@ -215,7 +215,8 @@ struct merged_policy policy_merge(struct arena *a, const struct policy_chain *ch
     while (result.n_policies < chain->n &&
            object_merge_type(chain->items[result.n_policies - 1]) >= 0);
     result.spec = object_spec(chain->items[result.n_policies - 1]);
-    if (result.n_policies == 1)
+    /* What is broken is not used, and its lists are not bounded. */
+    if (result.n_policies == 1 || result.is_broken)
         return result;
     table = result.object->kind->table;
     out = arena_alloc(a, table->size);

@@ -60,6 +60,10 @@ void link_report(struct manifest *m, struct object *o, const struct link_problem
     d->path = arena_str(&m->arena, p->path);
     if (p->state == REF_NOT_GIVEN && str_eq(p->kind, STR("Service")))
         d->hint = STR("it resolves by DNS");
+    else if (p->state == REF_NOT_GIVEN && o->kind->id == KIND_GATEWAY)
+        d->hint = STR("the listener is not opened");
+    else if (p->state == REF_NOT_GIVEN && p->is_fatal)
+        d->hint = STR("what the object covers refuses");
 }
 
 /* Which kinds a place takes. The decoders judge what only one kind knows. */

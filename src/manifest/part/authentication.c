@@ -146,10 +146,11 @@ static const struct table jwt_provider_spec_table =
 
 static void jwt_spec_check(struct decoder *d, const struct node *node, void *object)
 {
+    enum { PROVIDERS_MAX = 16 };
     const struct jwt_spec *j = object;
 
-    check_max_items(d, node, "providers", 16);
-    for (size_t i = 0; i < j->providers.n; i++) {
+    check_max_items(d, node, "providers", PROVIDERS_MAX);
+    for (size_t i = 0; i < MIN(j->providers.n, (size_t)PROVIDERS_MAX); i++) {
         for (size_t k = 0; k < i; k++) {
             if (str_eq(j->providers.items[i].name, j->providers.items[k].name))
                 decode_error(d, DIAG_CONFLICT, node_find(node, "providers"), "providers",
@@ -289,8 +290,9 @@ static const struct field ext_auth_context_fields[] = {
 static const struct table ext_auth_context_table =
     TABLE_CHECKED(ext_auth_context, ext_auth_context_check);
 
-static void ext_auth_common_check(const struct node *node, struct ext_auth *e)
+static void ext_auth_common_check(struct decoder *d, const struct node *node, struct ext_auth *e)
 {
+    check_max_items(d, node, "contextExtensions", 64);
     e->has_body_to_ext_auth = !node_is_null(node_find(node, "bodyToExtAuth"));
 }
 
@@ -299,7 +301,7 @@ static void ext_auth_check(struct decoder *d, const struct node *node, void *obj
     static const char *const keys[] = {"http", "grpc", NULL};
 
     check_exactly_one(d, node, keys);
-    ext_auth_common_check(node, object);
+    ext_auth_common_check(d, node, object);
 }
 
 #define EXT_AUTH_FIELDS                                                                            \
@@ -332,7 +334,7 @@ static void founding_ext_auth_check(struct decoder *d, const struct node *node, 
     struct ext_auth *e = object;
 
     check_exactly_one(d, node, keys);
-    ext_auth_common_check(node, e);
+    ext_auth_common_check(d, node, e);
     if (e->service && !e->http) {
         e->http = ARENA_NEW(d->arena, struct ext_auth_server);
         e->http->mark = e->service->mark;
