@@ -47,7 +47,8 @@ static const struct field filter_host_rewrite_fields[] = {
     FIELD_OBJECT(filter_host_rewrite, path_regex, "pathRegex", 0, regex_rewrite,
                  "Pattern on the path that yields the host."),
 };
-static const struct table filter_host_rewrite_table = TABLE_CHECKED(filter_host_rewrite, host_rewrite_check);
+static const struct table filter_host_rewrite_table =
+    TABLE_CHECKED(filter_host_rewrite, host_rewrite_check);
 
 static const char *const path_rewrite_names[] = {"ReplaceRegexMatch", NULL};
 
@@ -65,7 +66,8 @@ static const struct field filter_path_rewrite_fields[] = {
     FIELD_OBJECT(filter_path_rewrite, replace_regex_match, "replaceRegexMatch", 0, regex_rewrite,
                  "Pattern and replacement."),
 };
-static const struct table filter_path_rewrite_table = TABLE_CHECKED(filter_path_rewrite, path_rewrite_check);
+static const struct table filter_path_rewrite_table =
+    TABLE_CHECKED(filter_path_rewrite, path_rewrite_check);
 
 static const struct field filter_url_rewrite_fields[] = {
     FIELD_OBJECT(filter_url_rewrite, hostname, "hostname", 0, filter_host_rewrite,
