@@ -214,13 +214,13 @@ struct merged_policy policy_merge(struct arena *a, const struct policy_chain *ch
         result.is_broken |= chain->items[result.n_policies++]->is_broken;
     while (result.n_policies < chain->n &&
            object_merge_type(chain->items[result.n_policies - 1]) >= 0);
-    result.spec = object_spec(chain->items[result.n_policies - 1]);
+    result.spec = object_spec(result.object);
     /* What is broken is not used, and its lists are not bounded. */
     if (result.n_policies == 1 || result.is_broken)
         return result;
     table = result.object->kind->table;
     out = arena_alloc(a, table->size);
-    memcpy(out, result.spec, table->size);
+    memcpy(out, object_spec(chain->items[result.n_policies - 1]), table->size);
     for (size_t i = result.n_policies - 1; i-- > 0;) {
         const struct object *child = chain->items[i];
         struct merge m = {a, object_merge_type(child) == MERGE_STRATEGIC};

@@ -12,7 +12,7 @@ struct merged_policy {
     const void *spec;      /* struct X_spec of the chain's kind; NULL: no policy */
     struct object *object; /* the most specific one, for names and messages */
     size_t n_policies;     /* of the chain, how many took part */
-    bool is_broken;        /* one of them has an error */
+    bool is_broken; /* one of them has an error; spec is then the first alone, not to be used */
 };
 
 /* For SecurityPolicy and BackendTrafficPolicy. What is merged lives in `a`; what is not is shared
