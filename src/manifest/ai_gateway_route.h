@@ -4,7 +4,7 @@
 #pragma once
 
 #include "manifest/ai_service_backend.h"
-#include "manifest/policy_target.h"
+#include "manifest/part/policy_target.h"
 
 struct ai_header_match {
     struct mark mark;

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "manifest/part/authentication.h"
-#include "manifest/policy_target.h"
+#include "manifest/part/policy_target.h"
 
 struct backend_security_policy_spec {
     struct policy_targets targets;

@@ -2,7 +2,7 @@
  * Immutable after link. */
 #pragma once
 
-#include "manifest/policy_target.h"
+#include "manifest/part/policy_target.h"
 #include "manifest/ref.h"
 
 enum subject_alt_name_type { SAN_HOSTNAME, SAN_URI };

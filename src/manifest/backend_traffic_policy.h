@@ -3,8 +3,8 @@
 #pragma once
 
 #include "manifest/part/cluster_settings.h"
+#include "manifest/part/policy_target.h"
 #include "manifest/part/rate_limit.h"
-#include "manifest/policy_target.h"
 
 enum compression_type { COMPRESSION_GZIP, COMPRESSION_BROTLI, COMPRESSION_ZSTD };
 struct compression {

@@ -4,7 +4,7 @@
 
 #include "manifest/part/client_connection.h"
 #include "manifest/part/cluster_settings.h"
-#include "manifest/policy_target.h"
+#include "manifest/part/policy_target.h"
 
 struct forwarded_for {
     struct mark mark;

@@ -2,7 +2,7 @@
  * under "link" are filled by manifest/link and are what compile walks. Immutable after link. */
 #pragma once
 
-#include "manifest/policy_target.h"
+#include "manifest/part/policy_target.h"
 #include "manifest/ref.h"
 
 struct route_kind {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "manifest/part/authentication.h"
+#include "manifest/part/policy_target.h"
 #include "manifest/part/rate_limit.h" /* struct path_condition */
-#include "manifest/policy_target.h"
 
 struct cors_spec {
     struct mark mark;

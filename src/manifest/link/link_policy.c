@@ -11,7 +11,7 @@
 #include "manifest/core.h"
 #include "manifest/link/link_internal.h"
 #include "manifest/object_decode.h"
-#include "manifest/policy_target.h"
+#include "manifest/part/policy_target.h"
 
 /* Where policies of one kind are attached. */
 struct policy_point {

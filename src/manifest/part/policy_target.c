@@ -2,7 +2,7 @@
  *
  * Owner: the load's arena. Thread: compile thread; label_selector_matches is pure. Whether a target
  * exists, and which of several policies wins, is left to link and check. */
-#include "manifest/policy_target.h"
+#include "manifest/part/policy_target.h"
 
 const char *const merge_type_names[] = {"StrategicMerge", "JSONMerge", "Replace", NULL};
 
