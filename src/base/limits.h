@@ -21,6 +21,7 @@
     X(MANIFEST_FILES, 20000, "files", "files of one load")                                         \
     X(MANIFEST_FOLDER_DEPTH, 32, "folders", "folders inside folders of manifests")                 \
     X(MANIFEST_DOCUMENTS, 100000, "documents", "objects of one load")                              \
+    X(MANIFEST_NODES, 4000000, "nodes", "nodes of all documents of one load")                      \
     X(YAML_DEPTH, 64, "levels", "nesting of a YAML document")                                      \
     X(YAML_ALIASES, 100, "aliases", "aliases expanded in one document")                            \
     X(YAML_NODES, 1000000, "nodes", "nodes of one document, aliases expanded")                     \

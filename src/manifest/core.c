@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "manifest/common.h"
 #include "manifest/kind.h"
@@ -190,7 +191,7 @@ static void decode_base64_map(struct decoder *d, const struct field *f, const st
     }
 }
 
-static struct text_pair *pairs_find(const struct text_pair_vec *vec, struct str key)
+static const struct text_pair *pairs_find(const struct text_pair_vec *vec, struct str key)
 {
     VEC_FOREACH (vec, pair) {
         if (str_eq(pair->key, key))
@@ -199,17 +200,23 @@ static struct text_pair *pairs_find(const struct text_pair_vec *vec, struct str 
     return NULL;
 }
 
+/* Through a table: what one file may hold is too much for its square. */
 static void pairs_fold(struct arena *a, struct text_pair_vec *into,
                        const struct text_pair_vec *from)
 {
-    VEC_FOREACH (from, pair) {
-        struct text_pair *same = pairs_find(into, pair->key);
+    struct map by_key = {0};
 
-        if (same)
-            *same = *pair;
+    for (size_t i = 0; from->n > 0 && i < into->n; i++)
+        map_put(&by_key, into->items[i].key, (void *)(uintptr_t)(i + 1));
+    VEC_FOREACH (from, pair) {
+        uintptr_t same = (uintptr_t)map_find(&by_key, pair->key);
+
+        if (same > 0)
+            into->items[same - 1] = *pair;
         else
             VEC_PUSH(a, into, *pair);
     }
+    map_deinit(&by_key);
 }
 
 static const struct field secret_spec_fields[] = {

@@ -193,8 +193,12 @@ static const struct field gateway_spec_fields[] = {
 };
 static void gateway_spec_check(struct decoder *d, const struct node *node, void *object)
 {
-    (void)object;
-    check_max_items(d, node, "listeners", 64);
+    enum { LISTENERS_MAX = 64 };
+    struct gateway_spec *s = object;
+
+    check_max_items(d, node, "listeners", LISTENERS_MAX);
+    /* Reported; link compares listeners with each other and routes with each listener. */
+    s->listeners.n = MIN(s->listeners.n, (size_t)LISTENERS_MAX);
     check_max_items(d, node, "addresses", 16);
 }
 const struct table gateway_spec_table = TABLE_CHECKED(gateway_spec, gateway_spec_check);

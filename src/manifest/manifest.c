@@ -179,6 +179,8 @@ static int manifest_finish(struct manifest *m, const struct reader *r)
         manifest_add_document(m, document->root, document->is_broken);
     VEC_FOREACH (&r->files, file)
         VEC_PUSH(&m->arena, &m->files, *file);
+    VEC_FOREACH (&r->folders, folder)
+        VEC_PUSH(&m->arena, &m->folders, *folder);
     m->is_refused = r->is_refused;
     link_manifest(m);
     diag_sort(&m->diags);

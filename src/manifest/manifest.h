@@ -26,11 +26,12 @@ struct manifest {
     struct manifest_options options;
     struct object_vec objects; /* in the order of reading */
     struct object_vec by_kind[KIND_COUNT];
-    struct map by_id;         /* "group/Kind/namespace/name" -> struct object */
-    struct map policies;      /* link: where policies are attached */
-    struct map grants;        /* link: namespace -> struct object_vec of ReferenceGrants */
-    VEC(const char *) files;  /* read, or tried */
-    size_t n_not_for_gateway; /* workloads passed over */
+    struct map by_id;          /* "group/Kind/namespace/name" -> struct object */
+    struct map policies;       /* link: where policies are attached */
+    struct map grants;         /* link: namespace -> struct object_vec of ReferenceGrants */
+    VEC(const char *) files;   /* read, or tried */
+    VEC(const char *) folders; /* entered; with the files: what to watch */
+    size_t n_not_for_gateway;  /* workloads passed over */
     /* Errors that say only that something is not given (yet): dangling references, missing grants;
      * they are counted in diags.n_errors too. */
     size_t n_incomplete;

@@ -45,14 +45,17 @@ static struct diag *decode_report(struct decoder *d, enum diag_severity severity
     size_t mark = d->path.len;
     struct diag *diag;
 
+    if (severity == DIAG_ERROR)
+        d->has_error = true;
+    if (diag_list_is_full(d->diags, severity))
+        return diag_add(d->diags, severity, code, node ? node->mark : (struct mark){0}, d->object,
+                        "%s", "");
     if (key)
         decode_enter_key(d, key);
     diag = diag_add(d->diags, severity, code, node ? node->mark : (struct mark){0}, d->object,
                     "%.*s", STR_ARG(text));
     diag->path = arena_str(d->arena, buf_str(&d->path));
     decode_leave(d, mark);
-    if (severity == DIAG_ERROR)
-        d->has_error = true;
     return diag;
 }
 
@@ -61,7 +64,8 @@ static struct diag *decode_report(struct decoder *d, enum diag_severity severity
     struct str text;                                                                               \
                                                                                                    \
     va_start(args, format);                                                                        \
-    text = arena_vprintf(d->arena, format, args);                                                  \
+    text =                                                                                         \
+        diag_list_is_full(d->diags, severity) ? STR("") : arena_vprintf(d->arena, format, args);   \
     va_end(args);                                                                                  \
     return decode_report(d, severity, code, node, key, text)
 
@@ -124,6 +128,8 @@ static void decode_unknown(struct decoder *d, const struct table *table,
         names[n++] = table->fields[i].key;
     diag = decode_error(d, DIAG_UNKNOWN_FIELD, &at, NULL, "unknown field \"%.*s\"",
                         STR_ARG(entry->key));
+    if (diag_list_is_full(d->diags, DIAG_ERROR))
+        return;
     nearest = decode_nearest(entry->key, names, n);
     if (nearest)
         diag->hint = arena_printf(d->arena, "did you mean \"%s\"?", nearest);

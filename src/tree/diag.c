@@ -21,17 +21,20 @@ static void diag_count(struct diag_list *l, enum diag_severity severity)
     ++*counts[severity];
 }
 
+bool diag_list_is_full(const struct diag_list *l, enum diag_severity severity)
+{
+    /* Half of the room is kept for errors: a flood of notes must not hide them. */
+    return l->items.n >= (severity == DIAG_ERROR ? LIMIT_DIAGNOSTICS : LIMIT_DIAGNOSTICS / 2);
+}
+
 struct diag *diag_add(struct diag_list *l, enum diag_severity severity, enum diag_code code,
                       struct mark mark, struct str object, const char *format, ...)
 {
     struct diag *d;
     va_list args;
 
-    /* Half of the room is kept for errors: a flood of notes must not hide them. */
-    size_t limit = severity == DIAG_ERROR ? LIMIT_DIAGNOSTICS : LIMIT_DIAGNOSTICS / 2;
-
     diag_count(l, severity);
-    if (l->items.n >= limit) {
+    if (diag_list_is_full(l, severity)) {
         /* One scratch item, reused: a million findings must not cost a million items. */
         if (!l->scratch)
             l->scratch = ARENA_NEW(l->arena, struct diag);

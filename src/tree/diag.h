@@ -72,6 +72,8 @@ void diag_list_init(struct diag_list *l, struct arena *a);
 /* Returns the item for adding hint, path, other; never NULL (past the limit a scratch item). */
 struct diag *diag_add(struct diag_list *l, enum diag_severity severity, enum diag_code code,
                       struct mark mark, struct str object, const char *format, ...) PRINTF(6, 7);
+/* Whether further findings of this severity are only counted: callers may spare the words. */
+bool diag_list_is_full(const struct diag_list *l, enum diag_severity severity);
 const char *diag_code_text(enum diag_code code);
 const char *diag_severity_text(enum diag_severity severity);
 /* By file, line, column, severity; stable. */

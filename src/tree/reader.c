@@ -89,6 +89,9 @@ static int source_next(struct yaml_source *s, yaml_event_t *event)
 static int source_count(struct yaml_source *s, size_t n_nodes, unsigned depth, struct mark at)
 {
     s->n_nodes += n_nodes;
+    s->reader->n_nodes += n_nodes;
+    if (s->reader->n_nodes > LIMIT_MANIFEST_NODES)
+        return source_refuse(s, DIAG_SIZE_LIMIT, at, "all documents together have too many nodes");
     if (s->n_nodes > LIMIT_YAML_NODES)
         return source_refuse(s, DIAG_SIZE_LIMIT, at, "the document has too many nodes");
     if (depth > LIMIT_YAML_DEPTH)

@@ -17,7 +17,9 @@ struct reader {
     struct diag_list *diags;
     VEC(struct document) documents; /* in the order of paths, names sorted inside a folder */
     VEC(const char *) files;        /* every file that was read or tried */
+    VEC(const char *) folders;      /* every folder that was entered, for watching */
     size_t total_bytes;
+    size_t n_nodes;
     bool is_refused; /* some file unreadable, not YAML, or past a limit */
 };
 

@@ -194,6 +194,7 @@ static size_t files_read_folder(struct reader *r, const char *path, const struct
 
     if (!files_enter(r, path, &here))
         return 1;
+    VEC_PUSH(r->arena, &r->folders, path);
     n = scandir(path, &entries, files_keep_visible, files_by_name);
     if (n < 0) {
         files_refuse_errno(r, path, errno);

@@ -9,6 +9,8 @@
 #include "manifest/http_route.h"
 #include "manifest/link/link_internal.h"
 
+enum { PARENT_REFS_MAX = 32 };
+
 struct route_view route_view_of(struct object *route)
 {
     struct route_view view = {0};
@@ -27,6 +29,8 @@ struct route_view route_view_of(struct object *route)
 
         view = (struct route_view){s->parent_refs.items, s->parent_refs.n, &s->hostnames};
     }
+    /* The decoder has reported more. */
+    view.n_parent_refs = MIN(view.n_parent_refs, (size_t)PARENT_REFS_MAX);
     return view;
 }
 
