@@ -1,0 +1,99 @@
+/* The gateway's own answers. Refusal bodies are JSON with a stable code; they say nothing that the
+ * table of refusals does not say, so that no answer can leak what a caller may not know. */
+#include "gateway/answer.h"
+
+#include "gateway/worker.h"
+
+static void answer_begin(struct exchange *x, uint16_t status)
+{
+    x->response =
+        (struct http_response){.status = status, .minor_version = 1, .is_keep_alive = true};
+    http_headers_init(&x->response.headers, &x->arena);
+}
+
+static void answer_set_body(struct exchange *x, struct str type, struct str body)
+{
+    x->local_body = body;
+    x->response.body = HTTP_BODY_LENGTH;
+    x->response.content_length = body.len;
+    x->response.has_content_length = true;
+    if (body.len > 0)
+        http_headers_add_id(&x->response.headers, HEADER_CONTENT_TYPE, type);
+}
+
+static const char *answer_error_type(uint16_t status)
+{
+    if (status == 401)
+        return "authentication_error";
+    if (status == 403)
+        return "permission_error";
+    if (status == 404)
+        return "not_found_error";
+    if (status == 429)
+        return "rate_limit_error";
+    return status < 500 ? "invalid_request_error" : "server_error";
+}
+
+/* RFC 6750 section 3: without a token no error attribute. */
+static void answer_add_challenge(struct exchange *x)
+{
+    struct http_headers *h = &x->response.headers;
+
+    if (x->refusal == REFUSAL_TOKEN_MISSING)
+        http_headers_add_id(h, HEADER_WWW_AUTHENTICATE, STR("Bearer realm=\"tollgate\""));
+    else
+        http_headers_add_id(h, HEADER_WWW_AUTHENTICATE,
+                            STR("Bearer realm=\"tollgate\", error=\"invalid_token\""));
+}
+
+void answer_refusal(struct exchange *x)
+{
+    const struct refusal_row *row = refusal_row(x->refusal);
+    struct http_headers *h;
+
+    answer_begin(x, row->status);
+    h = &x->response.headers;
+    answer_set_body(
+        x, STR("application/json"),
+        arena_printf(
+            &x->arena,
+            "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}\n",
+            row->text, answer_error_type(row->status), row->code));
+    if (row->status == 401)
+        answer_add_challenge(x);
+    if (row->status == 503 || row->status == 429)
+        http_headers_add_id(h, HEADER_RETRY_AFTER,
+                            arena_printf(&x->arena, "%u", x->retry_after_s ? x->retry_after_s : 1));
+    if (row->status == 405)
+        http_headers_add(h, STR("allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    x->is_local = true;
+}
+
+enum step_result answer_preflight(struct exchange *x, const struct cors *cors)
+{
+    answer_begin(x, 204);
+    if (!cors_write_preflight(cors, &x->request, &x->response.headers))
+        x->response.status = 403;
+    return exchange_answer(x);
+}
+
+enum step_result answer_redirect(struct exchange *x, const struct redirect *redirect)
+{
+    uint16_t port = x->downstream ? x->downstream->port : 0;
+    struct str location;
+
+    if (redirect_location(redirect, &x->request, x->n_matched, port, &x->arena, &location) != 0)
+        return exchange_refuse(x, REFUSAL_REWRITE);
+    answer_begin(x, redirect->status);
+    http_headers_add_id(&x->response.headers, HEADER_LOCATION, location);
+    answer_set_body(x, STR(""), STR(""));
+    return exchange_answer(x);
+}
+
+enum step_result answer_direct(struct exchange *x, const struct rule_plan *rule)
+{
+    answer_begin(x, rule->direct_status);
+    answer_set_body(x, rule->direct_type.len ? rule->direct_type : STR("text/plain"),
+                    rule->direct_body);
+    return exchange_answer(x);
+}

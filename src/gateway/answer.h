@@ -1,0 +1,11 @@
+/* Answers made by the gateway itself: refusals, CORS preflights, redirects, direct responses. They
+ * fill x->response and x->local_body; the step `respond` sends them. */
+#pragma once
+
+#include "gateway/exchange.h"
+
+/* From x->refusal. */
+void answer_refusal(struct exchange *x);
+enum step_result answer_preflight(struct exchange *x, const struct cors *cors);
+enum step_result answer_redirect(struct exchange *x, const struct redirect *redirect);
+enum step_result answer_direct(struct exchange *x, const struct rule_plan *rule);

@@ -1,0 +1,376 @@
+/* See client.h. Bytes come in through the worker's scratch; what cannot be used yet is kept in
+ * `in`, bounded by LIMIT_PIPE_HIGH_BYTES plus one read, after which reading stops. client_process
+ * is the only reader of the codec. The connection is the exchange's downstream; the calls of struct
+ * downstream_ops stand in client_answer.c. */
+#include "gateway/client.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "gateway/client_answer.h"
+#include "gateway/exchange.h"
+#include "gateway/snapshot.h"
+#include "gateway/worker.h"
+#include "net/socket.h"
+
+enum {
+    CLIENT_BODY_US = 60 * 1000000,
+    CLIENT_LINGER_US = 2 * 1000000,
+    CLIENT_DISCARD_BYTES = 262144, /* of a refused request's content; beyond: close */
+};
+
+static void client_on_event(struct stream *s, unsigned events);
+static void client_on_timer(struct timer *t);
+
+static void client_set_phase(struct client *c, enum client_phase phase)
+{
+    struct loop *l = &c->worker->loop;
+    uint64_t us = phase == CLIENT_IDLE   ? c->idle_us
+                  : phase == CLIENT_HEAD ? c->head_us
+                                         : CLIENT_BODY_US;
+    bool is_head_running = phase == CLIENT_HEAD && c->phase == CLIENT_HEAD;
+
+    c->phase = phase;
+    /* A head's time counts from its first byte: more bytes do not extend it. */
+    if (!is_head_running && phase != CLIENT_BUSY)
+        timer_set(l, &c->timer, l->now.mono_us + us);
+}
+
+void client_accept(struct worker *w, struct port *port, int fd, const struct sockaddr *peer)
+{
+    const struct port_plan *plan = worker_port_plan(w, port);
+    struct h1_options options = {.scheme = port->is_tls ? STR("https") : STR("http")};
+    struct client *c = MEM_NEW(struct client);
+    int r = plan ? stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event) : -1;
+
+    if (r < 0) {
+        socket_close(fd);
+        mem_free(c);
+        return;
+    }
+    options.allows_underscore = plan->client.allows_underscore;
+    options.head_bytes_limit = plan->client.head_bytes_limit;
+    h1_init(&c->codec, &options);
+    outbox_init(&c->out, &w->outboxes, &c->stream);
+    c->worker = w;
+    c->port = port;
+    c->idle_us = plan->client.idle_us;
+    c->head_us = plan->client.head_us;
+    socket_format_address(peer, c->peer_text, sizeof c->peer_text);
+    socket_format_local(fd, c->local_text, sizeof c->local_text);
+    c->down = (struct downstream){.ops = &client_downstream_ops,
+                                  .peer_ip = ip_address_of_socket(peer),
+                                  .peer_text = c->peer_text,
+                                  .local_text = c->local_text,
+                                  .listen_port = port,
+                                  .port = port->number,
+                                  .tls_entry = -1,
+                                  .is_tls = port->is_tls};
+    c->down.peer_ip_text = ip_address_format(&c->down.peer_ip, c->peer_ip_text);
+    c->timer.fn = client_on_timer;
+    c->phase = CLIENT_IDLE;
+    timer_set(&w->loop, &c->timer, w->loop.now.mono_us + c->head_us);
+    list_append(&w->clients, &c->node);
+    worker_count_connection(w, port, +1);
+}
+
+static void client_free(struct deferred *d)
+{
+    struct client *c = CONTAINER_OF(d, struct client, retire);
+
+    outbox_deinit(&c->out);
+    buf_deinit(&c->in);
+    mem_free(c);
+}
+
+void client_close(struct client *c)
+{
+    struct worker *w = c->worker;
+
+    if (c->state == CLIENT_CLOSED)
+        return;
+    c->state = CLIENT_CLOSED;
+    list_remove(&c->node);
+    timer_cancel(&w->loop, &c->timer);
+    list_remove(&c->again.node);
+    list_remove(&c->gone.node);
+    stream_close(&c->stream, c->is_aborted);
+    worker_count_connection(w, c->port, -1);
+    loop_retire(&w->loop, &c->retire, client_free);
+    if (c->down.exchange)
+        exchange_cancel(c->down.exchange, CANCEL_CLIENT_LEFT);
+}
+
+/* Everything is sent and the connection must not be used again: end our side and read on for a
+ * moment, since closing with unread bytes would reset the connection and could destroy the answer
+ * on its way. */
+static void client_linger(struct client *c)
+{
+    if (c->state != CLIENT_OPEN)
+        return;
+    c->state = CLIENT_LINGER;
+    buf_deinit(&c->in);
+    stream_shutdown(&c->stream);
+    stream_want(&c->stream, LOOP_READ);
+    timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + CLIENT_LINGER_US);
+}
+
+void client_after_answer(struct client *c)
+{
+    if (c->state != CLIENT_OPEN || c->down.exchange)
+        return;
+    if (c->is_aborted) {
+        client_close(c);
+        return;
+    }
+    if (c->is_message_open && c->discarded_bytes > CLIENT_DISCARD_BYTES)
+        c->must_close = true;
+    if (c->must_close) {
+        if (outbox_is_empty(&c->out))
+            client_linger(c);
+        return;
+    }
+    if (c->phase == CLIENT_BUSY)
+        client_set_phase(c, c->is_message_open ? CLIENT_BODY : CLIENT_IDLE);
+}
+
+static void client_refuse_early(struct client *c, enum refusal why, enum h1_error error)
+{
+    struct exchange *x = exchange_new(c->worker, &c->down);
+
+    c->must_close = true;
+    c->is_message_open = false;
+    c->is_head_sent = false;
+    x->refusal = why;
+    x->head_error = error;
+    x->request.scheme = c->codec.options.scheme;
+    http_headers_init(&x->request.headers, &x->arena);
+    exchange_start(x);
+}
+
+static void client_on_timer(struct timer *t)
+{
+    struct client *c = CONTAINER_OF(t, struct client, timer);
+    struct exchange *x = c->down.exchange;
+
+    if (c->state == CLIENT_LINGER || !c->stream.is_ready) {
+        client_close(c);
+    } else if (c->phase == CLIENT_BODY && x) {
+        c->must_close = true;
+        exchange_cancel(x, CANCEL_BODY_TIMEOUT);
+    } else if (c->phase == CLIENT_HEAD && !x) {
+        client_refuse_early(c, REFUSAL_REQUEST_TIMEOUT, H1_ERROR_NONE);
+    } else if (!x) {
+        client_close(c);
+    }
+}
+
+/* A head: from here the exchange decides. False: need more bytes, or the connection is done. */
+static bool client_next_head(struct client *c, struct str *input)
+{
+    struct h1_event event;
+    struct exchange *x;
+    int r;
+
+    if (c->must_close || input->len == 0)
+        return false;
+    x = exchange_new(c->worker, &c->down);
+    r = h1_next(&c->codec, input, &x->arena, &x->request, NULL, &event);
+    if (r == H1_MORE) {
+        exchange_discard(x);
+        if (input->len > 0)
+            client_set_phase(c, CLIENT_HEAD);
+        return false;
+    }
+    if (r != H1_EVENT) {
+        enum h1_error error = c->codec.error;
+
+        exchange_discard(x);
+        client_refuse_early(c, REFUSAL_NONE, error);
+        return false;
+    }
+    client_set_phase(c, CLIENT_BUSY);
+    c->is_message_open = true;
+    c->is_head_sent = false;
+    c->wants_body = false;
+    c->discarded_bytes = 0;
+    c->must_close = !x->request.is_keep_alive || c->worker->is_draining;
+    exchange_start(x);
+    return true;
+}
+
+static void client_deliver(struct client *c, const struct h1_event *event)
+{
+    struct exchange *x = c->down.exchange;
+
+    switch (event->type) {
+    case H1_EVENT_DATA:
+    case H1_EVENT_RAW:
+        c->down.bytes_received += event->data.len;
+        if (x)
+            exchange_on_body(x, event->data);
+        else
+            c->discarded_bytes += event->data.len;
+        break;
+    case H1_EVENT_TRAILERS:
+        c->has_trailers = true;
+        c->trailers = event->trailers;
+        break;
+    case H1_EVENT_END:
+        c->is_message_open = false;
+        if (x) {
+            client_set_phase(c, CLIENT_BUSY);
+            exchange_on_body_end(x, c->has_trailers ? &c->trailers : NULL);
+        } else {
+            arena_reset(&c->worker->spare_arena);
+        }
+        c->has_trailers = false;
+        break;
+    case H1_EVENT_HEAD:
+        UNREACHABLE();
+    }
+}
+
+/* Content of the current request, to its exchange or (when that has ended) to nowhere. */
+static bool client_next_body(struct client *c, struct str *input)
+{
+    struct exchange *x = c->down.exchange;
+    struct h1_event event;
+    int r;
+
+    if (x && !c->wants_body && (c->is_raw || x->request.body != HTTP_BODY_NONE))
+        return false;
+    if (!x && (c->must_close || c->discarded_bytes > CLIENT_DISCARD_BYTES))
+        return false;
+    r = h1_next(&c->codec, input, x ? &x->arena : &c->worker->spare_arena, NULL, NULL, &event);
+    if (r == H1_EVENT) {
+        client_deliver(c, &event);
+        return true;
+    }
+    if (r == H1_MORE) {
+        if (x && c->wants_body && !c->is_raw)
+            client_set_phase(c, CLIENT_BODY);
+        return false;
+    }
+    c->must_close = true;
+    c->is_message_open = false;
+    if (x)
+        exchange_cancel(x, CANCEL_BAD_BODY);
+    return false;
+}
+
+/* Reads as many events as there are and the exchange takes. */
+static void client_process(struct client *c, struct str *input)
+{
+    bool is_going = true;
+
+    c->is_processing = true;
+    while (is_going && c->state == CLIENT_OPEN) {
+        if (c->is_message_open)
+            is_going = client_next_body(c, input);
+        else if (!c->down.exchange)
+            is_going = client_next_head(c, input);
+        else
+            is_going = false; /* pipelined: answered in order */
+    }
+    c->is_processing = false;
+    if (c->down.exchange)
+        exchange_on_body_flush(c->down.exchange);
+    if (c->state != CLIENT_OPEN)
+        input->len = 0;
+}
+
+static void client_process_kept(struct client *c)
+{
+    struct str input = buf_str(&c->in);
+
+    client_process(c, &input);
+    if (c->state != CLIENT_OPEN)
+        return;
+    buf_consume(&c->in, c->in.len - input.len);
+    if (c->in.len == 0)
+        buf_deinit(&c->in);
+    if (c->is_read_paused && c->in.len <= LIMIT_PIPE_HIGH_BYTES) {
+        c->is_read_paused = false;
+        client_watch(c);
+    }
+    client_after_answer(c);
+}
+
+static void client_on_again(struct deferred *d)
+{
+    struct client *c = CONTAINER_OF(d, struct client, again);
+
+    if (c->state == CLIENT_OPEN && c->in.len > 0)
+        client_process_kept(c);
+    else
+        client_after_answer(c);
+}
+
+void client_process_later(struct client *c)
+{
+    loop_defer(&c->worker->loop, &c->again, client_on_again);
+}
+
+static void client_on_bytes(struct client *c, size_t n)
+{
+    struct str input = str_make(c->worker->scratch, n);
+
+    if (c->state == CLIENT_LINGER)
+        return;
+    if (c->in.len > 0) {
+        buf_append(&c->in, input.ptr, input.len);
+        client_process_kept(c);
+        return;
+    }
+    client_process(c, &input);
+    if (c->state != CLIENT_OPEN)
+        return;
+    buf_append(&c->in, input.ptr, input.len);
+    client_after_answer(c);
+}
+
+static void client_read(struct client *c)
+{
+    struct worker *w = c->worker;
+    size_t n = 0;
+
+    if (c->in.len > LIMIT_PIPE_HIGH_BYTES && c->state == CLIENT_OPEN) {
+        c->is_read_paused = true; /* until `in` has been used; client_watch resumes */
+        client_watch(c);
+        return;
+    }
+    int r = stream_recv(&c->stream, w->scratch, WORKER_SCRATCH_BYTES, &n);
+
+    if (r == 0)
+        client_on_bytes(c, n);
+    else if (r != STREAM_AGAIN)
+        client_close(c);
+}
+
+static void client_on_ready(struct client *c)
+{
+    c->down.server_name = stream_server_name(&c->stream);
+    c->down.tls_entry = stream_tls_entry(&c->stream);
+}
+
+static void client_on_event(struct stream *s, unsigned events)
+{
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+
+    if (events & STREAM_READY)
+        client_on_ready(c);
+    if ((events & LOOP_WRITE) && c->state == CLIENT_OPEN)
+        client_on_room(c);
+    if ((events & LOOP_READ) && c->state != CLIENT_CLOSED)
+        client_read(c);
+    else if ((events & LOOP_HANGUP) && c->state != CLIENT_CLOSED)
+        client_close(c);
+}
+
+void client_drain(struct client *c)
+{
+    c->must_close = true;
+    if (c->state == CLIENT_OPEN && !c->down.exchange && !c->is_message_open && c->in.len == 0)
+        client_linger(c);
+}

@@ -1,0 +1,68 @@
+/* An HTTP/1 connection of a client: bytes to exchanges, one at a time and in order (RFC
+ * 9112 9.3.2), and their answers to bytes. It is the downstream of its exchanges.
+ *
+ *     OPEN --last answer sent, "Connection: close"--> LINGER --peer closed, or time--> CLOSED
+ *       +-----------------------peer left, broken, idle------------------------------> CLOSED
+ *
+ * Worker-local; retired, never freed in its own callback. */
+#pragma once
+
+#include "gateway/downstream.h"
+#include "http/h1.h"
+#include "net/outbox.h"
+
+struct worker;
+struct port;
+
+enum client_state { CLIENT_OPEN, CLIENT_LINGER, CLIENT_CLOSED };
+
+/* What the timer of a connection guards now. */
+enum client_phase {
+    CLIENT_IDLE, /* between requests */
+    CLIENT_HEAD, /* inside a head */
+    CLIENT_BODY, /* content is wanted and does not come */
+    CLIENT_BUSY, /* the exchange has timers of its own */
+};
+
+struct client {
+    struct stream stream;
+    struct downstream down;
+    struct h1 codec;
+    struct outbox out;
+    struct buf in; /* unread bytes: part of a head, of paused content, or pipelined requests */
+    struct worker *worker;
+    struct port *port;
+    enum client_state state;
+    enum client_phase phase;
+    bool is_message_open; /* the current request's content is not fully read */
+    bool wants_body;
+    bool must_close; /* after the current answer */
+    bool is_head_sent;
+    bool is_chunked_out;
+    bool is_answer_bodiless; /* HEAD, 204, 304 */
+    bool is_raw;
+    bool was_full;
+    bool is_processing;
+    bool is_read_paused;
+    bool has_trailers;
+    bool is_aborted;              /* close with a reset */
+    struct http_headers trailers; /* of the current request, in its arena */
+    uint64_t discarded_bytes;
+    uint64_t idle_us; /* timeouts in force, from the port's ClientTrafficPolicy */
+    uint64_t head_us;
+    struct timer timer;
+    struct list_node node; /* worker's list by idleness */
+    struct deferred again; /* process what `in` holds */
+    struct deferred gone;  /* the stream broke while sending */
+    struct deferred retire;
+    char peer_text[64];
+    char peer_ip_text[46];
+    char local_text[64];
+};
+
+/* Takes over an accepted descriptor (closes it when that fails). */
+void client_accept(struct worker *w, struct port *port, int fd, const struct sockaddr *peer);
+/* Drain: closes if idle, else after the current answer. */
+void client_drain(struct client *c);
+/* At once. A running exchange is cancelled as if the client had left. */
+void client_close(struct client *c);

@@ -1,0 +1,16 @@
+/* The answering half of a client connection: struct downstream_ops over HTTP/1 (client_answer.c),
+ * and what both halves call of each other. */
+#pragma once
+
+#include "gateway/client.h"
+
+extern const struct downstream_ops client_downstream_ops;
+
+/* The socket takes more bytes. */
+void client_on_room(struct client *c);
+/* Watches what the connection is interested in now. */
+void client_watch(struct client *c);
+/* client.c: runs again over kept bytes at the end of this turn. */
+void client_process_later(struct client *c);
+/* client.c: no exchange any more: next request, discard, or linger. */
+void client_after_answer(struct client *c);

@@ -1,0 +1,90 @@
+/* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
+ * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
+ * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
+ * compile_listener.c, compile_route.c, compile_filter.c, compile_security.c, compile_cluster.c. */
+#pragma once
+
+#include "gateway/snapshot.h"
+#include "manifest/gateway.h"
+#include "manifest/http_route.h"
+#include "manifest/manifest.h"
+
+struct gateway_options;
+struct log_writer;
+
+struct compile {
+    const struct gateway_options *options;
+    struct cluster_registry *clusters;
+    struct key_feed_registry *feeds;
+    struct log_writer *log_writer; /* NULL: check only, sinks are not opened */
+    struct manifest *manifest;
+    struct snapshot *snapshot;
+    struct arena scratch;
+    VEC(struct cluster *) used_clusters; /* one reference each, handed to the snapshot */
+    VEC(struct key_feed *) used_feeds;
+};
+
+/* One rule's surroundings while it is compiled. */
+struct compile_place {
+    const struct gateway *gateway;
+    const struct listener *listener;
+    struct object *route;
+    struct str rule_name;
+    struct route_plan *plan;
+    struct rule_plan *rule;
+};
+
+/* Takes over `m` on success. 0 or negative. Errors found only here (a log format, a regular
+ * expression) are reported in m->diags and make their object refuse. */
+MUST_USE int compile_snapshot(struct compile *c, struct manifest *m,
+                              struct snapshot **ret_snapshot);
+
+/* compile_listener.c */
+struct listener_plan *compile_listener(struct compile *c, const struct gateway *g,
+                                       const struct listener *l);
+void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
+                    struct arena *a, struct client_plan *ret_client);
+struct tls_server *compile_port_tls(struct compile *c, const struct port_plan *port,
+                                    const struct gateway *const *gateways,
+                                    const struct listener *const *listeners);
+
+/* compile_route.c: rules of one attached route into the builder. */
+struct route_table_builder;
+void compile_route(struct compile *c, const struct gateway *g, const struct listener *l,
+                   const struct attached_route *attached, struct listener_plan *plan,
+                   struct route_table_builder *builder);
+
+/* compile_filter.c */
+void compile_filters(struct compile *c, struct compile_place *at, const struct http_filter *filters,
+                     size_t n);
+/* Filters of one backendRef: header modifiers; others make its share refuse. */
+void compile_backend_filters(struct compile *c, struct compile_place *at,
+                             const struct http_backend_ref *ref, struct backend_plan *plan);
+/* The rule refuses with 500 from now on. */
+void compile_break_rule(struct compile_place *at, const char *why);
+
+/* compile_security.c */
+const struct security_plan *compile_security(struct compile *c, const struct compile_place *at);
+/* The names that a policy writes: late headers of its listeners. */
+void compile_late_headers(struct compile *c, struct arena *a, struct name_set *late);
+
+/* compile_cluster.c: one backendRef into one or more weighted entries. */
+struct backend_draft {
+    struct backend_plan plan;
+    uint64_t weight;
+};
+struct backend_draft_vec {
+    struct backend_draft *items;
+    size_t n;
+    size_t cap;
+};
+void compile_backend_ref(struct compile *c, const struct compile_place *at,
+                         const struct backend_ref *ref, struct backend_draft_vec *drafts);
+/* The cluster behind a reference from a policy (key sets); NULL when there is none. One reference
+ * is the caller's. */
+/* The cluster of "host[:port]" by DNS. */
+struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls);
+/* For arena_on_cleanup: gives back one reference. */
+void compile_cluster_cleanup(void *cluster);
+struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
+                                   const struct backend_ref *ref);

@@ -1,0 +1,345 @@
+/* compile: from a reference to the cluster that serves it. Where endpoints come from, in this
+ * order: a
+ * --resolve override, the EndpointSlices of the Service in the given files, DNS. A Backend with a
+ * name of the form service.namespace.svc.<cluster domain> that the files know is served like that
+ * Service. Clusters are shared by identity with earlier snapshots. */
+#include "gateway/compile.h"
+
+#include "gateway/compile_tls.h"
+#include "gateway/gateway_options.h"
+#include "manifest/backend.h"
+#include "manifest/core.h"
+#include "upstream/key_feed.h"
+
+/* What is to become a cluster. */
+struct cluster_draft {
+    struct str key;
+    struct str name;
+    struct str server_name;
+    struct str resolve_host; /* empty: `endpoints` are final */
+    uint16_t resolve_port;
+    struct endpoint_set *endpoints;
+};
+
+static struct cluster *compile_get_cluster(struct compile *c, struct cluster_draft *d,
+                                           struct compile_tls_draft *tls)
+{
+    struct str key = tls->key.len ? arena_join(&c->scratch, d->key, tls->key) : d->key;
+    bool is_new;
+    struct cluster *cluster = cluster_registry_get(c->clusters, key, &is_new);
+
+    if (is_new) {
+        cluster_set_identity(cluster, d->name,
+                             tls->server_name.len ? tls->server_name : d->server_name);
+        if (d->resolve_host.len > 0)
+            cluster_set_name_to_resolve(cluster, d->resolve_host, d->resolve_port);
+        cluster->tls = TAKE(tls->client);
+    }
+    compile_tls_draft_deinit(tls);
+    /* A name's endpoints are the resolver's once it has answered. */
+    if (is_new || d->resolve_host.len == 0)
+        cluster_publish(cluster, d->endpoints);
+    else
+        endpoint_set_unref(d->endpoints);
+    VEC_PUSH(&c->snapshot->arena, &c->used_clusters, cluster_ref(cluster));
+    return cluster;
+}
+
+static const struct resolve_override *compile_find_override(const struct compile *c,
+                                                            struct str host, uint16_t port)
+{
+    for (uint32_t i = 0; i < c->options->n_resolves; i++) {
+        const struct resolve_override *o = &c->options->resolves[i];
+
+        if (o->port == port && str_eq_nocase(o->host, host))
+            return o;
+    }
+    return NULL;
+}
+
+static uint32_t slice_count(const struct service *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->endpoint_slices.n; i++) {
+        const struct endpoint_slice *slice = s->endpoint_slices.items[i];
+
+        for (size_t k = 0; k < slice->spec.endpoints.n; k++)
+            n += slice->spec.endpoints.items[k].addresses.n;
+    }
+    return (uint32_t)n;
+}
+
+/* The slice's port that backs a Service port: by name, or the only one. 0: none. */
+static uint16_t slice_port(const struct endpoint_slice *slice, const struct service_port *port)
+{
+    for (size_t i = 0; i < slice->spec.ports.n; i++) {
+        const struct endpoint_port *p = &slice->spec.ports.items[i];
+
+        if (p->port.is_set && (str_eq(p->name, port->name) || slice->spec.ports.n == 1))
+            return (uint16_t)p->port.value;
+    }
+    return 0;
+}
+
+static bool slice_endpoint_is_ready(const struct slice_endpoint *e)
+{
+    return !e->conditions || !e->conditions->ready.is_set || e->conditions->ready.value;
+}
+
+static void slice_add(struct endpoint_set *set, const struct endpoint_slice *slice,
+                      const struct service_port *port)
+{
+    uint16_t number = slice_port(slice, port);
+
+    for (size_t i = 0; number && i < slice->spec.endpoints.n; i++) {
+        const struct slice_endpoint *e = &slice->spec.endpoints.items[i];
+
+        for (size_t k = 0; slice_endpoint_is_ready(e) && k < e->addresses.n; k++) {
+            if (endpoint_init_ip(&set->items[set->n], e->addresses.items[k], number))
+                set->n++;
+        }
+    }
+}
+
+/* NULL: the files hold no slices of this Service, so its name is resolved. */
+static struct endpoint_set *compile_slices(const struct service *s, int64_t port)
+{
+    const struct service_port *service_port = s ? service_find_port(s, port) : NULL;
+    struct endpoint_set *set;
+
+    if (!service_port || s->endpoint_slices.n == 0)
+        return NULL;
+    set = endpoint_set_new(slice_count(s), ENDPOINTS_KNOWN);
+    set->n = 0;
+    for (size_t i = 0; i < s->endpoint_slices.n; i++)
+        slice_add(set, s->endpoint_slices.items[i], service_port);
+    return set;
+}
+
+static struct endpoint_set *compile_single(struct str ip, uint16_t port)
+{
+    struct endpoint_set *set = endpoint_set_new(1, ENDPOINTS_KNOWN);
+
+    if (!endpoint_init_ip(&set->items[0], ip, port))
+        set->n = 0;
+    return set;
+}
+
+/* "name.namespace.svc[.domain]" -> the Service in the files, or NULL. */
+static const struct service *compile_service_of_host(const struct compile *c, struct str host)
+{
+    struct str suffix = arena_printf((struct arena *)(uintptr_t)&c->scratch, ".svc.%.*s",
+                                     STR_ARG(c->options->cluster_domain));
+    struct str rest = host;
+    struct str name, namespace;
+
+    if (str_ends_with_nocase(host, suffix))
+        rest = str_slice(host, 0, host.len - suffix.len);
+    else if (str_ends_with_nocase(host, STR(".svc")))
+        rest = str_slice(host, 0, host.len - 4);
+    else
+        return NULL;
+    if (!str_split(&rest, '.', &name) || !str_split(&rest, '.', &namespace) || rest.ptr)
+        return NULL;
+    return (const struct service *)manifest_get(c->manifest, KIND_SERVICE, namespace, name);
+}
+
+/* Endpoints of a host name: override, known Service, an address in disguise, else DNS. */
+static void compile_host(struct compile *c, struct str host, uint16_t port, struct cluster_draft *d)
+{
+    const struct resolve_override *o = compile_find_override(c, host, port);
+
+    d->server_name = host;
+    if (o) {
+        d->endpoints = compile_single(o->ip, o->to_port);
+        return;
+    }
+    d->endpoints = compile_slices(compile_service_of_host(c, host), port);
+    if (d->endpoints)
+        return;
+    d->endpoints = endpoint_set_new(0, ENDPOINTS_PENDING);
+    d->resolve_host = host;
+    d->resolve_port = port;
+    d->key = arena_printf(&c->scratch, "%.*s|%.*s:%u", STR_ARG(d->key), STR_ARG(host), port);
+}
+
+/* ---- Services ---- */
+
+static struct str compile_namespace_of(const struct object *from, const struct backend_ref *ref)
+{
+    return ref->namespace.len ? ref->namespace : from->namespace;
+}
+
+static struct cluster *compile_service(struct compile *c, const struct object *from,
+                                       const struct backend_ref *ref,
+                                       enum backend_validity *ret_validity)
+{
+    struct str namespace = compile_namespace_of(from, ref);
+    uint16_t port = (uint16_t)(ref->port.is_set ? ref->port.value : 80);
+    struct compile_tls_draft tls = {0};
+    struct cluster_draft d = {0};
+    struct str host = arena_printf(&c->scratch, "%.*s.%.*s.svc.%.*s", STR_ARG(ref->name),
+                                   STR_ARG(namespace), STR_ARG(c->options->cluster_domain));
+
+    d.name = arena_printf(&c->scratch, "Service/%.*s/%.*s:%u", STR_ARG(namespace),
+                          STR_ARG(ref->name), port);
+    d.key = d.name;
+    if (!compile_tls_of_service(c, (const struct service *)ref->target, port, &tls)) {
+        *ret_validity = BACKEND_NOT_ENFORCED;
+        return NULL;
+    }
+    const struct service *s = (const struct service *)ref->target;
+
+    if (s && str_eq(s->spec.type, STR("ExternalName")) && s->spec.external_name.len)
+        host = s->spec.external_name;
+    compile_host(c, host, port, &d);
+    return compile_get_cluster(c, &d, &tls);
+}
+
+/* ---- Backends ---- */
+
+static struct cluster *compile_backend_endpoint(struct compile *c, const struct backend *b,
+                                                const struct backend_endpoint *e,
+                                                enum backend_validity *ret_validity)
+{
+    const struct backend_address *address = e->fqdn ? e->fqdn : e->ip;
+    struct compile_tls_draft tls = {0};
+    struct cluster_draft d = {0};
+
+    if (!address) {
+        *ret_validity = BACKEND_INVALID; /* unix sockets are not supported; check names it */
+        return NULL;
+    }
+    uint16_t port = (uint16_t)address->port.value;
+
+    d.name = arena_printf(&c->scratch, "Backend/%.*s/%.*s", STR_ARG(b->object.namespace),
+                          STR_ARG(b->object.name));
+    d.key =
+        arena_printf(&c->scratch, "%.*s|%.*s:%u", STR_ARG(d.name), STR_ARG(address->host), port);
+    if (!compile_tls_of_backend(c, b, e, &tls)) {
+        *ret_validity = BACKEND_NOT_ENFORCED;
+        return NULL;
+    }
+    if (e->fqdn) {
+        compile_host(c, address->host, port, &d);
+    } else {
+        d.endpoints = compile_single(address->host, port);
+        d.server_name = e->hostname.len ? e->hostname : address->host;
+    }
+    return compile_get_cluster(c, &d, &tls);
+}
+
+/* All addresses of a Backend make one cluster; every name is one of its own. */
+static struct cluster *compile_backend_ips(struct compile *c, const struct backend *b)
+{
+    struct compile_tls_draft tls = {0};
+    struct cluster_draft d = {0};
+
+    d.name = arena_printf(&c->scratch, "Backend/%.*s/%.*s", STR_ARG(b->object.namespace),
+                          STR_ARG(b->object.name));
+    d.key = arena_printf(&c->scratch, "%.*s|addresses", STR_ARG(d.name));
+    if (!compile_tls_of_backend(c, b, &b->spec.endpoints.items[0], &tls))
+        return NULL;
+    d.endpoints = endpoint_set_new((uint32_t)b->spec.endpoints.n, ENDPOINTS_KNOWN);
+    d.endpoints->n = 0;
+    VEC_FOREACH (&b->spec.endpoints, e) {
+        if (e->ip && endpoint_init_ip(&d.endpoints->items[d.endpoints->n], e->ip->host,
+                                      (uint16_t)e->ip->port.value))
+            d.endpoints->n++;
+    }
+    d.server_name = d.name;
+    return compile_get_cluster(c, &d, &tls);
+}
+
+static bool backend_has_only_ips(const struct backend *b)
+{
+    VEC_FOREACH (&b->spec.endpoints, e) {
+        if (!e->ip)
+            return false;
+    }
+    return b->spec.endpoints.n > 0;
+}
+
+/* ---- entries of a rule ---- */
+
+enum { WEIGHT_SCALE = 2520 /* divisible by 1..10: names of one Backend share its weight evenly */ };
+
+static void compile_add_entry(struct compile *c, const struct compile_place *at,
+                              struct backend_draft_vec *drafts, struct cluster *cluster,
+                              enum backend_validity validity, uint64_t weight)
+{
+    struct backend_draft *e = VEC_ADD(&c->scratch, drafts);
+
+    if (cluster)
+        arena_on_cleanup(&at->plan->arena, compile_cluster_cleanup, cluster);
+    e->plan.cluster = cluster;
+    e->plan.validity = cluster ? BACKEND_VALID : validity;
+    e->plan.name = cluster ? arena_str(&at->plan->arena, cluster->name) : STR("-");
+    e->weight = weight;
+}
+
+void compile_cluster_cleanup(void *cluster)
+{
+    cluster_unref(cluster);
+}
+
+static void compile_backend(struct compile *c, const struct compile_place *at,
+                            const struct backend *b, uint64_t weight,
+                            struct backend_draft_vec *drafts)
+{
+    enum backend_validity validity = BACKEND_INVALID;
+
+    if (backend_has_only_ips(b) && !b->object.is_broken) {
+        compile_add_entry(c, at, drafts, compile_backend_ips(c, b), BACKEND_NOT_ENFORCED, weight);
+        return;
+    }
+    if (b->object.is_broken || b->spec.endpoints.n == 0 ||
+        b->spec.type == BACKEND_DYNAMIC_RESOLVER) {
+        compile_add_entry(c, at, drafts, NULL, BACKEND_INVALID, weight);
+        return;
+    }
+    VEC_FOREACH (&b->spec.endpoints, e) {
+        struct cluster *cluster = compile_backend_endpoint(c, b, e, &validity);
+
+        compile_add_entry(c, at, drafts, cluster, validity, weight / b->spec.endpoints.n);
+    }
+}
+
+void compile_backend_ref(struct compile *c, const struct compile_place *at,
+                         const struct backend_ref *ref, struct backend_draft_vec *drafts)
+{
+    uint64_t weight = (uint64_t)backend_ref_weight(ref) * WEIGHT_SCALE;
+    bool is_service = str_eq(ref->kind, STR("Service"));
+    enum backend_validity validity = BACKEND_INVALID;
+
+    if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {
+        compile_backend(c, at, (const struct backend *)ref->target, weight, drafts);
+        return;
+    }
+    if (is_service && (ref->state == REF_RESOLVED || ref->state == REF_NOT_GIVEN)) {
+        struct cluster *cluster = compile_service(c, at->route, ref, &validity);
+
+        compile_add_entry(c, at, drafts, cluster, validity, weight);
+        return;
+    }
+    compile_add_entry(c, at, drafts, NULL, BACKEND_INVALID, weight);
+}
+
+struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
+                                   const struct backend_ref *ref)
+{
+    enum backend_validity validity;
+
+    if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {
+        const struct backend *b = (const struct backend *)ref->target;
+
+        if (b->object.is_broken || b->spec.endpoints.n == 0)
+            return NULL;
+        return compile_backend_endpoint(c, b, &b->spec.endpoints.items[0], &validity);
+    }
+    if (str_eq(ref->kind, STR("Service")) &&
+        (ref->state == REF_RESOLVED || ref->state == REF_NOT_GIVEN))
+        return compile_service(c, from, ref, &validity);
+    return NULL;
+}

@@ -1,0 +1,287 @@
+/* compile: filters of rules and backends. A filter that cannot be had as written makes its rule
+ * refuse with 500 (Gateway API HTTPRouteFilter: "must not silently be skipped"). */
+#include "gateway/compile.h"
+#include "manifest/http_route_filter.h"
+
+void compile_break_rule(struct compile_place *at, const char *why)
+{
+    if (at->rule->is_broken)
+        return;
+    at->rule->is_broken = true;
+    at->rule->why_broken = str_of(why);
+}
+
+static struct header_mod *compile_mod_list(struct arena *a, const struct header_value *items,
+                                           size_t n)
+{
+    struct header_mod *mods = ARENA_ARRAY(a, struct header_mod, n + 1);
+
+    for (size_t i = 0; i < n; i++) {
+        mods[i].name = items[i].name;
+        mods[i].value = items[i].value;
+    }
+    return mods;
+}
+
+/* NULL after breaking the rule. */
+static const struct header_mods *compile_header_mods(struct compile *c, struct compile_place *at,
+                                                     const struct header_modifier *m)
+{
+    struct header_mods *mods = ARENA_NEW(&at->plan->arena, struct header_mods);
+    struct header_mods_spec spec = {
+        .set = compile_mod_list(&c->scratch, m->set.items, m->set.n),
+        .n_set = m->set.n,
+        .add = compile_mod_list(&c->scratch, m->add.items, m->add.n),
+        .n_add = m->add.n,
+        .remove = m->remove.items,
+        .n_remove = m->remove.n,
+    };
+    struct str name = STR_NULL;
+
+    if (header_mods_init(mods, &at->plan->arena, &spec, &name) == 0)
+        return mods;
+    manifest_object_error(c->manifest, at->route, DIAG_INVALID_VALUE, m->mark,
+                          "header \"%.*s\" cannot be modified by a route", STR_ARG(name));
+    compile_break_rule(at, "a header modifier is not valid");
+    return NULL;
+}
+
+static void compile_path_modifier(struct compile_place *at, const struct path_modifier *m,
+                                  struct path_rewrite *ret)
+{
+    enum path_rewrite_kind kind =
+        m->type == PATH_REPLACE_FULL ? PATH_REWRITE_FULL : PATH_REWRITE_PREFIX;
+
+    path_rewrite_init(ret, &at->plan->arena, kind,
+                      m->type == PATH_REPLACE_FULL ? m->replace_full_path
+                                                   : m->replace_prefix_match);
+}
+
+static void compile_redirect(struct compile_place *at, const struct request_redirect *spec)
+{
+    static const char *const schemes[] = {"http", "https"};
+    struct arena *a = &at->plan->arena;
+    struct redirect *r = ARENA_NEW(a, struct redirect);
+
+    if (spec->scheme >= 0)
+        r->scheme = str_of(schemes[spec->scheme]);
+    r->hostname = arena_str(a, spec->hostname);
+    r->port = (uint16_t)(spec->port.is_set ? spec->port.value : 0);
+    r->status = (uint16_t)(spec->status_code.is_set ? spec->status_code.value : 302);
+    if (spec->path)
+        compile_path_modifier(at, spec->path, &r->path);
+    at->rule->redirect = r;
+}
+
+static struct path_rewrite *compile_rule_path(struct compile_place *at)
+{
+    struct path_rewrite *r = ARENA_NEW(&at->plan->arena, struct path_rewrite);
+
+    at->rule->path_rewrite = r;
+    return r;
+}
+
+static void compile_host_rewrite(struct compile_place *at, enum host_rewrite_kind kind,
+                                 struct str value)
+{
+    struct host_rewrite *r = ARENA_NEW(&at->plan->arena, struct host_rewrite);
+
+    r->kind = kind;
+    r->value = arena_str(&at->plan->arena, value);
+    at->rule->host_rewrite = r;
+}
+
+static void compile_url_rewrite(struct compile_place *at, const struct url_rewrite *spec)
+{
+    if (spec->hostname.len > 0)
+        compile_host_rewrite(at, HOST_REWRITE_LITERAL, spec->hostname);
+    if (spec->path)
+        compile_path_modifier(at, spec->path, compile_rule_path(at));
+}
+
+static void compile_regex_rewrite(struct compile *c, struct compile_place *at,
+                                  const struct regex_rewrite *spec)
+{
+    struct regex_error error = {0};
+
+    if (path_rewrite_init_regex(compile_rule_path(at), &at->plan->arena, spec->pattern,
+                                spec->substitution, &error) == 0)
+        return;
+    manifest_object_error(c->manifest, at->route, DIAG_INVALID_VALUE, spec->mark,
+                          "the rewrite's pattern or substitution is not valid: %s", error.text);
+    compile_break_rule(at, "a rewrite pattern is not valid");
+}
+
+static void compile_filter_host(struct compile_place *at, const struct filter_host_rewrite *spec)
+{
+    switch ((enum filter_host_type)spec->type) {
+    case FILTER_HOST_HEADER:
+        compile_host_rewrite(at, HOST_REWRITE_HEADER, spec->header);
+        break;
+    case FILTER_HOST_BACKEND:
+        compile_host_rewrite(at, HOST_REWRITE_BACKEND, STR(""));
+        break;
+    case FILTER_HOST_PATH_REGEX:
+        compile_break_rule(at, "a host rewrite by path pattern is not supported");
+        break;
+    }
+}
+
+static void compile_direct_response(struct compile *c, struct compile_place *at,
+                                    const struct custom_response *spec)
+{
+    struct arena *a = &at->plan->arena;
+    struct rule_plan *rule = at->rule;
+    struct str body = STR("");
+
+    if (spec->body && spec->body->type == BODY_VALUE_REF && spec->body->value_ref) {
+        const struct local_object_ref *ref = spec->body->value_ref;
+
+        if (!ref->target) {
+            compile_break_rule(at, "the ConfigMap of a direct response is missing");
+            return;
+        }
+        body = keeper_find(ref->target, "response.body");
+    } else if (spec->body) {
+        body = spec->body->inline_text;
+    }
+    (void)c;
+    rule->has_direct_response = true;
+    rule->direct_status = (uint16_t)(spec->status_code.is_set ? spec->status_code.value : 200);
+    rule->direct_body = arena_str(a, body);
+    rule->direct_type = arena_str(a, spec->content_type);
+}
+
+static void compile_extension(struct compile *c, struct compile_place *at,
+                              const struct local_object_ref *ref)
+{
+    const struct http_route_filter *f = (const struct http_route_filter *)ref->target;
+
+    if (!f || f->object.kind->id != KIND_HTTP_ROUTE_FILTER || f->object.is_broken) {
+        compile_break_rule(at, "the HTTPRouteFilter of a rule is missing or has an error");
+        return;
+    }
+    if (http_route_filter_find_unenforced(&f->spec) || f->spec.credential_injection) {
+        compile_break_rule(at, "the HTTPRouteFilter uses a feature that is not enforced yet");
+        return;
+    }
+    if (f->spec.url_rewrite && f->spec.url_rewrite->path &&
+        f->spec.url_rewrite->path->replace_regex_match)
+        compile_regex_rewrite(c, at, f->spec.url_rewrite->path->replace_regex_match);
+    if (f->spec.url_rewrite && f->spec.url_rewrite->hostname)
+        compile_filter_host(at, f->spec.url_rewrite->hostname);
+    if (f->spec.direct_response)
+        compile_direct_response(c, at, f->spec.direct_response);
+}
+
+static void compile_mirror(struct compile *c, struct compile_place *at,
+                           const struct request_mirror *spec)
+{
+    struct rule_plan *rule = at->rule;
+    struct mirror_plan *grown =
+        ARENA_ARRAY(&at->plan->arena, struct mirror_plan, rule->n_mirrors + 1);
+    struct cluster *cluster =
+        spec->backend_ref ? compile_cluster_of(c, at->route, spec->backend_ref) : NULL;
+
+    if (!cluster)
+        return; /* a mirror that cannot be reached takes nothing from the request; check reports it
+                 */
+    arena_on_cleanup(&at->plan->arena, compile_cluster_cleanup, cluster);
+    if (rule->n_mirrors > 0)
+        memcpy(grown, rule->mirrors, rule->n_mirrors * sizeof grown[0]);
+    grown[rule->n_mirrors] = (struct mirror_plan){cluster, 100, 100};
+    if (spec->percent.is_set)
+        grown[rule->n_mirrors].numerator = (uint32_t)spec->percent.value;
+    if (spec->fraction) {
+        grown[rule->n_mirrors].numerator = (uint32_t)spec->fraction->numerator.value;
+        grown[rule->n_mirrors].denominator =
+            (uint32_t)(spec->fraction->denominator.is_set ? spec->fraction->denominator.value
+                                                          : 100);
+    }
+    rule->mirrors = grown;
+    rule->n_mirrors++;
+}
+
+static void compile_cors_filter(struct compile *c, struct compile_place *at,
+                                const struct http_cors *spec)
+{
+    struct cors *cors = ARENA_NEW(&at->plan->arena, struct cors);
+    struct cors_policy policy = {
+        .origins = spec->allow_origins.items,
+        .n_origins = spec->allow_origins.n,
+        .methods = spec->allow_methods.items,
+        .n_methods = spec->allow_methods.n,
+        .headers = spec->allow_headers.items,
+        .n_headers = spec->allow_headers.n,
+        .expose = spec->expose_headers.items,
+        .n_expose = spec->expose_headers.n,
+        .max_age_s = spec->max_age_s.is_set ? spec->max_age_s.value : 5,
+        .may_credentials = spec->allow_credentials.value,
+    };
+    size_t bad;
+
+    if (cors_init(cors, &at->plan->arena, &policy, &bad) != 0) {
+        manifest_object_error(c->manifest, at->route, DIAG_INVALID_VALUE, spec->mark,
+                              "allowOrigins[%zu] is not an origin", bad);
+        compile_break_rule(at, "an origin of the CORS filter is not valid");
+        return;
+    }
+    at->rule->cors = cors;
+}
+
+static void compile_filter(struct compile *c, struct compile_place *at, const struct http_filter *f)
+{
+    switch ((enum http_filter_type)f->type) {
+    case HTTP_FILTER_REQUEST_HEADER_MODIFIER:
+        at->rule->request_mods = compile_header_mods(c, at, f->request_header_modifier);
+        break;
+    case HTTP_FILTER_RESPONSE_HEADER_MODIFIER:
+        at->rule->response_mods = compile_header_mods(c, at, f->response_header_modifier);
+        break;
+    case HTTP_FILTER_REQUEST_MIRROR:
+        compile_mirror(c, at, f->request_mirror);
+        break;
+    case HTTP_FILTER_REQUEST_REDIRECT:
+        compile_redirect(at, f->request_redirect);
+        break;
+    case HTTP_FILTER_URL_REWRITE:
+        compile_url_rewrite(at, f->url_rewrite);
+        break;
+    case HTTP_FILTER_EXTENSION_REF:
+        compile_extension(c, at, f->extension_ref);
+        break;
+    case HTTP_FILTER_CORS:
+        compile_cors_filter(c, at, f->cors);
+        break;
+    case HTTP_FILTER_EXTERNAL_AUTH:
+        compile_break_rule(at, "the ExternalAuth filter is not supported");
+        break;
+    }
+}
+
+void compile_filters(struct compile *c, struct compile_place *at, const struct http_filter *filters,
+                     size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        /* A filter that did not decode: its type is unknown, so what it would have done is too. */
+        if (filters[i].type < 0)
+            compile_break_rule(at, "a filter has an error");
+        else if (!at->route->is_broken)
+            compile_filter(c, at, &filters[i]);
+    }
+}
+
+void compile_backend_filters(struct compile *c, struct compile_place *at,
+                             const struct http_backend_ref *ref, struct backend_plan *plan)
+{
+    for (size_t i = 0; i < ref->filters.n && !at->route->is_broken; i++) {
+        const struct http_filter *f = &ref->filters.items[i];
+
+        if (f->type == HTTP_FILTER_REQUEST_HEADER_MODIFIER)
+            plan->request_mods = compile_header_mods(c, at, f->request_header_modifier);
+        else if (f->type == HTTP_FILTER_RESPONSE_HEADER_MODIFIER)
+            plan->response_mods = compile_header_mods(c, at, f->response_header_modifier);
+        else
+            plan->validity = BACKEND_INVALID;
+    }
+}

@@ -1,0 +1,295 @@
+/* compile: routes into rules. Every rule of an attached HTTPRoute (or AIGatewayRoute) becomes a
+ * rule_plan, and each of its matches a row of the listener's route table. A rule with an error
+ * refuses; it never disappears, since then a less specific rule would take its traffic. */
+#include "base/assert.h"
+#include "gateway/compile.h"
+#include "manifest/ai_gateway_route.h"
+#include "manifest/backend_traffic_policy.h"
+#include "manifest/client_traffic_policy.h"
+#include "policy/route_table.h"
+
+enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000 };
+
+struct compile_rules {
+    struct compile *c;
+    struct compile_place at;
+    const struct attached_route *attached;
+    struct listener_plan *listener;
+    struct route_table_builder *builder;
+};
+
+static uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
+{
+    return d.is_set ? d.us : otherwise;
+}
+
+/* The most specific BackendTrafficPolicy that is valid gives the timeouts. */
+static void compile_timeouts(struct compile *c, const struct compile_place *at)
+{
+    struct policy_chain chain =
+        manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route, at->rule_name,
+                              &at->gateway->object, at->listener->name);
+    const struct cluster_timeout *t = NULL;
+    struct rule_plan *rule = at->rule;
+
+    rule->stream_idle_us = STREAM_IDLE_DEFAULT_US;
+    for (size_t i = 0; i < chain.n && !t; i++) {
+        const struct backend_traffic_policy *p =
+            (const struct backend_traffic_policy *)chain.items[i];
+
+        if (!p->object.is_broken)
+            t = p->spec.cluster.timeout;
+        /* Without mergeType the most specific policy wins as a whole. */
+        if (p->spec.merge_type < 0)
+            break;
+    }
+    if (t && t->tcp)
+        rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
+    if (t && t->http) {
+        rule->policy_request_us = duration_or(t->http->request_timeout, 0);
+        rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, STREAM_IDLE_DEFAULT_US);
+    }
+}
+
+static const struct rule_plan *compile_rule_done(struct compile_rules *r)
+{
+    struct rule_plan *rule = r->at.rule;
+
+    compile_timeouts(r->c, &r->at);
+    rule->security = compile_security(r->c, &r->at);
+    if (!rule->cors && rule->security)
+        rule->cors = rule->security->cors;
+    if (r->at.route->is_broken && !rule->is_broken) {
+        rule->is_broken = true;
+        rule->why_broken = STR("the route has an error");
+    }
+    return rule;
+}
+
+static uint32_t compile_auth_group(struct compile_rules *r, const struct rule_plan *rule)
+{
+    struct listener_plan *l = r->listener;
+    const struct authentication *a = rule->security ? rule->security->authentication : NULL;
+    const struct authentication **grown;
+
+    if (!a)
+        return 0;
+    for (uint32_t i = 0; i < l->n_authentications; i++) {
+        if (l->authentications[i]->id == a->id)
+            return i + 1;
+    }
+    grown = ARENA_ARRAY(&l->arena, const struct authentication *, l->n_authentications + 1);
+    if (l->n_authentications > 0)
+        memcpy(grown, l->authentications, l->n_authentications * sizeof grown[0]);
+    grown[l->n_authentications++] = a;
+    l->authentications = grown;
+    return l->n_authentications;
+}
+
+static void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct mark mark)
+{
+    struct regex_error error;
+
+    spec->hosts = r->attached->hostnames.items;
+    spec->n_hosts = r->attached->hostnames.n;
+    spec->created_unix_s = r->at.route->creation_unix_s;
+    spec->route_name = r->at.plan->name;
+    spec->rule_index = r->at.rule->index;
+    spec->auth_group = compile_auth_group(r, r->at.rule);
+    spec->rule = r->at.rule;
+    if (route_table_builder_add(r->builder, spec, &error) == 0)
+        return;
+    manifest_object_error(r->c->manifest, r->at.route, DIAG_INVALID_VALUE, mark,
+                          "a match of this rule cannot be compiled: %s", error.text);
+    /* Its traffic must not fall to another rule: match what can be matched of it, and refuse. */
+    r->at.rule->is_broken = true;
+    r->at.rule->why_broken = STR("a match cannot be compiled");
+    spec->n_headers = 0;
+    spec->n_queries = 0;
+    if (spec->path_kind == ROUTE_PATH_REGEX) {
+        spec->path_kind = ROUTE_PATH_PREFIX;
+        spec->path = STR("/");
+    }
+    if (route_table_builder_add(r->builder, spec, NULL) != 0)
+        UNREACHABLE();
+}
+
+static struct route_field_spec *compile_values(struct arena *a,
+                                               const struct http_value_match *items, size_t n)
+{
+    struct route_field_spec *fields = ARENA_ARRAY(a, struct route_field_spec, n + 1);
+
+    for (size_t i = 0; i < n; i++) {
+        fields[i].name = items[i].name;
+        fields[i].value = items[i].value;
+        fields[i].is_regex = items[i].type == VALUE_REGEX;
+    }
+    return fields;
+}
+
+static void compile_http_match(struct compile_rules *r, const struct http_route_match *m,
+                               uint32_t index)
+{
+    static const enum route_path_kind path_kinds[] = {
+        [PATH_EXACT] = ROUTE_PATH_EXACT,
+        [PATH_PREFIX] = ROUTE_PATH_PREFIX,
+        [PATH_REGEX] = ROUTE_PATH_REGEX,
+    };
+    struct arena *a = &r->c->scratch;
+    struct route_spec spec = {
+        .path_kind = ROUTE_PATH_PREFIX, .path = STR("/"), .match_index = index};
+    struct mark mark = r->at.route->mark;
+
+    if (m) {
+        mark = m->mark;
+        if (m->path) {
+            spec.path_kind = path_kinds[m->path->type];
+            spec.path = m->path->value;
+        }
+        if (m->method >= 0)
+            spec.method = str_of(http_method_names[m->method]);
+        spec.headers = compile_values(a, m->headers.items, m->headers.n);
+        spec.n_headers = m->headers.n;
+        spec.queries = compile_values(a, m->query_params.items, m->query_params.n);
+        spec.n_queries = m->query_params.n;
+    }
+    compile_add_match(r, &spec, mark);
+}
+
+static void compile_backends(struct compile_rules *r, const struct backend_draft_vec *drafts)
+{
+    struct rule_plan *rule = r->at.rule;
+    struct arena *a = &r->at.plan->arena;
+    uint64_t *weights = ARENA_ARRAY(&r->c->scratch, uint64_t, drafts->n + 1);
+
+    rule->backends = ARENA_ARRAY(a, struct backend_plan, drafts->n + 1);
+    rule->n_backends = (uint32_t)drafts->n;
+    for (size_t i = 0; i < drafts->n; i++) {
+        rule->backends[i] = drafts->items[i].plan;
+        weights[i] = drafts->items[i].weight;
+    }
+    weights_init(&rule->weights, a, weights, drafts->n);
+}
+
+static void compile_http_backends(struct compile_rules *r, const struct http_route_rule *spec)
+{
+    struct backend_draft_vec drafts = {0};
+
+    VEC_FOREACH (&spec->backend_refs, ref) {
+        size_t before = drafts.n;
+
+        compile_backend_ref(r->c, &r->at, &ref->ref, &drafts);
+        for (size_t i = before; i < drafts.n; i++)
+            compile_backend_filters(r->c, &r->at, ref, &drafts.items[i].plan);
+    }
+    compile_backends(r, &drafts);
+}
+
+static void compile_http_rule(struct compile_rules *r, const struct http_route_rule *spec,
+                              uint32_t index)
+{
+    struct rule_plan *rule = &r->at.plan->rules[index];
+
+    r->at.rule = rule;
+    r->at.rule_name = spec->name;
+    rule->route = r->at.plan;
+    rule->index = index;
+    rule->name = arena_str(&r->at.plan->arena, spec->name);
+    rule->log_name = arena_printf(&r->at.plan->arena, "httproute/%.*s/rule/%u",
+                                  STR_ARG(r->at.plan->name), index);
+    compile_filters(r->c, &r->at, spec->filters.items, spec->filters.n);
+    if (spec->timeouts) {
+        rule->request_us = duration_or(spec->timeouts->request, 0);
+        rule->backend_request_us = duration_or(spec->timeouts->backend_request, 0);
+    }
+    compile_http_backends(r, spec);
+    compile_rule_done(r);
+    for (size_t i = 0; i < spec->matches.n; i++)
+        compile_http_match(r, &spec->matches.items[i], (uint32_t)i);
+    if (spec->matches.n == 0)
+        compile_http_match(r, NULL, 0);
+}
+
+static void compile_http_route(struct compile_rules *r)
+{
+    static const struct http_route_rule everything;
+    const struct http_route *route = (const struct http_route *)r->at.route;
+    size_t n = MAX(route->spec.rules.n, (size_t)1);
+
+    r->at.plan->rules = ARENA_ARRAY(&r->at.plan->arena, struct rule_plan, n);
+    r->at.plan->n_rules = (uint32_t)n;
+    for (size_t i = 0; i < route->spec.rules.n; i++)
+        compile_http_rule(r, &route->spec.rules.items[i], (uint32_t)i);
+    /* "If no rules are specified": one that matches everything and has no backend. */
+    if (route->spec.rules.n == 0)
+        compile_http_rule(r, &everything, 0);
+}
+
+/* An AIGatewayRoute's rule takes part with its header matches on AI endpoints, and answers 501
+ * until it is enforced; its policies hold already. */
+static void compile_ai_match(struct compile_rules *r, const struct ai_route_match *m,
+                             uint32_t index)
+{
+    struct route_spec spec = {
+        .path_kind = ROUTE_PATH_PREFIX, .path = STR("/"), .match_index = index, .is_ai = true};
+    struct route_field_spec *fields;
+
+    if (m && m->headers.n > 0) {
+        fields = ARENA_ARRAY(&r->c->scratch, struct route_field_spec, m->headers.n);
+        for (size_t i = 0; i < m->headers.n; i++) {
+            fields[i].name = m->headers.items[i].name;
+            fields[i].value = m->headers.items[i].value;
+            fields[i].is_regex = m->headers.items[i].type == 1;
+        }
+        spec.headers = fields;
+        spec.n_headers = m->headers.n;
+    }
+    compile_add_match(r, &spec, m ? m->mark : r->at.route->mark);
+}
+
+static void compile_ai_route(struct compile_rules *r)
+{
+    const struct ai_gateway_route *route = (const struct ai_gateway_route *)r->at.route;
+
+    r->at.plan->rules = ARENA_ARRAY(&r->at.plan->arena, struct rule_plan, route->spec.rules.n + 1);
+    r->at.plan->n_rules = (uint32_t)route->spec.rules.n;
+    for (size_t i = 0; i < route->spec.rules.n; i++) {
+        const struct ai_route_rule *spec = &route->spec.rules.items[i];
+        struct rule_plan *rule = &r->at.plan->rules[i];
+
+        r->at.rule = rule;
+        r->at.rule_name = spec->name;
+        rule->route = r->at.plan;
+        rule->index = (uint32_t)i;
+        rule->is_ai = true;
+        rule->log_name = arena_printf(&r->at.plan->arena, "aigatewayroute/%.*s/rule/%zu",
+                                      STR_ARG(r->at.plan->name), i);
+        compile_rule_done(r);
+        for (size_t k = 0; k < spec->matches.n; k++)
+            compile_ai_match(r, &spec->matches.items[k], (uint32_t)k);
+        if (spec->matches.n == 0)
+            compile_ai_match(r, NULL, 0);
+    }
+}
+
+void compile_route(struct compile *c, const struct gateway *g, const struct listener *l,
+                   const struct attached_route *attached, struct listener_plan *plan,
+                   struct route_table_builder *builder)
+{
+    struct compile_rules r = {.c = c, .attached = attached, .listener = plan, .builder = builder};
+    enum kind_id kind = attached->route->kind->id;
+
+    if (kind != KIND_HTTP_ROUTE && kind != KIND_AI_GATEWAY_ROUTE)
+        return; /* GRPCRoute: named as not enforced by check */
+    r.at = (struct compile_place){
+        .gateway = g, .listener = l, .route = attached->route, .plan = route_plan_new()};
+    r.at.plan->name =
+        arena_printf(&r.at.plan->arena, "%.*s/%.*s", STR_ARG(attached->route->namespace),
+                     STR_ARG(attached->route->name));
+    r.at.plan->label = arena_str(&r.at.plan->arena, attached->route->label);
+    plan->route_plans[plan->n_route_plans++] = r.at.plan;
+    if (kind == KIND_HTTP_ROUTE)
+        compile_http_route(&r);
+    else
+        compile_ai_route(&r);
+}

@@ -1,0 +1,196 @@
+/* The runner: the one place that advances an exchange through the journey, and its two entrances. A
+ * step that waits is run again when it is resumed; it finds in the exchange what has come
+ * meanwhile. An exchange is never freed in its own callback: it goes back to the worker's store at
+ * the end of the loop turn. */
+#include "gateway/exchange.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/snapshot.h"
+#include "gateway/worker.h"
+
+enum { EXCHANGE_ARENA_BYTES = 6144, EXCHANGES_KEPT = 64 };
+
+const struct journey_row journey_rows[] = {
+#define X(name, may_wait, always, question) {#name, step_##name, may_wait, always, question},
+    JOURNEY(X)
+#undef X
+};
+
+struct exchange *exchange_new(struct worker *w, struct downstream *d)
+{
+    struct exchange *x;
+
+    if (w->free_exchanges.last) {
+        x = CONTAINER_OF(w->free_exchanges.last, struct exchange, node);
+        struct arena arena = x->arena;
+
+        list_remove(&x->node);
+        memset(x, 0, sizeof *x);
+        x->arena = arena;
+    } else {
+        x = MEM_NEW(struct exchange);
+        arena_init(&x->arena, EXCHANGE_ARENA_BYTES);
+    }
+    x->worker = w;
+    x->downstream = d;
+    x->started_us = w->loop.now.mono_us;
+    x->started_wall_us = w->loop.now.wall_unix_us;
+    list_append(&w->exchanges, &x->node);
+    d->exchange = x;
+    d->bytes_sent = 0;
+    d->bytes_received = 0;
+    attempt_init(&x->attempt, &w->upstreams, &exchange_attempt_events, &x->arena);
+    return x;
+}
+
+static void exchange_store(struct exchange *x)
+{
+    struct worker *w = x->worker;
+
+    arena_reset(&x->arena);
+    buf_deinit(&x->pipe);
+    list_remove(&x->node);
+    if (w->free_exchanges.n_nodes < EXCHANGES_KEPT) {
+        list_append(&w->free_exchanges, &x->node);
+    } else {
+        arena_deinit(&x->arena);
+        mem_free(x);
+    }
+}
+
+void exchange_discard(struct exchange *x)
+{
+    x->downstream->exchange = NULL;
+    exchange_store(x);
+}
+
+static void exchange_on_retire(struct deferred *d)
+{
+    exchange_store(CONTAINER_OF(d, struct exchange, retire));
+}
+
+/* After the last step. */
+static void exchange_finish(struct exchange *x)
+{
+    struct downstream *d = x->downstream;
+
+    ASSERT(!x->is_finished);
+    x->is_finished = true;
+    x->downstream = NULL;
+    attempt_cancel(&x->attempt);
+    timer_cancel(&x->worker->loop, &x->total_timer);
+    timer_cancel(&x->worker->loop, &x->try_timer);
+    timer_cancel(&x->worker->loop, &x->idle_timer);
+    if (d) {
+        d->exchange = NULL;
+        d->ops->release(d);
+    }
+    loop_retire(&x->worker->loop, &x->retire, exchange_on_retire);
+}
+
+static enum journey_step exchange_first_always(enum journey_step from)
+{
+    while (from < JOURNEY_END && !journey_rows[from].always_runs)
+        from++;
+    return from;
+}
+
+static void exchange_run(struct exchange *x)
+{
+    ASSERT(!x->is_running && !x->is_finished && x->wait == 0);
+    x->is_running = true;
+    while (x->step < JOURNEY_END) {
+        const struct journey_row *row = &journey_rows[x->step];
+        enum step_result result = row->run(x);
+
+        x->step_us[x->step] = x->worker->loop.now.mono_us;
+        if (result == STEP_WAIT) {
+            ASSERT(row->may_wait && x->wait != 0);
+            break;
+        }
+        ASSERT(result != STEP_LAST || x->refusal != REFUSAL_NONE || x->is_local);
+        x->step = result == STEP_LAST ? exchange_first_always(x->step + 1) : x->step + 1;
+    }
+    x->is_running = false;
+    if (x->step == JOURNEY_END)
+        exchange_finish(x);
+}
+
+void exchange_start(struct exchange *x)
+{
+    PRE(x->step == 0);
+    exchange_run(x);
+}
+
+void exchange_resume(struct exchange *x)
+{
+    if (x->is_finished || x->is_running || x->wait == 0)
+        return;
+    x->wait = 0;
+    exchange_run(x);
+}
+
+static enum refusal exchange_cancel_refusal(enum exchange_cancel why)
+{
+    switch (why) {
+    case CANCEL_REQUEST_TIMEOUT:
+    case CANCEL_IDLE_TIMEOUT:
+        return REFUSAL_UPSTREAM_TIMEOUT;
+    case CANCEL_BODY_TIMEOUT:
+        return REFUSAL_REQUEST_TIMEOUT;
+    case CANCEL_BAD_BODY:
+        return REFUSAL_BAD_CHUNK;
+    case CANCEL_DRAIN:
+        return REFUSAL_DRAINING;
+    case CANCEL_CLIENT_LEFT:
+    case CANCEL_NONE:
+        break;
+    }
+    return REFUSAL_NONE;
+}
+
+void exchange_cancel(struct exchange *x, enum exchange_cancel why)
+{
+    struct downstream *d = x->downstream;
+
+    if (x->is_finished)
+        return;
+    ASSERT(!x->is_running);
+    x->cancel = why;
+    x->wait = 0;
+    attempt_cancel(&x->attempt);
+    if (x->refusal == REFUSAL_NONE)
+        x->refusal = exchange_cancel_refusal(why);
+    if (why == CANCEL_CLIENT_LEFT && d) {
+        x->downstream = NULL;
+        d->exchange = NULL;
+    }
+    if (x->step == JOURNEY_respond)
+        x->is_answer_broken = true; /* the step runs again and cuts the answer off */
+    else
+        x->step = exchange_first_always(x->step);
+    exchange_run(x);
+}
+
+enum step_result exchange_refuse(struct exchange *x, enum refusal why)
+{
+    PRE(why != REFUSAL_NONE);
+    x->refusal = why;
+    return STEP_LAST;
+}
+
+enum step_result exchange_answer(struct exchange *x)
+{
+    x->is_local = true;
+    return STEP_LAST;
+}
+
+enum step_result exchange_fail(struct exchange *x, int error)
+{
+    log_error("request failed in step %s: %s", journey_rows[x->step].name, error_trace());
+    x->refusal_detail = arena_printf(&x->arena, "internal error %d", error);
+    return exchange_refuse(x, REFUSAL_INTERNAL);
+}

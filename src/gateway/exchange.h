@@ -1,0 +1,144 @@
+/* One request and its answer on their journey (gateway/journey.h). Lives from the first byte of the
+ * head until `log` has run; everything it needs stands in its arena. Two entrances for whatever
+ * happens asynchronously: exchange_resume and exchange_cancel; callbacks never call steps.
+ * Worker-local. */
+#pragma once
+
+#include "base/vec.h"
+#include "gateway/downstream.h"
+#include "gateway/journey.h"
+#include "gateway/plan.h"
+#include "gateway/refusal.h"
+#include "http/h1.h"
+#include "policy/kserve.h"
+#include "upstream/attempt.h"
+
+struct snapshot_hold;
+struct worker;
+
+/* What the exchange waits for, as flags; its cancel stops them all. */
+enum exchange_wait {
+    WAIT_KEYS = 1,
+    WAIT_UPSTREAM = 2, /* the answer's head */
+    WAIT_ANSWER = 4,   /* the end of the answer */
+};
+
+enum exchange_cancel {
+    CANCEL_NONE,
+    CANCEL_CLIENT_LEFT,
+    CANCEL_REQUEST_TIMEOUT, /* a total timeout of the route */
+    CANCEL_IDLE_TIMEOUT,    /* nothing moved for the stream's idle time */
+    CANCEL_BAD_BODY,        /* the request's content turned out malformed */
+    CANCEL_BODY_TIMEOUT,    /* the client stopped sending */
+    CANCEL_DRAIN,           /* the drain timeout passed */
+};
+
+/* What one authentication said in this exchange; each distinct one runs at most once. */
+struct verdict {
+    uint32_t auth_group; /* index + 1 in the listener's authentications; 0: none asked */
+    const struct authentication *authentication;
+    enum refusal refusal; /* REFUSAL_NONE: verified, or optional and absent */
+    bool is_waiting;      /* for keys */
+    bool has_refetched;
+    struct token_entry *token; /* pinned; NULL when nothing was verified */
+    const struct jwt_claims *claims;
+    const struct jwt_plan *provider;
+    struct http_headers headers; /* late headers as it leaves them: claims, and the model */
+};
+
+struct exchange {
+    struct arena arena;
+    struct worker *worker;
+    struct downstream *downstream; /* NULL when the client has left */
+    struct list_node node;         /* worker's list of running or free exchanges */
+
+    enum journey_step step;
+    unsigned wait; /* enum exchange_wait */
+    bool is_running;
+    bool is_finished;
+    enum exchange_cancel cancel;
+    enum refusal refusal;
+    struct str refusal_detail; /* for the log; never for the client */
+    uint32_t retry_after_s;    /* 0: no Retry-After */
+    uint64_t started_us;       /* first byte of the head */
+    int64_t started_wall_us;
+    uint64_t step_us[JOURNEY_END]; /* monotonic, when each step was last left */
+
+    struct http_request request;
+    enum h1_error head_error;
+    struct str original_path; /* as received, for the log */
+
+    /* Request content on its way: held here until the upstream takes it. */
+    struct buf pipe;
+    bool is_body_complete;
+    bool has_trailers;
+    struct http_headers trailers;
+
+    /* Where it goes; set by shortlist and route. */
+    struct snapshot_hold *hold;           /* the snapshot, let go after `route` */
+    const struct listener_plan *listener; /* reference held */
+    VEC(struct verdict) verdicts;         /* of the shortlist's authentications */
+    bool is_ai_endpoint;
+    const struct cors *cors; /* of the likeliest rule, then of the rule: refusals carry it too */
+    const struct rule_plan *rule; /* its route is referenced */
+    size_t n_matched;             /* bytes of the path that a PathPrefix matched */
+    struct kserve_path kserve;
+    struct verdict *identity; /* of the rule; NULL: none configured */
+    struct str model;         /* "" when none */
+    struct str tenant;        /* of a verified claim, else empty */
+    struct str subject;
+    struct client_address client; /* detected (ClientTrafficPolicy) */
+    struct str peer_ip;           /* of the connection, in the arena: outlives the client */
+    struct str peer;              /* with its port */
+
+    const struct backend_plan *backend;
+    struct attempt attempt;
+    uint32_t n_attempts;
+    enum attempt_failure failure;
+    struct timer total_timer; /* the whole exchange */
+    struct timer try_timer;   /* one attempt, up to its head */
+    struct timer idle_timer;
+
+    struct http_response response; /* what the client gets */
+    struct http_headers response_trailers;
+    struct str local_body; /* of an answer made here */
+    bool is_local;
+    bool is_head_sent;
+    bool is_answer_complete;
+    bool is_answer_broken;
+    bool is_raw;
+    uint64_t first_byte_us; /* of the upstream's answer */
+    uint64_t upstream_us;   /* when the attempt started */
+    struct deferred retire;
+};
+
+/* From the worker's store; arena ready, times stamped. */
+struct exchange *exchange_new(struct worker *w, struct downstream *d);
+/* Gives back one whose head never came. */
+void exchange_discard(struct exchange *x);
+/* The head is in x->request (or x->head_error says why not). Runs the journey. */
+void exchange_start(struct exchange *x);
+/* What it waited for has come: the step that waits runs again. */
+void exchange_resume(struct exchange *x);
+/* Ends it early: stops all waiting and goes to the steps that always run. */
+void exchange_cancel(struct exchange *x, enum exchange_cancel why);
+/* For steps: `return exchange_refuse(x, REFUSAL_NO_ROUTE);` */
+enum step_result exchange_refuse(struct exchange *x, enum refusal why);
+/* For steps: x->response and x->local_body are the answer (redirect, preflight, direct response).
+ */
+enum step_result exchange_answer(struct exchange *x);
+/* For steps: a negative code from below becomes an internal refusal with its trace logged. */
+enum step_result exchange_fail(struct exchange *x, int error);
+
+/* From the downstream: request content as want_body allows it, then its end. The span is borrowed
+ * until exchange_on_body_flush. */
+void exchange_on_body(struct exchange *x, struct str span);
+void exchange_on_body_end(struct exchange *x, const struct http_headers *trailers);
+void exchange_on_body_flush(struct exchange *x);
+/* From the downstream: room again. */
+void exchange_on_drained(struct exchange *x);
+
+/* pump.c: what the attempt tells. */
+extern const struct attempt_events exchange_attempt_events;
+/* Sends what the pipe holds as far as the upstream takes it. */
+void exchange_pump_request(struct exchange *x);

@@ -1,0 +1,90 @@
+/* Forwarding as Envoy Gateway does it at an edge: X-Forwarded-For gets the peer appended,
+ * X-Forwarded-Proto is that of the connection unless a trusted proxy said otherwise,
+ * X-Forwarded-Host is set where the host is rewritten, X-Request-Id is made here unless the policy
+ * keeps the client's. */
+#include "gateway/forward.h"
+
+#include "gateway/worker.h"
+#include "telemetry/trace_id.h"
+
+static void forward_set_for(struct exchange *x)
+{
+    struct http_headers *h = &x->request.headers;
+    struct str before = http_headers_joined(h, header_name(HEADER_X_FORWARDED_FOR));
+    struct str peer = x->peer_ip;
+    struct str value = before.len > 0
+                           ? arena_printf(&x->arena, "%.*s,%.*s", STR_ARG(before), STR_ARG(peer))
+                           : arena_str(&x->arena, peer);
+
+    http_headers_set(h, header_name(HEADER_X_FORWARDED_FOR), value);
+}
+
+static void forward_set_proto(struct exchange *x)
+{
+    struct http_headers *h = &x->request.headers;
+    const struct http_header *given = http_headers_find_id(h, HEADER_X_FORWARDED_PROTO);
+
+    if (given && x->client.is_trusted_peer &&
+        (str_eq(given->value, STR("http")) || str_eq(given->value, STR("https"))))
+        return;
+    http_headers_set(h, header_name(HEADER_X_FORWARDED_PROTO),
+                     x->downstream && x->downstream->is_tls ? STR("https") : STR("http"));
+}
+
+static void forward_set_request_id(struct exchange *x)
+{
+    struct http_headers *h = &x->request.headers;
+    const struct http_header *given = http_headers_find_id(h, HEADER_X_REQUEST_ID);
+    char *text;
+
+    if (given && given->value.len > 0 && x->listener->client.keeps_request_id)
+        return;
+    text = arena_bytes(&x->arena, TRACE_ID_UUID_BYTES);
+    trace_id_uuid(&x->worker->random, text);
+    http_headers_set(h, header_name(HEADER_X_REQUEST_ID), str_make(text, TRACE_ID_UUID_BYTES - 1));
+}
+
+void forward_add_headers(struct exchange *x)
+{
+    struct http_headers *h = &x->request.headers;
+
+    if (!x->client.is_trusted_peer) {
+        http_headers_remove_id(h, HEADER_X_FORWARDED_HOST);
+        http_headers_remove_id(h, HEADER_X_FORWARDED_PORT);
+        http_headers_remove_id(h, HEADER_FORWARDED);
+    }
+    forward_set_for(x);
+    forward_set_proto(x);
+    forward_set_request_id(x);
+    if (x->rule->request_mods)
+        header_mods_apply_request(x->rule->request_mods, &x->request);
+}
+
+static void forward_set_host(struct http_request *r, struct str host)
+{
+    if (host.len == 0 || str_eq_nocase(host, r->authority))
+        return;
+    http_headers_set(&r->headers, header_name(HEADER_X_FORWARDED_HOST), r->authority);
+    r->authority = host;
+}
+
+bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
+                     struct http_request *ret)
+{
+    const struct rule_plan *rule = x->rule;
+
+    *ret = x->request;
+    /* The list is shared with x->request until something differs: what a try adds must not pile up.
+     */
+    if (backend->request_mods || rule->host_rewrite)
+        ret->headers = http_headers_copy(&x->request.headers, &x->arena);
+    if (rule->path_rewrite && path_rewrite_apply(rule->path_rewrite, x->request.path, x->n_matched,
+                                                 &x->arena, &ret->path) != 0)
+        return false;
+    if (rule->host_rewrite)
+        forward_set_host(ret, host_rewrite_apply(rule->host_rewrite, &x->request, backend->host));
+    if (backend->request_mods)
+        header_mods_apply_request(backend->request_mods, ret);
+    ret->minor_version = 1;
+    return true;
+}

@@ -1,0 +1,64 @@
+/* Lifetimes of plans: references are atomic because exchanges on several workers hold them; the
+ * last one frees the arena, whose cleanups let go of clusters and key feeds. */
+#include "gateway/plan.h"
+
+#include "base/mem.h"
+
+enum { ROUTE_ARENA_BYTES = 2048, LISTENER_ARENA_BYTES = 8192 };
+
+struct route_plan *route_plan_new(void)
+{
+    struct route_plan *p = MEM_NEW(struct route_plan);
+
+    atomic_init(&p->n_refs, 1);
+    arena_init(&p->arena, ROUTE_ARENA_BYTES);
+    return p;
+}
+
+struct route_plan *route_plan_ref(const struct route_plan *p)
+{
+    struct route_plan *counted = (struct route_plan *)(uintptr_t)p;
+
+    atomic_fetch_add_explicit(&counted->n_refs, 1, memory_order_relaxed);
+    return counted;
+}
+
+void route_plan_unref(const struct route_plan *p)
+{
+    struct route_plan *counted = (struct route_plan *)(uintptr_t)p;
+
+    if (!p || atomic_fetch_sub_explicit(&counted->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    arena_deinit(&counted->arena);
+    mem_free(counted);
+}
+
+struct listener_plan *listener_plan_new(void)
+{
+    struct listener_plan *p = MEM_NEW(struct listener_plan);
+
+    atomic_init(&p->n_refs, 1);
+    arena_init(&p->arena, LISTENER_ARENA_BYTES);
+    p->tls_entry = -1;
+    return p;
+}
+
+struct listener_plan *listener_plan_ref(const struct listener_plan *p)
+{
+    struct listener_plan *counted = (struct listener_plan *)(uintptr_t)p;
+
+    atomic_fetch_add_explicit(&counted->n_refs, 1, memory_order_relaxed);
+    return counted;
+}
+
+void listener_plan_unref(const struct listener_plan *p)
+{
+    struct listener_plan *counted = (struct listener_plan *)(uintptr_t)p;
+
+    if (!p || atomic_fetch_sub_explicit(&counted->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (uint32_t i = 0; i < counted->n_route_plans; i++)
+        route_plan_unref(counted->route_plans[i]);
+    arena_deinit(&counted->arena);
+    mem_free(counted);
+}

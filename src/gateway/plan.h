@@ -1,0 +1,165 @@
+/* The compiled configuration that requests run on. All plans are immutable once published and read
+ * by all workers. Three of them are refcounted on their own, so that a long stream keeps only what
+ * it uses: listener_plan, route_plan (all rules of one route), and through them backends and key
+ * feeds. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "auth/jwt.h"
+#include "base/arena.h"
+#include "policy/authorize.h"
+#include "policy/client_address.h"
+#include "policy/cors.h"
+#include "policy/header_mods.h"
+#include "policy/name_set.h"
+#include "policy/redirect.h"
+#include "policy/rewrite.h"
+#include "policy/weights.h"
+#include "upstream/cluster.h"
+#include "upstream/key_feed.h"
+
+/* What a ClientTrafficPolicy says of one port's clients. */
+struct client_plan {
+    struct client_address_policy address;
+    bool allows_underscore;
+    bool keeps_request_id;     /* a client's own X-Request-Id is kept */
+    uint32_t head_bytes_limit; /* 0: the default */
+    uint64_t idle_us;
+    uint64_t head_us;
+    uint64_t request_us;       /* whole request received; 0: none */
+    uint32_t connection_limit; /* per port and process; 0: none */
+};
+
+/* One accepted issuer of an authentication. */
+struct jwt_plan {
+    struct jwt_provider provider;
+    struct key_feed *keys;      /* referenced by the route plan */
+    bool is_default_source;     /* Authorization: Bearer */
+    struct str *source_headers; /* names, with prefixes in source_prefixes */
+    struct str *source_prefixes;
+    uint32_t n_source_headers;
+    struct str *source_cookies;
+    uint32_t n_source_cookies;
+    struct str *source_params;
+    uint32_t n_source_params;
+    struct str *claim_headers; /* lower-case */
+    struct str *claim_paths;
+    uint32_t n_claim_headers;
+    uint64_t identity; /* of issuer, audiences and feed: key of the token memory */
+};
+
+/* Providers are alternatives. Two policies that ask the same have equal ids, so that each distinct
+ * authentication runs once per exchange. */
+struct authentication {
+    uint64_t id;
+    struct jwt_plan *providers;
+    uint32_t n_providers;
+    bool is_optional;
+};
+
+struct security_plan {
+    struct str policy;                           /* "SecurityPolicy/ns/name" */
+    const struct authentication *authentication; /* NULL: none */
+    const struct authorization *authorization;   /* NULL: none */
+    const struct cors *cors;
+    bool is_unavailable; /* invalid or not enforced: refuses */
+    struct str why;
+};
+
+enum backend_validity { BACKEND_VALID, BACKEND_INVALID, BACKEND_NOT_ENFORCED };
+
+struct backend_plan {
+    struct cluster *cluster; /* NULL: its share is refused */
+    enum backend_validity validity;
+    struct str name; /* "Service/ns/name:80" */
+    const struct header_mods *request_mods;
+    const struct header_mods *response_mods;
+    struct str host; /* the backend's own name, for rewrites that ask for it; empty: none */
+};
+
+struct mirror_plan {
+    struct cluster *cluster;
+    uint32_t numerator; /* share of requests: numerator / denominator */
+    uint32_t denominator;
+};
+
+struct rule_plan {
+    struct route_plan *route;
+    struct str name;     /* of the rule, may be empty */
+    struct str log_name; /* "httproute/ns/name/rule/0" */
+    uint32_t index;
+    bool is_ai;     /* of an AIGatewayRoute */
+    bool is_broken; /* refuses with 500 */
+    struct str why_broken;
+    const struct security_plan *security; /* NULL: none */
+    const struct cors *cors; /* of the route's CORS filter, else the SecurityPolicy's */
+    const struct header_mods *request_mods;
+    const struct header_mods *response_mods;
+    const struct path_rewrite *path_rewrite;
+    const struct host_rewrite *host_rewrite;
+    const struct redirect *redirect;
+    bool has_direct_response;
+    uint16_t direct_status;
+    struct str direct_body;
+    struct str direct_type;
+    struct mirror_plan *mirrors;
+    uint32_t n_mirrors;
+    struct backend_plan *backends;
+    uint32_t n_backends;
+    struct weights weights;
+    uint64_t request_us;         /* total, 0: none (HTTPRoute timeouts.request) */
+    uint64_t backend_request_us; /* one attempt, 0: none */
+    uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
+    uint64_t connect_us;         /* 0: default */
+    uint64_t stream_idle_us;
+};
+
+/* All rules of one route as seen by one Gateway. Refcounted: an exchange holds it from `route` on.
+ */
+struct route_plan {
+    _Atomic uint32_t n_refs;
+    struct arena arena;
+    struct str name;  /* "namespace/name" */
+    struct str label; /* "HTTPRoute/namespace/name" */
+    struct rule_plan *rules;
+    uint32_t n_rules;
+};
+
+struct route_plan *route_plan_new(void);
+struct route_plan *route_plan_ref(const struct route_plan *p);
+/* Any thread; NULL is nothing. */
+void route_plan_unref(const struct route_plan *p);
+
+struct log_format; /* telemetry/log_format.h */
+
+/* One access log of an EnvoyProxy, or the default. */
+struct access_log_plan {
+    const struct log_format *format;
+    uint32_t sink; /* of the log writer */
+};
+
+struct route_table;
+
+struct listener_plan {
+    _Atomic uint32_t n_refs;
+    struct arena arena;
+    struct str name;       /* "namespace/gateway/listener" */
+    struct str hostname;   /* lower-case pattern, empty: any */
+    uint32_t index;        /* in the snapshot: metrics */
+    int tls_entry;         /* its certificate in the port's tls_server; -1: plain */
+    uint64_t tls_identity; /* of its TLS rules: hosts whose rules differ are misdirected (421) */
+    const struct route_table *routes;
+    const struct authentication **authentications; /* by auth_group - 1 */
+    uint32_t n_authentications;
+    struct name_set late_headers;
+    struct client_plan client;
+    const struct access_log_plan *logs;
+    uint32_t n_logs;
+    struct route_plan **route_plans; /* one reference each */
+    uint32_t n_route_plans;
+};
+
+struct listener_plan *listener_plan_new(void);
+struct listener_plan *listener_plan_ref(const struct listener_plan *p);
+void listener_plan_unref(const struct listener_plan *p);

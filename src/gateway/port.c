@@ -1,0 +1,135 @@
+/* Listening ports: opened by control with one SO_REUSEPORT socket per worker, after a probe bind
+ * without it so that a port in use is noticed. They live as long as the configuration wants them,
+ * across reloads; a worker closes its own socket, and control frees the port when no worker and no
+ * connection uses it. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/gateway.h"
+#include "net/socket.h"
+
+uint16_t port_bound_number(const struct gateway_options *o, uint16_t number)
+{
+    for (uint32_t i = 0; i < o->n_port_maps; i++) {
+        if (o->port_maps[i].from == number)
+            return o->port_maps[i].to;
+    }
+    if (number < 1024 && !socket_may_bind_privileged())
+        return (uint16_t)(number + GATEWAY_PRIVILEGED_SHIFT);
+    return number;
+}
+
+static struct port *port_find(struct gateway *g, const struct port_plan *plan)
+{
+    LIST_FOREACH (&g->ports, node) {
+        struct port *p = CONTAINER_OF(node, struct port, node);
+
+        if (p->number == plan->number && p->is_tls == plan->is_tls && p->is_wanted &&
+            str_eq(str_of(p->address), plan->address))
+            return p;
+    }
+    return NULL;
+}
+
+/* Do we listen there ourselves (a port that is on its way out, or of the other protocol)? */
+static bool port_is_ours(struct gateway *g, uint16_t bound)
+{
+    LIST_FOREACH (&g->ports, node) {
+        if (CONTAINER_OF(node, struct port, node)->bound == bound)
+            return true;
+    }
+    return false;
+}
+
+static void port_close_fds(struct port *p)
+{
+    for (uint32_t i = 0; i < p->n_fds; i++) {
+        if (p->fds[i] >= 0)
+            socket_close(p->fds[i]);
+        p->fds[i] = -1;
+    }
+}
+
+static void port_free(struct port *p)
+{
+    list_remove(&p->node);
+    port_close_fds(p);
+    mem_free(p->fds);
+    mem_free(p);
+}
+
+static int port_listen(struct gateway *g, struct port *p)
+{
+    struct socket_address address;
+    int r = socket_address_parse_ip(str_of(p->address), p->bound, &address);
+
+    if (r == 0 && !port_is_ours(g, p->bound))
+        r = socket_probe(&address);
+    for (uint32_t i = 0; r == 0 && i < p->n_fds; i++)
+        r = socket_listen(&address, &p->fds[i]);
+    return r;
+}
+
+int port_open(struct gateway *g, const struct port_plan *plan, struct port **ret_port,
+              struct buf *ret_why)
+{
+    struct port *p = port_find(g, plan);
+    int r;
+
+    *ret_port = p;
+    if (p)
+        return 0;
+    p = MEM_NEW(struct port);
+    p->number = plan->number;
+    p->bound = port_bound_number(&g->options, plan->number);
+    p->is_tls = plan->is_tls;
+    p->is_wanted = true;
+    snprintf(p->address, sizeof p->address, "%.*s", STR_ARG(plan->address));
+    p->n_fds = MAX(1U, MIN(g->options.n_workers, (uint32_t)GATEWAY_WORKERS_MAX));
+    p->fds = mem_alloc(p->n_fds * sizeof p->fds[0]);
+    for (uint32_t i = 0; i < p->n_fds; i++)
+        p->fds[i] = -1;
+    r = port_listen(g, p);
+    if (r != 0) {
+        buf_printf(ret_why, "port %u%s%s (listener port %u): %s", p->bound,
+                   p->address[0] ? " on " : "", p->address, p->number, socket_listen_error(r));
+        list_append(&g->ports, &p->node);
+        port_free(p);
+        return GATEWAY_PORT_IN_USE;
+    }
+    if (p->bound != p->number)
+        log_info("listener port %u is served on port %u", p->number, p->bound);
+    atomic_store(&p->n_users, p->n_fds);
+    list_append(&g->ports, &p->node);
+    *ret_port = p;
+    return 0;
+}
+
+void port_release(struct gateway *g UNUSED, struct port *port, uint32_t worker_index)
+{
+    ASSERT(worker_index < port->n_fds);
+    socket_close(port->fds[worker_index]);
+    port->fds[worker_index] = -1;
+    atomic_fetch_sub(&port->n_users, 1);
+}
+
+void port_sweep(struct gateway *g)
+{
+    LIST_FOREACH (&g->ports, node) {
+        struct port *p = CONTAINER_OF(node, struct port, node);
+
+        p->is_wanted = g->current && snapshot_find_port(g->current, p);
+        if (!p->is_wanted && atomic_load(&p->n_users) == 0 && atomic_load(&p->n_connections) == 0)
+            port_free(p);
+    }
+}
+
+void port_free_all(struct gateway *g)
+{
+    LIST_FOREACH (&g->ports, node) {
+        port_free(CONTAINER_OF(node, struct port, node));
+    }
+}

@@ -1,0 +1,152 @@
+/* The two pumps of an exchange. The request pump carries content from the downstream to the
+ * attempt, through x->pipe while the upstream is not ready; it starts with the step `upstream` and
+ * may outlive it (early answers, upgrades). The response pump carries the answer's content from the
+ * attempt to the downstream and belongs to the step `respond`. Each pauses its source when its sink
+ * is full: at most LIMIT_PIPE_HIGH_BYTES plus one read are held per direction. */
+#include "base/limits.h"
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+
+static void pump_note_progress(struct exchange *x)
+{
+    if (timer_is_set(&x->idle_timer))
+        timer_set(&x->worker->loop, &x->idle_timer,
+                  x->worker->loop.now.mono_us + x->rule->stream_idle_us);
+}
+
+static void pump_allow_body(struct exchange *x)
+{
+    bool is_wanted = x->attempt.state == ATTEMPT_STREAMING ? !attempt_is_full(&x->attempt)
+                                                           : x->pipe.len <= LIMIT_PIPE_HIGH_BYTES;
+
+    if (x->downstream && !x->is_body_complete)
+        x->downstream->ops->want_body(x->downstream, is_wanted);
+}
+
+void exchange_on_body(struct exchange *x, struct str span)
+{
+    if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0)
+        attempt_send(&x->attempt, span);
+    else
+        buf_append(&x->pipe, span.ptr, span.len);
+    pump_note_progress(x);
+    pump_allow_body(x);
+}
+
+void exchange_on_body_end(struct exchange *x, const struct http_headers *trailers)
+{
+    x->is_body_complete = true;
+    if (trailers) {
+        x->has_trailers = true;
+        x->trailers = *trailers;
+    }
+    if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0)
+        attempt_send_end(&x->attempt, x->has_trailers ? &x->trailers : NULL);
+}
+
+void exchange_on_body_flush(struct exchange *x)
+{
+    attempt_flush(&x->attempt);
+}
+
+void exchange_pump_request(struct exchange *x)
+{
+    struct attempt *a = &x->attempt;
+
+    if (a->state != ATTEMPT_STREAMING)
+        return;
+    if (x->pipe.len > 0) {
+        attempt_send(a, buf_str(&x->pipe));
+        attempt_flush(a);
+        buf_deinit(&x->pipe);
+    }
+    if (x->is_body_complete && !a->is_request_done && a->state == ATTEMPT_STREAMING) {
+        attempt_send_end(a, x->has_trailers ? &x->trailers : NULL);
+        attempt_flush(a);
+    }
+    pump_allow_body(x);
+}
+
+static struct exchange *pump_exchange(struct attempt *a)
+{
+    return CONTAINER_OF(a, struct exchange, attempt);
+}
+
+static void pump_on_ready(struct attempt *a)
+{
+    exchange_pump_request(pump_exchange(a));
+}
+
+static void pump_on_writable(struct attempt *a)
+{
+    pump_allow_body(pump_exchange(a));
+}
+
+static void pump_on_head(struct attempt *a)
+{
+    struct exchange *x = pump_exchange(a);
+
+    x->first_byte_us = x->worker->loop.now.mono_us;
+    exchange_resume(x);
+}
+
+static void pump_on_data(struct attempt *a, struct str span)
+{
+    struct exchange *x = pump_exchange(a);
+    struct downstream *d = x->downstream;
+
+    if (!d || !x->is_head_sent)
+        return;
+    pump_note_progress(x);
+    d->ops->send_data(d, span);
+    if (d->ops->is_full(d))
+        attempt_pause(a);
+}
+
+static void pump_on_trailers(struct attempt *a, const struct http_headers *trailers)
+{
+    struct exchange *x = pump_exchange(a);
+
+    x->response_trailers = *trailers;
+}
+
+static void pump_on_end(struct attempt *a)
+{
+    struct exchange *x = pump_exchange(a);
+
+    x->is_answer_complete = true;
+    exchange_resume(x);
+}
+
+static void pump_on_batch_end(struct attempt *a)
+{
+    struct downstream *d = pump_exchange(a)->downstream;
+
+    if (d)
+        d->ops->flush(d);
+}
+
+static void pump_on_fail(struct attempt *a, enum attempt_failure why)
+{
+    struct exchange *x = pump_exchange(a);
+
+    x->failure = why;
+    x->is_answer_broken = x->is_head_sent;
+    exchange_resume(x);
+}
+
+void exchange_on_drained(struct exchange *x)
+{
+    attempt_resume(&x->attempt);
+}
+
+const struct attempt_events exchange_attempt_events = {
+    .on_ready = pump_on_ready,
+    .on_writable = pump_on_writable,
+    .on_head = pump_on_head,
+    .on_data = pump_on_data,
+    .on_trailers = pump_on_trailers,
+    .on_end = pump_on_end,
+    .on_batch_end = pump_on_batch_end,
+    .on_fail = pump_on_fail,
+};

@@ -1,0 +1,98 @@
+/* Every way of saying no to a client, in one table: status, stable code, the sentence of the body,
+ * and Envoy's response flag for the log. Nothing else may invent a status code. `tollgate docs
+ * refusals` prints it. */
+#pragma once
+
+#include "base/str.h"
+
+/* name, status, code, response flag, text */
+#define REFUSALS(X)                                                                                \
+    X(BAD_REQUEST, 400, "bad_request", "DPE", "The request is malformed.")                         \
+    X(BAD_REQUEST_LINE, 400, "bad_request_line", "DPE", "The request line is malformed.")          \
+    X(BAD_HEADER, 400, "bad_header", "DPE", "A header line is malformed.")                         \
+    X(BAD_HEADER_NAME, 400, "underscore_in_header_name", "DPE",                                    \
+      "A header name holds an underscore, which the gateway does not accept.")                     \
+    X(BAD_TARGET, 400, "bad_target", "DPE", "The request target is malformed.")                    \
+    X(BAD_PATH, 400, "bad_path", "DPE",                                                            \
+      "The path holds an escape or a character that could be read in two ways.")                   \
+    X(BAD_HOST, 400, "bad_host", "DPE", "The Host header is missing, repeated or malformed.")      \
+    X(BAD_FRAMING, 400, "bad_framing", "DPE",                                                      \
+      "Content-Length or Transfer-Encoding is malformed, repeated or contradictory.")              \
+    X(BAD_CHUNK, 400, "bad_chunk", "DPE", "The chunked content is malformed.")                     \
+    X(BAD_CONNECTION_HEADER, 400, "bad_connection_header", "DPE",                                  \
+      "The Connection header names a header that must not be removed.")                            \
+    X(METHOD_CONNECT, 405, "method_not_allowed", "DPE", "CONNECT is not served here.")             \
+    X(REQUEST_TIMEOUT, 408, "request_timeout", "DT", "The request did not arrive in time.")        \
+    X(URI_TOO_LONG, 414, "uri_too_long", "DPE", "The request target is too long.")                 \
+    X(BAD_EXPECT, 417, "expectation_failed", "DPE", "Only 100-continue can be expected.")          \
+    X(MISDIRECTED, 421, "misdirected_request", "NR",                                               \
+      "This host is not served on a connection made for another server name.")                     \
+    X(HEAD_TOO_LARGE, 431, "head_too_large", "DPE", "The request head is too large.")              \
+    X(TOO_MANY_HEADERS, 431, "too_many_headers", "DPE", "The request has too many headers.")       \
+    X(BAD_VERSION, 505, "http_version_not_supported", "DPE", "Only HTTP/1.0 and 1.1 are spoken.")  \
+    X(NO_LISTENER, 404, "host_not_found", "NR", "No listener serves this host.")                   \
+    X(NO_ROUTE, 404, "route_not_found", "NR", "No route matches this request.")                    \
+    X(TOKEN_MISSING, 401, "token_missing", "UAEX", "A bearer token is required.")                  \
+    X(TOKEN_MALFORMED, 401, "token_malformed", "UAEX",                                             \
+      "The token is not a signed JSON Web Token.")                                                 \
+    X(TOKEN_TOO_LARGE, 401, "token_too_large", "UAEX", "The token is too large.")                  \
+    X(TOKEN_BAD_ALGORITHM, 401, "token_bad_algorithm", "UAEX",                                     \
+      "The token's algorithm is not accepted for its key.")                                        \
+    X(TOKEN_UNKNOWN_KEY, 401, "token_unknown_key", "UAEX",                                         \
+      "The token names a key that is not known.")                                                  \
+    X(TOKEN_BAD_SIGNATURE, 401, "token_bad_signature", "UAEX",                                     \
+      "The token's signature is not valid.")                                                       \
+    X(TOKEN_EXPIRED, 401, "token_expired", "UAEX", "The token's exp lies in the past.")            \
+    X(TOKEN_NOT_YET_VALID, 401, "token_not_yet_valid", "UAEX",                                     \
+      "The token's nbf lies in the future.")                                                       \
+    X(TOKEN_WRONG_ISSUER, 401, "token_wrong_issuer", "UAEX",                                       \
+      "The token comes from another issuer.")                                                      \
+    X(TOKEN_WRONG_AUDIENCE, 403, "token_wrong_audience", "UAEX",                                   \
+      "The token is meant for another audience.")                                                  \
+    X(TOKEN_FAILURES, 429, "too_many_token_failures", "RL",                                        \
+      "Too many tokens from this address were refused; try again shortly.")                        \
+    X(KEYS_UNAVAILABLE, 503, "keys_unavailable", "UAEX",                                           \
+      "The keys that verify tokens are not available yet.")                                        \
+    X(FORBIDDEN, 403, "forbidden", "UAEX", "This caller may not use this route.")                  \
+    X(CLIENT_ADDRESS, 403, "client_address_missing", "UAEX",                                       \
+      "The request does not carry the client address that the policy demands.")                    \
+    X(NOT_ENFORCED, 501, "not_implemented", "NR",                                                  \
+      "This endpoint is configured by an AIGatewayRoute, which is not enforced yet.")              \
+    X(ROUTE_BROKEN, 500, "route_misconfigured", "NR",                                              \
+      "The configuration of this route has an error; see the gateway's status.")                   \
+    X(SECURITY_UNAVAILABLE, 500, "security_not_enforced", "NR",                                    \
+      "A security feature of this route is invalid or not enforced, so the route refuses.")        \
+    X(MATCH_LIMIT, 500, "match_limit", "NR",                                                       \
+      "A pattern of the configuration took too long to match.")                                    \
+    X(REWRITE, 500, "rewrite_failed", "NR", "A rewrite of the configuration gave no valid path.")  \
+    X(NO_BACKEND, 500, "no_backend", "NC", "No valid backend is configured for this route.")       \
+    X(DRAINING, 503, "draining", "DC", "The gateway is shutting down.")                            \
+    X(OVERLOADED, 503, "overloaded", "OM", "The gateway is at its limit of requests.")             \
+    X(NO_ENDPOINT, 503, "no_healthy_upstream", "UH", "No endpoint of the backend is available.")   \
+    X(UPSTREAM_CONNECT, 503, "upstream_connect_failed", "UF", "The backend could not be reached.") \
+    X(UPSTREAM_CONNECT_TIMEOUT, 504, "upstream_connect_timeout", "UF",                             \
+      "The backend did not accept the connection in time.")                                        \
+    X(UPSTREAM_RESET, 502, "upstream_reset", "UC", "The backend closed the connection.")           \
+    X(UPSTREAM_BAD_ANSWER, 502, "upstream_bad_answer", "UPE",                                      \
+      "The backend's answer is not valid HTTP.")                                                   \
+    X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "UT", "The backend did not answer in time.")      \
+    X(INTERNAL, 500, "internal_error", "-", "The gateway failed to serve this request.")
+
+enum refusal {
+    REFUSAL_NONE,
+#define X(name, status, code, flag, text) REFUSAL_##name,
+    REFUSALS(X)
+#undef X
+        REFUSAL_COUNT_,
+};
+
+struct refusal_row {
+    const char *name;
+    uint16_t status;
+    const char *code;
+    const char *flag; /* Envoy's response flag */
+    const char *text;
+};
+
+/* The row of a refusal other than REFUSAL_NONE. */
+const struct refusal_row *refusal_row(enum refusal r);

@@ -1,0 +1,60 @@
+/* One compiled configuration: the ports with their listeners, and the load it came from. Immutable;
+ * owned by control; each worker holds one and tells control when it has let go of an older one. */
+#pragma once
+
+#include "base/map.h"
+#include "gateway/plan.h"
+#include "manifest/manifest.h"
+
+struct tls_server;
+
+/* A listening port as the Gateways state it. Lives as long as the process wants the port, across
+ * snapshots. Shared: immutable after open but for the connection count. */
+struct port {
+    uint16_t number; /* as in the Gateway */
+    uint16_t bound;  /* where it listens: mapped or shifted */
+    bool is_tls;
+    bool is_wanted;   /* control only: the current snapshot serves it */
+    char address[64]; /* "" wildcard, else the Gateway's address */
+    int *fds;         /* one per worker */
+    uint32_t n_fds;
+    _Atomic uint32_t n_users; /* workers that listen */
+    _Atomic uint32_t n_connections;
+    struct list_node node; /* gateway's list */
+};
+
+struct port_plan {
+    struct port *port;
+    uint16_t number;
+    struct str address; /* empty: wildcard */
+    bool is_tls;
+    struct tls_server *tls;           /* one reference; NULL: plain */
+    struct listener_plan **listeners; /* one reference each */
+    uint32_t n_listeners;
+    struct map by_host;        /* exact hostname -> listener_plan */
+    struct client_plan client; /* of the port: timeouts and head limits before a host is known */
+};
+
+struct snapshot {
+    struct arena arena;
+    uint64_t generation;
+    struct manifest *manifest; /* owned: conditions, sources for status */
+    struct port_plan *ports;
+    uint32_t n_ports;
+    struct cluster **clusters; /* one reference each, for status */
+    uint32_t n_clusters;
+    struct key_feed **feeds; /* one reference each */
+    uint32_t n_feeds;
+    _Atomic uint32_t n_workers; /* that still hold it */
+    struct list_node node;
+    struct deferred retire;
+};
+
+struct snapshot *snapshot_new(void);
+/* Frees everything, manifest included. No worker may hold it. */
+void snapshot_free(struct snapshot *s);
+/* NULL when the snapshot does not serve that port. */
+const struct port_plan *snapshot_find_port(const struct snapshot *s, const struct port *port);
+/* The listener that serves `host`: exact, then the longest wildcard, then none. NULL: no listener.
+ */
+const struct listener_plan *port_plan_find_listener(const struct port_plan *p, struct str host);

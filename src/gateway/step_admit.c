@@ -1,0 +1,109 @@
+/* admit: is the gateway willing? Answers malformed heads, finds the listener of the host, detects
+ * the client's address, and removes what a client must not bring: late headers of the listener
+ * (those that the gateway itself writes there). Hop-by-hop headers have left in the codec already.
+ */
+#include "gateway/exchange.h"
+#include "gateway/snapshot.h"
+#include "gateway/worker.h"
+
+static enum refusal admit_head_refusal(enum h1_error error)
+{
+    static const enum refusal map[] = {
+        [H1_ERROR_NONE] = REFUSAL_BAD_REQUEST,
+        [H1_ERROR_BAD_REQUEST_LINE] = REFUSAL_BAD_REQUEST_LINE,
+        [H1_ERROR_BAD_STATUS_LINE] = REFUSAL_BAD_REQUEST,
+        [H1_ERROR_BAD_VERSION] = REFUSAL_BAD_VERSION,
+        [H1_ERROR_BAD_HEADER] = REFUSAL_BAD_HEADER,
+        [H1_ERROR_UNDERSCORE_HEADER] = REFUSAL_BAD_HEADER_NAME,
+        [H1_ERROR_HEAD_TOO_LARGE] = REFUSAL_HEAD_TOO_LARGE,
+        [H1_ERROR_TOO_MANY_HEADERS] = REFUSAL_TOO_MANY_HEADERS,
+        [H1_ERROR_TARGET_TOO_LONG] = REFUSAL_URI_TOO_LONG,
+        [H1_ERROR_BAD_TARGET] = REFUSAL_BAD_TARGET,
+        [H1_ERROR_BAD_PATH] = REFUSAL_BAD_PATH,
+        [H1_ERROR_BAD_HOST] = REFUSAL_BAD_HOST,
+        [H1_ERROR_BAD_CONTENT_LENGTH] = REFUSAL_BAD_FRAMING,
+        [H1_ERROR_BAD_TRANSFER_ENCODING] = REFUSAL_BAD_FRAMING,
+        [H1_ERROR_BAD_CONNECTION] = REFUSAL_BAD_CONNECTION_HEADER,
+        [H1_ERROR_BAD_CHUNK] = REFUSAL_BAD_CHUNK,
+        [H1_ERROR_BAD_TRAILER] = REFUSAL_BAD_CHUNK,
+        [H1_ERROR_BAD_EXPECT] = REFUSAL_BAD_EXPECT,
+        [H1_ERROR_CONNECT_METHOD] = REFUSAL_METHOD_CONNECT,
+        [H1_ERROR_TRUNCATED] = REFUSAL_BAD_REQUEST,
+    };
+
+    return (size_t)error < N_ELEMENTS(map) && map[error] ? map[error] : REFUSAL_BAD_REQUEST;
+}
+
+/* The listener of the connection's server name and that of the Host must obey the same TLS rules,
+ * else a client certificate or a version asked of one host could be dodged through another (RFC
+ * 9110 15.5.20). */
+static bool admit_is_misdirected(const struct exchange *x, const struct port_plan *port)
+{
+    const struct downstream *d = x->downstream;
+    const struct listener_plan *of_name;
+
+    if (!d->is_tls || d->server_name.len == 0)
+        return false;
+    of_name = port_plan_find_listener(port, d->server_name);
+    return of_name && of_name != x->listener && of_name->tls_identity != x->listener->tls_identity;
+}
+
+static void admit_remove_late(struct exchange *x)
+{
+    struct http_headers *h = &x->request.headers;
+    const struct name_set *late = &x->listener->late_headers;
+    uint16_t n_kept = 0;
+
+    for (uint16_t i = 0; i < h->n; i++) {
+        if (!name_set_has(late, h->items[i].name))
+            h->items[n_kept++] = h->items[i];
+    }
+    h->n = n_kept;
+}
+
+/* Naming a late header in Connection would remove what the gateway adds, in a careless backend. */
+static bool admit_names_late(const struct exchange *x)
+{
+    struct str rest = x->request.connection;
+    struct str part;
+
+    while (str_split(&rest, ',', &part)) {
+        struct str name = str_trim(part);
+
+        if (name.len > 0 && name_set_has(&x->listener->late_headers, name))
+            return true;
+    }
+    return false;
+}
+
+enum step_result step_admit(struct exchange *x)
+{
+    struct worker *w = x->worker;
+    const struct port_plan *port;
+
+    if (x->refusal != REFUSAL_NONE)
+        return STEP_LAST;
+    if (x->head_error != H1_ERROR_NONE)
+        return exchange_refuse(x, admit_head_refusal(x->head_error));
+    if (w->exchanges.n_nodes > WORKER_EXCHANGES_MAX)
+        return exchange_refuse(x, REFUSAL_OVERLOADED);
+    x->original_path = x->request.target;
+    x->hold = worker_hold(w);
+    port = worker_port_plan(w, x->downstream->listen_port);
+    const struct listener_plan *listener =
+        port ? port_plan_find_listener(port, x->request.host) : NULL;
+
+    if (!listener)
+        return exchange_refuse(x, REFUSAL_NO_LISTENER);
+    x->listener = listener_plan_ref(listener);
+    if (admit_is_misdirected(x, port))
+        return exchange_refuse(x, REFUSAL_MISDIRECTED);
+    if (admit_names_late(x))
+        return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);
+    x->client = client_address_find(&listener->client.address, &x->downstream->peer_ip,
+                                    &x->request.headers);
+    if (x->client.is_missing)
+        return exchange_refuse(x, REFUSAL_CLIENT_ADDRESS);
+    admit_remove_late(x);
+    return STEP_NEXT;
+}

@@ -1,0 +1,112 @@
+/* respond: relay the answer, or send the gateway's own. Runs first when there is something to send,
+ * and again when the answer is complete or broken. A broken answer is cut off such that the client
+ * notices: never a clean end. */
+#include "base/assert.h"
+#include "gateway/answer.h"
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+
+static void respond_on_idle(struct timer *t)
+{
+    exchange_cancel(CONTAINER_OF(t, struct exchange, idle_timer), CANCEL_IDLE_TIMEOUT);
+}
+
+/* Events and streams may last longer than the policy's request timeout: it ends with the first
+ * byte. */
+static bool respond_is_stream(const struct http_response *r)
+{
+    const struct http_header *type = http_headers_find_id(&r->headers, HEADER_CONTENT_TYPE);
+
+    return r->status == 101 ||
+           (type && (str_starts_with_nocase(type->value, STR("text/event-stream")) ||
+                     str_starts_with_nocase(type->value, STR("application/x-ndjson")) ||
+                     str_starts_with_nocase(type->value, STR("application/grpc"))));
+}
+
+static void respond_set_timers(struct exchange *x)
+{
+    struct loop *l = &x->worker->loop;
+
+    if (x->rule->request_us == 0 && timer_is_set(&x->total_timer) &&
+        respond_is_stream(&x->response))
+        timer_cancel(l, &x->total_timer);
+    if (x->rule->stream_idle_us) {
+        x->idle_timer.fn = respond_on_idle;
+        timer_set(l, &x->idle_timer, l->now.mono_us + x->rule->stream_idle_us);
+    }
+}
+
+static void respond_finish_headers(struct exchange *x)
+{
+    struct http_headers *h = &x->response.headers;
+
+    if (!x->is_local) {
+        if (x->rule->response_mods)
+            header_mods_apply(x->rule->response_mods, h);
+        if (x->backend->response_mods)
+            header_mods_apply(x->backend->response_mods, h);
+    }
+    if (x->cors)
+        cors_write_actual(x->cors, &x->request, h);
+    if (!http_headers_find_id(h, HEADER_DATE))
+        http_headers_add_id(h, HEADER_DATE, worker_date(x->worker));
+}
+
+/* The gateway's own answer goes out whole. */
+static enum step_result respond_local(struct exchange *x)
+{
+    struct downstream *d = x->downstream;
+
+    if (!x->is_local)
+        answer_refusal(x);
+    respond_finish_headers(x);
+    if (x->request.method == HTTP_METHOD_HEAD)
+        x->response.body = HTTP_BODY_NONE;
+    x->is_head_sent = true;
+    d->ops->send_head(d, &x->response);
+    if (x->response.body == HTTP_BODY_LENGTH)
+        d->ops->send_data(d, x->local_body);
+    d->ops->send_end(d, NULL);
+    return STEP_NEXT;
+}
+
+static enum step_result respond_relay_head(struct exchange *x)
+{
+    struct downstream *d = x->downstream;
+
+    x->response = x->attempt.response;
+    respond_finish_headers(x);
+    respond_set_timers(x);
+    x->is_head_sent = true;
+    d->ops->send_head(d, &x->response);
+    if (x->response.status == 101) {
+        x->is_raw = true;
+        attempt_set_raw(&x->attempt);
+        d->ops->set_raw(d);
+    }
+    x->wait = WAIT_ANSWER;
+    return STEP_WAIT;
+}
+
+enum step_result step_respond(struct exchange *x)
+{
+    struct downstream *d = x->downstream;
+
+    if (!d)
+        return STEP_NEXT; /* the client has left */
+    if (!x->is_head_sent) {
+        if (x->refusal != REFUSAL_NONE || x->is_local)
+            return respond_local(x);
+        return respond_relay_head(x);
+    }
+    if (x->is_answer_broken) {
+        if (x->refusal == REFUSAL_NONE)
+            x->refusal = REFUSAL_UPSTREAM_RESET;
+        d->ops->flush(d);
+        d->ops->abort(d);
+        return STEP_NEXT;
+    }
+    ASSERT(x->is_answer_complete);
+    d->ops->send_end(d, x->response_trailers.n > 0 ? &x->response_trailers : NULL);
+    return STEP_NEXT;
+}

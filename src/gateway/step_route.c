@@ -1,0 +1,82 @@
+/* route: which rule? Candidates in precedence order, each judged with the late headers as its own
+ * authentication leaves them; the first that holds is final. A rule whose authentication failed
+ * refuses here, with that authentication's reason. From now on the exchange holds the rule's route,
+ * not the snapshot. */
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+#include "policy/route_cursor.h"
+
+static struct verdict *route_verdict(struct exchange *x, uint32_t auth_group)
+{
+    VEC_FOREACH (&x->verdicts, v) {
+        if (v->auth_group == auth_group)
+            return v;
+    }
+    return NULL;
+}
+
+static struct str route_late_value(void *context, uint32_t auth_group, struct str name)
+{
+    struct exchange *x = context;
+    const struct verdict *v = route_verdict(x, auth_group);
+
+    return v ? http_headers_joined(&v->headers, name) : STR_NULL;
+}
+
+static void route_settle(struct exchange *x, const struct route_match *match, struct verdict *v)
+{
+    const struct rule_plan *rule = match->rule;
+
+    x->rule = rule;
+    x->n_matched = match->path_kind == ROUTE_PATH_PREFIX ? match->path.len : 0;
+    x->cors = rule->cors;
+    route_plan_ref(rule->route);
+    worker_unhold(x->worker, x->hold);
+    x->hold = NULL;
+    x->identity = v;
+    for (uint16_t i = 0; i < v->headers.n; i++)
+        http_headers_add(&x->request.headers, v->headers.items[i].name, v->headers.items[i].value);
+}
+
+/* REGEX_HIT: final; REGEX_LIMIT: refuse. */
+static enum regex_verdict route_judge(struct exchange *x, const struct route_match *match)
+{
+    struct verdict *v = route_verdict(x, match->auth_group);
+    enum regex_verdict holds;
+
+    /* The shortlist saw every authentication up to the first rule that cannot be lost; if the two
+     * ever disagreed, nothing may pass. */
+    if (!v)
+        return REGEX_LIMIT;
+    holds = route_match_late(match, &v->headers);
+    if (holds == REGEX_HIT)
+        route_settle(x, match, v);
+    return holds;
+}
+
+enum step_result step_route(struct exchange *x)
+{
+    enum regex_verdict holds = REGEX_MISS;
+    const struct route_match *match;
+    struct route_cursor cursor;
+    enum route_step step;
+
+    route_cursor_init(&cursor, x->listener->routes, &x->request, x->is_ai_endpoint);
+    route_cursor_set_late(&cursor, route_late_value, x);
+    do {
+        step = route_cursor_next(&cursor, &match);
+        if (step == ROUTE_CANDIDATE)
+            holds = route_judge(x, match);
+    } while (step == ROUTE_CANDIDATE && holds == REGEX_MISS);
+    if (step == ROUTE_REFUSE || holds == REGEX_LIMIT)
+        return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
+    if (!x->rule)
+        return exchange_refuse(x, REFUSAL_NO_ROUTE);
+    if (x->rule->security && x->rule->security->is_unavailable)
+        return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
+    if (x->identity->refusal != REFUSAL_NONE)
+        return exchange_refuse(x, x->identity->refusal);
+    if (x->rule->is_broken)
+        return exchange_refuse(x, REFUSAL_ROUTE_BROKEN);
+    return STEP_NEXT;
+}

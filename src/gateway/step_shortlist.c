@@ -1,0 +1,53 @@
+/* shortlist: which rules does the head not exclude? Walks the candidates in precedence order up to
+ * the first that no late header can take out of the race, and notes which distinct authentications
+ * they ask for. A CORS preflight carries no credentials: it is answered here, by the first rule
+ * that has a CORS policy. */
+#include "gateway/answer.h"
+#include "gateway/exchange.h"
+#include "policy/ai_endpoint.h"
+#include "policy/route_cursor.h"
+
+static void shortlist_note(struct exchange *x, uint32_t auth_group)
+{
+    struct verdict *v;
+
+    VEC_FOREACH (&x->verdicts, known) {
+        if (known->auth_group == auth_group)
+            return;
+    }
+    v = VEC_ADD(&x->arena, &x->verdicts);
+    v->auth_group = auth_group;
+    v->authentication = auth_group ? x->listener->authentications[auth_group - 1] : NULL;
+    http_headers_init(&v->headers, &x->arena);
+}
+
+enum step_result step_shortlist(struct exchange *x)
+{
+    bool is_preflight = cors_is_preflight(&x->request);
+    struct route_cursor cursor;
+    const struct route_match *match;
+    enum route_step step;
+
+    if (kserve_parse(x->request.path, &x->arena, &x->kserve) != 0)
+        return exchange_refuse(x, REFUSAL_BAD_PATH);
+    x->is_ai_endpoint =
+        ai_endpoint_find(x->request.method, x->request.path, x->kserve.call) != AI_ENDPOINT_NONE;
+    route_cursor_init(&cursor, x->listener->routes, &x->request, x->is_ai_endpoint);
+    route_cursor_set_shortlist(&cursor);
+    while ((step = route_cursor_next(&cursor, &match)) == ROUTE_CANDIDATE) {
+        const struct rule_plan *rule = match->rule;
+
+        if (is_preflight && rule->cors)
+            return answer_preflight(x, rule->cors);
+        if (!x->cors)
+            x->cors = rule->cors;
+        shortlist_note(x, match->auth_group);
+        if (match->n_late == 0)
+            break;
+    }
+    if (step == ROUTE_REFUSE)
+        return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
+    if (x->verdicts.n == 0)
+        return exchange_refuse(x, REFUSAL_NO_ROUTE);
+    return STEP_NEXT;
+}

@@ -1,0 +1,288 @@
+/* The worker's thread: its loop, its share of the listening sockets, and how it changes from one
+ * snapshot to the next. What control wants comes as orders behind one wake-up; the worker answers
+ * by letting go. */
+#include "gateway/worker.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/gateway.h"
+
+/* ---- snapshots ---- */
+
+static void worker_drop_hold(struct worker *w, struct snapshot_hold *h)
+{
+    if (h->is_current || h->n_exchanges > 0)
+        return;
+    list_remove(&h->node);
+    if (atomic_fetch_sub_explicit(&h->snapshot->n_workers, 1, memory_order_acq_rel) == 1)
+        wake_post(&w->gateway->snapshots_done);
+    mem_free(h);
+}
+
+static void worker_use_snapshot(struct worker *w, struct snapshot *s)
+{
+    struct snapshot_hold *old = w->current;
+    struct snapshot_hold *h = MEM_NEW(struct snapshot_hold);
+
+    h->snapshot = s;
+    h->is_current = true;
+    list_append(&w->holds, &h->node);
+    w->current = h;
+    if (old) {
+        old->is_current = false;
+        worker_drop_hold(w, old);
+    }
+}
+
+struct snapshot_hold *worker_hold(struct worker *w)
+{
+    w->current->n_exchanges++;
+    return w->current;
+}
+
+void worker_unhold(struct worker *w, struct snapshot_hold *h)
+{
+    ASSERT(h->n_exchanges > 0);
+    h->n_exchanges--;
+    if (UNLIKELY(!h->is_current))
+        worker_drop_hold(w, h);
+}
+
+const struct port_plan *worker_port_plan(struct worker *w, const struct port *port)
+{
+    return snapshot_find_port(w->current->snapshot, port);
+}
+
+/* ---- listening ---- */
+
+static void worker_on_accept(struct listener *l, int fd, const struct sockaddr *peer,
+                             socklen_t peer_len UNUSED)
+{
+    struct worker_listener *wl = CONTAINER_OF(l, struct worker_listener, listener);
+
+    client_accept(wl->worker, wl->port, fd, peer);
+}
+
+static bool worker_listens_on(const struct worker *w, const struct port *port)
+{
+    LIST_FOREACH (&w->listeners, node) {
+        if (CONTAINER_OF(node, struct worker_listener, node)->port == port)
+            return true;
+    }
+    return false;
+}
+
+static void worker_listen(struct worker *w, struct port *port)
+{
+    struct worker_listener *wl;
+
+    if (w->is_draining || worker_listens_on(w, port))
+        return;
+    wl = MEM_NEW(struct worker_listener);
+    wl->worker = w;
+    wl->port = port;
+    int r = listener_open(&wl->listener, &w->loop, port->fds[w->index], worker_on_accept);
+
+    if (r < 0) {
+        log_error("port %u: cannot watch the listening socket: %s", port->bound, error_trace());
+        mem_free(wl);
+        return;
+    }
+    list_append(&w->listeners, &wl->node);
+}
+
+static void worker_unlisten(struct worker *w, struct worker_listener *wl, bool takes_backlog)
+{
+    listener_close(&wl->listener, takes_backlog);
+    list_remove(&wl->node);
+    port_release(w->gateway, wl->port, w->index);
+    mem_free(wl);
+}
+
+/* Opens what the current snapshot has and closes what it has no more. */
+static void worker_update_listeners(struct worker *w)
+{
+    const struct snapshot *s = w->current->snapshot;
+
+    for (uint32_t i = 0; i < s->n_ports; i++) {
+        if (s->ports[i].port)
+            worker_listen(w, s->ports[i].port);
+    }
+    LIST_FOREACH (&w->listeners, node) {
+        struct worker_listener *wl = CONTAINER_OF(node, struct worker_listener, node);
+
+        if (!snapshot_find_port(s, wl->port))
+            worker_unlisten(w, wl, false);
+    }
+}
+
+/* ---- orders ---- */
+
+static void worker_drain(struct worker *w)
+{
+    if (w->is_draining)
+        return;
+    w->is_draining = true;
+    LIST_FOREACH (&w->listeners, node) {
+        worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), true);
+    }
+    LIST_FOREACH (&w->clients, client_node) {
+        client_drain(CONTAINER_OF(client_node, struct client, node));
+    }
+}
+
+static void worker_stop(struct worker *w)
+{
+    LIST_FOREACH (&w->listeners, node) {
+        worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), false);
+    }
+    while (w->clients.first)
+        client_close(CONTAINER_OF(w->clients.first, struct client, node));
+    loop_stop(&w->loop);
+}
+
+static void worker_on_news(struct wake *wake)
+{
+    struct worker *w = CONTAINER_OF(wake, struct worker, news);
+    uint32_t orders = atomic_exchange(&w->orders, 0);
+    struct snapshot *s = atomic_exchange(&w->next_snapshot, NULL);
+
+    if (s) {
+        worker_use_snapshot(w, s);
+        worker_update_listeners(w);
+    }
+    if (orders & ORDER_DRAIN)
+        worker_drain(w);
+    if (orders & ORDER_STOP)
+        worker_stop(w);
+}
+
+/* Keys changed or a first fetch ended: whoever waits looks again. */
+static void worker_on_keys(struct wake *wake)
+{
+    struct worker *w = CONTAINER_OF(wake, struct worker, keys_changed);
+
+    LIST_FOREACH (&w->exchanges, node) {
+        struct exchange *x = CONTAINER_OF(node, struct exchange, node);
+
+        if (x->wait & WAIT_KEYS)
+            exchange_resume(x);
+    }
+}
+
+void worker_order(struct worker *w, uint32_t orders)
+{
+    atomic_fetch_or(&w->orders, orders);
+    wake_post(&w->news);
+}
+
+void worker_offer_snapshot(struct worker *w, struct snapshot *s)
+{
+    struct snapshot *skipped;
+
+    atomic_fetch_add(&s->n_workers, 1);
+    skipped = atomic_exchange(&w->next_snapshot, s);
+    /* The worker had not taken the one before: it never will. */
+    if (skipped && atomic_fetch_sub(&skipped->n_workers, 1) == 1)
+        wake_post(&w->gateway->snapshots_done);
+    wake_post(&w->news);
+}
+
+/* ---- counting and time ---- */
+
+void worker_count_connection(struct worker *w, struct port *port, int change)
+{
+    uint32_t by = (uint32_t)change;
+
+    atomic_fetch_add_explicit(&port->n_connections, by, memory_order_relaxed);
+    atomic_store_explicit(&w->n_open_connections, (uint32_t)w->clients.n_nodes,
+                          memory_order_relaxed);
+    if (w->is_draining && w->clients.n_nodes == 0)
+        wake_post(&w->gateway->worker_idle);
+}
+
+struct str worker_date(struct worker *w)
+{
+    int64_t now_s = clock_wall_s(w->loop.now);
+
+    if (now_s != w->date_s) {
+        w->date_s = now_s;
+        clock_format_http(now_s, w->date_text);
+    }
+    return str_make(w->date_text, sizeof w->date_text - 1);
+}
+
+/* ---- life ---- */
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    char name[16];
+
+    snprintf(name, sizeof name, "worker-%u", w->index % 1000);
+    pthread_setname_np(pthread_self(), name);
+    worker_update_listeners(w);
+    if (loop_run(&w->loop) < 0)
+        log_error("worker %u: the event loop failed: %s", w->index, error_trace());
+    return NULL;
+}
+
+int worker_start(struct worker *w, struct gateway *g, uint32_t index, struct snapshot *first)
+{
+    int r = loop_init(&w->loop);
+
+    if (r < 0)
+        return r;
+    w->gateway = g;
+    w->index = index;
+    arena_init(&w->spare_arena, 4096);
+    random_init(&w->random);
+    upstreams_init(&w->upstreams, &w->loop, &w->outboxes, w->scratch, sizeof w->scratch);
+    token_memory_init(&w->tokens);
+    failure_limit_init(&w->failures);
+    w->metrics = metrics_shard_new(&g->metrics);
+    w->log = log_writer_ring(&g->log_writer);
+    wake_init(&w->news, &w->loop, worker_on_news);
+    wake_init(&w->keys_changed, &w->loop, worker_on_keys);
+    atomic_fetch_add(&first->n_workers, 1);
+    worker_use_snapshot(w, first);
+    r = pthread_create(&w->thread, NULL, worker_main, w);
+    return r == 0 ? 0 : error_origin(-r);
+}
+
+static void worker_free_exchanges(struct worker *w)
+{
+    LIST_FOREACH (&w->free_exchanges, node) {
+        struct exchange *x = CONTAINER_OF(node, struct exchange, node);
+
+        list_remove(node);
+        arena_deinit(&x->arena);
+        mem_free(x);
+    }
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+    ASSERT(w->exchanges.n_nodes == 0);
+    upstreams_deinit(&w->upstreams);
+    if (loop_turn(&w->loop, 0) < 0) /* runs what was retired above */
+        log_warn("worker %u: the last turn of the loop failed", w->index);
+    worker_free_exchanges(w);
+    w->current->is_current = false;
+    worker_drop_hold(w, w->current);
+    struct snapshot *skipped = atomic_exchange(&w->next_snapshot, NULL);
+
+    if (skipped)
+        atomic_fetch_sub(&skipped->n_workers, 1);
+    token_memory_deinit(&w->tokens);
+    failure_limit_deinit(&w->failures);
+    arena_deinit(&w->spare_arena);
+    outbox_pool_deinit(&w->outboxes);
+    buf_deinit(&w->log_line);
+    loop_deinit(&w->loop);
+}

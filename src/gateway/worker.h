@@ -1,0 +1,95 @@
+/* A worker: one thread, one loop, everything of its connections. Nothing here is shared but what
+ * the struct marks so. */
+#pragma once
+
+#include <pthread.h>
+
+#include "auth/failure_limit.h"
+#include "auth/token_memory.h"
+#include "base/arena.h"
+#include "base/random.h"
+#include "gateway/client.h"
+#include "gateway/exchange.h"
+#include "gateway/snapshot.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/outbox.h"
+#include "telemetry/log_writer.h"
+#include "telemetry/metrics.h"
+#include "upstream/pool.h"
+
+struct gateway;
+
+enum { WORKER_SCRATCH_BYTES = 131072, WORKER_EXCHANGES_MAX = 65536 };
+
+/* A snapshot as one worker holds it; exchanges between `admit` and `route` count here. */
+struct snapshot_hold {
+    struct snapshot *snapshot;
+    uint32_t n_exchanges;
+    bool is_current;
+    struct list_node node;
+};
+
+/* A listening socket of this worker. */
+struct worker_listener {
+    struct listener listener;
+    struct worker *worker;
+    struct port *port;
+    struct list_node node;
+};
+
+struct worker {
+    struct loop loop;
+    struct gateway *gateway;
+    pthread_t thread;
+    uint32_t index;
+    bool is_draining;
+    struct upstreams upstreams;
+    struct outbox_pool outboxes;
+    struct arena spare_arena; /* for what belongs to no exchange */
+    struct random random;
+    struct list clients;
+    struct list exchanges;
+    struct list free_exchanges;
+    struct list listeners;
+    struct list holds;
+    struct snapshot_hold *current;
+    struct token_memory tokens;
+    struct failure_limit failures;
+    struct metrics_shard *metrics;
+    struct log_ring *log;
+    struct buf log_line;
+    char date_text[30]; /* of date_s */
+    int64_t date_s;
+    struct wake news;                       /* posted by control: new snapshot, ports, drain */
+    struct snapshot *_Atomic next_snapshot; /* shared: control writes, worker takes */
+    _Atomic uint32_t orders;                /* shared: enum worker_order flags */
+    struct wake keys_changed;               /* posted when a key feed has news */
+    _Atomic uint32_t n_open_connections;    /* shared, written by the worker: gauges */
+    _Atomic uint32_t n_open_exchanges;
+    char scratch[WORKER_SCRATCH_BYTES];
+};
+
+enum worker_order {
+    ORDER_LISTEN = 1, /* the set of ports changed */
+    ORDER_DRAIN = 2,  /* finish what runs, accept nothing new */
+    ORDER_STOP = 4,   /* end now */
+};
+
+/* Starts the thread on `first`. 0 or negative. */
+MUST_USE int worker_start(struct worker *w, struct gateway *g, uint32_t index,
+                          struct snapshot *first);
+/* Control: tells the worker; returns at once. */
+void worker_order(struct worker *w, uint32_t orders);
+void worker_offer_snapshot(struct worker *w, struct snapshot *s);
+/* Waits for the thread to end and frees what it held. */
+void worker_join(struct worker *w);
+
+/* On the worker's thread. */
+const struct port_plan *worker_port_plan(struct worker *w, const struct port *port);
+void worker_count_connection(struct worker *w, struct port *port, int change);
+/* An exchange takes and lets go of the current snapshot. */
+struct snapshot_hold *worker_hold(struct worker *w);
+void worker_unhold(struct worker *w, struct snapshot_hold *h);
+/* "Sun, 06 Nov 1994 08:49:37 GMT" of this second. */
+struct str worker_date(struct worker *w);

@@ -1,0 +1,314 @@
+/* The attempt machine; see attempt.h for its diagram. One function, attempt_end, leaves the running
+ * states, so that connection, in-flight count and timers are always given back together. */
+#include "upstream/attempt.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+
+enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
+
+void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_events *events,
+                  struct arena *arena)
+{
+    *a = (struct attempt){.events = events, .upstreams = u, .arena = arena};
+}
+
+static void attempt_count(struct attempt *a, struct endpoint *e)
+{
+    if (a->endpoint) {
+        atomic_fetch_sub_explicit(&a->endpoint->n_in_flight, 1, memory_order_relaxed);
+        endpoint_set_unref(a->endpoints);
+        a->endpoints = NULL;
+    }
+    a->endpoint = e;
+    if (e) {
+        atomic_fetch_add_explicit(&e->n_in_flight, 1, memory_order_relaxed);
+        a->endpoints = endpoint_set_ref(a->pool->endpoints);
+        memcpy(a->endpoint_text, e->text, sizeof a->endpoint_text);
+    }
+}
+
+/* Leaves the running states: every resource goes back here and nowhere else. */
+static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusable)
+{
+    struct conn *c = a->conn;
+
+    list_remove(&a->node);
+    timer_cancel(a->upstreams->loop, &a->name_timer);
+    attempt_count(a, NULL);
+    a->state = to;
+    a->conn = NULL;
+    if (c)
+        conn_put(c, is_reusable);
+}
+
+static void attempt_begin_streaming(struct attempt *a)
+{
+    struct conn *c = a->conn;
+
+    a->state = ATTEMPT_STREAMING;
+    a->connected_us = a->upstreams->loop->now.mono_us;
+    h1_expect_response_to(&c->codec, a->request->method);
+    h1_format_request(outbox_held(&c->out), a->request);
+    conn_flush_later(c);
+}
+
+static int attempt_connect(struct attempt *a)
+{
+    struct endpoint *e = pool_pick(a->pool);
+
+    if (!e)
+        return ATTEMPT_NO_ENDPOINT;
+    attempt_count(a, e);
+    if (!a->is_fresh_wanted)
+        a->conn = pool_take(a->pool, e, a);
+    if (a->conn) {
+        a->was_reused = true;
+        attempt_begin_streaming(a);
+        return 0;
+    }
+    a->state = ATTEMPT_CONNECTING;
+    if (conn_open(a->pool, e, a, a->connect_timeout_us, &a->conn) != 0) {
+        attempt_end(a, ATTEMPT_FAILED, false);
+        return ATTEMPT_CONNECT_FAILED;
+    }
+    return 0;
+}
+
+static void attempt_on_name_timeout(struct timer *t)
+{
+    struct attempt *a = CONTAINER_OF(t, struct attempt, name_timer);
+
+    attempt_on_broken(a, ATTEMPT_NO_ENDPOINT);
+}
+
+static void attempt_wait_for_name(struct attempt *a)
+{
+    struct loop *l = a->upstreams->loop;
+
+    a->state = ATTEMPT_WAITING_NAME;
+    list_append(&a->upstreams->waiting, &a->node);
+    a->name_timer.fn = attempt_on_name_timeout;
+    timer_set(l, &a->name_timer, l->now.mono_us + NAME_POLL_TIMEOUT_US);
+}
+
+int attempt_start(struct attempt *a, struct cluster *b, const struct http_request *request,
+                  uint64_t connect_timeout_us)
+{
+    PRE(a->state == ATTEMPT_IDLE || a->state == ATTEMPT_FAILED);
+    a->state = ATTEMPT_IDLE;
+    a->pool = upstreams_pool(a->upstreams, b);
+    a->request = request;
+    a->connect_timeout_us = connect_timeout_us ? connect_timeout_us : UPSTREAM_CONNECT_TIMEOUT_US;
+    a->started_us = a->upstreams->loop->now.mono_us;
+    a->was_reused = a->has_head = a->is_request_done = a->has_sent_body = false;
+    a->is_paused = a->was_full = a->is_raw = false;
+    int r = attempt_connect(a);
+
+    if (r == ATTEMPT_NO_ENDPOINT && a->pool->endpoints->state == ENDPOINTS_PENDING) {
+        attempt_wait_for_name(a);
+        return 0;
+    }
+    if (r != 0)
+        a->state = ATTEMPT_FAILED;
+    return r;
+}
+
+void attempt_on_endpoints(struct attempt *a)
+{
+    int r;
+
+    pool_pick(a->pool); /* refreshes the cached view */
+    if (a->pool->endpoints->state == ENDPOINTS_PENDING)
+        return;
+    list_remove(&a->node);
+    timer_cancel(a->upstreams->loop, &a->name_timer);
+    r = attempt_connect(a);
+    if (r != 0)
+        attempt_on_broken(a, (enum attempt_failure)r);
+    else if (a->state == ATTEMPT_STREAMING)
+        a->events->on_ready(a);
+}
+
+void attempt_on_connected(struct attempt *a)
+{
+    attempt_begin_streaming(a);
+    a->events->on_ready(a);
+}
+
+void attempt_on_broken(struct attempt *a, enum attempt_failure why)
+{
+    if (why == ATTEMPT_RESET && a->has_head)
+        why = ATTEMPT_RESET_MIDWAY;
+    /* After a connect failure the pool has closed the connection already. */
+    if (a->state == ATTEMPT_CONNECTING)
+        a->conn = NULL;
+    attempt_end(a, ATTEMPT_FAILED, false);
+    a->events->on_fail(a, why);
+}
+
+/* The answer is complete. The connection may serve again only when the request is complete too and
+ * nothing stands behind the answer. */
+static void attempt_complete(struct attempt *a, bool has_more_bytes)
+{
+    bool is_reusable = a->is_request_done && a->response.is_keep_alive && !has_more_bytes &&
+                       !a->is_raw && a->response.body != HTTP_BODY_UNTIL_CLOSE;
+
+    attempt_end(a, ATTEMPT_DONE, is_reusable);
+    a->events->on_end(a);
+}
+
+/* Returns whether to go on with the next event. */
+static bool attempt_on_event(struct attempt *a, const struct h1_event *event, struct str rest)
+{
+    switch (event->type) {
+    case H1_EVENT_HEAD:
+        a->has_head = a->response.status >= 200 || a->response.status == 101;
+        if (a->has_head)
+            a->events->on_head(a);
+        break;
+    case H1_EVENT_DATA:
+    case H1_EVENT_RAW:
+        a->events->on_data(a, event->data);
+        break;
+    case H1_EVENT_TRAILERS:
+        if (a->events->on_trailers)
+            a->events->on_trailers(a, &event->trailers);
+        break;
+    case H1_EVENT_END:
+        if (a->has_head) {
+            attempt_complete(a, rest.len > 0);
+            return false;
+        }
+        break; /* of an interim response (RFC 9110 15.2) */
+    }
+    return a->state == ATTEMPT_STREAMING;
+}
+
+void attempt_on_bytes(struct attempt *a, struct str *input)
+{
+    struct conn *c = a->conn;
+    struct h1_event event;
+    int r;
+
+    for (;;) {
+        r = h1_next(&c->codec, input, a->arena, NULL, &a->response, &event);
+        if (r != H1_EVENT)
+            break;
+        if (!attempt_on_event(a, &event, *input) || a->conn != c)
+            return;
+    }
+    if (r == H1_MORE) {
+        a->events->on_batch_end(a);
+        return;
+    }
+    a->bad_answer = c->codec.error;
+    attempt_on_broken(a, ATTEMPT_BAD_ANSWER);
+}
+
+void attempt_on_eof(struct attempt *a)
+{
+    struct h1_event event;
+
+    a->response.is_keep_alive = false;
+    if (a->is_raw || (a->has_head && h1_eof(&a->conn->codec, &event) == H1_EVENT))
+        attempt_complete(a, false);
+    else
+        attempt_on_broken(a, ATTEMPT_RESET);
+}
+
+void attempt_on_room(struct attempt *a)
+{
+    if (a->was_full && outbox_has_room(&a->conn->out)) {
+        a->was_full = false;
+        a->events->on_writable(a);
+    }
+}
+
+void attempt_send(struct attempt *a, struct str span)
+{
+    struct outbox *o = &a->conn->out;
+    static const char crlf[] = "\r\n";
+    struct buf size = {0};
+    char text[24];
+
+    PRE(a->state == ATTEMPT_STREAMING);
+    if (span.len == 0)
+        return;
+    a->has_sent_body = true;
+    if (a->is_raw || a->request->body != HTTP_BODY_CHUNKED) {
+        outbox_borrow(o, span.ptr, span.len);
+        return;
+    }
+    size = (struct buf){text, 0, sizeof text};
+    h1_format_chunk_size(&size, span.len);
+    ASSERT(size.ptr == text);
+    outbox_copy(o, size.ptr, size.len);
+    outbox_borrow(o, span.ptr, span.len);
+    outbox_copy(o, crlf, 2);
+}
+
+void attempt_send_end(struct attempt *a, const struct http_headers *trailers)
+{
+    PRE(a->state == ATTEMPT_STREAMING);
+    a->is_request_done = true;
+    if (a->request->body != HTTP_BODY_CHUNKED || a->is_raw)
+        return;
+    struct outbox *o = &a->conn->out;
+
+    if (o->n_borrowed > 0 && (!trailers || trailers->n == 0)) {
+        outbox_copy(o, "0\r\n\r\n", 5);
+        return;
+    }
+    if (o->n_borrowed > 0)
+        attempt_flush(a);
+    if (a->conn)
+        h1_format_last_chunk(outbox_held(&a->conn->out), trailers);
+}
+
+void attempt_flush(struct attempt *a)
+{
+    if (a->state != ATTEMPT_STREAMING || outbox_is_empty(&a->conn->out))
+        return;
+    conn_flush(a->conn);
+}
+
+bool attempt_is_full(struct attempt *a)
+{
+    if (a->state != ATTEMPT_STREAMING || !outbox_is_full(&a->conn->out))
+        return false;
+    a->was_full = true;
+    return true;
+}
+
+void attempt_pause(struct attempt *a)
+{
+    if (a->is_paused || !a->conn)
+        return;
+    a->is_paused = true;
+    stream_want(&a->conn->stream, outbox_is_empty(&a->conn->out) ? 0 : LOOP_WRITE);
+}
+
+void attempt_resume(struct attempt *a)
+{
+    if (!a->is_paused)
+        return;
+    a->is_paused = false;
+    if (a->conn)
+        stream_want(&a->conn->stream,
+                    LOOP_READ | (outbox_is_empty(&a->conn->out) ? 0 : LOOP_WRITE));
+}
+
+void attempt_set_raw(struct attempt *a)
+{
+    a->is_raw = true;
+    h1_set_raw(&a->conn->codec);
+}
+
+void attempt_cancel(struct attempt *a)
+{
+    if (a->state == ATTEMPT_IDLE || a->state == ATTEMPT_DONE || a->state == ATTEMPT_FAILED)
+        return;
+    attempt_end(a, ATTEMPT_IDLE, false);
+}

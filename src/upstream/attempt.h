@@ -1,0 +1,103 @@
+/* One try of a request at one endpoint: take or open a connection, send head and body, receive the
+ * answer. Exactly one completion (on_end or on_fail) unless cancelled.
+ *
+ *   IDLE --start--> WAITING_NAME --> CONNECTING --> STREAMING --> DONE
+ *                        |               |              |
+ *                        +---------------+--------------+-----> FAILED | IDLE (cancelled)
+ *
+ * The pieces that the owner reads while it runs are fields; worker-local, embedded in its owner (an
+ * exchange, a key fetch), whose arena outlives it. */
+#pragma once
+
+#include "upstream/pool.h"
+
+enum attempt_state {
+    ATTEMPT_IDLE,
+    ATTEMPT_WAITING_NAME,
+    ATTEMPT_CONNECTING,
+    ATTEMPT_STREAMING,
+    ATTEMPT_DONE,
+    ATTEMPT_FAILED,
+};
+
+enum attempt_failure {
+    ATTEMPT_OK,
+    ATTEMPT_NO_ENDPOINT,    /* none, or the name does not resolve */
+    ATTEMPT_CONNECT_FAILED, /* refused, unreachable, TLS failure: nothing was sent */
+    ATTEMPT_CONNECT_TIMEOUT,
+    ATTEMPT_RESET,        /* closed or reset before the head was complete */
+    ATTEMPT_RESET_MIDWAY, /* closed or reset inside the answer */
+    ATTEMPT_BAD_ANSWER,   /* not HTTP/1.1 as RFC 9112 has it; see bad_answer */
+};
+
+struct attempt;
+
+/* Called from the loop, never from within attempt_start. Any of them may cancel the attempt. */
+struct attempt_events {
+    void (*on_ready)(struct attempt *a);    /* connected: the head is queued, the body may follow */
+    void (*on_writable)(struct attempt *a); /* room again after attempt_is_full */
+    void (*on_head)(struct attempt *a);     /* final head (or 101) in a->response */
+    void (*on_data)(struct attempt *a, struct str span); /* borrowed until the batch ends */
+    void (*on_trailers)(struct attempt *a, const struct http_headers *trailers);
+    void (*on_end)(struct attempt *a);
+    void (*on_batch_end)(struct attempt *a); /* all spans of one read were told: flush */
+    void (*on_fail)(struct attempt *a, enum attempt_failure why);
+};
+
+struct attempt {
+    enum attempt_state state;
+    const struct attempt_events *events;
+    struct upstreams *upstreams;
+    struct pool *pool;
+    struct conn *conn;
+    struct arena *arena;
+    const struct http_request *request;
+    struct http_response response;
+    uint64_t connect_timeout_us;
+    enum h1_error bad_answer;
+    bool is_fresh_wanted; /* no pooled connection (second try after a stale one) */
+    bool was_reused;
+    bool has_head; /* final head received */
+    bool is_request_done;
+    bool has_sent_body; /* some request content was handed to the connection */
+    bool is_raw;        /* upgraded */
+    bool is_paused;
+    bool was_full;
+    char endpoint_text[64]; /* for the log, after the connection went */
+    uint64_t started_us;
+    uint64_t connected_us;
+    struct endpoint_set *endpoints; /* keeps `endpoint` alive while in flight */
+    struct endpoint *endpoint;
+    struct timer name_timer;
+    struct list_node node; /* on upstreams.waiting */
+};
+
+/* Before the first start: events and what does not change between tries. */
+void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_events *events,
+                  struct arena *arena);
+/* Starts. 0: under way (STREAMING already when a pooled connection was free), or a positive
+ * attempt_failure at once. `request` must stay until the end. */
+MUST_USE int attempt_start(struct attempt *a, struct cluster *b, const struct http_request *request,
+                           uint64_t connect_timeout_us);
+/* Request content; only while STREAMING. The span is borrowed until attempt_flush, which must come
+ * in the same callback. */
+void attempt_send(struct attempt *a, struct str span);
+void attempt_send_end(struct attempt *a, const struct http_headers *trailers);
+void attempt_flush(struct attempt *a);
+bool attempt_is_full(struct attempt *a);
+/* Stops and resumes reading the answer (back-pressure). */
+void attempt_pause(struct attempt *a);
+void attempt_resume(struct attempt *a);
+/* After 101. */
+void attempt_set_raw(struct attempt *a);
+/* No completion follows. The connection is closed. Safe in every state. */
+void attempt_cancel(struct attempt *a);
+
+/* For pool.c: what happened on the attempt's connection. */
+void attempt_on_connected(struct attempt *a);
+void attempt_on_bytes(struct attempt *a, struct str *input);
+void attempt_on_eof(struct attempt *a);
+void attempt_on_room(struct attempt *a);
+void attempt_on_broken(struct attempt *a, enum attempt_failure why);
+/* For pool.c: a name was resolved. */
+void attempt_on_endpoints(struct attempt *a);

@@ -1,0 +1,157 @@
+/* Backends and their registry. Threads: compile makes and releases, control publishes endpoints,
+ * workers read. References are atomic; the registry's lock guards the map so that a cluster is
+ * never found while its last reference goes. */
+#include "upstream/cluster.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "net/tls.h"
+
+void cluster_registry_init(struct cluster_registry *r)
+{
+    *r = (struct cluster_registry){0};
+    pthread_mutex_init(&r->lock, NULL);
+}
+
+void cluster_registry_deinit(struct cluster_registry *r)
+{
+    ASSERT(r->clusters.n_nodes == 0);
+    map_deinit(&r->by_key);
+    mem_free(r->free_ids);
+    pthread_mutex_destroy(&r->lock);
+}
+
+static uint32_t registry_take_id(struct cluster_registry *r)
+{
+    if (r->n_free_ids > 0)
+        return r->free_ids[--r->n_free_ids];
+    /* Room for every id to come back. */
+    r->free_ids = mem_realloc(r->free_ids, (r->next_id + 1) * sizeof r->free_ids[0]);
+    return r->next_id++;
+}
+
+static struct cluster *cluster_new(struct cluster_registry *r, struct str key)
+{
+    struct cluster *b = MEM_NEW(struct cluster);
+
+    atomic_init(&b->n_refs, 1);
+    atomic_init(&b->version, 1);
+    pthread_mutex_init(&b->lock, NULL);
+    b->registry = r;
+    b->id = registry_take_id(r);
+    b->key = str_make(mem_dup_text(key.ptr, key.len), key.len);
+    b->endpoints = endpoint_set_new(0, ENDPOINTS_KNOWN);
+    map_put(&r->by_key, b->key, b);
+    list_append(&r->clusters, &b->node);
+    atomic_fetch_add(&r->generation, 1);
+    return b;
+}
+
+struct cluster *cluster_registry_get(struct cluster_registry *r, struct str key, bool *ret_is_new)
+{
+    pthread_mutex_lock(&r->lock);
+    struct cluster *b = map_find(&r->by_key, key);
+
+    *ret_is_new = b == NULL;
+    if (b)
+        cluster_ref(b);
+    else
+        b = cluster_new(r, key);
+    pthread_mutex_unlock(&r->lock);
+    return b;
+}
+
+struct cluster *cluster_ref(struct cluster *b)
+{
+    atomic_fetch_add_explicit(&b->n_refs, 1, memory_order_relaxed);
+    return b;
+}
+
+static void cluster_free_text(struct str *s)
+{
+    mem_free((void *)(uintptr_t)s->ptr);
+    *s = STR_NULL;
+}
+
+static void cluster_free(struct cluster *b)
+{
+    endpoint_set_unref(b->endpoints);
+    tls_client_free(b->tls);
+    cluster_free_text(&b->key);
+    cluster_free_text(&b->name);
+    cluster_free_text(&b->server_name);
+    cluster_free_text(&b->resolve_host);
+    pthread_mutex_destroy(&b->lock);
+    mem_free(b);
+}
+
+void cluster_unref(struct cluster *b)
+{
+    if (!b)
+        return;
+    struct cluster_registry *r = b->registry;
+
+    /* Not the last: no lock. The last one goes under the lock, since a lookup may revive it. */
+    uint32_t n = atomic_load_explicit(&b->n_refs, memory_order_relaxed);
+
+    while (n > 1) {
+        if (atomic_compare_exchange_weak_explicit(&b->n_refs, &n, n - 1, memory_order_acq_rel,
+                                                  memory_order_relaxed))
+            return;
+    }
+    pthread_mutex_lock(&r->lock);
+    bool is_last = atomic_fetch_sub_explicit(&b->n_refs, 1, memory_order_acq_rel) == 1;
+
+    if (is_last) {
+        map_remove(&r->by_key, b->key);
+        list_remove(&b->node);
+        r->free_ids[r->n_free_ids++] = b->id;
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (is_last)
+        cluster_free(b);
+}
+
+static void cluster_set_text(struct str *slot, struct str text)
+{
+    cluster_free_text(slot);
+    *slot = str_make(mem_dup_text(text.ptr, text.len), text.len);
+}
+
+void cluster_set_identity(struct cluster *b, struct str name, struct str server_name)
+{
+    cluster_set_text(&b->name, name);
+    cluster_set_text(&b->server_name, server_name);
+}
+
+void cluster_set_name_to_resolve(struct cluster *b, struct str host, uint16_t port)
+{
+    cluster_set_text(&b->resolve_host, host);
+    b->resolve_port = port;
+}
+
+bool cluster_publish(struct cluster *b, struct endpoint_set *endpoints)
+{
+    struct endpoint_set *old = endpoints;
+
+    pthread_mutex_lock(&b->lock);
+    bool is_changed = !endpoint_set_is_same(b->endpoints, endpoints);
+
+    if (is_changed) {
+        old = b->endpoints;
+        b->endpoints = endpoints;
+        atomic_fetch_add_explicit(&b->version, 1, memory_order_release);
+    }
+    pthread_mutex_unlock(&b->lock);
+    endpoint_set_unref(old);
+    return is_changed;
+}
+
+struct endpoint_set *cluster_endpoints(struct cluster *b)
+{
+    pthread_mutex_lock(&b->lock);
+    struct endpoint_set *s = endpoint_set_ref(b->endpoints);
+
+    pthread_mutex_unlock(&b->lock);
+    return s;
+}

@@ -1,0 +1,65 @@
+/* A cluster: one destination of traffic with its endpoints and how to speak to it. Shared by all
+ * workers and by successive snapshots; its identity is its key, so that pools, in-flight counts
+ * (and later breakers and health) outlive a reload. Its endpoints change while it lives: from
+ * configuration or from the resolver, both on the control side. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "upstream/endpoint.h"
+
+struct tls_client;
+struct wake;
+
+struct cluster {
+    _Atomic uint32_t n_refs;
+    _Atomic uint32_t
+        n_observers; /* references of pools and the resolver, which do not keep it in use */
+    uint32_t id;     /* small, unique among living clusters: index of a worker's pool */
+    struct str key;
+    struct str name;         /* "Backend/ns/name", "Service/ns/name:80": logs and metrics */
+    struct str server_name;  /* for SNI, verification, and Host where a rewrite says so */
+    struct tls_client *tls;  /* NULL: plain; owned */
+    struct str resolve_host; /* empty: endpoints are fixed */
+    uint16_t resolve_port;
+    struct cluster_registry *registry;
+    /* Published endpoints: read `version` first, take the lock only when it changed. */
+    _Atomic uint32_t version;
+    pthread_mutex_t lock;
+    struct endpoint_set *endpoints;
+    struct list_node node; /* registry's list */
+};
+
+/* All living clusters. Shared; its lock is taken when configuration or names change, never per
+ * request. */
+struct cluster_registry {
+    pthread_mutex_t lock;
+    struct map by_key;
+    struct list clusters;
+    uint32_t *free_ids;
+    uint32_t n_free_ids;
+    uint32_t next_id;
+    _Atomic uint32_t generation; /* bumped when a cluster is added: the resolver looks again */
+};
+
+void cluster_registry_init(struct cluster_registry *r);
+/* All clusters must have been released. */
+void cluster_registry_deinit(struct cluster_registry *r);
+/* The cluster of that key with one more reference, made if there is none. `*ret_is_new` tells the
+ * caller to fill name, server_name, tls, resolve_* and endpoints before it is shared. Any thread.
+ */
+struct cluster *cluster_registry_get(struct cluster_registry *r, struct str key, bool *ret_is_new);
+struct cluster *cluster_ref(struct cluster *b);
+/* Any thread; the last one removes it from the registry and frees it. NULL is nothing. */
+void cluster_unref(struct cluster *b);
+/* Sets the text fields (copied). Before sharing. */
+void cluster_set_identity(struct cluster *b, struct str name, struct str server_name);
+void cluster_set_name_to_resolve(struct cluster *b, struct str host, uint16_t port);
+/* Replaces the endpoints (takes over the caller's reference); no change when they are the same, so
+ * that in-flight counts stay. Any thread. Returns whether they changed. */
+bool cluster_publish(struct cluster *b, struct endpoint_set *endpoints);
+/* The current endpoints with one more reference. Any thread. */
+struct endpoint_set *cluster_endpoints(struct cluster *b);

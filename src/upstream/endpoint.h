@@ -1,0 +1,40 @@
+/* Endpoints: the addresses behind a cluster. A set is immutable and refcounted (shared by all
+ * threads); only the in-flight counts that balancing reads change. */
+#pragma once
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "base/str.h"
+
+struct endpoint {
+    struct sockaddr_storage address;
+    socklen_t address_len;
+    char text[64]; /* "127.0.0.1:8080", "[::1]:8080" */
+    _Atomic uint32_t n_in_flight;
+};
+
+/* How sure we are of the set. */
+enum endpoint_state {
+    ENDPOINTS_PENDING, /* a name not resolved yet: callers wait */
+    ENDPOINTS_KNOWN,
+    ENDPOINTS_FAILED, /* the name does not resolve and never did */
+};
+
+struct endpoint_set {
+    _Atomic uint32_t n_refs;
+    enum endpoint_state state;
+    uint32_t n;
+    struct endpoint items[];
+};
+
+/* One reference is the caller's; items zeroed for it to fill before sharing. */
+struct endpoint_set *endpoint_set_new(uint32_t n, enum endpoint_state state);
+struct endpoint_set *endpoint_set_ref(struct endpoint_set *s);
+void endpoint_set_unref(struct endpoint_set *s);
+/* Fills address and text. False when `ip` is no IPv4 or IPv6 address. */
+bool endpoint_init_ip(struct endpoint *e, struct str ip, uint16_t port);
+/* As above from a resolved address (its port is replaced). */
+void endpoint_init_address(struct endpoint *e, const struct sockaddr *address, socklen_t len,
+                           uint16_t port);
+bool endpoint_set_is_same(const struct endpoint_set *a, const struct endpoint_set *b);

@@ -1,0 +1,397 @@
+/* Key feeds: registry, readers' side, and the fetch machine on control's loop. A fetch is one
+ * attempt with its body held (bounded by LIMIT_KEY_SET_BYTES); key_feed_finish is the one place
+ * where a fetch ends. */
+#include "upstream/key_feed.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+static const uint64_t KEY_FEED_STALE_US = 24ULL * 3600 * 1000000;
+static const uint64_t KEY_FEED_REFETCH_US = 10ULL * 1000000;
+
+static const struct attempt_events key_feed_events;
+static void key_feed_fetch(struct key_feed *f);
+
+/* ---- registry ---- */
+
+static void registry_on_wake(struct wake *w)
+{
+    key_feed_registry_sweep(CONTAINER_OF(w, struct key_feed_registry, wake));
+}
+
+void key_feed_registry_init(struct key_feed_registry *r, struct upstreams *u,
+                            key_feed_news_fn *on_news, void *ctx)
+{
+    *r = (struct key_feed_registry){.upstreams = u, .on_news = on_news, .ctx = ctx};
+    pthread_mutex_init(&r->lock, NULL);
+    random_init(&r->random);
+    wake_init(&r->wake, u->loop, registry_on_wake);
+}
+
+static void key_feed_stop(struct key_feed *f)
+{
+    struct loop *l = f->registry->upstreams->loop;
+
+    attempt_cancel(&f->attempt);
+    timer_cancel(l, &f->timer);
+    timer_cancel(l, &f->timeout_timer);
+}
+
+static void key_feed_free(struct key_feed *f)
+{
+    if (f->state != KEY_FEED_NEW && f->state != KEY_FEED_LOCAL)
+        key_feed_stop(f);
+    jwks_unref(f->keys);
+    cluster_unref(f->config.cluster);
+    arena_deinit(&f->arena);
+    buf_deinit(&f->body);
+    mem_free((void *)(uintptr_t)f->key.ptr);
+    mem_free((void *)(uintptr_t)f->config.name.ptr);
+    mem_free((void *)(uintptr_t)f->config.host.ptr);
+    mem_free((void *)(uintptr_t)f->config.path.ptr);
+    pthread_mutex_destroy(&f->lock);
+    mem_free(f);
+}
+
+void key_feed_registry_deinit(struct key_feed_registry *r)
+{
+    LIST_FOREACH (&r->feeds, node) {
+        struct key_feed *f = CONTAINER_OF(node, struct key_feed, node);
+
+        list_remove(node);
+        key_feed_free(f);
+    }
+    map_deinit(&r->by_key);
+    pthread_mutex_destroy(&r->lock);
+}
+
+void key_feed_registry_sweep(struct key_feed_registry *r)
+{
+    uint64_t now_us = r->upstreams->loop->now.mono_us;
+
+    pthread_mutex_lock(&r->lock);
+    LIST_FOREACH (&r->feeds, node) {
+        struct key_feed *f = CONTAINER_OF(node, struct key_feed, node);
+
+        if (atomic_load(&f->n_refs) == 0) {
+            map_remove(&r->by_key, f->key);
+            list_remove(node);
+            key_feed_free(f);
+        } else if (f->state == KEY_FEED_NEW) {
+            key_feed_fetch(f);
+        } else if (atomic_exchange(&f->is_refetch_wanted, false) && f->state != KEY_FEED_FETCHING &&
+                   (f->refetched_us == 0 || now_us - f->refetched_us >= KEY_FEED_REFETCH_US)) {
+            f->refetched_us = now_us;
+            key_feed_fetch(f);
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static struct str key_feed_copy(struct str s)
+{
+    return str_make(mem_dup_text(s.ptr, s.len), s.len);
+}
+
+/* Under the registry's lock. */
+static struct key_feed *key_feed_new(struct key_feed_registry *r, struct str key, struct str name)
+{
+    struct key_feed *f = MEM_NEW(struct key_feed);
+
+    atomic_init(&f->n_refs, 1);
+    pthread_mutex_init(&f->lock, NULL);
+    f->registry = r;
+    f->key = key_feed_copy(key);
+    f->config.name = key_feed_copy(name);
+    arena_init(&f->arena, 4096);
+    map_put(&r->by_key, f->key, f);
+    list_append(&r->feeds, &f->node);
+    return f;
+}
+
+static struct key_feed *registry_find(struct key_feed_registry *r, struct str key)
+{
+    struct key_feed *f = map_find(&r->by_key, key);
+
+    return f ? key_feed_ref(f) : NULL;
+}
+
+struct key_feed *key_feed_get_remote(struct key_feed_registry *r, struct str key,
+                                     const struct key_feed_config *config)
+{
+    pthread_mutex_lock(&r->lock);
+    struct key_feed *f = registry_find(r, key);
+
+    if (!f) {
+        f = key_feed_new(r, key, config->name);
+        struct str name = f->config.name;
+
+        f->config = *config;
+        f->config.name = name;
+        f->config.host = key_feed_copy(config->host);
+        f->config.path = key_feed_copy(config->path);
+        f->config.cluster = cluster_ref(config->cluster);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return f;
+}
+
+int key_feed_get_local(struct key_feed_registry *r, struct str key, struct str name,
+                       struct str json, struct key_feed **ret_feed)
+{
+    struct jwks *keys = NULL;
+    int code = 0;
+
+    pthread_mutex_lock(&r->lock);
+    struct key_feed *f = registry_find(r, key);
+
+    if (!f) {
+        code = jwks_new(json, &keys);
+        if (code == 0) {
+            f = key_feed_new(r, key, name);
+            f->keys = keys;
+            f->state = f->facts.state = KEY_FEED_LOCAL;
+            f->facts.n_keys = jwks_n_keys(keys);
+            f->is_answered = true;
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    *ret_feed = f;
+    return code;
+}
+
+struct key_feed *key_feed_ref(struct key_feed *f)
+{
+    atomic_fetch_add_explicit(&f->n_refs, 1, memory_order_relaxed);
+    return f;
+}
+
+void key_feed_unref(struct key_feed *f)
+{
+    if (f)
+        atomic_fetch_sub_explicit(&f->n_refs, 1, memory_order_acq_rel);
+}
+
+/* ---- readers ---- */
+
+struct jwks *key_feed_keys(struct key_feed *f, bool *ret_is_pending)
+{
+    pthread_mutex_lock(&f->lock);
+    struct jwks *keys = f->keys ? jwks_ref(f->keys) : NULL;
+
+    *ret_is_pending = !f->is_answered;
+    pthread_mutex_unlock(&f->lock);
+    return keys;
+}
+
+bool key_feed_want_refetch(struct key_feed *f, uint64_t now_us)
+{
+    bool is_allowed;
+
+    pthread_mutex_lock(&f->lock);
+    is_allowed = f->facts.state == KEY_FEED_FETCHING ||
+                 (f->facts.state != KEY_FEED_LOCAL &&
+                  (f->refetched_us == 0 || now_us - f->refetched_us >= KEY_FEED_REFETCH_US));
+    pthread_mutex_unlock(&f->lock);
+    if (is_allowed && !atomic_exchange(&f->is_refetch_wanted, true))
+        wake_post(&f->registry->wake);
+    return is_allowed;
+}
+
+void key_feed_read_facts(struct key_feed *f, struct key_feed_facts *ret_facts)
+{
+    pthread_mutex_lock(&f->lock);
+    *ret_facts = f->facts;
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* ---- the fetch machine, on control ---- */
+
+static void key_feed_set_state(struct key_feed *f, enum key_feed_state to)
+{
+    f->state = to;
+    pthread_mutex_lock(&f->lock);
+    f->facts.state = to;
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* Takes over `keys` (NULL: the fetch failed for the reason `error`). */
+static void key_feed_publish(struct key_feed *f, struct jwks *keys, const char *error)
+{
+    struct loop *l = f->registry->upstreams->loop;
+    struct jwks *old = NULL;
+
+    pthread_mutex_lock(&f->lock);
+    f->is_answered = true;
+    if (keys) {
+        old = f->keys;
+        f->keys = keys;
+        f->facts.n_keys = jwks_n_keys(keys);
+        f->facts.n_fetches_ok++;
+        f->facts.fetched_wall_us = l->now.wall_unix_us;
+        f->facts.last_error[0] = '\0';
+    } else {
+        f->facts.n_fetches_failed++;
+        snprintf(f->facts.last_error, sizeof f->facts.last_error, "%s", error);
+        if (f->keys && l->now.mono_us - f->fetched_us > KEY_FEED_STALE_US) {
+            old = f->keys;
+            f->keys = NULL;
+        }
+    }
+    pthread_mutex_unlock(&f->lock);
+    jwks_unref(old);
+    atomic_fetch_add_explicit(&f->version, 1, memory_order_release);
+    f->registry->on_news(f->registry->ctx);
+}
+
+static void key_feed_on_timer(struct timer *t)
+{
+    key_feed_fetch(CONTAINER_OF(t, struct key_feed, timer));
+}
+
+static uint64_t key_feed_back_off(struct key_feed *f)
+{
+    uint64_t us = f->config.back_off_us ? f->config.back_off_us : 1000000;
+    uint64_t max_us = f->config.back_off_max_us ? f->config.back_off_max_us : us * 10;
+    uint32_t shift = MIN(f->n_failures - 1, 10U);
+
+    us = MIN(us << shift, max_us);
+    /* Full jitter, but never at once. */
+    return us / 4 +
+           random_below(&f->registry->random, (uint32_t)MIN(us, (uint64_t)UINT32_MAX - 1) + 1);
+}
+
+/* The one end of a fetch. */
+static void key_feed_finish(struct key_feed *f, const char *error)
+{
+    struct loop *l = f->registry->upstreams->loop;
+    struct jwks *keys = NULL;
+
+    timer_cancel(l, &f->timeout_timer);
+    if (!error && jwks_new(buf_str(&f->body), &keys) != 0)
+        error = "the answer is not a usable JSON Web Key Set";
+    buf_deinit(&f->body);
+    f->n_failures = error ? f->n_failures + 1 : 0;
+    f->timer.fn = key_feed_on_timer;
+    if (!error) {
+        f->fetched_us = l->now.mono_us;
+        key_feed_set_state(f, KEY_FEED_FRESH);
+        timer_set(l, &f->timer, l->now.mono_us + f->config.cache_us / 10 * 8);
+    } else {
+        key_feed_set_state(f, KEY_FEED_RETRYING);
+        timer_set(l, &f->timer, l->now.mono_us + key_feed_back_off(f));
+    }
+    key_feed_publish(f, keys, error);
+}
+
+static struct key_feed *key_feed_of(struct attempt *a)
+{
+    return CONTAINER_OF(a, struct key_feed, attempt);
+}
+
+static void key_feed_on_timeout(struct timer *t)
+{
+    struct key_feed *f = CONTAINER_OF(t, struct key_feed, timeout_timer);
+
+    attempt_cancel(&f->attempt);
+    key_feed_finish(f, "timeout");
+}
+
+static void key_feed_fetch(struct key_feed *f)
+{
+    struct upstreams *u = f->registry->upstreams;
+    struct http_request *request = &f->request;
+    int r;
+
+    ASSERT(f->state != KEY_FEED_FETCHING && f->state != KEY_FEED_LOCAL);
+    key_feed_set_state(f, KEY_FEED_FETCHING);
+    timer_cancel(u->loop, &f->timer);
+    arena_reset(&f->arena);
+    *request = (struct http_request){.method = HTTP_METHOD_GET,
+                                     .method_text = STR("GET"),
+                                     .authority = f->config.host,
+                                     .path = f->config.path,
+                                     .minor_version = 1,
+                                     .is_keep_alive = true};
+    http_headers_init(&request->headers, &f->arena);
+    http_headers_add_id(&request->headers, HEADER_ACCEPT, STR("application/json"));
+    http_headers_add_id(&request->headers, HEADER_USER_AGENT, STR("tollgate"));
+    attempt_init(&f->attempt, u, &key_feed_events, &f->arena);
+    f->timeout_timer.fn = key_feed_on_timeout;
+    timer_set(u->loop, &f->timeout_timer, u->loop->now.mono_us + f->config.timeout_us);
+    r = attempt_start(&f->attempt, f->config.cluster, request, f->config.timeout_us);
+    if (r != 0)
+        key_feed_finish(f, "no endpoint, or it could not be reached");
+    else if (f->attempt.state == ATTEMPT_STREAMING)
+        attempt_send_end(&f->attempt, NULL);
+}
+
+static void key_feed_on_ready(struct attempt *a)
+{
+    attempt_send_end(a, NULL);
+}
+
+static void key_feed_on_writable(struct attempt *a UNUSED)
+{
+}
+
+static void key_feed_on_head(struct attempt *a)
+{
+    char error[48];
+
+    if (a->response.status == 200)
+        return;
+    /* Redirects included: a key set comes from where the policy says, or not at all. */
+    snprintf(error, sizeof error, "status %u", a->response.status);
+    attempt_cancel(a);
+    key_feed_finish(key_feed_of(a), error);
+}
+
+static void key_feed_on_data(struct attempt *a, struct str span)
+{
+    struct key_feed *f = key_feed_of(a);
+
+    if (f->body.len + span.len > LIMIT_KEY_SET_BYTES) {
+        attempt_cancel(a);
+        key_feed_finish(f, "the key set is too large");
+        return;
+    }
+    buf_append(&f->body, span.ptr, span.len);
+}
+
+static void key_feed_on_end(struct attempt *a)
+{
+    key_feed_finish(key_feed_of(a), NULL);
+}
+
+static void key_feed_on_batch_end(struct attempt *a UNUSED)
+{
+}
+
+static void key_feed_on_fail(struct attempt *a, enum attempt_failure why)
+{
+    static const char *const words[] = {
+        [ATTEMPT_OK] = "",
+        [ATTEMPT_NO_ENDPOINT] = "the name does not resolve, or no endpoint is ready",
+        [ATTEMPT_CONNECT_FAILED] = "connection refused or unreachable",
+        [ATTEMPT_CONNECT_TIMEOUT] = "connect timeout",
+        [ATTEMPT_RESET] = "connection closed before an answer",
+        [ATTEMPT_RESET_MIDWAY] = "connection closed inside the answer",
+        [ATTEMPT_BAD_ANSWER] = "the answer is not valid HTTP",
+    };
+
+    key_feed_finish(key_feed_of(a), words[why]);
+}
+
+static const struct attempt_events key_feed_events = {
+    .on_ready = key_feed_on_ready,
+    .on_writable = key_feed_on_writable,
+    .on_head = key_feed_on_head,
+    .on_data = key_feed_on_data,
+    .on_end = key_feed_on_end,
+    .on_batch_end = key_feed_on_batch_end,
+    .on_fail = key_feed_on_fail,
+};

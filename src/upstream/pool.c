@@ -1,0 +1,371 @@
+/* Pools and their connections: opening, leasing, returning, sweeping, and moving bytes between
+ * socket and attempt. A connection is never freed in its own callback: conn_close retires it. */
+#include "upstream/pool.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "upstream/attempt.h"
+
+enum { SWEEP_US = 5 * 1000000 };
+
+static void conn_on_event(struct stream *s, unsigned events);
+static void conn_close(struct conn *c);
+
+/* The one place that changes a connection's state. */
+static void conn_move(struct conn *c, enum conn_state to)
+{
+    static const bool allowed[CONN_CLOSED + 1][CONN_CLOSED + 1] = {
+        [CONN_CONNECTING] = {[CONN_FULL] = true, [CONN_CLOSED] = true},
+        [CONN_FULL] = {[CONN_OPEN] = true, [CONN_CLOSED] = true},
+        [CONN_OPEN] = {[CONN_FULL] = true, [CONN_CLOSED] = true},
+    };
+
+    ASSERT(allowed[c->state][to]);
+    c->state = to;
+    if (to == CONN_CLOSED)
+        list_remove(&c->node);
+    else
+        list_move(&c->pool->lists[to], &c->node);
+}
+
+static void pool_refresh(struct pool *p)
+{
+    uint32_t version = atomic_load_explicit(&p->cluster->version, memory_order_acquire);
+
+    if (LIKELY(version == p->version))
+        return;
+    p->version = version;
+    endpoint_set_unref(p->endpoints);
+    p->endpoints = cluster_endpoints(p->cluster);
+}
+
+static struct pool *pool_new(struct upstreams *u, struct cluster *b)
+{
+    struct pool *p = MEM_NEW(struct pool);
+
+    p->upstreams = u;
+    p->cluster = cluster_ref(b);
+    atomic_fetch_add(&b->n_observers, 1);
+    pool_refresh(p);
+    return p;
+}
+
+struct pool *upstreams_pool(struct upstreams *u, struct cluster *b)
+{
+    if (UNLIKELY(b->id >= u->n_pools)) {
+        uint32_t n = MAX(b->id + 1, u->n_pools * 2);
+
+        u->pools = mem_realloc(u->pools, n * sizeof(struct pool *));
+        memset(u->pools + u->n_pools, 0, (n - u->n_pools) * sizeof(struct pool *));
+        u->n_pools = n;
+    }
+    if (UNLIKELY(!u->pools[b->id]))
+        u->pools[b->id] = pool_new(u, b);
+    return u->pools[b->id];
+}
+
+struct endpoint *pool_pick(struct pool *p)
+{
+    pool_refresh(p);
+    struct endpoint_set *s = p->endpoints;
+
+    if (s->n <= 1)
+        return s->n ? &s->items[0] : NULL;
+    uint32_t i = random_below(&p->upstreams->random, s->n);
+    uint32_t k = random_below(&p->upstreams->random, s->n - 1);
+    struct endpoint *first = &s->items[i];
+    struct endpoint *second = &s->items[k + (k >= i)];
+
+    return atomic_load_explicit(&second->n_in_flight, memory_order_relaxed) <
+                   atomic_load_explicit(&first->n_in_flight, memory_order_relaxed)
+               ? second
+               : first;
+}
+
+struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
+{
+    /* Newest first: it is the least likely to have been closed meanwhile. */
+    for (struct list_node *node = p->lists[CONN_OPEN].last; node; node = node->prev) {
+        struct conn *c = CONTAINER_OF(node, struct conn, node);
+
+        if (c->endpoint == e || strcmp(c->endpoint->text, e->text) == 0) {
+            conn_move(c, CONN_FULL);
+            c->attempt = a;
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static void conn_on_timeout(struct timer *t)
+{
+    struct conn *c = CONTAINER_OF(t, struct conn, timer);
+    struct attempt *a = c->attempt;
+
+    c->attempt = NULL;
+    conn_close(c);
+    if (a)
+        attempt_on_broken(a, ATTEMPT_CONNECT_TIMEOUT);
+}
+
+int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t connect_timeout_us,
+              struct conn **ret_conn)
+{
+    static const struct h1_options options = {.is_client = true, .allows_underscore = true};
+    struct upstreams *u = p->upstreams;
+    struct conn *c = MEM_NEW(struct conn);
+    int r = stream_open_connect(&c->stream, u->loop, (const struct sockaddr *)&e->address,
+                                e->address_len, p->cluster->tls, p->cluster->server_name,
+                                conn_on_event);
+
+    if (r != 0) {
+        mem_free(c);
+        return r;
+    }
+    h1_init(&c->codec, &options);
+    outbox_init(&c->out, u->outboxes, &c->stream);
+    c->pool = p;
+    c->endpoints = endpoint_set_ref(p->endpoints);
+    c->endpoint = e;
+    c->attempt = a;
+    c->state = CONN_CONNECTING;
+    list_append(&p->lists[CONN_CONNECTING], &c->node);
+    c->timer.fn = conn_on_timeout;
+    timer_set(u->loop, &c->timer, u->loop->now.mono_us + connect_timeout_us);
+    *ret_conn = c;
+    return 0;
+}
+
+static void conn_free(struct deferred *d)
+{
+    struct conn *c = CONTAINER_OF(d, struct conn, retire);
+
+    outbox_deinit(&c->out);
+    buf_deinit(&c->in);
+    endpoint_set_unref(c->endpoints);
+    mem_free(c);
+}
+
+static void conn_close(struct conn *c)
+{
+    struct loop *l = c->pool->upstreams->loop;
+
+    if (c->state == CONN_CLOSED)
+        return;
+    conn_move(c, CONN_CLOSED);
+    timer_cancel(l, &c->timer);
+    list_remove(&c->flush.node);
+    stream_close(&c->stream, c->is_abort);
+    loop_retire(l, &c->retire, conn_free);
+}
+
+void conn_put(struct conn *c, bool is_reusable)
+{
+    c->attempt = NULL;
+    if (is_reusable && outbox_is_empty(&c->out) &&
+        c->pool->lists[CONN_OPEN].n_nodes < UPSTREAM_IDLE_PER_CLUSTER) {
+        c->n_served++;
+        c->idle_since_us = c->pool->upstreams->loop->now.mono_us;
+        stream_want(&c->stream, LOOP_READ);
+        conn_move(c, CONN_OPEN);
+        return;
+    }
+    conn_close(c);
+}
+
+void conn_flush(struct conn *c)
+{
+    unsigned read = c->attempt && c->attempt->is_paused ? 0 : LOOP_READ;
+
+    list_remove(&c->flush.node);
+    /* A broken connection is noticed by its next read: what the upstream answered before it closed
+     * (an early refusal, say) must still be read. */
+    if (outbox_flush(&c->out) != 0)
+        read = LOOP_READ;
+    stream_want(&c->stream, read | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
+}
+
+static void conn_on_flush(struct deferred *d)
+{
+    struct conn *c = CONTAINER_OF(d, struct conn, flush);
+
+    if (c->state == CONN_FULL)
+        conn_flush(c);
+}
+
+void conn_flush_later(struct conn *c)
+{
+    loop_defer(c->pool->upstreams->loop, &c->flush, conn_on_flush);
+}
+
+/* Bytes in hand: kept ones first. What the codec leaves is an incomplete head, chunk line or
+ * nothing. */
+static void conn_read(struct conn *c)
+{
+    struct upstreams *u = c->pool->upstreams;
+    size_t n = 0;
+    int r = stream_recv(&c->stream, u->scratch, u->scratch_bytes, &n);
+
+    if (r == STREAM_AGAIN)
+        return;
+    if (r == 0 && c->attempt) {
+        struct str input = str_make(u->scratch, n);
+        bool is_kept = c->in.len > 0;
+
+        if (is_kept) {
+            buf_append(&c->in, u->scratch, n);
+            input = buf_str(&c->in);
+        }
+        attempt_on_bytes(c->attempt, &input);
+        if (c->state == CONN_CLOSED)
+            return;
+        if (is_kept)
+            buf_consume(&c->in, c->in.len - input.len);
+        else
+            buf_append(&c->in, input.ptr, input.len);
+        if (c->in.len == 0)
+            buf_deinit(&c->in);
+        return;
+    }
+    /* End of the stream, a reset, or bytes that nobody asked for: this connection is over. */
+    if (c->attempt && r == STREAM_EOF)
+        attempt_on_eof(c->attempt);
+    else if (c->attempt)
+        attempt_on_broken(c->attempt, ATTEMPT_RESET);
+    else
+        conn_close(c);
+}
+
+static void conn_on_connect_event(struct conn *c, unsigned events)
+{
+    struct attempt *a = c->attempt;
+
+    if (events & STREAM_READY) {
+        timer_cancel(c->pool->upstreams->loop, &c->timer);
+        conn_move(c, CONN_FULL);
+        attempt_on_connected(a);
+    } else if (events & LOOP_HANGUP) {
+        c->attempt = NULL;
+        conn_close(c);
+        attempt_on_broken(a, ATTEMPT_CONNECT_FAILED);
+    }
+}
+
+static void conn_on_event(struct stream *s, unsigned events)
+{
+    struct conn *c = CONTAINER_OF(s, struct conn, stream);
+
+    if (c->state == CONN_CONNECTING) {
+        conn_on_connect_event(c, events);
+        return;
+    }
+    if ((events & LOOP_WRITE) && c->state == CONN_FULL) {
+        conn_flush(c);
+        attempt_on_room(c->attempt);
+    }
+    if (c->state == CONN_CLOSED)
+        return;
+    bool is_paused = c->attempt && c->attempt->is_paused;
+
+    if ((events & LOOP_READ) && !is_paused)
+        conn_read(c);
+    else if (events & LOOP_HANGUP) {
+        if (c->attempt)
+            attempt_on_broken(c->attempt, ATTEMPT_RESET);
+        else
+            conn_close(c);
+    }
+}
+
+static void pool_sweep(struct pool *p, uint64_t now_us)
+{
+    LIST_FOREACH (&p->lists[CONN_OPEN], node) {
+        struct conn *c = CONTAINER_OF(node, struct conn, node);
+
+        if (now_us - c->idle_since_us >= UPSTREAM_IDLE_US)
+            conn_close(c);
+    }
+}
+
+static void pool_free(struct pool *p)
+{
+    for (int state = 0; state < CONN_CLOSED; state++) {
+        LIST_FOREACH (&p->lists[state], node)
+            conn_close(CONTAINER_OF(node, struct conn, node));
+    }
+    endpoint_set_unref(p->endpoints);
+    atomic_fetch_sub(&p->cluster->n_observers, 1);
+    cluster_unref(p->cluster);
+    mem_free(p);
+}
+
+static bool pool_is_orphan(const struct pool *p)
+{
+    for (int state = 0; state < CONN_CLOSED; state++) {
+        if (p->lists[state].n_nodes > 0 && state != CONN_OPEN)
+            return false;
+    }
+    /* Only observers hold it: no snapshot routes there any more. */
+    return atomic_load(&p->cluster->n_refs) == atomic_load(&p->cluster->n_observers);
+}
+
+static void upstreams_on_sweep(struct timer *t)
+{
+    struct upstreams *u = CONTAINER_OF(t, struct upstreams, sweep);
+
+    for (uint32_t i = 0; i < u->n_pools; i++) {
+        struct pool *p = u->pools[i];
+
+        if (!p)
+            continue;
+        pool_sweep(p, u->loop->now.mono_us);
+        if (pool_is_orphan(p)) {
+            u->pools[i] = NULL;
+            pool_free(p);
+        }
+    }
+    timer_set(u->loop, t, u->loop->now.mono_us + SWEEP_US);
+}
+
+static void upstreams_on_endpoints(struct wake *w)
+{
+    struct upstreams *u = CONTAINER_OF(w, struct upstreams, endpoints_changed);
+
+    LIST_FOREACH (&u->waiting, node)
+        attempt_on_endpoints(CONTAINER_OF(node, struct attempt, node));
+}
+
+void upstreams_init(struct upstreams *u, struct loop *l, struct outbox_pool *outboxes,
+                    char *scratch, size_t scratch_bytes)
+{
+    *u = (struct upstreams){
+        .loop = l, .outboxes = outboxes, .scratch = scratch, .scratch_bytes = scratch_bytes};
+    random_init(&u->random);
+    wake_init(&u->endpoints_changed, l, upstreams_on_endpoints);
+    u->sweep.fn = upstreams_on_sweep;
+    timer_set(l, &u->sweep, l->now.mono_us + SWEEP_US);
+}
+
+void upstreams_deinit(struct upstreams *u)
+{
+    if (!u->loop)
+        return;
+    timer_cancel(u->loop, &u->sweep);
+    for (uint32_t i = 0; i < u->n_pools; i++) {
+        if (u->pools[i])
+            pool_free(u->pools[i]);
+    }
+    mem_free(u->pools);
+    u->pools = NULL;
+    u->n_pools = 0;
+}
+
+size_t upstreams_count(const struct upstreams *u, enum conn_state state)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < u->n_pools; i++)
+        n += u->pools[i] ? u->pools[i]->lists[state].n_nodes : 0;
+    return n;
+}
