@@ -50,7 +50,7 @@ struct listener {
     enum listener_protocol kind;
     bool is_accepted;   /* protocol supported, no conflict */
     bool is_resolved;   /* certificates found, permitted, parsed and matching; kinds known */
-    bool is_programmed; /* both: it may be opened */
+    bool is_programmed; /* both: it may be opened; where the Gateway is_broken, to refuse all */
     bool is_conflicted; /* refuses: another listener has this port, protocol and hostname */
     VEC(struct attached_route) routes;
 };

@@ -20,10 +20,13 @@ static void link_class(struct manifest *m, struct gateway_class *c)
     }
     if (params && params->target && params->target->kind->id == KIND_ENVOY_PROXY)
         c->envoy_proxy = params->target;
+    bool is_bad = c->object.is_broken || (c->envoy_proxy && c->envoy_proxy->is_broken);
+
     object_set_condition(&c->object, &m->arena, STR(""), "Accepted",
-                         c->object.is_broken ? CONDITION_FALSE : CONDITION_TRUE,
-                         c->object.is_broken ? "InvalidParameters" : "Accepted",
-                         c->object.is_broken ? "Has errors." : "Served by this gateway.");
+                         is_bad ? CONDITION_FALSE : CONDITION_TRUE,
+                         is_bad ? "InvalidParameters" : "Accepted",
+                         is_bad ? "Served with default parameters: those given cannot be used."
+                                : "Served by this gateway.");
 }
 
 static void link_gateway_class(struct manifest *m, struct gateway *g)

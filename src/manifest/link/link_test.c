@@ -309,6 +309,98 @@ TEST(link_judges_certificates_and_keys)
     CHECK(link_certificate_problem(STR(""), STR("")) != NULL);
 }
 
+/* A PEM text as a block of a YAML value. */
+static void append_block(struct buf *out, const char *key, struct str text)
+{
+    struct str line;
+
+    buf_printf(out, "  %s: |\n", key);
+    while (str_split(&text, '\n', &line) && line.len > 0)
+        buf_printf(out, "    %.*s\n", STR_ARG(line));
+}
+
+static void load_listener_with(struct str certificate, struct str key, const char *more)
+{
+    struct buf text AUTO(buf_deinit) = {0};
+
+    buf_printf(&text,
+               CLASS "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+                     "metadata: {name: g, namespace: infra}\nspec:\n  gatewayClassName: c\n"
+                     "  listeners:\n  - {name: s, port: 443, protocol: HTTPS, "
+                     "tls: {certificateRefs: [{name: t, namespace: keys}]}}\n---\n%s"
+                     "apiVersion: v1\nkind: Secret\nmetadata: {name: t, namespace: keys}\n"
+                     "stringData:\n",
+               more);
+    append_block(&text, "tls.crt", certificate);
+    append_block(&text, "tls.key", key);
+    buf_append_char(&text, '\0');
+    load(text.ptr);
+}
+
+TEST(link_opens_tls_listeners_with_a_granted_and_matching_secret_only)
+{
+    static const char grant[] =
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\n"
+        "metadata: {name: grant, namespace: keys}\nspec:\n"
+        "  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: infra}]\n"
+        "  to: [{group: '', kind: Secret, name: t}]\n---\n";
+    struct buf cert_a AUTO(buf_deinit) = {0}, key_a AUTO(buf_deinit) = {0};
+    struct buf cert_b AUTO(buf_deinit) = {0}, key_b AUTO(buf_deinit) = {0};
+
+    make_pair(&cert_a, &key_a);
+    make_pair(&cert_b, &key_b);
+    load_listener_with(buf_str(&cert_a), buf_str(&key_a), grant);
+    CHECK_INT(m.diags.n_errors, 0);
+    CHECK(gateway()->spec.listeners.items[0].is_programmed);
+    load_listener_with(buf_str(&cert_a), buf_str(&key_a), "");
+    CHECK(!gateway()->spec.listeners.items[0].is_programmed);
+    CHECK_REASON(&gateway()->object, "s", "ResolvedRefs", "RefNotPermitted");
+    load_listener_with(buf_str(&cert_a), buf_str(&key_b), grant);
+    CHECK(!gateway()->spec.listeners.items[0].is_programmed);
+    CHECK(find_diag(DIAG_BAD_CERTIFICATE) != NULL);
+    CHECK_STR(find_diag(DIAG_BAD_CERTIFICATE)->object, "Secret/keys/t");
+    manifest_deinit(&m);
+}
+
+TEST(link_attaches_policies_by_label)
+{
+    load(GATEWAY "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+                 "metadata: {name: a, namespace: infra, labels: {team: x}}\nspec:\n" PARENT "---\n"
+                 "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+                 "metadata: {name: b, namespace: infra, labels: {team: y}}\nspec:\n" PARENT "---\n"
+                 "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+                 "metadata: {name: c, namespace: app, labels: {team: x}}\nspec:\n" PARENT "---\n"
+                 "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\n"
+                 "metadata: {name: p, namespace: infra}\nspec:\n"
+                 "  targetSelectors: [{kind: HTTPRoute, matchLabels: {team: x}}]\n"
+                 "  authorization: {defaultAction: Allow}\n");
+    CHECK_INT(m.diags.n_errors, 0);
+    CHECK_INT(
+        manifest_policies_at(&m, KIND_SECURITY_POLICY, &route("a", "infra")->object, STR(""))->n,
+        1);
+    CHECK_INT(
+        manifest_policies_at(&m, KIND_SECURITY_POLICY, &route("b", "infra")->object, STR(""))->n,
+        0);
+    CHECK_INT(
+        manifest_policies_at(&m, KIND_SECURITY_POLICY, &route("c", "app")->object, STR(""))->n, 0);
+    manifest_deinit(&m);
+}
+
+TEST(link_refuses_extension_filters_of_other_kinds)
+{
+    const struct http_filter *f;
+
+    load(GATEWAY
+         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: app}\n---\n" ROUTE(
+             "r", "app",
+             PARENT "  rules: [{filters: [{type: ExtensionRef, extensionRef: {group: '', kind: "
+                    "ConfigMap, name: x}}]}]\n"));
+    f = &route("r", "app")->spec.rules.items[0].filters.items[0];
+    CHECK_INT(f->extension_ref->state, REF_INVALID_KIND);
+    CHECK_REASON(&route("r", "app")->object, "Gateway/infra/g", "ResolvedRefs", "InvalidKind");
+    manifest_deinit(&m);
+}
+
 TEST(link_attaches_policies_most_specific_first)
 {
     struct policy_chain chain;
