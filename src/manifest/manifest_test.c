@@ -227,6 +227,39 @@ TEST(http_route_defaults_are_filled_in)
     manifest_deinit(&m);
 }
 
+TEST(grpc_route_names_and_filters_are_checked)
+{
+#define GRPC_HEAD                                                                                  \
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {name: r}\nspec:\n"      \
+    "  parentRefs: [{name: g}]\n"
+    static const struct {
+        const char *yaml;
+        const char *path;
+    } rows[] = {
+        {GRPC_HEAD "  rules: [{matches: [{method: {}}]}]", "spec.rules[0].matches[0].method"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {service: 'a/b'}}]}]",
+         "spec.rules[0].matches[0].method.service"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {type: RegularExpression, method: '('}}]}]",
+         "spec.rules[0].matches[0].method.method"},
+        {GRPC_HEAD "  rules: [{filters: [{type: URLRewrite, urlRewrite: {}}]}]",
+         "spec.rules[0].filters"},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        const struct diag *d = NULL;
+
+        load(rows[i].yaml);
+        VEC_FOREACH (&m.diags.items, item) {
+            if (item->severity == DIAG_ERROR && str_eq(item->path, str_of(rows[i].path)))
+                d = item;
+        }
+        CHECK_MSG(d != NULL, "row %zu", i);
+    }
+    load(GRPC_HEAD "  rules: [{matches: [{method: {service: a.b.C, method: D}}]}]");
+    CHECK(!m.objects.items[0]->is_broken);
+    manifest_deinit(&m);
+}
+
 TEST(hostname_wildcards_meet_as_the_gateway_api_says)
 {
     static const struct {

@@ -126,6 +126,23 @@ static void check_founding_form(struct manifest *m)
                  "Backends (docs/compatibility.md)");
 }
 
+/* In a cluster the HTTPRoute generated from an AIGatewayRoute would overwrite its namesake. */
+static void check_generated_names(struct manifest *m)
+{
+    VEC_FOREACH (manifest_kind(m, KIND_AI_GATEWAY_ROUTE), o) {
+        const struct object *same = manifest_get(m, KIND_HTTP_ROUTE, (*o)->namespace, (*o)->name);
+        struct diag *d;
+
+        if (!same)
+            continue;
+        d = diag_add(&m->diags, DIAG_WARNING, DIAG_CONFLICT, (*o)->mark, (*o)->label,
+                     "has the name of an HTTPRoute: in a cluster the route generated from it would "
+                     "take its place; here both serve, and policies of that name cover both");
+        d->other = same->mark;
+        d->other_text = STR("the HTTPRoute");
+    }
+}
+
 void check_manifest(struct manifest *m)
 {
     static const enum kind_id route_kinds[] = {KIND_HTTP_ROUTE, KIND_GRPC_ROUTE,
@@ -135,6 +152,7 @@ void check_manifest(struct manifest *m)
         VEC_FOREACH (manifest_kind(m, route_kinds[i]), o)
             check_parents(m, *o);
     }
+    check_generated_names(m);
     check_bypasses(m);
     check_founding_form(m);
     /* An object without conditions of its own (backends, filters, grants) says whether it is sound.
