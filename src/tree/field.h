@@ -22,7 +22,8 @@
 #define FIELD_SLOT_(type, member) ((struct type *)NULL)->member
 /* Compile-time: offset of the member, after checking that a pointer to it is of type `want`. */
 #define FIELD_AT_(type, member, want)                                                              \
-    (offsetof(struct type, member) + 0 * sizeof(_Generic(&FIELD_SLOT_(type, member), want : 1)))
+    (offsetof(struct type, member) +                                                               \
+     0 * sizeof(char[_Generic(&FIELD_SLOT_(type, member), want : 1)]))
 
 #define FIELD_STR(type, member, key, flags, doc)                                                   \
     {                                                                                              \
@@ -81,7 +82,7 @@
     {                                                                                              \
         key, decode_list,                                                                          \
             offsetof(struct type, member) +                                                        \
-                0 * sizeof(_Generic(FIELD_SLOT_(type, member).items, struct elem * : 1)),          \
+                0 * sizeof(char[_Generic(FIELD_SLOT_(type, member).items, struct elem * : 1)]),    \
             flags, &elem##_table, doc                                                              \
     }
 /* member: const struct node *, kept as it stands */

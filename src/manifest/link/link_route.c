@@ -13,7 +13,8 @@ enum { PARENT_REFS_MAX = 32 };
 
 struct route_view route_view_of(struct object *route)
 {
-    struct route_view view = {0};
+    static const struct str_vec any_host;
+    struct route_view view = {.hostnames = &any_host};
 
     if (route->kind->id == KIND_HTTP_ROUTE) {
         struct http_route_spec *s = &CONTAINER_OF(route, struct http_route, object)->spec;
