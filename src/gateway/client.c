@@ -12,6 +12,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "net/socket.h"
+#include "net/tls.h"
 
 enum {
     CLIENT_BODY_US = 60 * 1000000,

@@ -43,6 +43,7 @@ struct exchange *exchange_new(struct worker *w, struct downstream *d)
     d->bytes_sent = 0;
     d->bytes_received = 0;
     attempt_init(&x->attempt, &w->upstreams, &exchange_attempt_events, &x->arena);
+    atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes, memory_order_relaxed);
     return x;
 }
 
@@ -53,6 +54,7 @@ static void exchange_store(struct exchange *x)
     arena_reset(&x->arena);
     buf_deinit(&x->pipe);
     list_remove(&x->node);
+    atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes, memory_order_relaxed);
     if (w->free_exchanges.n_nodes < EXCHANGES_KEPT) {
         list_append(&w->free_exchanges, &x->node);
     } else {
@@ -165,6 +167,8 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
     if (x->refusal == REFUSAL_NONE)
         x->refusal = exchange_cancel_refusal(why);
     if (why == CANCEL_CLIENT_LEFT && d) {
+        x->bytes_sent = d->bytes_sent;
+        x->bytes_received = d->bytes_received;
         x->downstream = NULL;
         d->exchange = NULL;
     }

@@ -39,7 +39,9 @@ struct verdict {
     const struct authentication *authentication;
     enum refusal refusal; /* REFUSAL_NONE: verified, or optional and absent */
     bool is_waiting;      /* for keys */
+    bool has_run;
     bool has_refetched;
+    uint32_t refetch_version; /* of the keys that did not know the kid */
     struct token_entry *token; /* pinned; NULL when nothing was verified */
     const struct jwt_claims *claims;
     const struct jwt_plan *provider;
@@ -73,6 +75,7 @@ struct exchange {
     bool is_body_complete;
     bool has_trailers;
     struct http_headers trailers;
+    struct list mirrors; /* copies that wait for the content's end */
 
     /* Where it goes; set by shortlist and route. */
     struct snapshot_hold *hold;           /* the snapshot, let go after `route` */
@@ -90,6 +93,12 @@ struct exchange {
     struct client_address client; /* detected (ClientTrafficPolicy) */
     struct str peer_ip;           /* of the connection, in the arena: outlives the client */
     struct str peer;              /* with its port */
+    struct str client_ip;         /* of the detected client */
+    struct str local;
+    struct str server_name;
+    bool has_waited_for_keys;
+    uint64_t bytes_received; /* of the request's content */
+    uint64_t bytes_sent;     /* of the answer, its head included */
 
     const struct backend_plan *backend;
     struct attempt attempt;

@@ -90,7 +90,8 @@ struct rule_plan {
     struct str log_name; /* "httproute/ns/name/rule/0" */
     uint32_t index;
     bool is_ai;     /* of an AIGatewayRoute */
-    bool is_broken; /* refuses with 500 */
+    bool has_unenforced_layer; /* of one of its backends: refuses */
+    bool is_broken;            /* refuses with 500 */
     struct str why_broken;
     const struct security_plan *security; /* NULL: none */
     const struct cors *cors; /* of the route's CORS filter, else the SecurityPolicy's */

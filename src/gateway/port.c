@@ -8,21 +8,21 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/gateway.h"
+#include "gateway/server.h"
 #include "net/socket.h"
 
-uint16_t port_bound_number(const struct gateway_options *o, uint16_t number)
+uint16_t port_bound_number(const struct server_options *o, uint16_t number)
 {
     for (uint32_t i = 0; i < o->n_port_maps; i++) {
         if (o->port_maps[i].from == number)
             return o->port_maps[i].to;
     }
     if (number < 1024 && !socket_may_bind_privileged())
-        return (uint16_t)(number + GATEWAY_PRIVILEGED_SHIFT);
+        return (uint16_t)(number + SERVER_PRIVILEGED_SHIFT);
     return number;
 }
 
-static struct port *port_find(struct gateway *g, const struct port_plan *plan)
+static struct port *port_find(struct server *g, const struct port_plan *plan)
 {
     LIST_FOREACH (&g->ports, node) {
         struct port *p = CONTAINER_OF(node, struct port, node);
@@ -35,7 +35,7 @@ static struct port *port_find(struct gateway *g, const struct port_plan *plan)
 }
 
 /* Do we listen there ourselves (a port that is on its way out, or of the other protocol)? */
-static bool port_is_ours(struct gateway *g, uint16_t bound)
+static bool port_is_ours(struct server *g, uint16_t bound)
 {
     LIST_FOREACH (&g->ports, node) {
         if (CONTAINER_OF(node, struct port, node)->bound == bound)
@@ -61,7 +61,7 @@ static void port_free(struct port *p)
     mem_free(p);
 }
 
-static int port_listen(struct gateway *g, struct port *p)
+static int port_listen(struct server *g, struct port *p)
 {
     struct socket_address address;
     int r = socket_address_parse_ip(str_of(p->address), p->bound, &address);
@@ -73,7 +73,7 @@ static int port_listen(struct gateway *g, struct port *p)
     return r;
 }
 
-int port_open(struct gateway *g, const struct port_plan *plan, struct port **ret_port,
+int port_open(struct server *g, const struct port_plan *plan, struct port **ret_port,
               struct buf *ret_why)
 {
     struct port *p = port_find(g, plan);
@@ -88,7 +88,7 @@ int port_open(struct gateway *g, const struct port_plan *plan, struct port **ret
     p->is_tls = plan->is_tls;
     p->is_wanted = true;
     snprintf(p->address, sizeof p->address, "%.*s", STR_ARG(plan->address));
-    p->n_fds = MAX(1U, MIN(g->options.n_workers, (uint32_t)GATEWAY_WORKERS_MAX));
+    p->n_fds = MAX(1U, MIN(g->options.n_workers, (uint32_t)SERVER_WORKERS_MAX));
     p->fds = mem_alloc(p->n_fds * sizeof p->fds[0]);
     for (uint32_t i = 0; i < p->n_fds; i++)
         p->fds[i] = -1;
@@ -98,7 +98,7 @@ int port_open(struct gateway *g, const struct port_plan *plan, struct port **ret
                    p->address[0] ? " on " : "", p->address, p->number, socket_listen_error(r));
         list_append(&g->ports, &p->node);
         port_free(p);
-        return GATEWAY_PORT_IN_USE;
+        return SERVER_PORT_IN_USE;
     }
     if (p->bound != p->number)
         log_info("listener port %u is served on port %u", p->number, p->bound);
@@ -108,7 +108,7 @@ int port_open(struct gateway *g, const struct port_plan *plan, struct port **ret
     return 0;
 }
 
-void port_release(struct gateway *g UNUSED, struct port *port, uint32_t worker_index)
+void port_release(struct server *g UNUSED, struct port *port, uint32_t worker_index)
 {
     ASSERT(worker_index < port->n_fds);
     socket_close(port->fds[worker_index]);
@@ -116,7 +116,7 @@ void port_release(struct gateway *g UNUSED, struct port *port, uint32_t worker_i
     atomic_fetch_sub(&port->n_users, 1);
 }
 
-void port_sweep(struct gateway *g)
+void port_sweep(struct server *g)
 {
     LIST_FOREACH (&g->ports, node) {
         struct port *p = CONTAINER_OF(node, struct port, node);
@@ -127,7 +127,7 @@ void port_sweep(struct gateway *g)
     }
 }
 
-void port_free_all(struct gateway *g)
+void port_free_all(struct server *g)
 {
     LIST_FOREACH (&g->ports, node) {
         port_free(CONTAINER_OF(node, struct port, node));

@@ -5,6 +5,7 @@
  * is full: at most LIMIT_PIPE_HIGH_BYTES plus one read are held per direction. */
 #include "base/limits.h"
 #include "gateway/exchange.h"
+#include "gateway/mirror.h"
 #include "gateway/worker.h"
 
 static void pump_note_progress(struct exchange *x)
@@ -25,6 +26,8 @@ static void pump_allow_body(struct exchange *x)
 
 void exchange_on_body(struct exchange *x, struct str span)
 {
+    if (x->mirrors.first)
+        mirror_on_body(x, span);
     if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0)
         attempt_send(&x->attempt, span);
     else
@@ -36,6 +39,8 @@ void exchange_on_body(struct exchange *x, struct str span)
 void exchange_on_body_end(struct exchange *x, const struct http_headers *trailers)
 {
     x->is_body_complete = true;
+    if (x->mirrors.first)
+        mirror_on_body_end(x);
     if (trailers) {
         x->has_trailers = true;
         x->trailers = *trailers;

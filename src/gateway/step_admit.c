@@ -76,18 +76,41 @@ static bool admit_names_late(const struct exchange *x)
     return false;
 }
 
+/* Facts of the connection that the log needs after the client may have left. */
+static void admit_note_connection(struct exchange *x)
+{
+    const struct downstream *d = x->downstream;
+
+    x->peer = arena_str(&x->arena, str_of(d->peer_text));
+    x->peer_ip = arena_str(&x->arena, d->peer_ip_text);
+    x->local = arena_str(&x->arena, str_of(d->local_text));
+    x->server_name = arena_str(&x->arena, d->server_name);
+    x->client_ip = x->peer_ip;
+    x->client.address = d->peer_ip;
+}
+
+static void admit_find_client(struct exchange *x)
+{
+    char room[46];
+
+    x->client = client_address_find(&x->listener->client.address, &x->downstream->peer_ip, &x->request.headers);
+    if (x->client.address.is_valid && !ip_address_eq(&x->client.address, &x->downstream->peer_ip))
+        x->client_ip = arena_str(&x->arena, ip_address_format(&x->client.address, room));
+}
+
 enum step_result step_admit(struct exchange *x)
 {
     struct worker *w = x->worker;
     const struct port_plan *port;
 
+    admit_note_connection(x);
+    x->original_path = x->request.target;
     if (x->refusal != REFUSAL_NONE)
         return STEP_LAST;
     if (x->head_error != H1_ERROR_NONE)
         return exchange_refuse(x, admit_head_refusal(x->head_error));
     if (w->exchanges.n_nodes > WORKER_EXCHANGES_MAX)
         return exchange_refuse(x, REFUSAL_OVERLOADED);
-    x->original_path = x->request.target;
     x->hold = worker_hold(w);
     port = worker_port_plan(w, x->downstream->listen_port);
     const struct listener_plan *listener =

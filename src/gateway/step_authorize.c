@@ -3,13 +3,6 @@
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
 
-/* String values of a claim, one by one, as policy/authorize.h asks for them. */
-static bool authorize_claim(const void *claims, struct str path, size_t index, bool *ret_is_array,
-                            struct str *ret_value)
-{
-    return jwt_claim_value(claims, path, index, ret_is_array, ret_value);
-}
-
 static enum step_result authorize_judge(struct exchange *x,
                                         const struct authorization *authorization)
 {
@@ -19,7 +12,6 @@ static enum step_result authorize_judge(struct exchange *x,
         .client = &x->client.address,
         .provider = identity->provider ? identity->provider->provider.name : STR_NULL,
         .claims = identity->claims,
-        .claim_value = authorize_claim,
     };
     struct authorize_result result = authorization_decide(authorization, &input);
 

@@ -23,6 +23,15 @@ static struct str route_late_value(void *context, uint32_t auth_group, struct st
     return v ? http_headers_joined(&v->headers, name) : STR_NULL;
 }
 
+/* Tenant and subject for logs and metrics: of verified claims only, never of what a client sent. */
+static void route_note_identity(struct exchange *x, const struct verdict *v)
+{
+    if (!v->claims)
+        return;
+    x->tenant = arena_str(&x->arena, jwt_claim_string(v->claims, STR("tenant")));
+    x->subject = arena_str(&x->arena, jwt_claim_string(v->claims, STR("sub")));
+}
+
 static void route_settle(struct exchange *x, const struct route_match *match, struct verdict *v)
 {
     const struct rule_plan *rule = match->rule;
@@ -34,6 +43,7 @@ static void route_settle(struct exchange *x, const struct route_match *match, st
     worker_unhold(x->worker, x->hold);
     x->hold = NULL;
     x->identity = v;
+    route_note_identity(x, v);
     for (uint16_t i = 0; i < v->headers.n; i++)
         http_headers_add(&x->request.headers, v->headers.items[i].name, v->headers.items[i].value);
 }

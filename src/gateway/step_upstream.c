@@ -7,6 +7,7 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
+#include "gateway/mirror.h"
 #include "gateway/worker.h"
 
 enum { UPSTREAM_TRIES = 3 };
@@ -110,6 +111,8 @@ static enum step_result upstream_begin(struct exchange *x)
         return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
     if (x->backend->validity != BACKEND_VALID)
         return exchange_refuse(x, REFUSAL_NO_BACKEND);
+    if (rule->n_mirrors > 0)
+        mirror_begin(x);
     if (x->request.expects_continue && x->downstream)
         x->downstream->ops->send_continue(x->downstream);
     return upstream_try(x);

@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/gateway.h"
+#include "gateway/server.h"
+#include "gateway/mirror.h"
 
 /* ---- snapshots ---- */
 
@@ -19,7 +20,7 @@ static void worker_drop_hold(struct worker *w, struct snapshot_hold *h)
         return;
     list_remove(&h->node);
     if (atomic_fetch_sub_explicit(&h->snapshot->n_workers, 1, memory_order_acq_rel) == 1)
-        wake_post(&w->gateway->snapshots_done);
+        wake_post(&w->server->snapshots_done);
     mem_free(h);
 }
 
@@ -99,7 +100,7 @@ static void worker_unlisten(struct worker *w, struct worker_listener *wl, bool t
 {
     listener_close(&wl->listener, takes_backlog);
     list_remove(&wl->node);
-    port_release(w->gateway, wl->port, w->index);
+    port_release(w->server, wl->port, w->index);
     mem_free(wl);
 }
 
@@ -140,6 +141,7 @@ static void worker_stop(struct worker *w)
     LIST_FOREACH (&w->listeners, node) {
         worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), false);
     }
+    mirror_stop_all(w);
     while (w->clients.first)
         client_close(CONTAINER_OF(w->clients.first, struct client, node));
     loop_stop(&w->loop);
@@ -188,7 +190,7 @@ void worker_offer_snapshot(struct worker *w, struct snapshot *s)
     skipped = atomic_exchange(&w->next_snapshot, s);
     /* The worker had not taken the one before: it never will. */
     if (skipped && atomic_fetch_sub(&skipped->n_workers, 1) == 1)
-        wake_post(&w->gateway->snapshots_done);
+        wake_post(&w->server->snapshots_done);
     wake_post(&w->news);
 }
 
@@ -202,7 +204,7 @@ void worker_count_connection(struct worker *w, struct port *port, int change)
     atomic_store_explicit(&w->n_open_connections, (uint32_t)w->clients.n_nodes,
                           memory_order_relaxed);
     if (w->is_draining && w->clients.n_nodes == 0)
-        wake_post(&w->gateway->worker_idle);
+        wake_post(&w->server->worker_idle);
 }
 
 struct str worker_date(struct worker *w)
@@ -231,13 +233,13 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-int worker_start(struct worker *w, struct gateway *g, uint32_t index, struct snapshot *first)
+int worker_start(struct worker *w, struct server *g, uint32_t index, struct snapshot *first)
 {
     int r = loop_init(&w->loop);
 
     if (r < 0)
         return r;
-    w->gateway = g;
+    w->server = g;
     w->index = index;
     arena_init(&w->spare_arena, 4096);
     random_init(&w->random);

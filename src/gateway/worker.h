@@ -18,7 +18,7 @@
 #include "telemetry/metrics.h"
 #include "upstream/pool.h"
 
-struct gateway;
+struct server;
 
 enum { WORKER_SCRATCH_BYTES = 131072, WORKER_EXCHANGES_MAX = 65536 };
 
@@ -40,7 +40,7 @@ struct worker_listener {
 
 struct worker {
     struct loop loop;
-    struct gateway *gateway;
+    struct server *server;
     pthread_t thread;
     uint32_t index;
     bool is_draining;
@@ -50,6 +50,7 @@ struct worker {
     struct random random;
     struct list clients;
     struct list exchanges;
+    struct list mirrors; /* copies under way */
     struct list free_exchanges;
     struct list listeners;
     struct list holds;
@@ -77,7 +78,7 @@ enum worker_order {
 };
 
 /* Starts the thread on `first`. 0 or negative. */
-MUST_USE int worker_start(struct worker *w, struct gateway *g, uint32_t index,
+MUST_USE int worker_start(struct worker *w, struct server *g, uint32_t index,
                           struct snapshot *first);
 /* Control: tells the worker; returns at once. */
 void worker_order(struct worker *w, uint32_t orders);
@@ -87,6 +88,8 @@ void worker_join(struct worker *w);
 
 /* On the worker's thread. */
 const struct port_plan *worker_port_plan(struct worker *w, const struct port *port);
+/* At the end of an exchange: metrics. */
+void worker_count_exchange(struct exchange *x);
 void worker_count_connection(struct worker *w, struct port *port, int change);
 /* An exchange takes and lets go of the current snapshot. */
 struct snapshot_hold *worker_hold(struct worker *w);

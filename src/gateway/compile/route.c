@@ -2,13 +2,13 @@
  * rule_plan, and each of its matches a row of the listener's route table. A rule with an error
  * refuses; it never disappears, since then a less specific rule would take its traffic. */
 #include "base/assert.h"
-#include "gateway/compile.h"
+#include "gateway/compile/compile.h"
 #include "manifest/ai_gateway_route.h"
 #include "manifest/backend_traffic_policy.h"
-#include "manifest/client_traffic_policy.h"
+#include "manifest/policy_merge.h"
 #include "policy/route_table.h"
 
-enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000 };
+enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000, WEIGHT_MAX = 1000000 };
 
 struct compile_rules {
     struct compile *c;
@@ -23,26 +23,17 @@ static uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
     return d.is_set ? d.us : otherwise;
 }
 
-/* The most specific BackendTrafficPolicy that is valid gives the timeouts. */
 static void compile_timeouts(struct compile *c, const struct compile_place *at)
 {
     struct policy_chain chain =
         manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route, at->rule_name,
                               &at->gateway->object, at->listener->name);
-    const struct cluster_timeout *t = NULL;
+    struct merged_policy merged = policy_merge(&c->scratch, &chain);
+    const struct backend_traffic_policy_spec *spec = merged.spec;
+    const struct cluster_timeout *t = spec && !merged.is_broken ? spec->cluster.timeout : NULL;
     struct rule_plan *rule = at->rule;
 
     rule->stream_idle_us = STREAM_IDLE_DEFAULT_US;
-    for (size_t i = 0; i < chain.n && !t; i++) {
-        const struct backend_traffic_policy *p =
-            (const struct backend_traffic_policy *)chain.items[i];
-
-        if (!p->object.is_broken)
-            t = p->spec.cluster.timeout;
-        /* Without mergeType the most specific policy wins as a whole. */
-        if (p->spec.merge_type < 0)
-            break;
-    }
     if (t && t->tcp)
         rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
     if (t && t->http) {
@@ -57,6 +48,9 @@ static const struct rule_plan *compile_rule_done(struct compile_rules *r)
 
     compile_timeouts(r->c, &r->at);
     rule->security = compile_security(r->c, &r->at);
+    if (rule->has_unenforced_layer)
+        rule->security = compile_unavailable(&r->at.plan->arena, rule->security,
+                                             "a check in front of one of its backends is not enforced yet");
     if (!rule->cors && rule->security)
         rule->cors = rule->security->cors;
     if (r->at.route->is_broken && !rule->is_broken) {
@@ -160,15 +154,23 @@ static void compile_backends(struct compile_rules *r, const struct backend_draft
 {
     struct rule_plan *rule = r->at.rule;
     struct arena *a = &r->at.plan->arena;
-    uint64_t *weights = ARENA_ARRAY(&r->c->scratch, uint64_t, drafts->n + 1);
+    uint32_t *weights = ARENA_ARRAY(&r->c->scratch, uint32_t, drafts->n + 1);
+    uint64_t largest = 0;
 
     rule->backends = ARENA_ARRAY(a, struct backend_plan, drafts->n + 1);
     rule->n_backends = (uint32_t)drafts->n;
+    for (size_t i = 0; i < drafts->n; i++)
+        largest = MAX(largest, drafts->items[i].weight);
     for (size_t i = 0; i < drafts->n; i++) {
+        uint64_t weight = drafts->items[i].weight;
+
         rule->backends[i] = drafts->items[i].plan;
-        weights[i] = drafts->items[i].weight;
+        /* The scale that lets names of one Backend share evenly goes where the weights are large already. */
+        if (largest > WEIGHT_MAX)
+            weight = (weight + COMPILE_WEIGHT_SCALE - 1) / COMPILE_WEIGHT_SCALE;
+        weights[i] = (uint32_t)weight;
     }
-    weights_init(&rule->weights, a, weights, drafts->n);
+    weights_init(&rule->weights, a, weights, (uint32_t)drafts->n);
 }
 
 static void compile_http_backends(struct compile_rules *r, const struct http_route_rule *spec)

@@ -4,8 +4,9 @@
 #include <stdio.h>
 
 #include "base/hash.h"
-#include "gateway/compile.h"
-#include "gateway/gateway_options.h"
+#include "gateway/compile/compile.h"
+#include "gateway/server_options.h"
+#include "manifest/core.h"
 #include "manifest/policy_merge.h"
 #include "manifest/security_policy.h"
 
@@ -267,7 +268,7 @@ static void compile_principal(struct arena *a, const struct rule_principal *p,
 
 static void compile_operation(const struct rule_operation *op, struct authorize_rule_spec *rule)
 {
-    static const enum route_path_kind kinds[] = {ROUTE_PATH_EXACT, ROUTE_PATH_PREFIX,
+    static const enum route_path_kind path_kinds[] = {ROUTE_PATH_EXACT, ROUTE_PATH_PREFIX,
                                                  ROUTE_PATH_REGEX};
 
     rule->methods = op->methods.items;
@@ -275,7 +276,7 @@ static void compile_operation(const struct rule_operation *op, struct authorize_
     if (op->path) {
         rule->has_path = true;
         rule->path_kind =
-            op->path->type >= 0 && op->path->type < 3 ? kinds[op->path->type] : ROUTE_PATH_EXACT;
+            op->path->type >= 0 && op->path->type < 3 ? path_kinds[op->path->type] : ROUTE_PATH_EXACT;
         rule->path = op->path->value;
     }
 }
@@ -368,6 +369,17 @@ const struct security_plan *compile_security(struct compile *c, const struct com
         plan->authentication = NULL;
     }
     return plan;
+}
+
+const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan, const char *why)
+{
+    struct security_plan *refusing = ARENA_NEW(a, struct security_plan);
+
+    if (plan)
+        *refusing = *plan;
+    refusing->is_unavailable = true;
+    refusing->why = str_of(why);
+    return refusing;
 }
 
 /* ---- late headers ---- */

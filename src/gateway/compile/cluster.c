@@ -3,10 +3,10 @@
  * --resolve override, the EndpointSlices of the Service in the given files, DNS. A Backend with a
  * name of the form service.namespace.svc.<cluster domain> that the files know is served like that
  * Service. Clusters are shared by identity with earlier snapshots. */
-#include "gateway/compile.h"
+#include "gateway/compile/compile.h"
 
-#include "gateway/compile_tls.h"
-#include "gateway/gateway_options.h"
+#include "gateway/compile/tls.h"
+#include "gateway/server_options.h"
 #include "manifest/backend.h"
 #include "manifest/core.h"
 #include "upstream/key_feed.h"
@@ -185,7 +185,7 @@ static struct cluster *compile_service(struct compile *c, const struct object *f
     d.name = arena_printf(&c->scratch, "Service/%.*s/%.*s:%u", STR_ARG(namespace),
                           STR_ARG(ref->name), port);
     d.key = d.name;
-    if (!compile_tls_of_service(c, (const struct service *)ref->target, port, &tls)) {
+    if (!compile_tls_of_service(c, (const struct service *)ref->target, namespace, ref->name, port, &tls)) {
         *ret_validity = BACKEND_NOT_ENFORCED;
         return NULL;
     }
@@ -263,8 +263,6 @@ static bool backend_has_only_ips(const struct backend *b)
 
 /* ---- entries of a rule ---- */
 
-enum { WEIGHT_SCALE = 2520 /* divisible by 1..10: names of one Backend share its weight evenly */ };
-
 static void compile_add_entry(struct compile *c, const struct compile_place *at,
                               struct backend_draft_vec *drafts, struct cluster *cluster,
                               enum backend_validity validity, uint64_t weight)
@@ -290,6 +288,9 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
 {
     enum backend_validity validity = BACKEND_INVALID;
 
+    /* Inbound checks in front of this backend that are not enforced yet guard the whole rule. */
+    if (manifest_policies_at(c->manifest, KIND_BACKEND_SECURITY_POLICY, &b->object, STR(""))->n > 0)
+        at->rule->has_unenforced_layer = true;
     if (backend_has_only_ips(b) && !b->object.is_broken) {
         compile_add_entry(c, at, drafts, compile_backend_ips(c, b), BACKEND_NOT_ENFORCED, weight);
         return;
@@ -309,7 +310,7 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
 void compile_backend_ref(struct compile *c, const struct compile_place *at,
                          const struct backend_ref *ref, struct backend_draft_vec *drafts)
 {
-    uint64_t weight = (uint64_t)backend_ref_weight(ref) * WEIGHT_SCALE;
+    uint64_t weight = (uint64_t)backend_ref_weight(ref) * COMPILE_WEIGHT_SCALE;
     bool is_service = str_eq(ref->kind, STR("Service"));
     enum backend_validity validity = BACKEND_INVALID;
 
@@ -324,6 +325,24 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
         return;
     }
     compile_add_entry(c, at, drafts, NULL, BACKEND_INVALID, weight);
+}
+
+struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls)
+{
+    ssize_t colon = str_find_char(host_port, ':', 0);
+    struct str host = str_slice(host_port, 0, colon < 0 ? host_port.len : (size_t)colon);
+    struct compile_tls_draft tls = {0};
+    struct cluster_draft d = {0};
+    uint64_t port = is_tls ? 443 : 80;
+
+    if (colon >= 0 && (!str_to_u64(str_slice(host_port, (size_t)colon + 1, host_port.len), &port) || port > UINT16_MAX))
+        return NULL;
+    d.name = arena_printf(&c->scratch, "uri/%.*s", STR_ARG(host_port));
+    d.key = d.name;
+    if (is_tls && !compile_tls_of_uri(c, host, &tls))
+        return NULL;
+    compile_host(c, host, (uint16_t)port, &d);
+    return compile_get_cluster(c, &d, &tls);
 }
 
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,

@@ -1,6 +1,7 @@
 /* compile: filters of rules and backends. A filter that cannot be had as written makes its rule
  * refuse with 500 (Gateway API HTTPRouteFilter: "must not silently be skipped"). */
-#include "gateway/compile.h"
+#include "gateway/compile/compile.h"
+#include "manifest/core.h"
 #include "manifest/http_route_filter.h"
 
 void compile_break_rule(struct compile_place *at, const char *why)

@@ -1,17 +1,17 @@
 /* Starts and ends the whole, and moves the workers from snapshot to snapshot: ports are open before
  * the first worker switches, and an old snapshot goes when the last worker has let go of it.
  * Control's thread. */
-#include "gateway/gateway.h"
+#include "gateway/server.h"
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { GATEWAY_SWEEP_US = 2 * 1000000, CONTROL_SCRATCH_BYTES = 65536 };
+enum { SERVER_SWEEP_US = 2 * 1000000, CONTROL_SCRATCH_BYTES = 65536 };
 
-static void gateway_on_snapshots_done(struct wake *w)
+static void server_on_snapshots_done(struct wake *w)
 {
-    struct gateway *g = CONTAINER_OF(w, struct gateway, snapshots_done);
+    struct server *g = CONTAINER_OF(w, struct server, snapshots_done);
 
     LIST_FOREACH (&g->old_snapshots, node) {
         struct snapshot *s = CONTAINER_OF(node, struct snapshot, node);
@@ -24,65 +24,65 @@ static void gateway_on_snapshots_done(struct wake *w)
     key_feed_registry_sweep(&g->feeds);
 }
 
-static void gateway_on_worker_idle(struct wake *w)
+static void server_on_worker_idle(struct wake *w)
 {
-    struct gateway *g = CONTAINER_OF(w, struct gateway, worker_idle);
+    struct server *g = CONTAINER_OF(w, struct server, worker_idle);
 
-    if (g->is_draining && g->on_idle && gateway_n_connections(g) == 0)
+    if (g->is_draining && g->on_idle && server_n_connections(g) == 0)
         g->on_idle(g);
 }
 
 /* Key feeds have news: exchanges that wait for keys look again. */
-static void gateway_on_key_news(void *ctx)
+static void server_on_key_news(void *ctx)
 {
-    struct gateway *g = ctx;
+    struct server *g = ctx;
 
     for (uint32_t i = 0; i < g->n_workers; i++)
         wake_post(&g->workers[i]->keys_changed);
 }
 
 /* Some cluster has other endpoints: attempts that wait for a name look again. */
-static void gateway_on_names_news(void *ctx)
+static void server_on_names_news(void *ctx)
 {
-    struct gateway *g = ctx;
+    struct server *g = ctx;
 
     wake_post(&g->upstreams.endpoints_changed);
     for (uint32_t i = 0; i < g->n_workers; i++)
         wake_post(&g->workers[i]->upstreams.endpoints_changed);
 }
 
-static void gateway_on_sweep(struct timer *t)
+static void server_on_sweep(struct timer *t)
 {
-    struct gateway *g = CONTAINER_OF(t, struct gateway, sweep);
+    struct server *g = CONTAINER_OF(t, struct server, sweep);
 
     port_sweep(g);
     names_sweep(&g->names);
     key_feed_registry_sweep(&g->feeds);
-    timer_set(g->loop, t, g->loop->now.mono_us + GATEWAY_SWEEP_US);
+    timer_set(g->loop, t, g->loop->now.mono_us + SERVER_SWEEP_US);
 }
 
-int gateway_init(struct gateway *g, struct loop *l, const struct gateway_options *options)
+int server_init(struct server *g, struct loop *l, const struct server_options *options)
 {
     int r;
 
-    *g = (struct gateway){.loop = l, .options = *options};
+    *g = (struct server){.loop = l, .options = *options};
     g->started_wall_us = clock_read().wall_unix_us;
     g->scratch = mem_alloc(CONTROL_SCRATCH_BYTES);
     cluster_registry_init(&g->clusters);
     upstreams_init(&g->upstreams, l, &g->outboxes, g->scratch, CONTROL_SCRATCH_BYTES);
-    key_feed_registry_init(&g->feeds, &g->upstreams, gateway_on_key_news, g);
-    wake_init(&g->snapshots_done, l, gateway_on_snapshots_done);
-    wake_init(&g->worker_idle, l, gateway_on_worker_idle);
+    key_feed_registry_init(&g->feeds, &g->upstreams, server_on_key_news, g);
+    wake_init(&g->snapshots_done, l, server_on_snapshots_done);
+    wake_init(&g->worker_idle, l, server_on_worker_idle);
     metrics_init(&g->metrics);
     r = log_writer_start(&g->log_writer);
     if (r < 0)
         return r;
-    g->sweep.fn = gateway_on_sweep;
-    timer_set(l, &g->sweep, l->now.mono_us + GATEWAY_SWEEP_US);
-    return names_init(&g->names, l, &g->clusters, gateway_on_names_news, g);
+    g->sweep.fn = server_on_sweep;
+    timer_set(l, &g->sweep, l->now.mono_us + SERVER_SWEEP_US);
+    return names_init(&g->names, l, &g->clusters, server_on_names_news, g);
 }
 
-static int gateway_open_ports(struct gateway *g, struct snapshot *s, struct buf *ret_why)
+static int server_open_ports(struct server *g, struct snapshot *s, struct buf *ret_why)
 {
     for (uint32_t i = 0; i < s->n_ports; i++) {
         int r = port_open(g, &s->ports[i], &s->ports[i].port, ret_why);
@@ -94,7 +94,7 @@ static int gateway_open_ports(struct gateway *g, struct snapshot *s, struct buf 
 }
 
 /* What the snapshot brings to control: keys to fetch, names to resolve. */
-static void gateway_adopt(struct gateway *g, struct snapshot *s)
+static void server_adopt(struct server *g, struct snapshot *s)
 {
     g->current = s;
     s->generation = ++g->generation;
@@ -102,15 +102,15 @@ static void gateway_adopt(struct gateway *g, struct snapshot *s)
     key_feed_registry_sweep(&g->feeds);
 }
 
-int gateway_start(struct gateway *g, struct snapshot *first, struct buf *ret_why)
+int server_start(struct server *g, struct snapshot *first, struct buf *ret_why)
 {
     int r;
 
-    g->n_workers = MAX(1U, MIN(g->options.n_workers, (uint32_t)GATEWAY_WORKERS_MAX));
+    g->n_workers = MAX(1U, MIN(g->options.n_workers, (uint32_t)SERVER_WORKERS_MAX));
     g->workers = mem_alloc_zero(g->n_workers * sizeof(struct worker *));
     for (uint32_t i = 0; i < g->n_workers; i++)
         g->workers[i] = MEM_NEW(struct worker);
-    r = gateway_open_ports(g, first, ret_why);
+    r = server_open_ports(g, first, ret_why);
     if (r != 0) {
         /* Nothing has started: the workers are bare memory. */
         for (uint32_t i = 0; i < g->n_workers; i++)
@@ -127,25 +127,25 @@ int gateway_start(struct gateway *g, struct snapshot *first, struct buf *ret_why
             return r;
         g->n_workers++;
     }
-    gateway_adopt(g, first);
+    server_adopt(g, first);
     return 0;
 }
 
-int gateway_swap(struct gateway *g, struct snapshot *next, struct buf *ret_why)
+int server_swap(struct server *g, struct snapshot *next, struct buf *ret_why)
 {
     struct snapshot *old = g->current;
-    int r = gateway_open_ports(g, next, ret_why);
+    int r = server_open_ports(g, next, ret_why);
 
     if (r != 0)
         return r;
-    gateway_adopt(g, next);
+    server_adopt(g, next);
     list_append(&g->old_snapshots, &old->node);
     for (uint32_t i = 0; i < g->n_workers; i++)
         worker_offer_snapshot(g->workers[i], next);
     return 0;
 }
 
-void gateway_drain(struct gateway *g)
+void server_drain(struct server *g)
 {
     g->is_draining = true;
     for (uint32_t i = 0; i < g->n_workers; i++)
@@ -153,7 +153,7 @@ void gateway_drain(struct gateway *g)
     wake_post(&g->worker_idle);
 }
 
-uint32_t gateway_n_connections(const struct gateway *g)
+uint32_t server_n_connections(const struct server *g)
 {
     uint32_t n = 0;
 
@@ -162,7 +162,7 @@ uint32_t gateway_n_connections(const struct gateway *g)
     return n;
 }
 
-uint32_t gateway_n_exchanges(const struct gateway *g)
+uint32_t server_n_exchanges(const struct server *g)
 {
     uint32_t n = 0;
 
@@ -171,7 +171,7 @@ uint32_t gateway_n_exchanges(const struct gateway *g)
     return n;
 }
 
-static void gateway_free_snapshots(struct gateway *g)
+static void server_free_snapshots(struct server *g)
 {
     LIST_FOREACH (&g->old_snapshots, node) {
         list_remove(node);
@@ -181,7 +181,7 @@ static void gateway_free_snapshots(struct gateway *g)
     g->current = NULL;
 }
 
-void gateway_deinit(struct gateway *g)
+void server_deinit(struct server *g)
 {
     if (!g->loop)
         return;
@@ -193,7 +193,7 @@ void gateway_deinit(struct gateway *g)
     }
     mem_free(g->workers);
     timer_cancel(g->loop, &g->sweep);
-    gateway_free_snapshots(g);
+    server_free_snapshots(g);
     port_free_all(g);
     key_feed_registry_deinit(&g->feeds);
     names_deinit(&g->names);

@@ -1,27 +1,27 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * compile_listener.c, compile_route.c, compile_filter.c, compile_security.c, compile_cluster.c. */
+ * listener.c, route.c, filter.c, security.c, cluster.c, tls.c. */
 #pragma once
 
+#include "gateway/compile/compile_pass.h"
 #include "gateway/snapshot.h"
 #include "manifest/gateway.h"
 #include "manifest/http_route.h"
 #include "manifest/manifest.h"
 
-struct gateway_options;
-struct log_writer;
-
 struct compile {
-    const struct gateway_options *options;
+    const struct server_options *options;
     struct cluster_registry *clusters;
     struct key_feed_registry *feeds;
-    struct log_writer *log_writer; /* NULL: check only, sinks are not opened */
+    struct log_writer *log_writer; /* NULL: check only */
     struct manifest *manifest;
     struct snapshot *snapshot;
     struct arena scratch;
     VEC(struct cluster *) used_clusters; /* one reference each, handed to the snapshot */
     VEC(struct key_feed *) used_feeds;
+    VEC(struct str) taken_addresses; /* of --address-pool */
+    uint32_t n_listeners;
 };
 
 /* One rule's surroundings while it is compiled. */
@@ -34,27 +34,21 @@ struct compile_place {
     struct rule_plan *rule;
 };
 
-/* Takes over `m` on success. 0 or negative. Errors found only here (a log format, a regular
- * expression) are reported in m->diags and make their object refuse. */
-MUST_USE int compile_snapshot(struct compile *c, struct manifest *m,
-                              struct snapshot **ret_snapshot);
-
-/* compile_listener.c */
+/* listener.c */
 struct listener_plan *compile_listener(struct compile *c, const struct gateway *g,
                                        const struct listener *l);
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret_client);
 struct tls_server *compile_port_tls(struct compile *c, const struct port_plan *port,
-                                    const struct gateway *const *gateways,
                                     const struct listener *const *listeners);
 
-/* compile_route.c: rules of one attached route into the builder. */
+/* route.c: rules of one attached route into the builder. */
 struct route_table_builder;
 void compile_route(struct compile *c, const struct gateway *g, const struct listener *l,
                    const struct attached_route *attached, struct listener_plan *plan,
                    struct route_table_builder *builder);
 
-/* compile_filter.c */
+/* filter.c */
 void compile_filters(struct compile *c, struct compile_place *at, const struct http_filter *filters,
                      size_t n);
 /* Filters of one backendRef: header modifiers; others make its share refuse. */
@@ -63,16 +57,19 @@ void compile_backend_filters(struct compile *c, struct compile_place *at,
 /* The rule refuses with 500 from now on. */
 void compile_break_rule(struct compile_place *at, const char *why);
 
-/* compile_security.c */
+/* security.c */
 const struct security_plan *compile_security(struct compile *c, const struct compile_place *at);
+/* A copy of `plan` (NULL: none) that refuses. `why` is static. */
+const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan, const char *why);
 /* The names that a policy writes: late headers of its listeners. */
 void compile_late_headers(struct compile *c, struct arena *a, struct name_set *late);
 
-/* compile_cluster.c: one backendRef into one or more weighted entries. */
+/* cluster.c: one backendRef into one or more weighted entries. */
 struct backend_draft {
     struct backend_plan plan;
     uint64_t weight;
 };
+enum { COMPILE_WEIGHT_SCALE = 2520 /* divisible by 1..10: names of one Backend share its weight evenly */ };
 struct backend_draft_vec {
     struct backend_draft *items;
     size_t n;

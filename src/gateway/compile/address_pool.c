@@ -1,0 +1,86 @@
+/* Addresses from the pool are drawn by a hash of the Gateway's identity that does not depend on the process,
+ * and by probing on when another Gateway drew the same. */
+#include "gateway/compile/address_pool.h"
+
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "gateway/server_options.h"
+#include "policy/cidr.h"
+
+enum { POOL_BITS_MAX = 16 };
+
+static uint64_t address_stable_hash(const struct gateway *g)
+{
+    static const struct hash_key key = {0x746f6c6c67617465ULL, 0x61646472706f6f6cULL};
+    char text[512];
+    int n = snprintf(text, sizeof text, "%.*s|%.*s|%.*s", STR_ARG(g->object.uid), STR_ARG(g->object.namespace),
+                     STR_ARG(g->object.name));
+
+    return hash_sip24(key, text, MIN((size_t)(n < 0 ? 0 : n), sizeof text - 1));
+}
+
+/* Address number `index` of the range. */
+static struct ip_address address_at(const struct cidr *pool, uint32_t index)
+{
+    struct ip_address a = pool->address;
+
+    for (int i = 15; i >= 0 && index > 0; i--) {
+        uint32_t sum = a.bytes[i] + (index & 0xff);
+
+        a.bytes[i] = (uint8_t)sum;
+        index = (index >> 8) + (sum >> 8);
+    }
+    return a;
+}
+
+static bool address_is_taken(const struct compile *c, struct str text)
+{
+    VEC_FOREACH(&c->taken_addresses, taken)
+    {
+        if (str_eq(*taken, text))
+            return true;
+    }
+    return false;
+}
+
+static struct str address_draw(struct compile *c, const struct gateway *g, const struct cidr *pool)
+{
+    uint32_t bits = MIN(128U - pool->n_bits, (uint32_t)POOL_BITS_MAX);
+    uint32_t n = 1U << bits;
+    uint32_t start = (uint32_t)(address_stable_hash(g) % n);
+    struct str text = STR("");
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = (start + i) % n;
+        struct ip_address a = address_at(pool, index);
+        char room[46];
+
+        /* Network and broadcast address are nobody's. */
+        if (n > 2 && pool->is_ipv4 && (index == 0 || index == n - 1))
+            continue;
+        text = arena_str(&c->scratch, ip_address_format(&a, room));
+        if (!address_is_taken(c, text))
+            break;
+    }
+    VEC_PUSH(&c->scratch, &c->taken_addresses, text);
+    return text;
+}
+
+struct str_vec address_pool_of(struct compile *c, const struct gateway *g)
+{
+    struct str_vec addresses = {0};
+    struct cidr pool;
+
+    for (size_t i = 0; i < g->spec.addresses.n; i++) {
+        const struct gateway_address *a = &g->spec.addresses.items[i];
+
+        if (a->parsed_type == ADDRESS_IP && a->value.len > 0)
+            VEC_PUSH(&c->scratch, &addresses, a->value);
+    }
+    if (addresses.n == 0 && c->options->address_pool.len > 0 && cidr_parse(c->options->address_pool, &pool))
+        VEC_PUSH(&c->scratch, &addresses, address_draw(c, g, &pool));
+    if (addresses.n == 0)
+        VEC_PUSH(&c->scratch, &addresses, STR(""));
+    return addresses;
+}

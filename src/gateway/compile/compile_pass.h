@@ -1,0 +1,18 @@
+/* What compile needs from outside, and its entrance. */
+#pragma once
+
+#include "gateway/snapshot.h"
+
+struct server_options;
+struct log_writer;
+
+struct compile_input {
+    const struct server_options *options;
+    struct cluster_registry *clusters;
+    struct key_feed_registry *feeds;
+    struct log_writer *log_writer; /* NULL: check only, sinks are not opened */
+};
+
+/* Takes over `m` on success. 0 or negative. Errors found only here (a log format, a regular expression)
+ * are reported in m->diags and make their object refuse. */
+MUST_USE int compile_pass(const struct compile_input *input, struct manifest *m, struct snapshot **ret_snapshot);

@@ -1,0 +1,229 @@
+/* compile: a programmed listener with its routes, late headers, client settings and access logs. */
+#include "base/assert.h"
+#include "gateway/compile/compile.h"
+#include "manifest/client_traffic_policy.h"
+#include "manifest/envoy_proxy.h"
+#include "policy/route_table.h"
+#include "telemetry/log_format.h"
+#include "telemetry/log_writer.h"
+
+enum {
+    CLIENT_IDLE_US = 300 * 1000000,
+    CLIENT_HEAD_US = 15 * 1000000,
+    CLIENT_HEAD_BYTES_MAX = 1024 * 1024,
+};
+
+/* ---- clients ---- */
+
+static const struct client_traffic_policy *compile_client_policy(struct compile *c, const struct gateway *g,
+                                                                 const struct listener *l)
+{
+    const struct object_vec *at =
+        manifest_policies_at(c->manifest, KIND_CLIENT_TRAFFIC_POLICY, &g->object, l->name);
+
+    if (at->n == 0)
+        at = manifest_policies_at(c->manifest, KIND_CLIENT_TRAFFIC_POLICY, &g->object, STR(""));
+    return at->n > 0 ? (const struct client_traffic_policy *)at->items[0] : NULL;
+}
+
+static void compile_detection(const struct client_ip_detection *spec, struct arena *a,
+                              struct client_address_policy *ret)
+{
+    size_t bad;
+
+    if (spec->custom_header) {
+        ret->mode = CLIENT_ADDRESS_HEADER;
+        ret->header = arena_lower(a, spec->custom_header->name);
+        ret->must_have = spec->custom_header->fail_closed.value;
+    } else if (spec->x_forwarded_for && spec->x_forwarded_for->trusted_cidrs.n > 0) {
+        ret->mode = CLIENT_ADDRESS_CIDRS;
+        if (!cidr_list_parse(spec->x_forwarded_for->trusted_cidrs.items, spec->x_forwarded_for->trusted_cidrs.n, a,
+                             &ret->trusted, &bad))
+            ret->mode = CLIENT_ADDRESS_SOCKET; /* checked at decode */
+    } else if (spec->x_forwarded_for) {
+        ret->mode = CLIENT_ADDRESS_HOPS;
+        ret->n_trusted_hops = (uint32_t)spec->x_forwarded_for->num_trusted_hops.value;
+    }
+}
+
+static void compile_client_headers(const struct client_headers *h, struct client_plan *ret)
+{
+    ret->allows_underscore = h->with_underscores_action == UNDERSCORES_ALLOW;
+    ret->keeps_request_id = h->preserve_request_id.value || h->request_id == REQUEST_ID_PRESERVE_OR_GENERATE ||
+                            h->request_id == REQUEST_ID_PRESERVE;
+    if (h->max_request_header_bytes.is_set)
+        ret->head_bytes_limit = (uint32_t)MIN(h->max_request_header_bytes.value, (int64_t)CLIENT_HEAD_BYTES_MAX);
+}
+
+static uint64_t positive_or(struct opt_duration d, uint64_t otherwise)
+{
+    return d.is_set && d.us > 0 ? d.us : otherwise;
+}
+
+void compile_client(struct compile *c, const struct gateway *g, const struct listener *l, struct arena *a,
+                    struct client_plan *ret)
+{
+    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
+
+    *ret = (struct client_plan){.idle_us = CLIENT_IDLE_US, .head_us = CLIENT_HEAD_US};
+    if (!p || p->object.is_broken)
+        return;
+    if (p->spec.client_ip_detection)
+        compile_detection(p->spec.client_ip_detection, a, &ret->address);
+    if (p->spec.headers)
+        compile_client_headers(p->spec.headers, ret);
+    if (p->spec.timeout && p->spec.timeout->http) {
+        const struct client_http_timeout *t = p->spec.timeout->http;
+
+        ret->idle_us = positive_or(t->idle_timeout, CLIENT_IDLE_US);
+        ret->head_us = positive_or(t->request_headers_received_timeout, CLIENT_HEAD_US);
+        ret->request_us = positive_or(t->request_received_timeout, 0);
+    }
+    if (p->spec.connection && p->spec.connection->limit && p->spec.connection->limit->value.is_set)
+        ret->connection_limit = (uint32_t)p->spec.connection->limit->value.value;
+}
+
+/* Client certificates asked for and not enforced yet, or a policy with an error: everything refuses. */
+static const char *compile_listener_trouble(struct compile *c, const struct gateway *g, const struct listener *l)
+{
+    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
+
+    if (p && p->object.is_broken)
+        return "its ClientTrafficPolicy has an error";
+    if (p && client_traffic_policy_find_unenforced(&p->spec))
+        return "its ClientTrafficPolicy asks for client certificates, which are not enforced yet";
+    if (g->has_client_certificates && l->kind == LISTENER_HTTPS)
+        return "the Gateway asks for client certificates, which are not enforced yet";
+    return NULL;
+}
+
+/* ---- access logs ---- */
+
+static void compile_log_error(struct compile *c, struct object *o, struct mark mark, const struct log_format_error *e)
+{
+    if (mark.file)
+        mark.column += (uint32_t)e->column;
+    manifest_object_error(c->manifest, o, DIAG_INVALID_VALUE, mark, "access log format: %s", e->text);
+}
+
+static const struct log_format *compile_log_format(struct compile *c, struct object *o, struct arena *a,
+                                                   const struct access_log_format *spec)
+{
+    const struct log_format *format = NULL;
+    struct log_format_error error;
+    struct str *names, *texts;
+
+    if (!spec)
+        return log_format_default();
+    if (spec->text.text.len > 0) {
+        if (log_format_new_text(a, spec->text.text, &format, &error) != 0)
+            compile_log_error(c, o, spec->text.mark, &error);
+        return format;
+    }
+    if (spec->json.n == 0)
+        return log_format_default();
+    names = ARENA_ARRAY(&c->scratch, struct str, spec->json.n);
+    texts = ARENA_ARRAY(&c->scratch, struct str, spec->json.n);
+    for (size_t i = 0; i < spec->json.n; i++) {
+        names[i] = spec->json.items[i].key;
+        texts[i] = spec->json.items[i].value;
+    }
+    if (log_format_new_json(a, names, texts, spec->json.n, &format, &error) != 0)
+        compile_log_error(c, o, spec->json.items[0].mark, &error);
+    return format;
+}
+
+struct log_plans {
+    struct access_log_plan *items;
+    size_t n;
+    size_t cap;
+};
+
+static void compile_log_sink(struct compile *c, struct object *o, struct arena *a, struct log_plans *logs,
+                             const struct log_format *format, struct str path)
+{
+    uint32_t sink = 0;
+
+    if (!format)
+        return;
+    if (c->log_writer && log_writer_sink(c->log_writer, path, &sink) != 0) {
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, o ? o->mark : (struct mark){0},
+                 o ? o->label : STR(""), "access log %.*s cannot be written", STR_ARG(path));
+        return;
+    }
+    VEC_PUSH(a, logs, ((struct access_log_plan){format, sink}));
+}
+
+static void compile_log_settings(struct compile *c, struct envoy_proxy *proxy, const struct access_log_spec *spec,
+                                 struct arena *a, struct log_plans *logs)
+{
+    for (size_t i = 0; i < spec->settings.n; i++) {
+        const struct access_log_setting *s = &spec->settings.items[i];
+        const struct log_format *format = compile_log_format(c, &proxy->object, a, s->format);
+        bool has_sink = false;
+
+        for (size_t k = 0; k < s->sinks.n; k++) {
+            const struct access_log_sink *sink = &s->sinks.items[k];
+
+            if (sink->type != LOG_SINK_FILE || !sink->file)
+                continue; /* named by check as not enforced */
+            compile_log_sink(c, &proxy->object, a, logs, format, sink->file->path);
+            has_sink = true;
+        }
+        if (!has_sink && s->sinks.n == 0)
+            compile_log_sink(c, &proxy->object, a, logs, format, STR("/dev/stdout"));
+    }
+}
+
+static void compile_logs(struct compile *c, const struct gateway *g, struct listener_plan *plan)
+{
+    struct envoy_proxy *proxy = (struct envoy_proxy *)g->envoy_proxy;
+    const struct access_log_spec *spec =
+        proxy && proxy->spec.telemetry ? proxy->spec.telemetry->access_log : NULL;
+    struct log_plans logs = {0};
+
+    if (spec && spec->disable.value)
+        return;
+    if (spec && spec->settings.n > 0)
+        compile_log_settings(c, proxy, spec, &plan->arena, &logs);
+    else
+        compile_log_sink(c, NULL, &plan->arena, &logs, log_format_default(), STR("/dev/stdout"));
+    plan->logs = logs.items;
+    plan->n_logs = (uint32_t)logs.n;
+}
+
+/* ---- the listener ---- */
+
+static void compile_break_routes(struct listener_plan *plan, const char *why)
+{
+    for (uint32_t i = 0; i < plan->n_route_plans; i++) {
+        for (uint32_t k = 0; k < plan->route_plans[i]->n_rules; k++) {
+            struct rule_plan *rule = &plan->route_plans[i]->rules[k];
+
+            rule->security = compile_unavailable(&plan->route_plans[i]->arena, rule->security, why);
+        }
+    }
+}
+
+struct listener_plan *compile_listener(struct compile *c, const struct gateway *g, const struct listener *l)
+{
+    struct listener_plan *plan = listener_plan_new();
+    struct route_table_builder *builder;
+    const char *trouble;
+
+    plan->name = arena_printf(&plan->arena, "%.*s/%.*s/%.*s", STR_ARG(g->object.namespace), STR_ARG(g->object.name),
+                              STR_ARG(l->name));
+    plan->hostname = arena_lower(&plan->arena, l->hostname);
+    compile_late_headers(c, &plan->arena, &plan->late_headers);
+    compile_client(c, g, l, &plan->arena, &plan->client);
+    compile_logs(c, g, plan);
+    plan->route_plans = ARENA_ARRAY(&plan->arena, struct route_plan *, l->routes.n + 1);
+    builder = route_table_builder_new(&plan->arena, &plan->late_headers);
+    for (size_t i = 0; i < l->routes.n; i++)
+        compile_route(c, g, l, &l->routes.items[i], plan, builder);
+    plan->routes = route_table_build(builder);
+    trouble = compile_listener_trouble(c, g, l);
+    if (trouble)
+        compile_break_routes(plan, trouble);
+    return plan;
+}

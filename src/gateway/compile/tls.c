@@ -1,0 +1,241 @@
+/* compile: TLS towards backends (BackendTLSPolicy, Backend.tls) and on listeners (certificates from Secrets,
+ * the listener's TLS options). What cannot be had as written is never weakened: the backend's share refuses,
+ * the listener is not programmed. */
+#include "gateway/compile/tls.h"
+
+#include <openssl/tls1.h>
+
+#include "base/hash.h"
+#include "manifest/backend_tls_policy.h"
+
+void compile_tls_draft_deinit(struct compile_tls_draft *d)
+{
+    tls_client_free(d->client);
+    d->client = NULL;
+}
+
+static int compile_tls_version(int version)
+{
+    static const int versions[] = {0, TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
+
+    return version >= 0 && version < (int)N_ELEMENTS(versions) ? versions[version] : 0;
+}
+
+static struct str compile_join(struct arena *a, const struct str_vec *items)
+{
+    struct str joined = STR("");
+
+    for (size_t i = 0; i < items->n; i++)
+        joined = arena_printf(a, "%.*s%s%.*s", STR_ARG(joined), i ? ":" : "", STR_ARG(items->items[i]));
+    return joined;
+}
+
+/* All authorities, one PEM after the other. False when one is missing. */
+static bool compile_ca(struct compile *c, const struct local_object_ref *refs, size_t n, struct str *ret_pem)
+{
+    struct str pem = STR("");
+
+    for (size_t i = 0; i < n; i++) {
+        struct str one = refs[i].target ? keeper_find(refs[i].target, "ca.crt") : STR_NULL;
+
+        if (one.len == 0)
+            return false;
+        pem = arena_printf(&c->scratch, "%.*s%.*s\n", STR_ARG(pem), STR_ARG(one));
+    }
+    *ret_pem = pem;
+    return true;
+}
+
+static bool compile_tls_finish(struct compile *c, const struct object *from, const struct tls_client_config *config,
+                               struct compile_tls_draft *ret)
+{
+    struct buf why = {0};
+    int r = tls_client_new(config, &ret->client, &why);
+
+    if (r != 0)
+        manifest_object_error(c->manifest, (struct object *)(uintptr_t)from, DIAG_BAD_CERTIFICATE, from->mark,
+                              "TLS to the backend cannot be set up: %.*s", STR_ARG(buf_str(&why)));
+    buf_deinit(&why);
+    ret->key = arena_printf(&c->scratch, "|tls:%016llx", (unsigned long long)hash_str(ret->key));
+    return r == 0;
+}
+
+/* ---- BackendTLSPolicy ---- */
+
+static bool compile_tls_of_policy(struct compile *c, const struct backend_tls_policy *p, struct compile_tls_draft *ret)
+{
+    const struct backend_tls_validation *v = p->spec.validation;
+    struct tls_client_config config = {0};
+    struct str *names;
+
+    if (p->object.is_broken || !v)
+        return false;
+    if (!compile_ca(c, v->ca_certificate_refs.items, v->ca_certificate_refs.n, &config.ca_pem))
+        return false;
+    config.uses_system_ca = v->well_known_ca_certificates.len > 0;
+    if (!config.uses_system_ca && config.ca_pem.len == 0)
+        return false;
+    config.verify_host = v->hostname;
+    names = ARENA_ARRAY(&c->scratch, struct str, v->subject_alt_names.n + 1);
+    for (size_t i = 0; i < v->subject_alt_names.n; i++) {
+        if (v->subject_alt_names.items[i].type != SAN_HOSTNAME)
+            return false; /* URI names are not verified yet: refuse rather than skip */
+        names[config.n_alt_names++] = v->subject_alt_names.items[i].hostname;
+    }
+    config.alt_names = names;
+    ret->server_name = v->hostname;
+    ret->key = arena_printf(&c->scratch, "%.*s|%.*s|%zu|%d", STR_ARG(v->hostname), STR_ARG(config.ca_pem),
+                            config.n_alt_names, config.uses_system_ca);
+    for (size_t i = 0; i < config.n_alt_names; i++)
+        ret->key = arena_printf(&c->scratch, "%.*s|%.*s", STR_ARG(ret->key), STR_ARG(names[i]));
+    return compile_tls_finish(c, &p->object, &config, ret);
+}
+
+static const struct backend_tls_policy *compile_find_tls_policy(struct compile *c, const struct object *target,
+                                                                struct str section)
+{
+    const struct object_vec *at = manifest_policies_at(c->manifest, KIND_BACKEND_TLS_POLICY, target, section);
+
+    if (at->n == 0 && section.len > 0)
+        at = manifest_policies_at(c->manifest, KIND_BACKEND_TLS_POLICY, target, STR(""));
+    return at->n > 0 ? (const struct backend_tls_policy *)at->items[0] : NULL;
+}
+
+bool compile_tls_of_service(struct compile *c, const struct service *s, struct str namespace, struct str name,
+                            uint16_t port, struct compile_tls_draft *ret)
+{
+    const struct service_port *service_port = s ? service_find_port(s, port) : NULL;
+    const struct object_vec *at = manifest_policies_at_service(c->manifest, KIND_BACKEND_TLS_POLICY, namespace, name,
+                                                               service_port ? service_port->name : STR(""));
+
+    if (at->n == 0)
+        at = manifest_policies_at_service(c->manifest, KIND_BACKEND_TLS_POLICY, namespace, name, STR(""));
+    return at->n == 0 || compile_tls_of_policy(c, (const struct backend_tls_policy *)at->items[0], ret);
+}
+
+/* ---- Backend.tls ---- */
+
+bool compile_tls_of_backend(struct compile *c, const struct backend *b, const struct backend_endpoint *e,
+                            struct compile_tls_draft *ret)
+{
+    const struct backend_tls_policy *policy = compile_find_tls_policy(c, &b->object, STR(""));
+    const struct backend_tls *tls = b->spec.tls;
+    struct tls_client_config config = {0};
+
+    if (policy)
+        return compile_tls_of_policy(c, policy, ret);
+    if (!tls)
+        return true;
+    if (!compile_ca(c, tls->ca_certificate_refs.items, tls->ca_certificate_refs.n, &config.ca_pem))
+        return false;
+    config.uses_system_ca = tls->well_known_ca_certificates.len > 0;
+    config.skips_verification = tls->insecure_skip_verify.value;
+    if (!config.uses_system_ca && config.ca_pem.len == 0 && !config.skips_verification)
+        return false;
+    if (tls->client_certificate_ref) {
+        const struct object *secret = tls->client_certificate_ref->target;
+
+        if (!secret)
+            return false;
+        config.certificate_pem = keeper_find(secret, "tls.crt");
+        config.key_pem = keeper_find(secret, "tls.key");
+    }
+    config.min_version = compile_tls_version(tls->settings.min_version);
+    config.max_version = compile_tls_version(tls->settings.max_version);
+    config.ciphers = compile_join(&c->scratch, &tls->settings.ciphers);
+    ret->server_name = tls->sni.len ? tls->sni : e->hostname;
+    ret->key = arena_printf(&c->scratch, "%.*s|%.*s|%d%d|%d-%d|%.*s|%.*s", STR_ARG(ret->server_name),
+                            STR_ARG(config.ca_pem), config.uses_system_ca, config.skips_verification,
+                            config.min_version, config.max_version, STR_ARG(config.ciphers),
+                            STR_ARG(config.certificate_pem));
+    return compile_tls_finish(c, &b->object, &config, ret);
+}
+
+bool compile_tls_of_uri(struct compile *c, struct str host, struct compile_tls_draft *ret)
+{
+    struct tls_client_config config = {.uses_system_ca = true};
+    struct buf why = {0};
+    int r = tls_client_new(&config, &ret->client, &why);
+
+    buf_deinit(&why);
+    ret->server_name = host;
+    ret->key = arena_printf(&c->scratch, "|tls:system:%.*s", STR_ARG(host));
+    return r == 0;
+}
+
+/* ---- listeners ---- */
+
+static struct str compile_tls_option(const struct listener_tls *tls, const char *name)
+{
+    for (size_t i = 0; i < tls->options.n; i++) {
+        if (str_eq(tls->options.items[i].key, str_of(name)))
+            return tls->options.items[i].value;
+    }
+    return STR_NULL;
+}
+
+static int compile_parse_version(struct str text)
+{
+    if (str_eq_nocase(text, STR("TLSv1.3")) || str_eq(text, STR("1.3")))
+        return TLS1_3_VERSION;
+    if (str_eq_nocase(text, STR("TLSv1.2")) || str_eq(text, STR("1.2")))
+        return TLS1_2_VERSION;
+    return 0;
+}
+
+/* "A, B" or "A:B" -> "A:B" */
+static struct str compile_cipher_option(struct arena *a, struct str text)
+{
+    struct str joined = STR("");
+    struct str rest = text;
+    struct str part;
+
+    while (rest.ptr && str_split(&rest, ',', &part)) {
+        part = str_trim(part);
+        if (part.len > 0)
+            joined = arena_printf(a, "%.*s%s%.*s", STR_ARG(joined), joined.len ? ":" : "", STR_ARG(part));
+    }
+    return joined;
+}
+
+static void compile_tls_entry(struct compile *c, const struct listener *l, struct str identity,
+                              struct tls_entry_config *entry)
+{
+    const struct object *secret = l->tls->certificate_refs.items[0].target;
+
+    entry->hostname = l->hostname;
+    entry->certificate_pem = keeper_find(secret, "tls.crt");
+    entry->key_pem = keeper_find(secret, "tls.key");
+    entry->ciphers = compile_cipher_option(&c->scratch, compile_tls_option(l->tls, "tls.cipher_suites"));
+    entry->min_version = compile_parse_version(compile_tls_option(l->tls, "tls.min_protocol_version"));
+    entry->max_version = compile_parse_version(compile_tls_option(l->tls, "tls.max_protocol_version"));
+    entry->identity = identity;
+}
+
+struct tls_server *compile_port_tls(struct compile *c, const struct port_plan *port,
+                                    const struct listener *const *listeners)
+{
+    struct tls_entry_config *entries = ARENA_ARRAY(&c->scratch, struct tls_entry_config, port->n_listeners);
+    struct tls_server *server = NULL;
+    struct buf why = {0};
+
+    for (uint32_t i = 0; i < port->n_listeners; i++) {
+        struct str rules;
+
+        compile_tls_entry(c, listeners[i], port->listeners[i]->name, &entries[i]);
+        rules = arena_printf(&c->scratch, "%d-%d|%.*s", entries[i].min_version, entries[i].max_version,
+                             STR_ARG(entries[i].ciphers));
+        port->listeners[i]->tls_entry = (int)i;
+        port->listeners[i]->tls_identity = hash_str(rules);
+    }
+    if (tls_server_new(entries, port->n_listeners, &server, &why) != 0) {
+        struct diag *d = diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE, listeners[0]->mark,
+                                  port->listeners[0]->name, "TLS of port %u cannot be set up: %.*s", port->number,
+                                  STR_ARG(buf_str(&why)));
+
+        d->hint = STR("the port is not opened");
+        server = NULL;
+    }
+    buf_deinit(&why);
+    return server;
+}

@@ -1,0 +1,65 @@
+/* The gateway as a whole, on control's thread: workers, ports, the current snapshot and what
+ * outlives snapshots (clusters, key feeds, metrics, log writer). `app` drives it, `admin` reads it.
+ */
+#pragma once
+
+#include "gateway/server_options.h"
+#include "gateway/snapshot.h"
+#include "gateway/worker.h"
+#include "upstream/names.h"
+
+enum { SERVER_WORKERS_MAX = 64, SERVER_PRIVILEGED_SHIFT = 10000 };
+
+struct server {
+    struct loop *loop; /* control's */
+    struct server_options options;
+    struct worker **workers;
+    uint32_t n_workers;
+    struct snapshot *current;
+    struct list old_snapshots; /* still held by some worker */
+    struct list ports;
+    struct cluster_registry clusters;
+    struct key_feed_registry feeds;
+    struct names names;
+    struct upstreams upstreams; /* control's own, for key fetches */
+    struct outbox_pool outboxes;
+    char *scratch;
+    struct metrics metrics;
+    struct log_writer log_writer;
+    struct wake snapshots_done; /* a worker let go of a snapshot */
+    struct wake worker_idle;    /* a draining worker has no connection left */
+    struct timer sweep;
+    bool is_draining;
+    uint64_t generation;
+    int64_t started_wall_us;
+    void (*on_idle)(struct server *g); /* draining and no connection left */
+};
+
+enum gateway_result {
+    SERVER_PORT_IN_USE = 1, /* *ret_why says which */
+};
+
+/* `l` is control's loop. 0 or negative. */
+MUST_USE int server_init(struct server *g, struct loop *l, const struct server_options *options);
+/* Opens the ports of `first` (taken over) and starts the workers. 0, negative, or
+ * SERVER_PORT_IN_USE with a sentence in `ret_why`. */
+MUST_USE int server_start(struct server *g, struct snapshot *first, struct buf *ret_why);
+/* Opens new ports, hands the snapshot (taken over on success) to the workers. */
+MUST_USE int server_swap(struct server *g, struct snapshot *next, struct buf *ret_why);
+/* No new connections; idle ones close, running exchanges finish. */
+void server_drain(struct server *g);
+uint32_t server_n_connections(const struct server *g);
+uint32_t server_n_exchanges(const struct server *g);
+/* Ends the workers at once and frees everything. */
+void server_deinit(struct server *g);
+
+/* port.c. The port of a plan: the open one, or a new one with one listening socket per worker. */
+MUST_USE int port_open(struct server *g, const struct port_plan *plan, struct port **ret_port,
+                       struct buf *ret_why);
+/* A worker has closed its socket. Worker's thread. */
+void port_release(struct server *g, struct port *port, uint32_t worker_index);
+/* Frees ports that nothing uses any more. Control. */
+void port_sweep(struct server *g);
+void port_free_all(struct server *g);
+/* Where a Gateway's port listens: mapped, shifted, or as it is. */
+uint16_t port_bound_number(const struct server_options *o, uint16_t number);

@@ -1,0 +1,30 @@
+/* How the gateway was asked to run, as far as compiling and serving depend on it. */
+#pragma once
+
+#include "base/str.h"
+
+/* --port-map 80=8080 */
+struct port_mapping {
+    uint16_t from;
+    uint16_t to;
+};
+
+/* --resolve HOST:PORT=ADDR:PORT */
+struct resolve_override {
+    struct str host;
+    uint16_t port;
+    struct str ip;
+    uint16_t to_port;
+};
+
+/* Set once before start; strings live as long as the process. */
+struct server_options {
+    uint32_t n_workers;
+    struct port_mapping *port_maps;
+    uint32_t n_port_maps;
+    struct resolve_override *resolves;
+    uint32_t n_resolves;
+    struct str cluster_domain; /* "cluster.local" */
+    struct str address_pool;   /* CIDR, empty: all Gateways share the wildcard address */
+    bool is_strict;
+};

@@ -1,0 +1,116 @@
+/* log: one access record and one set of metrics, whatever the end. Lets go of everything that outlives the
+ * exchange's arena: the listener, the route, and (when the journey ended early) the snapshot. */
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+#include "telemetry/access_log.h"
+#include "telemetry/log_format.h"
+
+static struct str log_request_header(const void *ctx, struct str name)
+{
+    const struct exchange *x = ctx;
+
+    return http_headers_joined(&x->request.headers, name);
+}
+
+static struct str log_response_header(const void *ctx, struct str name)
+{
+    const struct exchange *x = ctx;
+
+    return http_headers_joined(&x->response.headers, name);
+}
+
+static const char *log_flags(const struct exchange *x)
+{
+    if (x->cancel == CANCEL_CLIENT_LEFT)
+        return "DC";
+    if (x->refusal != REFUSAL_NONE)
+        return refusal_row(x->refusal)->flag;
+    return "-";
+}
+
+static const char *log_details(const struct exchange *x)
+{
+    if (x->cancel == CANCEL_CLIENT_LEFT)
+        return "downstream_remote_disconnect";
+    if (x->refusal != REFUSAL_NONE)
+        return refusal_row(x->refusal)->code;
+    return x->is_local ? "direct_response" : "via_upstream";
+}
+
+static void log_fill(struct exchange *x, struct access_record *r)
+{
+    uint64_t now_us = x->worker->loop.now.mono_us;
+    const struct http_header *header;
+
+    r->start_wall_us = x->started_wall_us;
+    r->method = x->request.method_text;
+    r->path = x->request.path;
+    r->query = x->request.query;
+    r->original_path = x->original_path;
+    r->protocol = x->request.minor_version == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
+    r->status = x->is_head_sent ? x->response.status : 0;
+    r->details = str_of(log_details(x));
+    r->flags = str_of(log_flags(x));
+    r->bytes_received = x->bytes_received;
+    r->bytes_sent = x->bytes_sent;
+    r->duration_us = now_us - x->started_us;
+    r->has_upstream = x->first_byte_us > 0;
+    r->upstream_us = x->first_byte_us > 0 ? x->first_byte_us - x->upstream_us : 0;
+    r->upstream_host = str_of(x->attempt.endpoint_text);
+    r->upstream_cluster = x->backend ? x->backend->name : STR_NULL;
+    r->route_name = x->rule ? x->rule->log_name : STR_NULL;
+    r->remote = x->peer;
+    r->remote_ip = x->client_ip;
+    r->local = x->local;
+    r->server_name = x->server_name;
+    r->authority = x->request.authority;
+    header = http_headers_find_id(&x->request.headers, HEADER_USER_AGENT);
+    r->user_agent = header ? header->value : STR_NULL;
+    header = http_headers_find_id(&x->request.headers, HEADER_X_FORWARDED_FOR);
+    r->forwarded_for = header ? header->value : STR_NULL;
+    header = http_headers_find_id(&x->request.headers, HEADER_X_REQUEST_ID);
+    r->request_id = header ? header->value : STR_NULL;
+    r->tenant = x->tenant;
+    r->model = x->model;
+    r->subject = x->subject;
+    r->tokens_in = r->tokens_out = r->tokens_total = -1;
+    r->context = x;
+    r->request_header = log_request_header;
+    r->response_header = log_response_header;
+}
+
+static void log_write_record(struct exchange *x)
+{
+    const struct listener_plan *l = x->listener;
+    struct access_record record = {0};
+    struct worker *w = x->worker;
+
+    if (!l || l->n_logs == 0)
+        return;
+    log_fill(x, &record);
+    for (uint32_t i = 0; i < l->n_logs; i++) {
+        buf_clear(&w->log_line);
+        log_format_line(l->logs[i].format, &record, &w->log_line);
+        log_ring_push(w->log, l->logs[i].sink, buf_str(&w->log_line));
+    }
+}
+
+static void log_release(struct exchange *x)
+{
+    if (x->hold)
+        worker_unhold(x->worker, x->hold);
+    x->hold = NULL;
+    if (x->rule)
+        route_plan_unref(x->rule->route);
+    x->rule = NULL;
+    listener_plan_unref(x->listener);
+    x->listener = NULL;
+}
+
+enum step_result step_log(struct exchange *x)
+{
+    worker_count_exchange(x);
+    log_write_record(x);
+    log_release(x);
+    return STEP_NEXT;
+}
