@@ -1,6 +1,5 @@
 /* Options of the demo's services: --name=VALUE only. */
-#ifndef DEMO_ARGS_H
-#define DEMO_ARGS_H
+#pragma once
 
 struct arg {
     const char *name;   /* without the dashes */
@@ -11,5 +10,3 @@ struct arg {
 /* Fills the values; the last row has no name. Prints usage and ends the process for --help (0) and
  * for anything unknown (2). */
 void args_parse(int argc, char **argv, const struct arg *args);
-
-#endif

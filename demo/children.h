@@ -1,6 +1,5 @@
 /* The programs that the launcher runs: started together, watched, stopped in reverse order. */
-#ifndef DEMO_CHILDREN_H
-#define DEMO_CHILDREN_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -29,5 +28,3 @@ void child_complain(const struct child *child);
 /* SIGTERM to each in turn, the last started first, SIGKILL to what stays. True if all ended well.
  */
 bool children_stop(struct children *c);
-
-#endif

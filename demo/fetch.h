@@ -1,7 +1,6 @@
 /* One HTTP request and its whole answer, over plain TCP or TLS; for the launcher, the authorizer
  * and tests. Blocking, one connection per request. */
-#ifndef DEMO_FETCH_H
-#define DEMO_FETCH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,5 +29,3 @@ struct fetch_answer {
 /* 0, or -1 with `error` set. Free it either way. */
 int fetch(const struct fetch_request *request, struct fetch_answer *ret_answer);
 void fetch_answer_free(struct fetch_answer *answer);
-
-#endif

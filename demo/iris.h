@@ -1,6 +1,5 @@
 /* The iris classifier: multinomial logistic regression, trained by demo/iris/train.py. */
-#ifndef DEMO_IRIS_H
-#define DEMO_IRIS_H
+#pragma once
 
 #define IRIS_FEATURES 4
 #define IRIS_SPECIES  3
@@ -12,5 +11,3 @@ extern const char *const iris_feature_names[IRIS_FEATURES];
 int iris_classify(const double features[IRIS_FEATURES], double ret_probability[IRIS_SPECIES]);
 /* What one measurement adds to the score of a species. */
 double iris_contribution(int species, int feature, double value);
-
-#endif

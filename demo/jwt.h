@@ -1,7 +1,6 @@
 /* JSON Web Tokens of the demo: RS256 only. The issuer signs with a key made at start; the
  * authorizer verifies with the published key set. */
-#ifndef DEMO_JWT_H
-#define DEMO_JWT_H
+#pragma once
 
 #include <jansson.h>
 #include <openssl/evp.h>
@@ -22,5 +21,3 @@ json_t *jwt_verify(const char *token, const json_t *key_set, const char *issuer,
                    const char **ret_why);
 /* Whether the set has the key that the token's header names. */
 bool jwt_set_has_key(const json_t *key_set, const char *token);
-
-#endif

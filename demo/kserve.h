@@ -1,11 +1,8 @@
 /* KServe's inference protocols, V1 and V2 (Open Inference Protocol), for one model. */
-#ifndef DEMO_KSERVE_H
-#define DEMO_KSERVE_H
+#pragma once
 
 #include "demo/model.h"
 #include "demo/service.h"
 
 /* Answers a path of KServe; leaves any other call unanswered. */
 void kserve_answer(struct service_call *call, const struct model *model);
-
-#endif

@@ -25,8 +25,9 @@
 #include "demo/fetch.h"
 #include "demo/plays.h"
 
-#define READY_MS 20000
-#define N_PORTS  (sizeof(struct demo_ports) / sizeof(int))
+#define READY_MS   20000
+#define OFFSET_MAX 14000
+#define N_PORTS    (sizeof(struct demo_ports) / sizeof(int))
 
 struct launcher {
     const char *gateway, *config;
@@ -45,7 +46,7 @@ static const char usage[] =
     "  --once         make the calls, print them with their answers, exit 0 if all are right\n"
     "  --gateway      the gateway's program [$TOLLGATE, else ../src/app/tollgate beside this one]\n"
     "  --config       the manifests [config/envoy-gateway]\n"
-    "  --port-offset  added to every port [0]\n";
+    "  --port-offset  added to every port [0]; auto: the first from 0 with all ports free\n";
 
 static void find_own_folder(struct launcher *l)
 {
@@ -56,39 +57,6 @@ static void find_own_folder(struct launcher *l)
     slash = strrchr(l->bin, '/');
     if (slash)
         *slash = '\0';
-}
-
-static int parse_args(struct launcher *l, int argc, char **argv)
-{
-    static char beside[600];
-    int offset = 0;
-
-    find_own_folder(l);
-    (void)snprintf(beside, sizeof(beside), "%s/../src/app/tollgate", l->bin);
-    l->gateway = getenv("TOLLGATE") ? getenv("TOLLGATE") : beside;
-    l->config = "config/envoy-gateway";
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--once") == 0) {
-            l->is_once = true;
-        } else if (strncmp(argv[i], "--gateway=", 10) == 0) {
-            l->gateway = argv[i] + 10;
-        } else if (strncmp(argv[i], "--config=", 9) == 0) {
-            l->config = argv[i] + 9;
-        } else if (strncmp(argv[i], "--port-offset=", 14) == 0) {
-            offset = atoi(argv[i] + 14);
-        } else {
-            bool is_help = strcmp(argv[i], "--help") == 0;
-
-            (void)fputs(usage, is_help ? stdout : stderr);
-            exit(is_help ? 0 : 2);
-        }
-    }
-    if (offset < 0 || offset > 40000) {
-        (void)fputs("tollgate-demo: --port-offset must lie in 0 to 40000\n", stderr);
-        return -1;
-    }
-    l->ports = demo_ports_at(offset);
-    return 0;
 }
 
 static bool port_is_free(int port)
@@ -104,6 +72,65 @@ static bool port_is_free(int port)
     if (fd >= 0)
         (void)close(fd);
     return is_free;
+}
+
+static bool all_ports_are_free(const struct demo_ports *ports)
+{
+    const int *port = &ports->jwt_server;
+
+    for (size_t i = 0; i < N_PORTS; i++) {
+        if (!port_is_free(port[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The greatest offset keeps all ports below those that the kernel hands out by itself. */
+static int choose_ports(struct launcher *l, const char *text)
+{
+    bool is_auto = strcmp(text, "auto") == 0;
+    char *end = NULL;
+    long offset = is_auto ? 0 : strtol(text, &end, 10);
+
+    if (!is_auto && (end == text || *end != '\0' || offset < 0 || offset > OFFSET_MAX)) {
+        (void)fprintf(stderr, "tollgate-demo: --port-offset is auto or lies in 0 to %d\n",
+                      OFFSET_MAX);
+        return -1;
+    }
+    l->ports = demo_ports_at((int)offset);
+    while (is_auto && offset + 100 <= OFFSET_MAX && !all_ports_are_free(&l->ports)) {
+        offset += 100;
+        l->ports = demo_ports_at((int)offset);
+    }
+    return 0;
+}
+
+static int parse_args(struct launcher *l, int argc, char **argv)
+{
+    static char beside[600];
+    const char *offset = "0";
+
+    find_own_folder(l);
+    (void)snprintf(beside, sizeof(beside), "%s/../src/app/tollgate", l->bin);
+    l->gateway = getenv("TOLLGATE") ? getenv("TOLLGATE") : beside;
+    l->config = "config/envoy-gateway";
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--once") == 0) {
+            l->is_once = true;
+        } else if (strncmp(argv[i], "--gateway=", 10) == 0) {
+            l->gateway = argv[i] + 10;
+        } else if (strncmp(argv[i], "--config=", 9) == 0) {
+            l->config = argv[i] + 9;
+        } else if (strncmp(argv[i], "--port-offset=", 14) == 0) {
+            offset = argv[i] + 14;
+        } else {
+            bool is_help = strcmp(argv[i], "--help") == 0;
+
+            (void)fputs(usage, is_help ? stdout : stderr);
+            exit(is_help ? 0 : 2);
+        }
+    }
+    return choose_ports(l, offset);
 }
 
 static int check_ports(const struct launcher *l)
@@ -254,12 +281,9 @@ static int await_gateway(struct launcher *l)
 {
     bool has_failed = false;
 
-    for (long waited_ms = 0; !plays_try_first(&l->plays); waited_ms += 10) {
-        if (waited_ms > READY_MS) {
-            (void)fprintf(stderr, "tollgate-demo: the gateway gives no prediction\n");
-            return -1;
-        }
-        if (pause_ms(l, 10, &has_failed))
+    for (long waited_ms = 0; !plays_try_first(&l->plays, waited_ms > READY_MS ? stderr : NULL);
+         waited_ms += 10) {
+        if (waited_ms > READY_MS || pause_ms(l, 10, &has_failed))
             return -1;
     }
     return 0;

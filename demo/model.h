@@ -1,6 +1,5 @@
 /* What a served model is to the protocols: a name, a function for one row, a manner of speaking. */
-#ifndef DEMO_MODEL_H
-#define DEMO_MODEL_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -21,5 +20,3 @@ struct model {
 extern const struct model model_iris;
 extern const struct model model_resnet; /* stand-in */
 extern const struct model model_chat;   /* stand-in */
-
-#endif

@@ -164,12 +164,15 @@ static bool is_right(const struct play *play, const struct fetch_answer *answer)
            (!play->answer || strstr(answer->body, play->answer) != NULL);
 }
 
-int plays_try_first(const struct plays *p)
+bool plays_try_first(const struct plays *p, FILE *complaints)
 {
     struct fetch_answer answer;
     int r = make_call(p, &plays[0], &answer);
     bool is_ready = r == 0 && is_right(&plays[0], &answer);
 
+    if (!is_ready && complaints)
+        (void)fprintf(complaints, "tollgate-demo: the gateway gives no prediction, but: %d %s\n",
+                      answer.status, r == 0 ? answer.body : answer.error);
     fetch_answer_free(&answer);
     return is_ready;
 }

@@ -1,8 +1,7 @@
 /* The HTTP/1.1 server that all services of the demo share: one thread per connection, requests held
  * whole, answers whole or streamed. Meant for loopback and for what a gateway sends, not for the
  * open network. */
-#ifndef DEMO_SERVICE_H
-#define DEMO_SERVICE_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -63,5 +62,3 @@ void service_reply_method(struct service_call *call, const char *allow);
 void service_stream(struct service_call *call, int status, const char *type);
 bool service_stream_write(struct service_call *call, const char *data, size_t len);
 void service_stream_end(struct service_call *call);
-
-#endif

@@ -1,6 +1,5 @@
 /* Reads requests from one connection, whole, one after another. */
-#ifndef DEMO_SERVICE_READ_H
-#define DEMO_SERVICE_READ_H
+#pragma once
 
 #include "demo/service.h"
 
@@ -11,5 +10,3 @@ void service_reader_free(struct service_reader *reader);
 /* Fills *ret_call, whose texts live until the next read. Returns 0; -1 when the connection is at
  * its end; else the status to answer before it is closed. */
 int service_read(struct service_reader *reader, struct service_call *ret_call);
-
-#endif

@@ -60,15 +60,12 @@ def main():
     print("/* Made by demo/iris/train.py; do not edit. Weights of a multinomial logistic regression,")
     print(f" * {right} of {len(labels)} flowers of the training data right: one row per species, four")
     print(" * measurements in centimetres and the constant. */")
-    print("#ifndef DEMO_IRIS_MODEL_H")
-    print("#define DEMO_IRIS_MODEL_H")
+    print("#pragma once")
     print("")
     print("static const double iris_weights[3][5] = {")
     for row in weights:
         print("    {" + ", ".join(f"{w:.6f}" for w in row) + "},")
     print("};")
-    print("")
-    print("#endif")
 
 
 if __name__ == "__main__":
