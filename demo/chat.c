@@ -98,7 +98,7 @@ static json_t *format_usage(const struct completion *c)
 {
     return json_pack("{s:I, s:I, s:I}", "prompt_tokens", (json_int_t)c->prompt_tokens,
                      "completion_tokens", (json_int_t)c->completion_tokens, "total_tokens",
-                     (json_int_t)(c->prompt_tokens + c->completion_tokens));
+                     (json_int_t)c->prompt_tokens + (json_int_t)c->completion_tokens);
 }
 
 static void reply_whole(struct service_call *call, const struct completion *c,

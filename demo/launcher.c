@@ -76,8 +76,9 @@ static bool port_is_free(int port)
 
 static bool all_ports_are_free(const struct demo_ports *ports)
 {
-    const int *port = &ports->jwt_server;
+    int port[N_PORTS];
 
+    memcpy(port, ports, sizeof(port));
     for (size_t i = 0; i < N_PORTS; i++) {
         if (!port_is_free(port[i]))
             return false;
@@ -108,11 +109,12 @@ static int choose_ports(struct launcher *l, const char *text)
 static int parse_args(struct launcher *l, int argc, char **argv)
 {
     static char beside[600];
+    const char *from_environment = getenv("TOLLGATE");
     const char *offset = "0";
 
     find_own_folder(l);
     (void)snprintf(beside, sizeof(beside), "%s/../src/app/tollgate", l->bin);
-    l->gateway = getenv("TOLLGATE") ? getenv("TOLLGATE") : beside;
+    l->gateway = from_environment ? from_environment : beside;
     l->config = "config/envoy-gateway";
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--once") == 0) {
@@ -135,9 +137,10 @@ static int parse_args(struct launcher *l, int argc, char **argv)
 
 static int check_ports(const struct launcher *l)
 {
-    const int *port = &l->ports.jwt_server;
+    int port[N_PORTS];
     int r = 0;
 
+    memcpy(port, &l->ports, sizeof(port));
     for (size_t i = 0; i < N_PORTS; i++) {
         if (port_is_free(port[i]))
             continue;

@@ -260,7 +260,7 @@ static void start_connection(int fd, service_fn *handler, void *state)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)pthread_attr_init(&attr);
     (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attr, 512u * 1024u);
+    (void)pthread_attr_setstacksize(&attr, (size_t)512 * 1024);
     if (c)
         *c = (struct connection){fd, handler, state};
     if (!c || pthread_create(&thread, &attr, serve_connection, c) != 0) {
