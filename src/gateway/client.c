@@ -42,7 +42,12 @@ void client_accept(struct worker *w, struct port *port, int fd, const struct soc
     const struct port_plan *plan = worker_port_plan(w, port);
     struct h1_options options = {.scheme = port->is_tls ? STR("https") : STR("http")};
     struct client *c = MEM_NEW(struct client);
-    int r = plan ? stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event) : -1;
+    bool is_full = plan && plan->client.connection_limit > 0 &&
+                   atomic_load_explicit(&port->n_connections, memory_order_relaxed) >=
+                       plan->client.connection_limit;
+    int r = plan && !is_full
+                ? stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event)
+                : -1;
 
     if (r < 0) {
         socket_close(fd);

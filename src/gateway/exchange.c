@@ -43,7 +43,8 @@ struct exchange *exchange_new(struct worker *w, struct downstream *d)
     d->bytes_sent = 0;
     d->bytes_received = 0;
     attempt_init(&x->attempt, &w->upstreams, &exchange_attempt_events, &x->arena);
-    atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes, memory_order_relaxed);
+    atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes,
+                          memory_order_relaxed);
     return x;
 }
 
@@ -54,7 +55,8 @@ static void exchange_store(struct exchange *x)
     arena_reset(&x->arena);
     buf_deinit(&x->pipe);
     list_remove(&x->node);
-    atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes, memory_order_relaxed);
+    atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes,
+                          memory_order_relaxed);
     if (w->free_exchanges.n_nodes < EXCHANGES_KEPT) {
         list_append(&w->free_exchanges, &x->node);
     } else {

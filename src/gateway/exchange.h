@@ -41,7 +41,7 @@ struct verdict {
     bool is_waiting;      /* for keys */
     bool has_run;
     bool has_refetched;
-    uint32_t refetch_version; /* of the keys that did not know the kid */
+    uint32_t refetch_version;  /* of the keys that did not know the kid */
     struct token_entry *token; /* pinned; NULL when nothing was verified */
     const struct jwt_claims *claims;
     const struct jwt_plan *provider;

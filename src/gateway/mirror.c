@@ -1,6 +1,6 @@
-/* One struct mirror per copy: an arena with the head, the content in a buffer, and an attempt. While the
- * content comes it is on the exchange's list; once sent, on the worker's. It ends by itself: answer, failure
- * or MIRROR_TIMEOUT_US. */
+/* One struct mirror per copy: an arena with the head, the content in a buffer, and an attempt.
+ * While the content comes it is on the exchange's list; once sent, on the worker's. It ends by
+ * itself: answer, failure or MIRROR_TIMEOUT_US. */
 #include "gateway/mirror.h"
 
 #include "base/limits.h"
@@ -92,8 +92,8 @@ static void mirror_on_timeout(struct timer *t)
     mirror_end(CONTAINER_OF(t, struct mirror, timer));
 }
 
-/* The head must outlive the exchange: everything is copied. The Host gets "-shadow" like Envoy's, so that a
- * backend can tell copies apart. */
+/* The head must outlive the exchange: everything is copied. The Host gets "-shadow" like Envoy's,
+ * so that a backend can tell copies apart. */
 static void mirror_copy_head(struct mirror *m, const struct http_request *from)
 {
     struct arena *a = &m->arena;
@@ -130,15 +130,15 @@ void mirror_begin(struct exchange *x)
     for (uint32_t i = 0; i < x->rule->n_mirrors; i++) {
         const struct mirror_plan *plan = &x->rule->mirrors[i];
 
-        if (plan->denominator > 0 && random_below(&x->worker->random, plan->denominator) < plan->numerator)
+        if (plan->denominator > 0 &&
+            random_below(&x->worker->random, plan->denominator) < plan->numerator)
             mirror_add(x, plan);
     }
 }
 
 void mirror_on_body(struct exchange *x, struct str span)
 {
-    LIST_FOREACH(&x->mirrors, node)
-    {
+    LIST_FOREACH (&x->mirrors, node) {
         struct mirror *m = CONTAINER_OF(node, struct mirror, node);
 
         m->is_too_large |= m->body.len + span.len > LIMIT_MIRROR_BYTES;
@@ -149,8 +149,7 @@ void mirror_on_body(struct exchange *x, struct str span)
 
 void mirror_on_body_end(struct exchange *x)
 {
-    LIST_FOREACH(&x->mirrors, node)
-    {
+    LIST_FOREACH (&x->mirrors, node) {
         struct mirror *m = CONTAINER_OF(node, struct mirror, node);
 
         list_move(&x->worker->mirrors, node);
@@ -163,8 +162,7 @@ void mirror_on_body_end(struct exchange *x)
 
 static void mirror_end_list(struct list *list)
 {
-    LIST_FOREACH(list, node)
-    {
+    LIST_FOREACH (list, node) {
         mirror_end(CONTAINER_OF(node, struct mirror, node));
     }
 }

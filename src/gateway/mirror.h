@@ -1,6 +1,7 @@
-/* Mirrors (Gateway API HTTPRequestMirrorFilter): a copy of a request to another cluster, whose answer is
- * thrown away. The copy is complete before it is sent, so that a slow mirror never slows the request;
- * content beyond LIMIT_MIRROR_BYTES means no copy. Worker-local; a mirror outlives its exchange. */
+/* Mirrors (Gateway API HTTPRequestMirrorFilter): a copy of a request to another cluster, whose
+ * answer is thrown away. The copy is complete before it is sent, so that a slow mirror never slows
+ * the request; content beyond LIMIT_MIRROR_BYTES means no copy. Worker-local; a mirror outlives its
+ * exchange. */
 #pragma once
 
 #include "base/macro.h"

@@ -27,7 +27,6 @@ struct client_plan {
     uint32_t head_bytes_limit; /* 0: the default */
     uint64_t idle_us;
     uint64_t head_us;
-    uint64_t request_us;       /* whole request received; 0: none */
     uint32_t connection_limit; /* per port and process; 0: none */
 };
 
@@ -89,7 +88,7 @@ struct rule_plan {
     struct str name;     /* of the rule, may be empty */
     struct str log_name; /* "httproute/ns/name/rule/0" */
     uint32_t index;
-    bool is_ai;     /* of an AIGatewayRoute */
+    bool is_ai;                /* of an AIGatewayRoute */
     bool has_unenforced_layer; /* of one of its backends: refuses */
     bool is_broken;            /* refuses with 500 */
     struct str why_broken;

@@ -93,7 +93,8 @@ static void admit_find_client(struct exchange *x)
 {
     char room[46];
 
-    x->client = client_address_find(&x->listener->client.address, &x->downstream->peer_ip, &x->request.headers);
+    x->client = client_address_find(&x->listener->client.address, &x->downstream->peer_ip,
+                                    &x->request.headers);
     if (x->client.address.is_valid && !ip_address_eq(&x->client.address, &x->downstream->peer_ip))
         x->client_ip = arena_str(&x->arena, ip_address_format(&x->client.address, room));
 }

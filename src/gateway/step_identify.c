@@ -1,7 +1,7 @@
-/* identify: whose credentials are these? Each of the shortlist's authentications runs once and leaves a
- * verdict: verified claims and the headers made of them, or a refusal. A remembered token costs a lookup;
- * else its signature is checked with the provider's keys. Waits only for keys: a first fetch that is under
- * way, or one refetch for a kid that nobody knows yet. */
+/* identify: whose credentials are these? Each of the shortlist's authentications runs once and
+ * leaves a verdict: verified claims and the headers made of them, or a refusal. A remembered token
+ * costs a lookup; else its signature is checked with the provider's keys. Waits only for keys: a
+ * first fetch that is under way, or one refetch for a kid that nobody knows yet. */
 #include "auth/extract.h"
 #include "base/limits.h"
 #include "gateway/exchange.h"
@@ -45,7 +45,8 @@ static bool identify_single(const struct http_headers *h, struct str name, struc
     return n == 1;
 }
 
-static bool identify_in_headers(const struct exchange *x, const struct jwt_plan *p, struct str *ret_token)
+static bool identify_in_headers(const struct exchange *x, const struct jwt_plan *p,
+                                struct str *ret_token)
 {
     struct str value;
 
@@ -57,13 +58,15 @@ static bool identify_in_headers(const struct exchange *x, const struct jwt_plan 
     return false;
 }
 
-static bool identify_in_cookies(const struct exchange *x, const struct jwt_plan *p, struct str *ret_token)
+static bool identify_in_cookies(const struct exchange *x, const struct jwt_plan *p,
+                                struct str *ret_token)
 {
     for (uint32_t i = 0; i < p->n_source_cookies; i++) {
         const struct http_headers *h = &x->request.headers;
 
         for (uint16_t k = 0; k < h->n; k++) {
-            if (h->items[k].id == HEADER_COOKIE && cookie_find(h->items[k].value, p->source_cookies[i], ret_token))
+            if (h->items[k].id == HEADER_COOKIE &&
+                cookie_find(h->items[k].value, p->source_cookies[i], ret_token))
                 return true;
         }
     }
@@ -80,7 +83,8 @@ static bool identify_find_token(struct exchange *x, const struct jwt_plan *p, st
     if (identify_in_headers(x, p, ret_token) || identify_in_cookies(x, p, ret_token))
         return true;
     for (uint32_t i = 0; i < p->n_source_params; i++) {
-        if (query_find(x->request.query, p->source_params[i], &x->arena, ret_token) && ret_token->len > 0)
+        if (query_find(x->request.query, p->source_params[i], &x->arena, ret_token) &&
+            ret_token->len > 0)
             return true;
     }
     return false;
@@ -112,7 +116,8 @@ static bool identify_wait(struct exchange *x, struct verdict *v)
 }
 
 /* What the keys say; an unknown kid may ask for one refetch. */
-static enum refusal identify_verify(struct exchange *x, struct verdict *v, const struct jwt_plan *p, struct str token)
+static enum refusal identify_verify(struct exchange *x, struct verdict *v, const struct jwt_plan *p,
+                                    struct str token)
 {
     struct worker *w = x->worker;
     uint32_t version = key_feed_version(p->keys);
@@ -134,8 +139,9 @@ static enum refusal identify_verify(struct exchange *x, struct verdict *v, const
         v->claims = claims;
         return REFUSAL_NONE;
     }
-    if (r == JWT_UNKNOWN_KEY && (v->has_refetched ? v->refetch_version == version
-                                                  : key_feed_want_refetch(p->keys, w->loop.now.mono_us))) {
+    if (r == JWT_UNKNOWN_KEY &&
+        (v->has_refetched ? v->refetch_version == version
+                          : key_feed_want_refetch(p->keys, w->loop.now.mono_us))) {
         v->has_refetched = true;
         v->refetch_version = version;
         identify_wait(x, v);
@@ -143,10 +149,12 @@ static enum refusal identify_verify(struct exchange *x, struct verdict *v, const
     return identify_refusal(r);
 }
 
-static enum refusal identify_provider(struct exchange *x, struct verdict *v, const struct jwt_plan *p, struct str token)
+static enum refusal identify_provider(struct exchange *x, struct verdict *v,
+                                      const struct jwt_plan *p, struct str token)
 {
     struct worker *w = x->worker;
-    struct token_entry *e = token_memory_find(&w->tokens, token, p->identity, key_feed_version(p->keys));
+    struct token_entry *e =
+        token_memory_find(&w->tokens, token, p->identity, key_feed_version(p->keys));
 
     if (e) {
         int r = jwt_claims_check(e->claims, &p->provider, clock_wall_s(w->loop.now));
@@ -186,7 +194,8 @@ static void identify_accept(struct exchange *x, struct verdict *v, const struct 
     }
 }
 
-/* Providers are alternatives: the first that accepts counts; of their refusals the one that came nearest. */
+/* Providers are alternatives: the first that accepts counts; of their refusals the one that came
+ * nearest. */
 static void identify_run(struct exchange *x, struct verdict *v)
 {
     const struct authentication *a = v->authentication;
@@ -213,7 +222,8 @@ static void identify_run(struct exchange *x, struct verdict *v)
             v->refusal = refusal;
     }
     if (has_token && !v->is_waiting && v->refusal != REFUSAL_KEYS_UNAVAILABLE)
-        failure_limit_note(&x->worker->failures, x->client.address.bytes, x->worker->loop.now.mono_us);
+        failure_limit_note(&x->worker->failures, x->client.address.bytes,
+                           x->worker->loop.now.mono_us);
     if (!has_token && a->is_optional)
         v->refusal = REFUSAL_NONE;
 }
@@ -224,8 +234,7 @@ enum step_result step_identify(struct exchange *x)
     bool is_open = false;
     enum refusal first = REFUSAL_NONE;
 
-    VEC_FOREACH(&x->verdicts, v)
-    {
+    VEC_FOREACH (&x->verdicts, v) {
         if (v->authentication && (v->is_waiting || !v->has_run)) {
             v->has_run = true;
             identify_run(x, v);

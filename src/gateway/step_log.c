@@ -1,5 +1,6 @@
-/* log: one access record and one set of metrics, whatever the end. Lets go of everything that outlives the
- * exchange's arena: the listener, the route, and (when the journey ended early) the snapshot. */
+/* log: one access record and one set of metrics, whatever the end. Lets go of everything that
+ * outlives the exchange's arena: the listener, the route, and (when the journey ended early) the
+ * snapshot. */
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
 #include "telemetry/access_log.h"

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/server.h"
 #include "gateway/mirror.h"
+#include "gateway/server.h"
 
 /* ---- snapshots ---- */
 

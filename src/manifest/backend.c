@@ -95,8 +95,8 @@ static const struct field backend_tls_fields[] = {
                 "Name that is asked for and that the certificate must have."),
     FIELD_BOOL(backend_tls, auto_sni, "autoSNIFromEndpointHostname", FIELD_NOT_ENFORCED,
                "Whether each endpoint's own name is asked for."),
-    FIELD_OBJECT(backend_tls, client_certificate_ref, "clientCertificateRef", FIELD_NOT_ENFORCED,
-                 secret_ref, "Secret with the certificate that the gateway presents."),
+    FIELD_OBJECT(backend_tls, client_certificate_ref, "clientCertificateRef", 0, secret_ref,
+                 "Secret with the certificate that the gateway presents."),
 };
 static const struct table backend_tls_table = TABLE_CHECKED(backend_tls, backend_tls_check);
 

@@ -108,8 +108,8 @@ static const struct field client_headers_fields[] = {
                  header_edit, "Edits of request headers before routing."),
     FIELD_OBJECT(client_headers, late_response_headers, "lateResponseHeaders", FIELD_NOT_ENFORCED,
                  header_edit, "Edits of response headers at the very end."),
-    FIELD_QUANTITY(client_headers, max_request_header_bytes, "maxRequestHeaderLimit",
-                   FIELD_NOT_ENFORCED, "Size of a request's head at most."),
+    FIELD_QUANTITY(client_headers, max_request_header_bytes, "maxRequestHeaderLimit", 0,
+                   "Size of a request's head at most."),
     FIELD_OBJECT(client_headers, host, "host", FIELD_NOT_ENFORCED, client_host,
                  "Reading of the Host header."),
 };

@@ -152,7 +152,7 @@ static const struct field http_filter_fields[] = {
                  "Edits of the request's headers."),
     FIELD_OBJECT(http_filter, response_header_modifier, "responseHeaderModifier", 0,
                  header_modifier, "Edits of the response's headers."),
-    FIELD_OBJECT(http_filter, request_mirror, "requestMirror", FIELD_NOT_ENFORCED, request_mirror,
+    FIELD_OBJECT(http_filter, request_mirror, "requestMirror", 0, request_mirror,
                  "Copies of requests to a further backend."),
     FIELD_OBJECT(http_filter, request_redirect, "requestRedirect", 0, request_redirect,
                  "Answer with another place."),

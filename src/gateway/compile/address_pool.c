@@ -1,5 +1,5 @@
-/* Addresses from the pool are drawn by a hash of the Gateway's identity that does not depend on the process,
- * and by probing on when another Gateway drew the same. */
+/* Addresses from the pool are drawn by a hash of the Gateway's identity that does not depend on the
+ * process, and by probing on when another Gateway drew the same. */
 #include "gateway/compile/address_pool.h"
 
 #include <stdio.h>
@@ -14,8 +14,8 @@ static uint64_t address_stable_hash(const struct gateway *g)
 {
     static const struct hash_key key = {0x746f6c6c67617465ULL, 0x61646472706f6f6cULL};
     char text[512];
-    int n = snprintf(text, sizeof text, "%.*s|%.*s|%.*s", STR_ARG(g->object.uid), STR_ARG(g->object.namespace),
-                     STR_ARG(g->object.name));
+    int n = snprintf(text, sizeof text, "%.*s|%.*s|%.*s", STR_ARG(g->object.uid),
+                     STR_ARG(g->object.namespace), STR_ARG(g->object.name));
 
     return hash_sip24(key, text, MIN((size_t)(n < 0 ? 0 : n), sizeof text - 1));
 }
@@ -36,8 +36,7 @@ static struct ip_address address_at(const struct cidr *pool, uint32_t index)
 
 static bool address_is_taken(const struct compile *c, struct str text)
 {
-    VEC_FOREACH(&c->taken_addresses, taken)
-    {
+    VEC_FOREACH (&c->taken_addresses, taken) {
         if (str_eq(*taken, text))
             return true;
     }
@@ -78,7 +77,8 @@ struct str_vec address_pool_of(struct compile *c, const struct gateway *g)
         if (a->parsed_type == ADDRESS_IP && a->value.len > 0)
             VEC_PUSH(&c->scratch, &addresses, a->value);
     }
-    if (addresses.n == 0 && c->options->address_pool.len > 0 && cidr_parse(c->options->address_pool, &pool))
+    if (addresses.n == 0 && c->options->address_pool.len > 0 &&
+        cidr_parse(c->options->address_pool, &pool))
         VEC_PUSH(&c->scratch, &addresses, address_draw(c, g, &pool));
     if (addresses.n == 0)
         VEC_PUSH(&c->scratch, &addresses, STR(""));

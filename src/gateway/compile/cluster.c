@@ -185,7 +185,8 @@ static struct cluster *compile_service(struct compile *c, const struct object *f
     d.name = arena_printf(&c->scratch, "Service/%.*s/%.*s:%u", STR_ARG(namespace),
                           STR_ARG(ref->name), port);
     d.key = d.name;
-    if (!compile_tls_of_service(c, (const struct service *)ref->target, namespace, ref->name, port, &tls)) {
+    if (!compile_tls_of_service(c, (const struct service *)ref->target, namespace, ref->name, port,
+                                &tls)) {
         *ret_validity = BACKEND_NOT_ENFORCED;
         return NULL;
     }
@@ -335,7 +336,8 @@ struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, 
     struct cluster_draft d = {0};
     uint64_t port = is_tls ? 443 : 80;
 
-    if (colon >= 0 && (!str_to_u64(str_slice(host_port, (size_t)colon + 1, host_port.len), &port) || port > UINT16_MAX))
+    if (colon >= 0 && (!str_to_u64(str_slice(host_port, (size_t)colon + 1, host_port.len), &port) ||
+                       port > UINT16_MAX))
         return NULL;
     d.name = arena_printf(&c->scratch, "uri/%.*s", STR_ARG(host_port));
     d.key = d.name;

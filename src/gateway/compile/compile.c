@@ -1,5 +1,5 @@
-/* compile: the whole. Listeners that may be opened are gathered by address and port; those of one port share
- * its sockets and, on TLS, one server with an entry per listener. */
+/* compile: the whole. Listeners that may be opened are gathered by address and port; those of one
+ * port share its sockets and, on TLS, one server with an entry per listener. */
 #include "gateway/compile/compile.h"
 
 #include "base/mem.h"
@@ -19,16 +19,16 @@ struct port_draft_vec {
     size_t cap;
 };
 
-static struct port_draft *compile_find_port(struct compile *c, struct port_draft_vec *ports, struct str address,
-                                            const struct listener *l)
+static struct port_draft *compile_find_port(struct compile *c, struct port_draft_vec *ports,
+                                            struct str address, const struct listener *l)
 {
     uint16_t number = (uint16_t)l->port.value;
     bool is_tls = l->kind == LISTENER_HTTPS;
     struct port_draft *p;
 
-    VEC_FOREACH(ports, known)
-    {
-        if (known->plan.number == number && known->plan.is_tls == is_tls && str_eq(known->plan.address, address))
+    VEC_FOREACH (ports, known) {
+        if (known->plan.number == number && known->plan.is_tls == is_tls &&
+            str_eq(known->plan.address, address))
             return known;
     }
     p = VEC_ADD(&c->scratch, ports);
@@ -61,7 +61,8 @@ static bool compile_port(struct compile *c, struct port_draft *draft)
 
     p->listeners = ARENA_ARRAY(&c->snapshot->arena, struct listener_plan *, draft->listeners.n);
     for (size_t i = 0; i < draft->listeners.n; i++) {
-        struct listener_plan *l = compile_listener(c, draft->gateways.items[i], draft->listeners.items[i]);
+        struct listener_plan *l =
+            compile_listener(c, draft->gateways.items[i], draft->listeners.items[i]);
 
         l->index = c->n_listeners++;
         p->listeners[p->n_listeners++] = l;
@@ -95,8 +96,7 @@ static void compile_ports(struct compile *c)
             compile_gateway(c, g, &ports);
     }
     s->ports = ARENA_ARRAY(&s->arena, struct port_plan, ports.n + 1);
-    VEC_FOREACH(&ports, draft)
-    {
+    VEC_FOREACH (&ports, draft) {
         if (compile_port(c, draft))
             s->ports[s->n_ports++] = draft->plan;
         else
@@ -104,7 +104,8 @@ static void compile_ports(struct compile *c)
     }
 }
 
-int compile_pass(const struct compile_input *input, struct manifest *m, struct snapshot **ret_snapshot)
+int compile_pass(const struct compile_input *input, struct manifest *m,
+                 struct snapshot **ret_snapshot)
 {
     struct snapshot *s = snapshot_new();
     struct compile c = {

@@ -60,7 +60,8 @@ void compile_break_rule(struct compile_place *at, const char *why);
 /* security.c */
 const struct security_plan *compile_security(struct compile *c, const struct compile_place *at);
 /* A copy of `plan` (NULL: none) that refuses. `why` is static. */
-const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan, const char *why);
+const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan,
+                                                const char *why);
 /* The names that a policy writes: late headers of its listeners. */
 void compile_late_headers(struct compile *c, struct arena *a, struct name_set *late);
 
@@ -69,7 +70,10 @@ struct backend_draft {
     struct backend_plan plan;
     uint64_t weight;
 };
-enum { COMPILE_WEIGHT_SCALE = 2520 /* divisible by 1..10: names of one Backend share its weight evenly */ };
+enum {
+    COMPILE_WEIGHT_SCALE =
+        2520 /* divisible by 1..10: names of one Backend share its weight evenly */
+};
 struct backend_draft_vec {
     struct backend_draft *items;
     size_t n;

@@ -13,6 +13,7 @@ struct compile_input {
     struct log_writer *log_writer; /* NULL: check only, sinks are not opened */
 };
 
-/* Takes over `m` on success. 0 or negative. Errors found only here (a log format, a regular expression)
- * are reported in m->diags and make their object refuse. */
-MUST_USE int compile_pass(const struct compile_input *input, struct manifest *m, struct snapshot **ret_snapshot);
+/* Takes over `m` on success. 0 or negative. Errors found only here (a log format, a regular
+ * expression) are reported in m->diags and make their object refuse. */
+MUST_USE int compile_pass(const struct compile_input *input, struct manifest *m,
+                          struct snapshot **ret_snapshot);

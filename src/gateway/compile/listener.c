@@ -15,8 +15,8 @@ enum {
 
 /* ---- clients ---- */
 
-static const struct client_traffic_policy *compile_client_policy(struct compile *c, const struct gateway *g,
-                                                                 const struct listener *l)
+static const struct client_traffic_policy *
+compile_client_policy(struct compile *c, const struct gateway *g, const struct listener *l)
 {
     const struct object_vec *at =
         manifest_policies_at(c->manifest, KIND_CLIENT_TRAFFIC_POLICY, &g->object, l->name);
@@ -37,8 +37,8 @@ static void compile_detection(const struct client_ip_detection *spec, struct are
         ret->must_have = spec->custom_header->fail_closed.value;
     } else if (spec->x_forwarded_for && spec->x_forwarded_for->trusted_cidrs.n > 0) {
         ret->mode = CLIENT_ADDRESS_CIDRS;
-        if (!cidr_list_parse(spec->x_forwarded_for->trusted_cidrs.items, spec->x_forwarded_for->trusted_cidrs.n, a,
-                             &ret->trusted, &bad))
+        if (!cidr_list_parse(spec->x_forwarded_for->trusted_cidrs.items,
+                             spec->x_forwarded_for->trusted_cidrs.n, a, &ret->trusted, &bad))
             ret->mode = CLIENT_ADDRESS_SOCKET; /* checked at decode */
     } else if (spec->x_forwarded_for) {
         ret->mode = CLIENT_ADDRESS_HOPS;
@@ -49,10 +49,12 @@ static void compile_detection(const struct client_ip_detection *spec, struct are
 static void compile_client_headers(const struct client_headers *h, struct client_plan *ret)
 {
     ret->allows_underscore = h->with_underscores_action == UNDERSCORES_ALLOW;
-    ret->keeps_request_id = h->preserve_request_id.value || h->request_id == REQUEST_ID_PRESERVE_OR_GENERATE ||
+    ret->keeps_request_id = h->preserve_request_id.value ||
+                            h->request_id == REQUEST_ID_PRESERVE_OR_GENERATE ||
                             h->request_id == REQUEST_ID_PRESERVE;
     if (h->max_request_header_bytes.is_set)
-        ret->head_bytes_limit = (uint32_t)MIN(h->max_request_header_bytes.value, (int64_t)CLIENT_HEAD_BYTES_MAX);
+        ret->head_bytes_limit =
+            (uint32_t)MIN(h->max_request_header_bytes.value, (int64_t)CLIENT_HEAD_BYTES_MAX);
 }
 
 static uint64_t positive_or(struct opt_duration d, uint64_t otherwise)
@@ -60,8 +62,8 @@ static uint64_t positive_or(struct opt_duration d, uint64_t otherwise)
     return d.is_set && d.us > 0 ? d.us : otherwise;
 }
 
-void compile_client(struct compile *c, const struct gateway *g, const struct listener *l, struct arena *a,
-                    struct client_plan *ret)
+void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
+                    struct arena *a, struct client_plan *ret)
 {
     const struct client_traffic_policy *p = compile_client_policy(c, g, l);
 
@@ -77,14 +79,15 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
 
         ret->idle_us = positive_or(t->idle_timeout, CLIENT_IDLE_US);
         ret->head_us = positive_or(t->request_headers_received_timeout, CLIENT_HEAD_US);
-        ret->request_us = positive_or(t->request_received_timeout, 0);
     }
     if (p->spec.connection && p->spec.connection->limit && p->spec.connection->limit->value.is_set)
         ret->connection_limit = (uint32_t)p->spec.connection->limit->value.value;
 }
 
-/* Client certificates asked for and not enforced yet, or a policy with an error: everything refuses. */
-static const char *compile_listener_trouble(struct compile *c, const struct gateway *g, const struct listener *l)
+/* Client certificates asked for and not enforced yet, or a policy with an error: everything
+ * refuses. */
+static const char *compile_listener_trouble(struct compile *c, const struct gateway *g,
+                                            const struct listener *l)
 {
     const struct client_traffic_policy *p = compile_client_policy(c, g, l);
 
@@ -99,14 +102,17 @@ static const char *compile_listener_trouble(struct compile *c, const struct gate
 
 /* ---- access logs ---- */
 
-static void compile_log_error(struct compile *c, struct object *o, struct mark mark, const struct log_format_error *e)
+static void compile_log_error(struct compile *c, struct object *o, struct mark mark,
+                              const struct log_format_error *e)
 {
     if (mark.file)
         mark.column += (uint32_t)e->column;
-    manifest_object_error(c->manifest, o, DIAG_INVALID_VALUE, mark, "access log format: %s", e->text);
+    manifest_object_error(c->manifest, o, DIAG_INVALID_VALUE, mark, "access log format: %s",
+                          e->text);
 }
 
-static const struct log_format *compile_log_format(struct compile *c, struct object *o, struct arena *a,
+static const struct log_format *compile_log_format(struct compile *c, struct object *o,
+                                                   struct arena *a,
                                                    const struct access_log_format *spec)
 {
     const struct log_format *format = NULL;
@@ -139,23 +145,26 @@ struct log_plans {
     size_t cap;
 };
 
-static void compile_log_sink(struct compile *c, struct object *o, struct arena *a, struct log_plans *logs,
-                             const struct log_format *format, struct str path)
+static void compile_log_sink(struct compile *c, struct object *o, struct arena *a,
+                             struct log_plans *logs, const struct log_format *format,
+                             struct str path)
 {
     uint32_t sink = 0;
 
     if (!format)
         return;
     if (c->log_writer && log_writer_sink(c->log_writer, path, &sink) != 0) {
-        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, o ? o->mark : (struct mark){0},
-                 o ? o->label : STR(""), "access log %.*s cannot be written", STR_ARG(path));
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE,
+                 o ? o->mark : (struct mark){0}, o ? o->label : STR(""),
+                 "access log %.*s cannot be written", STR_ARG(path));
         return;
     }
     VEC_PUSH(a, logs, ((struct access_log_plan){format, sink}));
 }
 
-static void compile_log_settings(struct compile *c, struct envoy_proxy *proxy, const struct access_log_spec *spec,
-                                 struct arena *a, struct log_plans *logs)
+static void compile_log_settings(struct compile *c, struct envoy_proxy *proxy,
+                                 const struct access_log_spec *spec, struct arena *a,
+                                 struct log_plans *logs)
 {
     for (size_t i = 0; i < spec->settings.n; i++) {
         const struct access_log_setting *s = &spec->settings.items[i];
@@ -205,14 +214,15 @@ static void compile_break_routes(struct listener_plan *plan, const char *why)
     }
 }
 
-struct listener_plan *compile_listener(struct compile *c, const struct gateway *g, const struct listener *l)
+struct listener_plan *compile_listener(struct compile *c, const struct gateway *g,
+                                       const struct listener *l)
 {
     struct listener_plan *plan = listener_plan_new();
     struct route_table_builder *builder;
     const char *trouble;
 
-    plan->name = arena_printf(&plan->arena, "%.*s/%.*s/%.*s", STR_ARG(g->object.namespace), STR_ARG(g->object.name),
-                              STR_ARG(l->name));
+    plan->name = arena_printf(&plan->arena, "%.*s/%.*s/%.*s", STR_ARG(g->object.namespace),
+                              STR_ARG(g->object.name), STR_ARG(l->name));
     plan->hostname = arena_lower(&plan->arena, l->hostname);
     compile_late_headers(c, &plan->arena, &plan->late_headers);
     compile_client(c, g, l, &plan->arena, &plan->client);

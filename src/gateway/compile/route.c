@@ -49,8 +49,9 @@ static const struct rule_plan *compile_rule_done(struct compile_rules *r)
     compile_timeouts(r->c, &r->at);
     rule->security = compile_security(r->c, &r->at);
     if (rule->has_unenforced_layer)
-        rule->security = compile_unavailable(&r->at.plan->arena, rule->security,
-                                             "a check in front of one of its backends is not enforced yet");
+        rule->security =
+            compile_unavailable(&r->at.plan->arena, rule->security,
+                                "a check in front of one of its backends is not enforced yet");
     if (!rule->cors && rule->security)
         rule->cors = rule->security->cors;
     if (r->at.route->is_broken && !rule->is_broken) {
@@ -165,7 +166,8 @@ static void compile_backends(struct compile_rules *r, const struct backend_draft
         uint64_t weight = drafts->items[i].weight;
 
         rule->backends[i] = drafts->items[i].plan;
-        /* The scale that lets names of one Backend share evenly goes where the weights are large already. */
+        /* The scale that lets names of one Backend share evenly goes where the weights are large
+         * already. */
         if (largest > WEIGHT_MAX)
             weight = (weight + COMPILE_WEIGHT_SCALE - 1) / COMPILE_WEIGHT_SCALE;
         weights[i] = (uint32_t)weight;

@@ -269,14 +269,14 @@ static void compile_principal(struct arena *a, const struct rule_principal *p,
 static void compile_operation(const struct rule_operation *op, struct authorize_rule_spec *rule)
 {
     static const enum route_path_kind path_kinds[] = {ROUTE_PATH_EXACT, ROUTE_PATH_PREFIX,
-                                                 ROUTE_PATH_REGEX};
+                                                      ROUTE_PATH_REGEX};
 
     rule->methods = op->methods.items;
     rule->n_methods = op->methods.n;
     if (op->path) {
         rule->has_path = true;
-        rule->path_kind =
-            op->path->type >= 0 && op->path->type < 3 ? path_kinds[op->path->type] : ROUTE_PATH_EXACT;
+        rule->path_kind = op->path->type >= 0 && op->path->type < 3 ? path_kinds[op->path->type]
+                                                                    : ROUTE_PATH_EXACT;
         rule->path = op->path->value;
     }
 }
@@ -371,7 +371,8 @@ const struct security_plan *compile_security(struct compile *c, const struct com
     return plan;
 }
 
-const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan, const char *why)
+const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan,
+                                                const char *why)
 {
     struct security_plan *refusing = ARENA_NEW(a, struct security_plan);
 

@@ -1,6 +1,6 @@
-/* compile: TLS towards backends (BackendTLSPolicy, Backend.tls) and on listeners (certificates from Secrets,
- * the listener's TLS options). What cannot be had as written is never weakened: the backend's share refuses,
- * the listener is not programmed. */
+/* compile: TLS towards backends (BackendTLSPolicy, Backend.tls) and on listeners (certificates from
+ * Secrets, the listener's TLS options). What cannot be had as written is never weakened: the
+ * backend's share refuses, the listener is not programmed. */
 #include "gateway/compile/tls.h"
 
 #include <openssl/tls1.h>
@@ -26,12 +26,14 @@ static struct str compile_join(struct arena *a, const struct str_vec *items)
     struct str joined = STR("");
 
     for (size_t i = 0; i < items->n; i++)
-        joined = arena_printf(a, "%.*s%s%.*s", STR_ARG(joined), i ? ":" : "", STR_ARG(items->items[i]));
+        joined =
+            arena_printf(a, "%.*s%s%.*s", STR_ARG(joined), i ? ":" : "", STR_ARG(items->items[i]));
     return joined;
 }
 
 /* All authorities, one PEM after the other. False when one is missing. */
-static bool compile_ca(struct compile *c, const struct local_object_ref *refs, size_t n, struct str *ret_pem)
+static bool compile_ca(struct compile *c, const struct local_object_ref *refs, size_t n,
+                       struct str *ret_pem)
 {
     struct str pem = STR("");
 
@@ -46,15 +48,17 @@ static bool compile_ca(struct compile *c, const struct local_object_ref *refs, s
     return true;
 }
 
-static bool compile_tls_finish(struct compile *c, const struct object *from, const struct tls_client_config *config,
+static bool compile_tls_finish(struct compile *c, const struct object *from,
+                               const struct tls_client_config *config,
                                struct compile_tls_draft *ret)
 {
     struct buf why = {0};
     int r = tls_client_new(config, &ret->client, &why);
 
     if (r != 0)
-        manifest_object_error(c->manifest, (struct object *)(uintptr_t)from, DIAG_BAD_CERTIFICATE, from->mark,
-                              "TLS to the backend cannot be set up: %.*s", STR_ARG(buf_str(&why)));
+        manifest_object_error(c->manifest, (struct object *)(uintptr_t)from, DIAG_BAD_CERTIFICATE,
+                              from->mark, "TLS to the backend cannot be set up: %.*s",
+                              STR_ARG(buf_str(&why)));
     buf_deinit(&why);
     ret->key = arena_printf(&c->scratch, "|tls:%016llx", (unsigned long long)hash_str(ret->key));
     return r == 0;
@@ -62,7 +66,8 @@ static bool compile_tls_finish(struct compile *c, const struct object *from, con
 
 /* ---- BackendTLSPolicy ---- */
 
-static bool compile_tls_of_policy(struct compile *c, const struct backend_tls_policy *p, struct compile_tls_draft *ret)
+static bool compile_tls_of_policy(struct compile *c, const struct backend_tls_policy *p,
+                                  struct compile_tls_draft *ret)
 {
     const struct backend_tls_validation *v = p->spec.validation;
     struct tls_client_config config = {0};
@@ -84,39 +89,43 @@ static bool compile_tls_of_policy(struct compile *c, const struct backend_tls_po
     }
     config.alt_names = names;
     ret->server_name = v->hostname;
-    ret->key = arena_printf(&c->scratch, "%.*s|%.*s|%zu|%d", STR_ARG(v->hostname), STR_ARG(config.ca_pem),
-                            config.n_alt_names, config.uses_system_ca);
+    ret->key = arena_printf(&c->scratch, "%.*s|%.*s|%zu|%d", STR_ARG(v->hostname),
+                            STR_ARG(config.ca_pem), config.n_alt_names, config.uses_system_ca);
     for (size_t i = 0; i < config.n_alt_names; i++)
         ret->key = arena_printf(&c->scratch, "%.*s|%.*s", STR_ARG(ret->key), STR_ARG(names[i]));
     return compile_tls_finish(c, &p->object, &config, ret);
 }
 
-static const struct backend_tls_policy *compile_find_tls_policy(struct compile *c, const struct object *target,
-                                                                struct str section)
+static const struct backend_tls_policy *
+compile_find_tls_policy(struct compile *c, const struct object *target, struct str section)
 {
-    const struct object_vec *at = manifest_policies_at(c->manifest, KIND_BACKEND_TLS_POLICY, target, section);
+    const struct object_vec *at =
+        manifest_policies_at(c->manifest, KIND_BACKEND_TLS_POLICY, target, section);
 
     if (at->n == 0 && section.len > 0)
         at = manifest_policies_at(c->manifest, KIND_BACKEND_TLS_POLICY, target, STR(""));
     return at->n > 0 ? (const struct backend_tls_policy *)at->items[0] : NULL;
 }
 
-bool compile_tls_of_service(struct compile *c, const struct service *s, struct str namespace, struct str name,
-                            uint16_t port, struct compile_tls_draft *ret)
+bool compile_tls_of_service(struct compile *c, const struct service *s, struct str namespace,
+                            struct str name, uint16_t port, struct compile_tls_draft *ret)
 {
     const struct service_port *service_port = s ? service_find_port(s, port) : NULL;
-    const struct object_vec *at = manifest_policies_at_service(c->manifest, KIND_BACKEND_TLS_POLICY, namespace, name,
-                                                               service_port ? service_port->name : STR(""));
+    const struct object_vec *at =
+        manifest_policies_at_service(c->manifest, KIND_BACKEND_TLS_POLICY, namespace, name,
+                                     service_port ? service_port->name : STR(""));
 
     if (at->n == 0)
-        at = manifest_policies_at_service(c->manifest, KIND_BACKEND_TLS_POLICY, namespace, name, STR(""));
-    return at->n == 0 || compile_tls_of_policy(c, (const struct backend_tls_policy *)at->items[0], ret);
+        at = manifest_policies_at_service(c->manifest, KIND_BACKEND_TLS_POLICY, namespace, name,
+                                          STR(""));
+    return at->n == 0 ||
+           compile_tls_of_policy(c, (const struct backend_tls_policy *)at->items[0], ret);
 }
 
 /* ---- Backend.tls ---- */
 
-bool compile_tls_of_backend(struct compile *c, const struct backend *b, const struct backend_endpoint *e,
-                            struct compile_tls_draft *ret)
+bool compile_tls_of_backend(struct compile *c, const struct backend *b,
+                            const struct backend_endpoint *e, struct compile_tls_draft *ret)
 {
     const struct backend_tls_policy *policy = compile_find_tls_policy(c, &b->object, STR(""));
     const struct backend_tls *tls = b->spec.tls;
@@ -144,10 +153,11 @@ bool compile_tls_of_backend(struct compile *c, const struct backend *b, const st
     config.max_version = compile_tls_version(tls->settings.max_version);
     config.ciphers = compile_join(&c->scratch, &tls->settings.ciphers);
     ret->server_name = tls->sni.len ? tls->sni : e->hostname;
-    ret->key = arena_printf(&c->scratch, "%.*s|%.*s|%d%d|%d-%d|%.*s|%.*s", STR_ARG(ret->server_name),
-                            STR_ARG(config.ca_pem), config.uses_system_ca, config.skips_verification,
-                            config.min_version, config.max_version, STR_ARG(config.ciphers),
-                            STR_ARG(config.certificate_pem));
+    ret->key =
+        arena_printf(&c->scratch, "%.*s|%.*s|%d%d|%d-%d|%.*s|%.*s", STR_ARG(ret->server_name),
+                     STR_ARG(config.ca_pem), config.uses_system_ca, config.skips_verification,
+                     config.min_version, config.max_version, STR_ARG(config.ciphers),
+                     STR_ARG(config.certificate_pem));
     return compile_tls_finish(c, &b->object, &config, ret);
 }
 
@@ -193,7 +203,8 @@ static struct str compile_cipher_option(struct arena *a, struct str text)
     while (rest.ptr && str_split(&rest, ',', &part)) {
         part = str_trim(part);
         if (part.len > 0)
-            joined = arena_printf(a, "%.*s%s%.*s", STR_ARG(joined), joined.len ? ":" : "", STR_ARG(part));
+            joined = arena_printf(a, "%.*s%s%.*s", STR_ARG(joined), joined.len ? ":" : "",
+                                  STR_ARG(part));
     }
     return joined;
 }
@@ -206,16 +217,20 @@ static void compile_tls_entry(struct compile *c, const struct listener *l, struc
     entry->hostname = l->hostname;
     entry->certificate_pem = keeper_find(secret, "tls.crt");
     entry->key_pem = keeper_find(secret, "tls.key");
-    entry->ciphers = compile_cipher_option(&c->scratch, compile_tls_option(l->tls, "tls.cipher_suites"));
-    entry->min_version = compile_parse_version(compile_tls_option(l->tls, "tls.min_protocol_version"));
-    entry->max_version = compile_parse_version(compile_tls_option(l->tls, "tls.max_protocol_version"));
+    entry->ciphers =
+        compile_cipher_option(&c->scratch, compile_tls_option(l->tls, "tls.cipher_suites"));
+    entry->min_version =
+        compile_parse_version(compile_tls_option(l->tls, "tls.min_protocol_version"));
+    entry->max_version =
+        compile_parse_version(compile_tls_option(l->tls, "tls.max_protocol_version"));
     entry->identity = identity;
 }
 
 struct tls_server *compile_port_tls(struct compile *c, const struct port_plan *port,
                                     const struct listener *const *listeners)
 {
-    struct tls_entry_config *entries = ARENA_ARRAY(&c->scratch, struct tls_entry_config, port->n_listeners);
+    struct tls_entry_config *entries =
+        ARENA_ARRAY(&c->scratch, struct tls_entry_config, port->n_listeners);
     struct tls_server *server = NULL;
     struct buf why = {0};
 
@@ -223,15 +238,16 @@ struct tls_server *compile_port_tls(struct compile *c, const struct port_plan *p
         struct str rules;
 
         compile_tls_entry(c, listeners[i], port->listeners[i]->name, &entries[i]);
-        rules = arena_printf(&c->scratch, "%d-%d|%.*s", entries[i].min_version, entries[i].max_version,
-                             STR_ARG(entries[i].ciphers));
+        rules = arena_printf(&c->scratch, "%d-%d|%.*s", entries[i].min_version,
+                             entries[i].max_version, STR_ARG(entries[i].ciphers));
         port->listeners[i]->tls_entry = (int)i;
         port->listeners[i]->tls_identity = hash_str(rules);
     }
     if (tls_server_new(entries, port->n_listeners, &server, &why) != 0) {
-        struct diag *d = diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE, listeners[0]->mark,
-                                  port->listeners[0]->name, "TLS of port %u cannot be set up: %.*s", port->number,
-                                  STR_ARG(buf_str(&why)));
+        struct diag *d =
+            diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE, listeners[0]->mark,
+                     port->listeners[0]->name, "TLS of port %u cannot be set up: %.*s",
+                     port->number, STR_ARG(buf_str(&why)));
 
         d->hint = STR("the port is not opened");
         server = NULL;

@@ -15,9 +15,11 @@ struct compile_tls_draft {
 
 /* False: TLS is asked for and cannot be had as written (the share refuses). */
 /* `s` NULL: the Service stands in no file; a policy may name it all the same. */
-MUST_USE bool compile_tls_of_service(struct compile *c, const struct service *s, struct str namespace,
-                                     struct str name, uint16_t port, struct compile_tls_draft *ret);
-MUST_USE bool compile_tls_of_backend(struct compile *c, const struct backend *b, const struct backend_endpoint *e,
+MUST_USE bool compile_tls_of_service(struct compile *c, const struct service *s,
+                                     struct str namespace, struct str name, uint16_t port,
+                                     struct compile_tls_draft *ret);
+MUST_USE bool compile_tls_of_backend(struct compile *c, const struct backend *b,
+                                     const struct backend_endpoint *e,
                                      struct compile_tls_draft *ret);
 /* For https URIs: the system's authorities. */
 MUST_USE bool compile_tls_of_uri(struct compile *c, struct str host, struct compile_tls_draft *ret);

@@ -19,10 +19,10 @@ static const struct field client_http_timeout_fields[] = {
     FIELD_DURATION(client_http_timeout, request_received_timeout, "requestReceivedTimeout",
                    FIELD_NOT_ENFORCED, "Time for a whole request to come in."),
     FIELD_DURATION(client_http_timeout, request_headers_received_timeout,
-                   "requestHeadersReceivedTimeout", FIELD_NOT_ENFORCED,
+                   "requestHeadersReceivedTimeout", 0,
                    "Time for a request's head to come in; beyond: 408."),
-    FIELD_DURATION(client_http_timeout, idle_timeout, "idleTimeout", FIELD_NOT_ENFORCED,
-                   "Time after which a connection without a request is closed; 1h unless given."),
+    FIELD_DURATION(client_http_timeout, idle_timeout, "idleTimeout", 0,
+                   "Time after which a connection without a request is closed; 5m unless given."),
     FIELD_DURATION(client_http_timeout, stream_idle_timeout, "streamIdleTimeout",
                    FIELD_NOT_ENFORCED, "Longest silence inside a request or answer."),
 };
@@ -44,20 +44,21 @@ static void connection_limit_check(struct decoder *d, const struct node *node, v
 
 static const struct field connection_limit_fields[] = {
     FIELD_INT(connection_limit, value, "value", 0, RANGE(1, INT64_MAX), "Connections at most."),
-    FIELD_DURATION(connection_limit, close_delay, "closeDelay", 0,
+    FIELD_DURATION(connection_limit, close_delay, "closeDelay", FIELD_NOT_ENFORCED,
                    "Wait before a connection beyond the limit is closed."),
-    FIELD_DURATION(connection_limit, max_connection_duration, "maxConnectionDuration", 0,
-                   "Longest life of a connection."),
-    FIELD_INT(connection_limit, max_requests_per_connection, "maxRequestsPerConnection", 0,
-              RANGE(0, INT32_MAX), "Requests after which a connection is closed."),
-    FIELD_DURATION(connection_limit, max_stream_duration, "maxStreamDuration", 0,
+    FIELD_DURATION(connection_limit, max_connection_duration, "maxConnectionDuration",
+                   FIELD_NOT_ENFORCED, "Longest life of a connection."),
+    FIELD_INT(connection_limit, max_requests_per_connection, "maxRequestsPerConnection",
+              FIELD_NOT_ENFORCED, RANGE(0, INT32_MAX),
+              "Requests after which a connection is closed."),
+    FIELD_DURATION(connection_limit, max_stream_duration, "maxStreamDuration", FIELD_NOT_ENFORCED,
                    "Longest life of a request and its answer."),
 };
 static const struct table connection_limit_table =
     TABLE_CHECKED(connection_limit, connection_limit_check);
 
 static const struct field client_connection_fields[] = {
-    FIELD_OBJECT(client_connection, limit, "connectionLimit", FIELD_NOT_ENFORCED, connection_limit,
+    FIELD_OBJECT(client_connection, limit, "connectionLimit", 0, connection_limit,
                  "Limits on connections."),
     FIELD_QUANTITY(client_connection, buffer_limit_bytes, "bufferLimit", FIELD_NOT_ENFORCED,
                    "Bytes of a request body held at most."),

@@ -128,10 +128,9 @@ static void access_log_spec_check(struct decoder *d, const struct node *node, vo
 }
 
 static const struct field access_log_spec_fields[] = {
-    FIELD_BOOL(access_log_spec, disable, "disable", FIELD_NOT_ENFORCED,
-               "Whether nothing is logged."),
-    FIELD_LIST(access_log_spec, settings, "settings", FIELD_NOT_ENFORCED | FIELD_NON_EMPTY,
-               access_log_setting, "Formats and sinks; JSON to standard output unless given."),
+    FIELD_BOOL(access_log_spec, disable, "disable", 0, "Whether nothing is logged."),
+    FIELD_LIST(access_log_spec, settings, "settings", FIELD_NON_EMPTY, access_log_setting,
+               "Formats and sinks; JSON to standard output unless given."),
 };
 static const struct table access_log_spec_table =
     TABLE_CHECKED(access_log_spec, access_log_spec_check);
