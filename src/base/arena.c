@@ -122,6 +122,16 @@ struct str arena_str(struct arena *a, struct str s)
     return (struct str){copy, s.len};
 }
 
+struct str arena_lower(struct arena *a, struct str s)
+{
+    char *copy = arena_bytes(a, s.len + 1);
+
+    for (size_t i = 0; i < s.len; i++)
+        copy[i] = str_lower_char(s.ptr[i]);
+    copy[s.len] = '\0';
+    return (struct str){copy, s.len};
+}
+
 const char *arena_text(struct arena *a, struct str s)
 {
     return arena_str(a, s).ptr;

@@ -36,6 +36,8 @@ char *arena_bytes(struct arena *a, size_t size) __attribute__((returns_nonnull))
 void arena_on_cleanup(struct arena *a, arena_cleanup_fn *fn, void *object);
 /* Copies; the copy is followed by a NUL that does not count. */
 struct str arena_str(struct arena *a, struct str s);
+/* As arena_str, ASCII letters in lower case. */
+struct str arena_lower(struct arena *a, struct str s);
 const char *arena_text(struct arena *a, struct str s);
 struct str arena_printf(struct arena *a, const char *format, ...) PRINTF(2, 3);
 struct str arena_vprintf(struct arena *a, const char *format, va_list args) PRINTF(2, 0);
