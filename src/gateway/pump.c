@@ -36,6 +36,19 @@ void exchange_on_body(struct exchange *x, struct str span)
     pump_allow_body(x);
 }
 
+/* Late headers are nobody's to send in a trailer either. */
+static void pump_drop_late_trailers(struct exchange *x)
+{
+    struct http_headers *t = &x->trailers;
+    uint16_t n_kept = 0;
+
+    for (uint16_t i = 0; x->listener && i < t->n; i++) {
+        if (!name_set_has(&x->listener->late_headers, t->items[i].name))
+            t->items[n_kept++] = t->items[i];
+    }
+    t->n = n_kept;
+}
+
 void exchange_on_body_end(struct exchange *x, const struct http_headers *trailers)
 {
     x->is_body_complete = true;
@@ -44,6 +57,7 @@ void exchange_on_body_end(struct exchange *x, const struct http_headers *trailer
     if (trailers) {
         x->has_trailers = true;
         x->trailers = *trailers;
+        pump_drop_late_trailers(x);
     }
     if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0)
         attempt_send_end(&x->attempt, x->has_trailers ? &x->trailers : NULL);

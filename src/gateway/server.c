@@ -74,6 +74,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     wake_init(&g->snapshots_done, l, server_on_snapshots_done);
     wake_init(&g->worker_idle, l, server_on_worker_idle);
     metrics_init(&g->metrics);
+    server_measure(g);
     r = log_writer_start(&g->log_writer);
     if (r < 0)
         return r;
@@ -98,6 +99,7 @@ static void server_adopt(struct server *g, struct snapshot *s)
 {
     g->current = s;
     s->generation = ++g->generation;
+    g->swapped_wall_us = g->loop->now.wall_unix_us;
     names_sweep(&g->names);
     key_feed_registry_sweep(&g->feeds);
 }

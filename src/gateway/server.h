@@ -30,6 +30,9 @@ struct server {
     struct wake worker_idle;    /* a draining worker has no connection left */
     struct timer sweep;
     bool is_draining;
+    uint64_t n_reloads_ok; /* counted by whoever reloads */
+    uint64_t n_reloads_failed;
+    int64_t swapped_wall_us; /* when `current` was taken */
     uint64_t generation;
     int64_t started_wall_us;
     void (*on_idle)(struct server *g); /* draining and no connection left */
@@ -50,6 +53,8 @@ MUST_USE int server_swap(struct server *g, struct snapshot *next, struct buf *re
 void server_drain(struct server *g);
 uint32_t server_n_connections(const struct server *g);
 uint32_t server_n_exchanges(const struct server *g);
+/* measure.c: lets the metrics read the server's own state. */
+void server_measure(struct server *server);
 /* Ends the workers at once and frees everything. */
 void server_deinit(struct server *g);
 

@@ -124,8 +124,7 @@ enum step_result step_admit(struct exchange *x)
         return exchange_refuse(x, REFUSAL_MISDIRECTED);
     if (admit_names_late(x))
         return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);
-    x->client = client_address_find(&listener->client.address, &x->downstream->peer_ip,
-                                    &x->request.headers);
+    admit_find_client(x);
     if (x->client.is_missing)
         return exchange_refuse(x, REFUSAL_CLIENT_ADDRESS);
     admit_remove_late(x);

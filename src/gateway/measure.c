@@ -1,0 +1,118 @@
+/* Measuring: what an exchange adds to the metrics at its end, and what the server's own state shows at a
+ * scrape. The tenant is that of a verified claim, never what a client wrote. */
+#include "gateway/server.h"
+
+static struct str measure_class(uint16_t status)
+{
+    static const char *const classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+
+    return str_of(classes[status / 100 < 6 ? status / 100 : 0]);
+}
+
+static struct str measure_code(uint16_t status, char room[4])
+{
+    room[0] = (char)('0' + status / 100 % 10);
+    room[1] = (char)('0' + status / 10 % 10);
+    room[2] = (char)('0' + status % 10);
+    return str_make(room, 3);
+}
+
+static struct str measure_failure(enum attempt_failure why)
+{
+    static const char *const words[] = {
+        [ATTEMPT_OK] = "none",
+        [ATTEMPT_NO_ENDPOINT] = "no_endpoint",
+        [ATTEMPT_CONNECT_FAILED] = "connect_failed",
+        [ATTEMPT_CONNECT_TIMEOUT] = "connect_timeout",
+        [ATTEMPT_RESET] = "reset",
+        [ATTEMPT_RESET_MIDWAY] = "reset_midway",
+        [ATTEMPT_BAD_ANSWER] = "bad_answer",
+    };
+
+    return str_of(words[why]);
+}
+
+static void measure_upstream(struct exchange *x)
+{
+    struct metrics_shard *m = x->worker->metrics;
+
+    if (!x->backend)
+        return;
+    if (x->first_byte_us > 0) {
+        metric_add(METRICS_SERIES(m, METRIC_UPSTREAM_REQUESTS, x->backend->name,
+                                  measure_class(x->attempt.response.status)),
+                   1);
+        metric_observe_us(METRICS_SERIES(m, METRIC_UPSTREAM_DURATION, x->backend->name),
+                          x->first_byte_us - x->upstream_us);
+    }
+    if (x->failure != ATTEMPT_OK)
+        metric_add(METRICS_SERIES(m, METRIC_UPSTREAM_FAILURES, x->backend->name, measure_failure(x->failure)), 1);
+}
+
+void worker_count_exchange(struct exchange *x)
+{
+    struct metrics_shard *m = x->worker->metrics;
+    uint64_t us = x->worker->loop.now.mono_us - x->started_us;
+    uint16_t status = x->is_head_sent ? x->response.status : 0;
+    struct str route = x->rule ? x->rule->log_name : STR("-");
+    struct str listener = x->listener ? x->listener->name : STR("-");
+    char code[4];
+
+    metric_add(METRICS_SERIES(m, METRIC_REQUESTS, listener, route, measure_class(status)), 1);
+    metric_observe_us(METRICS_SERIES(m, METRIC_REQUEST_DURATION, route), us);
+    if (x->model.len > 0) {
+        metric_add(METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, x->model, measure_code(status, code)), 1);
+        metric_observe_us(METRICS_SERIES(m, METRIC_AI_DURATION, x->tenant, x->model), us);
+    }
+    if (x->refusal != REFUSAL_NONE)
+        metric_add(METRICS_SERIES(m, METRIC_REFUSALS, str_of(refusal_row(x->refusal)->code)), 1);
+    measure_upstream(x);
+}
+
+/* ---- at a scrape, on control ---- */
+
+static const struct str measure_ok = {"ok", 2};
+static const struct str measure_failed = {"failed", 6};
+
+static void measure_feeds(struct metrics_scrape *scrape, const struct server *server)
+{
+    const struct snapshot *s = server->current;
+    int64_t now_us = server->loop->now.wall_unix_us;
+
+    for (uint32_t i = 0; s && i < s->n_feeds; i++) {
+        struct key_feed_facts facts;
+        struct str name = s->feeds[i]->config.name;
+        bool is_known = false;
+
+        /* One feed may serve several policies: it counts once. */
+        for (uint32_t k = 0; k < i; k++)
+            is_known |= s->feeds[k] == s->feeds[i];
+        if (is_known)
+            continue;
+        key_feed_read_facts(s->feeds[i], &facts);
+        METRICS_EMIT(scrape, METRIC_KEY_SET_KEYS, facts.n_keys, name);
+        METRICS_EMIT(scrape, METRIC_KEY_SET_FETCHES, (double)facts.n_fetches_ok, name, measure_ok);
+        METRICS_EMIT(scrape, METRIC_KEY_SET_FETCHES, (double)facts.n_fetches_failed, name, measure_failed);
+        if (facts.fetched_wall_us > 0)
+            METRICS_EMIT(scrape, METRIC_KEY_SET_AGE, (double)(now_us - facts.fetched_wall_us) / 1e6, name);
+    }
+}
+
+static void measure_collect(struct metrics_scrape *scrape, void *ctx)
+{
+    struct server *server = ctx;
+
+    METRICS_EMIT(scrape, METRIC_CONNECTIONS_ACTIVE, server_n_connections(server), STR_NULL);
+    METRICS_EMIT(scrape, METRIC_EXCHANGES_ACTIVE, server_n_exchanges(server), STR_NULL);
+    METRICS_EMIT(scrape, METRIC_GENERATION, server->current ? (double)server->current->generation : 0, STR_NULL);
+    METRICS_EMIT(scrape, METRIC_RELOADS, (double)server->n_reloads_ok, measure_ok);
+    METRICS_EMIT(scrape, METRIC_RELOADS, (double)server->n_reloads_failed, measure_failed);
+    METRICS_EMIT(scrape, METRIC_RELOAD_TIME, (double)server->swapped_wall_us / 1e6, STR_NULL);
+    METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_dropped(&server->log_writer), STR_NULL);
+    measure_feeds(scrape, server);
+}
+
+void server_measure(struct server *server)
+{
+    metrics_collect_with(&server->metrics, measure_collect, server);
+}

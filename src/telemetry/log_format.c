@@ -1,0 +1,426 @@
+/* A format is a row of ops: bytes as they are, or an operator whose value is appended in one of
+ * three styles (text, JSON value, inside a JSON string). */
+#include "telemetry/log_format.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/vec.h"
+#include "telemetry/log_operator.h"
+
+enum log_style { LOG_LITERAL, LOG_AS_TEXT, LOG_AS_JSON, LOG_IN_JSON };
+
+struct log_op {
+    enum log_style style;
+    struct str literal;
+    struct log_read read;
+};
+
+struct log_format {
+    VEC(struct log_op) ops;
+};
+
+/* ---- compilation ---- */
+
+struct log_parser {
+    struct arena *arena;
+    struct log_format *format;
+    struct log_format_error *error;
+    struct str text;
+    size_t at;
+};
+
+static int log_bad(struct log_parser *p, size_t column, const char *what, struct str where)
+{
+    p->error->column = (uint32_t)column;
+    snprintf(p->error->text, sizeof p->error->text, "%s: %.*s", what, (int)MIN(where.len, 60UL),
+             where.ptr ? where.ptr : "");
+    return LOG_FORMAT_BAD;
+}
+
+static void log_add_literal(struct log_parser *p, struct str bytes)
+{
+    if (bytes.len > 0)
+        VEC_PUSH(p->arena, &p->format->ops,
+                 ((struct log_op){.style = LOG_LITERAL, .literal = arena_str(p->arena, bytes)}));
+}
+
+/* "X?Y" */
+static bool log_parse_headers(struct log_parser *p, struct str argument, struct log_read *op)
+{
+    struct str lower = arena_lower(p->arena, argument);
+    ssize_t mark = str_find_char(lower, '?', 0);
+
+    op->first = log_header_of(str_slice(lower, 0, mark < 0 ? lower.len : (size_t)mark));
+    if (mark >= 0)
+        op->second = log_header_of(str_slice(lower, (size_t)mark + 1, lower.len));
+    return op->first.name.len > 0 && (mark < 0 || op->second.name.len > 0);
+}
+
+static bool log_parse_argument(struct log_parser *p, struct str argument, struct log_read *op)
+{
+    switch (op->operator) {
+    case LOG_OP_REQ:
+    case LOG_OP_REQ_WITHOUT_QUERY:
+    case LOG_OP_RESP:
+    case LOG_OP_TRAILER:
+        return log_parse_headers(p, argument, op);
+    case LOG_OP_START_TIME:
+        op->time_format = arena_str(p->arena, argument);
+        return argument.len <= 128;
+    case LOG_OP_DYNAMIC_METADATA:
+        op->metadata = log_metadata_of(argument);
+        return str_find_char(argument, ':', 0) > 0;
+    default:
+        return argument.len == 0;
+    }
+}
+
+static bool log_find_operator(struct str name, enum log_operator *ret)
+{
+    for (unsigned i = 0; i < LOG_OP_COUNT_; i++) {
+        if (str_eq(name, log_operator_rows[i].name)) {
+            *ret = (enum log_operator)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What stands between the percent signs, taken apart. */
+struct log_command {
+    struct str name;
+    struct str argument;
+    bool has_argument;
+    struct str length; /* behind the colon */
+    bool has_length;
+};
+
+/* p->at stands behind the opening percent sign; afterwards behind the closing one. An argument may
+ * hold percent signs (START_TIME). */
+static int log_split_command(struct log_parser *p, struct log_command *ret)
+{
+    size_t start = p->at;
+    size_t end = start;
+    struct str t = p->text;
+    ssize_t close;
+
+    while (end < t.len && t.ptr[end] != '%' && t.ptr[end] != '(' && t.ptr[end] != ':')
+        end++;
+    ret->name = str_slice(t, start, end);
+    if (end < t.len && t.ptr[end] == '(') {
+        close = str_find_char(t, ')', end);
+        if (close < 0)
+            return log_bad(p, end, "the parenthesis is not closed", str_slice(t, start, t.len));
+        ret->has_argument = true;
+        ret->argument = str_slice(t, end + 1, (size_t)close);
+        end = (size_t)close + 1;
+    }
+    if (end < t.len && t.ptr[end] == ':') {
+        close = str_find_char(t, '%', end);
+        ret->has_length = true;
+        ret->length = str_slice(t, end + 1, close < 0 ? t.len : (size_t)close);
+        end = close < 0 ? t.len : (size_t)close;
+    }
+    if (end >= t.len || t.ptr[end] != '%')
+        return log_bad(p, start - 1, "the percent sign that ends the operator is missing",
+                       str_slice(t, start, t.len));
+    p->at = end + 1;
+    return 0;
+}
+
+static int log_parse_operator(struct log_parser *p, enum log_style style)
+{
+    size_t start = p->at;
+    struct log_command c = {0};
+    struct log_read op = {0};
+    const struct log_operator_row *row;
+    uint64_t limit = 0;
+    int r = log_split_command(p, &c);
+
+    if (r != 0)
+        return r;
+    if (!log_find_operator(c.name, &op.operator))
+        return log_bad(p, start, "unknown operator", c.name);
+    row = &log_operator_rows[op.operator];
+    if (row->argument == LOG_NEEDS_ARGUMENT && c.argument.len == 0)
+        return log_bad(p, start, "the operator needs an argument", c.name);
+    if (row->argument == LOG_NO_ARGUMENT && c.has_argument)
+        return log_bad(p, start, "the operator takes no argument", c.name);
+    if (!log_parse_argument(p, c.argument, &op))
+        return log_bad(p, start, "malformed argument", c.argument);
+    if (c.has_length && (!row->may_cut || !str_to_u64(c.length, &limit) || limit == 0))
+        return log_bad(p, start, "a length is not possible here", c.length);
+    op.limit_bytes = (size_t)limit;
+    VEC_PUSH(p->arena, &p->format->ops, ((struct log_op){.style = style, .read = op}));
+    return 0;
+}
+
+/* Literals of a JSON string are escaped here, once. */
+static void log_add_text(struct log_parser *p, struct str text, enum log_style style)
+{
+    struct buf json = {0};
+
+    if (style == LOG_AS_TEXT) {
+        log_add_literal(p, text);
+        return;
+    }
+    buf_append_json(&json, text);
+    log_add_literal(p, str_make(json.ptr + 1, json.len - 2));
+    buf_deinit(&json);
+}
+
+static int log_parse(struct log_parser *p, enum log_style style)
+{
+    while (p->at < p->text.len) {
+        ssize_t percent = str_find_char(p->text, '%', p->at);
+        size_t end = percent < 0 ? p->text.len : (size_t)percent;
+        int r;
+
+        if (end > p->at)
+            log_add_text(p, str_slice(p->text, p->at, end), style);
+        p->at = end + 1;
+        if (percent < 0)
+            break;
+        if (p->at < p->text.len && p->text.ptr[p->at] == '%') { /* "%%" */
+            log_add_literal(p, STR("%"));
+            p->at++;
+            continue;
+        }
+        r = log_parse_operator(p, style);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+int log_format_new_text(struct arena *a, struct str text, const struct log_format **ret,
+                        struct log_format_error *ret_error)
+{
+    struct log_parser p = {.arena = a, .error = ret_error, .text = text};
+    int r;
+
+    *ret_error = (struct log_format_error){0};
+    p.format = ARENA_NEW(a, struct log_format);
+    if (text.len > LIMIT_LOG_FORMAT_BYTES)
+        return log_bad(&p, 0, "the format is too long", STR(""));
+    if (str_ends_with(text, STR("\n")))
+        p.text.len--;
+    r = log_parse(&p, LOG_AS_TEXT);
+    if (r == 0)
+        *ret = p.format;
+    return r;
+}
+
+/* One operator and nothing else: it keeps its type. */
+static bool log_is_one_operator(struct log_parser *p)
+{
+    struct log_parser probe = *p;
+    struct log_command c = {0};
+
+    if (p->text.len < 3 || p->text.ptr[0] != '%' || p->text.ptr[1] == '%')
+        return false;
+    probe.at = 1;
+    return log_split_command(&probe, &c) == 0 && probe.at == p->text.len;
+}
+
+static int log_parse_member(struct log_parser *p, struct str name, bool is_first)
+{
+    struct buf key = {0};
+    int r;
+
+    buf_append_str(&key, is_first ? STR("{") : STR(","));
+    buf_append_json(&key, name);
+    buf_append_char(&key, ':');
+    log_add_literal(p, buf_str(&key));
+    buf_deinit(&key);
+    if (log_is_one_operator(p)) {
+        p->at = 1;
+        return log_parse_operator(p, LOG_AS_JSON);
+    }
+    log_add_literal(p, STR("\""));
+    r = log_parse(p, LOG_IN_JSON);
+    log_add_literal(p, STR("\""));
+    return r;
+}
+
+int log_format_new_json(struct arena *a, const struct str *names, const struct str *values,
+                        size_t n, const struct log_format **ret,
+                        struct log_format_error *ret_error)
+{
+    struct log_parser p = {.arena = a, .error = ret_error};
+    size_t n_bytes = 0;
+    int r;
+
+    *ret_error = (struct log_format_error){0};
+    p.format = ARENA_NEW(a, struct log_format);
+    for (size_t i = 0; i < n; i++) {
+        ret_error->index = (uint32_t)i;
+        n_bytes += names[i].len + values[i].len;
+        if (n_bytes > LIMIT_LOG_FORMAT_BYTES)
+            return log_bad(&p, 0, "the format is too long", names[i]);
+        p.text = values[i];
+        p.at = 0;
+        r = log_parse_member(&p, names[i], i == 0);
+        if (r != 0)
+            return r;
+    }
+    log_add_literal(&p, n > 0 ? STR("}") : STR("{}"));
+    *ret = p.format;
+    return 0;
+}
+
+/* ---- the default ---- */
+
+static const struct {
+    const char *name;
+    const char *value;
+} log_default_members[] = {
+    {"start_time", "%START_TIME%"},
+    {"method", "%REQ(:METHOD)%"},
+    {"x-envoy-origin-path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"},
+    {"protocol", "%PROTOCOL%"},
+    {"response_code", "%RESPONSE_CODE%"},
+    {"response_flags", "%RESPONSE_FLAGS%"},
+    {"response_code_details", "%RESPONSE_CODE_DETAILS%"},
+    {"connection_termination_details", "%CONNECTION_TERMINATION_DETAILS%"},
+    {"upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"},
+    {"bytes_received", "%BYTES_RECEIVED%"},
+    {"bytes_sent", "%BYTES_SENT%"},
+    {"duration", "%DURATION%"},
+    {"x-envoy-upstream-service-time", "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"},
+    {"x-forwarded-for", "%REQ(X-FORWARDED-FOR)%"},
+    {"user-agent", "%REQ(USER-AGENT)%"},
+    {"x-request-id", "%REQ(X-REQUEST-ID)%"},
+    {":authority", "%REQ(:AUTHORITY)%"},
+    {"upstream_host", "%UPSTREAM_HOST%"},
+    {"upstream_cluster", "%UPSTREAM_CLUSTER%"},
+    {"upstream_local_address", "%UPSTREAM_LOCAL_ADDRESS%"},
+    {"downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"},
+    {"downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"},
+    {"requested_server_name", "%REQUESTED_SERVER_NAME%"},
+    {"route_name", "%ROUTE_NAME%"},
+    {"tenant", "%REQ(X-TENANT)%"},
+    {"model", "%REQ(X-MODEL)%"},
+    {"jwt_sub", "%REQ(X-JWT-SUB)%"},
+    {"tokens_in", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)%"},
+    {"tokens_out", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%"},
+    {"tokens_total", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%"},
+};
+
+static struct arena log_default_arena; /* process scope */
+static const struct log_format *log_default;
+
+static void log_default_make(void)
+{
+    struct str names[N_ELEMENTS(log_default_members)];
+    struct str values[N_ELEMENTS(log_default_members)];
+    struct log_format_error error;
+    int r;
+
+    arena_init(&log_default_arena, 4096);
+    for (size_t i = 0; i < N_ELEMENTS(log_default_members); i++) {
+        names[i] = str_of(log_default_members[i].name);
+        values[i] = str_of(log_default_members[i].value);
+    }
+    r = log_format_new_json(&log_default_arena, names, values, N_ELEMENTS(names), &log_default,
+                            &error);
+    ASSERT(r == 0);
+}
+
+const struct log_format *log_format_default(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, log_default_make);
+    return log_default;
+}
+
+/* ---- lines ---- */
+
+static bool log_is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Bytes of UTF-8 pass as \x escapes too: a line of text has no encoding of its own. */
+static void log_append_text(struct buf *out, struct str s)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t i = 0;
+
+    while (i < s.len) {
+        size_t start = i;
+
+        while (i < s.len && log_is_plain((unsigned char)s.ptr[i]))
+            i++;
+        buf_append(out, s.ptr + start, i - start);
+        if (i < s.len) {
+            unsigned char c = (unsigned char)s.ptr[i++];
+            char escape[4] = {'\\', 'x', digits[c >> 4], digits[c & 15]};
+
+            if (c == '"' || c == '\\') {
+                escape[1] = (char)c;
+                buf_append(out, escape, 2);
+            } else {
+                buf_append(out, escape, 4);
+            }
+        }
+    }
+}
+
+static void log_append_in_json(struct buf *out, struct str s)
+{
+    size_t start = out->len;
+
+    buf_append_json(out, s);
+    out->len -= 2; /* its quotes */
+    memmove(out->ptr + start, out->ptr + start + 1, out->len - start);
+}
+
+static void log_append_value(struct buf *out, enum log_style style, const struct log_value *value)
+{
+    if (value->kind == LOG_NUMBER)
+        buf_append_u64(out, value->number);
+    else if (value->kind == LOG_ABSENT && style == LOG_AS_JSON)
+        buf_append(out, "null", 4);
+    else if (value->kind == LOG_ABSENT)
+        buf_append_char(out, '-');
+    else if (style == LOG_AS_JSON)
+        buf_append_json(out, value->text);
+    else if (style == LOG_IN_JSON)
+        log_append_in_json(out, value->text);
+    else
+        log_append_text(out, value->text);
+}
+
+void log_format_line(const struct log_format *f, const struct access_record *r, struct buf *out)
+{
+    char scratch[LOG_SCRATCH_BYTES];
+
+    VEC_FOREACH (&f->ops, op) {
+        struct log_value value;
+
+        if (op->style == LOG_LITERAL) {
+            buf_append_str(out, op->literal);
+            continue;
+        }
+        value = log_read(&op->read, r, scratch);
+        log_append_value(out, op->style, &value);
+    }
+    buf_append_char(out, '\n');
+}
+
+void log_format_docs(struct buf *out)
+{
+    buf_printf(out, "| operator | argument | meaning |\n|---|---|---|\n");
+    for (unsigned i = 0; i < LOG_OP_COUNT_; i++) {
+        static const char *const arguments[] = {"none", "optional", "required"};
+        const struct log_operator_row *row = &log_operator_rows[i];
+
+        buf_printf(out, "| `%%%.*s%%` | %s%s | %s |\n", STR_ARG(row->name),
+                   arguments[row->argument], row->may_cut ? ", `:LENGTH`" : "", row->text);
+    }
+}

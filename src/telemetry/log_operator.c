@@ -1,0 +1,345 @@
+/* Reading one operator's value from a record. Header operators of what the record already holds
+ * (path, authority, user agent, request id) read the field; others ask the owner of the headers.
+ * Credentials come out as "redacted". */
+#include "telemetry/log_operator.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "telemetry/log_redact.h"
+
+const struct log_operator_row log_operator_rows[LOG_OP_COUNT_] = {
+#define X(id, argument, may_cut, text)                                                             \
+    [LOG_OP_##id] = {{#id, sizeof #id - 1}, LOG_##argument##_ARGUMENT, may_cut, text},
+    LOG_OPERATORS(X)
+#undef X
+};
+
+/* ---- compilation ---- */
+
+#define FIELD(member) (offsetof(struct access_record, member) + 1)
+
+static const struct {
+    const char *name;
+    size_t field;
+} log_header_fields[] = {
+    {":method", FIELD(method)},
+    {":path", FIELD(path)}, /* with the query: see log_path */
+    {":authority", FIELD(authority)},
+    {"host", FIELD(authority)},
+    {"user-agent", FIELD(user_agent)},
+    {"x-forwarded-for", FIELD(forwarded_for)},
+    {"x-request-id", FIELD(request_id)},
+    {"x-envoy-original-path", FIELD(original_path)},
+};
+
+struct log_header log_header_of(struct str name)
+{
+    struct log_header h = {.name = name, .is_secret = log_redact_is_secret_name(name)};
+
+    for (size_t i = 0; i < N_ELEMENTS(log_header_fields); i++) {
+        if (str_eq(name, str_of(log_header_fields[i].name)))
+            h.field = log_header_fields[i].field;
+    }
+    return h;
+}
+
+size_t log_metadata_of(struct str argument)
+{
+    static const struct {
+        const char *key;
+        size_t field;
+    } counts[] = {
+        {"io.envoy.ai_gateway:llm_input_token", FIELD(tokens_in)},
+        {"io.envoy.ai_gateway:llm_output_token", FIELD(tokens_out)},
+        {"io.envoy.ai_gateway:llm_total_token", FIELD(tokens_total)},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(counts); i++) {
+        if (str_eq(argument, str_of(counts[i].key)))
+            return counts[i].field;
+    }
+    return 0;
+}
+
+/* ---- time ---- */
+
+/* strftime with Envoy's additions: %3f, %6f, %9f, %f for the fraction, %s for the seconds. */
+static size_t log_expand_fraction(struct str format, int64_t wall_us, char *ret, size_t cap)
+{
+    unsigned us = (unsigned)(wall_us % 1000000);
+    size_t n = 0;
+
+    for (size_t i = 0; i < format.len && n + 12 < cap; i++) {
+        char digits[10];
+        char next = i + 1 < format.len ? format.ptr[i + 1] : '\0';
+        bool has_width = next >= '1' && next <= '9' && i + 2 < format.len;
+        char kind = has_width ? format.ptr[i + 2] : next;
+
+        if (format.ptr[i] != '%' || kind != 'f') {
+            ret[n++] = format.ptr[i];
+            if (format.ptr[i] == '%' && next == '%')
+                ret[n++] = format.ptr[++i];
+            continue;
+        }
+        snprintf(digits, sizeof digits, "%06u000", us % 1000000);
+        size_t width = has_width ? (size_t)(next - '0') : 9;
+
+        memcpy(ret + n, digits, width);
+        n += width;
+        i += has_width ? 2 : 1;
+    }
+    ret[n] = '\0';
+    return n;
+}
+
+static struct str log_time_by_format(struct str format, int64_t wall_us,
+                                     char scratch[LOG_SCRATCH_BYTES])
+{
+    char expanded[256];
+    time_t seconds = (time_t)(wall_us / 1000000);
+    struct tm tm;
+
+    log_expand_fraction(format, wall_us, expanded, sizeof expanded);
+    gmtime_r(&seconds, &tm);
+    return str_make(scratch, strftime(scratch, LOG_SCRATCH_BYTES, expanded, &tm));
+}
+
+/* Lines of one second share its text. */
+static struct str log_time_iso(int64_t wall_us, char scratch[LOG_SCRATCH_BYTES])
+{
+    static _Thread_local int64_t text_s = -1;
+    static _Thread_local char text[25];
+    unsigned ms = (unsigned)(wall_us / 1000 % 1000);
+
+    if (wall_us / 1000000 != text_s) {
+        clock_format_iso(wall_us, text);
+        text_s = wall_us / 1000000;
+    }
+    memcpy(scratch, text, 24);
+    scratch[20] = (char)('0' + ms / 100);
+    scratch[21] = (char)('0' + ms / 10 % 10);
+    scratch[22] = (char)('0' + ms % 10);
+    return str_make(scratch, 24);
+}
+
+/* ---- headers ---- */
+
+static const struct str *log_field(const struct access_record *r, size_t field)
+{
+    return (const struct str *)(const void *)((const char *)r + field - 1);
+}
+
+/* The routed path with its query, as the backend sees it. */
+static struct str log_path(const struct access_record *r, char scratch[LOG_SCRATCH_BYTES])
+{
+    size_t n = MIN(r->path.len, (size_t)LOG_SCRATCH_BYTES / 2);
+    size_t n_query = MIN(r->query.len, LOG_SCRATCH_BYTES - n - 1);
+
+    if (r->query.len == 0)
+        return r->path;
+    memcpy(scratch, r->path.ptr, n);
+    scratch[n] = '?';
+    memcpy(scratch + n + 1, r->query.ptr, n_query);
+    return str_make(scratch, n + 1 + n_query);
+}
+
+static struct str log_target(const struct log_header *h, const struct access_record *r,
+                             char scratch[LOG_SCRATCH_BYTES])
+{
+    char whole[LOG_SCRATCH_BYTES];
+    struct str text =
+        h->field == FIELD(path) ? log_path(r, whole) : *log_field(r, h->field);
+    struct str clean = log_redact_target(text, scratch, LOG_SCRATCH_BYTES);
+
+    if (clean.ptr == whole) {
+        memcpy(scratch, whole, clean.len);
+        clean.ptr = scratch;
+    }
+    return clean;
+}
+
+/* What the gateway knows although no header says it (the request may have been refused before the
+ * headers were written). */
+static struct str log_known_header(struct str name, const struct access_record *r)
+{
+    if (str_eq(name, STR("x-model")) || str_eq(name, STR("x-ai-eg-model")))
+        return r->model;
+    if (str_eq(name, STR("x-jwt-sub")))
+        return r->subject;
+    return str_eq(name, STR("x-tenant")) ? r->tenant : STR_NULL;
+}
+
+static struct str log_clean_header(const struct log_header *h, struct str text)
+{
+    if (text.len > 0 && (h->is_secret || UNLIKELY(log_redact_has_token(text))))
+        return STR("redacted");
+    return text;
+}
+
+static struct str log_request_header(const struct log_header *h, const struct access_record *r,
+                                     char scratch[LOG_SCRATCH_BYTES])
+{
+    struct str text = STR_NULL;
+
+    if (h->name.len == 0)
+        return text;
+    if (h->field == FIELD(path) || h->field == FIELD(original_path))
+        return log_target(h, r, scratch);
+    if (h->field > 0)
+        return log_clean_header(h, *log_field(r, h->field));
+    if (r->request_header)
+        text = r->request_header(r->context, h->name);
+    if (text.len == 0)
+        text = log_known_header(h->name, r);
+    return log_clean_header(h, text);
+}
+
+static struct str log_response_header(const struct log_header *h, const struct access_record *r,
+                                      bool is_trailer, char scratch[LOG_SCRATCH_BYTES])
+{
+    struct str (*find)(const void *, struct str) =
+        is_trailer ? r->response_trailer : r->response_header;
+    struct str text = find && h->name.len > 0 ? find(r->context, h->name) : STR_NULL;
+
+    if (text.len == 0 && !is_trailer && r->has_upstream &&
+        str_eq(h->name, STR("x-envoy-upstream-service-time")))
+        text = str_make(scratch, (size_t)snprintf(scratch, LOG_SCRATCH_BYTES, "%llu",
+                                                  (unsigned long long)(r->upstream_us / 1000)));
+    return log_clean_header(h, text);
+}
+
+/* ---- values ---- */
+
+static struct log_value log_text(struct str text)
+{
+    return (struct log_value){text.len > 0 ? LOG_TEXT : LOG_ABSENT, text, 0};
+}
+
+static struct log_value log_number(uint64_t number)
+{
+    return (struct log_value){LOG_NUMBER, STR_NULL, number};
+}
+
+static struct log_value log_header_value(const struct log_read *op, const struct access_record *r,
+                                         char scratch[LOG_SCRATCH_BYTES])
+{
+    bool is_request = op->operator== LOG_OP_REQ || op->operator== LOG_OP_REQ_WITHOUT_QUERY;
+    bool is_trailer = op->operator== LOG_OP_TRAILER;
+    struct str text = STR_NULL;
+
+    for (const struct log_header *h = &op->first; text.len == 0; h = &op->second) {
+        text = is_request ? log_request_header(h, r, scratch)
+                          : log_response_header(h, r, is_trailer, scratch);
+        if (h == &op->second)
+            break;
+    }
+    if (op->operator== LOG_OP_REQ_WITHOUT_QUERY) {
+        ssize_t mark = str_find_char(text, '?', 0);
+
+        text = mark < 0 ? text : str_slice(text, 0, (size_t)mark);
+    }
+    if (op->limit_bytes > 0)
+        text = str_slice(text, 0, op->limit_bytes);
+    return log_text(text);
+}
+
+static struct log_value log_metadata_value(const struct log_read *op,
+                                           const struct access_record *r)
+{
+    int64_t count = LOG_TOKENS_UNKNOWN;
+
+    if (op->metadata > 0)
+        memcpy(&count, (const char *)r + op->metadata - 1, sizeof count);
+    return count < 0 ? (struct log_value){0} : log_number((uint64_t)count);
+}
+
+static struct log_value log_duration(bool is_known, uint64_t us)
+{
+    return is_known ? log_number(us / 1000) : (struct log_value){0};
+}
+
+/* The detected client with the peer's port, as long as both are the same host. */
+static struct str log_remote(const struct access_record *r)
+{
+    return r->remote_ip.len == 0 || (str_starts_with(r->remote, r->remote_ip) &&
+                                     r->remote.len > r->remote_ip.len &&
+                                     r->remote.ptr[r->remote_ip.len] == ':') ||
+                   (r->remote.len > 0 && r->remote.ptr[0] == '[' &&
+                    str_starts_with(str_slice(r->remote, 1, r->remote.len), r->remote_ip))
+               ? r->remote
+               : r->remote_ip;
+}
+
+static struct log_value log_read_text(enum log_operator op, const struct access_record *r)
+{
+    switch (op) {
+    case LOG_OP_PROTOCOL:
+        return log_text(r->protocol);
+    case LOG_OP_RESPONSE_CODE_DETAILS:
+        return log_text(r->details);
+    case LOG_OP_RESPONSE_FLAGS:
+        return log_text(r->flags.len > 0 ? r->flags : STR("-"));
+    case LOG_OP_CONNECTION_TERMINATION_DETAILS:
+        return log_text(r->termination);
+    case LOG_OP_UPSTREAM_HOST:
+    case LOG_OP_UPSTREAM_REMOTE_ADDRESS:
+        return log_text(r->upstream_host);
+    case LOG_OP_UPSTREAM_LOCAL_ADDRESS:
+        return log_text(r->upstream_local);
+    case LOG_OP_UPSTREAM_CLUSTER:
+        return log_text(r->upstream_cluster);
+    case LOG_OP_UPSTREAM_TRANSPORT_FAILURE_REASON:
+        return log_text(r->upstream_failure);
+    case LOG_OP_ROUTE_NAME:
+        return log_text(r->route_name);
+    case LOG_OP_DOWNSTREAM_REMOTE_ADDRESS:
+        return log_text(log_remote(r));
+    case LOG_OP_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
+        return log_text(r->remote_ip);
+    case LOG_OP_DOWNSTREAM_DIRECT_REMOTE_ADDRESS:
+        return log_text(r->remote);
+    case LOG_OP_DOWNSTREAM_LOCAL_ADDRESS:
+        return log_text(r->local);
+    case LOG_OP_REQUESTED_SERVER_NAME:
+        return log_text(r->server_name);
+    default:
+        UNREACHABLE();
+    }
+}
+
+struct log_value log_read(const struct log_read *op, const struct access_record *r,
+                          char scratch[LOG_SCRATCH_BYTES])
+{
+    switch (op->operator) {
+    case LOG_OP_START_TIME:
+        return log_text(op->time_format.len > 0
+                            ? log_time_by_format(op->time_format, r->start_wall_us, scratch)
+                            : log_time_iso(r->start_wall_us, scratch));
+    case LOG_OP_REQ:
+    case LOG_OP_REQ_WITHOUT_QUERY:
+    case LOG_OP_RESP:
+    case LOG_OP_TRAILER:
+        return log_header_value(op, r, scratch);
+    case LOG_OP_RESPONSE_CODE:
+        return log_number(r->status);
+    case LOG_OP_BYTES_RECEIVED:
+        return log_number(r->bytes_received);
+    case LOG_OP_BYTES_SENT:
+        return log_number(r->bytes_sent);
+    case LOG_OP_DURATION:
+        return log_number(r->duration_us / 1000);
+    case LOG_OP_RESPONSE_DURATION:
+        return log_duration(r->has_upstream, r->upstream_us);
+    case LOG_OP_RESPONSE_TX_DURATION:
+        return log_duration(r->has_upstream, r->duration_us - MIN(r->upstream_us, r->duration_us));
+    case LOG_OP_UPSTREAM_REQUEST_ATTEMPT_COUNT:
+        return log_number(r->n_attempts);
+    case LOG_OP_DYNAMIC_METADATA:
+        return log_metadata_value(op, r);
+    default:
+        return log_read_text(op->operator, r);
+    }
+}

@@ -1,0 +1,12 @@
+/* Keeping credentials out of logs. */
+#pragma once
+
+#include "base/str.h"
+
+/* A header whose value is a credential: authorization, cookie, x-api-key and their like. */
+bool log_redact_is_secret_name(struct str lower_name);
+/* Does the text hold what looks like a JSON Web Token? */
+bool log_redact_has_token(struct str text);
+/* A target whose query may hold credentials: their values are replaced by "redacted". Returns
+ * `target` itself when there are none, else text in `room`, cut to `cap`. */
+struct str log_redact_target(struct str target, char *room, size_t cap);

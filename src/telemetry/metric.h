@@ -1,0 +1,87 @@
+/* Every metric of the program, in one table. Each row: enum METRIC_<id>, type, name, unit, help,
+ * label names. `tollgate docs metrics` prints it. Names and units follow the conventions of
+ * Prometheus; the first two are those of the shipped dashboard. */
+#pragma once
+
+#include "base/str.h"
+
+#define METRICS(X)                                                                                 \
+    X(AI_REQUESTS, COUNTER, "ai_model_requests_total", "requests",                                 \
+      "Requests to models, by the tenant of the verified token.", "tenant", "model",               \
+      "response_code")                                                                             \
+    X(AI_DURATION, HISTOGRAM, "ai_model_request_duration_seconds", "seconds",                      \
+      "From the first byte of a request to a model to the end of its answer.", "tenant", "model")  \
+    X(REQUESTS, COUNTER, "tollgate_requests_total", "requests", "Requests, whatever their end.",   \
+      "listener", "route", "response_code_class")                                                  \
+    X(REQUEST_DURATION, HISTOGRAM, "tollgate_request_duration_seconds", "seconds",                 \
+      "From the first byte of a request to the end of its answer.", "route")                       \
+    X(REFUSALS, COUNTER, "tollgate_refusals_total", "requests",                                    \
+      "Requests that the gateway itself refused, by the code of the answer's body.", "reason")     \
+    X(UPSTREAM_REQUESTS, COUNTER, "tollgate_upstream_requests_total", "attempts",                  \
+      "Attempts that a backend answered.", "backend", "response_code_class")                       \
+    X(UPSTREAM_FAILURES, COUNTER, "tollgate_upstream_failures_total", "attempts",                  \
+      "Attempts that a backend did not answer.", "backend", "reason")                              \
+    X(UPSTREAM_DURATION, HISTOGRAM, "tollgate_upstream_first_byte_seconds", "seconds",             \
+      "From the start of an attempt to the head of the backend's answer.", "backend")              \
+    X(UPSTREAM_CONNECTIONS, GAUGE, "tollgate_upstream_connections", "connections",                 \
+      "Open connections to a backend, idle ones included.", "backend")                             \
+    X(CONNECTIONS_ACCEPTED, COUNTER, "tollgate_connections_accepted_total", "connections",         \
+      "Client connections accepted.", "port")                                                      \
+    X(CONNECTIONS_ACTIVE, GAUGE, "tollgate_connections_active", "connections",                     \
+      "Client connections open now.")                                                              \
+    X(EXCHANGES_ACTIVE, GAUGE, "tollgate_exchanges_active", "requests", "Requests under way now.") \
+    X(TOKENS, COUNTER, "tollgate_tokens_total", "tokens",                                          \
+      "Bearer tokens looked at: remembered, verified or refused.", "result")                       \
+    X(KEY_SET_FETCHES, COUNTER, "tollgate_key_set_fetches_total", "fetches",                       \
+      "Fetches of a provider's key set: ok or failed.", "provider", "result")                      \
+    X(KEY_SET_AGE, GAUGE, "tollgate_key_set_age_seconds", "seconds",                               \
+      "Since the provider's key set was last fetched.", "provider")                                \
+    X(KEY_SET_KEYS, GAUGE, "tollgate_key_set_keys", "keys",                                        \
+      "Usable keys of the provider's key set.", "provider")                                        \
+    X(RELOADS, COUNTER, "tollgate_reloads_total", "reloads",                                       \
+      "Reloads of the configuration: ok or failed.", "result")                                     \
+    X(RELOAD_TIME, GAUGE, "tollgate_last_reload_timestamp_seconds", "seconds",                     \
+      "When the configuration that serves now was taken (unix time).")                             \
+    X(GENERATION, GAUGE, "tollgate_config_generation", "generation",                               \
+      "Number of the configuration that serves now; 1 at start.")                                  \
+    X(LOG_DROPPED, COUNTER, "tollgate_access_log_dropped_lines_total", "lines",                    \
+      "Access-log lines dropped because their writer was too slow or the sink refused them.")      \
+    X(OVERFLOW, COUNTER, "tollgate_metrics_overflow_total", "series",                              \
+      "Values counted under the label value `other` because the metric had too many series.",      \
+      "metric")                                                                                    \
+    X(BUILD_INFO, GAUGE, "tollgate_build_info", "", "Always 1; the label says which version.",     \
+      "version")                                                                                   \
+    X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "seconds",                                \
+      "Processor time of the process, user and system.")                                           \
+    X(PROCESS_RSS, GAUGE, "process_resident_memory_bytes", "bytes", "Resident memory.")            \
+    X(PROCESS_VIRTUAL, GAUGE, "process_virtual_memory_bytes", "bytes", "Virtual memory.")          \
+    X(PROCESS_FDS, GAUGE, "process_open_fds", "descriptors", "Open file descriptors.")             \
+    X(PROCESS_MAX_FDS, GAUGE, "process_max_fds", "descriptors", "Limit of open file descriptors.") \
+    X(PROCESS_START, GAUGE, "process_start_time_seconds", "seconds",                               \
+      "When the process started (unix time).")
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_UNTYPED };
+
+enum metric {
+#define X(id, type, name, unit, help, ...) METRIC_##id,
+    METRICS(X)
+#undef X
+        METRIC_COUNT_,
+};
+
+enum { METRIC_LABELS_MAX = 3 };
+
+struct metric_row {
+    enum metric_type type;
+    const char *name;
+    const char *unit;
+    const char *help;
+    const char *labels[METRIC_LABELS_MAX + 1]; /* ends with NULL */
+};
+
+/* Indexed by enum metric. */
+extern const struct metric_row metric_rows[METRIC_COUNT_];
+
+/* "counter" and so on. */
+const char *metric_type_name(enum metric_type type);
+unsigned metric_n_labels(enum metric m);

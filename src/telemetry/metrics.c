@@ -1,0 +1,231 @@
+/* Shards and their series. A series is found by the hash of its label values in a table that only
+ * the writer touches; it is published to scrapes by one release store at the head of a list and
+ * never removed, so that reader and writer share nothing else but relaxed counters. */
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "telemetry/metrics_internal.h"
+
+const struct metric_row metric_rows[METRIC_COUNT_] = {
+#define X(id, type, name, unit, help, ...)                                                         \
+    [METRIC_##id] = {METRIC_##type, name, unit, help, {__VA_ARGS__}},
+    METRICS(X)
+#undef X
+};
+
+const uint64_t metric_bucket_us[METRIC_BUCKETS] = {
+    500,    1000,    2500,    5000,    10000,    25000,    50000,    100000,    250000,
+    500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000,
+};
+
+const char *metric_type_name(enum metric_type type)
+{
+    static const char *const names[] = {"counter", "gauge", "histogram", "untyped"};
+
+    return names[type];
+}
+
+unsigned metric_n_labels(enum metric m)
+{
+    unsigned n = 0;
+
+    while (n < METRIC_LABELS_MAX && metric_rows[m].labels[n])
+        n++;
+    return n;
+}
+
+void metrics_init(struct metrics *m)
+{
+    *m = (struct metrics){0};
+    metrics_collect_with(m, process_metrics_collect, NULL);
+}
+
+static void metrics_shard_free(struct metrics_shard *s)
+{
+    struct metric_series *next;
+
+    for (struct metric_series *series = atomic_load(&s->newest); series; series = next) {
+        next = atomic_load(&series->next);
+        mem_free(series->buckets);
+        mem_free(series);
+    }
+    mem_free(s->buckets);
+    mem_free(s);
+}
+
+void metrics_deinit(struct metrics *m)
+{
+    while (m->shards) {
+        struct metrics_shard *s = m->shards;
+
+        m->shards = s->next;
+        metrics_shard_free(s);
+    }
+    *m = (struct metrics){0};
+}
+
+struct metrics_shard *metrics_shard_new(struct metrics *m)
+{
+    struct metrics_shard *s = MEM_NEW(struct metrics_shard);
+
+    s->key = hash_process_key();
+    s->next = m->shards;
+    m->shards = s;
+    return s;
+}
+
+void metrics_collect_with(struct metrics *m, metrics_collect_fn *fn, void *ctx)
+{
+    ASSERT(m->n_collectors < METRICS_COLLECTORS_MAX);
+    m->collectors[m->n_collectors].fn = fn;
+    m->collectors[m->n_collectors++].ctx = ctx;
+}
+
+/* What identifies a series: metric, then each value and a NUL. */
+struct metric_identity {
+    size_t len;
+    char bytes[8 + METRIC_LABELS_MAX * (METRIC_LABEL_BYTES_MAX + 1)];
+};
+
+static struct str metric_label_cut(struct str value)
+{
+    size_t n = MIN(value.len, (size_t)METRIC_LABEL_BYTES_MAX);
+
+    if (value.len == 0)
+        return STR("-");
+    /* Not in the middle of a UTF-8 sequence. */
+    while (n < value.len && n > 0 && ((unsigned char)value.ptr[n] & 0xc0) == 0x80)
+        n--;
+    return str_slice(value, 0, n);
+}
+
+static void metric_identify(enum metric metric, const struct str *labels, unsigned n_labels,
+                            struct metric_identity *id)
+{
+    uint64_t number = metric;
+
+    memcpy(id->bytes, &number, 8);
+    id->len = 8;
+    for (unsigned i = 0; i < n_labels; i++) {
+        struct str value = metric_label_cut(labels[i]);
+
+        memcpy(id->bytes + id->len, value.ptr, value.len);
+        id->len += value.len;
+        id->bytes[id->len++] = '\0';
+    }
+}
+
+static struct metric_series *metric_series_find(const struct metrics_shard *s, uint64_t hash,
+                                                const struct metric_identity *id,
+                                                enum metric metric)
+{
+    struct metric_series *series;
+
+    if (s->n_buckets == 0)
+        return NULL;
+    for (series = s->buckets[hash & (s->n_buckets - 1)]; series; series = series->chain) {
+        if (series->hash == hash && series->metric == metric && series->values_len == id->len - 8 &&
+            memcmp(series->bytes, id->bytes + 8, series->values_len) == 0)
+            return series;
+    }
+    return NULL;
+}
+
+static void metrics_shard_grow(struct metrics_shard *s)
+{
+    size_t n = MAX(s->n_buckets * 2, (size_t)METRICS_BUCKETS_MIN);
+
+    mem_free(s->buckets);
+    s->buckets = mem_alloc_zero(n * sizeof(struct metric_series *));
+    s->n_buckets = n;
+    for (struct metric_series *series = atomic_load(&s->newest); series;
+         series = atomic_load(&series->next)) {
+        series->chain = s->buckets[series->hash & (n - 1)];
+        s->buckets[series->hash & (n - 1)] = series;
+    }
+}
+
+static struct metric_series *metric_series_new(struct metrics_shard *s, uint64_t hash,
+                                               const struct metric_identity *id, enum metric metric,
+                                               const struct str *labels)
+{
+    struct buf text = {0};
+    struct metric_series *series;
+    struct metric_series *before = atomic_load_explicit(&s->newest, memory_order_relaxed);
+
+    if (s->n_series >= s->n_buckets)
+        metrics_shard_grow(s);
+    metric_format_labels(metric, labels, &text);
+    series = mem_alloc_zero(sizeof *series + id->len - 8 + text.len);
+    series->metric = metric;
+    series->hash = hash;
+    series->values_len = (uint32_t)(id->len - 8);
+    series->text_len = (uint32_t)text.len;
+    memcpy(series->bytes, id->bytes + 8, series->values_len);
+    if (text.len > 0)
+        memcpy(series->bytes + series->values_len, text.ptr, text.len);
+    buf_deinit(&text);
+    if (metric_rows[metric].type == METRIC_HISTOGRAM)
+        series->buckets = mem_alloc_zero((METRIC_BUCKETS + 1) * sizeof *series->buckets);
+    series->chain = s->buckets[hash & (s->n_buckets - 1)];
+    s->buckets[hash & (s->n_buckets - 1)] = series;
+    s->n_series++;
+    s->n_of[metric]++;
+    atomic_store_explicit(&series->next, before, memory_order_relaxed);
+    atomic_store_explicit(&s->newest, series, memory_order_release);
+    return series;
+}
+
+/* Values that the program itself chooses from a small set stay as they are. */
+static bool metric_label_is_closed(const char *name)
+{
+    return str_starts_with(str_of(name), STR("response_code")) || strcmp(name, "result") == 0 ||
+           strcmp(name, "reason") == 0 || strcmp(name, "metric") == 0;
+}
+
+static void metric_overflow(struct metrics_shard *s, enum metric metric, const struct str *labels,
+                            struct str ret_labels[METRIC_LABELS_MAX])
+{
+    const struct metric_row *row = &metric_rows[metric];
+
+    for (unsigned i = 0; i < METRIC_LABELS_MAX && row->labels[i]; i++)
+        ret_labels[i] = metric_label_is_closed(row->labels[i]) ? labels[i] : STR("other");
+    metric_add(METRICS_SERIES(s, METRIC_OVERFLOW, str_of(row->name)), 1);
+}
+
+struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric,
+                                     const struct str *labels)
+{
+    struct str other[METRIC_LABELS_MAX];
+    unsigned n_labels = metric_n_labels(metric);
+    struct metric_identity id;
+    struct metric_series *series;
+    uint64_t hash;
+
+    metric_identify(metric, labels, n_labels, &id);
+    hash = hash_sip13(s->key, id.bytes, id.len);
+    series = metric_series_find(s, hash, &id, metric);
+    if (LIKELY(series))
+        return series;
+    if (s->n_of[metric] >= LIMIT_METRIC_SERIES) {
+        metric_overflow(s, metric, labels, other);
+        labels = other;
+        metric_identify(metric, labels, n_labels, &id);
+        hash = hash_sip13(s->key, id.bytes, id.len);
+        series = metric_series_find(s, hash, &id, metric);
+    }
+    return series ? series : metric_series_new(s, hash, &id, metric, labels);
+}
+
+void metric_observe_us(struct metric_series *s, uint64_t us)
+{
+    unsigned i = 0;
+
+    PRE(s->buckets);
+    while (i < METRIC_BUCKETS && us > metric_bucket_us[i])
+        i++;
+    atomic_store_explicit(&s->buckets[i],
+                          atomic_load_explicit(&s->buckets[i], memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    metric_add(s, us);
+}

@@ -1,0 +1,23 @@
+/* Between the files of metrics: shards and label text. Nobody else includes this. */
+#pragma once
+
+#include "base/hash.h"
+#include "telemetry/metrics.h"
+
+enum { METRICS_BUCKETS_MIN = 64 };
+
+struct metrics_shard {
+    struct metrics_shard *next;
+    struct hash_key key;
+    struct metric_series **buckets; /* writer only */
+    size_t n_buckets;               /* a power of two, or 0 */
+    size_t n_series;
+    uint32_t n_of[METRIC_COUNT_];
+    struct metric_series *_Atomic newest;
+};
+
+/* tenant="a",model="b"; values escaped, cut to METRIC_LABEL_BYTES_MAX. */
+void metric_format_labels(enum metric m, const struct str *labels, struct buf *out);
+
+/* process_metrics.c: a collector. */
+metrics_collect_fn process_metrics_collect;
