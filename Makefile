@@ -1,0 +1,73 @@
+# What people type. The build itself is Meson's (meson.build); this file only names the errands.
+#
+#   make              builds build/src/app/tollgate
+#   make demo         the gateway on the shipped manifests, with stand-in neighbours (DEMO_ARGS=--once)
+#   make test         every unit and end-to-end test (TEST_ARGS='-k routing' for some of the latter)
+#   make bench        side by side with nginx and HAProxy (BENCH_ARGS)
+#   make lint         layers, sizes, formatting, clang-tidy, cppcheck, generated documents
+#   make sanitize     all tests under ASan and UBSan, with gcc and with clang
+#   make tsan         the tests that use threads, under TSan
+#   make fuzz         each fuzz target for SECONDS=60
+#   make docs format clean
+
+BUILD ?= build
+DEMO_ARGS ?=
+TEST_ARGS ?=
+BENCH_ARGS ?=
+SECONDS ?= 60
+# Debian's own programs: another Python or Meson earlier in PATH may lack what these have.
+PYTHON := /usr/bin/python3
+MESON := /usr/bin/meson
+NINJA := /usr/bin/ninja
+SETUP = tools/setup-build
+
+.PHONY: all demo test bench lint sanitize tsan fuzz docs format clean
+
+all:
+	@tools/install-packages build
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD)
+
+demo:
+	@tools/install-packages build
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@exec $(BUILD)/demo/tollgate-demo $(DEMO_ARGS)
+
+test:
+	@tools/install-packages build test
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@$(PYTHON) tools/run-tests --build $(BUILD) -- $(TEST_ARGS)
+
+bench:
+	@tools/install-packages build bench
+	@bench/run $(BENCH_ARGS)
+
+lint:
+	@tools/install-packages build test lint
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@$(PYTHON) tools/lint --build $(BUILD)
+
+sanitize:
+	@tools/install-packages build test sanitize
+	@$(PYTHON) tools/sanitize address $(TEST_ARGS)
+
+tsan:
+	@tools/install-packages build test sanitize
+	@$(PYTHON) tools/sanitize thread $(TEST_ARGS)
+
+fuzz:
+	@tools/install-packages build sanitize
+	@tools/fuzz $(SECONDS)
+
+docs: all
+	@$(PYTHON) tools/check-docs --write --build $(BUILD)
+
+format:
+	@tools/install-packages lint
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+clean:
+	rm -rf build build-*
