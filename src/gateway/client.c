@@ -266,7 +266,7 @@ static bool client_next_body(struct client *c, struct str *input)
 }
 
 /* Reads as many events as there are and the exchange takes. */
-static void client_process(struct client *c, struct str *input)
+static void client_read_events(struct client *c, struct str *input)
 {
     bool is_going = true;
 
@@ -280,8 +280,20 @@ static void client_process(struct client *c, struct str *input)
             is_going = false; /* pipelined: answered in order */
     }
     c->is_processing = false;
-    if (c->down.exchange)
-        exchange_on_body_flush(c->down.exchange);
+}
+
+/* The flush may make room for what the exchange did not take before: then once more. */
+static void client_process(struct client *c, struct str *input)
+{
+    size_t before;
+
+    do {
+        before = input->len;
+        client_read_events(c, input);
+        if (c->down.exchange)
+            exchange_on_body_flush(c->down.exchange);
+    } while (c->state == CLIENT_OPEN && c->down.exchange && c->wants_body && input->len > 0 &&
+             input->len < before);
     if (c->state != CLIENT_OPEN)
         input->len = 0;
 }

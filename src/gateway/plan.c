@@ -39,6 +39,7 @@ struct listener_plan *listener_plan_new(void)
 
     atomic_init(&p->n_refs, 1);
     arena_init(&p->arena, LISTENER_ARENA_BYTES);
+    arena_init(&p->routing, LISTENER_ARENA_BYTES);
     p->tls_entry = -1;
     return p;
 }
@@ -57,8 +58,16 @@ void listener_plan_unref(const struct listener_plan *p)
 
     if (!p || atomic_fetch_sub_explicit(&counted->n_refs, 1, memory_order_acq_rel) != 1)
         return;
-    for (uint32_t i = 0; i < counted->n_route_plans; i++)
-        route_plan_unref(counted->route_plans[i]);
+    arena_deinit(&counted->routing);
     arena_deinit(&counted->arena);
     mem_free(counted);
+}
+
+void listener_plan_close(struct listener_plan *p)
+{
+    for (uint32_t i = 0; i < p->n_route_plans; i++)
+        route_plan_unref(p->route_plans[i]);
+    p->n_route_plans = 0;
+    p->routes = NULL;
+    arena_deinit(&p->routing);
 }

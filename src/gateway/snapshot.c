@@ -17,8 +17,10 @@ struct snapshot *snapshot_new(void)
 
 static void port_plan_deinit(struct port_plan *p)
 {
-    for (uint32_t i = 0; i < p->n_listeners; i++)
+    for (uint32_t i = 0; i < p->n_listeners; i++) {
+        listener_plan_close(p->listeners[i]);
         listener_plan_unref(p->listeners[i]);
+    }
     map_deinit(&p->by_host);
     tls_server_unref(p->tls);
 }

@@ -272,6 +272,7 @@ void attempt_flush(struct attempt *a)
     if (a->state != ATTEMPT_STREAMING || outbox_is_empty(&a->conn->out))
         return;
     conn_flush(a->conn);
+    attempt_on_room(a);
 }
 
 bool attempt_is_full(struct attempt *a)

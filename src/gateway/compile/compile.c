@@ -78,8 +78,10 @@ static bool compile_port(struct compile *c, struct port_draft *draft)
 
 static void compile_drop_port(struct port_plan *p)
 {
-    for (uint32_t i = 0; i < p->n_listeners; i++)
+    for (uint32_t i = 0; i < p->n_listeners; i++) {
+        listener_plan_close(p->listeners[i]);
         listener_plan_unref(p->listeners[i]);
+    }
     map_deinit(&p->by_host);
 }
 

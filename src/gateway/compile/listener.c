@@ -227,8 +227,8 @@ struct listener_plan *compile_listener(struct compile *c, const struct gateway *
     compile_late_headers(c, &plan->arena, &plan->late_headers);
     compile_client(c, g, l, &plan->arena, &plan->client);
     compile_logs(c, g, plan);
-    plan->route_plans = ARENA_ARRAY(&plan->arena, struct route_plan *, l->routes.n + 1);
-    builder = route_table_builder_new(&plan->arena, &plan->late_headers);
+    plan->route_plans = ARENA_ARRAY(&plan->routing, struct route_plan *, l->routes.n + 1);
+    builder = route_table_builder_new(&plan->routing, &plan->late_headers);
     for (size_t i = 0; i < l->routes.n; i++)
         compile_route(c, g, l, &l->routes.items[i], plan, builder);
     plan->routes = route_table_build(builder);

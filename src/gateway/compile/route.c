@@ -73,7 +73,7 @@ static uint32_t compile_auth_group(struct compile_rules *r, const struct rule_pl
         if (l->authentications[i]->id == a->id)
             return i + 1;
     }
-    grown = ARENA_ARRAY(&l->arena, const struct authentication *, l->n_authentications + 1);
+    grown = ARENA_ARRAY(&l->routing, const struct authentication *, l->n_authentications + 1);
     if (l->n_authentications > 0)
         memcpy(grown, l->authentications, l->n_authentications * sizeof grown[0]);
     grown[l->n_authentications++] = a;
