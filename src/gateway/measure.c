@@ -1,5 +1,5 @@
-/* Measuring: what an exchange adds to the metrics at its end, and what the server's own state shows at a
- * scrape. The tenant is that of a verified claim, never what a client wrote. */
+/* Measuring: what an exchange adds to the metrics at its end, and what the server's own state shows
+ * at a scrape. The tenant is that of a verified claim, never what a client wrote. */
 #include "gateway/server.h"
 
 static struct str measure_class(uint16_t status)
@@ -46,7 +46,9 @@ static void measure_upstream(struct exchange *x)
                           x->first_byte_us - x->upstream_us);
     }
     if (x->failure != ATTEMPT_OK)
-        metric_add(METRICS_SERIES(m, METRIC_UPSTREAM_FAILURES, x->backend->name, measure_failure(x->failure)), 1);
+        metric_add(METRICS_SERIES(m, METRIC_UPSTREAM_FAILURES, x->backend->name,
+                                  measure_failure(x->failure)),
+                   1);
 }
 
 void worker_count_exchange(struct exchange *x)
@@ -61,7 +63,9 @@ void worker_count_exchange(struct exchange *x)
     metric_add(METRICS_SERIES(m, METRIC_REQUESTS, listener, route, measure_class(status)), 1);
     metric_observe_us(METRICS_SERIES(m, METRIC_REQUEST_DURATION, route), us);
     if (x->model.len > 0) {
-        metric_add(METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, x->model, measure_code(status, code)), 1);
+        metric_add(
+            METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, x->model, measure_code(status, code)),
+            1);
         metric_observe_us(METRICS_SERIES(m, METRIC_AI_DURATION, x->tenant, x->model), us);
     }
     if (x->refusal != REFUSAL_NONE)
@@ -92,9 +96,11 @@ static void measure_feeds(struct metrics_scrape *scrape, const struct server *se
         key_feed_read_facts(s->feeds[i], &facts);
         METRICS_EMIT(scrape, METRIC_KEY_SET_KEYS, facts.n_keys, name);
         METRICS_EMIT(scrape, METRIC_KEY_SET_FETCHES, (double)facts.n_fetches_ok, name, measure_ok);
-        METRICS_EMIT(scrape, METRIC_KEY_SET_FETCHES, (double)facts.n_fetches_failed, name, measure_failed);
+        METRICS_EMIT(scrape, METRIC_KEY_SET_FETCHES, (double)facts.n_fetches_failed, name,
+                     measure_failed);
         if (facts.fetched_wall_us > 0)
-            METRICS_EMIT(scrape, METRIC_KEY_SET_AGE, (double)(now_us - facts.fetched_wall_us) / 1e6, name);
+            METRICS_EMIT(scrape, METRIC_KEY_SET_AGE, (double)(now_us - facts.fetched_wall_us) / 1e6,
+                         name);
     }
 }
 
@@ -104,11 +110,13 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
 
     METRICS_EMIT(scrape, METRIC_CONNECTIONS_ACTIVE, server_n_connections(server), STR_NULL);
     METRICS_EMIT(scrape, METRIC_EXCHANGES_ACTIVE, server_n_exchanges(server), STR_NULL);
-    METRICS_EMIT(scrape, METRIC_GENERATION, server->current ? (double)server->current->generation : 0, STR_NULL);
+    METRICS_EMIT(scrape, METRIC_GENERATION,
+                 server->current ? (double)server->current->generation : 0, STR_NULL);
     METRICS_EMIT(scrape, METRIC_RELOADS, (double)server->n_reloads_ok, measure_ok);
     METRICS_EMIT(scrape, METRIC_RELOADS, (double)server->n_reloads_failed, measure_failed);
     METRICS_EMIT(scrape, METRIC_RELOAD_TIME, (double)server->swapped_wall_us / 1e6, STR_NULL);
-    METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_dropped(&server->log_writer), STR_NULL);
+    METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_n_dropped(&server->log_writer),
+                 STR_NULL);
     measure_feeds(scrape, server);
 }
 

@@ -56,7 +56,8 @@ static void attempt_begin_streaming(struct attempt *a)
 
 static int attempt_connect(struct attempt *a)
 {
-    struct endpoint *e = pool_pick(a->pool);
+    /* Another try goes elsewhere if it can: endpoint_text is still that of the try before. */
+    struct endpoint *e = pool_pick(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
 
     if (!e)
         return ATTEMPT_NO_ENDPOINT;
@@ -119,7 +120,7 @@ void attempt_on_endpoints(struct attempt *a)
 {
     int r;
 
-    pool_pick(a->pool); /* refreshes the cached view */
+    pool_pick(a->pool, NULL); /* refreshes the cached view */
     if (a->pool->endpoints->state == ENDPOINTS_PENDING)
         return;
     list_remove(&a->node);

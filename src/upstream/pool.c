@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "policy/balancer.h"
 #include "upstream/attempt.h"
 
 enum { SWEEP_US = 5 * 1000000 };
@@ -47,6 +48,8 @@ static struct pool *pool_new(struct upstreams *u, struct cluster *b)
     p->upstreams = u;
     p->cluster = cluster_ref(b);
     atomic_fetch_add(&b->n_observers, 1);
+    p->balancer = MEM_NEW(struct balancer);
+    balancer_init(p->balancer, BALANCER_LEAST_REQUEST, random_u64(&u->random));
     pool_refresh(p);
     return p;
 }
@@ -65,22 +68,26 @@ struct pool *upstreams_pool(struct upstreams *u, struct cluster *b)
     return u->pools[b->id];
 }
 
-struct endpoint *pool_pick(struct pool *p)
+/* balancer_load_fn over the pool's view. */
+static uint32_t pool_load(const void *context, uint32_t index)
 {
+    const struct endpoint_set *s = context;
+
+    return atomic_load_explicit(&s->items[index].n_in_flight, memory_order_relaxed);
+}
+
+struct endpoint *pool_pick(struct pool *p, const char *avoid)
+{
+    uint32_t avoid_index = BALANCER_NO_ENDPOINT;
+    uint32_t index;
+
     pool_refresh(p);
-    struct endpoint_set *s = p->endpoints;
-
-    if (s->n <= 1)
-        return s->n ? &s->items[0] : NULL;
-    uint32_t i = random_below(&p->upstreams->random, s->n);
-    uint32_t k = random_below(&p->upstreams->random, s->n - 1);
-    struct endpoint *first = &s->items[i];
-    struct endpoint *second = &s->items[k + (k >= i)];
-
-    return atomic_load_explicit(&second->n_in_flight, memory_order_relaxed) <
-                   atomic_load_explicit(&first->n_in_flight, memory_order_relaxed)
-               ? second
-               : first;
+    for (uint32_t i = 0; avoid && i < p->endpoints->n; i++) {
+        if (strcmp(p->endpoints->items[i].text, avoid) == 0)
+            avoid_index = i;
+    }
+    index = balancer_pick(p->balancer, p->endpoints->n, avoid_index, pool_load, p->endpoints);
+    return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
 }
 
 struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
@@ -295,6 +302,7 @@ static void pool_free(struct pool *p)
             conn_close(CONTAINER_OF(node, struct conn, node));
     }
     endpoint_set_unref(p->endpoints);
+    mem_free(p->balancer);
     atomic_fetch_sub(&p->cluster->n_observers, 1);
     cluster_unref(p->cluster);
     mem_free(p);

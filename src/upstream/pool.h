@@ -22,6 +22,7 @@ enum {
 };
 
 struct attempt;
+struct balancer; /* policy/balancer.h */
 struct upstreams;
 
 struct pool {
@@ -29,7 +30,7 @@ struct pool {
     struct cluster *cluster;        /* one reference */
     struct endpoint_set *endpoints; /* one reference; the worker's cached view */
     uint32_t version;
-    uint32_t next_round_robin;
+    struct balancer *balancer;
     struct list lists[CONN_CLOSED]; /* by state */
 };
 
@@ -76,9 +77,10 @@ struct pool *upstreams_pool(struct upstreams *u, struct cluster *b);
 /* Connections in all pools that are in `state`. */
 size_t upstreams_count(const struct upstreams *u, enum conn_state state);
 
-/* The endpoint with the fewest requests in flight among two drawn at random; NULL when there is
- * none. Refreshes the cached view first. */
-struct endpoint *pool_pick(struct pool *p);
+/* The endpoint that the balancer chooses; NULL when there is none. `avoid` (NULL: none) is the text
+ * of one that has just failed: taken only when there is no other. Refreshes the cached view first.
+ */
+struct endpoint *pool_pick(struct pool *p, const char *avoid);
 /* An idle connection to `e`, leased to `a` (CONN_FULL), or NULL. */
 struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a);
 /* A new connection to `e`, leased to `a`; CONN_CONNECTING. 0 or negative. */
