@@ -9,16 +9,16 @@ enum { LOG_TOKENS_UNKNOWN = -1 };
 struct access_record {
     int64_t start_wall_us; /* unix time of the first byte of the head */
     struct str method;
-    struct str path; /* as routed, without query */
-    struct str query; /* without the question mark */
+    struct str path;          /* as routed, without query */
+    struct str query;         /* without the question mark */
     struct str original_path; /* as received, query included */
-    struct str protocol; /* "HTTP/1.1" */
-    uint16_t status; /* 0: no head was sent */
-    struct str details; /* one word for why the answer is what it is */
-    struct str flags; /* Envoy's short codes, separated by commas; "-" when none */
-    struct str termination; /* why the connection ended, when that was our decision */
-    uint64_t bytes_received; /* content */
-    uint64_t bytes_sent;     /* head and content */
+    struct str protocol;      /* "HTTP/1.1" */
+    uint16_t status;          /* 0: no head was sent */
+    struct str details;       /* one word for why the answer is what it is */
+    struct str flags;         /* Envoy's short codes, separated by commas; "-" when none */
+    struct str termination;   /* why the connection ended, when that was our decision */
+    uint64_t bytes_received;  /* content */
+    uint64_t bytes_sent;      /* head and content */
     uint64_t duration_us;
     uint64_t upstream_us; /* from the attempt's start to the answer's first byte */
     bool has_upstream;
@@ -28,15 +28,15 @@ struct access_record {
     struct str upstream_cluster;
     struct str upstream_failure; /* of its transport */
     struct str route_name;
-    struct str remote;    /* the peer, address and port */
-    struct str remote_ip; /* the client as detected */
-    struct str local;     /* address and port */
+    struct str remote;      /* the peer, address and port */
+    struct str remote_ip;   /* the client as detected */
+    struct str local;       /* address and port */
     struct str server_name; /* SNI */
     struct str authority;
     struct str user_agent;
     struct str forwarded_for;
     struct str request_id;
-    struct str tenant;  /* of a verified claim */
+    struct str tenant; /* of a verified claim */
     struct str model;
     struct str subject; /* of a verified token */
     int64_t tokens_in;  /* LOG_TOKENS_UNKNOWN: not counted */

@@ -61,7 +61,7 @@ static bool log_parse_headers(struct log_parser *p, struct str argument, struct 
 
 static bool log_parse_argument(struct log_parser *p, struct str argument, struct log_read *op)
 {
-    switch (op->operator) {
+    switch (op->kind) {
     case LOG_OP_REQ:
     case LOG_OP_REQ_WITHOUT_QUERY:
     case LOG_OP_RESP:
@@ -142,9 +142,9 @@ static int log_parse_operator(struct log_parser *p, enum log_style style)
 
     if (r != 0)
         return r;
-    if (!log_find_operator(c.name, &op.operator))
+    if (!log_find_operator(c.name, &op.kind))
         return log_bad(p, start, "unknown operator", c.name);
-    row = &log_operator_rows[op.operator];
+    row = &log_operator_rows[op.kind];
     if (row->argument == LOG_NEEDS_ARGUMENT && c.argument.len == 0)
         return log_bad(p, start, "the operator needs an argument", c.name);
     if (row->argument == LOG_NO_ARGUMENT && c.has_argument)
@@ -247,8 +247,7 @@ static int log_parse_member(struct log_parser *p, struct str name, bool is_first
 }
 
 int log_format_new_json(struct arena *a, const struct str *names, const struct str *values,
-                        size_t n, const struct log_format **ret,
-                        struct log_format_error *ret_error)
+                        size_t n, const struct log_format **ret, struct log_format_error *ret_error)
 {
     struct log_parser p = {.arena = a, .error = ret_error};
     size_t n_bytes = 0;

@@ -22,9 +22,8 @@ MUST_USE int log_format_new_text(struct arena *a, struct str text, const struct 
                                  struct log_format_error *ret_error);
 /* One member per name, in this order. A value that is one operator alone keeps its type: a number,
  * or null when absent. */
-MUST_USE int log_format_new_json(struct arena *a, const struct str *names,
-                                 const struct str *values, size_t n,
-                                 const struct log_format **ret,
+MUST_USE int log_format_new_json(struct arena *a, const struct str *names, const struct str *values,
+                                 size_t n, const struct log_format **ret,
                                  struct log_format_error *ret_error);
 /* JSON with the field names of Envoy Gateway's default, and tenant, model, jwt_sub and tokens. Any
  * thread; lives as long as the process. */

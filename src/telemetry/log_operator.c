@@ -25,14 +25,10 @@ static const struct {
     const char *name;
     size_t field;
 } log_header_fields[] = {
-    {":method", FIELD(method)},
-    {":path", FIELD(path)}, /* with the query: see log_path */
-    {":authority", FIELD(authority)},
-    {"host", FIELD(authority)},
-    {"user-agent", FIELD(user_agent)},
-    {"x-forwarded-for", FIELD(forwarded_for)},
-    {"x-request-id", FIELD(request_id)},
-    {"x-envoy-original-path", FIELD(original_path)},
+    {":method", FIELD(method)},          {":path", FIELD(path)}, /* with the query: see log_path */
+    {":authority", FIELD(authority)},    {"host", FIELD(authority)},
+    {"user-agent", FIELD(user_agent)},   {"x-forwarded-for", FIELD(forwarded_for)},
+    {"x-request-id", FIELD(request_id)}, {"x-envoy-original-path", FIELD(original_path)},
 };
 
 struct log_header log_header_of(struct str name)
@@ -66,43 +62,57 @@ size_t log_metadata_of(struct str argument)
 
 /* ---- time ---- */
 
-/* strftime with Envoy's additions: %3f, %6f, %9f, %f for the fraction, %s for the seconds. */
-static size_t log_expand_fraction(struct str format, int64_t wall_us, char *ret, size_t cap)
+/* One of Envoy's additions to strftime at `format`: %f and %1f to %9f (fraction), %s (seconds; that
+ * of strftime would take the time for local). Its length, or 0; the digits go to `ret_digits`. */
+static size_t log_time_addition(struct str format, int64_t wall_us, char ret_digits[24])
 {
-    unsigned us = (unsigned)(wall_us % 1000000);
+    char second = format.len > 1 ? format.ptr[1] : '\0';
+    size_t width = 9;
+
+    if (second == 's') {
+        snprintf(ret_digits, 24, "%lld", (long long)(wall_us / 1000000));
+        return 2;
+    }
+    if (second >= '1' && second <= '9' && format.len > 2 && format.ptr[2] == 'f')
+        width = (size_t)(second - '0');
+    else if (second != 'f')
+        return 0;
+    snprintf(ret_digits, 24, "%06u000", (unsigned)(wall_us % 1000000));
+    ret_digits[width] = '\0';
+    return second == 'f' ? 2 : 3;
+}
+
+static void log_expand_time_format(struct str format, int64_t wall_us, char *ret, size_t cap)
+{
     size_t n = 0;
+    size_t step;
 
-    for (size_t i = 0; i < format.len && n + 12 < cap; i++) {
-        char digits[10];
-        char next = i + 1 < format.len ? format.ptr[i + 1] : '\0';
-        bool has_width = next >= '1' && next <= '9' && i + 2 < format.len;
-        char kind = has_width ? format.ptr[i + 2] : next;
+    for (size_t i = 0; i < format.len && n + 26 < cap; i += step) {
+        char digits[24];
 
-        if (format.ptr[i] != '%' || kind != 'f') {
-            ret[n++] = format.ptr[i];
-            if (format.ptr[i] == '%' && next == '%')
-                ret[n++] = format.ptr[++i];
+        step = format.ptr[i] == '%'
+                   ? log_time_addition(str_slice(format, i, format.len), wall_us, digits)
+                   : 0;
+        if (step > 0) {
+            memcpy(ret + n, digits, strlen(digits));
+            n += strlen(digits);
             continue;
         }
-        snprintf(digits, sizeof digits, "%06u000", us % 1000000);
-        size_t width = has_width ? (size_t)(next - '0') : 9;
-
-        memcpy(ret + n, digits, width);
-        n += width;
-        i += has_width ? 2 : 1;
+        step = format.ptr[i] == '%' && i + 1 < format.len ? 2 : 1;
+        memcpy(ret + n, format.ptr + i, step);
+        n += step;
     }
     ret[n] = '\0';
-    return n;
 }
 
 static struct str log_time_by_format(struct str format, int64_t wall_us,
                                      char scratch[LOG_SCRATCH_BYTES])
 {
-    char expanded[256];
+    char expanded[1024];
     time_t seconds = (time_t)(wall_us / 1000000);
     struct tm tm;
 
-    log_expand_fraction(format, wall_us, expanded, sizeof expanded);
+    log_expand_time_format(format, wall_us, expanded, sizeof expanded);
     gmtime_r(&seconds, &tm);
     return str_make(scratch, strftime(scratch, LOG_SCRATCH_BYTES, expanded, &tm));
 }
@@ -150,8 +160,7 @@ static struct str log_target(const struct log_header *h, const struct access_rec
                              char scratch[LOG_SCRATCH_BYTES])
 {
     char whole[LOG_SCRATCH_BYTES];
-    struct str text =
-        h->field == FIELD(path) ? log_path(r, whole) : *log_field(r, h->field);
+    struct str text = h->field == FIELD(path) ? log_path(r, whole) : *log_field(r, h->field);
     struct str clean = log_redact_target(text, scratch, LOG_SCRATCH_BYTES);
 
     if (clean.ptr == whole) {
@@ -226,8 +235,8 @@ static struct log_value log_number(uint64_t number)
 static struct log_value log_header_value(const struct log_read *op, const struct access_record *r,
                                          char scratch[LOG_SCRATCH_BYTES])
 {
-    bool is_request = op->operator== LOG_OP_REQ || op->operator== LOG_OP_REQ_WITHOUT_QUERY;
-    bool is_trailer = op->operator== LOG_OP_TRAILER;
+    bool is_request = op->kind == LOG_OP_REQ || op->kind == LOG_OP_REQ_WITHOUT_QUERY;
+    bool is_trailer = op->kind == LOG_OP_TRAILER;
     struct str text = STR_NULL;
 
     for (const struct log_header *h = &op->first; text.len == 0; h = &op->second) {
@@ -236,7 +245,7 @@ static struct log_value log_header_value(const struct log_read *op, const struct
         if (h == &op->second)
             break;
     }
-    if (op->operator== LOG_OP_REQ_WITHOUT_QUERY) {
+    if (op->kind == LOG_OP_REQ_WITHOUT_QUERY) {
         ssize_t mark = str_find_char(text, '?', 0);
 
         text = mark < 0 ? text : str_slice(text, 0, (size_t)mark);
@@ -246,8 +255,7 @@ static struct log_value log_header_value(const struct log_read *op, const struct
     return log_text(text);
 }
 
-static struct log_value log_metadata_value(const struct log_read *op,
-                                           const struct access_record *r)
+static struct log_value log_metadata_value(const struct log_read *op, const struct access_record *r)
 {
     int64_t count = LOG_TOKENS_UNKNOWN;
 
@@ -261,16 +269,14 @@ static struct log_value log_duration(bool is_known, uint64_t us)
     return is_known ? log_number(us / 1000) : (struct log_value){0};
 }
 
-/* The detected client with the peer's port, as long as both are the same host. */
+/* The client as detected: the peer with its port when it is the peer itself. */
 static struct str log_remote(const struct access_record *r)
 {
-    return r->remote_ip.len == 0 || (str_starts_with(r->remote, r->remote_ip) &&
-                                     r->remote.len > r->remote_ip.len &&
-                                     r->remote.ptr[r->remote_ip.len] == ':') ||
-                   (r->remote.len > 0 && r->remote.ptr[0] == '[' &&
-                    str_starts_with(str_slice(r->remote, 1, r->remote.len), r->remote_ip))
-               ? r->remote
-               : r->remote_ip;
+    struct str host = r->remote;
+
+    if (host.len > 0 && host.ptr[0] == '[')
+        host = str_slice(host, 1, host.len);
+    return r->remote_ip.len == 0 || str_starts_with(host, r->remote_ip) ? r->remote : r->remote_ip;
 }
 
 static struct log_value log_read_text(enum log_operator op, const struct access_record *r)
@@ -313,7 +319,7 @@ static struct log_value log_read_text(enum log_operator op, const struct access_
 struct log_value log_read(const struct log_read *op, const struct access_record *r,
                           char scratch[LOG_SCRATCH_BYTES])
 {
-    switch (op->operator) {
+    switch (op->kind) {
     case LOG_OP_START_TIME:
         return log_text(op->time_format.len > 0
                             ? log_time_by_format(op->time_format, r->start_wall_us, scratch)
@@ -340,6 +346,6 @@ struct log_value log_read(const struct log_read *op, const struct access_record 
     case LOG_OP_DYNAMIC_METADATA:
         return log_metadata_value(op, r);
     default:
-        return log_read_text(op->operator, r);
+        return log_read_text(op->kind, r);
     }
 }

@@ -63,14 +63,14 @@ struct log_value {
 
 /* Where a header operator reads: most are a field of the record, found once at compilation. */
 struct log_header {
-    struct str name;     /* lower-case; empty: none */
-    size_t field;        /* of the record, plus 1; 0: by look-up */
-    bool is_secret;      /* its value never reaches a log */
+    struct str name; /* lower-case; empty: none */
+    size_t field;    /* of the record, plus 1; 0: by look-up */
+    bool is_secret;  /* its value never reaches a log */
 };
 
 /* Immutable part of a compiled format. */
 struct log_read {
-    enum log_operator operator;
+    enum log_operator kind;
     struct log_header first;
     struct log_header second; /* X?Y */
     size_t limit_bytes;       /* 0: none */
@@ -78,7 +78,7 @@ struct log_read {
     size_t metadata;          /* offset of the record's count plus 1; 0: never present */
 };
 
-enum { LOG_SCRATCH_BYTES = 512 };
+enum { LOG_SCRATCH_BYTES = 2048 };
 
 /* `name` in lower case, living as long as the format. */
 struct log_header log_header_of(struct str name);

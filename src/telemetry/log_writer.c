@@ -1,329 +1,423 @@
-/* The ring holds records of {length, sink, bytes}; positions only grow, so that full and empty
- * differ. The writer polls while lines come and sleeps on a futex when none has come for a while; a
- * worker wakes it only when it sleeps, so the steady state costs no system call per line. Lines for
- * one sink that were taken together are written together. */
+/* The writer's thread works in rounds: rings to the sinks' buffers, buffers to the files, then a
+ * short pause, so that a busy gateway's lines go out in large writes. After some empty rounds it
+ * sleeps until a push wakes it.
+ *
+ * Nothing blocks but regular files: pipes, sockets and terminals are written only when poll says
+ * so, in pieces that a pipe takes whole (PIPE_BUF), without making a descriptor that others share
+ * non-blocking. What a sink does not take stays in its buffer up to LIMIT_LOG_SINK_BYTES; then its
+ * lines are dropped and counted, so that one stuck sink does not hold up the others. */
 #include "telemetry/log_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/buf.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "telemetry/log_ring.h"
 
 enum {
-    WRITER_POLL_MS = 20,
-    WRITER_IDLE_ROUNDS = 50, /* a second without a line */
-    WRITER_BATCH_BYTES = 262144,
-    WRITER_STOP_US = 1000000,
-    WRITE_WAIT_MS = 200, /* for a pipe whose reader is slow */
-    LINE_BYTES_MAX = 65536,
+    LOG_WRITER_PAUSE_MS = 20,
+    LOG_WRITER_EMPTY_ROUNDS = 10,
+    LOG_WRITER_FLUSH_BYTES = 65536,
+    LOG_WRITER_ROUND_LINES = 8192,
 };
-
-struct log_record {
-    uint32_t len;
-    uint32_t sink;
-};
-
-/* ---- ring ---- */
-
-static void ring_copy_in(struct log_ring *r, uint64_t at, const void *bytes, size_t n)
-{
-    size_t offset = at % LIMIT_LOG_RING_BYTES;
-    size_t first = MIN(n, LIMIT_LOG_RING_BYTES - offset);
-
-    memcpy(r->bytes + offset, bytes, first);
-    memcpy(r->bytes, (const char *)bytes + first, n - first);
-}
-
-static void ring_copy_out(const struct log_ring *r, uint64_t at, void *bytes, size_t n)
-{
-    size_t offset = at % LIMIT_LOG_RING_BYTES;
-    size_t first = MIN(n, LIMIT_LOG_RING_BYTES - offset);
-
-    memcpy(bytes, r->bytes + offset, first);
-    memcpy((char *)bytes + first, r->bytes, n - first);
-}
-
-static void writer_wake(struct log_writer *w)
-{
-    if (atomic_exchange(&w->is_asleep, 0) == 1)
-        syscall(SYS_futex, &w->is_asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-
-void log_ring_push(struct log_ring *r, uint32_t sink, struct str line)
-{
-    struct log_record record = {(uint32_t)MIN(line.len, (size_t)LINE_BYTES_MAX), sink};
-    uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
-    uint64_t used = head - atomic_load_explicit(&r->tail, memory_order_acquire);
-
-    if (!r->bytes) {
-        void *map = mmap(NULL, LIMIT_LOG_RING_BYTES, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        ASSERT(map != MAP_FAILED);
-        r->bytes = map;
-    }
-    if (used + sizeof record + record.len > LIMIT_LOG_RING_BYTES) {
-        atomic_fetch_add_explicit(&r->n_dropped, 1, memory_order_relaxed);
-        return;
-    }
-    ring_copy_in(r, head, &record, sizeof record);
-    ring_copy_in(r, head + sizeof record, line.ptr, record.len);
-    /* Sequentially consistent with the writer's "asleep, and is there anything?". */
-    atomic_store(&r->head, head + sizeof record + record.len);
-    if (UNLIKELY(atomic_load(&r->writer->is_asleep) == 1))
-        writer_wake(r->writer);
-}
 
 /* ---- sinks ---- */
 
-static int sink_open(const char *path)
+static int log_sink_open(struct log_sink *s)
 {
-    if (strcmp(path, "/dev/stdout") == 0)
-        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (strcmp(path, "/dev/stderr") == 0)
-        return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    struct stat st;
+
+    /* Not blocking: opening a FIFO without a reader would wait for one. */
+    s->fd = open(s->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    if (s->fd < 0)
+        return error_origin(-errno);
+    s->is_direct = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
+    return 0;
+}
+
+static void log_sink_use_stream(struct log_sink *s, int fd)
+{
+    struct stat st;
+
+    s->fd = fd;
+    s->is_stream = true;
+    s->is_direct =
+        fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(fd)));
+}
+
+static int log_sink_init(struct log_sink *s, struct str path)
+{
+    int r = 0;
+
+    *s = (struct log_sink){.fd = -1, .path = mem_dup_text(path.ptr, path.len)};
+    if (str_eq(path, STR("/dev/stdout")))
+        log_sink_use_stream(s, STDOUT_FILENO);
+    else if (str_eq(path, STR("/dev/stderr")))
+        log_sink_use_stream(s, STDERR_FILENO);
+    else
+        r = log_sink_open(s);
+    if (r < 0)
+        mem_free(s->path);
+    return r;
+}
+
+static void log_sink_deinit(struct log_sink *s)
+{
+    if (!s->is_stream && s->fd >= 0)
+        close(s->fd);
+    buf_deinit(&s->pending);
+    mem_free(s->path);
+}
+
+/* A file that cannot be opened again keeps its sink: each line is counted lost and
+ * the next reopening tries once more. */
+static void log_sink_reopen(struct log_sink *s)
+{
+    int r;
+
+    if (s->is_stream)
+        return;
+    if (s->fd >= 0)
+        close(s->fd);
+    s->is_midline = false;
+    r = log_sink_open(s);
+    if (r < 0)
+        s->fd = -1;
+}
+
+static int log_writer_add_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
+{
+    uint32_t n = atomic_load(&w->n_sinks);
+    int r;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (str_eq(str_of(w->sinks[i].path), path)) {
+            *ret_sink = i;
+            return 0;
+        }
+    }
+    if (n == LOG_WRITER_SINKS_MAX)
+        return LOG_WRITER_FULL;
+    r = log_sink_init(&w->sinks[n], path);
+    if (r < 0)
+        return r;
+    *ret_sink = n;
+    atomic_store(&w->n_sinks, n + 1);
+    return 0;
 }
 
 int log_writer_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
 {
-    int r = 0;
+    int r;
 
     pthread_mutex_lock(&w->lock);
-    uint32_t n = atomic_load(&w->n_sinks);
-    uint32_t i = 0;
-
-    while (i < n && !str_eq(path, str_of(w->sinks[i].path)))
-        i++;
-    if (i == LOG_SINKS_MAX) {
-        r = LOG_WRITER_TOO_MANY;
-    } else if (i == n) {
-        char *text = mem_dup_text(path.ptr, path.len);
-        int fd = sink_open(text);
-
-        if (fd < 0) {
-            mem_free(text);
-            r = LOG_WRITER_CANNOT_OPEN;
-        } else {
-            w->sinks[i] = (struct log_sink){text, fd};
-            atomic_store(&w->n_sinks, n + 1);
-        }
-    }
+    r = log_writer_add_sink(w, path, ret_sink);
     pthread_mutex_unlock(&w->lock);
-    *ret_sink = i;
     return r;
 }
 
-static void writer_reopen_now(struct log_writer *w)
-{
-    pthread_mutex_lock(&w->lock);
-    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
-        int fd = sink_open(w->sinks[i].path);
+/* ---- writing ---- */
 
-        if (fd < 0)
-            continue; /* the old file goes on */
-        close(w->sinks[i].fd);
-        w->sinks[i].fd = fd;
-    }
-    pthread_mutex_unlock(&w->lock);
+static void log_writer_lose(struct log_writer *w, struct str lines)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < lines.len; i++)
+        n += lines.ptr[i] == '\n';
+    atomic_fetch_add_explicit(&w->n_lost, n, memory_order_relaxed);
 }
 
-void log_writer_reopen(struct log_writer *w)
+static bool log_sink_may_write(const struct log_sink *s)
 {
-    atomic_store(&w->must_reopen, true);
-    writer_wake(w);
+    struct pollfd p = {.fd = s->fd, .events = POLLOUT};
+
+    return s->is_direct || poll(&p, 1, 0) > 0;
+}
+
+/* The sink refuses (full disk, closed pipe): what waits is lost. */
+static void log_sink_fail(struct log_writer *w, struct log_sink *s)
+{
+    log_writer_lose(w, buf_str(&s->pending));
+    buf_clear(&s->pending);
+}
+
+/* Writes what the sink takes now. */
+static void log_sink_flush(struct log_writer *w, struct log_sink *s)
+{
+    size_t piece = s->is_direct ? LIMIT_LOG_SINK_BYTES : PIPE_BUF;
+    size_t done = 0;
+
+    if (s->fd < 0) {
+        log_sink_fail(w, s);
+        return;
+    }
+    /* A line that broke off inside must not swallow the next one. */
+    if (s->pending.len > 0 && s->is_midline && log_sink_may_write(s))
+        s->is_midline = write(s->fd, "\n", 1) != 1;
+    while (done < s->pending.len && log_sink_may_write(s)) {
+        ssize_t n = write(s->fd, s->pending.ptr + done, MIN(piece, s->pending.len - done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n <= 0) {
+            s->is_midline = done > 0 && s->pending.ptr[done - 1] != '\n';
+            buf_consume(&s->pending, done);
+            log_sink_fail(w, s);
+            return;
+        }
+        done += (size_t)n;
+    }
+    buf_consume(&s->pending, done);
+}
+
+static void log_writer_take(struct log_writer *w, struct log_sink *s, struct str line)
+{
+    if (s->pending.len + line.len > LIMIT_LOG_SINK_BYTES) {
+        log_writer_lose(w, STR("\n"));
+        return;
+    }
+    buf_append_str(&s->pending, line);
+    if (s->pending.len >= LOG_WRITER_FLUSH_BYTES)
+        log_sink_flush(w, s);
+}
+
+/* A bound, so that a ring that fills as fast as it empties does not starve the others. */
+static bool log_writer_empty_ring(struct log_writer *w, struct log_ring *ring)
+{
+    uint32_t sink;
+    struct str line;
+    unsigned n = 0;
+
+    while (n < LOG_WRITER_ROUND_LINES && log_ring_peek(ring, &sink, &line)) {
+        ASSERT(sink < atomic_load(&w->n_sinks));
+        log_writer_take(w, &w->sinks[sink], line);
+        log_ring_advance(ring);
+        n++;
+    }
+    return n > 0;
+}
+
+static void log_writer_reopen_sinks(struct log_writer *w)
+{
+    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
+        log_sink_flush(w, &w->sinks[i]);
+        log_sink_reopen(&w->sinks[i]);
+    }
+}
+
+/* True when there was something to do. */
+static bool log_writer_round(struct log_writer *w)
+{
+    bool is_busy = false;
+
+    if (atomic_exchange(&w->must_reopen, false))
+        log_writer_reopen_sinks(w);
+    for (uint32_t i = 0; i < atomic_load(&w->n_rings); i++)
+        is_busy |= log_writer_empty_ring(w, w->rings[i]);
+    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
+        struct log_sink *s = &w->sinks[i];
+
+        if (s->pending.len > 0)
+            log_sink_flush(w, s);
+        is_busy |= s->pending.len > 0;
+        if (s->pending.len == 0 && s->pending.cap > LOG_WRITER_FLUSH_BYTES * 2)
+            buf_deinit(&s->pending);
+    }
+    return is_busy;
 }
 
 /* ---- the thread ---- */
 
-static uint64_t count_lines(const char *bytes, size_t n)
-{
-    uint64_t lines = 0;
-
-    for (size_t i = 0; i < n; i++)
-        lines += bytes[i] == '\n';
-    return lines;
-}
-
-/* Everything, or what the sink takes in WRITE_WAIT_MS; the rest is lost and counted. */
-static void writer_write(struct log_writer *w, uint32_t sink, const char *bytes, size_t n)
-{
-    struct pollfd poll_fd = {.fd = w->sinks[sink].fd, .events = POLLOUT};
-
-    while (n > 0) {
-        ssize_t written = write(poll_fd.fd, bytes, n);
-
-        if (written > 0) {
-            bytes += written;
-            n -= (size_t)written;
-        } else if (written < 0 && errno == EINTR) {
-            continue;
-        } else if (written < 0 && errno == EAGAIN && poll(&poll_fd, 1, WRITE_WAIT_MS) > 0 &&
-                   (poll_fd.revents & POLLOUT)) {
-            continue;
-        } else {
-            atomic_fetch_add(&w->n_failed, count_lines(bytes, n));
-            return;
-        }
-    }
-}
-
-/* Takes what is in one ring, at most a batch; lines of one sink in a row go out in one write. */
-static bool writer_take(struct log_writer *w, struct log_ring *r, struct buf *batch)
-{
-    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-    struct log_record record;
-    uint32_t sink = 0;
-
-    if (tail == head)
-        return false;
-    buf_clear(batch);
-    while (tail < head && batch->len < WRITER_BATCH_BYTES) {
-        ring_copy_out(r, tail, &record, sizeof record);
-        if (batch->len > 0 && record.sink != sink)
-            break;
-        sink = record.sink;
-        ring_copy_out(r, tail + sizeof record, buf_reserve(batch, record.len), record.len);
-        batch->len += record.len;
-        tail += sizeof record + record.len;
-    }
-    atomic_store_explicit(&r->tail, tail, memory_order_release);
-    writer_write(w, sink, batch->ptr, batch->len);
-    return true;
-}
-
-static bool writer_round(struct log_writer *w, struct buf *batch)
-{
-    uint32_t n = atomic_load_explicit(&w->n_rings, memory_order_acquire);
-    bool has_taken = false;
-
-    for (uint32_t i = 0; i < n; i++)
-        has_taken |= writer_take(w, w->rings[i], batch);
-    return has_taken;
-}
-
-static bool writer_has_lines(struct log_writer *w)
+static bool log_writer_has_lines(struct log_writer *w)
 {
     for (uint32_t i = 0; i < atomic_load(&w->n_rings); i++) {
-        if (atomic_load(&w->rings[i]->head) != atomic_load(&w->rings[i]->tail))
+        if (!log_ring_is_empty(w->rings[i]))
             return true;
     }
     return false;
 }
 
-static void writer_sleep(struct log_writer *w)
+static bool log_writer_is_wanted(const struct log_writer *w)
 {
-    atomic_store(&w->is_asleep, 1);
-    if (writer_has_lines(w) || atomic_load(&w->must_stop) || atomic_load(&w->must_reopen)) {
-        atomic_store(&w->is_asleep, 0);
-        return;
-    }
-    syscall(SYS_futex, &w->is_asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
-    atomic_store(&w->is_asleep, 0);
+    return atomic_load(&w->is_stopping) || atomic_load(&w->must_reopen);
 }
 
-static void *writer_main(void *arg)
+static void log_writer_pause(struct log_writer *w)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LOG_WRITER_PAUSE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&w->sleep_lock);
+    while (!log_writer_is_wanted(w) &&
+           pthread_cond_timedwait(&w->news, &w->sleep_lock, &until) == 0)
+        ;
+    pthread_mutex_unlock(&w->sleep_lock);
+}
+
+static void log_writer_sleep(struct log_writer *w)
+{
+    pthread_mutex_lock(&w->sleep_lock);
+    atomic_store(&w->is_asleep, true);
+    while (atomic_load(&w->is_asleep) && !log_writer_has_lines(w) && !log_writer_is_wanted(w))
+        pthread_cond_wait(&w->news, &w->sleep_lock);
+    atomic_store(&w->is_asleep, false);
+    pthread_mutex_unlock(&w->sleep_lock);
+}
+
+static uint64_t log_writer_now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* What is left at the end, for as long as it may take. */
+static void log_writer_finish(struct log_writer *w)
+{
+    uint64_t until_ms = log_writer_now_ms() + LOG_WRITER_STOP_MS / 2;
+
+    while (log_writer_round(w) && log_writer_now_ms() < until_ms) {
+        struct timespec ms = {0, 1000000};
+
+        nanosleep(&ms, NULL);
+    }
+    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++)
+        log_sink_fail(w, &w->sinks[i]);
+}
+
+static void *log_writer_main(void *arg)
 {
     struct log_writer *w = arg;
-    struct timespec pause = {0, WRITER_POLL_MS * 1000000L};
-    struct buf batch = {0};
-    unsigned n_idle = 0;
+    unsigned n_empty = 0;
 
     pthread_setname_np(pthread_self(), "log-writer");
-    while (!atomic_load(&w->must_stop)) {
-        if (atomic_exchange(&w->must_reopen, false))
-            writer_reopen_now(w);
-        if (writer_round(w, &batch)) {
-            n_idle = 0;
-            nanosleep(&pause, NULL);
-        } else if (++n_idle < WRITER_IDLE_ROUNDS) {
-            nanosleep(&pause, NULL);
-        } else {
-            buf_deinit(&batch);
-            writer_sleep(w);
-            n_idle = 0;
-        }
+    while (!atomic_load(&w->is_stopping)) {
+        n_empty = log_writer_round(w) ? 0 : n_empty + 1;
+        if (n_empty > LOG_WRITER_EMPTY_ROUNDS)
+            log_writer_sleep(w);
+        log_writer_pause(w);
     }
-    uint64_t until_us = clock_read().mono_us + WRITER_STOP_US;
-
-    while (clock_read().mono_us < until_us && writer_round(w, &batch))
-        ;
-    buf_deinit(&batch);
+    log_writer_finish(w);
     return NULL;
+}
+
+void log_writer_wake(struct log_writer *w)
+{
+    pthread_mutex_lock(&w->sleep_lock);
+    atomic_store(&w->is_asleep, false);
+    pthread_cond_signal(&w->news);
+    pthread_mutex_unlock(&w->sleep_lock);
+}
+
+void log_writer_reopen(struct log_writer *w)
+{
+    if (!w->is_started)
+        return;
+    atomic_store(&w->must_reopen, true);
+    log_writer_wake(w);
 }
 
 /* ---- life ---- */
 
-int log_writer_start(struct log_writer *w)
+static int log_writer_start_thread(struct log_writer *w)
 {
     sigset_t all, before;
     int r;
 
-    *w = (struct log_writer){0};
-    pthread_mutex_init(&w->lock, NULL);
+    /* Signals are others' business, and a closed pipe is an error here, not an end. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&w->thread, NULL, writer_main, w);
+    r = pthread_create(&w->thread, NULL, log_writer_main, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0)
-        return error_origin(-r);
-    w->is_started = true;
-    return 0;
+    return r == 0 ? 0 : error_origin(-r);
+}
+
+static void log_writer_deinit_locks(struct log_writer *w)
+{
+    pthread_cond_destroy(&w->news);
+    pthread_mutex_destroy(&w->sleep_lock);
+    pthread_mutex_destroy(&w->lock);
+}
+
+int log_writer_start(struct log_writer *w)
+{
+    pthread_condattr_t attr;
+    int r;
+
+    *w = (struct log_writer){0};
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_mutex_init(&w->sleep_lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->news, &attr);
+    pthread_condattr_destroy(&attr);
+    r = log_writer_start_thread(w);
+    w->is_started = r == 0;
+    if (r < 0)
+        log_writer_deinit_locks(w);
+    return r;
 }
 
 void log_writer_stop(struct log_writer *w)
 {
+    struct timespec until;
+
     if (!w->is_started)
         return;
     w->is_started = false;
-    atomic_store(&w->must_stop, true);
-    writer_wake(w);
-    pthread_join(w->thread, NULL);
+    atomic_store(&w->is_stopping, true);
+    log_writer_wake(w);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += LOG_WRITER_STOP_MS / 1000;
+    if (pthread_timedjoin_np(w->thread, NULL, &until) != 0) {
+        pthread_detach(w->thread); /* stuck in a dead file system: its memory stays */
+        return;
+    }
     for (uint32_t i = 0; i < atomic_load(&w->n_rings); i++) {
-        if (w->rings[i]->bytes)
-            munmap(w->rings[i]->bytes, LIMIT_LOG_RING_BYTES);
-        mem_free(w->rings[i]);
+        atomic_fetch_add(&w->n_lost, atomic_load(&w->rings[i]->n_dropped));
+        log_ring_free(w->rings[i]);
     }
-    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
-        close(w->sinks[i].fd);
-        mem_free(w->sinks[i].path);
-    }
-    pthread_mutex_destroy(&w->lock);
+    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++)
+        log_sink_deinit(&w->sinks[i]);
+    atomic_store(&w->n_rings, 0);
+    atomic_store(&w->n_sinks, 0);
+    log_writer_deinit_locks(w);
 }
 
 struct log_ring *log_writer_ring(struct log_writer *w)
 {
-    struct log_ring *r = MEM_NEW(struct log_ring);
+    struct log_ring *r = log_ring_new(w);
+    uint32_t n;
 
-    r->writer = w;
     pthread_mutex_lock(&w->lock);
-    uint32_t n = atomic_load(&w->n_rings);
-
-    ASSERT(n < LOG_RINGS_MAX);
+    n = atomic_load(&w->n_rings);
+    ASSERT(n < LOG_WRITER_RINGS_MAX);
     w->rings[n] = r;
-    atomic_store_explicit(&w->n_rings, n + 1, memory_order_release);
+    atomic_store(&w->n_rings, n + 1);
     pthread_mutex_unlock(&w->lock);
     return r;
 }
 
-uint64_t log_writer_dropped(struct log_writer *w)
+uint64_t log_writer_n_dropped(const struct log_writer *w)
 {
-    uint64_t n = atomic_load(&w->n_failed);
+    uint64_t n = atomic_load_explicit(&w->n_lost, memory_order_relaxed);
 
     for (uint32_t i = 0; i < atomic_load(&w->n_rings); i++)
-        n += atomic_load(&w->rings[i]->n_dropped);
+        n += atomic_load_explicit(&w->rings[i]->n_dropped, memory_order_relaxed);
     return n;
 }

@@ -1,62 +1,67 @@
-/* Writing access logs: a thread of its own takes lines from one ring per worker and writes them to
- * files or standard output, so that a slow or full disk drops lines (counted) and never delays a
- * request. */
+/* Writing access-log lines on a thread of their own. Each worker has a ring of bytes that only it
+ * fills and only the writer empties; a push makes no system call unless the writer sleeps. A slow
+ * or full disk costs lines, which are counted, never requests. */
 #pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/str.h"
+#include "base/buf.h"
 
-enum { LOG_SINKS_MAX = 64, LOG_RINGS_MAX = 128 };
-
-enum log_writer_result {
-    LOG_WRITER_CANNOT_OPEN = 1,
-    LOG_WRITER_TOO_MANY,
+enum {
+    LOG_WRITER_RINGS_MAX = 128,
+    LOG_WRITER_SINKS_MAX = 32,
+    LOG_WRITER_STOP_MS = 2000, /* what is left after this is dropped */
 };
 
-/* One producer (a worker), one consumer (the writer). The memory is mapped at the first line. */
-struct log_ring {
-    char *bytes;
-    _Atomic uint64_t head; /* written up to here, by the worker */
-    _Atomic uint64_t tail; /* taken up to here, by the writer */
-    _Atomic uint64_t n_dropped;
-    struct log_writer *writer;
-};
+struct log_ring;
 
+/* A file, or a standard stream. The writer's as soon as it is counted in n_sinks. */
 struct log_sink {
     char *path;
     int fd;
+    bool is_stream;  /* standard output or error: neither opened nor closed here */
+    bool is_direct;  /* never blocks for long: written in large pieces */
+    bool is_midline; /* the last write ended inside a line */
+    struct buf pending;
 };
 
 struct log_writer {
     pthread_t thread;
-    pthread_mutex_t lock; /* sinks and rings */
-    struct log_sink sinks[LOG_SINKS_MAX];
-    _Atomic uint32_t n_sinks;
-    struct log_ring *rings[LOG_RINGS_MAX];
-    _Atomic uint32_t n_rings;
-    _Atomic uint32_t is_asleep; /* futex: 1 while the writer waits for a line */
-    _Atomic bool must_reopen;
-    _Atomic bool must_stop;
-    _Atomic uint64_t n_failed; /* lines lost to write errors */
     bool is_started;
+    pthread_mutex_t lock; /* among those who add rings and sinks; the writer never takes it */
+    struct log_ring *rings[LOG_WRITER_RINGS_MAX];
+    struct log_sink sinks[LOG_WRITER_SINKS_MAX];
+    _Atomic uint32_t n_rings; /* entries below are complete */
+    _Atomic uint32_t n_sinks;
+    pthread_mutex_t sleep_lock; /* never held during a write */
+    pthread_cond_t news;
+    _Atomic bool is_asleep;
+    _Atomic bool is_stopping;
+    _Atomic bool must_reopen;
+    _Atomic uint64_t n_lost; /* lines that a sink did not take */
 };
 
-/* Starts the thread. 0 or negative. */
-MUST_USE int log_writer_start(struct log_writer *w);
-/* Writes what is queued, for a second at most, and ends the thread. No worker pushes any more. */
-void log_writer_stop(struct log_writer *w);
-/* A ring for one worker, owned by the writer. Any thread. */
-struct log_ring *log_writer_ring(struct log_writer *w);
-/* The number of the sink for a path ("/dev/stdout" and "/dev/stderr" mean those), opened when new.
- * 0 or an enum log_writer_result. Any thread. */
-MUST_USE int log_writer_sink(struct log_writer *w, struct str path, uint32_t *ret_sink);
-/* Opens the files again by their paths (after a rotation). Any thread. */
-void log_writer_reopen(struct log_writer *w);
-/* Lines dropped so far. Any thread. */
-uint64_t log_writer_dropped(struct log_writer *w);
+enum log_writer_result { LOG_WRITER_FULL = 1 };
 
-/* Queues one line (with its line feed). The worker of the ring; no system call but when the writer
- * sleeps. */
+/* Starts the thread. 0 or negative. `w` stays where it is. */
+MUST_USE int log_writer_start(struct log_writer *w);
+/* Writes what is in the rings, waiting at most LOG_WRITER_STOP_MS, and ends the thread. Nobody may
+ * push any more. Safe on zeroed memory and repeated. */
+void log_writer_stop(struct log_writer *w);
+/* A ring for one pushing thread; owned by `w`. */
+struct log_ring *log_writer_ring(struct log_writer *w);
+/* The number of the sink that writes to `path`, opened (append, mode 0640) if it is new;
+ * "/dev/stdout" and "/dev/stderr" are the process's own. 0, negative when it cannot be opened, or
+ * LOG_WRITER_FULL. Any thread. */
+MUST_USE int log_writer_sink(struct log_writer *w, struct str path, uint32_t *ret_sink);
+/* Files are closed and opened again by name before the next line is written (log rotation). Any
+ * thread. */
+void log_writer_reopen(struct log_writer *w);
+/* Lines dropped so far: ring full, line too long, or refused by the sink. Any thread, until stop.
+ */
+uint64_t log_writer_n_dropped(const struct log_writer *w);
+
+/* Copies `line` (its line feed included); drops and counts it when the ring is full. Only the
+ * ring's own thread. */
 void log_ring_push(struct log_ring *r, uint32_t sink, struct str line);

@@ -1,0 +1,32 @@
+/* One producer, one consumer, no lock: between log_ring.c and log_writer.c. Nobody else includes
+ * this. */
+#pragma once
+
+#include "telemetry/log_writer.h"
+
+/* In front of each line; lengths are rounded up to 8. */
+struct log_ring_head {
+    uint32_t len; /* LOG_RING_SKIP: go on at the start of the ring */
+    uint32_t sink;
+};
+
+enum { LOG_RING_LINE_MAX = 131072 };
+#define LOG_RING_SKIP UINT32_MAX
+
+struct log_ring {
+    struct log_writer *writer;
+    char *bytes;                        /* mapped: pages that were never used cost nothing */
+    uint64_t tail_seen;                 /* producer's copy of `tail` */
+    _Alignas(64) _Atomic uint64_t head; /* producer: bytes ever put in */
+    _Atomic uint64_t n_dropped;
+    _Alignas(64) _Atomic uint64_t tail; /* consumer: bytes ever taken out */
+};
+
+struct log_ring *log_ring_new(struct log_writer *w);
+void log_ring_free(struct log_ring *r);
+/* The oldest line, valid until log_ring_advance; false when empty. */
+bool log_ring_peek(struct log_ring *r, uint32_t *ret_sink, struct str *ret_line);
+void log_ring_advance(struct log_ring *r);
+bool log_ring_is_empty(struct log_ring *r);
+/* log_writer.c: after a push. */
+void log_writer_wake(struct log_writer *w);
