@@ -1,0 +1,68 @@
+"""Fixtures of the end-to-end tests: the real gateway between real sockets. Everything that a test
+starts is stopped after it, and a gateway must end with exit code 0 and without a sanitizer's report."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from play.certs import Authority  # noqa: E402
+from play.gateway import Gateway  # noqa: E402
+from play.issuer import Issuer  # noqa: E402
+from play.upstream import Upstream  # noqa: E402
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """gateway(manifests, paths=..., args=...) starts one and returns it."""
+    started = []
+
+    def start(manifests=(), **more):
+        folder = tmp_path / f"gateway-{len(started)}"
+        folder.mkdir()
+        made = Gateway(folder, manifests, **more)
+        started.append(made)
+        return made.start()
+
+    yield start
+    faults = []
+    for made in started:
+        try:
+            made.stop()
+        except AssertionError as fault:
+            faults.append(str(fault))
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def upstream():
+    """upstream(name) starts a backend."""
+    started = []
+
+    def start(name="upstream", tls=None):
+        started.append(Upstream(name, tls))
+        return started[-1]
+
+    yield start
+    for made in started:
+        made.stop()
+
+
+@pytest.fixture
+def issuer():
+    """issuer(name, keys) starts a token issuer with its key server."""
+    started = []
+
+    def start(name="inference-in-a-box", keys=None):
+        started.append(Issuer(name, keys))
+        return started[-1]
+
+    yield start
+    for made in started:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def authority():
+    return Authority()

@@ -1,0 +1,70 @@
+"""Certificates made on the spot: an authority, and leaves signed by it."""
+import datetime
+import ipaddress
+import ssl
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+def _name(text):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _builder(subject, issuer, key):
+    now = datetime.datetime.utcnow()
+    return (x509.CertificateBuilder().subject_name(_name(subject)).issuer_name(_name(issuer))
+            .public_key(key.public_key()).serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=2)))
+
+
+def _key_pem(key):
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                             serialization.NoEncryption()).decode()
+
+
+class Authority:
+    def __init__(self, name="test authority"):
+        self.name = name
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        cert = (_builder(name, name, self._key)
+                .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+                .sign(self._key, hashes.SHA256()))
+        self.pem = cert.public_bytes(serialization.Encoding.PEM).decode()
+
+    def leaf(self, *names):
+        """(certificate, key) as PEM, for these DNS names or addresses."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        alternatives = []
+        for name in names:
+            try:
+                alternatives.append(x509.IPAddress(ipaddress.ip_address(name)))
+            except ValueError:
+                alternatives.append(x509.DNSName(name))
+        cert = (_builder(names[0], self.name, key)
+                .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+                .sign(self._key, hashes.SHA256()))
+        return cert.public_bytes(serialization.Encoding.PEM).decode(), _key_pem(key)
+
+    def client(self, **limits):
+        """What a client of this authority uses; limits: minimum_version and the like."""
+        context = ssl.create_default_context(cadata=self.pem)
+        for name, value in limits.items():
+            setattr(context, name, value)
+        return context
+
+    def server(self, folder, *names):
+        """What a server with a leaf for these names uses."""
+        cert, key = self.leaf(*names)
+        (folder / "server.pem").write_text(cert + key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.pem")
+        return context
+
+
+def fingerprint(pem):
+    """The DER form, to compare what a connection presented."""
+    return ssl.PEM_cert_to_DER_cert(pem)
