@@ -1,0 +1,346 @@
+/* Formats: every operator, both shapes, escaping, redaction, errors at their column. */
+#include "base/random.h"
+#include "telemetry/log_format.h"
+#include "telemetry/log_operator.h"
+#include "telemetry/log_redact.h"
+#include "telemetry/trace_id.h"
+#include "test/harness/test.h"
+
+static struct str request_header(const void *context, struct str name)
+{
+    const char *const *pairs = context;
+
+    for (; pairs && *pairs; pairs += 2) {
+        if (str_eq(name, str_of(pairs[0])))
+            return str_of(pairs[1]);
+    }
+    return STR_NULL;
+}
+
+static const char *const headers[] = {"x-tenant", "tenant-a", "x-odd", "a\"b\nc\\\x80", NULL};
+
+static struct access_record record(void)
+{
+    return (struct access_record){
+        .start_wall_us = 1767323045678901, /* 2026-01-02T03:04:05.678901Z */
+        .method = STR("POST"),
+        .path = STR("/v1/models/iris:predict"),
+        .query = STR("a=1"),
+        .original_path = STR("/v1/models/iris%3Apredict?a=1"),
+        .protocol = STR("HTTP/1.1"),
+        .status = 200,
+        .details = STR("via_upstream"),
+        .flags = STR("-"),
+        .bytes_received = 12,
+        .bytes_sent = 3456,
+        .duration_us = 7890,
+        .upstream_us = 5100,
+        .has_upstream = true,
+        .n_attempts = 1,
+        .upstream_host = STR("127.0.0.1:8080"),
+        .upstream_local = STR("127.0.0.1:4444"),
+        .upstream_cluster = STR("Service/a/b:80"),
+        .upstream_failure = STR("why"),
+        .termination = STR("ended"),
+        .route_name = STR("httproute/ns/r/rule/0"),
+        .remote = STR("10.0.0.1:5555"),
+        .remote_ip = STR("10.0.0.1"),
+        .local = STR("10.0.0.2:80"),
+        .server_name = STR("sni.example"),
+        .authority = STR("h.example"),
+        .user_agent = STR("curl/8"),
+        .forwarded_for = STR("1.2.3.4"),
+        .request_id = STR("id-1"),
+        .tenant = STR("tenant-a"),
+        .model = STR("iris"),
+        .subject = STR("user-a"),
+        .tokens_in = 5,
+        .tokens_out = LOG_TOKENS_UNKNOWN,
+        .tokens_total = 9,
+        .context = headers,
+        .request_header = request_header,
+        .response_header = request_header,
+        .response_trailer = request_header,
+    };
+}
+
+/* The line without its line feed. */
+static struct str line_of(const struct log_format *f, const struct access_record *r,
+                          struct buf *out)
+{
+    buf_clear(out);
+    log_format_line(f, r, out);
+    CHECK(out->len > 0 && out->ptr[out->len - 1] == '\n');
+    out->len--;
+    return buf_str(out);
+}
+
+static void check_text(const char *format, const struct access_record *r, const char *expected)
+{
+    struct arena a;
+    struct buf out = {0};
+    const struct log_format *f;
+    struct log_format_error error;
+
+    arena_init(&a, 4096);
+    CHECK_MSG(log_format_new_text(&a, str_of(format), &f, &error) == 0, "%s: %s", format,
+              error.text);
+    struct str line = line_of(f, r, &out);
+
+    CHECK_MSG(str_eq(line, str_of(expected)), "%s gave %.*s, expected %s", format, STR_ARG(line),
+              expected);
+    buf_deinit(&out);
+    arena_deinit(&a);
+}
+
+TEST(each_operator_prints_its_fact)
+{
+    static const struct {
+        const char *format, *expected;
+    } rows[] = {
+        {"%START_TIME%", "2026-01-02T03:04:05.678Z"},
+        {"%START_TIME(%Y/%m/%d %H:%M:%S.%3f)%", "2026/01/02 03:04:05.678"},
+        {"%START_TIME(%s.%6f|%f|%%s)%", "1767323045.678901|678901000|%s"},
+        {"%REQ(:METHOD)%", "POST"},
+        {"%REQ(:PATH)%", "/v1/models/iris:predict?a=1"},
+        {"%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/v1/models/iris%3Apredict?a=1"},
+        {"%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/v1/models/iris%3Apredict"},
+        {"%REQ(:AUTHORITY)% %REQ(Host)%", "h.example h.example"},
+        {"%REQ(USER-AGENT)%", "curl/8"},
+        {"%REQ(USER-AGENT):4%", "curl"},
+        {"%REQ(x-tenant)%", "tenant-a"},
+        {"%REQ(X-MISSING?X-TENANT):6%", "tenant"},
+        {"%REQ(X-MISSING)%", "-"},
+        {"%REQ(X-MODEL)% %REQ(X-AI-EG-MODEL)% %REQ(X-JWT-SUB)%", "iris iris user-a"},
+        {"%RESP(X-TENANT)%%TRAILER(X-TENANT)%", "tenant-atenant-a"},
+        {"%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", "5"},
+        {"%PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS%", "HTTP/1.1 200 via_upstream"},
+        {"%RESPONSE_FLAGS% %CONNECTION_TERMINATION_DETAILS%", "- ended"},
+        {"%BYTES_RECEIVED% %BYTES_SENT% %DURATION%", "12 3456 7"},
+        {"%RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "5 2"},
+        {"%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS%", "127.0.0.1:8080 127.0.0.1:8080"},
+        {"%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_CLUSTER%", "127.0.0.1:4444 Service/a/b:80"},
+        {"%UPSTREAM_TRANSPORT_FAILURE_REASON%", "why"},
+        {"%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "1"},
+        {"%ROUTE_NAME%", "httproute/ns/r/rule/0"},
+        {"%DOWNSTREAM_REMOTE_ADDRESS%", "10.0.0.1:5555"},
+        {"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.0.0.1"},
+        {"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "10.0.0.1:5555"},
+        {"%DOWNSTREAM_LOCAL_ADDRESS%", "10.0.0.2:80"},
+        {"%REQUESTED_SERVER_NAME%", "sni.example"},
+        {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)%", "5"},
+        {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%", "-"},
+        {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%", "9"},
+        {"%DYNAMIC_METADATA(other:thing)%", "-"},
+        {"100%% [%PROTOCOL%]\n", "100% [HTTP/1.1]"},
+        {"", ""},
+    };
+    struct access_record r = record();
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+        check_text(rows[i].format, &r, rows[i].expected);
+}
+
+TEST(every_operator_has_a_row_above)
+{
+    /* A format of all of them, taken from the table itself, compiles and runs. */
+    struct access_record r = record();
+    struct access_record nothing = {0};
+    struct arena a;
+    struct buf out = {0};
+    const struct log_format *f;
+    struct log_format_error error;
+
+    arena_init(&a, 4096);
+    for (unsigned i = 0; i < LOG_OP_COUNT_; i++) {
+        const struct log_operator_row *row = &log_operator_rows[i];
+        const char *argument = row->argument == LOG_NEEDS_ARGUMENT ? "(a:b)" : "";
+        struct str text = arena_printf(&a, "%%%.*s%s%%", STR_ARG(row->name), argument);
+
+        CHECK_MSG(log_format_new_text(&a, text, &f, &error) == 0, "%s", error.text);
+        CHECK(line_of(f, &r, &out).len > 0);
+        CHECK(line_of(f, &nothing, &out).len > 0);
+    }
+    buf_clear(&out);
+    log_format_docs(&out);
+    CHECK(str_find(buf_str(&out), STR("| `%ROUTE_NAME%` | none |")) >= 0);
+    buf_deinit(&out);
+    arena_deinit(&a);
+}
+
+TEST(a_detected_client_stands_in_for_the_peer)
+{
+    struct access_record r = record();
+
+    r.remote = STR("[2001:db8::1]:99");
+    r.remote_ip = STR("2001:db8::1");
+    check_text("%DOWNSTREAM_REMOTE_ADDRESS%", &r, "[2001:db8::1]:99");
+    r.remote_ip = STR("198.51.100.7");
+    check_text("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", &r,
+               "198.51.100.7 [2001:db8::1]:99");
+}
+
+TEST(a_header_cannot_forge_a_line)
+{
+    struct access_record r = record();
+
+    check_text("\"%REQ(X-ODD)%\"", &r, "\"a\\\"b\\x0ac\\\\\\x80\"");
+    r.user_agent = STR("x\r\n[forged]\t\x7f");
+    check_text("%REQ(USER-AGENT)%", &r, "x\\x0d\\x0a[forged]\\x09\\x7f");
+}
+
+TEST(json_keeps_types_and_order)
+{
+    static const struct str names[] = {{"b", 1}, {"a\"q", 3}, {"n", 1}, {"m", 1}, {"mix", 3}};
+    static const struct str values[] = {
+        {"%RESPONSE_CODE%", 15},
+        {"%REQ(X-ODD)%", 12},
+        {"%REQ(X-NONE)%", 13},
+        {"plain \"x\"", 9},
+        {"%PROTOCOL% %REQ(X-ODD)% %REQ(X-NONE)%", 37},
+    };
+    struct access_record r = record();
+    struct arena a;
+    struct buf out = {0};
+    const struct log_format *f;
+    struct log_format_error error;
+
+    arena_init(&a, 4096);
+    CHECK(log_format_new_json(&a, names, values, N_ELEMENTS(names), &f, &error) == 0);
+    CHECK_STR(
+        line_of(f, &r, &out),
+        "{\"b\":200,\"a\\\"q\":\"a\\\"b\\nc\\\\\\ufffd\",\"n\":null,\"m\":\"plain \\\"x\\\"\","
+        "\"mix\":\"HTTP/1.1 a\\\"b\\nc\\\\\\ufffd -\"}");
+    CHECK(log_format_new_json(&a, names, values, 0, &f, &error) == 0);
+    CHECK_STR(line_of(f, &r, &out), "{}");
+    buf_deinit(&out);
+    arena_deinit(&a);
+}
+
+TEST(the_default_is_json_with_the_usual_names)
+{
+    struct access_record r = record();
+    struct buf out = {0};
+    struct str line = line_of(log_format_default(), &r, &out);
+
+    CHECK(str_starts_with(line, STR("{\"start_time\":\"2026-01-02T03:04:05.678Z\","
+                                    "\"method\":\"POST\",\"x-envoy-origin-path\":"
+                                    "\"/v1/models/iris%3Apredict?a=1\"")));
+    CHECK(str_find(line, STR("\"response_code\":200,\"response_flags\":\"-\"")) > 0);
+    CHECK(str_find(line, STR("\"x-envoy-upstream-service-time\":\"5\"")) > 0);
+    CHECK(str_ends_with(line, STR("\"tenant\":\"tenant-a\",\"model\":\"iris\",\"jwt_sub\":"
+                                  "\"user-a\",\"tokens_in\":5,\"tokens_out\":null,"
+                                  "\"tokens_total\":9}")));
+    CHECK(log_format_default() == log_format_default());
+    buf_deinit(&out);
+}
+
+TEST(mistakes_are_named_at_their_column)
+{
+    static const struct {
+        const char *format;
+        uint32_t column;
+        const char *word;
+    } rows[] = {
+        {"[%START_TIM%]", 2, "unknown operator: START_TIM"},
+        {"abc %CEL(x)%", 5, "unknown operator: CEL"},
+        {"%REQ%", 1, "needs an argument"},
+        {"%REQ()%", 1, "needs an argument"},
+        {"%REQ(a?)%", 1, "malformed argument"},
+        {"%PROTOCOL(x)%", 1, "takes no argument"},
+        {"%REQ(a%", 4, "not closed"},
+        {"x %PROTOCOL", 2, "percent sign"},
+        {"%", 0, "percent sign"},
+        {"%PROTOCOL:3%", 1, "length"},
+        {"%REQ(a):0%", 1, "length"},
+        {"%REQ(a):x%", 1, "length"},
+        {"%DYNAMIC_METADATA(nocolon)%", 1, "malformed argument"},
+        {"%protocol%", 1, "unknown operator: protocol"},
+    };
+    struct arena a;
+    const struct log_format *f;
+    struct log_format_error error;
+
+    arena_init(&a, 4096);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        CHECK_MSG(log_format_new_text(&a, str_of(rows[i].format), &f, &error) == LOG_FORMAT_BAD,
+                  "%s was accepted", rows[i].format);
+        CHECK_MSG(strstr(error.text, rows[i].word), "%s: %s", rows[i].format, error.text);
+        CHECK_MSG(error.column == rows[i].column, "%s: column %u", rows[i].format, error.column);
+    }
+    static const struct str names[] = {{"a", 1}, {"b", 1}};
+    static const struct str values[] = {{"%PROTOCOL%", 10}, {"x %NO%", 6}};
+
+    CHECK(log_format_new_json(&a, names, values, 2, &f, &error) == LOG_FORMAT_BAD);
+    CHECK_INT(error.index, 1);
+    CHECK_INT(error.column, 3);
+    arena_deinit(&a);
+}
+
+TEST(credentials_never_reach_a_log)
+{
+    static const char token[] = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
+    static const char *const secrets[] = {"authorization",
+                                          "Bearer abc",
+                                          "cookie",
+                                          "sid=1",
+                                          "x-api-key",
+                                          "k",
+                                          "x-custom",
+                                          "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln",
+                                          NULL};
+    struct access_record r = record();
+
+    r.context = secrets;
+    check_text("%REQ(AUTHORIZATION)% %REQ(Cookie)% %REQ(X-API-KEY)%", &r,
+               "redacted redacted redacted");
+    check_text("%REQ(X-CUSTOM)%", &r, "redacted");
+    check_text("%REQ(X-BACKEND-AUTHORIZATION)%", &r, "-");
+    r.user_agent = str_of(token);
+    check_text("%REQ(USER-AGENT)%", &r, "redacted");
+    r.original_path = STR("/p?a=1&access_token=abc&b=2&x=eyJhbGciOi.eyJ.zz0123456789");
+    check_text("%REQ(X-ENVOY-ORIGINAL-PATH)%", &r, "/p?a=1&access_token=redacted&b=2&x=redacted");
+    r.query = STR("api_key=abc");
+    check_text("%REQ(:PATH)%", &r, "/v1/models/iris:predict?api_key=redacted");
+    CHECK(!log_redact_is_secret_name(STR("x-tenant")));
+    CHECK(!log_redact_has_token(STR("eyJ but no dots in this text")));
+}
+
+TEST(long_targets_with_secrets_are_cut_not_leaked)
+{
+    static char target[6000] = "/p?token=secret&x=";
+    struct access_record r = record();
+    struct buf out = {0};
+    struct arena a;
+    const struct log_format *f;
+    struct log_format_error error;
+
+    memset(target + strlen(target), 'y', sizeof target - strlen(target) - 1);
+    arena_init(&a, 4096);
+    CHECK(log_format_new_text(&a, STR("%REQ(X-ENVOY-ORIGINAL-PATH)%%REQ(:PATH)%"), &f, &error) ==
+          0);
+    r.original_path = str_of(target);
+    r.query = str_of(target + 3);
+    struct str line = line_of(f, &r, &out);
+
+    CHECK(str_find(line, STR("secret")) < 0);
+    CHECK(line.len < 2 * LOG_SCRATCH_BYTES + 100);
+    buf_deinit(&out);
+    arena_deinit(&a);
+}
+
+TEST(request_ids_are_random_uuids)
+{
+    struct random r;
+    char one[TRACE_ID_UUID_BYTES], two[TRACE_ID_UUID_BYTES];
+
+    random_init(&r);
+    for (int i = 0; i < 1000; i++) {
+        trace_id_uuid(&r, one);
+        trace_id_uuid(&r, two);
+        CHECK(strlen(one) == 36 && strcmp(one, two) != 0);
+        CHECK(one[8] == '-' && one[13] == '-' && one[18] == '-' && one[23] == '-');
+        CHECK(one[14] == '4' && strchr("89ab", one[19]));
+        CHECK(strspn(one, "0123456789abcdef-") == 36);
+    }
+}

@@ -1,0 +1,234 @@
+/* The ring and the writer against real files and pipes. Nothing sleeps: stopping the writer writes
+ * out what was pushed. */
+#include "telemetry/log_writer.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "telemetry/log_ring.h"
+#include "test/harness/test.h"
+
+static char folder[] = "/tmp/log_writer_test_XXXXXX";
+
+static struct str path_in_folder(const char *name)
+{
+    static char paths[4][256];
+    static unsigned n;
+    char *path = paths[n++ % 4];
+
+    if (strchr(folder, 'X') && strstr(folder, "XXXXXX"))
+        CHECK(mkdtemp(folder));
+    snprintf(path, 256, "%s/%s", folder, name);
+    return str_of(path);
+}
+
+static struct str read_file(struct str path, struct buf *out)
+{
+    FILE *file = fopen(path.ptr, "re");
+    char piece[4096];
+    size_t n;
+
+    buf_clear(out);
+    CHECK_MSG(file, "%s", path.ptr);
+    while ((n = fread(piece, 1, sizeof piece, file)) > 0)
+        buf_append(out, piece, n);
+    fclose(file);
+    return buf_str(out);
+}
+
+static void remove_files(struct str one, struct str two)
+{
+    unlink(one.ptr);
+    if (two.ptr)
+        unlink(two.ptr);
+    rmdir(folder);
+}
+
+TEST(lines_arrive_whole_and_in_order)
+{
+    struct log_writer w;
+    struct buf out = {0};
+    struct str path = path_in_folder("order");
+    uint32_t sink, again;
+    char line[64];
+    struct stat st;
+
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, path, &sink) == 0);
+    CHECK(log_writer_sink(&w, path, &again) == 0 && sink == again);
+    struct log_ring *r = log_writer_ring(&w);
+
+    for (int i = 0; i < 5000; i++)
+        log_ring_push(r, sink, str_make(line, (size_t)snprintf(line, sizeof line, "line %d\n", i)));
+    log_writer_stop(&w);
+    log_writer_stop(&w);
+    CHECK_INT(log_writer_n_dropped(&w), 0);
+    struct str text = read_file(path, &out);
+    struct str part;
+
+    for (int i = 0; i < 5000; i++) {
+        CHECK(str_split(&text, '\n', &part));
+        snprintf(line, sizeof line, "line %d", i);
+        CHECK_STR(part, line);
+    }
+    CHECK(text.len == 0);
+    CHECK(stat(path.ptr, &st) == 0 && (st.st_mode & 07) == 0);
+    remove_files(path, STR_NULL);
+    buf_deinit(&out);
+}
+
+TEST(rings_of_several_threads_share_files)
+{
+    struct log_writer w;
+    struct buf out = {0};
+    struct str one = path_in_folder("one"), two = path_in_folder("two");
+    uint32_t first, second;
+
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, one, &first) == 0 && log_writer_sink(&w, two, &second) == 0);
+    CHECK(first != second);
+    struct log_ring *a = log_writer_ring(&w);
+    struct log_ring *b = log_writer_ring(&w);
+
+    log_ring_push(a, first, STR("a1\n"));
+    log_ring_push(b, second, STR("b2\n"));
+    log_ring_push(a, second, STR("a2\n"));
+    log_ring_push(b, first, STR("b1\n"));
+    log_writer_stop(&w);
+    CHECK_INT(read_file(one, &out).len, 6);
+    CHECK(str_find(buf_str(&out), STR("a1\n")) >= 0 && str_find(buf_str(&out), STR("b1\n")) >= 0);
+    CHECK_INT(read_file(two, &out).len, 6);
+    remove_files(one, two);
+    buf_deinit(&out);
+}
+
+/* The ring alone, with this thread on both ends. */
+TEST(the_ring_wraps_and_drops_when_full)
+{
+    static struct log_writer w; /* never started: nobody sleeps */
+    struct log_ring *r = log_ring_new(&w);
+    static char line[3000];
+    struct str got;
+    uint32_t sink;
+    uint64_t n_in = 0, n_out = 0;
+
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < 100; i++, n_in++) {
+            size_t n = 100 + (n_in * 977) % 2500;
+
+            memset(line, (char)('a' + n_in % 26), n);
+            log_ring_push(r, (uint32_t)(n_in % 7), str_make(line, n));
+        }
+        for (int i = 0; i < 100; i++, n_out++) {
+            CHECK(log_ring_peek(r, &sink, &got));
+            CHECK_INT(sink, n_out % 7);
+            CHECK_INT(got.len, 100 + (n_out * 977) % 2500);
+            CHECK(got.ptr[0] == (char)('a' + n_out % 26) && got.ptr[got.len - 1] == got.ptr[0]);
+            log_ring_advance(r);
+        }
+        CHECK(log_ring_is_empty(r) && !log_ring_peek(r, &sink, &got));
+    }
+    CHECK_INT(atomic_load(&r->n_dropped), 0);
+    for (int i = 0; i < 2000; i++)
+        log_ring_push(r, 0, str_make(line, 1000));
+    CHECK(atomic_load(&r->n_dropped) > 500);
+    uint64_t n_dropped = atomic_load(&r->n_dropped);
+
+    for (uint64_t i = 0; i < 2000 - n_dropped; i++) {
+        CHECK(log_ring_peek(r, &sink, &got) && got.len == 1000);
+        log_ring_advance(r);
+    }
+    CHECK(log_ring_is_empty(r));
+    log_ring_push(r, 0, str_make(r->bytes, LOG_RING_LINE_MAX + 1));
+    CHECK_INT(atomic_load(&r->n_dropped), n_dropped + 1);
+    log_ring_free(r);
+}
+
+TEST(a_stuck_pipe_costs_lines_not_time)
+{
+    struct log_writer w;
+    struct str fifo = path_in_folder("fifo");
+    static char line[1024];
+    uint32_t sink;
+
+    memset(line, 'z', sizeof line - 1);
+    line[sizeof line - 1] = '\n';
+    CHECK(mkfifo(fifo.ptr, 0600) == 0);
+    int reader = open(fifo.ptr, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+    CHECK(reader >= 0);
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, fifo, &sink) == 0);
+    struct log_ring *r = log_writer_ring(&w);
+
+    for (int i = 0; i < 5000; i++)
+        log_ring_push(r, sink, str_make(line, sizeof line));
+    log_writer_stop(&w); /* bounded */
+    CHECK(log_writer_n_dropped(&w) > 2000);
+    close(reader);
+    remove_files(fifo, STR_NULL);
+}
+
+TEST(a_sink_that_refuses_is_counted)
+{
+    struct log_writer w;
+    uint32_t sink;
+
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, STR("/dev/full"), &sink) == 0);
+    struct log_ring *r = log_writer_ring(&w);
+
+    for (int i = 0; i < 10; i++)
+        log_ring_push(r, sink, STR("lost\n"));
+    log_writer_stop(&w);
+    CHECK_INT(log_writer_n_dropped(&w), 10);
+}
+
+TEST(a_sink_that_cannot_be_opened_is_refused)
+{
+    struct log_writer w;
+    uint32_t sink;
+    char name[64];
+
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, STR("/nonexistent/folder/x"), &sink) < 0);
+    CHECK(log_writer_sink(&w, STR("/dev/stderr"), &sink) == 0);
+    for (uint32_t i = 1; i < LOG_WRITER_SINKS_MAX; i++) {
+        /* Other names of one file. */
+        snprintf(name, sizeof name, "/dev%.*snull", (int)i, "////////////////////////////////");
+        CHECK(log_writer_sink(&w, str_of(name), &sink) == 0 && sink == i);
+    }
+    CHECK(log_writer_sink(&w, STR("/dev/null/"), &sink) != 0);
+    CHECK(log_writer_sink(&w, STR("/dev/zero"), &sink) == LOG_WRITER_FULL);
+    log_writer_stop(&w);
+    struct log_writer never = {0};
+
+    log_writer_stop(&never);
+}
+
+TEST(files_are_reopened_by_name)
+{
+    struct log_writer w;
+    struct buf out = {0};
+    struct str path = path_in_folder("rotated"), moved = path_in_folder("rotated.1");
+    uint32_t sink;
+
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, path, &sink) == 0);
+    struct log_ring *r = log_writer_ring(&w);
+
+    CHECK(rename(path.ptr, moved.ptr) == 0);
+    log_writer_reopen(&w);
+    while (access(path.ptr, F_OK) != 0)
+        sched_yield();
+    log_ring_push(r, sink, STR("after\n"));
+    log_writer_stop(&w);
+    CHECK_STR(read_file(path, &out), "after\n");
+    CHECK_INT(read_file(moved, &out).len, 0);
+    remove_files(path, moved);
+    buf_deinit(&out);
+}

@@ -1,0 +1,253 @@
+/* Counting, adding up, bounds and the exposition text. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "telemetry/metrics.h"
+#include "test/harness/test.h"
+
+static struct str page(const struct metrics *m, struct buf *out)
+{
+    buf_clear(out);
+    metrics_format(m, out);
+    return buf_str(out);
+}
+
+static bool has(struct str text, const char *line)
+{
+    return str_find(text, str_of(line)) >= 0;
+}
+
+TEST(counters_of_all_shards_are_added)
+{
+    struct metrics m;
+    struct buf out = {0};
+
+    metrics_init(&m);
+    struct metrics_shard *a = metrics_shard_new(&m);
+    struct metrics_shard *b = metrics_shard_new(&m);
+
+    metric_add(METRICS_SERIES(a, METRIC_AI_REQUESTS, STR("tenant-a"), STR("iris"), STR("200")), 2);
+    metric_add(METRICS_SERIES(b, METRIC_AI_REQUESTS, STR("tenant-a"), STR("iris"), STR("200")), 3);
+    metric_add(METRICS_SERIES(b, METRIC_AI_REQUESTS, STR("tenant-b"), STR("iris"), STR("403")), 1);
+
+    struct str text = page(&m, &out);
+
+    CHECK(has(text, "\n# TYPE ai_model_requests_total counter\n"
+                    "ai_model_requests_total{tenant=\"tenant-a\",model=\"iris\",response_code="
+                    "\"200\"} 5\n"
+                    "ai_model_requests_total{tenant=\"tenant-b\",model=\"iris\",response_code="
+                    "\"403\"} 1\n"));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+    metrics_deinit(&m);
+}
+
+TEST(a_series_is_found_again_and_labels_do_not_run_together)
+{
+    struct metrics m;
+
+    metrics_init(&m);
+    struct metrics_shard *s = metrics_shard_new(&m);
+    struct metric_series *one = METRICS_SERIES(s, METRIC_AI_DURATION, STR("ab"), STR("c"));
+
+    CHECK(one == METRICS_SERIES(s, METRIC_AI_DURATION, STR("ab"), STR("c")));
+    CHECK(one != METRICS_SERIES(s, METRIC_AI_DURATION, STR("a"), STR("bc")));
+    CHECK(METRICS_SERIES(s, METRIC_TOKENS, STR("x")) !=
+          METRICS_SERIES(s, METRIC_REFUSALS, STR("x")));
+    metrics_deinit(&m);
+}
+
+TEST(histograms_are_cumulative_and_in_seconds)
+{
+    struct metrics m;
+    struct buf out = {0};
+
+    metrics_init(&m);
+    struct metric_series *s =
+        METRICS_SERIES(metrics_shard_new(&m), METRIC_REQUEST_DURATION, STR("r"));
+
+    metric_observe_us(s, 500); /* exactly a bound: inside */
+    metric_observe_us(s, 501);
+    metric_observe_us(s, 2000000);
+    metric_observe_us(s, 400000000); /* beyond the last */
+
+    struct str text = page(&m, &out);
+
+    CHECK(has(text, "seconds_bucket{route=\"r\",le=\"0.0005\"} 1\n"));
+    CHECK(has(text, "seconds_bucket{route=\"r\",le=\"0.001\"} 2\n"));
+    CHECK(has(text, "seconds_bucket{route=\"r\",le=\"1\"} 2\n"));
+    CHECK(has(text, "seconds_bucket{route=\"r\",le=\"2.5\"} 3\n"));
+    CHECK(has(text, "seconds_bucket{route=\"r\",le=\"300\"} 3\n"));
+    CHECK(has(text, "seconds_bucket{route=\"r\",le=\"+Inf\"} 4\n"));
+    CHECK(has(text, "seconds_sum{route=\"r\"} 402.00100"));
+    CHECK(has(text, "seconds_count{route=\"r\"} 4\n"));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
+TEST(label_values_cannot_break_the_text)
+{
+    struct metrics m;
+    struct buf out = {0};
+    static char longer[400];
+
+    memset(longer, 'x', sizeof longer);
+    metrics_init(&m);
+    struct metrics_shard *s = metrics_shard_new(&m);
+
+    metric_add(METRICS_SERIES(s, METRIC_REFUSALS, STR("a\"b\\c\nd\x01\xff\xc3\xa9")), 1);
+    metric_add(METRICS_SERIES(s, METRIC_REFUSALS, STR("")), 1);
+    metric_add(METRICS_SERIES(s, METRIC_REFUSALS, str_make(longer, sizeof longer)), 1);
+    metric_add(METRICS_SERIES(s, METRIC_REFUSALS, str_make(longer, sizeof longer - 1)), 1);
+
+    struct str text = page(&m, &out);
+
+    CHECK(has(text, "tollgate_refusals_total{reason=\"a\\\"b\\\\c\\nd??\xc3\xa9\"} 1\n"));
+    CHECK(has(text, "tollgate_refusals_total{reason=\"-\"} 1\n"));
+    CHECK(has(text, "xxx\"} 2\n"));
+    CHECK(!has(text, "\n\n"));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
+TEST(too_many_series_are_counted_as_other)
+{
+    struct metrics m;
+    struct buf out = {0};
+    char name[32];
+    enum { N = LIMIT_METRIC_SERIES + 100 };
+
+    metrics_init(&m);
+    struct metrics_shard *s = metrics_shard_new(&m);
+
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "model-%d", i);
+        metric_add(METRICS_SERIES(s, METRIC_AI_REQUESTS, STR("t"), str_of(name), STR("200")), 1);
+    }
+    struct str text = page(&m, &out);
+
+    CHECK(has(text, "{tenant=\"other\",model=\"other\",response_code=\"200\"} 100\n"));
+    CHECK(has(text, "tollgate_metrics_overflow_total{metric=\"ai_model_requests_total\"} 100\n"));
+    CHECK(has(text, "model=\"model-17\",response_code=\"200\"} 1\n"));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
+static void collect(struct metrics_scrape *scrape, void *ctx)
+{
+    METRICS_EMIT(scrape, METRIC_GENERATION, *(double *)ctx, STR_NULL);
+    METRICS_EMIT(scrape, METRIC_KEY_SET_AGE, 1.5, STR("p"));
+}
+
+TEST(collectors_are_asked_at_each_scrape)
+{
+    struct metrics m;
+    struct buf out = {0};
+    double generation = 7;
+
+    metrics_init(&m);
+    metrics_collect_with(&m, collect, &generation);
+    CHECK(has(page(&m, &out), "# TYPE tollgate_config_generation gauge\n"
+                              "tollgate_config_generation 7\n"));
+    CHECK(has(buf_str(&out), "tollgate_key_set_age_seconds{provider=\"p\"} 1.5\n"));
+    generation = 8;
+    CHECK(has(page(&m, &out), "tollgate_config_generation 8\n"));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
+static double value_of(struct str text, const char *name)
+{
+    char wanted[128];
+    ssize_t at;
+
+    snprintf(wanted, sizeof wanted, "\n%s ", name);
+    at = str_find(text, str_of(wanted));
+    CHECK_MSG(at >= 0, "%s is missing", name);
+    return strtod(text.ptr + at + strlen(wanted), NULL);
+}
+
+TEST(the_process_describes_itself)
+{
+    struct metrics m;
+    struct buf out = {0};
+
+    metrics_init(&m);
+    struct str text = page(&m, &out);
+
+    CHECK(value_of(text, "process_resident_memory_bytes") > 100000);
+    CHECK(value_of(text, "process_virtual_memory_bytes") > 100000);
+    CHECK(value_of(text, "process_open_fds") >= 3);
+    CHECK(value_of(text, "process_open_fds") < 20);
+    CHECK(value_of(text, "process_max_fds") >= 64);
+    CHECK(value_of(text, "process_start_time_seconds") > 1.6e9);
+    CHECK(value_of(text, "process_cpu_seconds_total") >= 0);
+    CHECK(has(text, "tollgate_build_info{version=\""));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
+TEST(every_row_can_be_printed_and_documented)
+{
+    struct metrics m;
+    struct buf out = {0};
+    struct str labels[METRIC_LABELS_MAX] = {STR("x"), STR("y"), STR("z")};
+
+    metrics_init(&m);
+    struct metrics_shard *s = metrics_shard_new(&m);
+
+    for (unsigned i = 0; i < METRIC_COUNT_; i++) {
+        struct metric_series *series = metrics_series(s, (enum metric)i, labels);
+
+        if (metric_rows[i].type == METRIC_HISTOGRAM)
+            metric_observe_us(series, 1);
+        else
+            metric_add(series, 1);
+    }
+    page(&m, &out);
+    metrics_format_docs(&out);
+    for (unsigned i = 0; i < METRIC_COUNT_; i++) {
+        char line[256];
+
+        snprintf(line, sizeof line, "# TYPE %s %s\n", metric_rows[i].name,
+                 metric_type_name(metric_rows[i].type));
+        CHECK_MSG(has(buf_str(&out), line), "%s", line);
+        snprintf(line, sizeof line, "| `%s` |", metric_rows[i].name);
+        CHECK_MSG(has(buf_str(&out), line), "%s", line);
+    }
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
+static _Atomic bool must_end;
+
+static void *count_in_a_thread(void *arg)
+{
+    struct metrics_shard *s = arg;
+    char name[32];
+
+    for (int i = 0; i < 20000; i++) {
+        snprintf(name, sizeof name, "m%d", i % 500);
+        metric_add(METRICS_SERIES(s, METRIC_REFUSALS, str_of(name)), 1);
+        metric_observe_us(METRICS_SERIES(s, METRIC_REQUEST_DURATION, str_of(name)), 5);
+    }
+    atomic_store(&must_end, true);
+    return NULL;
+}
+
+TEST(scrapes_run_beside_counting)
+{
+    struct metrics m;
+    struct buf out = {0};
+    pthread_t thread;
+
+    metrics_init(&m);
+    CHECK(pthread_create(&thread, NULL, count_in_a_thread, metrics_shard_new(&m)) == 0);
+    while (!atomic_load(&must_end))
+        page(&m, &out);
+    pthread_join(thread, NULL);
+    CHECK(has(page(&m, &out), "tollgate_refusals_total{reason=\"m499\"} 40\n"));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
