@@ -1,0 +1,338 @@
+"""Who may pass: tokens, key sources, claims as headers, authorization, CORS, and deny by default."""
+import json
+import time
+
+import pytest
+
+from play.deadline import eventually
+from play.issuer import Issuer, Key, b64
+from play.manifests import (backend, local_provider, path, provider, route, rule, security_policy, target,
+                            thing, world)
+
+CLAIMS = [{"claim": "sub", "header": "x-jwt-sub"}, {"claim": "tenant", "header": "x-tenant"}]
+ROUTE = target("HTTPRoute", "r")
+
+
+def guarded(up, keys, *more, policy=None, rules=None):
+    """One route behind a token."""
+    jwt = {"providers": [provider(keys, claimToHeaders=CLAIMS)]}
+    return world(backend("a", up), backend("keys", keys), route("r", *(rules or [rule("a")])),
+                 security_policy("p", ROUTE, jwt=jwt, **(policy or {})), *more)
+
+
+@pytest.fixture
+def scene(gateway, upstream, issuer):
+    up, keys = upstream("a"), issuer()
+    gw = gateway(guarded(up, keys))
+    eventually(lambda: gw.request("/", token=keys.token()).status == 200, what="the keys")
+    return gw, up, keys
+
+
+def refused(reply, status, code):
+    assert (reply.status, reply.code) == (status, code), reply
+    assert reply.get("content-type") == "application/json"
+    if status == 401:
+        assert reply.get("www-authenticate", "").startswith("Bearer")
+
+
+def test_a_good_token_passes_and_becomes_headers(scene):
+    gw, up, keys = scene
+    token = keys.token("tenant-b", sub="someone")
+    assert gw.request("/", token=token).status == 200
+    assert (up.last.get("x-jwt-sub"), up.last.get("x-tenant")) == ("someone", "tenant-b")
+    assert up.last.get("authorization") == f"Bearer {token}"
+
+
+def test_every_wrong_token_has_its_own_code(scene):
+    gw, up, keys = scene
+    now = int(time.time())
+    good = keys.token()
+    head, body, signature = good.split(".")
+    other = Key(kid=keys.keys[0].kid)
+    weak_claims = json.dumps(keys.claims())
+    double = weak_claims[:-1] + ', "tenant": "tenant-c"}'
+    cases = [
+        (None, 401, "token_missing"),
+        ("garbage", 401, "token_malformed"),
+        ("a.b.c", 401, "token_malformed"),
+        (f"{head}.{body}", 401, "token_malformed"),
+        (f"{head}.{body}.{signature}=", 401, "token_malformed"),
+        (good + "x" * 20000, 401, "token_too_large"),
+        (keys.token(exp=now - 3600), 401, "token_expired"),
+        (keys.token(nbf=now + 3600), 401, "token_not_yet_valid"),
+        (keys.token(iss="someone else"), 401, "token_wrong_issuer"),
+        (keys.unsigned(), 401, "token_bad_algorithm"),
+        (keys.unsigned("None"), 401, "token_bad_algorithm"),
+        (keys.confused(), 401, "token_bad_algorithm"),
+        (keys.token(header={"alg": "PS256"}), 401, "token_bad_algorithm"),
+        (keys.token(key=other), 401, "token_bad_signature"),
+        (f"{head}.{body}.{b64(bytes(256))}", 401, "token_bad_signature"),
+        (keys.token(header={"kid": "unknown"}), 401, "token_unknown_key"),
+        (keys.token(key=other, header={"kid": "mine", "jwk": other.jwk()}), 401, "token_unknown_key"),
+        (keys.token(key=other, header={"kid": "mine", "jku": "http://127.0.0.1:1/"}), 401, "token_unknown_key"),
+        (keys.sign(json.dumps({"alg": "RS256", "kid": "key-1"}), double, keys.keys[0]), 401, "token_malformed"),
+    ]
+    n = len(up.requests)
+    for token, status, code in cases:
+        headers = [] if token is None else [("authorization", f"Bearer {token}")]
+        reply = gw.request("/", headers=headers)
+        assert (reply.status, reply.code) == (status, code), (code, token and token[:40])
+        assert reply.get("www-authenticate", "").startswith("Bearer")
+    assert len(up.requests) == n
+
+
+def test_small_clock_differences_are_forgiven(scene):
+    gw, _, keys = scene
+    now = int(time.time())
+    assert gw.request("/", token=keys.token(exp=now - 30)).status == 200
+    assert gw.request("/", token=keys.token(nbf=now + 30)).status == 200
+
+
+def test_a_remembered_token_expires_all_the_same(scene):
+    gw, _, keys = scene
+    token = keys.token(exp=int(time.time()) - 58)
+    assert gw.request("/", token=token).status == 200
+    eventually(lambda: gw.request("/", token=token).status == 401, 15, "the remembered token to expire")
+
+
+def test_the_audience(gateway, upstream, issuer):
+    up, keys = upstream("a"), issuer()
+    manifests = guarded(up, keys)
+    manifests[-1]["spec"]["jwt"]["providers"][0]["audiences"] = ["tenant-a", "other"]
+    gw = gateway(manifests)
+    eventually(lambda: gw.request("/", token=keys.token()).status == 200)
+    assert gw.request("/", token=keys.token(aud=["x", "other"])).status == 200
+    refused(gw.request("/", token=keys.token(aud="tenant-b")), 403, "token_wrong_audience")
+    refused(gw.request("/", token=keys.token(aud=None)), 403, "token_wrong_audience")
+
+
+@pytest.mark.parametrize("alg", ["RS256", "RS512", "PS256", "PS384", "ES256", "ES384", "ES512", "EdDSA"])
+def test_algorithms(gateway, upstream, issuer, alg):
+    up, keys = upstream("a"), issuer(keys=[Key(alg)])
+    gw = gateway(world(backend("a", up), route("r", rule("a")),
+                       security_policy("p", ROUTE, jwt={"providers": [local_provider(keys)]})))
+    assert gw.request("/", token=keys.token()).status == 200
+    assert gw.request("/", token=keys.token(header={"kid": None})).status == 200
+    refused(gw.request("/", token=keys.token(key=Key(alg))), 401, "token_bad_signature")
+
+
+def test_a_weak_rsa_key_is_no_key(gateway, upstream, issuer):
+    up = upstream("a")
+    keys = issuer(keys=[Key(kid="strong"), Key(kid="weak", bits=1024)])
+    gw = gateway(guarded(up, keys))
+    eventually(lambda: gw.request("/", token=keys.token()).status == 200)
+    reply = gw.request("/", token=keys.token(key=keys.keys[1]))
+    assert reply.status == 401 and reply.code in ("token_unknown_key", "token_bad_algorithm")
+
+
+def test_no_keys_yet_is_503_and_only_for_this_route(gateway, upstream, issuer):
+    up, keys = upstream("a"), issuer()
+    keys.mode = "down"
+    gw = gateway(guarded(up, keys, route("open", rule("a", matches=[path("/open")]))))
+    reply = gw.request("/", token=keys.token())
+    refused(reply, 503, "keys_unavailable")
+    assert int(reply.get("retry-after")) >= 1
+    assert gw.request("/open").status == 200
+    keys.mode = "ok"
+    eventually(lambda: gw.request("/", token=keys.token()).status == 200, 30, "the keys to come")
+
+
+@pytest.mark.parametrize("mode", ["garbage", "error", "slow"])
+def test_a_key_source_that_misbehaves(gateway, upstream, issuer, mode):
+    up, keys = upstream("a"), issuer()
+    keys.mode = mode
+    gw = gateway(guarded(up, keys))
+    refused(gw.request("/", token=keys.token()), 503, "keys_unavailable")
+    keys.mode = "ok"
+    keys.release.set()
+    eventually(lambda: gw.request("/", token=keys.token()).status == 200, 30, "the keys to come")
+
+
+def test_rotation_an_unknown_kid_fetches_once(scene):
+    gw, _, keys = scene
+    fetches = keys.n_fetches
+    keys.keys.insert(0, Key(kid="key-2"))
+    eventually(lambda: gw.request("/", token=keys.token()).status == 200, 20, "the new key")
+    assert gw.request("/", token=keys.token(key=keys.keys[1])).status == 200
+    for n in range(20):
+        gw.request("/", token=keys.token(header={"kid": f"guess-{n}"}))
+    assert keys.n_fetches - fetches <= 3
+
+
+def test_last_good_keys_are_kept_while_the_source_is_down(scene):
+    gw, _, keys = scene
+    keys.mode = "down"
+    gw.reload()
+    assert gw.request("/", token=keys.token(sub="fresh")).status == 200
+
+
+def test_guessing_is_slowed_down_per_address(scene):
+    gw, _, keys = scene
+    codes = set()
+    for n in range(400):
+        reply = gw.request("/", token=f"{n}.b.c")
+        codes.add(reply.status)
+        if reply.status == 429:
+            refused(reply, 429, "too_many_token_failures")
+            break
+    assert 429 in codes
+
+
+@pytest.mark.parametrize("headers", [
+    [("x-tenant", "tenant-c")], [("X-TENANT", "tenant-c")], [("x-jwt-sub", "root")], [("x-ai-eg-model", "m")],
+    [("x-ai-eg-anything", "m")], [("x-model", "m")]])
+def test_late_headers_of_the_client_are_removed(scene, headers):
+    gw, up, keys = scene
+    token = keys.token("tenant-a", sub="me")
+    assert gw.request("/", token=token, headers=headers).status == 200
+    assert up.last.all("x-tenant") == ["tenant-a"] and up.last.all("x-jwt-sub") == ["me"]
+    assert not up.last.all("x-ai-eg-model") and not up.last.all("x-ai-eg-anything") and not up.last.all("x-model")
+
+
+def test_underscores_cannot_spell_a_late_header(scene):
+    gw, _, keys = scene
+    refused(gw.request("/", token=keys.token(), headers=[("x_tenant", "c")]), 400, "underscore_in_header_name")
+
+
+def test_connection_cannot_remove_a_late_header(scene):
+    gw, _, keys = scene
+    reply = gw.request("/", token=keys.token(), headers=[("connection", "x-tenant")])
+    refused(reply, 400, "bad_connection_header")
+
+
+def test_trailers_cannot_bring_a_late_header(scene):
+    gw, up, keys = scene
+    with gw.raw(f"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {keys.token()}\r\n"
+                "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Tenant: tenant-c\r\n\r\n") as raw:
+        raw.reply()
+    if up.last.method == "POST":
+        assert not [name for name, _ in up.last.trailers if name == "x-tenant"]
+
+
+def test_a_claim_cannot_break_out_of_its_header(scene):
+    gw, up, keys = scene
+    reply = gw.request("/", token=keys.token(sub="a\r\nx-evil: 1"))
+    if reply.status == 200:
+        assert up.last.get("x-evil") is None
+        assert b"\r\nx-evil" not in up.last.head
+    else:
+        assert reply.status in (401, 403)
+
+
+def test_authorization_first_match_wins_and_the_default_denies(gateway, upstream, issuer):
+    up, keys = upstream("a"), issuer()
+
+    def principal(**claims):
+        return {"jwt": {"provider": "provider", "claims": [
+            {"name": name, "values": values, **({"valueType": "StringArray"} if name == "groups" else {})}
+            for name, values in claims.items()]}}
+
+    rules = [{"name": "no", "action": "Deny", "principal": principal(tenant=["tenant-b"])},
+             {"name": "yes", "action": "Allow", "principal": principal(tenant=["tenant-a", "tenant-b"])},
+             {"name": "team", "action": "Allow", "principal": principal(groups=["ops"])}]
+    gw = gateway(guarded(up, keys, policy={"authorization": {"defaultAction": "Deny", "rules": rules}}))
+    eventually(lambda: gw.request("/", token=keys.token("tenant-a")).status == 200)
+    refused(gw.request("/", token=keys.token("tenant-b")), 403, "forbidden")
+    refused(gw.request("/", token=keys.token("tenant-c")), 403, "forbidden")
+    assert gw.request("/", token=keys.token("tenant-c", groups=["dev", "ops"])).status == 200
+
+
+def test_authorization_by_address(gateway, upstream):
+    up = upstream("a")
+
+    def policy(cidr):
+        return security_policy("p", ROUTE, authorization={"defaultAction": "Deny", "rules": [
+            {"action": "Allow", "principal": {"clientCIDRs": [cidr]}}]})
+
+    gw = gateway(world(backend("a", up), route("r", rule("a")), policy("127.0.0.0/8")))
+    assert gw.request("/").status == 200
+    gw.apply(world(backend("a", up), route("r", rule("a")), policy("10.0.0.0/8")))
+    refused(gw.request("/"), 403, "forbidden")
+
+
+def test_cors_preflight_passes_and_refusals_carry_it(gateway, upstream, issuer):
+    up, keys = upstream("a"), issuer()
+    gw = gateway(guarded(up, keys, policy={"cors": {
+        "allowOrigins": ["https://app.test"], "allowMethods": ["GET", "POST"],
+        "allowHeaders": ["authorization"], "exposeHeaders": ["x-seen"], "maxAge": "10m"}}))
+    origin = ("origin", "https://app.test")
+    reply = gw.request("/", "OPTIONS", headers=[origin, ("access-control-request-method", "POST")])
+    assert reply.status in (200, 204) and reply.get("access-control-allow-origin") == "https://app.test"
+    assert "POST" in reply.get("access-control-allow-methods") and reply.get("access-control-max-age") == "600"
+    assert not up.requests
+    reply = gw.request("/", headers=[origin])
+    refused(reply, 401, "token_missing")
+    assert reply.get("access-control-allow-origin") == "https://app.test"
+    reply = gw.request("/", headers=[("origin", "https://evil.test")])
+    assert reply.get("access-control-allow-origin") is None
+
+
+def test_the_most_specific_policy_wins_as_a_whole(gateway, upstream):
+    up = upstream("a")
+    allow, deny = {"defaultAction": "Allow"}, {"defaultAction": "Deny"}
+    named = [rule("a", matches=[path("/one")], name="one"), rule("a", matches=[path("/two")], name="two")]
+    gw = gateway(world(
+        backend("a", up), route("r", *named), route("other", rule("a", matches=[path("/other")])),
+        security_policy("gateway", target("Gateway", "front"), authorization=deny),
+        security_policy("route", ROUTE, authorization=allow),
+        security_policy("rule", target("HTTPRoute", "r", "two"), authorization=deny)))
+    assert gw.request("/one").status == 200
+    refused(gw.request("/two"), 403, "forbidden")
+    refused(gw.request("/other"), 403, "forbidden")
+
+
+def test_a_broken_or_unenforced_policy_refuses(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(
+        backend("a", up), route("r", rule("a", matches=[path("/broken")])),
+        route("basic", rule("a", matches=[path("/basic")])), route("open", rule("a", matches=[path("/open")])),
+        security_policy("p", ROUTE, jwt={"providers": [{"name": "x", "issuer": "y", "localJWKS": {
+            "type": "Inline", "inline": "not a key set"}}]}),
+        security_policy("q", target("HTTPRoute", "basic"), basicAuth={"users": {"name": "missing"}})))
+    refused(gw.request("/broken"), 500, "security_not_enforced")
+    refused(gw.request("/basic"), 500, "security_not_enforced")
+    assert gw.request("/open").status == 200
+
+
+def test_extract_from_headers_cookies_and_params(gateway, upstream, issuer):
+    up, keys = upstream("a"), issuer()
+    extract = {"headers": [{"name": "x-token", "valuePrefix": "T "}], "cookies": ["session"], "params": ["jwt"]}
+    gw = gateway(world(backend("a", up), route("r", rule("a")), security_policy(
+        "p", ROUTE, jwt={"providers": [local_provider(keys, extractFrom=extract)]})))
+    token = keys.token()
+    assert gw.request("/", headers=[("x-token", f"T {token}")]).status == 200
+    assert gw.request("/", headers=[("cookie", f"a=b; session={token}")]).status == 200
+    assert gw.request(f"/?jwt={token}").status == 200
+    refused(gw.request("/", token=token), 401, "token_missing")
+
+
+def test_providers_are_alternatives(gateway, upstream, issuer):
+    up, one, two = upstream("a"), issuer("one"), issuer("two", [Key("ES256", "two-1")])
+    gw = gateway(world(backend("a", up), route("r", rule("a")), security_policy("p", ROUTE, jwt={
+        "providers": [local_provider(one, "one"), local_provider(two, "two")]})))
+    assert gw.request("/", token=one.token()).status == 200
+    assert gw.request("/", token=two.token()).status == 200
+    assert gw.request("/", token=Issuer.token(one, key=two.keys[0])).status == 401
+
+
+def test_no_token_reaches_the_log(scene):
+    gw, _, keys = scene
+    token = keys.token()
+    gw.request(f"/logged?access_token={token}", token=token)
+    gw.wait_log(lambda r: "/logged" in r.get("x-envoy-origin-path", ""))
+    text = (gw.folder / "stdout").read_text() + gw.stderr()
+    assert token not in text and token.split(".")[2] not in text
+
+
+def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a", matches=[path("/web")])), thing(
+        "aigateway.envoyproxy.io/v1alpha1", "AIServiceBackend", "ai",
+        {"schema": {"name": "OpenAI"}, "backendRef": {"group": "gateway.envoyproxy.io", "kind": "Backend",
+                                                     "name": "a"}}), thing(
+        "aigateway.envoyproxy.io/v1alpha1", "AIGatewayRoute", "ai", {
+            "parentRefs": [{"name": "front", "kind": "Gateway", "group": "gateway.networking.k8s.io"}],
+            "rules": [{"backendRefs": [{"name": "ai"}]}]})))
+    refused(gw.request("/v1/chat/completions", json={"model": "m", "messages": []}), 501, "not_implemented")
+    assert gw.request("/web").status == 200
+    assert gw.request("/else").status == 404

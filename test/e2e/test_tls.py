@@ -1,0 +1,169 @@
+"""TLS on both sides: names, certificates, versions, resumption, and backends that must prove themselves."""
+import ssl
+
+import pytest
+
+from play.certs import Authority, fingerprint
+from play.manifests import (backend, config_map, https_listener, path, route, rule, service, thing,
+                            tls_secret, world)
+
+
+def presented(gw, context, name, port=443):
+    with gw.raw(port=port, tls=context, server_name=name) as raw:
+        return raw.sock.getpeercert(binary_form=True)
+
+
+def https_world(up, authority, *more, names=("one.test",), options=None):
+    return world(backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf(*names)), *more,
+                 listeners=[https_listener(options=options)])
+
+
+def test_a_request_over_https(gateway, upstream, authority):
+    up = upstream("a")
+    gw = gateway(https_world(up, authority))
+    reply = gw.request("/", port=443, tls=authority.client(), host="one.test")
+    assert reply.status == 200 and up.last.get("x-forwarded-proto") == "https"
+
+
+def test_the_server_name_chooses_listener_and_certificate(gateway, upstream, authority):
+    a, b = upstream("a"), upstream("b")
+    pairs = {name: authority.leaf(name) for name in ("one.test", "*.two.test")}
+    gw = gateway(world(
+        backend("a", a), backend("b", b), route("ra", rule("a"), section="one"),
+        route("rb", rule("b"), section="two"), tls_secret("cert-1", pairs["one.test"]),
+        tls_secret("cert-2", pairs["*.two.test"]),
+        listeners=[https_listener("one", hostname="one.test", secrets=["cert-1"]),
+                   https_listener("two", hostname="*.two.test", secrets=["cert-2"],
+                                  options={"tls.min_protocol_version": "TLSv1.3"})]))
+    client = authority.client()
+    assert presented(gw, client, "one.test") == fingerprint(pairs["one.test"][0])
+    assert presented(gw, client, "x.two.test") == fingerprint(pairs["*.two.test"][0])
+    assert gw.request("/", port=443, tls=client, host="x.two.test").json["upstream"] == "b"
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        presented(gw, client, "unknown.test")
+    reply = gw.request("/", port=443, tls=client, host="x.two.test", server_name="one.test")
+    assert (reply.status, reply.code) == (421, "misdirected_request")
+
+
+def test_a_certificate_is_replaced_on_reload(gateway, upstream, authority):
+    up = upstream("a")
+    gw = gateway(https_world(up, authority))
+    first = presented(gw, authority.client(), "one.test")
+    pair = authority.leaf("one.test")
+    with gw.raw(port=443, tls=authority.client(), server_name="one.test") as raw:
+        gw.apply(world(backend("a", up), route("r", rule("a")), tls_secret("cert", pair),
+                       listeners=[https_listener()]))
+        assert presented(gw, authority.client(), "one.test") == fingerprint(pair[0]) != first
+        raw.send(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
+        assert raw.reply().status == 200
+
+
+def test_versions_and_ciphers_are_honoured(gateway, upstream, authority):
+    up = upstream("a")
+    gw = gateway(https_world(up, authority, options={
+        "tls.min_protocol_version": "TLSv1.2", "tls.max_protocol_version": "TLSv1.2",
+        "tls.cipher_suites": "ECDHE-ECDSA-AES128-GCM-SHA256"}))
+    with gw.raw(port=443, tls=authority.client(), server_name="one.test") as raw:
+        assert raw.sock.version() == "TLSv1.2"
+        assert raw.sock.cipher()[0] == "ECDHE-ECDSA-AES128-GCM-SHA256"
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        presented(gw, authority.client(minimum_version=ssl.TLSVersion.TLSv1_3), "one.test")
+    chacha = authority.client()
+    chacha.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        presented(gw, chacha, "one.test")
+
+
+def test_old_versions_are_refused_by_default(gateway, upstream, authority):
+    gw = gateway(https_world(upstream("a"), authority))
+    old = authority.client()
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        presented(gw, old, "one.test")
+
+
+def test_sessions_resume_on_their_own_listener_only(gateway, upstream, authority):
+    up = upstream("a")
+    gw = gateway(world(
+        backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test", "two.test")),
+        listeners=[https_listener("one", hostname="one.test"),
+                   https_listener("two", hostname="two.test",
+                                  options={"tls.cipher_suites": "ECDHE-ECDSA-AES256-GCM-SHA384"})]))
+    client = authority.client(maximum_version=ssl.TLSVersion.TLSv1_2)
+
+    def connect(name, session):
+        import socket
+        plain = socket.create_connection(("127.0.0.1", gw.port(443)), timeout=20)
+        with client.wrap_socket(plain, server_hostname=name, session=session) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % name.encode())
+            assert sock.recv(12) == b"HTTP/1.1 200"
+            return sock.session, sock.session_reused
+
+    session, _ = connect("one.test", None)
+    # A ticket belongs to a worker's listener of this name; the other listener must not take it.
+    assert any(connect("one.test", session)[1] for _ in range(20))
+    assert not any(connect("two.test", session)[1] for _ in range(10))
+
+
+def test_plain_http_on_the_tls_port_and_the_reverse(gateway, upstream, authority):
+    gw = gateway(https_world(upstream("a"), authority))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n", port=443) as raw:
+        assert b"200" not in raw.rest()[:12]
+
+
+def test_a_missing_secret_leaves_the_rest_serving(gateway, upstream, authority):
+    up = upstream("a")
+    from play.manifests import http_listener
+    manifests = world(backend("a", up), route("r", rule("a")),
+                      listeners=[http_listener(), https_listener(secrets=["missing"])])
+    gw = gateway(manifests)
+    assert gw.request("/").status == 200
+    with pytest.raises(OSError):
+        presented(gw, authority.client(), "one.test")
+    gw.apply([*manifests, tls_secret("missing", authority.leaf("one.test"))])
+    assert gw.request("/", port=443, tls=authority.client(), host="one.test").status == 200
+
+
+# ---- backends ----
+
+def tls_policy(name, hostname="inner.test", ca="ca", kind="Service", group=""):
+    return thing("gateway.networking.k8s.io/v1alpha3", "BackendTLSPolicy", name, {
+        "targetRefs": [{"group": group, "kind": kind, "name": "inner"}],
+        "validation": {"hostname": hostname,
+                       "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": ca}]}})
+
+
+@pytest.fixture
+def inner(upstream, authority, tmp_path):
+    return upstream("inner", tls=authority.server(tmp_path, "inner.test"))
+
+
+def test_a_backend_tls_policy_verifies(gateway, inner, authority):
+    gw = gateway(world(*service("inner", 443, inner.port), config_map("ca", **{"ca.crt": authority.pem}),
+                       tls_policy("p"), route("r", rule({"name": "inner", "port": 443}))))
+    assert gw.request("/").json["upstream"] == "inner"
+
+
+@pytest.mark.parametrize("wrong", ["name", "authority"])
+def test_a_backend_that_cannot_prove_itself_gets_nothing(gateway, inner, authority, wrong):
+    ca = Authority("another").pem if wrong == "authority" else authority.pem
+    hostname = "else.test" if wrong == "name" else "inner.test"
+    gw = gateway(world(*service("inner", 443, inner.port), config_map("ca", **{"ca.crt": ca}),
+                       tls_policy("p", hostname), route("r", rule({"name": "inner", "port": 443}))))
+    assert gw.request("/").status in (502, 503)
+    assert not inner.requests
+
+
+def test_a_backend_tls_policy_without_its_authority_refuses(gateway, inner):
+    gw = gateway(world(*service("inner", 443, inner.port), tls_policy("p"),
+                       route("r", rule({"name": "inner", "port": 443}))))
+    assert gw.request("/").status == 500
+    assert not inner.requests
+
+
+def test_tls_of_a_backend_object(gateway, inner, authority):
+    tls = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}], "sni": "inner.test"}
+    gw = gateway(world(backend("inner", inner, tls=tls), config_map("ca", **{"ca.crt": authority.pem}),
+                       route("r", rule("inner", matches=[path("/")]))))
+    assert gw.request("/").json["upstream"] == "inner"
