@@ -1,0 +1,53 @@
+/* Ports of the admin server. */
+#include "admin/admin.h"
+
+#include "admin/connection.h"
+#include "base/mem.h"
+
+void admin_init(struct admin *a, struct server *server)
+{
+    *a = (struct admin){.server = server, .facts.last_reload = "none"};
+}
+
+static void admin_on_accept(struct listener *l, int fd, const struct sockaddr *peer UNUSED,
+                            socklen_t peer_len UNUSED)
+{
+    admin_connection_accept(CONTAINER_OF(l, struct admin_port, listener), fd);
+}
+
+int admin_listen(struct admin *a, const struct socket_address *address, struct str text,
+                 bool is_probe)
+{
+    struct admin_port *p = MEM_NEW(struct admin_port);
+    int r = socket_probe(address);
+
+    p->fd = -1;
+    if (r == 0)
+        r = socket_listen(address, &p->fd);
+    if (r == 0)
+        r = listener_open(&p->listener, a->server->loop, p->fd, admin_on_accept);
+    if (r != 0) {
+        socket_close(p->fd);
+        mem_free(p);
+        return r;
+    }
+    p->admin = a;
+    p->text = text;
+    p->port = socket_address_port(address);
+    p->is_probe = is_probe;
+    list_append(&a->ports, &p->node);
+    return 0;
+}
+
+void admin_deinit(struct admin *a)
+{
+    admin_connections_close(a);
+    LIST_FOREACH (&a->ports, node) {
+        struct admin_port *p = CONTAINER_OF(node, struct admin_port, node);
+
+        list_remove(node);
+        listener_close(&p->listener, false);
+        socket_close(p->fd);
+        mem_free(p);
+    }
+}

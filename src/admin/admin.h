@@ -1,0 +1,40 @@
+/* The admin server, on control's loop: readiness, metrics, status, configuration. It changes
+ * nothing. It answers only GET and HEAD, only for its own address or a loopback name in Host (a
+ * page in a browser must not reach it through a name of its own), and reads no content. */
+#pragma once
+
+#include "gateway/server.h"
+#include "net/listener.h"
+#include "net/socket.h"
+
+enum { ADMIN_CONNECTIONS_MAX = 128 };
+
+/* What app tells: the last reload, and whether the process is on its way out. */
+struct admin_facts {
+    const char *last_reload;
+    bool is_draining;
+};
+
+struct admin {
+    struct server *server;
+    struct admin_facts facts;
+    struct outbox_pool outboxes;
+    struct list ports;
+    struct list connections;
+};
+
+struct admin_port {
+    struct admin *admin;
+    struct listener listener;
+    int fd;
+    struct str text; /* ADDR:PORT as given */
+    uint16_t port;
+    bool is_probe; /* /ready, /healthz and /metrics only */
+    struct list_node node;
+};
+
+void admin_init(struct admin *a, struct server *server);
+/* Opens one port. 0, negative, or an enum socket_condition. */
+MUST_USE int admin_listen(struct admin *a, const struct socket_address *address, struct str text,
+                          bool is_probe);
+void admin_deinit(struct admin *a);

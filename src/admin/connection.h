@@ -1,0 +1,8 @@
+/* Connections of the admin server; see connection.c. Control's thread. */
+#pragma once
+
+#include "admin/admin.h"
+
+/* Takes over `fd`. */
+void admin_connection_accept(struct admin_port *port, int fd);
+void admin_connections_close(struct admin *a);

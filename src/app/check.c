@@ -1,0 +1,99 @@
+/* tollgate check: read, decode, link, check and compile, and say what was found. Compiling finds
+ * what only it can (log formats, patterns, TLS); nothing is opened or connected. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "app/commands.h"
+#include "base/mem.h"
+#include "gateway/compile/compile_pass.h"
+#include "gateway/server_options.h"
+
+struct check_registries {
+    struct cluster_registry clusters;
+    struct key_feed_registry feeds;
+    struct loop loop;
+    struct upstreams upstreams;
+    struct outbox_pool outboxes;
+};
+
+static void check_on_news(void *ctx UNUSED)
+{
+}
+
+/* Compiles for its findings. The registries want a loop, which never turns. */
+static int check_compile(const struct options *o, struct manifest *m,
+                         struct snapshot **ret_snapshot, struct check_registries *r)
+{
+    struct compile_input input = {
+        .options = &o->server, .clusters = &r->clusters, .feeds = &r->feeds};
+    int code = loop_init(&r->loop);
+
+    if (code < 0)
+        return code;
+    cluster_registry_init(&r->clusters);
+    upstreams_init(&r->upstreams, &r->loop, &r->outboxes, NULL, 0);
+    key_feed_registry_init(&r->feeds, &r->upstreams, check_on_news, NULL);
+    return compile_pass(&input, m, ret_snapshot);
+}
+
+static void check_release(struct snapshot *s, struct check_registries *r)
+{
+    snapshot_free(s);
+    key_feed_registry_deinit(&r->feeds);
+    upstreams_deinit(&r->upstreams);
+    cluster_registry_deinit(&r->clusters);
+    loop_deinit(&r->loop);
+}
+
+static void check_print(const struct options *o, const struct diag_list *diags)
+{
+    static const char *const colours[] = {"\033[36m", "\033[33m", "\033[31m"};
+    bool has_colour = o->format == CHECK_TEXT && isatty(STDOUT_FILENO);
+    struct buf out = {0};
+
+    if (o->format == CHECK_JSON)
+        diag_format_json(&out, diags);
+    else if (o->format == CHECK_SARIF)
+        diag_format_sarif(&out, diags);
+    for (size_t i = 0; o->format == CHECK_TEXT && i < diags->items.n; i++) {
+        if (has_colour)
+            buf_printf(&out, "%s", colours[diags->items.items[i].severity]);
+        diag_format_text(&out, &diags->items.items[i]);
+        if (has_colour)
+            buf_printf(&out, "\033[0m");
+    }
+    if (o->format == CHECK_TEXT)
+        buf_printf(&out, "%zu error%s, %zu warning%s, %zu note%s\n", diags->n_errors,
+                   diags->n_errors == 1 ? "" : "s", diags->n_warnings,
+                   diags->n_warnings == 1 ? "" : "s", diags->n_notes,
+                   diags->n_notes == 1 ? "" : "s");
+    fwrite(out.ptr, 1, out.len, stdout);
+    buf_deinit(&out);
+}
+
+static bool check_has_found(const struct options *o, const struct diag_list *diags)
+{
+    return diags->n_errors > 0 || (o->fail_on >= FAIL_ON_WARNING && diags->n_warnings > 0) ||
+           (o->fail_on >= FAIL_ON_NOTE && diags->n_notes > 0);
+}
+
+int command_check(const struct options *o)
+{
+    struct manifest_options manifest_options = {.is_strict = o->server.is_strict};
+    struct manifest *m = MEM_NEW(struct manifest);
+    struct check_registries registries = {0};
+    struct snapshot *snapshot = NULL;
+    int r = manifest_load(m, o->paths, o->n_paths, &manifest_options);
+
+    if (r == 0 && check_compile(o, m, &snapshot, &registries) == 0)
+        diag_sort(&m->diags);
+    check_print(o, &m->diags);
+    r = check_has_found(o, &m->diags);
+    if (snapshot) {
+        check_release(snapshot, &registries);
+    } else {
+        manifest_deinit(m);
+        mem_free(m);
+    }
+    return r;
+}

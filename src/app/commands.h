@@ -1,0 +1,11 @@
+/* The subcommands. Each returns the process's exit code. */
+#pragma once
+
+#include "app/options.h"
+
+/* 0 clean, 1 found something at or above --fail-on. */
+int command_check(const struct options *o);
+/* Markdown on standard output from the tables that the program runs on; 2: unknown name. */
+int command_docs(const char *name);
+/* Serves until told to end; 0 after a drain, 1 when it cannot start. */
+int command_run(struct options *o);

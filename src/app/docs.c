@@ -1,0 +1,64 @@
+/* tollgate docs: the reference, printed from the very tables that the program runs on. */
+#include <stdio.h>
+
+#include "app/commands.h"
+#include "base/limits.h"
+#include "gateway/journey.h"
+#include "gateway/refusal.h"
+#include "manifest/reference.h"
+#include "telemetry/metrics.h"
+
+static void docs_refusals(struct buf *out)
+{
+    buf_printf(out,
+               "# Refusals\n\nEvery way in which the gateway itself says no. The body is JSON: "
+               "`{\"error\":{\"message\",\"type\",\"param\",\"code\"}}`.\n\n"
+               "| status | code | log flag | message |\n|--:|---|---|---|\n");
+    for (int i = REFUSAL_NONE + 1; i < REFUSAL_COUNT_; i++) {
+        const struct refusal_row *row = refusal_row((enum refusal)i);
+
+        buf_printf(out, "| %u | `%s` | %s | %s |\n", row->status, row->code, row->flag, row->text);
+    }
+}
+
+static void docs_journey(struct buf *out)
+{
+    buf_printf(out, "# The journey of a request\n\n| step | question | may wait | always runs "
+                    "|\n|---|---|---|---|\n");
+    for (int i = 0; i < JOURNEY_END; i++)
+        buf_printf(out, "| %s | %s | %s | %s |\n", journey_rows[i].name, journey_rows[i].question,
+                   journey_rows[i].may_wait ? "yes" : "", journey_rows[i].always_runs ? "yes" : "");
+}
+
+static void docs_limits(struct buf *out)
+{
+    buf_printf(out, "# Limits\n\nEvery bound on what an outsider can make the gateway hold.\n\n"
+                    "| limit | value | unit | of |\n|---|--:|---|---|\n");
+    for (const struct limit_row *row = limit_rows; row->name; row++)
+        buf_printf(out, "| %s | %lu | %s | %s |\n", row->name, row->value, row->unit, row->text);
+}
+
+int command_docs(const char *name)
+{
+    static const struct {
+        const char *name;
+        void (*format)(struct buf *out);
+    } rows[] = {
+        {"config", reference_format}, {"metrics", metrics_format_docs}, {"refusals", docs_refusals},
+        {"journey", docs_journey},    {"limits", docs_limits},
+    };
+    struct buf out = {0};
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        if (strcmp(name, rows[i].name) != 0)
+            continue;
+        rows[i].format(&out);
+        fwrite(out.ptr, 1, out.len, stdout);
+        buf_deinit(&out);
+        return 0;
+    }
+    fprintf(stderr,
+            "tollgate: no reference named %s: config, metrics, refusals, journey or limits\n",
+            name);
+    return 2;
+}

@@ -1,0 +1,49 @@
+/* The command line, parsed: subcommands, their options, and what to say when something is off. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "gateway/server_options.h"
+#include "net/socket.h"
+
+enum {
+    OPTIONS_PATHS_MAX = 256,
+    OPTIONS_LIST_MAX = 64,
+    OPTIONS_DRAIN_DELAY_S = 5,
+    OPTIONS_DRAIN_TIMEOUT_S = 60,
+};
+
+enum command { COMMAND_HELP, COMMAND_RUN, COMMAND_CHECK, COMMAND_DOCS, COMMAND_VERSION };
+enum check_format { CHECK_TEXT, CHECK_JSON, CHECK_SARIF };
+enum fail_on { FAIL_ON_ERROR, FAIL_ON_WARNING, FAIL_ON_NOTE };
+
+/* Strings borrow from argv. */
+struct options {
+    enum command command;
+    const char *paths[OPTIONS_PATHS_MAX];
+    size_t n_paths;
+    struct server_options server;
+    struct port_mapping port_maps[OPTIONS_LIST_MAX];
+    struct resolve_override resolves[OPTIONS_LIST_MAX];
+    bool has_admin;
+    bool has_probe;
+    struct socket_address admin;
+    struct socket_address probe;
+    struct str admin_text;
+    struct str probe_text;
+    uint32_t drain_delay_s;
+    uint32_t drain_timeout_s;
+    enum check_format format;
+    enum fail_on fail_on;
+    const char *docs_name;
+    enum log_level log_level;
+};
+
+enum options_result {
+    OPTIONS_USAGE = 1, /* `ret_why` says what is wrong: exit 2 */
+};
+
+/* 0 or OPTIONS_USAGE. */
+MUST_USE int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_why);
+/* Fits a screen. */
+extern const char options_help[];

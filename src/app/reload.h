@@ -1,0 +1,31 @@
+/* Reloading: a thread of its own loads, links and compiles, so that a large configuration never
+ * delays control; the result comes back by a wake and is swapped in. One at a time: changes that
+ * come meanwhile lead to one more. Files with any error keep the whole old configuration, but for
+ * what is only not given yet (a reference whose object is to come). */
+#pragma once
+
+#include "gateway/server.h"
+
+struct reload {
+    struct server *server;
+    const char *const *paths;
+    size_t n_paths;
+    struct wake done;
+    pthread_t thread;
+    bool is_running;
+    bool is_wanted; /* a change came while one was running */
+    struct timer retry;
+    /* of the thread, read after `done` */
+    struct manifest *manifest; /* NULL once the snapshot owns it */
+    struct snapshot *snapshot;
+    char last_result[512]; /* a sentence for status */
+    bool is_last_ok;
+};
+
+void reload_init(struct reload *r, struct server *server, const char *const *paths, size_t n_paths);
+/* Waits for a running one. */
+void reload_deinit(struct reload *r);
+/* Control. */
+void reload_start(struct reload *r);
+/* May these findings serve (at a reload)? */
+bool reload_may_serve(const struct manifest *m);

@@ -1,0 +1,280 @@
+/* tollgate run: control's life. Order at start: signals blocked, limits raised, manifests loaded
+ * and compiled, admin ports, listeners, workers. Order at the end (SIGTERM): not ready but still
+ * accepting for the drain delay, then no new connections, running requests finish within the drain
+ * timeout, exit 0. A second signal ends at once. */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "admin/admin.h"
+#include "app/commands.h"
+#include "app/reload.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "gateway/compile/compile_api.h"
+#include "net/signals.h"
+#include "net/watch.h"
+
+enum { RUN_LOGGED_FINDINGS = 50 };
+
+struct run {
+    const struct options *options;
+    struct loop loop;
+    struct server server;
+    struct admin admin;
+    struct reload reload;
+    struct watch watch;
+    struct signals signals;
+    struct timer drain_timer;
+    bool is_draining; /* a first signal came */
+    bool has_drained; /* the delay is over */
+};
+
+/* As many descriptors as we may have, and no core dumps: memory holds keys and tokens. */
+static void run_set_limits(void)
+{
+    struct rlimit files;
+    struct rlimit none = {0, 0};
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* ---- end ---- */
+
+static void run_on_drain_timeout(struct timer *t)
+{
+    struct run *r = CONTAINER_OF(t, struct run, drain_timer);
+
+    log_warn("the drain timeout has passed: %u connections are closed",
+             server_n_connections(&r->server));
+    loop_stop(&r->loop);
+}
+
+static void run_on_idle(struct server *server)
+{
+    loop_stop(server->loop);
+}
+
+static void run_drain_now(struct run *r)
+{
+    r->has_drained = true;
+    r->server.on_idle = run_on_idle;
+    log_info("draining: no new connections, %u are open", server_n_connections(&r->server));
+    r->drain_timer.fn = run_on_drain_timeout;
+    timer_set(&r->loop, &r->drain_timer,
+              r->loop.now.mono_us + (uint64_t)r->options->drain_timeout_s * 1000000);
+    server_drain(&r->server);
+}
+
+static void run_on_drain_delay(struct timer *t)
+{
+    run_drain_now(CONTAINER_OF(t, struct run, drain_timer));
+}
+
+static void run_end(struct run *r, bool has_delay)
+{
+    if (r->is_draining) {
+        log_warn("second signal: ending at once");
+        loop_stop(&r->loop);
+        return;
+    }
+    r->is_draining = true;
+    r->admin.facts.is_draining = true;
+    if (!has_delay || r->options->drain_delay_s == 0) {
+        run_drain_now(r);
+        return;
+    }
+    log_info("shutting down: not ready, draining in %u s", r->options->drain_delay_s);
+    r->drain_timer.fn = run_on_drain_delay;
+    timer_set(&r->loop, &r->drain_timer,
+              r->loop.now.mono_us + (uint64_t)r->options->drain_delay_s * 1000000);
+}
+
+/* ---- events ---- */
+
+static void run_on_signal(struct signals *s, int number)
+{
+    struct run *r = CONTAINER_OF(s, struct run, signals);
+
+    switch (number) {
+    case SIGHUP:
+        reload_start(&r->reload);
+        break;
+    case SIGUSR1:
+        log_writer_reopen(&r->server.log_writer);
+        break;
+    case SIGTERM:
+        run_end(r, true);
+        break;
+    case SIGINT: /* somebody at a terminal: no balancer has to notice first */
+        run_end(r, false);
+        break;
+    default:
+        break;
+    }
+}
+
+static void run_on_change(struct watch *w)
+{
+    struct run *r = CONTAINER_OF(w, struct run, watch);
+
+    if (!r->is_draining)
+        reload_start(&r->reload);
+}
+
+/* ---- start ---- */
+
+static void run_log_findings(const struct diag_list *diags)
+{
+    struct buf text = {0};
+    size_t n = 0;
+
+    for (size_t i = 0; i < diags->items.n && n < RUN_LOGGED_FINDINGS; i++) {
+        const struct diag *d = &diags->items.items[i];
+
+        if (d->severity == DIAG_NOTE)
+            continue;
+        buf_clear(&text);
+        diag_format_text(&text, d);
+        if (d->severity == DIAG_ERROR)
+            log_error("%.*s", STR_ARG(buf_str(&text)));
+        else
+            log_warn("%.*s", STR_ARG(buf_str(&text)));
+        n++;
+    }
+    if (diags->n_errors + diags->n_warnings > n)
+        log_warn("%zu further findings: see tollgate check",
+                 diags->n_errors + diags->n_warnings - n);
+    buf_deinit(&text);
+}
+
+/* The first configuration. NULL: it cannot start (said already). */
+static struct snapshot *run_load(struct run *r)
+{
+    struct manifest_options options = {.is_strict = r->options->server.is_strict};
+    struct manifest *m = MEM_NEW(struct manifest);
+    struct snapshot *snapshot = NULL;
+    int code = manifest_load(m, r->options->paths, r->options->n_paths, &options);
+
+    if (code == 0)
+        code = compile_for_server(&r->server, m, &snapshot);
+    run_log_findings(&m->diags);
+    if (code == 0 && (!options.is_strict || m->diags.n_errors == 0))
+        return snapshot;
+    log_error("cannot start: %s",
+              code ? "the manifests cannot be read" : "--strict, and there are errors");
+    if (snapshot) {
+        snapshot_free(snapshot);
+    } else {
+        manifest_deinit(m);
+        mem_free(m);
+    }
+    return NULL;
+}
+
+static bool run_listen_admin(struct run *r, const struct socket_address *address, struct str text,
+                             bool is_probe)
+{
+    int code = admin_listen(&r->admin, address, text, is_probe);
+
+    if (code == 0)
+        return true;
+    log_error("%s %.*s: %s", is_probe ? "--probe" : "--admin", STR_ARG(text),
+              code > 0 ? socket_listen_error(code) : error_trace());
+    return false;
+}
+
+static void run_say_ready(const struct run *r)
+{
+    const struct snapshot *s = r->server.current;
+
+    for (uint32_t i = 0; i < s->n_ports; i++)
+        log_info("serving %s on port %u (%u listener%s, %u worker%s)",
+                 s->ports[i].is_tls ? "HTTPS" : "HTTP", s->ports[i].port->bound,
+                 s->ports[i].n_listeners, s->ports[i].n_listeners == 1 ? "" : "s",
+                 r->server.n_workers, r->server.n_workers == 1 ? "" : "s");
+    if (s->n_ports == 0)
+        log_warn("no listener is programmed: nothing is served yet");
+    if (r->options->has_admin)
+        log_info("admin on http://%.*s/", STR_ARG(r->options->admin_text));
+}
+
+/* True: everything is up. */
+static bool run_start(struct run *r)
+{
+    const struct options *o = r->options;
+    struct snapshot *first = run_load(r);
+    struct buf why = {0};
+    int code;
+
+    if (!first)
+        return false;
+    admin_init(&r->admin, &r->server);
+    r->admin.facts.last_reload = r->reload.last_result;
+    if ((o->has_admin && !run_listen_admin(r, &o->admin, o->admin_text, false)) ||
+        (o->has_probe && !run_listen_admin(r, &o->probe, o->probe_text, true))) {
+        snapshot_free(first);
+        return false;
+    }
+    code = server_start(&r->server, first, &why);
+    if (code != 0) {
+        buf_append_char(&why, '\0');
+        log_error("cannot start: %s", code > 0 ? why.ptr : error_trace());
+        snapshot_free(first);
+    }
+    buf_deinit(&why);
+    return code == 0;
+}
+
+static bool run_watch(struct run *r)
+{
+    if (signals_open(&r->signals, &r->loop, run_on_signal) < 0) {
+        log_error("cannot take signals: %s", error_trace());
+        return false;
+    }
+    if (watch_open(&r->watch, &r->loop, r->options->paths, r->options->n_paths, run_on_change) < 0)
+        log_warn("files are not watched (%s): reload with SIGHUP", error_trace());
+    return true;
+}
+
+static void run_finish(struct run *r)
+{
+    timer_cancel(&r->loop, &r->drain_timer);
+    watch_close(&r->watch);
+    signals_close(&r->signals);
+    reload_deinit(&r->reload);
+    admin_deinit(&r->admin);
+    server_deinit(&r->server);
+    outbox_pool_deinit(&r->admin.outboxes);
+    loop_deinit(&r->loop);
+}
+
+int command_run(struct options *o)
+{
+    struct run *r = MEM_NEW(struct run);
+    bool is_ok;
+
+    log_set_level(o->log_level);
+    run_set_limits();
+    r->options = o;
+    if (loop_init(&r->loop) < 0 || server_init(&r->server, &r->loop, &o->server) < 0) {
+        log_error("cannot start: %s", error_trace());
+        return 1;
+    }
+    reload_init(&r->reload, &r->server, o->paths, o->n_paths);
+    snprintf(r->reload.last_result, sizeof r->reload.last_result, "none since start");
+    is_ok = run_start(r) && run_watch(r);
+    if (is_ok) {
+        run_say_ready(r);
+        is_ok = loop_run(&r->loop) == 0;
+    }
+    run_finish(r);
+    mem_free(r);
+    return is_ok ? 0 : 1;
+}

@@ -1,0 +1,35 @@
+/* Watching files and folders for change (inotify): editors that replace files and Kubernetes' swap
+ * of the
+ * `..data` link included, since it is the folders that are watched. One callback per burst of
+ * events. */
+#pragma once
+
+#include "net/loop.h"
+
+struct watch;
+typedef void watch_fn(struct watch *w);
+
+struct watch {
+    struct loop *loop;
+    struct loop_fd io;
+    struct timer timer;
+    watch_fn *on_change;
+    uint64_t first_us; /* of the burst; 0: quiet */
+    const char *const *paths;
+    size_t n_paths;
+    size_t n_watches;
+};
+
+enum {
+    WATCH_QUIET_US = 50000,  /* silence that ends a burst */
+    WATCH_BURST_US = 500000, /* a burst is told at the latest after this */
+    WATCH_FOLDERS_MAX = 20000,
+};
+
+/* Files are watched through their folder, folders with everything below. `paths` stay the caller's.
+ * 0 or negative. */
+MUST_USE int watch_open(struct watch *w, struct loop *l, const char *const *paths, size_t n_paths,
+                        watch_fn *on_change);
+/* Looks at the tree again: new folders, and roots that had vanished. */
+void watch_rescan(struct watch *w);
+void watch_close(struct watch *w);
