@@ -58,7 +58,7 @@ def listener_ports(paths):
 
 
 class Gateway:
-    def __init__(self, folder, manifests=(), paths=(), args=(), env=None, ports=(), drain=("0", "10")):
+    def __init__(self, folder, manifests=(), paths=(), args=(), env=None, ports=(), drain=("0", "10"), until="/ready"):
         self.folder = folder
         self.manifests = folder / "manifests"
         self.manifests.mkdir(parents=True, exist_ok=True)
@@ -69,6 +69,7 @@ class Gateway:
         self.admin_port = free_port()
         self._args = list(args)
         self._drain = drain
+        self._until = until
         self._env = env or {}
         self.process = None
 
@@ -98,7 +99,7 @@ class Gateway:
         if self.process.poll() is not None:
             raise StartFailed(self.process.returncode, self.stderr())
         try:
-            return self.get_admin("/ready").status == 200
+            return self.get_admin(self._until).status == 200
         except OSError:
             return False
 

@@ -1,0 +1,144 @@
+"""`tollgate check`: what is wrong, where exactly, and what was probably meant."""
+import json
+import re
+
+import pytest
+
+from play.gateway import SHIPPED, as_text, tollgate
+from play.manifests import (backend, http_listener, https_listener, path, route, rule, tls_secret, world,
+                            thing)
+from play.certs import Authority
+
+GOOD = world(backend("a", 8080), route("r", rule("a")))
+
+
+def check(folder, manifests, *args):
+    file = folder / "world.yaml"
+    file.write_text(as_text(manifests))
+    return tollgate("check", "-f", file, *args)
+
+
+def test_clean_is_0(tmp_path):
+    run = check(tmp_path, GOOD)
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.splitlines()[-1].startswith("0 errors, 0 warnings")
+
+
+def altered(change):
+    manifests = json.loads(json.dumps(GOOD))
+    change(manifests)
+    return manifests
+
+
+CASES = {
+    "unknown field": (lambda m: m[3]["spec"].update(ruels=[]), r"unknown.*ruels.*rules"),
+    "wrong type": (lambda m: m[1]["spec"]["listeners"][0].update(port="eighty"), r"port.*whole number"),
+    "out of range": (lambda m: m[1]["spec"]["listeners"][0].update(port=70000), r"port"),
+    "wrong word": (lambda m: m[3]["spec"]["rules"][0].update(matches=[path("/", "Prefix")]), r"PathPrefix"),
+    "missing backend": (lambda m: m[3]["spec"]["rules"][0]["backendRefs"][0].update(name="aa"), r"aa"),
+    "missing field": (lambda m: m[1]["spec"].pop("gatewayClassName"), r"gatewayClassName"),
+    "unknown kind of backend": (lambda m: m[3]["spec"]["rules"][0]["backendRefs"][0].update(kind="Bucket"), r"Bucket"),
+    "bad pattern": (lambda m: m[3]["spec"]["rules"][0].update(matches=[path("/(", "RegularExpression")]), r"/\("),
+    "bad hostname": (lambda m: m[3]["spec"].update(hostnames=["a..b"]), r"hostnames"),
+    "same listener twice": (lambda m: m[1]["spec"]["listeners"].append(http_listener()), r"listener"),
+    "same object twice": (lambda m: m.append(route("r", rule("a", matches=[path("/x")]))), r"HTTPRoute"),
+    "grant missing": (lambda m: m[3]["spec"]["rules"][0].update(backendRefs=[
+        {"name": "far", "namespace": "elsewhere", "port": 80}]), r"ReferenceGrant"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_error_is_named_with_its_place(tmp_path, name):
+    change, pattern = CASES[name]
+    run = check(tmp_path, altered(change))
+    assert run.returncode == 1, run.stdout
+    lines = [line for line in run.stdout.splitlines() if re.search(pattern, line)]
+    assert lines, run.stdout
+    assert re.match(r".*world\.yaml:\d+:\d+: ", lines[0]), lines[0]
+
+
+def test_a_duplicate_key_is_an_error(tmp_path):
+    run = check(tmp_path, "kind: Gateway\nkind: Gateway\n")
+    assert run.returncode == 1 and "world.yaml:2:1" in run.stdout
+
+
+def test_a_certificate_and_key_that_do_not_match(tmp_path):
+    authority = Authority()
+    pair = (authority.leaf("a.test")[0], authority.leaf("a.test")[1])
+    run = check(tmp_path, [*world(backend("a", 1), route("r", rule("a")), listeners=[https_listener()]),
+                           tls_secret("cert", pair)])
+    assert "cert" in run.stdout and "match" in run.stdout and "PRIVATE" not in run.stdout
+
+
+def test_severities_decide_the_exit_code(tmp_path):
+    manifests = world(route("r", rule({"name": "elsewhere", "port": 80})))
+    assert check(tmp_path, manifests).returncode == 0
+    assert check(tmp_path, manifests, "--fail-on", "note").returncode == 1
+    assert check(tmp_path, manifests, "--strict").returncode == 1
+
+
+def test_json_and_sarif(tmp_path):
+    manifests = altered(CASES["unknown field"][0])
+    found = json.loads(check(tmp_path, manifests, "--format", "json").stdout)
+    assert found["errors"] >= 1
+    first = next(d for d in found["diagnostics"] if d["severity"] == "error")
+    assert first["place"]["file"].endswith("world.yaml") and first["place"]["line"] > 1
+    sarif = json.loads(check(tmp_path, manifests, "--format", "sarif").stdout)
+    assert sarif["version"] == "2.1.0"
+    assert sarif["runs"][0]["results"][0]["locations"]
+
+
+def test_all_errors_at_once(tmp_path):
+    manifests = altered(lambda m: (CASES["unknown field"][0](m), CASES["wrong type"][0](m)))
+    run = check(tmp_path, manifests)
+    assert "ruels" in run.stdout and "whole number" in run.stdout
+
+
+def test_workloads_are_not_errors(tmp_path):
+    run = check(tmp_path, [*GOOD, thing("apps/v1", "Deployment", "d", {"replicas": 1})])
+    assert run.returncode == 0 and "Deployment" in run.stdout
+
+
+def test_what_is_not_enforced_yet_is_named():
+    run = tollgate("check", "-f", SHIPPED)
+    assert run.returncode == 0
+    for word in ("rateLimit", "circuitBreaker", "BackendSecurityPolicy"):
+        assert word in run.stdout, word
+
+
+def bomb():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    for n in range(1, 12):
+        lines.append(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("text", [bomb(), "[" * 10000, "{" * 5000, "a: " + "x" * 100000 + "\n" * 10,
+                                  "\xff\xfe", "%YAML 9.9\n---\n", "--- !!python/object:os.system x\n", "\t\n"])
+def test_hostile_yaml_is_answered_quickly(tmp_path, text):
+    file = tmp_path / "hostile.yaml"
+    file.write_bytes(text.encode("latin-1"))
+    run = tollgate("check", "-f", file, seconds=10)
+    assert run.returncode in (0, 1), run.stderr
+    assert "hostile.yaml" in run.stdout or run.returncode == 0
+
+
+def test_a_file_of_a_gigabyte_is_refused_unread(tmp_path):
+    file = tmp_path / "huge.yaml"
+    with open(file, "wb") as out:
+        out.truncate(1 << 30)
+    run = tollgate("check", "-f", file, seconds=10)
+    assert run.returncode == 1 and "huge.yaml" in run.stdout
+
+
+def test_a_missing_path_is_an_error(tmp_path):
+    run = tollgate("check", "-f", tmp_path / "nowhere")
+    assert run.returncode == 1 and "nowhere" in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("page,words", [
+    ("config", ["HTTPRoute", "parentRefs"]), ("metrics", ["ai_model_requests_total"]),
+    ("refusals", ["token_expired"]), ("journey", ["shortlist"]), ("limits", ["HEAD_BYTES"])])
+def test_the_reference_prints(page, words):
+    run = tollgate("docs", page)
+    assert run.returncode == 0 and all(word in run.stdout for word in words)

@@ -1,0 +1,182 @@
+"""Starting, refusing to start, draining and ending."""
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from play import client
+from play.deadline import eventually
+from play.gateway import StartFailed, tollgate
+from play.manifests import backend, client_policy, route, rule, world
+from play.ports import free_port
+
+
+def small(up, *more):
+    return world(backend("a", up), route("r", rule("a")), *more)
+
+
+def test_a_port_in_use_ends_the_start(gateway, upstream):
+    up, taken = upstream("a"), free_port()
+    with socket.create_server(("0.0.0.0", taken)):
+        with pytest.raises(StartFailed) as failed:
+            gateway(small(up), args=["--port-map", f"80={taken}"])
+    assert failed.value.code == 1 and str(taken) in failed.value.text
+
+
+@pytest.mark.parametrize("text,said", [
+    ("a: [b", "broken.yaml:1"), ("kind: \x00", "broken.yaml"), ("a: &x [*x]", "broken.yaml:1")])
+def test_broken_yaml_ends_the_start(gateway, upstream, tmp_path, text, said):
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(StartFailed) as failed:
+        gateway(small(upstream("a")), paths=[tmp_path / "broken.yaml"])
+    assert failed.value.code == 1 and said in failed.value.text
+
+
+def test_an_unreadable_path_ends_the_start(gateway, upstream, tmp_path):
+    with pytest.raises(StartFailed) as failed:
+        gateway(small(upstream("a")), paths=[tmp_path / "missing"])
+    assert failed.value.code == 1 and "missing" in failed.value.text
+
+
+def test_an_empty_folder_serves_nothing_and_says_so(gateway):
+    gw = gateway(until="/healthz")
+    assert gw.get_admin("/ready").status == 503
+    assert gw.status()["objects"] == []
+
+
+def test_strict_makes_dangling_references_fatal(gateway, upstream):
+    manifests = world(route("r", rule({"name": "nowhere", "port": 80})))
+    assert gateway(manifests).get_admin("/ready").status == 200
+    with pytest.raises(StartFailed) as failed:
+        gateway(manifests, args=["--strict"])
+    assert failed.value.code == 1 and "nowhere" in failed.value.text
+
+
+def test_a_bad_object_is_isolated_at_start(gateway, upstream):
+    from play.manifests import path
+    up = upstream("a")
+    bad = route("bad", rule("a", matches=[path("/bad")]))
+    bad["spec"]["rules"][0]["matches"][0]["path"]["type"] = "Wildcard"
+    gw = gateway(small(up, bad))
+    assert gw.request("/").status == 200
+    broken = [made for made in gw.status()["objects"] if made["broken"]]
+    assert [made["name"] for made in broken] == ["bad"]
+
+
+def test_usage_errors():
+    for args in (["run"], ["run", "--wrong"], ["walk"], [], ["run", "-f", ".", "--port-map", "x"],
+                 ["docs", "nothing"], ["check"]):
+        run = tollgate(*args)
+        assert run.returncode == 2, args
+        assert run.stderr or run.stdout
+    assert "port-map" in tollgate("run", "-f", ".", "--port-mpa", "80=81").stderr
+    assert tollgate("version").stdout.startswith("tollgate ")
+
+
+def test_sigterm_drains_a_running_stream(gateway, upstream):
+    up = upstream("a")
+    go = threading.Event()
+
+    def stream(_request, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+        go.wait(60)
+        connection.send(b"3\r\ntwo\r\n0\r\n\r\n")
+
+    up.script = stream
+    gw = gateway(small(up), drain=("0", "60"))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw, gw.raw() as idle:
+        assert raw.head()[0] == 200 and raw.chunk() == b"one"
+        gw.signal(signal.SIGTERM)
+        assert idle.is_closed()
+        eventually(lambda: _refuses(gw), what="no new connections")
+        assert gw.get_admin("/ready").status == 503
+        go.set()
+        assert raw.chunk() == b"two" and raw.chunk() == b"" and raw.rest() == b""
+    assert gw.wait() == 0
+
+
+def _refuses(gw):
+    try:
+        gw.raw().sock.close()
+    except OSError:
+        return True
+    return False
+
+
+def test_the_drain_delay_is_not_ready_but_serves(gateway, upstream):
+    gw = gateway(small(upstream("a")), drain=("3", "5"))
+    gw.signal(signal.SIGTERM)
+    eventually(lambda: gw.get_admin("/ready").status == 503)
+    assert gw.request("/").status == 200
+    assert gw.wait(20) == 0
+
+
+def test_a_drain_ends_by_its_timeout(gateway, upstream):
+    up = upstream("a")
+    release = threading.Event()
+    up.script = lambda _r, _c: release.wait(60) and None
+    gw = gateway(small(up), drain=("0", "1"))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw:
+        up.wait_for(1)
+        gw.signal(signal.SIGTERM)
+        assert gw.wait() == 0
+        raw.rest()
+    release.set()
+
+
+def test_a_second_signal_ends_at_once(gateway, upstream):
+    up = upstream("a")
+    release = threading.Event()
+    up.script = lambda _r, _c: release.wait(60) and None
+    gw = gateway(small(up), drain=("0", "600"))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        up.wait_for(1)
+        gw.signal(signal.SIGTERM)
+        eventually(lambda: gw.get_admin("/ready").status == 503)
+        gw.signal(signal.SIGTERM)
+        assert gw.wait(5) == 0
+    release.set()
+
+
+def test_the_probe_port_shows_three_endpoints_only(gateway, upstream):
+    probe = free_port()
+    gateway(small(upstream("a")), args=["--probe", f"127.0.0.1:{probe}"])
+    for target, status in [("/ready", 200), ("/healthz", 200), ("/metrics", 200), ("/status", 404),
+                           ("/config", 404), ("/", 404)]:
+        assert client.request(probe, target, host=f"127.0.0.1:{probe}").status == status, target
+
+
+def test_requests_on_ipv6(gateway, upstream):
+    gw = gateway(small(upstream("a")))
+    assert client.request(gw.port(), "/", host="[::1]", address="::1").status == 200
+
+
+def test_a_connection_limit(gateway, upstream):
+    gw = gateway(small(upstream("a"), client_policy("few", connection={"connectionLimit": {"value": 2}})),
+                 args=["--workers", "1"])
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as one, gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as two:
+        assert one.reply().status == 200 and two.reply().status == 200
+        with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as three:
+            assert b" 200 " not in three.rest()
+    eventually(lambda: gw.request("/").status == 200)
+
+
+def test_usr1_reopens_the_access_log(gateway, upstream, tmp_path):
+    from play.manifests import ENVOY_API, thing
+    log = tmp_path / "access.log"
+    proxy = thing(ENVOY_API, "EnvoyProxy", "proxy", {"telemetry": {"accessLog": {"settings": [
+        {"format": {"type": "Text", "text": "%REQ(:METHOD)% %RESPONSE_CODE%\n"},
+         "sinks": [{"type": "File", "file": {"path": str(log)}}]}]}}})
+    manifests = small(upstream("a"), proxy)
+    manifests[0]["spec"]["parametersRef"] = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy",
+                                             "name": "proxy", "namespace": "play"}
+    gw = gateway(manifests)
+    gw.request("/")
+    eventually(lambda: log.exists() and log.read_text() == "GET 200\n")
+    os.rename(log, tmp_path / "old.log")
+    gw.signal(signal.SIGUSR1)
+    eventually(log.exists, what="the reopened log")
+    gw.request("/", body=b"x")
+    eventually(lambda: log.read_text() == "POST 200\n")
