@@ -84,7 +84,6 @@ static void client_free(struct deferred *d)
 {
     struct client *c = CONTAINER_OF(d, struct client, retire);
 
-    outbox_deinit(&c->out);
     buf_deinit(&c->in);
     mem_free(c);
 }
@@ -100,6 +99,7 @@ void client_close(struct client *c)
     timer_cancel(&w->loop, &c->timer);
     list_remove(&c->again.node);
     list_remove(&c->gone.node);
+    outbox_deinit(&c->out);
     stream_close(&c->stream, c->is_aborted);
     worker_count_connection(w, c->port, -1);
     loop_retire(&w->loop, &c->retire, client_free);

@@ -71,3 +71,18 @@ void listener_plan_close(struct listener_plan *p)
     p->routes = NULL;
     arena_deinit(&p->routing);
 }
+
+bool listener_plan_is_late(const struct listener_plan *p, struct str name)
+{
+    static const char prefix[] = "x-ai-eg-";
+    size_t n = 0;
+
+    if (name_set_has(&p->late_headers, name))
+        return true;
+    if (name.len < sizeof prefix - 1)
+        return false;
+    while (n < sizeof prefix - 1 &&
+           (str_lower_char(name.ptr[n]) == prefix[n] || (name.ptr[n] == '_' && prefix[n] == '-')))
+        n++;
+    return n == sizeof prefix - 1;
+}

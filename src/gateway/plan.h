@@ -144,7 +144,7 @@ struct route_table;
 struct listener_plan {
     _Atomic uint32_t n_refs;
     struct arena arena;
-    struct arena routing; /* of what only routing needs: goes with the snapshot */
+    struct arena routing;  /* of what only routing needs: goes with the snapshot */
     struct str name;       /* "namespace/gateway/listener" */
     struct str hostname;   /* lower-case pattern, empty: any */
     uint32_t index;        /* in the snapshot: metrics */
@@ -164,5 +164,8 @@ struct listener_plan {
 struct listener_plan *listener_plan_new(void);
 struct listener_plan *listener_plan_ref(const struct listener_plan *p);
 void listener_plan_unref(const struct listener_plan *p);
+/* Is this a header that only the gateway writes: a late one of the listener, or any x-ai-eg-*?
+ * Spelling as in name_set. */
+bool listener_plan_is_late(const struct listener_plan *p, struct str name);
 /* The snapshot goes: so do route table and routes, whatever streams still hold the listener. */
 void listener_plan_close(struct listener_plan *p);

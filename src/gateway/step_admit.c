@@ -51,11 +51,10 @@ static bool admit_is_misdirected(const struct exchange *x, const struct port_pla
 static void admit_remove_late(struct exchange *x)
 {
     struct http_headers *h = &x->request.headers;
-    const struct name_set *late = &x->listener->late_headers;
     uint16_t n_kept = 0;
 
     for (uint16_t i = 0; i < h->n; i++) {
-        if (!name_set_has(late, h->items[i].name))
+        if (!listener_plan_is_late(x->listener, h->items[i].name))
             h->items[n_kept++] = h->items[i];
     }
     h->n = n_kept;
@@ -70,7 +69,7 @@ static bool admit_names_late(const struct exchange *x)
     while (str_split(&rest, ',', &part)) {
         struct str name = str_trim(part);
 
-        if (name.len > 0 && name_set_has(&x->listener->late_headers, name))
+        if (name.len > 0 && listener_plan_is_late(x->listener, name))
             return true;
     }
     return false;

@@ -78,7 +78,10 @@ static void outbox_add_piece(struct outbox *o, const void *bytes, size_t n)
 {
     struct outbox_pool *p = o->pool;
 
-    ASSERT(!p->borrower || p->borrower == o);
+    /* Another outbox's pieces are still here (a mirror is sent while the request is): it keeps
+     * them. */
+    if (UNLIKELY(p->borrower && p->borrower != o))
+        outbox_keep(p->borrower);
     if (p->n_pieces + 1 >= OUTBOX_PIECES)
         outbox_keep(o);
     p->borrower = o;

@@ -148,7 +148,6 @@ static void conn_free(struct deferred *d)
 {
     struct conn *c = CONTAINER_OF(d, struct conn, retire);
 
-    outbox_deinit(&c->out);
     buf_deinit(&c->in);
     endpoint_set_unref(c->endpoints);
     mem_free(c);
@@ -163,6 +162,7 @@ static void conn_close(struct conn *c)
     conn_move(c, CONN_CLOSED);
     timer_cancel(l, &c->timer);
     list_remove(&c->flush.node);
+    outbox_deinit(&c->out); /* now: what it borrowed ends with this turn's reader */
     stream_close(&c->stream, c->is_abort);
     loop_retire(l, &c->retire, conn_free);
 }
