@@ -32,12 +32,34 @@ static bool claims_read_date(const json_t *payload, const char *name, int64_t ot
     return true;
 }
 
-int jwt_claims_new(json_t *payload, size_t token_bytes, struct jwt_claims **ret_claims)
+/* What the parsed payload holds in memory, roughly: small values cost far more than their text. The
+ * depth is bounded (LIMIT_TOKEN_JSON_DEPTH). */
+static size_t claims_measure(const json_t *value)
+{
+    size_t bytes = 64;
+    const json_t *item;
+    const char *key;
+    size_t i;
+
+    if (json_is_string(value))
+        return bytes + json_string_length(value);
+    json_array_foreach(value, i, item)
+    {
+        bytes += 16 + claims_measure(item);
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, key, item)
+    {
+        bytes += 96 + strlen(key) + claims_measure(item);
+    }
+    return bytes;
+}
+
+int jwt_claims_new(json_t *payload, struct jwt_claims **ret_claims)
 {
     struct jwt_claims *c = MEM_NEW(struct jwt_claims);
 
     c->payload = payload;
-    c->bytes = token_bytes * 3 + 512;
+    c->bytes = sizeof *c + claims_measure(payload);
     if (!claims_read_date(payload, "exp", INT64_MAX, &c->expires_s) ||
         !claims_read_date(payload, "nbf", INT64_MIN, &c->not_before_s)) {
         jwt_claims_free(c);

@@ -7,4 +7,4 @@
 
 /* Takes over `payload`, an object. 0, or JWT_MALFORMED when a registered claim has the wrong type.
  */
-MUST_USE int jwt_claims_new(json_t *payload, size_t token_bytes, struct jwt_claims **ret_claims);
+MUST_USE int jwt_claims_new(json_t *payload, struct jwt_claims **ret_claims);

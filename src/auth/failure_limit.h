@@ -1,6 +1,7 @@
 /* How often verification failed for a source address lately: checking signatures costs, so somebody
  * who only brings bad tokens is refused before the check. Worker-local, a bounded table; when two
- * addresses share a slot the newer one takes it. */
+ * addresses share a slot the newer one takes it. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d; of
+ * IPv6 the first 64 bits count, because one customer holds all of a /64. */
 #pragma once
 
 #include "base/macro.h"

@@ -9,7 +9,7 @@
 #include <openssl/param_build.h>
 
 #include "auth/base64url.h"
-#include "base/assert.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -193,6 +193,7 @@ int jwks_new(struct str json, struct jwks **ret_keys)
         return JWKS_TOO_LARGE;
     keys = mem_alloc_zero(sizeof *keys + n * sizeof keys->keys[0]);
     atomic_init(&keys->n_refs, 1);
+    keys->version = hash_sip24(hash_process_key(), json.ptr, json.len) | 1;
     for (size_t i = 0; i < n; i++) {
         if (jwk_read(json_array_get(list, i), &keys->keys[keys->n]))
             keys->n++;
@@ -228,4 +229,9 @@ void jwks_unref(struct jwks *k)
 uint32_t jwks_n_keys(const struct jwks *k)
 {
     return k->n;
+}
+
+uint64_t jwks_version(const struct jwks *k)
+{
+    return k->version;
 }

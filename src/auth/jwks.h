@@ -25,6 +25,7 @@ struct jwk {
 
 struct jwks {
     _Atomic uint32_t n_refs;
+    uint64_t version; /* keyed hash of the text it was read from; never 0 */
     uint32_t n_skipped;
     uint32_t n;
     struct jwk keys[];
@@ -36,3 +37,6 @@ struct jwks *jwks_ref(struct jwks *k);
 /* NULL is nothing. Any thread. */
 void jwks_unref(struct jwks *k);
 uint32_t jwks_n_keys(const struct jwks *k);
+/* Equal for sets of equal text in this process, else different: what was verified with one version
+ * holds as long as the provider's set has that version. Never 0. */
+uint64_t jwks_version(const struct jwks *k);

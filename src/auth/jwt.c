@@ -198,8 +198,11 @@ static bool jwt_key_fits(const struct jwt_parts *p, const struct jwk *key)
 {
     if (!(p->algorithm->key_types & (1U << key->type)))
         return false;
-    return !key->alg || strcmp(key->alg, p->algorithm->name) == 0 ||
-           (key->type == JWK_ED25519 && p->algorithm->digest == NULL);
+    if (!key->alg || strcmp(key->alg, p->algorithm->name) == 0)
+        return true;
+    /* Two names of one algorithm (RFC 8037 3.1, RFC 9864 2.2). */
+    return key->type == JWK_ED25519 &&
+           (strcmp(key->alg, "EdDSA") == 0 || strcmp(key->alg, "Ed25519") == 0);
 }
 
 static int jwt_check_keys(const struct jwt_parts *p, const struct jwks *keys)
@@ -242,7 +245,7 @@ int jwt_verify(struct str token, const struct jwt_provider *provider, const stru
     payload = jwt_parse_json(parts.payload);
     if (!payload)
         return JWT_MALFORMED;
-    r = jwt_claims_new(payload, token.len, &claims);
+    r = jwt_claims_new(payload, &claims);
     if (r != 0)
         return r;
     r = jwt_claims_check(claims, provider, now_s);

@@ -51,7 +51,7 @@ void token_memory_deinit(struct token_memory *m)
 }
 
 struct token_entry *token_memory_find(struct token_memory *m, struct str token, uint64_t identity,
-                                      uint32_t key_version)
+                                      uint64_t key_version)
 {
     uint64_t hash;
 
@@ -71,7 +71,7 @@ struct token_entry *token_memory_find(struct token_memory *m, struct str token, 
 }
 
 struct token_entry *token_memory_add(struct token_memory *m, struct str token, uint64_t identity,
-                                     uint32_t key_version, struct jwt_claims *claims)
+                                     uint64_t key_version, struct jwt_claims *claims)
 {
     struct token_entry *e = mem_alloc_zero(sizeof *e + token.len);
 

@@ -11,7 +11,7 @@ struct token_entry {
     struct token_entry *chain; /* next in its bucket */
     struct list_node recent;   /* oldest first */
     uint32_t n_refs;           /* the memory's own and the pins */
-    uint32_t key_version;
+    uint64_t key_version;
     uint64_t identity; /* of the provider's demands */
     uint64_t hash;
     struct jwt_claims *claims;
@@ -31,11 +31,11 @@ void token_memory_init(struct token_memory *m);
 void token_memory_deinit(struct token_memory *m);
 /* NULL when it is not remembered. The entry is pinned: token_entry_unpin it. */
 struct token_entry *token_memory_find(struct token_memory *m, struct str token, uint64_t identity,
-                                      uint32_t key_version);
+                                      uint64_t key_version);
 /* Remembers (the claims are taken over) and pins; the oldest entries leave when the bounds
  * LIMIT_TOKEN_MEMORY_ENTRIES or LIMIT_TOKEN_MEMORY_BYTES are reached. */
 struct token_entry *token_memory_add(struct token_memory *m, struct str token, uint64_t identity,
-                                     uint32_t key_version, struct jwt_claims *claims);
+                                     uint64_t key_version, struct jwt_claims *claims);
 /* Forgets an entry that is no longer valid (expired). The pin stays. */
 void token_memory_forget(struct token_memory *m, struct token_entry *e);
 void token_entry_unpin(struct token_entry *e);
