@@ -21,7 +21,7 @@ def test_a_port_in_use_ends_the_start(gateway, upstream):
     up, taken = upstream("a"), free_port()
     with socket.create_server(("0.0.0.0", taken)):
         with pytest.raises(StartFailed) as failed:
-            gateway(small(up), args=["--port-map", f"80={taken}"])
+            gateway(small(up), port_map={80: taken})
     assert failed.value.code == 1 and str(taken) in failed.value.text
 
 
@@ -66,7 +66,7 @@ def test_a_bad_object_is_isolated_at_start(gateway, upstream):
 
 
 def test_usage_errors():
-    for args in (["run"], ["run", "--wrong"], ["walk"], [], ["run", "-f", ".", "--port-map", "x"],
+    for args in (["run"], ["run", "--wrong"], ["walk"], ["run", "-f", ".", "--port-map", "x"],
                  ["docs", "nothing"], ["check"]):
         run = tollgate(*args)
         assert run.returncode == 2, args
@@ -160,7 +160,14 @@ def test_a_connection_limit(gateway, upstream):
         assert one.reply().status == 200 and two.reply().status == 200
         with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as three:
             assert b" 200 " not in three.rest()
-    eventually(lambda: gw.request("/").status == 200)
+    eventually(lambda: not _refuses(gw) and _answers(gw))
+
+
+def _answers(gw):
+    try:
+        return gw.request("/").status == 200
+    except OSError:
+        return False
 
 
 def test_usr1_reopens_the_access_log(gateway, upstream, tmp_path):

@@ -57,7 +57,7 @@ def test_a_regular_expression_matches_in_full(gateway, trio):
 def test_a_pattern_that_takes_too_long_refuses(gateway, trio):
     _, backends = trio
     gw = gateway(world(*backends, route("r", rule("a", matches=[path("/")]), rule(
-        "b", matches=[{"headers": [header("x-evil", "(a+)+b", "RegularExpression")]}]))))
+        "b", matches=[{"headers": [header("x-evil", "(a|aa|a?a)+[xy]", "RegularExpression")]}]))))
     reply = gw.request("/", headers=[("x-evil", "a" * 200)])
     assert (reply.status, reply.code) == (500, "match_limit")
 
@@ -248,6 +248,6 @@ def test_forwarding_headers(gateway, trio):
 def test_a_gateway_class_of_another_controller_is_left_alone(gateway):
     foreign = gateway_class()
     foreign["spec"]["controllerName"] = "example.com/other"
-    gw = gateway([foreign, {**world()[1]}])
+    gw = gateway([foreign, world()[1]], until="/healthz")
     with pytest.raises(OSError):
         gw.request("/")

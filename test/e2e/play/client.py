@@ -114,7 +114,16 @@ class Raw:
         data = self.exactly(size)
         if size > 0:
             self.until(b"\r\n")
+        else:
+            self.trailers = self._trailers()
         return data
+
+    def _trailers(self):
+        trailers = []
+        while (line := self.until(b"\r\n")) != b"\r\n":
+            name, value = line.decode("latin-1").split(":", 1)
+            trailers.append(("trailer:" + name.lower(), value.strip()))
+        return trailers
 
     def reply(self, is_head=False):
         """The next whole response."""
@@ -126,9 +135,7 @@ class Raw:
         elif fields.get("transfer-encoding") == "chunked":
             while data := self.chunk():
                 body += data
-            while (line := self.until(b"\r\n")) != b"\r\n":
-                name, value = line.decode("latin-1").split(":", 1)
-                headers.append(("trailer:" + name.lower(), value.strip()))
+            headers += self.trailers
         elif "content-length" in fields:
             body = self.exactly(int(fields["content-length"]))
         else:

@@ -58,7 +58,7 @@ def listener_ports(paths):
 
 
 class Gateway:
-    def __init__(self, folder, manifests=(), paths=(), args=(), env=None, ports=(), drain=("0", "10"), until="/ready"):
+    def __init__(self, folder, manifests=(), paths=(), args=(), env=None, ports=(), drain=("0", "10"), until="/ready", port_map=()):
         self.folder = folder
         self.manifests = folder / "manifests"
         self.manifests.mkdir(parents=True, exist_ok=True)
@@ -66,6 +66,7 @@ class Gateway:
             self.write("world.yaml", manifests)
         self.paths = [self.manifests, *map(pathlib.Path, paths)]
         self._map = {port: free_port() for port in {*listener_ports(self.paths), *ports}}
+        self._map.update(port_map)
         self.admin_port = free_port()
         self._args = list(args)
         self._drain = drain
@@ -97,7 +98,8 @@ class Gateway:
 
     def _is_up(self):
         if self.process.poll() is not None:
-            raise StartFailed(self.process.returncode, self.stderr())
+            code, self.process = self.process.returncode, None
+            raise StartFailed(code, self.stderr())
         try:
             return self.get_admin(self._until).status == 200
         except OSError:
