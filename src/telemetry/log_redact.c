@@ -23,11 +23,12 @@ bool log_redact_is_secret_name(struct str name)
 bool log_redact_has_token(struct str text)
 {
     const char *at = text.len >= 20 ? memmem(text.ptr, text.len, "eyJ", 3) : NULL;
-    const char *end = text.ptr + text.len;
+    const char *end;
     const char *dot;
 
     if (LIKELY(!at))
         return false;
+    end = text.ptr + text.len;
     dot = memchr(at, '.', (size_t)(end - at));
     return dot && memchr(dot + 1, '.', (size_t)(end - dot - 1));
 }
