@@ -59,7 +59,7 @@ static json_t *format_tokens(const struct issuer_state *s)
     long long now = (long long)time(NULL);
     json_t *tokens = json_object();
 
-    for (char letter = 'a'; letter <= 'c'; letter++) {
+    for (int letter = 'a'; letter <= 'c'; letter++) {
         char tenant[16];
         char sub[16];
         json_t *claims;

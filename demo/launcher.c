@@ -351,7 +351,7 @@ static void remove_folder(const struct launcher *l)
 
 static int check_paths(const struct launcher *l)
 {
-    if (access(l->gateway, X_OK) < 0) {
+    if (!l->gateway || access(l->gateway, X_OK) < 0) {
         (void)fprintf(stderr, "tollgate-demo: no gateway at %s: %s; build it with \"make\"\n",
                       l->gateway, strerror(errno));
         return -1;

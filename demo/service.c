@@ -76,7 +76,7 @@ int service_open(const char *program, const char *listen_at)
 
 int service_port(int fd)
 {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t len = sizeof(address);
 
     return getsockname(fd, (struct sockaddr *)&address, &len) < 0 ? -1 : ntohs(address.sin_port);

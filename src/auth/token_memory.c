@@ -2,6 +2,7 @@
  * the number of entries is bounded, and the memory is not asked for before the first token. */
 #include "auth/token_memory.h"
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -34,8 +35,9 @@ void token_memory_forget(struct token_memory *m, struct token_entry *e)
     if (!e->recent.owner)
         return;
     at = &m->buckets[e->hash % TOKEN_BUCKETS];
-    while (*at != e)
+    while (*at && *at != e)
         at = &(*at)->chain;
+    ASSERT(*at == e);
     *at = e->chain;
     list_remove(&e->recent);
     m->n_bytes -= token_entry_bytes(e);

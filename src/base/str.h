@@ -27,6 +27,8 @@ static inline struct str str_make(const void *ptr, size_t len)
 }
 static inline bool str_eq(struct str a, struct str b)
 {
+    /* Only an empty slice may have no bytes.
+     * NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 static inline bool str_is_empty(struct str s)

@@ -37,8 +37,8 @@ static bool path_put_escape(struct str raw, size_t *i, char *out, size_t *n)
         out[(*n)++] = c;
     } else {
         out[(*n)++] = '%';
-        out[(*n)++] = digits[high];
-        out[(*n)++] = digits[low];
+        out[(*n)++] = digits[high & 15];
+        out[(*n)++] = digits[low & 15];
     }
     *i += 3;
     return true;
