@@ -1,5 +1,5 @@
 /* An issuer for tests: makes keys with OpenSSL, writes key sets and signs tokens. Linked into test
- * programs only. Everything lives in the arena given; a failure ends the test. */
+ * programs only. Everything lives in the arena given; a failure ends the process. */
 #pragma once
 
 #include <openssl/types.h>

@@ -115,6 +115,11 @@ static bool identify_wait(struct exchange *x, struct verdict *v)
     return true;
 }
 
+static void identify_count(struct worker *w, struct str result)
+{
+    metric_add(METRICS_SERIES(w->metrics, METRIC_TOKENS, result), 1);
+}
+
 /* What the keys say; an unknown kid may ask for one refetch. */
 static enum refusal identify_verify(struct exchange *x, struct verdict *v, const struct jwt_plan *p,
                                     struct str token)
@@ -133,9 +138,12 @@ static enum refusal identify_verify(struct exchange *x, struct verdict *v, const
         return REFUSAL_KEYS_UNAVAILABLE;
     }
     r = jwt_verify(token, &p->provider, keys, clock_wall_s(w->loop.now), &claims);
+    uint64_t keys_version = jwks_version(keys);
+
     jwks_unref(keys);
+    identify_count(w, r == 0 ? STR("verified") : STR("refused"));
     if (r == 0) {
-        v->token = token_memory_add(&w->tokens, token, p->identity, version, claims);
+        v->token = token_memory_add(&w->tokens, token, p->identity, keys_version, claims);
         v->claims = claims;
         return REFUSAL_NONE;
     }
@@ -154,11 +162,12 @@ static enum refusal identify_provider(struct exchange *x, struct verdict *v,
 {
     struct worker *w = x->worker;
     struct token_entry *e =
-        token_memory_find(&w->tokens, token, p->identity, key_feed_version(p->keys));
+        token_memory_find(&w->tokens, token, p->identity, key_feed_keys_version(p->keys));
 
     if (e) {
         int r = jwt_claims_check(e->claims, &p->provider, clock_wall_s(w->loop.now));
 
+        identify_count(w, r == 0 ? STR("remembered") : STR("refused"));
         if (r == 0) {
             v->token = e;
             v->claims = e->claims;

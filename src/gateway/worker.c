@@ -196,10 +196,21 @@ void worker_offer_snapshot(struct worker *w, struct snapshot *s)
 
 /* ---- counting and time ---- */
 
+static void worker_count_accepted(struct worker *w, const struct port *port)
+{
+    char room[8];
+    int n = snprintf(room, sizeof room, "%u", port->number);
+
+    metric_add(METRICS_SERIES(w->metrics, METRIC_CONNECTIONS_ACCEPTED, str_make(room, (size_t)n)),
+               1);
+}
+
 void worker_count_connection(struct worker *w, struct port *port, int change)
 {
     uint32_t by = (uint32_t)change;
 
+    if (change > 0)
+        worker_count_accepted(w, port);
     atomic_fetch_add_explicit(&port->n_connections, by, memory_order_relaxed);
     atomic_store_explicit(&w->n_open_connections, (uint32_t)w->clients.n_nodes,
                           memory_order_relaxed);

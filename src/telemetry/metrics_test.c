@@ -220,6 +220,44 @@ TEST(every_row_can_be_printed_and_documented)
     metrics_deinit(&m);
 }
 
+/* Dashboards and alerts hold these names: a change here is one to announce. */
+TEST(names_are_a_promise)
+{
+    static const char *const names[] = {
+        "ai_model_requests_total",
+        "ai_model_request_duration_seconds",
+        "tollgate_requests_total",
+        "tollgate_request_duration_seconds",
+        "tollgate_refusals_total",
+        "tollgate_upstream_requests_total",
+        "tollgate_upstream_failures_total",
+        "tollgate_upstream_first_byte_seconds",
+        "tollgate_connections_accepted_total",
+        "tollgate_connections_active",
+        "tollgate_exchanges_active",
+        "tollgate_tokens_total",
+        "tollgate_key_set_fetches_total",
+        "tollgate_key_set_age_seconds",
+        "tollgate_key_set_keys",
+        "tollgate_reloads_total",
+        "tollgate_last_reload_timestamp_seconds",
+        "tollgate_config_generation",
+        "tollgate_access_log_dropped_lines_total",
+        "tollgate_metrics_overflow_total",
+        "tollgate_build_info",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+        "process_start_time_seconds",
+    };
+
+    CHECK_INT(N_ELEMENTS(names), METRIC_COUNT_);
+    for (unsigned i = 0; i < METRIC_COUNT_; i++)
+        CHECK_MSG(strcmp(metric_rows[i].name, names[i]) == 0, "%s", names[i]);
+}
+
 static _Atomic bool must_end;
 
 static void *count_in_a_thread(void *arg)

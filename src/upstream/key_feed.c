@@ -153,6 +153,7 @@ int key_feed_get_local(struct key_feed_registry *r, struct str key, struct str n
         if (code == 0) {
             f = key_feed_new(r, key, name);
             f->keys = keys;
+            atomic_store(&f->keys_version, jwks_version(keys));
             f->state = f->facts.state = KEY_FEED_LOCAL;
             f->facts.n_keys = jwks_n_keys(keys);
             f->is_answered = true;
@@ -229,6 +230,7 @@ static void key_feed_publish(struct key_feed *f, struct jwks *keys, const char *
     if (keys) {
         old = f->keys;
         f->keys = keys;
+        atomic_store(&f->keys_version, jwks_version(keys));
         f->facts.n_keys = jwks_n_keys(keys);
         f->facts.n_fetches_ok++;
         f->facts.fetched_wall_us = l->now.wall_unix_us;
@@ -239,6 +241,7 @@ static void key_feed_publish(struct key_feed *f, struct jwks *keys, const char *
         if (f->keys && l->now.mono_us - f->fetched_us > KEY_FEED_STALE_US) {
             old = f->keys;
             f->keys = NULL;
+            atomic_store(&f->keys_version, 0);
         }
     }
     pthread_mutex_unlock(&f->lock);

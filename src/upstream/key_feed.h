@@ -57,7 +57,8 @@ struct key_feed {
     struct key_feed_registry *registry;
     struct str key; /* identity: a feed whose configuration is unchanged outlives a reload */
     struct key_feed_config config; /* strings owned */
-    _Atomic uint32_t version;      /* bumped with every change of keys or first answer */
+    _Atomic uint32_t version;      /* bumped with every end of a fetch */
+    _Atomic uint64_t keys_version; /* jwks_version of the keys; 0: none */
     _Atomic bool is_refetch_wanted;
     pthread_mutex_t lock;
     struct jwks *keys; /* NULL: none yet */
@@ -114,6 +115,12 @@ struct jwks *key_feed_keys(struct key_feed *f, bool *ret_is_pending);
 static inline uint32_t key_feed_version(struct key_feed *f)
 {
     return atomic_load_explicit(&f->version, memory_order_acquire);
+}
+/* What remembered tokens were verified with: the same while the set's text stays the same, whatever
+ * happens to fetches. */
+static inline uint64_t key_feed_keys_version(const struct key_feed *f)
+{
+    return atomic_load_explicit(&f->keys_version, memory_order_acquire);
 }
 /* An unknown kid was seen: asks for one fetch, at most every 10 s. True when one is or will be
  * under way. Any thread. */
