@@ -104,6 +104,20 @@ static void measure_feeds(struct metrics_scrape *scrape, const struct server *se
     }
 }
 
+static void measure_clusters(struct metrics_scrape *scrape, const struct snapshot *s)
+{
+    struct map known = {0}; /* one cluster may serve many rules: it counts once */
+
+    for (uint32_t i = 0; s && i < s->n_clusters; i++) {
+        struct cluster *b = s->clusters[i];
+
+        if (!map_put(&known, b->key, b))
+            METRICS_EMIT(scrape, METRIC_UPSTREAM_CONNECTIONS,
+                         atomic_load_explicit(&b->n_connections, memory_order_relaxed), b->name);
+    }
+    map_deinit(&known);
+}
+
 static void measure_collect(struct metrics_scrape *scrape, void *ctx)
 {
     struct server *server = ctx;
@@ -118,6 +132,7 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
     METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_n_dropped(&server->log_writer),
                  STR_NULL);
     measure_feeds(scrape, server);
+    measure_clusters(scrape, server->current);
 }
 
 void server_measure(struct server *server)

@@ -38,6 +38,8 @@
     X(TOKEN_TOO_LARGE, 401, "token_too_large", "UAEX", "The token is too large.")                  \
     X(TOKEN_BAD_ALGORITHM, 401, "token_bad_algorithm", "UAEX",                                     \
       "The token's algorithm is not accepted for its key.")                                        \
+    X(TOKEN_EMBEDDED_KEY, 401, "token_embedded_key", "UAEX",                                       \
+      "The token's header brings or names a key, or demands an extension: none is followed.")      \
     X(TOKEN_UNKNOWN_KEY, 401, "token_unknown_key", "UAEX",                                         \
       "The token names a key that is not known.")                                                  \
     X(TOKEN_BAD_SIGNATURE, 401, "token_bad_signature", "UAEX",                                     \

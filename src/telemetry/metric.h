@@ -23,6 +23,8 @@
       "Attempts that a backend did not answer.", "backend", "reason")                              \
     X(UPSTREAM_DURATION, HISTOGRAM, "tollgate_upstream_first_byte_seconds", "seconds",             \
       "From the start of an attempt to the head of the backend's answer.", "backend")              \
+    X(UPSTREAM_CONNECTIONS, GAUGE, "tollgate_upstream_connections", "connections",                 \
+      "Open connections to a backend, idle ones included.", "backend")                             \
     X(CONNECTIONS_ACCEPTED, COUNTER, "tollgate_connections_accepted_total", "connections",         \
       "Client connections accepted.", "port")                                                      \
     X(CONNECTIONS_ACTIVE, GAUGE, "tollgate_connections_active", "connections",                     \

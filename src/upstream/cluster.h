@@ -30,7 +30,8 @@ struct cluster {
     _Atomic uint32_t version;
     pthread_mutex_t lock;
     struct endpoint_set *endpoints;
-    struct list_node node; /* registry's list */
+    _Atomic uint32_t n_connections; /* open ones of all workers */
+    struct list_node node;          /* registry's list */
 };
 
 /* All living clusters. Shared; its lock is taken when configuration or names change, never per

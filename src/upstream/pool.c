@@ -24,10 +24,12 @@ static void conn_move(struct conn *c, enum conn_state to)
 
     ASSERT(allowed[c->state][to]);
     c->state = to;
-    if (to == CONN_CLOSED)
+    if (to == CONN_CLOSED) {
         list_remove(&c->node);
-    else
+        atomic_fetch_sub_explicit(&c->pool->cluster->n_connections, 1, memory_order_relaxed);
+    } else {
         list_move(&c->pool->lists[to], &c->node);
+    }
 }
 
 static void pool_refresh(struct pool *p)
@@ -138,6 +140,7 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     c->attempt = a;
     c->state = CONN_CONNECTING;
     list_append(&p->lists[CONN_CONNECTING], &c->node);
+    atomic_fetch_add_explicit(&p->cluster->n_connections, 1, memory_order_relaxed);
     c->timer.fn = conn_on_timeout;
     timer_set(u->loop, &c->timer, u->loop->now.mono_us + connect_timeout_us);
     *ret_conn = c;
