@@ -32,6 +32,7 @@ void token_memory_forget(struct token_memory *m, struct token_entry *e)
 {
     struct token_entry **at;
 
+    PRE(e);
     if (!e->recent.owner)
         return;
     at = &m->buckets[e->hash % TOKEN_BUCKETS];
@@ -90,8 +91,8 @@ struct token_entry *token_memory_add(struct token_memory *m, struct str token, u
     m->buckets[e->hash % TOKEN_BUCKETS] = e;
     list_append(&m->recent, &e->recent);
     m->n_bytes += token_entry_bytes(e);
-    while (m->recent.n_nodes > LIMIT_TOKEN_MEMORY_ENTRIES ||
-           (m->n_bytes > LIMIT_TOKEN_MEMORY_BYTES && m->recent.n_nodes > 1))
+    while (m->recent.first != &e->recent && (m->recent.n_nodes > LIMIT_TOKEN_MEMORY_ENTRIES ||
+                                             m->n_bytes > LIMIT_TOKEN_MEMORY_BYTES))
         token_memory_forget(m, CONTAINER_OF(m->recent.first, struct token_entry, recent));
     return e;
 }

@@ -261,12 +261,14 @@ static struct log_value log_metadata_value(const struct log_read *op, const stru
 
     if (op->metadata > 0)
         memcpy(&count, (const char *)r + op->metadata - 1, sizeof count);
-    return count < 0 ? (struct log_value){0} : log_number((uint64_t)count);
+    if (count < 0)
+        return log_text(STR_NULL);
+    return log_number((uint64_t)count);
 }
 
 static struct log_value log_duration(bool is_known, uint64_t us)
 {
-    return is_known ? log_number(us / 1000) : (struct log_value){0};
+    return is_known ? log_number(us / 1000) : log_text(STR_NULL);
 }
 
 /* The client as detected: the peer with its port when it is the peer itself. */
