@@ -1,8 +1,9 @@
 /* The event loop; see loop.h. Order within a turn: wait, read the clocks, timers that are due,
  * descriptors, deferred work, retired memory. Deferred work scheduled by deferred work runs in the
  * same turn (an answer that is complete leads to the next pipelined request), up to
- * LOOP_DEFER_ROUNDS rounds; the rest waits for the next turn, which then does not block. Thread:
- * the loop's own, but for wake_post. */
+ * LOOP_DEFER_ROUNDS rounds; the rest waits for the next turn, which then does not block. What is
+ * retired goes only after a whole round that began later: its own deferred work has run by then.
+ * Thread: the loop's own, but for wake_post. */
 #include "net/loop.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ int loop_init(struct loop *l)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
 
-    *l = (struct loop){.epoll_fd = -1, .event_fd = -1};
+    *l = (struct loop){.is_open = true, .epoll_fd = -1, .event_fd = -1};
     l->now = clock_read();
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll_fd < 0)
@@ -38,6 +39,8 @@ int loop_init(struct loop *l)
 
 void loop_deinit(struct loop *l)
 {
+    if (!l->is_open)
+        return;
     if (l->epoll_fd >= 0)
         close(l->epoll_fd);
     if (l->event_fd >= 0)
@@ -149,11 +152,9 @@ void loop_retire(struct loop *l, struct deferred *d, deferred_fn *fn)
     loop_schedule(&l->retired, d, fn);
 }
 
-/* Runs what stands on the list now, not what is added meanwhile. */
-static void loop_run_list(struct list *list)
+/* Runs the first n that stand on the list, none that is added meanwhile. */
+static void loop_run_list(struct list *list, size_t n)
 {
-    size_t n = list->n_nodes;
-
     while (n-- > 0 && list->first) {
         struct deferred *d = CONTAINER_OF(list->first, struct deferred, node);
 
@@ -164,10 +165,16 @@ static void loop_run_list(struct list *list)
 
 static void loop_end_turn(struct loop *l)
 {
-    for (int i = 0; i < LOOP_DEFER_ROUNDS && l->deferred.first; i++)
-        loop_run_list(&l->deferred);
-    while (l->retired.first)
-        loop_run_list(&l->retired);
+    size_t n_retired = 0;
+
+    for (int i = 0; i < LOOP_DEFER_ROUNDS && l->deferred.first; i++) {
+        n_retired = l->retired.n_nodes;
+        loop_run_list(&l->deferred, l->deferred.n_nodes);
+    }
+    if (l->deferred.first)
+        loop_run_list(&l->retired, n_retired);
+    while (!l->deferred.first && l->retired.first)
+        loop_run_list(&l->retired, l->retired.n_nodes);
 }
 
 /* ---- turns ---- */

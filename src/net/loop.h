@@ -56,6 +56,7 @@ struct loop {
     struct clock now; /* read once a turn */
     int epoll_fd;
     int event_fd;
+    bool is_open;
     bool is_stopping;
     struct timer **heap; /* 4-ary, [1..n_timers] */
     uint32_t n_timers;

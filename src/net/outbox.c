@@ -96,7 +96,8 @@ void outbox_copy(struct outbox *o, const void *bytes, size_t n)
 
     if (n == 0)
         return;
-    if (o->n_borrowed > 0 && p->n_small + n <= sizeof p->small) {
+    /* Not when the piece would make the list spill: the spill empties `small` for reuse. */
+    if (o->n_borrowed > 0 && p->n_small + n <= sizeof p->small && p->n_pieces + 1 < OUTBOX_PIECES) {
         char *copy = p->small + p->n_small;
 
         memcpy(copy, bytes, n);

@@ -123,7 +123,7 @@ static void stream_on_connected(struct stream *s, unsigned events)
     }
     s->ops = &stream_plain_ops;
     s->is_ready = true;
-    stream_want(s, LOOP_READ);
+    stream_want(s, s->wanted | LOOP_READ);
     s->on_event(s, STREAM_READY);
 }
 
@@ -187,10 +187,16 @@ int stream_send(struct stream *s, const struct iovec *iov, int n_iov, size_t *re
 
 void stream_want(struct stream *s, unsigned events)
 {
-    s->wanted = events;
     /* While connecting or shaking hands the stream itself decides what to wait for. */
-    if (s->is_ready && s->io.loop && loop_fd_want(&s->io, events) < 0)
-        s->error = errno;
+    if (!s->is_ready || !s->io.loop)
+        s->wanted = events;
+    else if (s->tls)
+        stream_tls_want(s, events);
+    else {
+        s->wanted = events;
+        if (loop_fd_want(&s->io, events) < 0)
+            s->error = errno;
+    }
 }
 
 void stream_shutdown(struct stream *s)

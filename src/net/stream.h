@@ -43,7 +43,8 @@ struct stream {
     bool is_ready;
     bool was_short_read; /* the last recv got less than asked: the socket is empty, another recv is
                             waste */
-    int error;           /* errno-like reason of the last STREAM_RESET, 0 unknown */
+    int error;           /* errno-like reason of the last STREAM_RESET or LOOP_HANGUP, 0 unknown;
+                            EKEYREJECTED: the peer's certificate, EPROTO: another TLS failure */
 };
 
 /* Takes over a connected, non-blocking descriptor. `tls` NULL: plain, is_ready at once (no

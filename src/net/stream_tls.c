@@ -1,8 +1,10 @@
-/* TLS on a stream: OpenSSL reads and writes the socket directly. Two things differ from plain TCP:
+/* TLS on a stream: OpenSSL reads and writes the socket directly (with write(2): the program ignores
+ * SIGPIPE, signals_block). Two things differ from plain TCP:
  * the handshake comes first, driven here by readiness; and decrypted bytes may wait inside OpenSSL
  * while the socket is empty, so a deferred call stands in for the readiness that will not come. */
 #include <errno.h>
 #include <openssl/err.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -12,12 +14,18 @@
 
 enum { TLS_RECORD_BYTES = 16384 };
 
-static int session_index = -1;
+static pthread_once_t session_once = PTHREAD_ONCE_INIT;
+static int session_index;
+
+static void tls_session_index_init(void)
+{
+    session_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    ASSERT(session_index >= 0);
+}
 
 int tls_session_index(void)
 {
-    if (session_index < 0)
-        session_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    pthread_once(&session_once, tls_session_index_init);
     return session_index;
 }
 
@@ -58,32 +66,19 @@ int stream_tls_start_client(struct stream *s, struct tls_client *client, struct 
     if (r < 0)
         return r;
     SSL_set_connect_state(s->tls->ssl);
-    if (!tls_client_prepare(client, s->tls->ssl, server_name)) {
+    if (!tls_client_prepare(client, s->tls, server_name)) {
         stream_tls_ops.close(s, true);
         return error_origin(-EINVAL);
     }
     return 0;
 }
 
-/* STREAM_AGAIN with the readiness that OpenSSL wants added to what is watched, or how it ended. */
-static int tls_result(struct stream *s, int r)
-{
-    int error = SSL_get_error(s->tls->ssl, r);
+/* ---- readiness ---- */
 
-    switch (error) {
-    case SSL_ERROR_WANT_READ:
-        return STREAM_AGAIN;
-    case SSL_ERROR_WANT_WRITE:
-        if (loop_fd_want(&s->io, s->io.wanted | LOOP_WRITE) < 0)
-            return stream_fail(s, EIO);
-        return STREAM_AGAIN;
-    case SSL_ERROR_ZERO_RETURN:
-        return STREAM_EOF;
-    default:
-        ERR_clear_error();
-        s->tls->is_shut = true; /* after a fatal error SSL_shutdown must not be called */
-        return stream_fail(s, error == SSL_ERROR_SYSCALL && errno ? errno : EPROTO);
-    }
+/* Can a read bring something without a word from the socket? */
+static bool tls_has_input(const struct tls_session *t)
+{
+    return t->ended || (!t->is_drained && SSL_has_pending(t->ssl));
 }
 
 static void tls_on_pending(struct deferred *d)
@@ -95,89 +90,186 @@ static void tls_on_pending(struct deferred *d)
         s->on_event(s, LOOP_READ);
 }
 
-static void tls_note_pending(struct stream *s)
+static void tls_note_input(struct stream *s)
 {
-    if (SSL_has_pending(s->tls->ssl) && SSL_pending(s->tls->ssl) > 0)
+    if ((s->wanted & LOOP_READ) && tls_has_input(s->tls))
         loop_defer(s->io.loop, &s->tls->pending, tls_on_pending);
+}
+
+static void tls_watch(struct stream *s)
+{
+    const struct tls_session *t = s->tls;
+    unsigned events = s->wanted;
+
+    if (t->read_wants_write) /* readable, but not for us: watching that would spin */
+        events = (events & ~(unsigned)LOOP_READ) | LOOP_WRITE;
+    if (t->write_wants_read)
+        events |= LOOP_READ;
+    if (loop_fd_want(&s->io, events) < 0)
+        s->error = errno;
+}
+
+void stream_tls_want(struct stream *s, unsigned events)
+{
+    bool is_new = (events & LOOP_READ) && !(s->wanted & LOOP_READ);
+
+    s->wanted = events;
+    tls_watch(s);
+    if (is_new)
+        tls_note_input(s);
+}
+
+static void tls_on_io(struct stream *s, unsigned events)
+{
+    struct tls_session *t = s->tls;
+    bool was_crossed = t->read_wants_write || t->write_wants_read;
+
+    if (events & LOOP_READ)
+        t->is_drained = false;
+    if ((events & LOOP_WRITE) && t->read_wants_write) {
+        t->read_wants_write = false;
+        events |= LOOP_READ;
+    }
+    if ((events & LOOP_READ) && t->write_wants_read) {
+        t->write_wants_read = false;
+        events |= LOOP_WRITE;
+    }
+    if (was_crossed)
+        tls_watch(s);
+    events &= s->wanted | LOOP_HANGUP;
+    if (events)
+        s->on_event(s, events);
+}
+
+/* ---- bytes ---- */
+
+/* What a call that did not succeed means. */
+static int tls_result(struct stream *s, int r, bool is_read)
+{
+    struct tls_session *t = s->tls;
+    int error = SSL_get_error(t->ssl, r);
+
+    switch (error) {
+    case SSL_ERROR_WANT_READ:
+        if (is_read) {
+            t->is_drained = true;
+        } else {
+            t->write_wants_read = true;
+            tls_watch(s);
+        }
+        return STREAM_AGAIN;
+    case SSL_ERROR_WANT_WRITE:
+        if (is_read) { /* a writer asks for LOOP_WRITE by itself */
+            t->read_wants_write = true;
+            tls_watch(s);
+        }
+        return STREAM_AGAIN;
+    case SSL_ERROR_ZERO_RETURN:
+        t->ended = STREAM_EOF;
+        return is_read ? STREAM_EOF : STREAM_RESET;
+    default:
+        ERR_clear_error();
+        t->is_shut = true; /* after a fatal error SSL_shutdown must not be called */
+        s->error = error == SSL_ERROR_SYSCALL && errno ? errno : EPROTO;
+        /* A socket that takes no more may still hold what the peer said before it closed. */
+        if (is_read || error != SSL_ERROR_SYSCALL)
+            t->ended = STREAM_RESET;
+        return STREAM_RESET;
+    }
 }
 
 static int tls_recv(struct stream *s, void *ret_bytes, size_t cap, size_t *ret_n)
 {
+    struct tls_session *t = s->tls;
     size_t total = 0;
     size_t n;
-    int r = 0;
+    int r;
 
     if (!s->is_ready)
         return STREAM_AGAIN;
+    if (t->ended)
+        return t->ended;
     ERR_clear_error();
     errno = 0;
-    /* Several records at once, as one plain recv would. */
-    while (total < cap) {
-        r = SSL_read_ex(s->tls->ssl, (char *)ret_bytes + total, cap - total, &n);
+    /* Several records at once, as one plain recv would; not until the socket says no, which it
+     * would say with every request. */
+    do {
+        r = SSL_read_ex(t->ssl, (char *)ret_bytes + total, cap - total, &n);
         if (r != 1)
             break;
         total += n;
+    } while (total < cap && SSL_has_pending(t->ssl));
+    if (r == 1)
+        t->is_drained = false;
+    else
+        r = tls_result(s, r, true);
+    if (total == 0)
+        return r;
+    *ret_n = total;
+    s->was_short_read = total < cap;
+    tls_note_input(s); /* more, or the end that came behind these */
+    return 0;
+}
+
+/* The next record's bytes after the first `skip` of all: a long piece where it lies, short ones
+ * gathered in `record`. Called again after a write that must be repeated it yields at least the
+ * same bytes, as OpenSSL demands. */
+static size_t tls_next_record(const struct iovec *iov, int n_iov, size_t skip, char *record,
+                              const char **ret_bytes)
+{
+    size_t n = 0;
+
+    *ret_bytes = record;
+    for (int i = 0; i < n_iov && n < TLS_RECORD_BYTES; i++) {
+        const char *from = iov[i].iov_base;
+        size_t len = iov[i].iov_len;
+
+        if (skip >= len) {
+            skip -= len;
+            continue;
+        }
+        from += skip;
+        len = MIN(len - skip, TLS_RECORD_BYTES - n);
+        skip = 0;
+        if (n == 0 && (len == TLS_RECORD_BYTES || i == n_iov - 1)) {
+            *ret_bytes = from;
+            return len;
+        }
+        memcpy(record + n, from, len);
+        n += len;
     }
-    if (total > 0) {
-        *ret_n = total;
-        s->was_short_read = total < cap;
-        if (!s->was_short_read)
-            tls_note_pending(s);
-        return 0;
-    }
-    return tls_result(s, r);
+    return n;
 }
 
 static int tls_send(struct stream *s, const struct iovec *iov, int n_iov, size_t *ret_n)
 {
     static _Thread_local char record[TLS_RECORD_BYTES];
+    const char *bytes;
     size_t total = 0;
-    int i = 0;
-    size_t at = 0;
+    size_t sent, n;
 
     if (!s->is_ready)
         return STREAM_AGAIN;
+    if (s->tls->ended == STREAM_RESET)
+        return STREAM_RESET;
     ERR_clear_error();
     errno = 0;
-    while (i < n_iov) {
-        size_t n = 0;
-        size_t sent;
-        int from_i = i;
-        size_t from_at = at;
-
-        /* Short pieces share a record; a long one goes from where it lies. */
-        while (i < n_iov && n < sizeof record) {
-            size_t part = MIN(iov[i].iov_len - at, sizeof record - n);
-
-            memcpy(record + n, (const char *)iov[i].iov_base + at, part);
-            n += part;
-            at += part;
-            if (at == iov[i].iov_len) {
-                i++;
-                at = 0;
-            }
-        }
-        if (n == 0)
-            break;
-        int r = SSL_write_ex(s->tls->ssl, record, n, &sent);
+    while ((n = tls_next_record(iov, n_iov, total, record, &bytes)) > 0) {
+        int r = SSL_write_ex(s->tls->ssl, bytes, n, &sent);
 
         if (r != 1) {
-            *ret_n = total;
-            r = tls_result(s, r);
-            return total > 0 && r == STREAM_AGAIN ? 0 : r;
+            r = tls_result(s, r, false);
+            if (r != STREAM_AGAIN)
+                return r;
+            break;
         }
         total += sent;
-        if (sent < n) {
-            /* Partial write: go back to the first byte not taken. */
-            i = from_i;
-            at = from_at + sent;
-            while (i < n_iov && at >= iov[i].iov_len)
-                at -= iov[i++].iov_len;
-        }
     }
     *ret_n = total;
     return total > 0 ? 0 : STREAM_AGAIN;
 }
+
+/* ---- beginning and end ---- */
 
 static void tls_shutdown(struct stream *s)
 {
@@ -191,18 +283,21 @@ static void tls_shutdown(struct stream *s)
 
 static void tls_handshake(struct stream *s)
 {
+    struct tls_session *t = s->tls;
     int r;
 
     ERR_clear_error();
     errno = 0;
-    r = SSL_do_handshake(s->tls->ssl);
+    r = SSL_do_handshake(t->ssl);
     if (r == 1) {
         s->is_ready = true;
-        stream_want(s, s->wanted | LOOP_READ);
+        s->wanted |= LOOP_READ;
+        tls_watch(s);
+        tls_note_input(s); /* the first request may have come with the last handshake bytes */
         s->on_event(s, STREAM_READY);
         return;
     }
-    switch (SSL_get_error(s->tls->ssl, r)) {
+    switch (SSL_get_error(t->ssl, r)) {
     case SSL_ERROR_WANT_READ:
         r = loop_fd_want(&s->io, LOOP_READ);
         break;
@@ -210,9 +305,11 @@ static void tls_handshake(struct stream *s)
         r = loop_fd_want(&s->io, LOOP_WRITE);
         break;
     default:
+        s->error = errno ? errno : EPROTO;
+        if (SSL_get_verify_result(t->ssl) != X509_V_OK)
+            s->error = EKEYREJECTED;
         ERR_clear_error();
-        s->tls->is_shut = true;
-        s->error = EPROTO;
+        t->is_shut = true;
         r = -1;
     }
     if (r < 0)
@@ -221,11 +318,10 @@ static void tls_handshake(struct stream *s)
 
 static void tls_on_ready(struct stream *s, unsigned events)
 {
-    if (!s->is_ready) {
+    if (s->is_ready)
+        tls_on_io(s, events);
+    else
         tls_handshake(s);
-        return;
-    }
-    s->on_event(s, events);
 }
 
 static void tls_close(struct stream *s, bool is_abort)
@@ -279,4 +375,9 @@ bool stream_is_tls(const struct stream *s)
 int stream_tls_entry(const struct stream *s)
 {
     return s->tls ? s->tls->entry : -1;
+}
+
+bool stream_tls_is_resumed(const struct stream *s)
+{
+    return s->tls && SSL_session_reused(s->tls->ssl) == 1;
 }

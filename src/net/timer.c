@@ -103,13 +103,19 @@ int loop_timer_wait_ms(struct loop *l)
 
 void loop_run_timers(struct loop *l)
 {
+    uint32_t n_left = l->n_timers; /* one that arms itself for now again must not hold the loop */
+
     while (l->n_timers > 0 && l->heap[1]->placed_us <= l->now.mono_us) {
         struct timer *t = l->heap[1];
 
+        if (t->due_us > t->placed_us) { /* was moved later meanwhile */
+            t->placed_us = t->due_us;
+            heap_down(l, 1, t);
+            continue;
+        }
+        if (n_left-- == 0)
+            break;
         heap_remove(l, t);
-        if (t->due_us > l->now.mono_us)
-            heap_add(l, t); /* was moved later meanwhile */
-        else
-            t->fn(t);
+        t->fn(t);
     }
 }

@@ -1,10 +1,11 @@
-/* TLS configurations over OpenSSL 3. A server is a list of entries, one SSL_CTX each; the
- * ClientHello callback selects by server name (exact, then the longest wildcard, then the entry
- * without a name) and refuses a name that nobody serves. Sessions resume only within one entry:
- * each has an id context of its own, and each server its own ticket keys. */
+/* TLS configurations over OpenSSL 3: certificates, ciphers, servers (clients: tls_client.c). A
+ * server is a list of entries, one SSL_CTX each; the ClientHello callback selects by server name
+ * (exact, then the longest wildcard, then the entry without a name) and refuses a name that nobody
+ * serves. Sessions resume only within one entry: each has an id context of its own, and each server
+ * its own ticket keys. */
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
+#include <stdio.h>
 
 #include "base/assert.h"
 #include "base/hash.h"
@@ -15,7 +16,7 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"     \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
-static int tls_fail(struct buf *ret_why, enum tls_condition code, const char *text)
+int tls_fail(struct buf *ret_why, enum tls_condition code, const char *text)
 {
     unsigned long error = ERR_peek_error();
     char reason[160];
@@ -24,13 +25,9 @@ static int tls_fail(struct buf *ret_why, enum tls_condition code, const char *te
     if (ret_why)
         buf_printf(ret_why, error ? "%s (%s)" : "%s", text, reason);
     ERR_clear_error();
-    return code;
+    return (int)code;
 }
 
-static void bio_free_ptr(BIO **bio)
-{
-    BIO_free(*bio);
-}
 static void x509_free_ptr(X509 **x)
 {
     X509_free(*x);
@@ -40,28 +37,44 @@ static void pkey_free_ptr(EVP_PKEY **key)
     EVP_PKEY_free(*key);
 }
 
-static int tls_no_password(char *buf UNUSED, int size UNUSED, int rwflag UNUSED, void *u UNUSED)
+int tls_no_password(char *buf UNUSED, int size UNUSED, int rwflag UNUSED, void *u UNUSED)
 {
     return 0; /* an encrypted key is refused, never asked about on a terminal */
 }
 
 /* ---- certificates and keys ---- */
 
-static BIO *tls_bio(struct str pem)
+void tls_bio_free(BIO **bio)
+{
+    BIO_free(*bio);
+}
+
+/* Reading PEM objects until there is none ends with this error, and with no other. */
+bool tls_is_pem_end(void)
+{
+    unsigned long error = ERR_peek_last_error();
+    bool is_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+
+    if (is_end)
+        ERR_clear_error();
+    return is_end;
+}
+
+BIO *tls_bio(struct str pem)
 {
     return pem.len > 0 && pem.len < INT32_MAX ? BIO_new_mem_buf(pem.ptr, (int)pem.len) : NULL;
 }
 
 static EVP_PKEY *tls_read_key(struct str pem)
 {
-    BIO *bio AUTO(bio_free_ptr) = tls_bio(pem);
+    BIO *bio AUTO(tls_bio_free) = tls_bio(pem);
 
     return bio ? PEM_read_bio_PrivateKey(bio, NULL, tls_no_password, NULL) : NULL;
 }
 
 static X509 *tls_read_leaf(struct str pem)
 {
-    BIO *bio AUTO(bio_free_ptr) = tls_bio(pem);
+    BIO *bio AUTO(tls_bio_free) = tls_bio(pem);
 
     return bio ? PEM_read_bio_X509(bio, NULL, tls_no_password, NULL) : NULL;
 }
@@ -93,10 +106,9 @@ int tls_check_pair(struct str certificate_pem, struct str key_pem, int64_t *ret_
     return 0;
 }
 
-static int tls_use_pair(SSL_CTX *ctx, struct str certificate_pem, struct str key_pem,
-                        struct buf *ret_why)
+int tls_use_pair(SSL_CTX *ctx, struct str certificate_pem, struct str key_pem, struct buf *ret_why)
 {
-    BIO *bio AUTO(bio_free_ptr) = tls_bio(certificate_pem);
+    BIO *bio AUTO(tls_bio_free) = tls_bio(certificate_pem);
     EVP_PKEY *key AUTO(pkey_free_ptr) = tls_read_key(key_pem);
     X509 *leaf AUTO(x509_free_ptr) =
         bio ? PEM_read_bio_X509(bio, NULL, tls_no_password, NULL) : NULL;
@@ -110,7 +122,8 @@ static int tls_use_pair(SSL_CTX *ctx, struct str certificate_pem, struct str key
             return tls_fail(ret_why, TLS_BAD_CERTIFICATE, "the certificate chain is not usable");
         }
     }
-    ERR_clear_error(); /* the end of the PEM text counts as an error there */
+    if (!tls_is_pem_end())
+        return tls_fail(ret_why, TLS_BAD_CERTIFICATE, "the certificate chain is not valid PEM");
     if (!key)
         return tls_fail(ret_why, TLS_BAD_KEY,
                         "the private key is not valid PEM, or it is encrypted");
@@ -120,16 +133,49 @@ static int tls_use_pair(SSL_CTX *ctx, struct str certificate_pem, struct str key
     return 0;
 }
 
-static int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
+/* Is `name` one cipher suite, and not one of OpenSSL's words for many, or an instruction? */
+static bool tls_is_cipher(SSL_CTX *ctx, const char *name)
 {
-    char text[1024];
+    const STACK_OF(SSL_CIPHER) * known;
 
-    if (ciphers.len >= sizeof text)
+    if (SSL_CTX_set_cipher_list(ctx, name) != 1)
+        return false;
+    known = SSL_CTX_get_ciphers(ctx);
+    for (int i = 0; i < sk_SSL_CIPHER_num(known); i++) {
+        if (strcmp(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(known, i)), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
+{
+    char list[TLS_CIPHERS_MAX + 1] = "";
+    struct str rest = ciphers;
+    struct str part;
+    size_t len = 0;
+
+    if (ciphers.len > TLS_CIPHERS_MAX)
         return tls_fail(ret_why, TLS_BAD_CIPHERS, "the list of cipher suites is too long");
-    memcpy(text, ciphers.ptr ? ciphers.ptr : "", ciphers.len);
-    text[ciphers.len] = '\0';
-    if (SSL_CTX_set_cipher_list(ctx, ciphers.len ? text : TLS_DEFAULT_CIPHERS) != 1)
-        return tls_fail(ret_why, TLS_BAD_CIPHERS, "no cipher suite of the list is known");
+    while (rest.len > 0 && str_split(&rest, ':', &part)) {
+        char why[160];
+        char *name = list + len + (len > 0);
+
+        if (str_starts_with(part, STR("TLS_")))
+            continue; /* of TLS 1.3, where all suites are good ones and none is switched off */
+        memcpy(name, part.ptr, part.len);
+        name[part.len] = '\0';
+        if (!tls_is_cipher(ctx, name)) {
+            snprintf(why, sizeof why, "\"%s\" is not a cipher suite of OpenSSL", name);
+            ERR_clear_error();
+            return tls_fail(ret_why, TLS_BAD_CIPHERS, why);
+        }
+        if (len > 0)
+            list[len] = ':';
+        len = (size_t)(name - list) + part.len;
+    }
+    if (SSL_CTX_set_cipher_list(ctx, len ? list : TLS_DEFAULT_CIPHERS) != 1)
+        return tls_fail(ret_why, TLS_BAD_CIPHERS, "no cipher suite of the list is usable");
     return 0;
 }
 
@@ -230,6 +276,13 @@ static int tls_on_server_name(SSL *ssl UNUSED, int *alert UNUSED, void *arg UNUS
                                  acknowledged */
 }
 
+void tls_set_io(SSL_CTX *ctx)
+{
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(ctx, 1); /* one recv for several records, not two for each */
+}
+
 static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *config,
                           struct buf *ret_why)
 {
@@ -245,8 +298,7 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
     SSL_CTX_set_options(e->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                     SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(e->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                 SSL_MODE_RELEASE_BUFFERS);
+    tls_set_io(e->ctx);
     SSL_CTX_set_session_cache_mode(e->ctx,
                                    SSL_SESS_CACHE_OFF); /* tickets only: no memory per client */
     SSL_CTX_set_num_tickets(e->ctx, 1);
@@ -296,118 +348,4 @@ void tls_server_unref(struct tls_server *t)
         mem_free((void *)(uintptr_t)t->entries[i].hostname.ptr);
     }
     mem_free(t);
-}
-
-/* ---- client ---- */
-
-static int tls_add_ca(SSL_CTX *ctx, struct str pem, struct buf *ret_why)
-{
-    BIO *bio AUTO(bio_free_ptr) = tls_bio(pem);
-    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-    X509 *ca;
-    int n = 0;
-
-    while (bio && (ca = PEM_read_bio_X509(bio, NULL, tls_no_password, NULL))) {
-        n += X509_STORE_add_cert(store, ca) == 1;
-        X509_free(ca);
-    }
-    ERR_clear_error();
-    return n > 0 ? 0 : tls_fail(ret_why, TLS_BAD_CA, "the CA bundle holds no certificate");
-}
-
-static int tls_client_init(struct tls_client *t, const struct tls_client_config *config,
-                           struct buf *ret_why)
-{
-    int r = tls_set_ciphers(t->ctx, config->ciphers, ret_why);
-
-    if (r == 0 && config->certificate_pem.len > 0)
-        r = tls_use_pair(t->ctx, config->certificate_pem, config->key_pem, ret_why);
-    if (r == 0 && config->ca_pem.len > 0)
-        r = tls_add_ca(t->ctx, config->ca_pem, ret_why);
-    if (r == 0 && config->uses_system_ca && SSL_CTX_set_default_verify_paths(t->ctx) != 1)
-        r = tls_fail(ret_why, TLS_BAD_CA, "the system's authorities cannot be read");
-    return r;
-}
-
-int tls_client_new(const struct tls_client_config *config, struct tls_client **ret_client,
-                   struct buf *ret_why)
-{
-    struct tls_client *t = MEM_NEW(struct tls_client);
-    int r;
-
-    tls_session_index();
-    t->ctx = SSL_CTX_new(TLS_client_method());
-    ASSERT(t->ctx != NULL);
-    t->skips_verification = config->skips_verification;
-    SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                 SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_verify(t->ctx, config->skips_verification ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
-                       NULL);
-    SSL_CTX_set_min_proto_version(t->ctx,
-                                  config->min_version ? config->min_version : TLS1_2_VERSION);
-    SSL_CTX_set_max_proto_version(t->ctx,
-                                  config->max_version ? config->max_version : TLS1_3_VERSION);
-    if (config->verify_host.len > 0)
-        t->verify_host = mem_dup_text(config->verify_host.ptr, config->verify_host.len);
-    t->alt_names = mem_alloc_zero((config->n_alt_names + 1) * sizeof(char *));
-    for (; t->n_alt_names < config->n_alt_names; t->n_alt_names++)
-        t->alt_names[t->n_alt_names] = mem_dup_text(config->alt_names[t->n_alt_names].ptr,
-                                                    config->alt_names[t->n_alt_names].len);
-    r = tls_client_init(t, config, ret_why);
-    if (r != 0) {
-        tls_client_free(t);
-        return r;
-    }
-    *ret_client = t;
-    return 0;
-}
-
-void tls_client_free(struct tls_client *t)
-{
-    if (!t)
-        return;
-    for (size_t i = 0; i < t->n_alt_names; i++)
-        mem_free(t->alt_names[i]);
-    mem_free(t->alt_names);
-    mem_free(t->verify_host);
-    SSL_CTX_free(t->ctx);
-    mem_free(t);
-}
-
-static bool tls_is_address(const char *name)
-{
-    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
-
-    ASN1_OCTET_STRING_free(ip);
-    ERR_clear_error();
-    return ip != NULL;
-}
-
-bool tls_client_prepare(const struct tls_client *t, SSL *ssl, struct str server_name)
-{
-    char name[TLS_NAME_MAX + 1];
-    const char *verify = t->verify_host ? t->verify_host : name;
-
-    if (server_name.len > TLS_NAME_MAX)
-        return false;
-    memcpy(name, server_name.ptr, server_name.len);
-    name[server_name.len] = '\0';
-    if (server_name.len > 0 && !tls_is_address(name) && SSL_set_tlsext_host_name(ssl, name) != 1)
-        return false;
-    if (t->skips_verification)
-        return true;
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (t->n_alt_names > 0)
-        verify = t->alt_names[0];
-    if (verify[0] == '\0')
-        return false; /* no name to verify: never connect unverified */
-    if (tls_is_address(verify))
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), verify) == 1;
-    if (SSL_set1_host(ssl, verify) != 1)
-        return false;
-    for (size_t i = 1; i < t->n_alt_names; i++) {
-        if (SSL_add1_host(ssl, t->alt_names[i]) != 1)
-            return false;
-    }
-    return true;
 }

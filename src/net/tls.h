@@ -11,7 +11,8 @@ struct tls_entry_config {
     struct str hostname;        /* lower-case; "*.example.com"; empty: any server name, or none */
     struct str certificate_pem; /* chain, leaf first */
     struct str key_pem;
-    struct str ciphers;  /* OpenSSL names joined with ':', TLS 1.2 and below; empty: the default */
+    struct str ciphers;  /* OpenSSL names joined with ':', TLS 1.2 and below; empty: the default.
+                            Names of TLS 1.3 suites have no effect. */
     int min_version;     /* 0x0303 = TLS 1.2; 0: the default (1.2) */
     int max_version;     /* 0: 1.3 */
     struct str identity; /* of the listener: sessions resume only here */
@@ -56,3 +57,5 @@ void tls_client_free(struct tls_client *t);
 
 /* Index of the entry that the handshake selected; -1: plain or not yet. */
 int stream_tls_entry(const struct stream *s);
+/* Was an earlier session resumed? False: plain, a full handshake, or not yet. */
+bool stream_tls_is_resumed(const struct stream *s);

@@ -6,7 +6,7 @@
 
 #include "net/tls.h"
 
-enum { TLS_NAME_MAX = 255 };
+enum { TLS_NAME_MAX = 255, TLS_CIPHERS_MAX = 2047 };
 
 struct tls_entry {
     SSL_CTX *ctx;
@@ -22,7 +22,7 @@ struct tls_server {
 };
 
 struct tls_client {
-    SSL_CTX *ctx;
+    SSL_CTX *ctx; /* owns the remembered session, since connections may outlive this */
     bool skips_verification;
     char *verify_host; /* NULL: the server name */
     char **alt_names;
@@ -32,17 +32,37 @@ struct tls_client {
 struct tls_session {
     SSL *ssl;
     struct tls_server *server; /* one reference; NULL: client side */
-    int entry;
-    bool is_shut;
-    char server_name[TLS_NAME_MAX + 1];
-    struct deferred pending; /* decrypted bytes wait behind an empty socket */
     struct stream *stream;
+    struct deferred pending; /* stands in for readiness that the socket will not report */
+    int entry;
+    int ended; /* STREAM_EOF or STREAM_RESET came behind bytes; 0: not */
+    bool is_shut;
+    bool is_drained;       /* the last read found nothing: only the socket can bring more */
+    bool read_wants_write; /* a read waits until the socket takes bytes */
+    bool write_wants_read;
+    char server_name[TLS_NAME_MAX + 1];
 };
 
-/* Sets names to verify on a new client session. False: out of memory. */
-bool tls_client_prepare(const struct tls_client *t, SSL *ssl, struct str server_name);
-/* Where the ClientHello callback finds its session. */
+/* tls.c, for tls_client.c */
+int tls_fail(struct buf *ret_why, enum tls_condition code, const char *text);
+int tls_no_password(char *buf, int size, int rwflag, void *u);
+BIO *tls_bio(struct str pem); /* borrows; NULL: empty or out of memory */
+void tls_bio_free(BIO **bio);
+/* After a failed PEM_read: was it just the end? Clears that error. */
+bool tls_is_pem_end(void);
+MUST_USE int tls_use_pair(SSL_CTX *ctx, struct str certificate_pem, struct str key_pem,
+                          struct buf *ret_why);
+MUST_USE int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why);
+/* How records are read and written on our streams. */
+void tls_set_io(SSL_CTX *ctx);
+
+/* Sets names to verify on a new client session, and the session to resume. False: not possible. */
+bool tls_client_prepare(const struct tls_client *t, struct tls_session *session,
+                        struct str server_name);
+/* Where OpenSSL's callbacks find their session. */
 int tls_session_index(void);
+/* The owner wants other events, or OpenSSL waits for another one. */
+void stream_tls_want(struct stream *s, unsigned events);
 
 /* struct stream_ops: how bytes move. */
 struct stream_ops {

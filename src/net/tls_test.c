@@ -1,0 +1,636 @@
+/* TLS on both sides over real loopback sockets, with certificates made on the spot. */
+#include <errno.h>
+#include <openssl/tls1.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/certificate_testing.h"
+#include "net/signals.h"
+#include "net/stream_testing.h"
+#include "net/tls_internal.h"
+#include "test/harness/test.h"
+
+/* What most tests need: an authority, a certificate for a.test, both configurations. */
+struct scene {
+    struct test_certificate ca;
+    struct test_certificate leaf;
+    struct tls_server *server;
+    struct tls_client *client;
+};
+
+static struct tls_entry_config entry_of(const struct test_certificate *c, const char *hostname)
+{
+    return (struct tls_entry_config){.hostname = str_of(hostname),
+                                     .certificate_pem = c->certificate_pem,
+                                     .key_pem = c->key_pem,
+                                     .identity = str_of(hostname)};
+}
+
+static struct tls_server *server_of(const struct tls_entry_config *entries, size_t n)
+{
+    struct tls_server *server = NULL;
+    struct buf why = {0};
+
+    CHECK_MSG(tls_server_new(entries, n, &server, &why) == 0, "%.*s", STR_ARG(buf_str(&why)));
+    buf_deinit(&why);
+    return server;
+}
+
+static struct tls_client *client_of(const struct tls_client_config *config)
+{
+    struct tls_client *client = NULL;
+    struct buf why = {0};
+
+    CHECK_MSG(tls_client_new(config, &client, &why) == 0, "%.*s", STR_ARG(buf_str(&why)));
+    buf_deinit(&why);
+    return client;
+}
+
+static struct scene scene_open(void)
+{
+    struct scene s = {.ca = test_certificate_new("authority", NULL, NULL)};
+    struct tls_entry_config entry;
+
+    s.leaf = test_certificate_new("a.test", "DNS:a.test,DNS:*.w.test,IP:127.0.0.1", &s.ca);
+    entry = entry_of(&s.leaf, "");
+    s.server = server_of(&entry, 1);
+    s.client = client_of(&(struct tls_client_config){.ca_pem = s.ca.certificate_pem});
+    return s;
+}
+
+static void scene_close(struct scene *s)
+{
+    tls_server_unref(s->server);
+    tls_client_free(s->client);
+    test_certificate_free(&s->leaf);
+    test_certificate_free(&s->ca);
+}
+
+static struct test_pair *connect_pair(struct tls_server *server, struct tls_client *client,
+                                      const char *name)
+{
+    struct test_pair *p = test_pair_new(server, client, name);
+
+    TEST_TURN_UNTIL(&p->loop,
+                    (p->client.is_up && p->server.is_up) || p->client.is_down || p->server.is_down);
+    return p;
+}
+
+/* ---- bytes ---- */
+
+TEST(a_handshake_ends_in_ready_on_both_sides_and_bytes_pass)
+{
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+
+    CHECK(p->client.is_up && p->server.is_up);
+    CHECK(stream_is_tls(&p->server.stream));
+    CHECK_STR(stream_server_name(&p->server.stream), "a.test");
+    CHECK_INT(stream_tls_entry(&p->server.stream), 0);
+    test_side_send(p, &p->client, "ask", 3);
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in == 3);
+    test_side_send(p, &p->server, "answer", 6);
+    TEST_TURN_UNTIL(&p->loop, p->client.n_in == 6);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(a_megabyte_passes_unchanged_through_small_pieces_and_full_sockets)
+{
+    enum { TOTAL = 1000000 };
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+    char *bytes = mem_alloc(TOTAL);
+    size_t done = 0;
+
+    for (size_t i = 0; i < TOTAL; i++)
+        bytes[i] = (char)(i * 7 + i / 251);
+    while (done < TOTAL) {
+        size_t n = 0;
+        size_t left = TOTAL - done;
+        struct iovec pieces[3] = {{bytes + done, MIN(left, (size_t)3)},
+                                  {bytes + done + 3, left > 3 ? MIN(left - 3, (size_t)40000) : 0},
+                                  {bytes + done + 40003, left > 40003 ? left - 40003 : 0}};
+        int r = stream_send(&p->client.stream, pieces, left > 40003 ? 3 : 2, &n);
+
+        CHECK(r == 0 || r == STREAM_AGAIN);
+        done += r == 0 ? n : 0;
+        if (r == STREAM_AGAIN)
+            stream_want(&p->client.stream, LOOP_READ | LOOP_WRITE);
+        CHECK(loop_turn(&p->loop, 0) == 0);
+    }
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in == TOTAL);
+    CHECK(memcmp(p->server.in, bytes, TOTAL) == 0);
+    mem_free(bytes);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(bytes_left_inside_tls_are_read_on_without_the_socket)
+{
+    static char bytes[10000];
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+
+    p->server.recv_cap = 100;
+    test_side_send(p, &p->client, bytes, sizeof bytes); /* one record */
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in == sizeof bytes);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(a_reader_that_pauses_with_bytes_inside_tls_gets_them_when_it_resumes)
+{
+    static char bytes[10000];
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+
+    p->server.recv_cap = 100;
+    test_side_send(p, &p->client, bytes, sizeof bytes);
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in > 0);
+    stream_want(&p->server.stream, 0);
+    for (int i = 0; i < 5; i++)
+        CHECK(loop_turn(&p->loop, 0) == 0);
+    CHECK(p->server.n_in < sizeof bytes);
+    stream_want(&p->server.stream, LOOP_READ);
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in == sizeof bytes);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(a_first_request_that_comes_with_the_handshake_is_read)
+{
+    struct scene s = scene_open();
+    struct test_pair *p = test_pair_new(s.server, s.client, "a.test");
+
+    /* The client is ready first and sends at once: its Finished and the request come together. */
+    TEST_TURN_UNTIL(&p->loop, p->client.is_up);
+    test_side_send(p, &p->client, "ask", 3);
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in == 3);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(the_end_that_comes_in_one_packet_with_the_last_bytes_is_told)
+{
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+
+    test_side_send(p, &p->server, "last", 4);
+    stream_shutdown(&p->server.stream); /* close_notify, FIN */
+    TEST_TURN_UNTIL(&p->loop, p->client.end);
+    CHECK_INT(p->client.end, STREAM_EOF);
+    CHECK_INT(p->client.n_in, 4);
+    test_side_send(p, &p->client, "thanks", 6); /* the other way is still open */
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in == 6);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(a_server_that_vanishes_without_goodbye_is_a_reset_for_the_client)
+{
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+
+    signals_block();
+    shutdown(p->server.stream.io.fd, SHUT_WR); /* FIN without close_notify: cut off? */
+    TEST_TURN_UNTIL(&p->loop, p->client.end);
+    CHECK_INT(p->client.end, STREAM_RESET);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(half_a_record_keeps_neither_side_busy)
+{
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+    char raw[4000] = {23, 3, 3, 0x0b,
+                      (char)0xb8}; /* the head of a record of 3000 bytes, and some of it */
+    int n_before;
+
+    n_before = p->server.n_reads;
+    CHECK(send(p->client.stream.io.fd, raw, 1000, 0) == 1000);
+    TEST_TURN_UNTIL(&p->loop, p->server.n_reads > n_before);
+    n_before = p->server.n_reads;
+    for (int i = 0; i < 20; i++) {
+        stream_want(&p->server.stream, 0);
+        stream_want(&p->server.stream, LOOP_READ);
+        CHECK(loop_turn(&p->loop, 0) == 0);
+    }
+    CHECK_INT(p->server.n_reads, n_before);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(plain_bytes_on_a_tls_port_end_in_a_hangup)
+{
+    struct scene s = scene_open();
+    struct test_pair *p = test_pair_new(s.server, NULL, "");
+
+    TEST_TURN_UNTIL(&p->loop, p->client.is_up);
+    test_side_send(p, &p->client, "GET / HTTP/1.1\r\n\r\n", 18);
+    TEST_TURN_UNTIL(&p->loop, p->server.is_down);
+    CHECK_INT(p->server.stream.error, EPROTO);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+/* ---- which certificate ---- */
+
+TEST(the_server_name_selects_exact_then_longest_wildcard_then_the_nameless_entry)
+{
+    static const struct {
+        const char *name;
+        int entry;
+    } cases[] = {
+        {"a.test", 1},       {"A.Test", 1},    {"x.a.test", 2},   {"y.x.a.test", 3},
+        {"z.y.x.a.test", 3}, {"x.a.tests", 0}, {"other.test", 0}, {"127.0.0.1", 0},
+    };
+    struct scene s = scene_open();
+    struct tls_entry_config entries[4] = {entry_of(&s.leaf, ""), entry_of(&s.leaf, "a.test"),
+                                          entry_of(&s.leaf, "*.a.test"),
+                                          entry_of(&s.leaf, "*.x.a.test")};
+    struct tls_server *server = server_of(entries, 4);
+    struct tls_client *client = client_of(&(struct tls_client_config){.skips_verification = true});
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct test_pair *p = connect_pair(server, client, cases[i].name);
+
+        CHECK_MSG(p->server.is_up, "%s: no handshake", cases[i].name);
+        CHECK_MSG(stream_tls_entry(&p->server.stream) == cases[i].entry, "%s: entry %d",
+                  cases[i].name, stream_tls_entry(&p->server.stream));
+        test_pair_free(p);
+    }
+    tls_server_unref(server);
+    tls_client_free(client);
+    scene_close(&s);
+}
+
+TEST(a_name_that_nobody_serves_and_no_name_are_refused_when_no_entry_is_nameless)
+{
+    static const char *const names[] = {"b.test", "127.0.0.1", "a.a.test"};
+    struct scene s = scene_open();
+    struct tls_entry_config entry = entry_of(&s.leaf, "a.test");
+    struct tls_server *server = server_of(&entry, 1);
+    struct tls_client *client = client_of(&(struct tls_client_config){.skips_verification = true});
+
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        struct test_pair *p = connect_pair(server, client, names[i]);
+
+        CHECK_MSG(!p->client.is_up && !p->server.is_up, "%s", names[i]);
+        test_pair_free(p);
+    }
+    tls_server_unref(server);
+    tls_client_free(client);
+    scene_close(&s);
+}
+
+TEST(each_entry_has_its_own_versions)
+{
+    struct scene s = scene_open();
+    struct tls_entry_config entries[2] = {entry_of(&s.leaf, "a.test"), entry_of(&s.leaf, "b.test")};
+    struct tls_client *old = client_of(
+        &(struct tls_client_config){.skips_verification = true, .max_version = TLS1_2_VERSION});
+    struct tls_client *new = client_of(
+        &(struct tls_client_config){.skips_verification = true, .min_version = TLS1_3_VERSION});
+    struct tls_server *server;
+    static const bool expected[2][2] = {{true, false}, {false, true}}; /* [entry][client] */
+
+    entries[0].max_version = TLS1_2_VERSION;
+    entries[1].min_version = TLS1_3_VERSION;
+    server = server_of(entries, 2);
+    for (int i = 0; i < 4; i++) {
+        struct test_pair *p = connect_pair(server, i % 2 ? new : old, i / 2 ? "b.test" : "a.test");
+
+        CHECK_MSG((p->client.is_up && p->server.is_up) == expected[i / 2][i % 2], "case %d", i);
+        test_pair_free(p);
+    }
+    tls_server_unref(server);
+    tls_client_free(old);
+    tls_client_free(new);
+    scene_close(&s);
+}
+
+TEST(tls_1_1_is_refused_by_default)
+{
+    struct scene s = scene_open();
+    struct tls_client *old = client_of(&(struct tls_client_config){
+        .skips_verification = true, .min_version = TLS1_1_VERSION, .max_version = TLS1_1_VERSION});
+    struct test_pair *p = connect_pair(s.server, old, "a.test");
+
+    CHECK(!p->client.is_up && !p->server.is_up);
+    test_pair_free(p);
+    tls_client_free(old);
+    scene_close(&s);
+}
+
+/* ---- resumption ---- */
+
+/* Connects, exchanges a word (so that tickets have arrived), tells whether it was resumed. */
+static bool connect_and_say_if_resumed(struct tls_server *server, struct tls_client *client,
+                                       const char *name)
+{
+    struct test_pair *p = connect_pair(server, client, name);
+    bool is_resumed;
+
+    CHECK(p->client.is_up && p->server.is_up);
+    test_side_send(p, &p->server, "x", 1);
+    TEST_TURN_UNTIL(&p->loop, p->client.n_in == 1);
+    is_resumed = stream_tls_is_resumed(&p->server.stream);
+    CHECK(is_resumed == stream_tls_is_resumed(&p->client.stream));
+    test_pair_free(p);
+    return is_resumed;
+}
+
+TEST(a_session_resumes_on_its_listener_with_either_version)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct scene s = scene_open();
+
+    for (size_t i = 0; i < N_ELEMENTS(versions); i++) {
+        struct tls_client *client = client_of(&(struct tls_client_config){
+            .ca_pem = s.ca.certificate_pem, .max_version = versions[i]});
+
+        CHECK(!connect_and_say_if_resumed(s.server, client, "a.test"));
+        CHECK(connect_and_say_if_resumed(s.server, client, "a.test"));
+        CHECK(connect_and_say_if_resumed(s.server, client, "a.test"));
+        tls_client_free(client);
+    }
+    scene_close(&s);
+}
+
+TEST(a_session_never_resumes_on_another_port_nor_after_a_reload)
+{
+    struct scene s = scene_open();
+    struct tls_entry_config entries[2] = {entry_of(&s.leaf, ""), entry_of(&s.leaf, "*.w.test")};
+    struct tls_server *server = server_of(entries, 2);
+    struct tls_server *reloaded = server_of(entries, 2);
+
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct tls_client *client = client_of(
+            &(struct tls_client_config){.ca_pem = s.ca.certificate_pem, .max_version = version});
+
+        CHECK(!connect_and_say_if_resumed(server, client, "a.test"));
+        CHECK(connect_and_say_if_resumed(server, client, "a.test"));
+        CHECK(!connect_and_say_if_resumed(reloaded, client, "a.test"));
+        CHECK(!connect_and_say_if_resumed(s.server, client, "a.test"));
+        tls_client_free(client);
+    }
+    tls_server_unref(server);
+    tls_server_unref(reloaded);
+    scene_close(&s);
+}
+
+/* Offers `session` to a connection for `name`, whatever name it was made for. */
+static bool is_resumed_with(struct tls_server *server, struct tls_client *client, const char *name,
+                            SSL_SESSION *session)
+{
+    struct test_pair *p = test_pair_new(server, client, name);
+    bool is_resumed;
+
+    CHECK(SSL_set_session(p->client.stream.tls->ssl, session) == 1);
+    TEST_TURN_UNTIL(&p->loop, p->client.is_up && p->server.is_up);
+    is_resumed = stream_tls_is_resumed(&p->server.stream);
+    test_pair_free(p);
+    return is_resumed;
+}
+
+TEST(a_ticket_of_one_listener_is_worth_nothing_at_another_of_the_same_port)
+{
+    struct scene s = scene_open();
+    struct tls_entry_config entries[2] = {entry_of(&s.leaf, "a.test"),
+                                          entry_of(&s.leaf, "*.w.test")};
+    struct tls_server *server = server_of(entries, 2);
+
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct tls_client *client = client_of(
+            &(struct tls_client_config){.ca_pem = s.ca.certificate_pem, .max_version = version});
+        struct test_pair *p = connect_pair(server, client, "x.w.test");
+        SSL_SESSION *session;
+
+        test_side_send(p, &p->server, "x", 1);
+        TEST_TURN_UNTIL(&p->loop, p->client.n_in == 1);
+        session = SSL_get1_session(p->client.stream.tls->ssl);
+        test_pair_free(p);
+        CHECK(is_resumed_with(server, client, "x.w.test", session));
+        CHECK(!is_resumed_with(server, client, "a.test", session));
+        SSL_SESSION_free(session);
+        tls_client_free(client);
+    }
+    tls_server_unref(server);
+    scene_close(&s);
+}
+
+/* ---- verification by the client ---- */
+
+struct verify_case {
+    const char *what;
+    const char *server_name;
+    const char *verify_host;
+    const char *alt_names[2];
+    bool knows_ca;
+    bool skips;
+    bool is_good;
+};
+
+TEST(a_client_accepts_the_right_name_of_a_known_authority_and_nothing_else)
+{
+    static const struct verify_case cases[] = {
+        {"the name", "a.test", NULL, {0}, true, false, true},
+        {"a wildcard", "x.w.test", NULL, {0}, true, false, true},
+        {"a wildcard over two labels", "x.y.w.test", NULL, {0}, true, false, false},
+        {"another name", "b.test", NULL, {0}, true, false, false},
+        {"an unknown authority", "a.test", NULL, {0}, false, false, false},
+        {"the address", "127.0.0.1", NULL, {0}, true, false, true},
+        {"another address", "127.0.0.2", NULL, {0}, true, false, false},
+        {"a name to verify apart from SNI", "b.test", "a.test", {0}, true, false, true},
+        {"a wrong name to verify", "a.test", "b.test", {0}, true, false, false},
+        {"one of the alternative names", "a.test", NULL, {"b.test", "a.test"}, true, false, true},
+        {"none of the alternative names", "a.test", NULL, {"b.test", "c.test"}, true, false, false},
+        {"alternative names instead", "a.test", "a.test", {"b.test", NULL}, true, false, false},
+        {"verification switched off", "b.test", NULL, {0}, false, true, true},
+    };
+    struct scene s = scene_open();
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        const struct verify_case *v = &cases[i];
+        struct str alt_names[2] = {str_of(v->alt_names[0]), str_of(v->alt_names[1])};
+        struct tls_client_config config = {
+            .skips_verification = v->skips,
+            .ca_pem = v->knows_ca ? s.ca.certificate_pem : STR(""),
+            .verify_host = str_of(v->verify_host),
+            .alt_names = alt_names,
+            .n_alt_names = (size_t)((v->alt_names[0] != NULL) + (v->alt_names[1] != NULL))};
+        struct tls_client *client = client_of(&config);
+        struct test_pair *p = connect_pair(s.server, client, v->server_name);
+
+        CHECK_MSG(p->client.is_up == v->is_good, "%s", v->what);
+        CHECK_MSG(v->is_good || p->client.stream.error == EKEYREJECTED, "%s: error %d", v->what,
+                  p->client.stream.error);
+        test_pair_free(p);
+        tls_client_free(client);
+    }
+    scene_close(&s);
+}
+
+TEST(a_common_name_is_not_a_name)
+{
+    struct test_certificate ca = test_certificate_new("authority", NULL, NULL);
+    struct test_certificate leaf = test_certificate_new("a.test", "email:x@a.test", &ca);
+    struct tls_entry_config entry = entry_of(&leaf, "");
+    struct tls_server *server = server_of(&entry, 1);
+    struct tls_client *client =
+        client_of(&(struct tls_client_config){.ca_pem = ca.certificate_pem});
+    struct test_pair *p = connect_pair(server, client, "a.test");
+
+    CHECK(!p->client.is_up);
+    CHECK_INT(p->client.stream.error, EKEYREJECTED);
+    test_pair_free(p);
+    tls_server_unref(server);
+    tls_client_free(client);
+    test_certificate_free(&leaf);
+    test_certificate_free(&ca);
+}
+
+TEST(a_client_without_a_name_to_verify_does_not_connect)
+{
+    struct scene s = scene_open();
+    struct sockaddr_storage address;
+    socklen_t len;
+    int listener = test_listen(&address, &len);
+    struct loop l;
+    struct stream stream;
+
+    CHECK(loop_init(&l) == 0);
+    CHECK(stream_open_connect(&stream, &l, (const struct sockaddr *)&address, len, s.client,
+                              STR(""), NULL) < 0);
+    CHECK(stream_open_connect(&stream, &l, (const struct sockaddr *)&address, len, s.client,
+                              str_make("a.test\0.b.test", 14), NULL) < 0);
+    loop_deinit(&l);
+    close(listener);
+    scene_close(&s);
+}
+
+/* ---- what configurations are refused ---- */
+
+static struct str middle_broken(struct str pem)
+{
+    char *copy = mem_dup_text(pem.ptr, pem.len);
+
+    copy[pem.len / 2] = '*';
+    return str_make(copy, pem.len);
+}
+
+TEST(bad_pairs_are_named)
+{
+    struct scene s = scene_open();
+    struct test_certificate other = test_certificate_new("b.test", "DNS:b.test", NULL);
+    struct str broken = middle_broken(s.leaf.certificate_pem);
+    const struct {
+        struct str certificate, key;
+        int condition;
+    } cases[] = {
+        {s.leaf.certificate_pem, s.leaf.key_pem, 0},
+        {STR(""), s.leaf.key_pem, TLS_BAD_CERTIFICATE},
+        {STR("hello"), s.leaf.key_pem, TLS_BAD_CERTIFICATE},
+        {broken, s.leaf.key_pem, TLS_BAD_CERTIFICATE},
+        {s.leaf.certificate_pem, STR(""), TLS_BAD_KEY},
+        {s.leaf.certificate_pem, s.leaf.certificate_pem, TLS_BAD_KEY},
+        {s.leaf.certificate_pem, other.key_pem, TLS_KEY_MISMATCH},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct buf why = {0};
+        int64_t not_after_s = 0;
+        struct tls_entry_config entry = {.certificate_pem = cases[i].certificate,
+                                         .key_pem = cases[i].key};
+        struct tls_server *server = NULL;
+
+        CHECK_MSG(tls_check_pair(cases[i].certificate, cases[i].key, &not_after_s, &why) ==
+                      cases[i].condition,
+                  "case %zu", i);
+        CHECK((cases[i].condition == 0) == (why.len == 0));
+        CHECK((cases[i].condition == 0) == (not_after_s > 1000000000));
+        CHECK_INT(tls_server_new(&entry, 1, &server, &why), cases[i].condition);
+        CHECK_MSG(str_find(buf_str(&why), STR("PRIVATE")) < 0, "a key in: %.*s",
+                  STR_ARG(buf_str(&why)));
+        tls_server_unref(server);
+        buf_deinit(&why);
+    }
+    mem_free((void *)(uintptr_t)broken.ptr);
+    test_certificate_free(&other);
+    scene_close(&s);
+}
+
+TEST(a_broken_chain_behind_a_good_leaf_is_refused)
+{
+    struct scene s = scene_open();
+    struct str broken = middle_broken(s.ca.certificate_pem);
+    struct buf chain = {0};
+    struct buf why = {0};
+    struct tls_server *server = NULL;
+    struct tls_entry_config entry = entry_of(&s.leaf, "");
+
+    buf_append_str(&chain, s.leaf.certificate_pem);
+    buf_append_str(&chain, broken);
+    entry.certificate_pem = buf_str(&chain);
+    CHECK_INT(tls_server_new(&entry, 1, &server, &why), TLS_BAD_CERTIFICATE);
+    CHECK(why.len > 0);
+    buf_clear(&chain);
+    buf_append_str(&chain, s.leaf.certificate_pem);
+    buf_append_str(&chain, s.ca.certificate_pem);
+    buf_append_str(&chain, STR("\nand a remark\n"));
+    entry.certificate_pem = buf_str(&chain);
+    CHECK_INT(tls_server_new(&entry, 1, &server, &why), 0);
+    tls_server_unref(server);
+    buf_deinit(&chain);
+    buf_deinit(&why);
+    mem_free((void *)(uintptr_t)broken.ptr);
+    scene_close(&s);
+}
+
+TEST(cipher_lists_hold_suites_by_name_and_nothing_else)
+{
+    static const struct {
+        const char *list;
+        bool is_good;
+    } cases[] = {
+        {"", true},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256", true},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256", true},
+        {"TLS_AES_128_GCM_SHA256", true},
+        {"TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256", true},
+        {"ECDHE-ECDSA-AES128-GCM-SHA257", false},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256:LOTS", false},
+        {":ECDHE-ECDSA-AES128-GCM-SHA256", false},
+        {"ALL", false},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256:@SECLEVEL=0", false},
+        {"!ECDHE-ECDSA-AES128-GCM-SHA256", false},
+    };
+    struct scene s = scene_open();
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct tls_entry_config entry = entry_of(&s.leaf, "");
+        struct tls_server *server = NULL;
+        struct buf why = {0};
+
+        entry.ciphers = str_of(cases[i].list);
+        CHECK_MSG(tls_server_new(&entry, 1, &server, &why) ==
+                      (cases[i].is_good ? 0 : TLS_BAD_CIPHERS),
+                  "%s: %.*s", cases[i].list, STR_ARG(buf_str(&why)));
+        tls_server_unref(server);
+        buf_deinit(&why);
+    }
+    scene_close(&s);
+}
+
+TEST(an_authority_that_is_none_is_refused)
+{
+    struct tls_client *client = NULL;
+    struct buf why = {0};
+
+    CHECK_INT(tls_client_new(&(struct tls_client_config){.ca_pem = STR("hello")}, &client, &why),
+              TLS_BAD_CA);
+    CHECK(why.len > 0);
+    buf_deinit(&why);
+}
