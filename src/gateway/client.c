@@ -286,14 +286,16 @@ static void client_read_events(struct client *c, struct str *input)
 static void client_process(struct client *c, struct str *input)
 {
     size_t before;
+    bool was_wanted;
 
     do {
         before = input->len;
+        was_wanted = c->wants_body;
         client_read_events(c, input);
         if (c->down.exchange)
             exchange_on_body_flush(c->down.exchange);
     } while (c->state == CLIENT_OPEN && c->down.exchange && c->wants_body && input->len > 0 &&
-             input->len < before);
+             (input->len < before || !was_wanted));
     if (c->state != CLIENT_OPEN)
         input->len = 0;
 }

@@ -37,16 +37,17 @@ static void client_flush(struct client *c)
     }
     if (!outbox_is_empty(&c->out) || (c->stream.io.wanted & LOOP_WRITE))
         client_watch(c);
-}
-
-void client_on_room(struct client *c)
-{
-    client_flush(c);
+    /* Whoever flushed: after a flush that took everything no LOOP_WRITE comes. */
     if (c->was_full && outbox_has_room(&c->out)) {
         c->was_full = false;
         if (c->down.exchange)
             exchange_on_drained(c->down.exchange);
     }
+}
+
+void client_on_room(struct client *c)
+{
+    client_flush(c);
     if (outbox_is_empty(&c->out))
         client_after_answer(c);
 }
