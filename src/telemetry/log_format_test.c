@@ -178,6 +178,13 @@ TEST(a_detected_client_stands_in_for_the_peer)
     r.remote_ip = STR("198.51.100.7");
     check_text("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", &r,
                "198.51.100.7 [2001:db8::1]:99");
+    /* Not the peer, although its address begins alike. */
+    r.remote = STR("10.0.0.10:5555");
+    r.remote_ip = STR("10.0.0.1");
+    check_text("%DOWNSTREAM_REMOTE_ADDRESS%", &r, "10.0.0.1");
+    r.remote = STR("[2001:db8::1:2]:99");
+    r.remote_ip = STR("2001:db8::1");
+    check_text("%DOWNSTREAM_REMOTE_ADDRESS%", &r, "2001:db8::1");
 }
 
 TEST(a_header_cannot_forge_a_line)
@@ -304,6 +311,39 @@ TEST(credentials_never_reach_a_log)
     check_text("%REQ(:PATH)%", &r, "/v1/models/iris:predict?api_key=redacted");
     CHECK(!log_redact_is_secret_name(STR("x-tenant")));
     CHECK(!log_redact_has_token(STR("eyJ but no dots in this text")));
+}
+
+TEST(credentials_in_targets_are_found_wherever_they_stand)
+{
+#define TOKEN "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"
+    static const struct {
+        const char *target, *expected;
+    } rows[] = {
+        {"/a/" TOKEN, "redacted"},
+        {"/a/" TOKEN "?b=1", "redacted?b=1"},
+        {"/a?" TOKEN, "/a?redacted"},
+        {"/a?" TOKEN "=1&b=2", "/a?redacted&b=2"},
+        {"/a?x&b=" TOKEN "&c", "/a?x&b=redacted&c"},
+        {"/v1beta/models/g:generateContent?key=AIza&alt=sse",
+         "/v1beta/models/g:generateContent?key=redacted&alt=sse"},
+        {"/a?KEY=1&sig=2&monkey=3", "/a?KEY=redacted&sig=redacted&monkey=3"},
+        {"/a?subscription-key=1", "/a?subscription-key=redacted"},
+        {"/a?access%5ftoken=1&%6Bey=2", "/a?access%5ftoken=redacted&%6Bey=redacted"},
+        {"/a?a%=1&%zz=2&b%4", "/a?a%=1&%zz=2&b%4"},
+        {"/a?%41234567890123456789012345678901234567890123456789012345678901234567890-token=1",
+         "/a?%41234567890123456789012345678901234567890123456789012345678901234567890-token="
+         "redacted"},
+        {"/a?", "/a?"},
+        {"/a?&&=", "/a?&&="},
+        {"/a", "/a"},
+    };
+    struct access_record r = record();
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        r.original_path = str_of(rows[i].target);
+        check_text("%REQ(X-ENVOY-ORIGINAL-PATH)%", &r, rows[i].expected);
+    }
+#undef TOKEN
 }
 
 TEST(long_targets_with_secrets_are_cut_not_leaked)

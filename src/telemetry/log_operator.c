@@ -271,14 +271,20 @@ static struct log_value log_duration(bool is_known, uint64_t us)
     return is_known ? log_number(us / 1000) : log_text(STR_NULL);
 }
 
+/* Is `ip` the address in `peer` (address and port, IPv6 in brackets)? */
+static bool log_is_peer(struct str peer, struct str ip)
+{
+    bool is_v6 = peer.len > 0 && peer.ptr[0] == '[';
+    struct str rest = str_slice(peer, is_v6 ? 1 : 0, peer.len);
+
+    return str_starts_with(rest, ip) &&
+           (rest.len == ip.len || rest.ptr[ip.len] == (is_v6 ? ']' : ':'));
+}
+
 /* The client as detected: the peer with its port when it is the peer itself. */
 static struct str log_remote(const struct access_record *r)
 {
-    struct str host = r->remote;
-
-    if (host.len > 0 && host.ptr[0] == '[')
-        host = str_slice(host, 1, host.len);
-    return r->remote_ip.len == 0 || str_starts_with(host, r->remote_ip) ? r->remote : r->remote_ip;
+    return r->remote_ip.len == 0 || log_is_peer(r->remote, r->remote_ip) ? r->remote : r->remote_ip;
 }
 
 static struct log_value log_read_text(enum log_operator op, const struct access_record *r)

@@ -7,6 +7,6 @@
 bool log_redact_is_secret_name(struct str lower_name);
 /* Does the text hold what looks like a JSON Web Token? */
 bool log_redact_has_token(struct str text);
-/* A target whose query may hold credentials: their values are replaced by "redacted". Returns
- * `target` itself when there are none, else text in `room`, cut to `cap`. */
+/* A target that may hold credentials, in its query or as a token in its path: they are replaced by
+ * "redacted". Returns `target` itself when there are none, else text in `room`, cut to `cap`. */
 struct str log_redact_target(struct str target, char *room, size_t cap);
