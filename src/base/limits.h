@@ -32,13 +32,17 @@
     X(REGEX_BYTES, 1024, "bytes", "a pattern in a manifest")                                       \
     X(REGEX_MATCH_STEPS, 100000, "steps", "work of one pattern match; beyond: 500")                \
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
+    X(ADMIN_CONNECTIONS, 64, "connections",                                                        \
+      "open connections of the admin or the probe port; beyond: the longest idle one is closed")   \
     X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \
     X(LOG_SINK_BYTES, 1048576, "bytes",                                                            \
       "access-log lines that wait for a slow file or pipe; beyond: dropped, counted")              \
     X(LOG_FORMAT_BYTES, 16384, "bytes", "one access-log format")                                   \
     X(METRIC_SERIES, 8192, "series",                                                               \
-      "label combinations of one metric and worker; beyond: counted as `other`")
+      "label combinations of one metric and worker; beyond: counted as `other`")                   \
+    X(METRIC_HISTOGRAMS, 2048, "series",                                                           \
+      "the same of a histogram, whose series print 20 lines each")
 
 enum limit_value {
 #define X(name, value, unit, text) LIMIT_##name = (value),

@@ -81,7 +81,8 @@ void metrics_collect_with(struct metrics *m, metrics_collect_fn *fn, void *ctx)
     m->collectors[m->n_collectors++].ctx = ctx;
 }
 
-/* What identifies a series: metric, then each value and a NUL. */
+/* What identifies a series: metric, then each value behind its length (a value may hold any byte, a
+ * NUL too). */
 struct metric_identity {
     size_t len;
     char bytes[8 + METRIC_LABELS_MAX * (METRIC_LABEL_BYTES_MAX + 1)];
@@ -109,9 +110,9 @@ static void metric_identify(enum metric metric, const struct str *labels, unsign
     for (unsigned i = 0; i < n_labels; i++) {
         struct str value = metric_label_cut(labels[i]);
 
+        id->bytes[id->len++] = (char)value.len;
         memcpy(id->bytes + id->len, value.ptr, value.len);
         id->len += value.len;
-        id->bytes[id->len++] = '\0';
     }
 }
 
@@ -193,6 +194,12 @@ static void metric_overflow(struct metrics_shard *s, enum metric metric, const s
     metric_add(METRICS_SERIES(s, METRIC_OVERFLOW, str_of(row->name)), 1);
 }
 
+static uint32_t metric_series_max(enum metric metric)
+{
+    return metric_rows[metric].type == METRIC_HISTOGRAM ? LIMIT_METRIC_HISTOGRAMS
+                                                        : LIMIT_METRIC_SERIES;
+}
+
 struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric,
                                      const struct str *labels)
 {
@@ -207,7 +214,7 @@ struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric
     series = metric_series_find(s, hash, &id, metric);
     if (LIKELY(series))
         return series;
-    if (s->n_of[metric] >= LIMIT_METRIC_SERIES) {
+    if (s->n_of[metric] >= metric_series_max(metric)) {
         metric_overflow(s, metric, labels, other);
         labels = other;
         metric_identify(metric, labels, n_labels, &id);

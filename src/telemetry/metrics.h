@@ -1,6 +1,6 @@
 /* Counting without locks: each worker writes its own shard, a scrape adds the shards up. The number
- * of series of a metric is bounded per shard (LIMIT_METRIC_SERIES): beyond it, values that come
- * from outside are counted under "other".
+ * of series of a metric is bounded per shard (LIMIT_METRIC_SERIES, LIMIT_METRIC_HISTOGRAMS): beyond
+ * it, values that come from outside are counted under "other".
  *
  * Threads: a shard is written by one thread. metrics_shard_new, metrics_collect_with and
  * metrics_format belong to one thread (control). */
@@ -25,7 +25,7 @@ struct metric_series {
     struct metric_series *_Atomic next; /* older series of the shard: read by scrapes */
     _Atomic uint64_t value;             /* counter; histogram: sum in microseconds */
     _Atomic uint64_t *buckets;          /* METRIC_BUCKETS + 1, not cumulated; NULL: no histogram */
-    uint32_t values_len;                /* identity: each label value and a NUL */
+    uint32_t values_len;                /* identity: each label value behind its length */
     uint32_t text_len;                  /* tenant="a",model="b" */
     char bytes[];                       /* values, then text */
 };

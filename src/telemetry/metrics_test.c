@@ -1,6 +1,7 @@
 /* Counting, adding up, bounds and the exposition text. */
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/limits.h"
 #include "telemetry/metrics.h"
@@ -53,6 +54,8 @@ TEST(a_series_is_found_again_and_labels_do_not_run_together)
 
     CHECK(one == METRICS_SERIES(s, METRIC_AI_DURATION, STR("ab"), STR("c")));
     CHECK(one != METRICS_SERIES(s, METRIC_AI_DURATION, STR("a"), STR("bc")));
+    CHECK(METRICS_SERIES(s, METRIC_AI_DURATION, str_make("a\0b", 3), STR("c")) !=
+          METRICS_SERIES(s, METRIC_AI_DURATION, STR("a"), str_make("b\0c", 3)));
     CHECK(METRICS_SERIES(s, METRIC_TOKENS, STR("x")) !=
           METRICS_SERIES(s, METRIC_REFUSALS, STR("x")));
     metrics_deinit(&m);
@@ -134,6 +137,55 @@ TEST(too_many_series_are_counted_as_other)
     metrics_deinit(&m);
 }
 
+TEST(histograms_have_a_bound_of_their_own)
+{
+    struct metrics m;
+    struct buf out = {0};
+    char name[32];
+
+    metrics_init(&m);
+    struct metrics_shard *s = metrics_shard_new(&m);
+
+    for (int i = 0; i < LIMIT_METRIC_HISTOGRAMS + 7; i++) {
+        snprintf(name, sizeof name, "route-%d", i);
+        metric_observe_us(METRICS_SERIES(s, METRIC_REQUEST_DURATION, str_of(name)), 1);
+    }
+    struct str text = page(&m, &out);
+
+    CHECK(has(text, "tollgate_request_duration_seconds_count{route=\"other\"} 7\n"));
+    CHECK(has(text, "tollgate_metrics_overflow_total{metric="
+                    "\"tollgate_request_duration_seconds\"} 7\n"));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
+/* The rules of the text format, as a scraper that believes nothing reads it. */
+static void check_exposition(struct str text)
+{
+    char name[128] = "";
+    struct str line;
+    bool has_type = false;
+
+    CHECK(text.len > 0 && text.ptr[text.len - 1] == '\n');
+    text.len--;
+    while (str_split(&text, '\n', &line)) {
+        CHECK(line.len > 0);
+        if (str_starts_with(line, STR("# HELP "))) {
+            ssize_t end = str_find_char(line, ' ', 7);
+
+            CHECK(end > 7 && end < 120);
+            snprintf(name, sizeof name, "%.*s", (int)end - 7, line.ptr + 7);
+            has_type = false;
+        } else if (str_starts_with(line, STR("# TYPE "))) {
+            CHECK(!has_type && str_starts_with(str_slice(line, 7, line.len), str_of(name)));
+            has_type = true;
+        } else {
+            CHECK_MSG(has_type && str_starts_with(line, str_of(name)), "%.*s", STR_ARG(line));
+            CHECK(str_find_char(line, ' ', 0) > 0);
+        }
+    }
+}
+
 static void collect(struct metrics_scrape *scrape, void *ctx)
 {
     METRICS_EMIT(scrape, METRIC_GENERATION, *(double *)ctx, STR_NULL);
@@ -181,9 +233,12 @@ TEST(the_process_describes_itself)
     CHECK(value_of(text, "process_open_fds") >= 3);
     CHECK(value_of(text, "process_open_fds") < 20);
     CHECK(value_of(text, "process_max_fds") >= 64);
-    CHECK(value_of(text, "process_start_time_seconds") > 1.6e9);
+    double start_s = value_of(text, "process_start_time_seconds");
+
+    CHECK(start_s > 1.6e9 && start_s <= (double)time(NULL) + 1);
     CHECK(value_of(text, "process_cpu_seconds_total") >= 0);
     CHECK(has(text, "tollgate_build_info{version=\""));
+    CHECK(value_of(page(&m, &out), "process_start_time_seconds") == start_s);
     buf_deinit(&out);
     metrics_deinit(&m);
 }
@@ -206,6 +261,7 @@ TEST(every_row_can_be_printed_and_documented)
             metric_add(series, 1);
     }
     page(&m, &out);
+    check_exposition(buf_str(&out));
     metrics_format_docs(&out);
     for (unsigned i = 0; i < METRIC_COUNT_; i++) {
         char line[256];

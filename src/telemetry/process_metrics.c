@@ -1,5 +1,7 @@
-/* The process_* metrics: read from /proc/self at each scrape. What cannot be read is left out. */
+/* The process_* metrics: read from /proc/self at each scrape, the start once. What cannot be read
+ * is left out. */
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -65,7 +67,9 @@ static bool process_start_ticks(unsigned long long *ret_ticks)
                           ret_ticks) == 1;
 }
 
-static void process_collect_start(struct metrics_scrape *s)
+static double process_start_s; /* 0: unknown */
+
+static void process_find_start(void)
 {
     struct timespec wall, boot;
     unsigned long long ticks;
@@ -73,9 +77,20 @@ static void process_collect_start(struct metrics_scrape *s)
     if (!process_start_ticks(&ticks) || clock_gettime(CLOCK_REALTIME, &wall) != 0 ||
         clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
         return;
-    metrics_emit(s, METRIC_PROCESS_START, NULL,
-                 (double)(wall.tv_sec - boot.tv_sec) +
-                     (double)ticks / (double)sysconf(_SC_CLK_TCK));
+    process_start_s = (double)(wall.tv_sec - boot.tv_sec) +
+                      (double)(wall.tv_nsec - boot.tv_nsec) / 1e9 +
+                      (double)ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* Found once: found again at each scrape it would drift with the wall clock, and a change of this
+ * value means a restart to those who watch it. */
+static void process_collect_start(struct metrics_scrape *s)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, process_find_start);
+    if (process_start_s > 0)
+        metrics_emit(s, METRIC_PROCESS_START, NULL, process_start_s);
 }
 
 void process_metrics_collect(struct metrics_scrape *s, void *ctx UNUSED)
