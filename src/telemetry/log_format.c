@@ -273,6 +273,8 @@ int log_format_new_json(struct arena *a, const struct str *names, const struct s
 
 /* ---- the default ---- */
 
+/* Tenant, model and subject as the gateway knows them: a client can write the headers of these
+ * names itself where no claim replaces them. */
 static const struct {
     const char *name;
     const char *value;
@@ -301,9 +303,9 @@ static const struct {
     {"downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"},
     {"requested_server_name", "%REQUESTED_SERVER_NAME%"},
     {"route_name", "%ROUTE_NAME%"},
-    {"tenant", "%REQ(X-TENANT)%"},
-    {"model", "%REQ(X-MODEL)%"},
-    {"jwt_sub", "%REQ(X-JWT-SUB)%"},
+    {"tenant", "%DYNAMIC_METADATA(tollgate:tenant)%"},
+    {"model", "%DYNAMIC_METADATA(tollgate:model)%"},
+    {"jwt_sub", "%DYNAMIC_METADATA(tollgate:jwt_sub)%"},
     {"tokens_in", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)%"},
     {"tokens_out", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%"},
     {"tokens_total", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%"},

@@ -132,6 +132,9 @@ TEST(each_operator_prints_its_fact)
         {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%", "-"},
         {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%", "9"},
         {"%DYNAMIC_METADATA(other:thing)%", "-"},
+        {"%DYNAMIC_METADATA(tollgate:tenant)%", "tenant-a"},
+        {"%DYNAMIC_METADATA(tollgate:jwt_sub):4%", "user"},
+        {"%DYNAMIC_METADATA(tollgate:model)%", "iris"},
         {"100%% [%PROTOCOL%]\n", "100% [HTTP/1.1]"},
         {"", ""},
     };
@@ -239,6 +242,17 @@ TEST(the_default_is_json_with_the_usual_names)
                                   "\"user-a\",\"tokens_in\":5,\"tokens_out\":null,"
                                   "\"tokens_total\":9}")));
     CHECK(log_format_default() == log_format_default());
+    buf_deinit(&out);
+}
+
+TEST(the_default_does_not_believe_what_a_client_wrote)
+{
+    struct access_record r = record();
+    struct buf out = {0};
+
+    r.tenant = r.model = r.subject = STR_NULL; /* and the client brings x-tenant */
+    CHECK(str_find(line_of(log_format_default(), &r, &out),
+                   STR("\"tenant\":null,\"model\":null,\"jwt_sub\":null,")) > 0);
     buf_deinit(&out);
 }
 

@@ -42,22 +42,22 @@ struct log_header log_header_of(struct str name)
     return h;
 }
 
-size_t log_metadata_of(struct str argument)
-{
-    static const struct {
-        const char *key;
-        size_t field;
-    } counts[] = {
-        {"io.envoy.ai_gateway:llm_input_token", FIELD(tokens_in)},
-        {"io.envoy.ai_gateway:llm_output_token", FIELD(tokens_out)},
-        {"io.envoy.ai_gateway:llm_total_token", FIELD(tokens_total)},
-    };
+static const struct log_metadata log_metadata_rows[] = {
+    {"io.envoy.ai_gateway:llm_input_token", offsetof(struct access_record, tokens_in), false},
+    {"io.envoy.ai_gateway:llm_output_token", offsetof(struct access_record, tokens_out), false},
+    {"io.envoy.ai_gateway:llm_total_token", offsetof(struct access_record, tokens_total), false},
+    {"tollgate:tenant", offsetof(struct access_record, tenant), true},
+    {"tollgate:jwt_sub", offsetof(struct access_record, subject), true},
+    {"tollgate:model", offsetof(struct access_record, model), true},
+};
 
-    for (size_t i = 0; i < N_ELEMENTS(counts); i++) {
-        if (str_eq(argument, str_of(counts[i].key)))
-            return counts[i].field;
+const struct log_metadata *log_metadata_of(struct str argument)
+{
+    for (size_t i = 0; i < N_ELEMENTS(log_metadata_rows); i++) {
+        if (str_eq(argument, str_of(log_metadata_rows[i].key)))
+            return &log_metadata_rows[i];
     }
-    return 0;
+    return NULL;
 }
 
 /* ---- time ---- */
@@ -257,13 +257,19 @@ static struct log_value log_header_value(const struct log_read *op, const struct
 
 static struct log_value log_metadata_value(const struct log_read *op, const struct access_record *r)
 {
-    int64_t count = LOG_TOKENS_UNKNOWN;
+    const struct log_header no_header = {0};
+    int64_t count;
+    struct str text;
 
-    if (op->metadata > 0)
-        memcpy(&count, (const char *)r + op->metadata - 1, sizeof count);
-    if (count < 0)
+    if (!op->metadata)
         return log_text(STR_NULL);
-    return log_number((uint64_t)count);
+    if (op->metadata->is_text) {
+        memcpy(&text, (const char *)r + op->metadata->field, sizeof text);
+        text = log_clean_header(&no_header, text);
+        return log_text(op->limit_bytes > 0 ? str_slice(text, 0, op->limit_bytes) : text);
+    }
+    memcpy(&count, (const char *)r + op->metadata->field, sizeof count);
+    return count < 0 ? log_text(STR_NULL) : log_number((uint64_t)count);
 }
 
 static struct log_value log_duration(bool is_known, uint64_t us)

@@ -35,7 +35,9 @@ enum log_argument { LOG_NO_ARGUMENT, LOG_MAY_ARGUMENT, LOG_NEEDS_ARGUMENT };
     X(DOWNSTREAM_DIRECT_REMOTE_ADDRESS, NO, false, "the peer of the connection")                   \
     X(DOWNSTREAM_LOCAL_ADDRESS, NO, false, "our address towards the client")                       \
     X(REQUESTED_SERVER_NAME, NO, false, "SNI")                                                     \
-    X(DYNAMIC_METADATA, NEEDS, true, "`io.envoy.ai_gateway:llm_input_token` and its like")
+    X(DYNAMIC_METADATA, NEEDS, true,                                                               \
+      "`io.envoy.ai_gateway:llm_input_token`, `llm_output_token`, `llm_total_token`; "             \
+      "`tollgate:tenant`, `tollgate:jwt_sub` of verified claims and `tollgate:model`")
 
 enum log_operator {
 #define X(id, argument, may_cut, text) LOG_OP_##id,
@@ -68,22 +70,29 @@ struct log_header {
     bool is_secret;  /* its value never reaches a log */
 };
 
+/* What DYNAMIC_METADATA can name. */
+struct log_metadata {
+    const char *key; /* namespace and key */
+    size_t field;    /* of the record */
+    bool is_text;    /* a str; else an int64_t that may be unknown */
+};
+
 /* Immutable part of a compiled format. */
 struct log_read {
     enum log_operator kind;
     struct log_header first;
-    struct log_header second; /* X?Y */
-    size_t limit_bytes;       /* 0: none */
-    struct str time_format;   /* START_TIME; empty: ISO 8601 with milliseconds */
-    size_t metadata;          /* offset of the record's count plus 1; 0: never present */
+    struct log_header second;            /* X?Y */
+    size_t limit_bytes;                  /* 0: none */
+    struct str time_format;              /* START_TIME; empty: ISO 8601 with milliseconds */
+    const struct log_metadata *metadata; /* NULL: never present */
 };
 
 enum { LOG_SCRATCH_BYTES = 2048 };
 
 /* `name` in lower case, living as long as the format. */
 struct log_header log_header_of(struct str name);
-/* The namespace and key of DYNAMIC_METADATA. */
-size_t log_metadata_of(struct str argument);
+/* By namespace and key; NULL when there is no such thing here. */
+const struct log_metadata *log_metadata_of(struct str argument);
 /* `scratch` holds what had to be made. */
 struct log_value log_read(const struct log_read *op, const struct access_record *r,
                           char scratch[LOG_SCRATCH_BYTES]);
