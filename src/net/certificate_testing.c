@@ -6,14 +6,14 @@
 #include <openssl/x509v3.h>
 
 #include "base/mem.h"
-#include "test/harness/test.h"
+#include "net/must_testing.h"
 
 static void certificate_add_extension(X509 *x, int nid, const char *value)
 {
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
 
-    CHECK(extension != NULL);
-    CHECK(X509_add_ext(x, extension, -1) == 1);
+    MUST(extension != NULL);
+    MUST(X509_add_ext(x, extension, -1) == 1);
     X509_EXTENSION_free(extension);
 }
 
@@ -32,8 +32,8 @@ static void certificate_format(struct test_certificate *c)
     BIO *certificate = BIO_new(BIO_s_mem());
     BIO *key = BIO_new(BIO_s_mem());
 
-    CHECK(PEM_write_bio_X509(certificate, c->x509) == 1);
-    CHECK(PEM_write_bio_PrivateKey(key, c->key, NULL, NULL, 0, NULL, NULL) == 1);
+    MUST(PEM_write_bio_X509(certificate, c->x509) == 1);
+    MUST(PEM_write_bio_PrivateKey(key, c->key, NULL, NULL, 0, NULL, NULL) == 1);
     c->certificate_pem = certificate_text(certificate);
     c->key_pem = certificate_text(key);
 }
@@ -45,20 +45,20 @@ struct test_certificate test_certificate_new(const char *common_name, const char
     struct test_certificate c = {.x509 = X509_new(), .key = EVP_EC_gen("P-256")};
     X509_NAME *name = X509_get_subject_name(c.x509);
 
-    CHECK(c.key != NULL);
-    CHECK(X509_set_version(c.x509, X509_VERSION_3) == 1);
+    MUST(c.key != NULL);
+    MUST(X509_set_version(c.x509, X509_VERSION_3) == 1);
     ASN1_INTEGER_set(X509_get_serialNumber(c.x509), ++serial);
     X509_gmtime_adj(X509_getm_notBefore(c.x509), -3600);
     X509_gmtime_adj(X509_getm_notAfter(c.x509), 86400);
-    CHECK(X509_set_pubkey(c.x509, c.key) == 1);
-    CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name,
-                                     -1, -1, 0) == 1);
-    CHECK(X509_set_issuer_name(c.x509, issuer ? X509_get_subject_name(issuer->x509) : name) == 1);
+    MUST(X509_set_pubkey(c.x509, c.key) == 1);
+    MUST(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name,
+                                    -1, -1, 0) == 1);
+    MUST(X509_set_issuer_name(c.x509, issuer ? X509_get_subject_name(issuer->x509) : name) == 1);
     certificate_add_extension(c.x509, NID_basic_constraints,
                               alt_names ? "critical,CA:FALSE" : "critical,CA:TRUE");
     if (alt_names)
         certificate_add_extension(c.x509, NID_subject_alt_name, alt_names);
-    CHECK(X509_sign(c.x509, issuer ? issuer->key : c.key, EVP_sha256()) > 0);
+    MUST(X509_sign(c.x509, issuer ? issuer->key : c.key, EVP_sha256()) > 0);
     certificate_format(&c);
     return c;
 }

@@ -5,19 +5,24 @@
 #include <ares.h>
 #include <errno.h>
 #include <netdb.h>
+#include <pthread.h>
 
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/mem.h"
 
-enum { RESOLVER_TIMEOUT_MS = 2000, RESOLVER_TRIES = 2, NAME_MAX_BYTES = 254 };
+enum {
+    RESOLVER_TIMEOUT_MS = 2000,
+    RESOLVER_TRIES = 2,
+    RESOLVER_UDP_BYTES = 1232, /* what passes everywhere unfragmented; longer answers go by TCP */
+    NAME_MAX_BYTES = 254,
+};
 
 struct resolve_job {
     struct resolver *resolver;
     struct resolve_query *query; /* NULL: cancelled */
     struct resolve_result result;
     struct deferred done;
-    bool is_done; /* c-ares has answered */
     struct list_node node;
 };
 
@@ -84,31 +89,57 @@ static void resolver_rearm(struct resolver *r)
         timer_cancel(r->loop, &r->timer);
         return;
     }
-    r->timer.fn = resolver_on_timer;
     timer_set(r->loop, &r->timer,
               r->loop->now.mono_us + (uint64_t)tv.tv_sec * 1000000 + (uint64_t)tv.tv_usec + 1000);
 }
 
-int resolver_init(struct resolver *r, struct loop *l)
-{
-    struct ares_options options = {.timeout = RESOLVER_TIMEOUT_MS,
-                                   .tries = RESOLVER_TRIES,
-                                   .sock_state_cb = resolver_on_socket,
-                                   .sock_state_cb_data = r};
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static int library_status;
 
-    *r = (struct resolver){.loop = l};
-    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS ||
-        ares_init_options(&r->channel, &options,
-                          ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) !=
-            ARES_SUCCESS)
-        return error_origin(-ENOMEM);
-    return 0;
+/* Not thread-safe by itself; never undone, since it holds nothing. */
+static void resolver_library_init(void)
+{
+    library_status = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-int resolver_use_servers(struct resolver *r, const char *servers)
+static int resolver_open_channel(struct resolver *r, int timeout_ms)
 {
-    return ares_set_servers_ports_csv(r->channel, servers) == ARES_SUCCESS ? 0
-                                                                           : error_origin(-EINVAL);
+    static char lookups[] = "fb"; /* /etc/hosts first, then servers, whatever nsswitch.conf says */
+    struct ares_options options = {.flags = ARES_FLAG_EDNS,
+                                   .ednspsz = RESOLVER_UDP_BYTES,
+                                   .timeout = timeout_ms,
+                                   .tries = RESOLVER_TRIES,
+                                   .lookups = lookups,
+                                   .sock_state_cb = resolver_on_socket,
+                                   .sock_state_cb_data = r};
+    int status;
+
+    pthread_once(&library_once, resolver_library_init);
+    status = library_status;
+    if (status == ARES_SUCCESS)
+        status = ares_init_options(&r->channel, &options,
+                                   ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS |
+                                       ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+    return status == ARES_SUCCESS ? 0 : error_origin(-ENOMEM);
+}
+
+int resolver_init(struct resolver *r, struct loop *l)
+{
+    *r = (struct resolver){.loop = l, .timer.fn = resolver_on_timer};
+    return resolver_open_channel(r, RESOLVER_TIMEOUT_MS);
+}
+
+int resolver_use_servers(struct resolver *r, const char *servers, int timeout_ms)
+{
+    int code;
+
+    PRE(!r->jobs.first);
+    ares_destroy(r->channel);
+    r->channel = NULL;
+    code = resolver_open_channel(r, timeout_ms);
+    if (code == 0 && ares_set_servers_ports_csv(r->channel, servers) != ARES_SUCCESS)
+        code = error_origin(-EINVAL);
+    return code;
 }
 
 void resolver_deinit(struct resolver *r)
@@ -128,7 +159,6 @@ void resolver_deinit(struct resolver *r)
         mem_free(job);
     }
     timer_cancel(r->loop, &r->timer);
-    ares_library_cleanup();
 }
 
 static void resolve_on_done(struct deferred *d)
@@ -160,6 +190,12 @@ static enum resolve_status resolve_status_of(int status)
     }
 }
 
+static void resolve_note_ttl(struct resolve_result *result, int ttl_s)
+{
+    if (ttl_s > 0 && (result->ttl_s == 0 || (uint32_t)ttl_s < result->ttl_s))
+        result->ttl_s = (uint32_t)ttl_s;
+}
+
 static void resolve_copy(struct resolve_result *result, const struct ares_addrinfo *info)
 {
     for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next) {
@@ -169,10 +205,11 @@ static void resolve_copy(struct resolve_result *result, const struct ares_addrin
             break;
         memcpy(&a->address, n->ai_addr, n->ai_addrlen);
         a->len = n->ai_addrlen;
-        if (n->ai_ttl > 0 && (result->ttl_s == 0 || (uint32_t)n->ai_ttl < result->ttl_s))
-            result->ttl_s = (uint32_t)n->ai_ttl;
+        resolve_note_ttl(result, n->ai_ttl);
         result->n_addresses++;
     }
+    for (const struct ares_addrinfo_cname *c = info->cnames; c; c = c->next)
+        resolve_note_ttl(result, c->ttl);
 }
 
 static void resolve_on_answer(void *arg, int status, int timeouts UNUSED,
@@ -180,7 +217,6 @@ static void resolve_on_answer(void *arg, int status, int timeouts UNUSED,
 {
     struct resolve_job *job = arg;
 
-    job->is_done = true;
     job->result.status = resolve_status_of(status);
     if (info) {
         resolve_copy(&job->result, info);

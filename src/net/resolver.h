@@ -49,9 +49,11 @@ struct resolver {
     struct list jobs;
 };
 
-/* 0 or negative. `servers`: "127.0.0.1:5353" for tests, NULL: the system's. */
+/* Asks the system's servers (resolv.conf). 0 or negative. */
 MUST_USE int resolver_init(struct resolver *r, struct loop *l);
-MUST_USE int resolver_use_servers(struct resolver *r, const char *servers);
+/* Before the first query: asks these instead ("127.0.0.1:5353,..."), each for `timeout_ms` at
+ * first. 0 or negative. */
+MUST_USE int resolver_use_servers(struct resolver *r, const char *servers, int timeout_ms);
 /* Running queries are dropped without completion. */
 void resolver_deinit(struct resolver *r);
 /* IPv4 and IPv6. Exactly one completion, unless cancelled; never from within this call. */

@@ -56,7 +56,7 @@ int socket_address_parse_ip(struct str ip, uint16_t port, struct socket_address 
             address_set_v4(ret_address, (struct in_addr){INADDR_ANY}, port);
         return 0;
     }
-    if (ip.len >= sizeof text)
+    if (ip.len >= sizeof text || memchr(ip.ptr, '\0', ip.len))
         return SOCKET_BAD_ADDRESS;
     memcpy(text, ip.ptr, ip.len);
     text[ip.len] = '\0';
@@ -71,7 +71,7 @@ int socket_address_parse_ip(struct str ip, uint16_t port, struct socket_address 
 
 int socket_address_parse(struct str text, struct socket_address *ret_address)
 {
-    struct str ip = text;
+    struct str ip;
     uint64_t port;
     size_t colon = text.len;
 
@@ -119,7 +119,7 @@ void socket_format_address(const struct sockaddr *address, char *room, size_t ca
 
 void socket_format_local(int fd, char *room, size_t cap)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
 
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)

@@ -6,18 +6,18 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "test/harness/test.h"
+#include "net/must_testing.h"
 
 int test_listen(struct sockaddr_storage *ret_address, socklen_t *ret_len)
 {
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    CHECK(fd >= 0);
-    CHECK(bind(fd, (const struct sockaddr *)&any, sizeof any) == 0);
-    CHECK(listen(fd, 64) == 0);
+    MUST(fd >= 0);
+    MUST(bind(fd, (const struct sockaddr *)&any, sizeof any) == 0);
+    MUST(listen(fd, 64) == 0);
     *ret_len = sizeof *ret_address;
-    CHECK(getsockname(fd, (struct sockaddr *)ret_address, ret_len) == 0);
+    MUST(getsockname(fd, (struct sockaddr *)ret_address, ret_len) == 0);
     return fd;
 }
 
@@ -69,14 +69,14 @@ struct test_pair *test_pair_new(struct tls_server *tls_server, struct tls_client
     struct pollfd ready = {.fd = listener, .events = POLLIN};
     int fd;
 
-    CHECK(loop_init(&p->loop) == 0);
+    MUST(loop_init(&p->loop) == 0);
     p->client.is_reading = p->server.is_reading = true;
-    CHECK(stream_open_connect(&p->client.stream, &p->loop, (const struct sockaddr *)&address, len,
-                              tls_client, str_of(server_name), side_on_event) == 0);
-    CHECK(poll(&ready, 1, -1) == 1);
+    MUST(stream_open_connect(&p->client.stream, &p->loop, (const struct sockaddr *)&address, len,
+                             tls_client, str_of(server_name), side_on_event) == 0);
+    MUST(poll(&ready, 1, -1) == 1);
     fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    CHECK(fd >= 0);
-    CHECK(stream_open_accepted(&p->server.stream, &p->loop, fd, tls_server, side_on_event) == 0);
+    MUST(fd >= 0);
+    MUST(stream_open_accepted(&p->server.stream, &p->loop, fd, tls_server, side_on_event) == 0);
     p->server.is_up = p->server.stream.is_ready;
     close(listener);
     return p;
@@ -106,7 +106,7 @@ void test_side_send(struct test_pair *p, struct test_side *side, const void *byt
         size_t sent = 0;
         int r = test_side_try_send(side, from, n, &sent);
 
-        CHECK(r == 0 || r == STREAM_AGAIN);
+        MUST(r == 0 || r == STREAM_AGAIN);
         from += sent;
         n -= sent;
         if (n == 0)

@@ -1,6 +1,7 @@
 /* Two streams that talk to each other over loopback on one loop, for tests. Test programs only. */
 #pragma once
 
+#include "net/must_testing.h"
 #include "net/stream.h"
 
 enum { TEST_SIDE_BYTES = 1 << 20 };
@@ -32,7 +33,7 @@ void test_pair_free(struct test_pair *p);
 /* Turns the loop until the expression holds; the harness ends a test that waits for ever. */
 #define TEST_TURN_UNTIL(loop_, expr)                                                               \
     while (!(expr))                                                                                \
-    CHECK(loop_turn((loop_), 1000) == 0)
+    MUST(loop_turn((loop_), 1000) == 0)
 
 /* Sends all, turning the loop while the socket is full. */
 void test_side_send(struct test_pair *p, struct test_side *side, const void *bytes, size_t n);

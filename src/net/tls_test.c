@@ -108,10 +108,12 @@ TEST(a_megabyte_passes_unchanged_through_small_pieces_and_full_sockets)
     while (done < TOTAL) {
         size_t n = 0;
         size_t left = TOTAL - done;
-        struct iovec pieces[3] = {{bytes + done, MIN(left, (size_t)3)},
-                                  {bytes + done + 3, left > 3 ? MIN(left - 3, (size_t)40000) : 0},
-                                  {bytes + done + 40003, left > 40003 ? left - 40003 : 0}};
-        int r = stream_send(&p->client.stream, pieces, left > 40003 ? 3 : 2, &n);
+        size_t first = MIN(left, (size_t)3);
+        size_t second = MIN(left - first, (size_t)40000);
+        struct iovec pieces[3] = {{bytes + done, first},
+                                  {bytes + done + first, second},
+                                  {bytes + done + first + second, left - first - second}};
+        int r = stream_send(&p->client.stream, pieces, 3, &n);
 
         CHECK(r == 0 || r == STREAM_AGAIN);
         done += r == 0 ? n : 0;

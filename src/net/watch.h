@@ -1,13 +1,20 @@
 /* Watching files and folders for change (inotify): editors that replace files and Kubernetes' swap
- * of the
- * `..data` link included, since it is the folders that are watched. One callback per burst of
- * events. */
+ * of the `..data` link included, since it is the folders that are watched. One callback per burst
+ * of events. */
 #pragma once
 
+#include "base/str.h"
 #include "net/loop.h"
 
 struct watch;
 typedef void watch_fn(struct watch *w);
+
+/* The watch on the folder that holds a path. */
+struct watch_parent {
+    int wd; /* -1: the path is a folder and watched itself */
+    struct str name;
+    bool takes_all; /* that folder is one of the paths, too */
+};
 
 struct watch {
     struct loop *loop;
@@ -17,6 +24,7 @@ struct watch {
     uint64_t first_us; /* of the burst; 0: quiet */
     const char *const *paths;
     size_t n_paths;
+    struct watch_parent *parents; /* one per path */
     size_t n_watches;
 };
 
