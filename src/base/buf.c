@@ -57,6 +57,7 @@ void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
     va_list again;
 
+    PRE(format != NULL); /* or gcc, with UBSan's checks in, warns of the path where it is */
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, again);
 

@@ -420,3 +420,25 @@ TEST(a_wake_posted_several_times_runs_once)
     CHECK_INT(wakes[0].n_runs, 2);
     loop_deinit(&l);
 }
+
+static void reposting_wake_on_run(struct wake *w)
+{
+    struct counted_wake *c = CONTAINER_OF(w, struct counted_wake, wake);
+
+    if (c->n_runs++ == 0)
+        wake_post(w); /* as another thread might just now: what it brings was not looked at yet */
+}
+
+TEST(a_wake_posted_while_it_runs_runs_again)
+{
+    struct loop l;
+
+    CHECK(loop_init(&l) == 0);
+    wake_init(&wakes[0].wake, &l, reposting_wake_on_run);
+    wake_post(&wakes[0].wake);
+    while (wakes[0].n_runs < 2)
+        CHECK(loop_turn(&l, -1) == 0);
+    CHECK(loop_turn(&l, 0) == 0);
+    CHECK_INT(wakes[0].n_runs, 2);
+    loop_deinit(&l);
+}
