@@ -1,98 +1,25 @@
 /* The writer's thread works in rounds: rings to the sinks' buffers, buffers to the files, then a
  * short pause, so that a busy gateway's lines go out in large writes. After some empty rounds it
- * sleeps until a push wakes it.
- *
- * Nothing blocks but regular files: pipes, sockets and terminals are written only when poll says
- * so, in pieces that a pipe takes whole (PIPE_BUF), without making a descriptor that others share
- * non-blocking. What a sink does not take stays in its buffer up to LIMIT_LOG_SINK_BYTES; then its
- * lines are dropped and counted, so that one stuck sink does not hold up the others. */
+ * sleeps until a push wakes it. What becomes of a line at its sink is log_sink.c's business. */
 #include "telemetry/log_writer.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "telemetry/log_ring.h"
+#include "telemetry/log_sink.h"
 
 enum {
     LOG_WRITER_PAUSE_MS = 20,
     LOG_WRITER_EMPTY_ROUNDS = 10,
-    LOG_WRITER_FLUSH_BYTES = 65536,
     LOG_WRITER_ROUND_LINES = 8192,
 };
 
 /* ---- sinks ---- */
-
-static int log_sink_open(struct log_sink *s)
-{
-    struct stat st;
-
-    /* Not blocking: opening a FIFO without a reader would wait for one. */
-    s->fd = open(s->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-    if (s->fd < 0)
-        return error_origin(-errno);
-    s->is_direct = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
-    return 0;
-}
-
-static void log_sink_use_stream(struct log_sink *s, int fd)
-{
-    struct stat st;
-
-    s->fd = fd;
-    s->is_stream = true;
-    s->is_direct =
-        fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(fd)));
-}
-
-static int log_sink_init(struct log_sink *s, struct str path)
-{
-    int r = 0;
-
-    *s = (struct log_sink){.fd = -1, .path = mem_dup_text(path.ptr, path.len)};
-    if (str_eq(path, STR("/dev/stdout")))
-        log_sink_use_stream(s, STDOUT_FILENO);
-    else if (str_eq(path, STR("/dev/stderr")))
-        log_sink_use_stream(s, STDERR_FILENO);
-    else
-        r = log_sink_open(s);
-    if (r < 0)
-        mem_free(s->path);
-    return r;
-}
-
-static void log_sink_deinit(struct log_sink *s)
-{
-    if (!s->is_stream && s->fd >= 0)
-        close(s->fd);
-    buf_deinit(&s->pending);
-    mem_free(s->path);
-}
-
-/* A file that cannot be opened again keeps its sink: each line is counted lost and
- * the next reopening tries once more. */
-static void log_sink_reopen(struct log_sink *s)
-{
-    int r;
-
-    if (s->is_stream)
-        return;
-    if (s->fd >= 0)
-        close(s->fd);
-    s->is_midline = false;
-    r = log_sink_open(s);
-    if (r < 0)
-        s->fd = -1;
-}
 
 static int log_writer_add_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
 {
@@ -125,71 +52,12 @@ int log_writer_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
     return r;
 }
 
-/* ---- writing ---- */
+/* ---- rounds ---- */
 
-static void log_writer_lose(struct log_writer *w, struct str lines)
+static void log_writer_lose(struct log_writer *w, uint64_t n)
 {
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < lines.len; i++)
-        n += lines.ptr[i] == '\n';
-    atomic_fetch_add_explicit(&w->n_lost, n, memory_order_relaxed);
-}
-
-static bool log_sink_may_write(const struct log_sink *s)
-{
-    struct pollfd p = {.fd = s->fd, .events = POLLOUT};
-
-    return s->is_direct || poll(&p, 1, 0) > 0;
-}
-
-/* The sink refuses (full disk, closed pipe): what waits is lost. */
-static void log_sink_fail(struct log_writer *w, struct log_sink *s)
-{
-    log_writer_lose(w, buf_str(&s->pending));
-    buf_clear(&s->pending);
-}
-
-/* Writes what the sink takes now. */
-static void log_sink_flush(struct log_writer *w, struct log_sink *s)
-{
-    size_t piece = s->is_direct ? LIMIT_LOG_SINK_BYTES : PIPE_BUF;
-    size_t done = 0;
-
-    if (s->fd < 0) {
-        log_sink_fail(w, s);
-        return;
-    }
-    /* A line that broke off inside must not swallow the next one. */
-    if (s->pending.len > 0 && s->is_midline && log_sink_may_write(s))
-        s->is_midline = write(s->fd, "\n", 1) != 1;
-    while (done < s->pending.len && log_sink_may_write(s)) {
-        ssize_t n = write(s->fd, s->pending.ptr + done, MIN(piece, s->pending.len - done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            break;
-        if (n <= 0) {
-            s->is_midline = done > 0 && s->pending.ptr[done - 1] != '\n';
-            buf_consume(&s->pending, done);
-            log_sink_fail(w, s);
-            return;
-        }
-        done += (size_t)n;
-    }
-    buf_consume(&s->pending, done);
-}
-
-static void log_writer_take(struct log_writer *w, struct log_sink *s, struct str line)
-{
-    if (s->pending.len + line.len > LIMIT_LOG_SINK_BYTES) {
-        log_writer_lose(w, STR("\n"));
-        return;
-    }
-    buf_append_str(&s->pending, line);
-    if (s->pending.len >= LOG_WRITER_FLUSH_BYTES)
-        log_sink_flush(w, s);
+    if (n > 0)
+        atomic_fetch_add_explicit(&w->n_lost, n, memory_order_relaxed);
 }
 
 /* A bound, so that a ring that fills as fast as it empties does not starve the others. */
@@ -201,7 +69,7 @@ static bool log_writer_empty_ring(struct log_writer *w, struct log_ring *ring)
 
     while (n < LOG_WRITER_ROUND_LINES && log_ring_peek(ring, &sink, &line)) {
         ASSERT(sink < atomic_load(&w->n_sinks));
-        log_writer_take(w, &w->sinks[sink], line);
+        log_writer_lose(w, log_sink_put(&w->sinks[sink], line));
         log_ring_advance(ring);
         n++;
     }
@@ -211,8 +79,8 @@ static bool log_writer_empty_ring(struct log_writer *w, struct log_ring *ring)
 static void log_writer_reopen_sinks(struct log_writer *w)
 {
     for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
-        log_sink_flush(w, &w->sinks[i]);
-        log_sink_reopen(&w->sinks[i]);
+        log_writer_lose(w, log_sink_flush(&w->sinks[i]));
+        log_writer_lose(w, log_sink_reopen(&w->sinks[i]));
     }
 }
 
@@ -229,9 +97,9 @@ static bool log_writer_round(struct log_writer *w)
         struct log_sink *s = &w->sinks[i];
 
         if (s->pending.len > 0)
-            log_sink_flush(w, s);
+            log_writer_lose(w, log_sink_flush(s));
         is_busy |= s->pending.len > 0;
-        if (s->pending.len == 0 && s->pending.cap > LOG_WRITER_FLUSH_BYTES * 2)
+        if (s->pending.len == 0 && s->pending.cap > LOG_SINK_FLUSH_BYTES * 2)
             buf_deinit(&s->pending);
     }
     return is_busy;
@@ -297,7 +165,7 @@ static void log_writer_finish(struct log_writer *w)
         nanosleep(&ms, NULL);
     }
     for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++)
-        log_sink_fail(w, &w->sinks[i]);
+        log_writer_lose(w, log_sink_drop(&w->sinks[i]));
 }
 
 static void *log_writer_main(void *arg)

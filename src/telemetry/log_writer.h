@@ -12,6 +12,7 @@ enum {
     LOG_WRITER_RINGS_MAX = 128,
     LOG_WRITER_SINKS_MAX = 32,
     LOG_WRITER_STOP_MS = 2000, /* what is left after this is dropped */
+    LOG_SINK_FLUSH_BYTES = 65536,
 };
 
 struct log_ring;
@@ -22,7 +23,8 @@ struct log_sink {
     int fd;
     bool is_stream;  /* standard output or error: neither opened nor closed here */
     bool is_direct;  /* never blocks for long: written in large pieces */
-    bool is_midline; /* the last write ended inside a line */
+    bool is_midline; /* what was written last ended inside a line, whose rest waits */
+    bool is_broken;  /* the same, but its rest was given up */
     struct buf pending;
 };
 

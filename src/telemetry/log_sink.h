@@ -1,0 +1,21 @@
+/* One place that lines go to: a file, a pipe or a standard stream. Between log_sink.c and
+ * log_writer.c; nobody else includes this. */
+#pragma once
+
+#include "telemetry/log_writer.h"
+
+/* Opens `path` (append, mode 0640); 0 or negative. `s` is filled only when it is 0. */
+MUST_USE int log_sink_init(struct log_sink *s, struct str path);
+void log_sink_deinit(struct log_sink *s);
+
+/* These return how many lines were lost. */
+
+/* Opens a file again by its name. When that fails the old one goes on: lines in a file that was
+ * moved away are better than none. */
+uint64_t log_sink_reopen(struct log_sink *s);
+/* Keeps `line` for the next flush. */
+uint64_t log_sink_put(struct log_sink *s, struct str line);
+/* Writes what the sink takes now without waiting; what it does not take stays. */
+uint64_t log_sink_flush(struct log_sink *s);
+/* Gives up what waits. */
+uint64_t log_sink_drop(struct log_sink *s);
