@@ -106,6 +106,76 @@ TEST(rings_of_several_threads_share_files)
     buf_deinit(&out);
 }
 
+enum { PUSHERS = 3, PUSHES = 5000 };
+
+struct pusher {
+    pthread_t thread;
+    struct log_writer *writer;
+    uint32_t sink;
+};
+
+/* What a worker does, and what control does beside it. */
+static void *push_in_a_thread(void *arg)
+{
+    struct pusher *p = arg;
+    struct log_ring *r = log_writer_ring(p->writer);
+    uint32_t other;
+
+    for (int i = 0; i < PUSHES; i++) {
+        log_ring_push(r, p->sink, STR("0123456789\n"));
+        if (i % 1000 == 0) {
+            log_writer_reopen(p->writer);
+            CHECK(log_writer_sink(p->writer, STR("/dev/null"), &other) == 0);
+            CHECK(log_writer_n_dropped(p->writer) == 0);
+        }
+    }
+    return NULL;
+}
+
+TEST(workers_push_while_sinks_are_added_and_reopened)
+{
+    struct log_writer w;
+    struct pusher pushers[PUSHERS];
+    struct buf out = {0};
+    struct str path = path_in_folder("busy");
+
+    CHECK(log_writer_start(&w) == 0);
+    for (int i = 0; i < PUSHERS; i++) {
+        pushers[i].writer = &w;
+        CHECK(log_writer_sink(&w, path, &pushers[i].sink) == 0);
+        CHECK(pthread_create(&pushers[i].thread, NULL, push_in_a_thread, &pushers[i]) == 0);
+    }
+    for (int i = 0; i < PUSHERS; i++)
+        pthread_join(pushers[i].thread, NULL);
+    log_writer_stop(&w);
+    CHECK_INT(log_writer_n_dropped(&w), 0);
+    CHECK_INT(read_file(path, &out).len, PUSHERS * PUSHES * 11);
+    remove_files(path, STR_NULL);
+    buf_deinit(&out);
+}
+
+TEST(a_sleeping_writer_is_woken_by_a_line)
+{
+    struct log_writer w;
+    struct str path = path_in_folder("woken");
+    struct stat st = {0};
+    uint32_t sink;
+
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, path, &sink) == 0);
+    struct log_ring *r = log_writer_ring(&w);
+
+    for (int i = 1; i <= 2; i++) {
+        while (!atomic_load(&w.is_asleep))
+            sched_yield();
+        log_ring_push(r, sink, STR("awake\n"));
+        while (st.st_size < i * 6)
+            CHECK(stat(path.ptr, &st) == 0);
+    }
+    log_writer_stop(&w);
+    remove_files(path, STR_NULL);
+}
+
 /* The ring alone, with this thread on both ends. */
 TEST(the_ring_wraps_and_drops_when_full)
 {
