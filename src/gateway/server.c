@@ -193,6 +193,9 @@ void server_deinit(struct server *g)
         worker_join(g->workers[i]);
         mem_free(g->workers[i]);
     }
+    /* The last turn below still runs what they posted: it must find nobody to ask or to tell. */
+    g->n_workers = 0;
+    g->on_idle = NULL;
     mem_free(g->workers);
     timer_cancel(g->loop, &g->sweep);
     server_free_snapshots(g);
