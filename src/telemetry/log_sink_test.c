@@ -64,8 +64,8 @@ TEST(a_piece_for_a_pipe_ends_at_the_end_of_a_line)
     int reader = open_fifo_reader();
 
     CHECK(log_sink_init(&s, str_of(path)) == 0);
-    for (char c = 'a'; c < 'f'; c++)
-        CHECK_INT(log_sink_put(&s, line_of(c, 1500)), 0);
+    for (int c = 'a'; c < 'f'; c++)
+        CHECK_INT(log_sink_put(&s, line_of((char)c, 1500)), 0);
     for (int i = 0; i < 2; i++) {
         CHECK_INT(log_sink_flush(&s), 0);
         got = read_some(reader);
