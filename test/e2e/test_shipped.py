@@ -144,7 +144,8 @@ def test_the_access_log_names_tenant_and_model(town, gateway, tmp_path):
     gw.request("/v1/models/sklearn-iris:predict", json=IRIS, token=token)
     record = gw.wait_log(lambda r: "predict" in r.get("x-envoy-origin-path", ""))
     assert (record["tenant"], record["model"], record["response_code"]) == ("tenant-a", "sklearn-iris", 200)
-    assert gw.metric("ai_model_requests_total", tenant="tenant-a", model="sklearn-iris", response_code="200") == 1
+    eventually(lambda: gw.metric("ai_model_requests_total", tenant="tenant-a", model="sklearn-iris",
+                                 response_code="200") == 1)
     assert gw.metric("ai_model_request_duration_seconds_count", tenant="tenant-a") == 1
 
 
