@@ -26,5 +26,5 @@ void *vec_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t item_
 #define VEC_PUSH(arena, v, value) (*VEC_ADD((arena), (v)) = (value))
 /* `it` points at each item in turn. */
 #define VEC_FOREACH(v, it)                                                                         \
-    for (__typeof__((v)->items + 0) it = (v)->items, it##_end = (v)->n ? it + (v)->n : it;         \
+    for (__typeof__(*(v)->items) *it = (v)->items, *it##_end = (v)->n ? it + (v)->n : it;          \
          it < it##_end; it++)
