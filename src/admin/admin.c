@@ -33,7 +33,6 @@ int admin_listen(struct admin *a, const struct socket_address *address, struct s
     }
     p->admin = a;
     p->text = text;
-    p->port = socket_address_port(address);
     p->is_probe = is_probe;
     list_append(&a->ports, &p->node);
     return 0;
@@ -41,11 +40,11 @@ int admin_listen(struct admin *a, const struct socket_address *address, struct s
 
 void admin_deinit(struct admin *a)
 {
-    admin_connections_close(a);
     LIST_FOREACH (&a->ports, node) {
         struct admin_port *p = CONTAINER_OF(node, struct admin_port, node);
 
         list_remove(node);
+        admin_connections_close(p);
         listener_close(&p->listener, false);
         socket_close(p->fd);
         mem_free(p);

@@ -7,8 +7,6 @@
 #include "net/listener.h"
 #include "net/socket.h"
 
-enum { ADMIN_CONNECTIONS_MAX = 128 };
-
 /* What app tells: the last reload, and whether the process is on its way out. */
 struct admin_facts {
     const char *last_reload;
@@ -20,21 +18,23 @@ struct admin {
     struct admin_facts facts;
     struct outbox_pool outboxes;
     struct list ports;
-    struct list connections;
 };
 
+/* Each port has its own connections: a crowd on the probe port must not shut out the operator. */
 struct admin_port {
     struct admin *admin;
     struct listener listener;
     int fd;
     struct str text; /* ADDR:PORT as given */
-    uint16_t port;
-    bool is_probe; /* /ready, /healthz and /metrics only */
+    bool is_probe;   /* /ready, /healthz and /metrics only */
+    struct list connections;
     struct list_node node;
 };
 
 void admin_init(struct admin *a, struct server *server);
-/* Opens one port. 0, negative, or an enum socket_condition. */
+/* Opens one port. 0, negative, or an enum socket_condition. `text` outlives the port. */
 MUST_USE int admin_listen(struct admin *a, const struct socket_address *address, struct str text,
                           bool is_probe);
+/* Closes ports and connections; their memory goes at the end of the loop's turn. Safe on zeroed
+ * memory and repeated. */
 void admin_deinit(struct admin *a);

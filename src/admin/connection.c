@@ -1,15 +1,33 @@
 /* Connections of the admin server: HTTP/1.1 by the gateway's own codec, one request at a time,
- * answers whole. Bounded: ADMIN_CONNECTIONS_MAX connections, five seconds for a head, no content.
- */
+ * answers whole. Bounded in every direction, for the probe port may be exposed: connections per
+ * port (LIMIT_ADMIN_CONNECTIONS; the one that has waited longest makes room), five seconds for a
+ * head however slowly it trickles in, no content, and no reading while an answer waits for its
+ * reader, so that pipelined requests cannot pile up answers.
+ *
+ *     READING --request--> ANSWERING --sent, keep-alive--> READING
+ *                             +--sent, last one--> LINGERING --peer closed, or enough--> closed
+ *
+ * Lingering: a socket closed with unread bytes resets the connection, and the reset may overtake
+ * the answer (RFC 9112 9.6). */
 #include "admin/connection.h"
 
 #include "admin/endpoints.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
-enum { ADMIN_HEAD_US = 5 * 1000000, ADMIN_IDLE_US = 60 * 1000000, ADMIN_READ_BYTES = 16384 };
+enum {
+    ADMIN_HEAD_US = 5 * 1000000,    /* from the first byte to the last of a head */
+    ADMIN_IDLE_US = 60 * 1000000,   /* between requests */
+    ADMIN_ANSWER_US = 60 * 1000000, /* to take an answer */
+    ADMIN_LINGER_US = 1000000,
+    ADMIN_LINGER_BYTES = 65536,
+    ADMIN_READ_BYTES = 16384,
+};
+
+enum admin_state { ADMIN_READING, ADMIN_ANSWERING, ADMIN_LINGERING, ADMIN_CLOSED };
 
 struct admin_connection {
+    enum admin_state state;
     struct stream stream;
     struct h1 codec;
     struct outbox out;
@@ -19,10 +37,24 @@ struct admin_connection {
     struct list_node node;
     struct timer timer;
     struct deferred retire;
-    bool is_closing;
-    bool is_closed;
-    bool is_reading_body;
+    size_t n_lingered;
+    bool is_last; /* no further request after this answer */
+    bool is_in_head;
 };
+
+static struct loop *connection_loop(const struct admin_connection *c)
+{
+    return c->port->admin->server->loop;
+}
+
+static void connection_allow(struct admin_connection *c, uint64_t us)
+{
+    struct loop *l = connection_loop(c);
+
+    timer_set(l, &c->timer, l->now.mono_us + us);
+}
+
+/* ---- end ---- */
 
 static void connection_on_retire(struct deferred *d)
 {
@@ -36,35 +68,57 @@ static void connection_on_retire(struct deferred *d)
 
 static void connection_close(struct admin_connection *c)
 {
-    struct loop *l = c->port->admin->server->loop;
-
-    if (c->is_closed)
+    if (c->state == ADMIN_CLOSED)
         return;
-    c->is_closed = true;
+    c->state = ADMIN_CLOSED;
     list_remove(&c->node);
-    timer_cancel(l, &c->timer);
+    timer_cancel(connection_loop(c), &c->timer);
     stream_close(&c->stream, false);
-    loop_retire(l, &c->retire, connection_on_retire);
+    loop_retire(connection_loop(c), &c->retire, connection_on_retire);
 }
 
-void admin_connections_close(struct admin *a)
+void admin_connections_close(struct admin_port *port)
 {
-    while (a->connections.first)
-        connection_close(CONTAINER_OF(a->connections.first, struct admin_connection, node));
+    while (port->connections.first)
+        connection_close(CONTAINER_OF(port->connections.first, struct admin_connection, node));
 }
 
+static void connection_linger(struct admin_connection *c)
+{
+    c->state = ADMIN_LINGERING;
+    stream_shutdown(&c->stream);
+    stream_want(&c->stream, LOOP_READ);
+    connection_allow(c, ADMIN_LINGER_US);
+}
+
+static void connection_discard(struct admin_connection *c)
+{
+    char bytes[4096];
+    size_t n = 0;
+    int r = stream_recv(&c->stream, bytes, sizeof bytes, &n);
+
+    c->n_lingered += n;
+    if ((r != 0 && r != STREAM_AGAIN) || c->n_lingered > ADMIN_LINGER_BYTES)
+        connection_close(c);
+}
+
+/* ---- answers ---- */
+
+/* Sends what can be sent now; once all is gone, what comes next. */
 static void connection_flush(struct admin_connection *c)
 {
     if (outbox_flush(&c->out) != 0) {
         connection_close(c);
-        return;
+    } else if (!outbox_is_empty(&c->out)) {
+        stream_want(&c->stream, LOOP_WRITE);
+    } else if (c->is_last) {
+        connection_linger(c);
+    } else {
+        c->state = ADMIN_READING;
+        c->is_in_head = false;
+        stream_want(&c->stream, LOOP_READ);
+        connection_allow(c, ADMIN_IDLE_US);
     }
-    if (outbox_is_empty(&c->out) && c->is_closing) {
-        stream_shutdown(&c->stream);
-        connection_close(c);
-        return;
-    }
-    stream_want(&c->stream, LOOP_READ | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
 }
 
 static void connection_answer(struct admin_connection *c, const struct http_request *request,
@@ -85,34 +139,48 @@ static void connection_answer(struct admin_connection *c, const struct http_requ
         http_headers_add(&response.headers, STR("allow"), STR("GET, HEAD"));
     if (is_head)
         response.body = HTTP_BODY_NONE;
-    h1_format_response(outbox_held(&c->out), &response, !c->is_closing);
+    h1_format_response(outbox_held(&c->out), &response, !c->is_last);
     if (!is_head)
         outbox_copy(&c->out, answer->body.ptr, answer->body.len);
     buf_deinit(&answer->body);
+    c->state = ADMIN_ANSWERING;
+    connection_allow(c, ADMIN_ANSWER_US);
 }
 
-static void connection_refuse(struct admin_connection *c, uint16_t status, const char *text)
+static void connection_refuse(struct admin_connection *c, const struct http_request *request,
+                              uint16_t status, const char *text)
 {
-    struct admin_answer answer = {.status = status, .type = "text/plain; charset=utf-8"};
+    struct admin_answer answer = {.status = status, .type = ADMIN_TEXT};
 
-    c->is_closing = true;
+    c->is_last = true;
     buf_printf(&answer.body, "%s\n", text);
-    connection_answer(c, NULL, &answer);
+    connection_answer(c, request, &answer);
+}
+
+/* What of a request's content makes an answer of its own: 0 or the status. */
+static uint16_t connection_content_status(const struct http_request *request)
+{
+    bool is_reading = request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD;
+
+    if (request->body == HTTP_BODY_LENGTH && request->content_length > LIMIT_ADMIN_BODY_BYTES)
+        return 413;
+    if (!is_reading || request->body == HTTP_BODY_NONE ||
+        (request->body == HTTP_BODY_LENGTH && request->content_length == 0))
+        return 0;
+    return request->body == HTTP_BODY_LENGTH ? 400 : 413; /* chunked: no telling how much */
 }
 
 static void connection_serve(struct admin_connection *c, const struct http_request *request)
 {
-    struct admin_answer answer = {.status = 200, .type = "text/plain; charset=utf-8"};
+    struct admin_answer answer = {.status = 200, .type = ADMIN_TEXT};
+    uint16_t status = connection_content_status(request);
 
-    if (request->body != HTTP_BODY_NONE) {
-        bool is_large =
-            request->body != HTTP_BODY_LENGTH || request->content_length > LIMIT_ADMIN_BODY_BYTES;
-
-        connection_refuse(c, is_large ? 413 : 400,
-                          is_large ? "The content is too large." : "No content is read here.");
+    if (status != 0) {
+        connection_refuse(c, request, status,
+                          status == 413 ? "The content is too large." : "No content is read here.");
         return;
     }
-    c->is_closing |= !request->is_keep_alive;
+    c->is_last = !request->is_keep_alive || request->body != HTTP_BODY_NONE;
     admin_endpoint_serve(c->port, request, &answer);
     connection_answer(c, request, &answer);
 }
@@ -122,46 +190,62 @@ static void connection_refuse_head(struct admin_connection *c)
     switch (c->codec.error) {
     case H1_ERROR_HEAD_TOO_LARGE:
     case H1_ERROR_TOO_MANY_HEADERS:
-        connection_refuse(c, 431, "The request head is too large.");
+        connection_refuse(c, NULL, 431, "The request head is too large.");
+        break;
+    case H1_ERROR_TARGET_TOO_LONG:
+        connection_refuse(c, NULL, 414, "The request target is too long.");
         break;
     case H1_ERROR_CONNECT_METHOD:
-        connection_refuse(c, 405, "Only GET and HEAD are served here.");
+        connection_refuse(c, NULL, 405, "Only GET and HEAD are served here.");
         break;
     default:
-        connection_refuse(c, 400, "The request is malformed.");
+        connection_refuse(c, NULL, 400, "The request is malformed.");
     }
 }
 
-/* Serves what is complete in `in`. */
+/* ---- requests ---- */
+
+/* Takes the next event out of `input`; answers if it is a request. False: it is not complete. */
+static bool connection_step(struct admin_connection *c, struct str *input)
+{
+    struct http_request request;
+    struct h1_event event;
+    int r;
+
+    arena_reset(&c->arena);
+    r = h1_next(&c->codec, input, &c->arena, &request, NULL, &event);
+    if (r == H1_MORE)
+        return false;
+    if (r != H1_EVENT)
+        connection_refuse_head(c);
+    else if (event.type == H1_EVENT_HEAD)
+        connection_serve(c, &request);
+    /* The END that follows a head without content needs no bytes. */
+    if (r == H1_EVENT && event.type == H1_EVENT_HEAD && !c->is_last &&
+        h1_next(&c->codec, input, &c->arena, NULL, NULL, &event) != H1_EVENT)
+        c->is_last = true;
+    return true;
+}
+
+/* Serves what is complete in `in`, one after another as the answers go out. */
 static void connection_process(struct admin_connection *c)
 {
     struct str input = buf_str(&c->in);
 
-    while (!c->is_closing && input.len > 0) {
-        struct http_request request;
-        struct h1_event event;
-        int r;
-
-        arena_reset(&c->arena);
-        r = h1_next(&c->codec, &input, &c->arena, &request, NULL, &event);
-        if (r == H1_MORE)
-            break;
-        if (r != H1_EVENT)
-            connection_refuse_head(c);
-        else if (event.type == H1_EVENT_HEAD)
-            connection_serve(c, &request);
-        /* The END that follows a head without content needs no bytes. */
-        if (r == H1_EVENT && event.type == H1_EVENT_HEAD && !c->is_closing &&
-            h1_next(&c->codec, &input, &c->arena, NULL, NULL, &event) != H1_EVENT)
-            c->is_closing = true;
+    while (c->state == ADMIN_READING && input.len > 0 && connection_step(c, &input)) {
+        if (c->state == ADMIN_ANSWERING)
+            connection_flush(c);
     }
     buf_consume(&c->in, c->in.len - input.len);
-    connection_flush(c);
+    if (c->state != ADMIN_READING || c->in.len == 0 || c->is_in_head)
+        return;
+    /* Not moved by further bytes: who trickles a head has five seconds all the same. */
+    c->is_in_head = true;
+    connection_allow(c, ADMIN_HEAD_US);
 }
 
 static void connection_read(struct admin_connection *c)
 {
-    struct loop *l = c->port->admin->server->loop;
     char *room = buf_reserve(&c->in, ADMIN_READ_BYTES);
     size_t n = 0;
     int r = stream_recv(&c->stream, room, ADMIN_READ_BYTES, &n);
@@ -173,7 +257,6 @@ static void connection_read(struct admin_connection *c)
         return;
     }
     c->in.len += n;
-    timer_set(l, &c->timer, l->now.mono_us + ADMIN_IDLE_US);
     connection_process(c);
 }
 
@@ -181,12 +264,16 @@ static void connection_on_event(struct stream *s, unsigned events)
 {
     struct admin_connection *c = CONTAINER_OF(s, struct admin_connection, stream);
 
-    if ((events & LOOP_WRITE) && !c->is_closed)
+    if (c->state == ADMIN_ANSWERING && (events & LOOP_WRITE)) {
         connection_flush(c);
-    if ((events & LOOP_READ) && !c->is_closed && !c->is_closing)
+        connection_process(c);
+    } else if (c->state == ADMIN_READING && (events & LOOP_READ)) {
         connection_read(c);
-    else if ((events & LOOP_HANGUP) && !c->is_closed)
+    } else if (c->state == ADMIN_LINGERING && (events & LOOP_READ)) {
+        connection_discard(c);
+    } else if (events & LOOP_HANGUP) {
         connection_close(c);
+    }
 }
 
 static void connection_on_timer(struct timer *t)
@@ -194,19 +281,33 @@ static void connection_on_timer(struct timer *t)
     connection_close(CONTAINER_OF(t, struct admin_connection, timer));
 }
 
+/* The port is full: whoever has been waiting for its peer longest goes. */
+static void connection_make_room(struct admin_port *port)
+{
+    LIST_FOREACH (&port->connections, node) {
+        struct admin_connection *c = CONTAINER_OF(node, struct admin_connection, node);
+
+        if (c->state != ADMIN_ANSWERING) {
+            connection_close(c);
+            return;
+        }
+    }
+}
+
 void admin_connection_accept(struct admin_port *port, int fd)
 {
     static const struct h1_options options = {.scheme = {"http", 4}};
     struct admin *a = port->admin;
-    struct loop *l = a->server->loop;
     struct admin_connection *c;
 
-    if (a->connections.n_nodes >= ADMIN_CONNECTIONS_MAX) {
+    if (port->connections.n_nodes >= LIMIT_ADMIN_CONNECTIONS)
+        connection_make_room(port);
+    if (port->connections.n_nodes >= LIMIT_ADMIN_CONNECTIONS) {
         socket_close(fd);
         return;
     }
     c = MEM_NEW(struct admin_connection);
-    if (stream_open_accepted(&c->stream, l, fd, NULL, connection_on_event) < 0) {
+    if (stream_open_accepted(&c->stream, a->server->loop, fd, NULL, connection_on_event) < 0) {
         socket_close(fd);
         mem_free(c);
         return;
@@ -215,7 +316,8 @@ void admin_connection_accept(struct admin_port *port, int fd)
     outbox_init(&c->out, &a->outboxes, &c->stream);
     arena_init(&c->arena, 4096);
     c->port = port;
+    c->is_in_head = true;
     c->timer.fn = connection_on_timer;
-    timer_set(l, &c->timer, l->now.mono_us + ADMIN_HEAD_US);
-    list_append(&a->connections, &c->node);
+    list_append(&port->connections, &c->node);
+    connection_allow(c, ADMIN_HEAD_US);
 }

@@ -5,4 +5,4 @@
 
 /* Takes over `fd`. */
 void admin_connection_accept(struct admin_port *port, int fd);
-void admin_connections_close(struct admin *a);
+void admin_connections_close(struct admin_port *port);

@@ -12,6 +12,7 @@ static void serve_ready(struct admin *a, struct admin_answer *answer)
 
     if (admin_is_ready(a, &why)) {
         buf_printf(&answer->body, "ready\n");
+        admin_format_pending_keys(a, &answer->body);
     } else {
         answer->status = 503;
         buf_printf(&answer->body, "not ready: %.*s\n", STR_ARG(buf_str(&why)));

@@ -3,6 +3,8 @@
 
 #include "admin/admin.h"
 
+#define ADMIN_TEXT "text/plain; charset=utf-8"
+
 struct admin_answer {
     uint16_t status;
     const char *type;
@@ -18,3 +20,5 @@ void admin_status_format(const struct admin *a, struct buf *out);
 void admin_config_format(const struct admin *a, struct buf *out);
 /* Ready to serve? Else `why` says what is missing. */
 bool admin_is_ready(const struct admin *a, struct buf *why);
+/* One line per key set that has not been fetched yet: its routes answer 503, the rest serves. */
+void admin_format_pending_keys(const struct admin *a, struct buf *out);

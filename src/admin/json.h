@@ -5,7 +5,7 @@
 
 struct json {
     struct buf *out;
-    bool has_member[16]; /* by depth */
+    bool has_member[24]; /* by depth */
     int depth;
 };
 

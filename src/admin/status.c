@@ -17,6 +17,22 @@ bool admin_is_ready(const struct admin *a, struct buf *why)
     return false;
 }
 
+void admin_format_pending_keys(const struct admin *a, struct buf *out)
+{
+    const struct snapshot *s = a->server->current;
+
+    for (uint32_t i = 0; s && i < s->n_feeds; i++) {
+        struct key_feed_facts facts;
+        bool is_known = false;
+
+        for (uint32_t k = 0; k < i; k++)
+            is_known |= s->feeds[k] == s->feeds[i];
+        key_feed_read_facts(s->feeds[i], &facts);
+        if (!is_known && facts.n_keys == 0)
+            buf_printf(out, "no keys yet: %.*s\n", STR_ARG(s->feeds[i]->config.name));
+    }
+}
+
 static void status_conditions(struct json *j, const struct object *o)
 {
     static const char *const words[] = {"False", "True", "Unknown"};
@@ -77,9 +93,45 @@ static void status_diagnostics(struct json *j, const struct diag_list *diags)
         json_str(j, "object", d->object);
         json_str(j, "path", d->path);
         json_str(j, "text", d->text);
+        if (d->hint.len > 0)
+            json_str(j, "hint", d->hint);
         json_close(j, '}');
     }
     json_close(j, ']');
+}
+
+/* What the manifests name and do not bring: a short list to work through. */
+static void status_missing(struct json *j, const struct diag_list *diags)
+{
+    json_open(j, "missing", '[');
+    for (size_t i = 0; i < diags->items.n; i++) {
+        const struct diag *d = &diags->items.items[i];
+
+        if (d->code != DIAG_DANGLING_REFERENCE && d->code != DIAG_MISSING_CORE_OBJECT &&
+            d->code != DIAG_MISSING_GRANT)
+            continue;
+        json_open(j, NULL, '{');
+        json_text(j, "code", diag_code_text(d->code));
+        json_str(j, "object", d->object);
+        json_str(j, "path", d->path);
+        json_str(j, "text", d->text);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
+static void status_reloads(struct json *j, const struct admin *a)
+{
+    char stamp[25] = "";
+
+    if (a->server->swapped_wall_us > 0)
+        clock_format_iso(a->server->swapped_wall_us, stamp);
+    json_text(j, "last_reload", a->facts.last_reload);
+    json_open(j, "reloads", '{');
+    json_u64(j, "ok", a->server->n_reloads_ok);
+    json_u64(j, "failed", a->server->n_reloads_failed);
+    json_text(j, "serving_since", stamp);
+    json_close(j, '}');
 }
 
 static void status_ports(struct json *j, const struct snapshot *s)
@@ -185,7 +237,9 @@ void admin_status_format(const struct admin *a, struct buf *out)
     json_text(&j, "version", TOLLGATE_VERSION);
     json_bool(&j, "ready", admin_is_ready(a, &why));
     json_u64(&j, "generation", s ? s->generation : 0);
-    json_text(&j, "last_reload", a->facts.last_reload);
+    if (why.len > 0)
+        json_str(&j, "not_ready_because", buf_str(&why));
+    status_reloads(&j, a);
     json_u64(&j, "workers", a->server->n_workers);
     json_u64(&j, "connections", server_n_connections(a->server));
     json_u64(&j, "exchanges", server_n_exchanges(a->server));
@@ -194,6 +248,7 @@ void admin_status_format(const struct admin *a, struct buf *out)
         status_ports(&j, s);
         status_feeds(&j, s);
         status_clusters(&j, s);
+        status_missing(&j, &s->manifest->diags);
         status_objects(&j, s->manifest);
         status_diagnostics(&j, &s->manifest->diags);
     }
