@@ -13,6 +13,8 @@ static void server_on_snapshots_done(struct wake *w)
 {
     struct server *g = CONTAINER_OF(w, struct server, snapshots_done);
 
+    if (g->n_workers == 0)
+        return; /* ending: server_deinit has freed what this would look at */
     LIST_FOREACH (&g->old_snapshots, node) {
         struct snapshot *s = CONTAINER_OF(node, struct snapshot, node);
 
