@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "base/error.h"
 #include "base/mem.h"
 #include "gateway/compile/compile_pass.h"
 #include "gateway/server_options.h"
@@ -85,10 +86,13 @@ int command_check(const struct options *o)
     struct snapshot *snapshot = NULL;
     int r = manifest_load(m, o->paths, o->n_paths, &manifest_options);
 
-    if (r == 0 && check_compile(o, m, &snapshot, &registries) == 0)
-        diag_sort(&m->diags);
+    if (r == 0)
+        r = check_compile(o, m, &snapshot, &registries);
+    if (r < 0)
+        fprintf(stderr, "tollgate: the check could not be finished: %s\n", error_trace());
+    diag_sort(&m->diags);
     check_print(o, &m->diags);
-    r = check_has_found(o, &m->diags);
+    r = r < 0 || check_has_found(o, &m->diags);
     if (snapshot) {
         check_release(snapshot, &registries);
     } else {

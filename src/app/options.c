@@ -2,10 +2,7 @@
  * its value. An unknown option is answered with the nearest known one. */
 #include "app/options.h"
 
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "app/cpu_count.h"
 #include "base/assert.h"
 #include "policy/cidr.h"
 
@@ -132,7 +129,7 @@ static bool read_small(struct str value, uint64_t min, uint64_t max, uint32_t *r
 
 static bool read_workers(struct options *o, struct str value)
 {
-    return read_small(value, 1, 64, &o->server.n_workers);
+    return read_small(value, 1, OPTIONS_WORKERS_MAX, &o->server.n_workers);
 }
 
 static bool read_drain_delay(struct options *o, struct str value)
@@ -278,29 +275,12 @@ static int option_read(struct options *o, int argc, char **argv, int *i, struct 
     return 0;
 }
 
-/* The CPU quota of the cgroup (v2), rounded up; else the processors that this process may use. */
-static uint32_t options_default_workers(void)
-{
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-    unsigned long quota = 0, period = 0;
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-
-    if (f) {
-        if (fscanf(f, "%lu %lu", &quota, &period) == 2 && period > 0 && quota > 0)
-            n = (int)MIN((quota + period - 1) / period, (unsigned long)n);
-        fclose(f);
-    }
-    return (uint32_t)MIN(MAX(n, 1), 64);
-}
-
 static void options_set_defaults(struct options *o)
 {
     bool is_ok = read_admin(o, STR("127.0.0.1:9901"));
 
     ASSERT(is_ok);
     o->server.cluster_domain = STR("cluster.local");
-    o->server.n_workers = options_default_workers();
     o->server.port_maps = o->port_maps;
     o->server.resolves = o->resolves;
     o->drain_delay_s = OPTIONS_DRAIN_DELAY_S;
@@ -308,26 +288,38 @@ static void options_set_defaults(struct options *o)
     o->log_level = LOG_INFO;
 }
 
-static bool options_command(struct options *o, const char *word)
-{
-    static const struct {
-        const char *word;
-        enum command command;
-    } rows[] = {{"run", COMMAND_RUN},           {"check", COMMAND_CHECK},
-                {"docs", COMMAND_DOCS},         {"version", COMMAND_VERSION},
-                {"--version", COMMAND_VERSION}, {"help", COMMAND_HELP},
-                {"--help", COMMAND_HELP},       {"-h", COMMAND_HELP}};
+static const struct {
+    const char *word;
+    enum command command;
+} command_rows[] = {{"run", COMMAND_RUN},           {"check", COMMAND_CHECK},
+                    {"docs", COMMAND_DOCS},         {"version", COMMAND_VERSION},
+                    {"--version", COMMAND_VERSION}, {"help", COMMAND_HELP},
+                    {"--help", COMMAND_HELP},       {"-h", COMMAND_HELP}};
 
-    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        if (strcmp(word, rows[i].word) == 0) {
-            o->command = rows[i].command;
-            return true;
+static int options_command(struct options *o, const char *word, struct buf *ret_why)
+{
+    const char *nearest = NULL;
+    unsigned best = 3;
+
+    for (size_t i = 0; i < N_ELEMENTS(command_rows); i++) {
+        unsigned distance = str_distance(str_of(word), str_of(command_rows[i].word), 2);
+
+        if (strcmp(word, command_rows[i].word) == 0) {
+            o->command = command_rows[i].command;
+            return 0;
+        }
+        if (distance < best) {
+            best = distance;
+            nearest = command_rows[i].word;
         }
     }
-    return false;
+    buf_printf(ret_why, "unknown command %s", word);
+    if (nearest)
+        buf_printf(ret_why, "; did you mean %s?", nearest);
+    return OPTIONS_USAGE;
 }
 
-static int options_finish(const struct options *o, struct buf *ret_why)
+static int options_finish(struct options *o, struct buf *ret_why)
 {
     bool needs_path = o->command == COMMAND_RUN || o->command == COMMAND_CHECK;
 
@@ -339,6 +331,8 @@ static int options_finish(const struct options *o, struct buf *ret_why)
         buf_printf(ret_why, "docs needs a name: config, metrics, refusals, journey or limits");
         return OPTIONS_USAGE;
     }
+    if (o->command == COMMAND_RUN && o->server.n_workers == 0)
+        o->server.n_workers = MIN(cpu_count_default(), (uint32_t)OPTIONS_WORKERS_MAX);
     return 0;
 }
 
@@ -348,10 +342,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_wh
     options_set_defaults(ret);
     if (argc < 2)
         return 0;
-    if (!options_command(ret, argv[1])) {
-        buf_printf(ret_why, "unknown command %s", argv[1]);
+    if (options_command(ret, argv[1], ret_why) != 0)
         return OPTIONS_USAGE;
-    }
     for (int i = 2; i < argc; i++) {
         int r = 0;
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "app/report.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,7 +15,9 @@ enum { RELOAD_LOGGED_ERRORS = 10 };
 
 bool reload_may_serve(const struct manifest *m)
 {
-    return !m->is_refused && m->diags.n_errors <= m->n_incomplete;
+    size_t n_forgiven = m->options.is_strict ? 0 : m->n_incomplete;
+
+    return !m->is_refused && m->diags.n_errors <= n_forgiven;
 }
 
 static void *reload_main(void *arg)
@@ -22,31 +25,35 @@ static void *reload_main(void *arg)
     struct reload *r = arg;
     struct manifest_options options = {.is_strict = r->server->options.is_strict};
 
+    int code;
+
     pthread_setname_np(pthread_self(), "compile");
     r->manifest = MEM_NEW(struct manifest);
     r->snapshot = NULL;
-    if (manifest_load(r->manifest, r->paths, r->n_paths, &options) == 0 &&
-        reload_may_serve(r->manifest) &&
-        compile_for_server(r->server, r->manifest, &r->snapshot) < 0)
+    r->fault[0] = '\0';
+    code = manifest_load(r->manifest, r->paths, r->n_paths, &options);
+    if (code == 0 && reload_may_serve(r->manifest))
+        code = compile_for_server(r->server, r->manifest, &r->snapshot);
+    if (code < 0) {
         r->snapshot = NULL;
+        /* The trace is this thread's own. */
+        snprintf(r->fault, sizeof r->fault, "%s", error_trace());
+    }
     wake_post(&r->done);
     return NULL;
 }
 
-static void reload_log_errors(const struct manifest *m)
+/* What the thread left, when it does not serve. */
+static void reload_discard(struct reload *r)
 {
-    struct buf text = {0};
-    size_t n = 0;
-
-    for (size_t i = 0; i < m->diags.items.n && n < RELOAD_LOGGED_ERRORS; i++) {
-        if (m->diags.items.items[i].severity != DIAG_ERROR)
-            continue;
-        buf_clear(&text);
-        diag_format_text(&text, &m->diags.items.items[i]);
-        log_error("%.*s", STR_ARG(buf_str(&text)));
-        n++;
+    if (r->snapshot) {
+        snapshot_free(r->snapshot);
+    } else if (r->manifest) {
+        manifest_deinit(r->manifest);
+        mem_free(r->manifest);
     }
-    buf_deinit(&text);
+    r->snapshot = NULL;
+    r->manifest = NULL;
 }
 
 static void reload_refuse(struct reload *r, const char *why)
@@ -56,17 +63,30 @@ static void reload_refuse(struct reload *r, const char *why)
     snprintf(r->last_result, sizeof r->last_result, "kept generation %llu: %s",
              (unsigned long long)r->server->current->generation, why);
     log_error("reload refused, the old configuration goes on serving: %s", why);
-    if (r->snapshot) {
-        snapshot_free(r->snapshot);
-    } else {
-        manifest_deinit(r->manifest);
-        mem_free(r->manifest);
-    }
+    reload_discard(r);
+}
+
+/* The files do not serve: every error goes to the log, the first one to status. */
+static void reload_refuse_files(struct reload *r)
+{
+    const struct diag_list *diags = &r->manifest->diags;
+    struct buf why = {0};
+
+    report_findings(diags, DIAG_ERROR, RELOAD_LOGGED_ERRORS);
+    if (diags->n_errors > 0)
+        buf_printf(&why, "%zu error%s, the first: ", diags->n_errors,
+                   diags->n_errors == 1 ? "" : "s");
+    report_first_error(diags, &why);
+    if (why.len == 0)
+        buf_printf(&why, "%s", r->fault);
+    buf_append_char(&why, '\0');
+    reload_refuse(r, why.ptr);
+    buf_deinit(&why);
 }
 
 static void reload_accept(struct reload *r)
 {
-    size_t n_errors = r->snapshot->manifest->diags.n_errors;
+    const struct diag_list *diags = &r->snapshot->manifest->diags;
     struct buf why = {0};
     int code = server_swap(r->server, r->snapshot, &why);
 
@@ -80,26 +100,28 @@ static void reload_accept(struct reload *r)
     r->server->n_reloads_ok++;
     snprintf(r->last_result, sizeof r->last_result, "generation %llu serves%s",
              (unsigned long long)r->server->current->generation,
-             n_errors ? ", incomplete: see the objects" : "");
+             diags->n_errors ? ", incomplete: see what is missing" : "");
     log_info("reloaded: %s", r->last_result);
+    report_summary(diags);
+    r->snapshot = NULL;
+    r->manifest = NULL;
 }
 
 static void reload_on_done(struct wake *w)
 {
     struct reload *r = CONTAINER_OF(w, struct reload, done);
-    const struct manifest *m = r->manifest;
 
+    if (!r->is_running)
+        return; /* joined already, by reload_deinit */
     pthread_join(r->thread, NULL);
     r->is_running = false;
+    if (r->is_ended)
+        reload_discard(r);
     /* What compile found counts too: a pattern or log format that is not valid. */
-    if (r->snapshot && reload_may_serve(m)) {
+    else if (r->snapshot && reload_may_serve(r->manifest))
         reload_accept(r);
-    } else {
-        reload_log_errors(m);
-        reload_refuse(r, m->is_refused ? "a file cannot be read" : "there are errors");
-    }
-    r->manifest = NULL;
-    r->snapshot = NULL;
+    else
+        reload_refuse_files(r);
     if (r->is_wanted)
         reload_start(r);
 }
@@ -110,7 +132,7 @@ void reload_start(struct reload *r)
     int code;
 
     r->is_wanted = r->is_running;
-    if (r->is_running)
+    if (r->is_running || r->is_ended)
         return;
     r->is_running = true;
     sigfillset(&all);
@@ -129,16 +151,16 @@ void reload_init(struct reload *r, struct server *server, const char *const *pat
     wake_init(&r->done, server->loop, reload_on_done);
 }
 
+void reload_end(struct reload *r)
+{
+    r->is_ended = true;
+}
+
 void reload_deinit(struct reload *r)
 {
     if (!r->is_running)
         return;
     pthread_join(r->thread, NULL);
     r->is_running = false;
-    if (r->snapshot) {
-        snapshot_free(r->snapshot);
-    } else if (r->manifest) {
-        manifest_deinit(r->manifest);
-        mem_free(r->manifest);
-    }
+    reload_discard(r);
 }

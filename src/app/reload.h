@@ -14,15 +14,18 @@ struct reload {
     pthread_t thread;
     bool is_running;
     bool is_wanted; /* a change came while one was running */
-    struct timer retry;
+    bool is_ended;
     /* of the thread, read after `done` */
     struct manifest *manifest; /* NULL once the snapshot owns it */
     struct snapshot *snapshot;
+    char fault[256];       /* of its environment, empty when nothing failed there */
     char last_result[512]; /* a sentence for status */
     bool is_last_ok;
 };
 
 void reload_init(struct reload *r, struct server *server, const char *const *paths, size_t n_paths);
+/* No further swap: a running one is thrown away when it is done. */
+void reload_end(struct reload *r);
 /* Waits for a running one. */
 void reload_deinit(struct reload *r);
 /* Control. */

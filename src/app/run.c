@@ -1,7 +1,7 @@
-/* tollgate run: control's life. Order at start: signals blocked, limits raised, manifests loaded
- * and compiled, admin ports, listeners, workers. Order at the end (SIGTERM): not ready but still
- * accepting for the drain delay, then no new connections, running requests finish within the drain
- * timeout, exit 0. A second signal ends at once. */
+/* tollgate run: control's life. Order at start: signals blocked, limits raised, files watched,
+ * manifests loaded and compiled, admin ports, listeners, workers. Order at the end (SIGTERM): not
+ * ready but still accepting for the drain delay, then no new connections, running requests finish
+ * within the drain timeout, exit 0. A second signal ends at once. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -10,6 +10,7 @@
 #include "admin/admin.h"
 #include "app/commands.h"
 #include "app/reload.h"
+#include "app/report.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "gateway/compile/compile_api.h"
@@ -28,7 +29,6 @@ struct run {
     struct signals signals;
     struct timer drain_timer;
     bool is_draining; /* a first signal came */
-    bool has_drained; /* the delay is over */
 };
 
 /* As many descriptors as we may have, and no core dumps: memory holds keys and tokens. */
@@ -63,7 +63,6 @@ static void run_on_idle(struct server *server)
 
 static void run_drain_now(struct run *r)
 {
-    r->has_drained = true;
     r->server.on_idle = run_on_idle;
     log_info("draining: no new connections, %u are open", server_n_connections(&r->server));
     r->drain_timer.fn = run_on_drain_timeout;
@@ -86,6 +85,7 @@ static void run_end(struct run *r, bool has_delay)
     }
     r->is_draining = true;
     r->admin.facts.is_draining = true;
+    reload_end(&r->reload);
     if (!has_delay || r->options->drain_delay_s == 0) {
         run_drain_now(r);
         return;
@@ -98,13 +98,20 @@ static void run_end(struct run *r, bool has_delay)
 
 /* ---- events ---- */
 
+/* Not on the way out: a swap would open ports again. */
+static void run_reload(struct run *r)
+{
+    if (!r->is_draining)
+        reload_start(&r->reload);
+}
+
 static void run_on_signal(struct signals *s, int number)
 {
     struct run *r = CONTAINER_OF(s, struct run, signals);
 
     switch (number) {
     case SIGHUP:
-        reload_start(&r->reload);
+        run_reload(r);
         break;
     case SIGUSR1:
         log_writer_reopen(&r->server.log_writer);
@@ -122,37 +129,10 @@ static void run_on_signal(struct signals *s, int number)
 
 static void run_on_change(struct watch *w)
 {
-    struct run *r = CONTAINER_OF(w, struct run, watch);
-
-    if (!r->is_draining)
-        reload_start(&r->reload);
+    run_reload(CONTAINER_OF(w, struct run, watch));
 }
 
 /* ---- start ---- */
-
-static void run_log_findings(const struct diag_list *diags)
-{
-    struct buf text = {0};
-    size_t n = 0;
-
-    for (size_t i = 0; i < diags->items.n && n < RUN_LOGGED_FINDINGS; i++) {
-        const struct diag *d = &diags->items.items[i];
-
-        if (d->severity == DIAG_NOTE)
-            continue;
-        buf_clear(&text);
-        diag_format_text(&text, d);
-        if (d->severity == DIAG_ERROR)
-            log_error("%.*s", STR_ARG(buf_str(&text)));
-        else
-            log_warn("%.*s", STR_ARG(buf_str(&text)));
-        n++;
-    }
-    if (diags->n_errors + diags->n_warnings > n)
-        log_warn("%zu further findings: see tollgate check",
-                 diags->n_errors + diags->n_warnings - n);
-    buf_deinit(&text);
-}
 
 /* The first configuration. NULL: it cannot start (said already). */
 static struct snapshot *run_load(struct run *r)
@@ -164,11 +144,13 @@ static struct snapshot *run_load(struct run *r)
 
     if (code == 0)
         code = compile_for_server(&r->server, m, &snapshot);
-    run_log_findings(&m->diags);
+    report_findings(&m->diags, DIAG_WARNING, RUN_LOGGED_FINDINGS);
+    report_summary(&m->diags);
     if (code == 0 && (!options.is_strict || m->diags.n_errors == 0))
         return snapshot;
-    log_error("cannot start: %s",
-              code ? "the manifests cannot be read" : "--strict, and there are errors");
+    log_error("cannot start: %s", code < 0   ? error_trace()
+                                  : code > 0 ? "the manifests cannot be read"
+                                             : "--strict, and there are errors");
     if (snapshot) {
         snapshot_free(snapshot);
     } else {
@@ -192,17 +174,12 @@ static bool run_listen_admin(struct run *r, const struct socket_address *address
 
 static void run_say_ready(const struct run *r)
 {
-    const struct snapshot *s = r->server.current;
-
-    for (uint32_t i = 0; i < s->n_ports; i++)
-        log_info("serving %s on port %u (%u listener%s, %u worker%s)",
-                 s->ports[i].is_tls ? "HTTPS" : "HTTP", s->ports[i].port->bound,
-                 s->ports[i].n_listeners, s->ports[i].n_listeners == 1 ? "" : "s",
-                 r->server.n_workers, r->server.n_workers == 1 ? "" : "s");
-    if (s->n_ports == 0)
-        log_warn("no listener is programmed: nothing is served yet");
+    report_listeners(&r->server);
+    log_info("%u worker%s", r->server.n_workers, r->server.n_workers == 1 ? "" : "s");
     if (r->options->has_admin)
         log_info("admin on http://%.*s/", STR_ARG(r->options->admin_text));
+    if (r->options->has_probe)
+        log_info("probe on http://%.*s/ready", STR_ARG(r->options->probe_text));
 }
 
 /* True: everything is up. */
@@ -232,6 +209,7 @@ static bool run_start(struct run *r)
     return code == 0;
 }
 
+/* Before the first load: a change while it reads must lead to a reload. */
 static bool run_watch(struct run *r)
 {
     if (signals_open(&r->signals, &r->loop, run_on_signal) < 0) {
@@ -269,7 +247,7 @@ int command_run(struct options *o)
     }
     reload_init(&r->reload, &r->server, o->paths, o->n_paths);
     snprintf(r->reload.last_result, sizeof r->reload.last_result, "none since start");
-    is_ok = run_start(r) && run_watch(r);
+    is_ok = run_watch(r) && run_start(r);
     if (is_ok) {
         run_say_ready(r);
         is_ok = loop_run(&r->loop) == 0;

@@ -9,7 +9,8 @@ import pytest
 from play import client
 from play.deadline import eventually
 from play.gateway import StartFailed, tollgate
-from play.manifests import backend, client_policy, route, rule, world
+from play.manifests import (backend, client_policy, http_listener, https_listener, route, rule,
+                            world)
 from play.ports import free_port
 
 
@@ -111,6 +112,36 @@ def test_the_drain_delay_is_not_ready_but_serves(gateway, upstream):
     eventually(lambda: gw.get_admin("/ready").status == 503)
     assert gw.request("/").status == 200
     assert gw.wait(20) == 0
+
+
+def test_no_reload_opens_ports_on_the_way_out(gateway, upstream):
+    up = upstream("a")
+    go = threading.Event()
+    up.script = lambda _r, _c: go.wait(60) and None
+    gw = gateway(small(up), ports=[80, 81], drain=("0", "60"))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        up.wait_for(1)
+        gw.signal(signal.SIGTERM)
+        eventually(lambda: _refuses(gw), what="no new connections")
+        gw.write("world.yaml", world(backend("a", up), route("r", rule("a")),
+                                     listeners=[http_listener(), http_listener("second", 81)]))
+        gw.signal(signal.SIGHUP)
+        # A reload of so little takes milliseconds: it would show within these.
+        for _ in range(20):
+            assert gw.get_admin("/status").status == 200
+        assert gw.n_reloads("ok") == 0 and gw.status()["generation"] == 1
+        gw.signal(signal.SIGTERM)
+        assert gw.wait(10) == 0
+    go.set()
+
+
+def test_start_says_what_is_served_where_and_what_is_not(gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
+                       listeners=[http_listener(), https_listener(secrets=["absent"])]))
+    said = gw.stderr()
+    assert f"listener play/front/http (HTTP, port 80) is served on *:{gw.port()}" in said
+    assert "listener https of Gateway/play/front is not served: InvalidCertificateRef" in said
+    assert "configuration: 0 errors" in said
 
 
 def test_a_drain_ends_by_its_timeout(gateway, upstream):

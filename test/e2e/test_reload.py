@@ -155,3 +155,33 @@ def test_an_unchanged_reload_keeps_the_upstream_connections(gateway, upstream):
     gw.reload()
     gw.request("/kept")
     assert up.n_connections == 1
+
+
+def test_status_says_why_a_reload_was_refused(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(generation(up, 1))
+    wrong = generation(up, 2)
+    wrong[-1]["spec"]["ruels"] = []
+    gw.apply(wrong, result="failed")
+    status = gw.status()
+    assert "world.yaml:" in status["last_reload"] and "ruels" in status["last_reload"]
+    assert status["last_reload"].startswith("kept generation 1") and status["generation"] == 1
+    assert status["reloads"]["failed"] == 1 and status["reloads"]["ok"] == 0
+
+
+def test_a_strict_reload_forgives_nothing(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(generation(up, 1), args=["--strict"])
+    dangling = [*generation(up, 2), route("lost", rule("nowhere", matches=[path("/lost")]))]
+    gw.apply(dangling, result="failed")
+    assert gw.request("/new-1").status == 200 and gw.request("/new-2").status == 404
+    assert "nowhere" in gw.status()["last_reload"]
+
+
+def test_what_is_incomplete_reloads_and_names_what_is_missing(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(generation(up, 1))
+    gw.apply([*generation(up, 2), route("lost", rule("nowhere", matches=[path("/lost")]))])
+    assert gw.request("/new-2").status == 200 and gw.request("/lost").status == 500
+    missing = gw.status()["missing"]
+    assert any("nowhere" in lack["text"] and lack["object"] == "HTTPRoute/play/lost" for lack in missing)

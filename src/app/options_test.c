@@ -1,0 +1,211 @@
+/* The command line and the default number of workers, as tables of cases. */
+#include "app/cpu_count.h"
+#include "app/options.h"
+#include "test/harness/test.h"
+
+enum { ARGS_MAX = 200 };
+
+static int parse(const char *line, struct options *ret, struct buf *ret_why)
+{
+    static char text[8192]; /* options borrow from it */
+    static char program[] = "tollgate";
+    char *argv[ARGS_MAX + 1] = {program};
+    int argc = 1;
+
+    snprintf(text, sizeof text, "%s", line);
+    for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) {
+        CHECK(argc < ARGS_MAX);
+        argv[argc++] = word;
+    }
+    buf_clear(ret_why);
+    return options_parse(argc, argv, ret, ret_why);
+}
+
+TEST(usage_errors_say_what_was_expected)
+{
+    static const struct {
+        const char *line;
+        const char *why;
+    } rows[] = {
+        {"walk", "unknown command walk"},
+        {"rnu -f x", "did you mean run?"},
+        {"run", "give -f PATH"},
+        {"check", "give -f PATH"},
+        {"docs", "docs needs a name"},
+        {"run -f x --port-mpa 80=81", "did you mean --port-map?"},
+        {"run -f x --zzzzzzzz", "unknown option --zzzzzzzz"},
+        {"run -f", "expected a file or folder"},
+        {"run x", "unexpected argument x"},
+        {"run -f x --format json", "--format is not for this command"},
+        {"check -f x --workers 2", "--workers is not for this command"},
+        {"run -f x --port-map 80", "FROM=TO"},
+        {"run -f x --port-map 0=80", "FROM=TO"},
+        {"run -f x --port-map 80=65536", "FROM=TO"},
+        {"run -f x --resolve a=127.0.0.1:1", "HOST:PORT=IP:PORT"},
+        {"run -f x --resolve a:1=b:1", "HOST:PORT=IP:PORT"},
+        {"run -f x --resolve :1=127.0.0.1:1", "HOST:PORT=IP:PORT"},
+        {"run -f x --admin nowhere", "ADDR:PORT or off"},
+        {"run -f x --probe 127.0.0.1", "ADDR:PORT"},
+        {"run -f x --workers 0", "1 to 64"},
+        {"run -f x --workers 65", "1 to 64"},
+        {"run -f x --workers -1", "1 to 64"},
+        {"run -f x --workers", "1 to 64"},
+        {"run -f x --address-pool 10.0.0.0/99", "a CIDR"},
+        {"run -f x --cluster-domain .local", "a domain name"},
+        {"run -f x --drain-delay 3601", "at most 3600"},
+        {"run -f x --drain-timeout 86401", "at most 86400"},
+        {"run -f x --log-level loud", "debug, info, warn or error"},
+        {"check -f x --format xml", "text, json or sarif"},
+        {"check -f x --fail-on never", "error, warning or note"},
+        {"check -f x --format=xml", "found xml"},
+    };
+    struct buf why = {0};
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        static struct options o;
+        int r = parse(rows[i].line, &o, &why);
+
+        buf_append_char(&why, '\0');
+        CHECK_MSG(r == OPTIONS_USAGE, "%s: %d", rows[i].line, r);
+        CHECK_MSG(strstr(why.ptr, rows[i].why), "%s: %s", rows[i].line, why.ptr);
+    }
+    buf_deinit(&why);
+}
+
+TEST(options_of_run_are_read)
+{
+    static struct options o;
+    struct buf why = {0};
+
+    CHECK_INT(parse("run -f a b --port-map 80=8080 --port-map=443=8443 "
+                    "--resolve [2001:db8::1]:80=[::1]:81 --workers 3 --strict",
+                    &o, &why),
+              0);
+    CHECK_INT(o.command, COMMAND_RUN);
+    CHECK_INT(o.n_paths, 2);
+    CHECK(strcmp(o.paths[1], "b") == 0);
+    CHECK_INT(o.server.n_port_maps, 2);
+    CHECK_INT(o.server.port_maps[1].from, 443);
+    CHECK_INT(o.server.port_maps[1].to, 8443);
+    CHECK_INT(o.server.n_resolves, 1);
+    CHECK_STR(o.server.resolves[0].host, "2001:db8::1");
+    CHECK_STR(o.server.resolves[0].ip, "::1");
+    CHECK_INT(o.server.resolves[0].to_port, 81);
+    CHECK_INT(o.server.n_workers, 3);
+    CHECK(o.server.is_strict);
+    CHECK_INT(parse("run -f a --admin off --probe :9902 --address-pool 127.0.1.0/24 "
+                    "--drain-delay 0 --drain-timeout=7",
+                    &o, &why),
+              0);
+    CHECK(!o.has_admin && o.has_probe);
+    CHECK_INT(socket_address_port(&o.probe), 9902);
+    CHECK_STR(o.server.address_pool, "127.0.1.0/24");
+    CHECK_INT(o.drain_delay_s, 0);
+    CHECK_INT(o.drain_timeout_s, 7);
+    buf_deinit(&why);
+}
+
+TEST(what_is_not_given_has_a_default)
+{
+    static struct options o;
+    struct buf why = {0};
+
+    CHECK_INT(parse("run -f a", &o, &why), 0);
+    CHECK(o.has_admin && !o.has_probe && !o.server.is_strict);
+    CHECK_STR(o.admin_text, "127.0.0.1:9901");
+    CHECK_STR(o.server.cluster_domain, "cluster.local");
+    CHECK(o.server.n_workers >= 1 && o.server.n_workers <= OPTIONS_WORKERS_MAX);
+    CHECK_INT(o.drain_delay_s, OPTIONS_DRAIN_DELAY_S);
+    CHECK_INT(o.log_level, LOG_INFO);
+    CHECK_INT(parse("check -f a", &o, &why), 0);
+    CHECK_INT(o.format, CHECK_TEXT);
+    CHECK_INT(o.fail_on, FAIL_ON_ERROR);
+    buf_deinit(&why);
+}
+
+TEST(other_commands_are_read)
+{
+    static const struct {
+        const char *line;
+        enum command command;
+    } rows[] = {{"", COMMAND_HELP},
+                {"help", COMMAND_HELP},
+                {"--help", COMMAND_HELP},
+                {"run --help", COMMAND_HELP},
+                {"check -h", COMMAND_HELP},
+                {"version", COMMAND_VERSION},
+                {"--version", COMMAND_VERSION},
+                {"docs limits", COMMAND_DOCS},
+                {"check -f a --format sarif --fail-on note", COMMAND_CHECK}};
+    struct buf why = {0};
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        static struct options o;
+
+        CHECK_MSG(parse(rows[i].line, &o, &why) == 0, "%s", rows[i].line);
+        CHECK_MSG(o.command == rows[i].command, "%s: %d", rows[i].line, o.command);
+    }
+    buf_deinit(&why);
+}
+
+TEST(the_help_names_every_option_and_fits_a_screen)
+{
+    static const char *const names[] = {
+        "-f PATH",     "--port-map",     "--resolve",        "--admin",       "--probe",
+        "--workers",   "--address-pool", "--cluster-domain", "--drain-delay", "--drain-timeout",
+        "--log-level", "--format",       "--fail-on",        "--strict"};
+    size_t n_lines = 0, width = 0;
+
+    for (size_t i = 0; i < N_ELEMENTS(names); i++)
+        CHECK_MSG(strstr(options_help, names[i]), "%s", names[i]);
+    for (const char *at = options_help, *end; (end = strchr(at, '\n')); at = end + 1) {
+        n_lines++;
+        width = (size_t)(end - at) > width ? (size_t)(end - at) : width;
+    }
+    CHECK_MSG(n_lines <= 36 && width <= 90, "%zu lines of %zu", n_lines, width);
+}
+
+TEST(lists_have_an_end)
+{
+    static struct options o;
+    struct buf line = {0};
+    struct buf why = {0};
+
+    buf_printf(&line, "run -f x");
+    for (int i = 0; i < OPTIONS_LIST_MAX; i++)
+        buf_printf(&line, " --port-map 80=81");
+    buf_append_char(&line, '\0');
+    CHECK_INT(parse(line.ptr, &o, &why), 0);
+    line.len--;
+    buf_printf(&line, " --port-map 80=81");
+    buf_append_char(&line, '\0');
+    CHECK_INT(parse(line.ptr, &o, &why), OPTIONS_USAGE);
+    CHECK_INT(o.server.n_port_maps, OPTIONS_LIST_MAX);
+    buf_deinit(&line);
+    buf_deinit(&why);
+}
+
+TEST(cpu_quotas_are_rounded_up)
+{
+    CHECK_INT(cpu_count_parse_max(STR("200000 100000\n")), 2);
+    CHECK_INT(cpu_count_parse_max(STR("150000 100000\n")), 2);
+    CHECK_INT(cpu_count_parse_max(STR("1000 100000")), 1);
+    CHECK_INT(cpu_count_parse_max(STR("max 100000\n")), 0);
+    CHECK_INT(cpu_count_parse_max(STR("1 0\n")), 0);
+    CHECK_INT(cpu_count_parse_max(STR("garbage")), 0);
+    CHECK_INT(cpu_count_parse_max(STR_NULL), 0);
+    CHECK_INT(cpu_count_parse_cfs(STR("250000\n"), STR("100000\n")), 3);
+    CHECK_INT(cpu_count_parse_cfs(STR("-1\n"), STR("100000\n")), 0);
+    CHECK_INT(cpu_count_parse_cfs(STR("5\n"), STR_NULL), 0);
+    CHECK(cpu_count_default() >= 1);
+}
+
+TEST(the_cgroup_is_found_in_its_list)
+{
+    static const char v1[] = "9:memory:/m\n4:cpuset:/s\n3:cpu,cpuacct:/docker/abc\n0::/two\n";
+
+    CHECK_STR(cpu_count_find_path(str_of(v1), false), "/docker/abc");
+    CHECK_STR(cpu_count_find_path(str_of(v1), true), "/two");
+    CHECK(!cpu_count_find_path(STR("4:cpuset:/s\n"), false).ptr);
+    CHECK(!cpu_count_find_path(STR("\n::\nx"), true).ptr);
+}
