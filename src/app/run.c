@@ -218,6 +218,9 @@ static bool run_watch(struct run *r)
     }
     if (watch_open(&r->watch, &r->loop, r->options->paths, r->options->n_paths, run_on_change) < 0)
         log_warn("files are not watched (%s): reload with SIGHUP", error_trace());
+    else if (r->watch.n_unwatched > 0)
+        log_warn("%zu folders are not watched, for want of inotify watches: reload with SIGHUP",
+                 r->watch.n_unwatched);
     return true;
 }
 

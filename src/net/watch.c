@@ -12,9 +12,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/mem.h"
-
-enum { WATCH_DEPTH_MAX = 16 };
 
 static const uint32_t watch_mask = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM |
                                    IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF |
@@ -27,17 +26,20 @@ static bool watch_is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static void watch_add_folder(struct watch *w, const char *path, unsigned depth)
+/* False: the folder itself cannot be watched. */
+static bool watch_add_folder(struct watch *w, const char *path, unsigned depth)
 {
     DIR *dir;
     const struct dirent *entry;
     int wd;
 
-    if (depth > WATCH_DEPTH_MAX || w->n_watches >= WATCH_FOLDERS_MAX)
-        return;
-    wd = inotify_add_watch(w->io.fd, path, watch_mask);
-    if (wd < 0)
-        return;
+    if (depth > LIMIT_MANIFEST_FOLDER_DEPTH)
+        return false; /* the reader says so */
+    wd = w->n_watches < WATCH_FOLDERS_MAX ? inotify_add_watch(w->io.fd, path, watch_mask) : -1;
+    if (wd < 0) {
+        w->n_unwatched++;
+        return false;
+    }
     w->n_watches++;
     for (size_t i = 0; i < w->n_paths; i++) {
         if (w->parents[i].wd == wd)
@@ -56,6 +58,7 @@ static void watch_add_folder(struct watch *w, const char *path, unsigned depth)
     }
     if (dir)
         closedir(dir);
+    return true;
 }
 
 /* The folder that holds a path: for files, links, and what is not there yet. Only what happens to
@@ -81,6 +84,8 @@ static void watch_add_parent(struct watch *w, struct watch_parent *p, const char
 void watch_rescan(struct watch *w)
 {
     w->n_watches = 0;
+    w->n_lost = 0;
+    w->n_unwatched = 0;
     for (size_t i = 0; i < w->n_paths; i++) {
         struct stat st;
         bool is_link = lstat(w->paths[i], &st) == 0 && S_ISLNK(st.st_mode);
@@ -91,9 +96,26 @@ void watch_rescan(struct watch *w)
     }
     /* Afterwards: a folder that is watched as a whole is so for everybody. */
     for (size_t i = 0; i < w->n_paths; i++) {
-        if (watch_is_folder(w->paths[i]))
-            watch_add_folder(w, w->paths[i], 0);
+        bool is_watched = watch_is_folder(w->paths[i]) ? watch_add_folder(w, w->paths[i], 0)
+                                                       : w->parents[i].wd >= 0;
+
+        w->n_lost += !is_watched;
     }
+    if (w->n_lost > 0)
+        timer_set(w->loop, &w->retry, w->loop->now.mono_us + WATCH_RETRY_US);
+    else
+        timer_cancel(w->loop, &w->retry);
+}
+
+/* Nobody tells when a folder above all that is watched comes back. */
+static void watch_on_retry(struct timer *t)
+{
+    struct watch *w = CONTAINER_OF(t, struct watch, retry);
+    size_t n_lost = w->n_lost;
+
+    watch_rescan(w);
+    if (w->n_lost < n_lost)
+        w->on_change(w);
 }
 
 static void watch_on_timer(struct timer *t)
@@ -165,6 +187,7 @@ int watch_open(struct watch *w, struct loop *l, const char *const *paths, size_t
     }
     w->parents = mem_alloc_zero((n_paths + 1) * sizeof w->parents[0]);
     w->timer.fn = watch_on_timer;
+    w->retry.fn = watch_on_retry;
     watch_rescan(w);
     return 0;
 }
@@ -176,6 +199,7 @@ void watch_close(struct watch *w)
     if (!w->io.loop)
         return;
     timer_cancel(w->loop, &w->timer);
+    timer_cancel(w->loop, &w->retry);
     loop_fd_remove(&w->io);
     mem_free(w->parents);
     w->parents = NULL;

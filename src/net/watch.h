@@ -20,17 +20,22 @@ struct watch {
     struct loop *loop;
     struct loop_fd io;
     struct timer timer;
+    struct timer retry; /* while a path cannot be watched */
     watch_fn *on_change;
     uint64_t first_us; /* of the burst; 0: quiet */
     const char *const *paths;
     size_t n_paths;
     struct watch_parent *parents; /* one per path */
     size_t n_watches;
+    size_t n_lost; /* paths that cannot be watched now, for neither they nor their folder are there:
+                      looked for every WATCH_RETRY_US */
+    size_t n_unwatched; /* folders that are there but are not watched: the watches are used up */
 };
 
 enum {
     WATCH_QUIET_US = 50000,  /* silence that ends a burst */
     WATCH_BURST_US = 500000, /* a burst is told at the latest after this */
+    WATCH_RETRY_US = 2000000,
     WATCH_FOLDERS_MAX = 20000,
 };
 

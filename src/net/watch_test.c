@@ -193,6 +193,29 @@ TEST(a_folder_behind_a_link_and_a_folder_that_comes_later_are_found)
     scene_close(&s);
 }
 
+TEST(a_path_whose_folder_is_not_there_either_is_looked_for)
+{
+    struct scene s = {0};
+
+    scene_make_root();
+    scene_open(&s, "far/away", NULL);
+    CHECK_INT(s.watch.n_lost, 1);
+    CHECK(timer_is_set(&s.watch.retry));
+    CHECK(mkdir(in_root("far"), 0700) == 0 && mkdir(in_root("far/away"), 0700) == 0);
+    CHECK_NOT_TOLD(&s);
+    timer_set(&s.loop, &s.watch.retry, s.loop.now.mono_us); /* rather than waiting for it */
+    CHECK_TOLD_ONCE(&s);
+    CHECK_INT(s.watch.n_lost, 0);
+    CHECK(!timer_is_set(&s.watch.retry));
+    write_file("far/away/a.yaml", "a");
+    CHECK_TOLD_ONCE(&s);
+    CHECK(unlink(in_root("far/away/a.yaml")) == 0);
+    CHECK(rmdir(in_root("far/away")) == 0 && rmdir(in_root("far")) == 0);
+    CHECK_TOLD_ONCE(&s);
+    CHECK_INT(s.watch.n_lost, 1);
+    scene_close(&s);
+}
+
 TEST(changes_without_end_are_told_all_the_same)
 {
     struct scene s = {0};
