@@ -27,21 +27,28 @@ static bool extract_is_token(struct str s)
     return is_token;
 }
 
-bool extract_bearer(struct str value, struct str *ret_token)
+static enum extract_result extract_rest(struct str rest, struct str *ret_token)
+{
+    *ret_token = str_trim(rest);
+    return extract_is_token(*ret_token) ? EXTRACT_TOKEN : EXTRACT_MALFORMED;
+}
+
+enum extract_result extract_bearer(struct str value, struct str *ret_token)
 {
     static const size_t scheme = sizeof "Bearer" - 1;
 
-    if (!str_starts_with_nocase(value, STR("Bearer")) || value.len <= scheme ||
-        value.ptr[scheme] != ' ')
-        return false;
-    *ret_token = str_trim(str_slice(value, scheme, value.len));
-    return extract_is_token(*ret_token);
+    if (!str_starts_with_nocase(value, STR("Bearer")))
+        return EXTRACT_NONE;
+    if (value.len > scheme && extract_may_hold[(unsigned char)value.ptr[scheme]])
+        return EXTRACT_NONE; /* another scheme, whose name begins alike */
+    if (value.len == scheme || value.ptr[scheme] != ' ')
+        return EXTRACT_MALFORMED;
+    return extract_rest(str_slice(value, scheme, value.len), ret_token);
 }
 
-bool extract_prefixed(struct str value, struct str prefix, struct str *ret_token)
+enum extract_result extract_prefixed(struct str value, struct str prefix, struct str *ret_token)
 {
     if (!str_starts_with_nocase(value, prefix))
-        return false;
-    *ret_token = str_trim(str_slice(value, prefix.len, value.len));
-    return extract_is_token(*ret_token);
+        return EXTRACT_NONE;
+    return extract_rest(str_slice(value, prefix.len, value.len), ret_token);
 }

@@ -3,8 +3,13 @@
 
 #include "base/str.h"
 
-/* "Bearer <token>" (RFC 6750 2.1; the scheme is case-insensitive, RFC 9110 11.1). False when it is
- * no bearer credential or the token holds a byte that no token has. */
-bool extract_bearer(struct str value, struct str *ret_token);
+enum extract_result {
+    EXTRACT_NONE,      /* no credential of this kind */
+    EXTRACT_TOKEN,     /* *ret_token */
+    EXTRACT_MALFORMED, /* a credential of this kind that holds no token: never the same as none */
+};
+
+/* "Bearer <token>" (RFC 6750 2.1; the scheme is case-insensitive, RFC 9110 11.1). */
+enum extract_result extract_bearer(struct str value, struct str *ret_token);
 /* The value behind a configured prefix ("Bearer ", "Token "); an empty prefix takes all. */
-bool extract_prefixed(struct str value, struct str prefix, struct str *ret_token);
+enum extract_result extract_prefixed(struct str value, struct str prefix, struct str *ret_token);

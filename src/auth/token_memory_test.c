@@ -243,36 +243,39 @@ TEST(failures_are_limited_per_address_and_window)
 TEST(a_bearer_token_is_taken_out)
 {
     static const struct {
-        const char *value, *token;
+        const char *value;
+        enum extract_result result;
+        const char *token;
     } rows[] = {
-        {"Bearer a.b.c", "a.b.c"},
-        {"bearer a.b.c", "a.b.c"},
-        {"BEARER   a.b.c ", "a.b.c"},
-        {"Bearer", NULL},
-        {"Bearer ", NULL},
-        {"Bearera.b.c", NULL},
-        {"Basic dXNlcg==", NULL},
-        {"Bearer a b", NULL},
-        {"Bearer a,b", NULL},
-        {"Bearer\ta.b.c", NULL},
-        {"", NULL},
-        {"Bearer a\"b", NULL},
+        {"Bearer a.b.c", EXTRACT_TOKEN, "a.b.c"},    {"bearer a.b.c", EXTRACT_TOKEN, "a.b.c"},
+        {"BEARER   a.b.c ", EXTRACT_TOKEN, "a.b.c"}, {"Bearer", EXTRACT_MALFORMED, NULL},
+        {"Bearer ", EXTRACT_MALFORMED, NULL},        {"Bearer a b", EXTRACT_MALFORMED, NULL},
+        {"Bearer a,b", EXTRACT_MALFORMED, NULL},     {"Bearer\ta.b.c", EXTRACT_MALFORMED, NULL},
+        {"Bearer a\"b", EXTRACT_MALFORMED, NULL},    {"Bearera.b.c", EXTRACT_NONE, NULL},
+        {"Basic dXNlcg==", EXTRACT_NONE, NULL},      {"", EXTRACT_NONE, NULL},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         struct str token = STR_NULL;
-        bool is_found = extract_bearer(str_of(rows[i].value), &token);
 
-        CHECK_MSG(is_found == (rows[i].token != NULL), "%s", rows[i].value);
-        if (is_found)
+        CHECK_MSG(extract_bearer(str_of(rows[i].value), &token) == rows[i].result, "%s",
+                  rows[i].value);
+        if (rows[i].token)
             CHECK_STR(token, rows[i].token);
     }
-    struct str token;
+}
 
-    CHECK(extract_prefixed(STR("Token a.b.c"), STR("Token "), &token) && token.len == 5);
-    CHECK(extract_prefixed(STR("a.b.c"), STR(""), &token) && token.len == 5);
-    CHECK(!extract_prefixed(STR("a.b.c"), STR("Token "), &token));
-    CHECK(!extract_prefixed(STR(""), STR(""), &token));
+TEST(a_token_is_taken_from_behind_its_prefix)
+{
+    struct str token = STR_NULL;
+
+    CHECK(extract_prefixed(STR("Token a.b.c"), STR("Token "), &token) == EXTRACT_TOKEN);
+    CHECK_STR(token, "a.b.c");
+    CHECK(extract_prefixed(STR("a.b.c"), STR(""), &token) == EXTRACT_TOKEN);
+    CHECK_STR(token, "a.b.c");
+    CHECK(extract_prefixed(STR("a.b.c"), STR("Token "), &token) == EXTRACT_NONE);
+    CHECK(extract_prefixed(STR("Token "), STR("Token "), &token) == EXTRACT_MALFORMED);
+    CHECK(extract_prefixed(STR(""), STR(""), &token) == EXTRACT_MALFORMED);
 }
 
 /* ---- base64url ---- */

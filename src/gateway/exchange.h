@@ -44,7 +44,7 @@ struct verdict {
     uint32_t refetch_version;  /* of the keys that did not know the kid */
     struct token_entry *token; /* pinned; NULL when nothing was verified */
     const struct jwt_claims *claims;
-    const struct jwt_plan *provider;
+    struct str provider;         /* that verified it; ptr NULL: none did */
     struct http_headers headers; /* late headers as it leaves them: claims, and the model */
 };
 

@@ -62,7 +62,8 @@ void worker_count_exchange(struct exchange *x)
 
     metric_add(METRICS_SERIES(m, METRIC_REQUESTS, listener, route, measure_class(status)), 1);
     metric_observe_us(METRICS_SERIES(m, METRIC_REQUEST_DURATION, route), us);
-    if (x->model.len > 0) {
+    /* Where no rule took the request its model is a client's invention: no series for that. */
+    if (x->rule && x->model.len > 0) {
         metric_add(
             METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, x->model, measure_code(status, code)),
             1);

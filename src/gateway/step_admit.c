@@ -42,8 +42,9 @@ static bool admit_is_misdirected(const struct exchange *x, const struct port_pla
     const struct downstream *d = x->downstream;
     const struct listener_plan *of_name;
 
-    if (!d->is_tls || d->server_name.len == 0)
+    if (!d->is_tls)
         return false;
+    /* Without a name the handshake took the listener that asks for none. */
     of_name = port_plan_find_listener(port, d->server_name);
     return of_name && of_name != x->listener && of_name->tls_identity != x->listener->tls_identity;
 }

@@ -10,7 +10,7 @@ static enum step_result authorize_judge(struct exchange *x,
     struct authorize_input input = {
         .request = &x->request,
         .client = &x->client.address,
-        .provider = identity->provider ? identity->provider->provider.name : STR_NULL,
+        .provider = identity->provider,
         .claims = identity->claims,
     };
     struct authorize_result result = authorization_decide(authorization, &input);

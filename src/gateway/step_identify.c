@@ -31,8 +31,10 @@ static enum refusal identify_refusal(int jwt_result)
 
 /* ---- where the token stands ---- */
 
-/* The one value of that header; several are none: nobody could say which one counts. */
-static bool identify_single(const struct http_headers *h, struct str name, struct str *ret_value)
+/* The one value of that header. Several are malformed: nobody could say which one counts, and the
+ * backend might take the other. */
+static enum extract_result identify_single(const struct http_headers *h, struct str name,
+                                           struct str *ret_value)
 {
     unsigned n = 0;
 
@@ -42,20 +44,21 @@ static bool identify_single(const struct http_headers *h, struct str name, struc
             n++;
         }
     }
-    return n == 1;
+    return n == 0 ? EXTRACT_NONE : n == 1 ? EXTRACT_TOKEN : EXTRACT_MALFORMED;
 }
 
-static bool identify_in_headers(const struct exchange *x, const struct jwt_plan *p,
-                                struct str *ret_token)
+static enum extract_result identify_in_headers(const struct exchange *x, const struct jwt_plan *p,
+                                               struct str *ret_token)
 {
+    enum extract_result found = EXTRACT_NONE;
     struct str value;
 
-    for (uint32_t i = 0; i < p->n_source_headers; i++) {
-        if (identify_single(&x->request.headers, p->source_headers[i], &value) &&
-            extract_prefixed(value, p->source_prefixes[i], ret_token))
-            return true;
+    for (uint32_t i = 0; i < p->n_source_headers && found == EXTRACT_NONE; i++) {
+        found = identify_single(&x->request.headers, p->source_headers[i], &value);
+        if (found == EXTRACT_TOKEN)
+            found = extract_prefixed(value, p->source_prefixes[i], ret_token);
     }
-    return false;
+    return found;
 }
 
 static bool identify_in_cookies(const struct exchange *x, const struct jwt_plan *p,
@@ -73,21 +76,27 @@ static bool identify_in_cookies(const struct exchange *x, const struct jwt_plan 
     return false;
 }
 
-static bool identify_find_token(struct exchange *x, const struct jwt_plan *p, struct str *ret_token)
+static enum extract_result identify_find_token(struct exchange *x, const struct jwt_plan *p,
+                                               struct str *ret_token)
 {
+    enum extract_result found;
     struct str value;
 
-    if (p->is_default_source)
-        return identify_single(&x->request.headers, header_name(HEADER_AUTHORIZATION), &value) &&
-               extract_bearer(value, ret_token);
-    if (identify_in_headers(x, p, ret_token) || identify_in_cookies(x, p, ret_token))
-        return true;
+    if (p->is_default_source) {
+        found = identify_single(&x->request.headers, header_name(HEADER_AUTHORIZATION), &value);
+        return found == EXTRACT_TOKEN ? extract_bearer(value, ret_token) : found;
+    }
+    found = identify_in_headers(x, p, ret_token);
+    if (found != EXTRACT_NONE)
+        return found;
+    if (identify_in_cookies(x, p, ret_token))
+        return EXTRACT_TOKEN;
     for (uint32_t i = 0; i < p->n_source_params; i++) {
         if (query_find(x->request.query, p->source_params[i], &x->arena, ret_token) &&
             ret_token->len > 0)
-            return true;
+            return EXTRACT_TOKEN;
     }
-    return false;
+    return EXTRACT_NONE;
 }
 
 /* ---- verifying ---- */
@@ -193,13 +202,15 @@ static void identify_unpin(void *entry)
 
 static void identify_accept(struct exchange *x, struct verdict *v, const struct jwt_plan *p)
 {
-    v->provider = p;
+    /* Copies: the provider stands in the plan of the first route that asks for it, which may go
+     * with a reload while the exchange, on another route, goes on. */
+    v->provider = arena_str(&x->arena, p->provider.name);
     arena_on_cleanup(&x->arena, identify_unpin, v->token);
     for (uint32_t i = 0; i < p->n_claim_headers; i++) {
         struct str text = jwt_claim_text(v->claims, p->claim_paths[i], &x->arena);
 
         if (text.len > 0)
-            http_headers_add(&v->headers, p->claim_headers[i], text);
+            http_headers_add(&v->headers, arena_str(&x->arena, p->claim_headers[i]), text);
     }
 }
 
@@ -214,12 +225,14 @@ static void identify_run(struct exchange *x, struct verdict *v)
     v->refusal = REFUSAL_TOKEN_MISSING;
     for (uint32_t i = 0; i < a->n_providers; i++) {
         struct str token;
-        enum refusal refusal;
+        enum refusal refusal = REFUSAL_TOKEN_MALFORMED;
+        enum extract_result found = identify_find_token(x, &a->providers[i], &token);
 
-        if (!identify_find_token(x, &a->providers[i], &token))
+        if (found == EXTRACT_NONE)
             continue;
         has_token = true;
-        refusal = identify_provider(x, v, &a->providers[i], token);
+        if (found == EXTRACT_TOKEN)
+            refusal = identify_provider(x, v, &a->providers[i], token);
         if (refusal == REFUSAL_NONE) {
             v->refusal = REFUSAL_NONE;
             v->is_waiting = false;
