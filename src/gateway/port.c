@@ -87,6 +87,7 @@ int port_open(struct server *g, const struct port_plan *plan, struct port **ret_
     p->bound = port_bound_number(&g->options, plan->number);
     p->is_tls = plan->is_tls;
     p->is_wanted = true;
+    p->is_new = true;
     snprintf(p->address, sizeof p->address, "%.*s", STR_ARG(plan->address));
     p->n_fds = MAX(1U, MIN(g->options.n_workers, (uint32_t)SERVER_WORKERS_MAX));
     p->fds = mem_alloc(p->n_fds * sizeof p->fds[0]);
@@ -116,12 +117,28 @@ void port_release(struct server *g UNUSED, struct port *port, uint32_t worker_in
     atomic_fetch_sub(&port->n_users, 1);
 }
 
+void port_settle(struct server *g, bool is_accepted)
+{
+    LIST_FOREACH (&g->ports, node) {
+        struct port *p = CONTAINER_OF(node, struct port, node);
+
+        /* No worker has seen the new ones of a refused snapshot. */
+        if (p->is_new && !is_accepted) {
+            port_free(p);
+            continue;
+        }
+        p->is_new = false;
+        /* A port that leaves is not taken up again: its workers are closing it. One that comes back
+         * is opened anew. */
+        p->is_wanted = p->is_wanted && snapshot_find_port(g->current, p);
+    }
+}
+
 void port_sweep(struct server *g)
 {
     LIST_FOREACH (&g->ports, node) {
         struct port *p = CONTAINER_OF(node, struct port, node);
 
-        p->is_wanted = g->current && snapshot_find_port(g->current, p);
         if (!p->is_wanted && atomic_load(&p->n_users) == 0 && atomic_load(&p->n_connections) == 0)
             port_free(p);
     }

@@ -30,8 +30,13 @@ static void server_on_worker_idle(struct wake *w)
 {
     struct server *g = CONTAINER_OF(w, struct server, worker_idle);
 
-    if (g->is_draining && g->on_idle && server_n_connections(g) == 0)
-        g->on_idle(g);
+    if (!g->is_draining || !g->on_idle || server_n_connections(g) > 0)
+        return;
+    for (uint32_t i = 0; i < g->n_workers; i++) {
+        if (!atomic_load(&g->workers[i]->has_drained))
+            return;
+    }
+    g->on_idle(g);
 }
 
 /* Key feeds have news: exchanges that wait for keys look again. */
@@ -102,6 +107,8 @@ static void server_adopt(struct server *g, struct snapshot *s)
     g->current = s;
     s->generation = ++g->generation;
     g->swapped_wall_us = g->loop->now.wall_unix_us;
+    port_settle(g, true);
+    snapshot_publish(s);
     names_sweep(&g->names);
     key_feed_registry_sweep(&g->feeds);
 }
@@ -140,8 +147,10 @@ int server_swap(struct server *g, struct snapshot *next, struct buf *ret_why)
     struct snapshot *old = g->current;
     int r = server_open_ports(g, next, ret_why);
 
-    if (r != 0)
+    if (r != 0) {
+        port_settle(g, false);
         return r;
+    }
     server_adopt(g, next);
     list_append(&g->old_snapshots, &old->node);
     for (uint32_t i = 0; i < g->n_workers; i++)
@@ -154,7 +163,6 @@ void server_drain(struct server *g)
     g->is_draining = true;
     for (uint32_t i = 0; i < g->n_workers; i++)
         worker_order(g->workers[i], ORDER_DRAIN);
-    wake_post(&g->worker_idle);
 }
 
 uint32_t server_n_connections(const struct server *g)

@@ -63,6 +63,9 @@ MUST_USE int port_open(struct server *g, const struct port_plan *plan, struct po
                        struct buf *ret_why);
 /* A worker has closed its socket. Worker's thread. */
 void port_release(struct server *g, struct port *port, uint32_t worker_index);
+/* After a snapshot was adopted (port_open was called for it), or refused: its new ports stay or go,
+ * and ports that no snapshot serves any more are on their way out. Control. */
+void port_settle(struct server *g, bool is_accepted);
 /* Frees ports that nothing uses any more. Control. */
 void port_sweep(struct server *g);
 void port_free_all(struct server *g);

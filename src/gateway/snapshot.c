@@ -32,6 +32,10 @@ void snapshot_free(struct snapshot *s)
     ASSERT(atomic_load(&s->n_workers) == 0);
     for (uint32_t i = 0; i < s->n_ports; i++)
         port_plan_deinit(&s->ports[i]);
+    for (uint32_t i = 0; i < s->n_publications; i++) {
+        endpoint_set_unref(s->publications[i].endpoints);
+        cluster_unref(s->publications[i].cluster);
+    }
     for (uint32_t i = 0; i < s->n_clusters; i++)
         cluster_unref(s->clusters[i]);
     for (uint32_t i = 0; i < s->n_feeds; i++)
@@ -42,6 +46,16 @@ void snapshot_free(struct snapshot *s)
     }
     arena_deinit(&s->arena);
     mem_free(s);
+}
+
+void snapshot_publish(struct snapshot *s)
+{
+    for (uint32_t i = 0; i < s->n_publications; i++) {
+        struct publication *p = &s->publications[i];
+
+        if (p->endpoints)
+            cluster_publish(p->cluster, TAKE(p->endpoints));
+    }
 }
 
 const struct port_plan *snapshot_find_port(const struct snapshot *s, const struct port *port)

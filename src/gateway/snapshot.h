@@ -14,6 +14,7 @@ struct port {
     uint16_t number; /* as in the Gateway */
     uint16_t bound;  /* where it listens: mapped or shifted */
     bool is_tls;
+    bool is_new;      /* control only: opened for a snapshot that does not serve yet */
     bool is_wanted;   /* control only: the current snapshot serves it */
     char address[64]; /* "" wildcard, else the Gateway's address */
     int *fds;         /* one per worker */
@@ -35,6 +36,12 @@ struct port_plan {
     struct client_plan client; /* of the port: timeouts and head limits before a host is known */
 };
 
+/* Endpoints that a cluster gets when the snapshot is adopted. */
+struct publication {
+    struct cluster *cluster;        /* one reference */
+    struct endpoint_set *endpoints; /* one reference; NULL once published */
+};
+
 struct snapshot {
     struct arena arena;
     uint64_t generation;
@@ -43,6 +50,8 @@ struct snapshot {
     uint32_t n_ports;
     struct cluster **clusters; /* one reference each, for status */
     uint32_t n_clusters;
+    struct publication *publications;
+    uint32_t n_publications;
     struct key_feed **feeds; /* one reference each */
     uint32_t n_feeds;
     _Atomic uint32_t n_workers; /* that still hold it */
@@ -53,6 +62,8 @@ struct snapshot {
 struct snapshot *snapshot_new(void);
 /* Frees everything, manifest included. No worker may hold it. */
 void snapshot_free(struct snapshot *s);
+/* Gives the clusters their endpoints. Control, once, when the snapshot begins to serve. */
+void snapshot_publish(struct snapshot *s);
 /* NULL when the snapshot does not serve that port. */
 const struct port_plan *snapshot_find_port(const struct snapshot *s, const struct port *port);
 /* The listener that serves `host`: exact, then the longest wildcard, then none. NULL: no listener.

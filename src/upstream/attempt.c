@@ -195,6 +195,10 @@ void attempt_on_bytes(struct attempt *a, struct str *input)
 
     for (;;) {
         r = h1_next(&c->codec, input, a->arena, NULL, &a->response, &event);
+        /* Switching protocols that nobody asked to switch would open a tunnel (RFC 9110 15.2.2). */
+        if (r == H1_EVENT && event.type == H1_EVENT_HEAD && a->response.status == 101 &&
+            a->request->upgrade.len == 0)
+            r = H1_ERROR;
         if (r != H1_EVENT)
             break;
         if (!attempt_on_event(a, &event, *input) || a->conn != c)

@@ -30,7 +30,12 @@ static uint32_t registry_take_id(struct cluster_registry *r)
     return r->next_id++;
 }
 
-static struct cluster *cluster_new(struct cluster_registry *r, struct str key)
+static struct str cluster_copy(struct str text)
+{
+    return str_make(mem_dup_text(text.ptr, text.len), text.len);
+}
+
+static struct cluster *cluster_new(struct cluster_registry *r, struct cluster_identity *identity)
 {
     struct cluster *b = MEM_NEW(struct cluster);
 
@@ -39,24 +44,28 @@ static struct cluster *cluster_new(struct cluster_registry *r, struct str key)
     pthread_mutex_init(&b->lock, NULL);
     b->registry = r;
     b->id = registry_take_id(r);
-    b->key = str_make(mem_dup_text(key.ptr, key.len), key.len);
-    b->endpoints = endpoint_set_new(0, ENDPOINTS_KNOWN);
+    b->key = cluster_copy(identity->key);
+    b->name = cluster_copy(identity->name);
+    b->server_name = cluster_copy(identity->server_name);
+    b->resolve_host = cluster_copy(identity->resolve_host);
+    b->resolve_port = identity->resolve_port;
+    b->tls = TAKE(identity->tls);
+    b->endpoints = TAKE(identity->endpoints);
     map_put(&r->by_key, b->key, b);
     list_append(&r->clusters, &b->node);
-    atomic_fetch_add(&r->generation, 1);
     return b;
 }
 
-struct cluster *cluster_registry_get(struct cluster_registry *r, struct str key, bool *ret_is_new)
+struct cluster *cluster_registry_get(struct cluster_registry *r, struct cluster_identity *identity)
 {
+    /* Whole before anybody else can find it. */
     pthread_mutex_lock(&r->lock);
-    struct cluster *b = map_find(&r->by_key, key);
+    struct cluster *b = map_find(&r->by_key, identity->key);
 
-    *ret_is_new = b == NULL;
     if (b)
         cluster_ref(b);
     else
-        b = cluster_new(r, key);
+        b = cluster_new(r, identity);
     pthread_mutex_unlock(&r->lock);
     return b;
 }
@@ -110,24 +119,6 @@ void cluster_unref(struct cluster *b)
     pthread_mutex_unlock(&r->lock);
     if (is_last)
         cluster_free(b);
-}
-
-static void cluster_set_text(struct str *slot, struct str text)
-{
-    cluster_free_text(slot);
-    *slot = str_make(mem_dup_text(text.ptr, text.len), text.len);
-}
-
-void cluster_set_identity(struct cluster *b, struct str name, struct str server_name)
-{
-    cluster_set_text(&b->name, name);
-    cluster_set_text(&b->server_name, server_name);
-}
-
-void cluster_set_name_to_resolve(struct cluster *b, struct str host, uint16_t port)
-{
-    cluster_set_text(&b->resolve_host, host);
-    b->resolve_port = port;
 }
 
 bool cluster_publish(struct cluster *b, struct endpoint_set *endpoints)

@@ -31,6 +31,7 @@ struct cluster {
     pthread_mutex_t lock;
     struct endpoint_set *endpoints;
     _Atomic uint32_t n_connections; /* open ones of all workers */
+    bool is_watched_name;           /* control only: the resolver keeps its endpoints */
     struct list_node node;          /* registry's list */
 };
 
@@ -43,22 +44,28 @@ struct cluster_registry {
     uint32_t *free_ids;
     uint32_t n_free_ids;
     uint32_t next_id;
-    _Atomic uint32_t generation; /* bumped when a cluster is added: the resolver looks again */
 };
 
 void cluster_registry_init(struct cluster_registry *r);
 /* All clusters must have been released. */
 void cluster_registry_deinit(struct cluster_registry *r);
-/* The cluster of that key with one more reference, made if there is none. `*ret_is_new` tells the
- * caller to fill name, server_name, tls, resolve_* and endpoints before it is shared. Any thread.
- */
-struct cluster *cluster_registry_get(struct cluster_registry *r, struct str key, bool *ret_is_new);
+/* What a cluster is made of, copied when it is new; `tls` and `endpoints` are taken over then. */
+struct cluster_identity {
+    struct str key;
+    struct str name;
+    struct str server_name;
+    struct str resolve_host;
+    uint16_t resolve_port;
+    struct tls_client *tls;
+    struct endpoint_set *endpoints;
+};
+
+/* The cluster of that key with one more reference, made if there is none (then what it took over is
+ * NULL in `identity`). Any thread. */
+struct cluster *cluster_registry_get(struct cluster_registry *r, struct cluster_identity *identity);
 struct cluster *cluster_ref(struct cluster *b);
 /* Any thread; the last one removes it from the registry and frees it. NULL is nothing. */
 void cluster_unref(struct cluster *b);
-/* Sets the text fields (copied). Before sharing. */
-void cluster_set_identity(struct cluster *b, struct str name, struct str server_name);
-void cluster_set_name_to_resolve(struct cluster *b, struct str host, uint16_t port);
 /* Replaces the endpoints (takes over the caller's reference); no change when they are the same, so
  * that in-flight counts stay. Any thread. Returns whether they changed. */
 bool cluster_publish(struct cluster *b, struct endpoint_set *endpoints);

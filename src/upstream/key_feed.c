@@ -84,7 +84,9 @@ void key_feed_registry_sweep(struct key_feed_registry *r)
             key_feed_fetch(f);
         } else if (atomic_exchange(&f->is_refetch_wanted, false) && f->state != KEY_FEED_FETCHING &&
                    (f->refetched_us == 0 || now_us - f->refetched_us >= KEY_FEED_REFETCH_US)) {
+            pthread_mutex_lock(&f->lock);
             f->refetched_us = now_us;
+            pthread_mutex_unlock(&f->lock);
             key_feed_fetch(f);
         }
     }

@@ -72,6 +72,7 @@ static void name_entry_free(struct name_entry *e)
     resolver_cancel(&e->query);
     timer_cancel(e->names->loop, &e->timer);
     list_remove(&e->node);
+    e->cluster->is_watched_name = false;
     atomic_fetch_sub(&e->cluster->n_observers, 1);
     cluster_unref(e->cluster);
     mem_free(e);
@@ -95,15 +96,6 @@ void names_deinit(struct names *n)
     n->loop = NULL;
 }
 
-static bool names_has(const struct names *n, const struct cluster *c)
-{
-    LIST_FOREACH (&n->entries, node) {
-        if (CONTAINER_OF(node, struct name_entry, node)->cluster == c)
-            return true;
-    }
-    return false;
-}
-
 static void names_add(struct names *n, struct cluster *c)
 {
     struct name_entry *e = MEM_NEW(struct name_entry);
@@ -111,28 +103,30 @@ static void names_add(struct names *n, struct cluster *c)
     e->names = n;
     e->cluster = cluster_ref(c);
     atomic_fetch_add(&c->n_observers, 1);
+    c->is_watched_name = true;
     list_append(&n->entries, &e->node);
     name_entry_resolve(e);
 }
 
+static bool cluster_is_in_use(struct cluster *c)
+{
+    return atomic_load(&c->n_refs) > atomic_load(&c->n_observers);
+}
+
 void names_sweep(struct names *n)
 {
-    uint32_t generation = atomic_load(&n->clusters->generation);
-
     LIST_FOREACH (&n->entries, node) {
         struct name_entry *e = CONTAINER_OF(node, struct name_entry, node);
 
-        if (atomic_load(&e->cluster->n_refs) == atomic_load(&e->cluster->n_observers))
+        if (!cluster_is_in_use(e->cluster))
             name_entry_free(e);
     }
-    if (generation == n->seen_generation)
-        return;
-    n->seen_generation = generation;
+    /* Every cluster each time: one that pools kept alive may be in use again. */
     pthread_mutex_lock(&n->clusters->lock);
     LIST_FOREACH (&n->clusters->clusters, node) {
         struct cluster *c = CONTAINER_OF(node, struct cluster, node);
 
-        if (c->resolve_host.len > 0 && !names_has(n, c))
+        if (c->resolve_host.len > 0 && !c->is_watched_name && cluster_is_in_use(c))
             names_add(n, c);
     }
     pthread_mutex_unlock(&n->clusters->lock);

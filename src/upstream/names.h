@@ -11,7 +11,6 @@ struct names {
     struct loop *loop;
     struct resolver resolver;
     struct cluster_registry *clusters;
-    uint32_t seen_generation;
     struct list entries; /* struct name_entry */
     names_news_fn *on_news;
     void *ctx;

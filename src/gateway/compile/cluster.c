@@ -21,26 +21,36 @@ struct cluster_draft {
     struct endpoint_set *endpoints;
 };
 
+/* Endpoints of a cluster that serves already change when the snapshot is adopted, not before: it
+ * may be refused. A name's endpoints are the resolver's. */
+static void compile_publish_later(struct compile *c, struct cluster *cluster,
+                                  struct endpoint_set *endpoints)
+{
+    struct publication p = {cluster_ref(cluster), endpoints};
+
+    VEC_PUSH(&c->snapshot->arena, &c->publications, p);
+}
+
 static struct cluster *compile_get_cluster(struct compile *c, struct cluster_draft *d,
                                            struct compile_tls_draft *tls)
 {
-    struct str key = tls->key.len ? arena_join(&c->scratch, d->key, tls->key) : d->key;
-    bool is_new;
-    struct cluster *cluster = cluster_registry_get(c->clusters, key, &is_new);
+    struct cluster_identity identity = {
+        .key = tls->key.len ? arena_join(&c->scratch, d->key, tls->key) : d->key,
+        .name = d->name,
+        .server_name = tls->server_name.len ? tls->server_name : d->server_name,
+        .resolve_host = d->resolve_host,
+        .resolve_port = d->resolve_port,
+        .tls = tls->client,
+        .endpoints = d->endpoints,
+    };
+    struct cluster *cluster = cluster_registry_get(c->clusters, &identity);
 
-    if (is_new) {
-        cluster_set_identity(cluster, d->name,
-                             tls->server_name.len ? tls->server_name : d->server_name);
-        if (d->resolve_host.len > 0)
-            cluster_set_name_to_resolve(cluster, d->resolve_host, d->resolve_port);
-        cluster->tls = TAKE(tls->client);
-    }
+    tls->client = identity.tls; /* NULL if the cluster took it */
     compile_tls_draft_deinit(tls);
-    /* A name's endpoints are the resolver's once it has answered. */
-    if (is_new || d->resolve_host.len == 0)
-        cluster_publish(cluster, d->endpoints);
+    if (identity.endpoints && d->resolve_host.len == 0)
+        compile_publish_later(c, cluster, identity.endpoints);
     else
-        endpoint_set_unref(d->endpoints);
+        endpoint_set_unref(identity.endpoints);
     VEC_PUSH(&c->snapshot->arena, &c->used_clusters, cluster_ref(cluster));
     return cluster;
 }

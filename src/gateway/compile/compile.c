@@ -124,6 +124,8 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     s->manifest = m;
     s->clusters = c.used_clusters.items;
     s->n_clusters = (uint32_t)c.used_clusters.n;
+    s->publications = c.publications.items;
+    s->n_publications = (uint32_t)c.publications.n;
     s->feeds = c.used_feeds.items;
     s->n_feeds = (uint32_t)c.used_feeds.n;
     arena_deinit(&c.scratch);

@@ -20,7 +20,8 @@ struct compile {
     struct arena scratch;
     VEC(struct cluster *) used_clusters; /* one reference each, handed to the snapshot */
     VEC(struct key_feed *) used_feeds;
-    VEC(struct str) taken_addresses; /* of --address-pool */
+    VEC(struct publication) publications; /* handed to the snapshot */
+    VEC(struct str) taken_addresses;      /* of --address-pool */
     uint32_t n_listeners;
 };
 
