@@ -10,6 +10,7 @@
     X(CHUNK_LINE_BYTES, 1024, "bytes", "a chunk-size line with its extensions")                    \
     X(TARGET_BYTES, 16384, "bytes", "a request target; beyond: 414")                               \
     X(PIPE_HIGH_BYTES, 65536, "bytes", "one direction of a body held between reader and writer")   \
+    X(MIRRORS, 64, "copies", "mirrored requests of one worker under way; beyond: no copy")         \
     X(MIRROR_BYTES, 1048576, "bytes", "request content kept for a mirror; beyond: no copy")        \
     X(TOKEN_BYTES, 16384, "bytes", "a JSON Web Token")                                             \
     X(TOKEN_JSON_DEPTH, 16, "levels", "nesting of a token's JSON")                                 \

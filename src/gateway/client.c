@@ -16,25 +16,47 @@
 
 enum {
     CLIENT_BODY_US = 60 * 1000000,
+    CLIENT_TAKING_US = 60 * 1000000,
+    CLIENT_DRAIN_US =
+        2 * 1000000, /* for the first request of a connection accepted before a drain */
     CLIENT_LINGER_US = 2 * 1000000,
     CLIENT_DISCARD_BYTES = 262144, /* of a refused request's content; beyond: close */
+    CLIENT_HEADS_AT_ONCE = 16,     /* pipelined; then the exchanges that ended are freed first */
 };
 
 static void client_on_event(struct stream *s, unsigned events);
 static void client_on_timer(struct timer *t);
 
-static void client_set_phase(struct client *c, enum client_phase phase)
+/* No timer guards CLIENT_BUSY. A time that never comes, rather than none: moving a timer later is a
+ * store, taking it out of the heap and putting it back with every request is not. */
+static const uint64_t CLIENT_NEVER_US = UINT64_MAX / 2;
+
+static uint64_t client_phase_us(const struct client *c, enum client_phase phase)
+{
+    switch (phase) {
+    case CLIENT_IDLE:
+        return c->idle_us;
+    case CLIENT_HEAD:
+        return c->head_us;
+    case CLIENT_BODY:
+        return CLIENT_BODY_US;
+    case CLIENT_TAKING:
+        return CLIENT_TAKING_US;
+    case CLIENT_BUSY:
+        break;
+    }
+    return CLIENT_NEVER_US;
+}
+
+void client_set_phase(struct client *c, enum client_phase phase)
 {
     struct loop *l = &c->worker->loop;
-    uint64_t us = phase == CLIENT_IDLE   ? c->idle_us
-                  : phase == CLIENT_HEAD ? c->head_us
-                                         : CLIENT_BODY_US;
     bool is_head_running = phase == CLIENT_HEAD && c->phase == CLIENT_HEAD;
 
     c->phase = phase;
     /* A head's time counts from its first byte: more bytes do not extend it. */
-    if (!is_head_running && phase != CLIENT_BUSY)
-        timer_set(l, &c->timer, l->now.mono_us + us);
+    if (!is_head_running)
+        timer_set(l, &c->timer, l->now.mono_us + client_phase_us(c, phase));
 }
 
 void client_accept(struct worker *w, struct port *port, int fd, const struct sockaddr *peer)
@@ -131,13 +153,19 @@ void client_after_answer(struct client *c)
     }
     if (c->is_message_open && c->discarded_bytes > CLIENT_DISCARD_BYTES)
         c->must_close = true;
-    if (c->must_close) {
-        if (outbox_is_empty(&c->out))
-            client_linger(c);
+    if (!outbox_is_empty(&c->out)) {
+        if (c->phase != CLIENT_TAKING)
+            client_set_phase(c, CLIENT_TAKING);
         return;
     }
-    if (c->phase == CLIENT_BUSY)
-        client_set_phase(c, c->is_message_open ? CLIENT_BODY : CLIENT_IDLE);
+    if (c->must_close) {
+        client_linger(c);
+        return;
+    }
+    if (c->phase == CLIENT_BUSY || c->phase == CLIENT_TAKING)
+        client_set_phase(c, c->is_message_open ? CLIENT_BODY
+                            : c->in.len > 0    ? CLIENT_HEAD
+                                               : CLIENT_IDLE);
 }
 
 static void client_refuse_early(struct client *c, enum refusal why, enum h1_error error)
@@ -167,6 +195,8 @@ static void client_on_timer(struct timer *t)
     } else if (c->phase == CLIENT_HEAD && !x) {
         client_refuse_early(c, REFUSAL_REQUEST_TIMEOUT, H1_ERROR_NONE);
     } else if (!x) {
+        /* An answer that was not taken must not look complete. */
+        c->is_aborted = c->phase == CLIENT_TAKING;
         client_close(c);
     }
 }
@@ -180,6 +210,10 @@ static bool client_next_head(struct client *c, struct str *input)
 
     if (c->must_close || input->len == 0)
         return false;
+    if (outbox_is_full(&c->out)) {
+        c->was_full = true; /* pipelined requests wait until their sender takes the answers */
+        return false;
+    }
     x = exchange_new(c->worker, &c->down);
     r = h1_next(&c->codec, input, &x->arena, &x->request, NULL, &event);
     if (r == H1_MORE) {
@@ -197,6 +231,7 @@ static bool client_next_head(struct client *c, struct str *input)
     }
     client_set_phase(c, CLIENT_BUSY);
     c->is_message_open = true;
+    c->has_served = true;
     c->is_head_sent = false;
     c->wants_body = false;
     c->discarded_bytes = 0;
@@ -213,6 +248,8 @@ static void client_deliver(struct client *c, const struct h1_event *event)
     case H1_EVENT_DATA:
     case H1_EVENT_RAW:
         c->down.bytes_received += event->data.len;
+        if (c->phase == CLIENT_BODY)
+            client_set_phase(c, CLIENT_BODY); /* progress */
         if (x)
             exchange_on_body(x, event->data);
         else
@@ -253,11 +290,8 @@ static bool client_next_body(struct client *c, struct str *input)
         client_deliver(c, &event);
         return true;
     }
-    if (r == H1_MORE) {
-        if (x && c->wants_body && !c->is_raw)
-            client_set_phase(c, CLIENT_BODY);
+    if (r == H1_MORE)
         return false;
-    }
     c->must_close = true;
     c->is_message_open = false;
     if (x)
@@ -269,17 +303,20 @@ static bool client_next_body(struct client *c, struct str *input)
 static void client_read_events(struct client *c, struct str *input)
 {
     bool is_going = true;
+    int n_heads = 0;
 
     c->is_processing = true;
     while (is_going && c->state == CLIENT_OPEN) {
         if (c->is_message_open)
             is_going = client_next_body(c, input);
-        else if (!c->down.exchange)
+        else if (!c->down.exchange && n_heads++ < CLIENT_HEADS_AT_ONCE)
             is_going = client_next_head(c, input);
         else
             is_going = false; /* pipelined: answered in order */
     }
     c->is_processing = false;
+    if (n_heads > CLIENT_HEADS_AT_ONCE && !c->down.exchange)
+        client_process_later(c);
 }
 
 /* The flush may make room for what the exchange did not take before: then once more. */
@@ -390,7 +427,19 @@ static void client_on_event(struct stream *s, unsigned events)
 
 void client_drain(struct client *c)
 {
+    if (c->state != CLIENT_OPEN)
+        return;
+    if (!c->has_served && c->in.len == 0) {
+        /* Accepted, perhaps from the backlog a moment ago: its first request may be on its way. */
+        timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + CLIENT_DRAIN_US);
+        return;
+    }
+    /* What has arrived already is served. */
+    if (!c->down.exchange && !c->is_message_open && c->in.len == 0)
+        client_read(c);
+    if (c->state != CLIENT_OPEN)
+        return;
     c->must_close = true;
-    if (c->state == CLIENT_OPEN && !c->down.exchange && !c->is_message_open && c->in.len == 0)
+    if (!c->down.exchange && !c->is_message_open && c->in.len == 0 && outbox_is_empty(&c->out))
         client_linger(c);
 }

@@ -18,10 +18,11 @@ enum client_state { CLIENT_OPEN, CLIENT_LINGER, CLIENT_CLOSED };
 
 /* What the timer of a connection guards now. */
 enum client_phase {
-    CLIENT_IDLE, /* between requests */
-    CLIENT_HEAD, /* inside a head */
-    CLIENT_BODY, /* content is wanted and does not come */
-    CLIENT_BUSY, /* the exchange has timers of its own */
+    CLIENT_IDLE,   /* between requests */
+    CLIENT_HEAD,   /* inside a head */
+    CLIENT_BODY,   /* content is wanted: time from one piece to the next */
+    CLIENT_BUSY,   /* the exchange has timers of its own */
+    CLIENT_TAKING, /* the exchange has ended, its answer is not taken yet: time between pieces */
 };
 
 struct client {
@@ -45,6 +46,7 @@ struct client {
     bool is_processing;
     bool is_read_paused;
     bool has_trailers;
+    bool has_served;              /* a request came by this connection */
     bool is_aborted;              /* close with a reset */
     struct http_headers trailers; /* of the current request, in its arena */
     uint64_t discarded_bytes;

@@ -42,12 +42,16 @@ static void client_flush(struct client *c)
         c->was_full = false;
         if (c->down.exchange)
             exchange_on_drained(c->down.exchange);
+        if (c->in.len > 0 && !c->is_processing)
+            client_process_later(c);
     }
 }
 
 void client_on_room(struct client *c)
 {
     client_flush(c);
+    if (c->phase == CLIENT_TAKING)
+        client_set_phase(c, CLIENT_TAKING); /* progress */
     if (outbox_is_empty(&c->out))
         client_after_answer(c);
 }
@@ -167,6 +171,10 @@ static void down_want_body(struct downstream *d, bool is_wanted)
     if (c->wants_body == is_wanted)
         return;
     c->wants_body = is_wanted;
+    /* While content is wanted its sender is on the clock, and only then: an upstream that takes its
+     * time is not the client's fault. */
+    if (!c->is_raw && c->is_message_open && d->exchange->request.body != HTTP_BODY_NONE)
+        client_set_phase(c, is_wanted ? CLIENT_BODY : CLIENT_BUSY);
     if (is_wanted && c->in.len > 0 && !c->is_processing)
         client_process_later(c);
 }
@@ -176,6 +184,7 @@ static void down_set_raw(struct downstream *d)
     struct client *c = client_of(d);
 
     c->is_raw = true;
+    client_set_phase(c, CLIENT_BUSY);
     c->is_message_open = true;
     c->must_close = true;
     h1_set_raw(&c->codec);

@@ -10,6 +10,8 @@ extern const struct downstream_ops client_downstream_ops;
 void client_on_room(struct client *c);
 /* Watches what the connection is interested in now. */
 void client_watch(struct client *c);
+/* client.c: what the timer guards from now on; its time begins anew. */
+void client_set_phase(struct client *c, enum client_phase phase);
 /* client.c: runs again over kept bytes at the end of this turn. */
 void client_process_later(struct client *c);
 /* client.c: no exchange any more: next request, discard, or linger. */

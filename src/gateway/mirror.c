@@ -35,6 +35,7 @@ static void mirror_on_retire(struct deferred *d)
 static void mirror_end(struct mirror *m)
 {
     list_remove(&m->node);
+    m->worker->n_mirrors--;
     timer_cancel(&m->worker->loop, &m->timer);
     attempt_cancel(&m->attempt);
     cluster_unref(m->cluster);
@@ -52,6 +53,7 @@ static void mirror_send(struct mirror *m)
         attempt_send(&m->attempt, buf_str(&m->body));
     attempt_send_end(&m->attempt, NULL);
     attempt_flush(&m->attempt);
+    buf_deinit(&m->body);
 }
 
 static void mirror_on_ready(struct attempt *a)
@@ -116,6 +118,7 @@ static void mirror_add(struct exchange *x, const struct mirror_plan *plan)
     struct mirror *m = MEM_NEW(struct mirror);
 
     m->worker = x->worker;
+    m->worker->n_mirrors++;
     arena_init(&m->arena, 4096);
     m->cluster = cluster_ref(plan->cluster);
     mirror_copy_head(m, &x->request);
@@ -130,6 +133,8 @@ void mirror_begin(struct exchange *x)
     for (uint32_t i = 0; i < x->rule->n_mirrors; i++) {
         const struct mirror_plan *plan = &x->rule->mirrors[i];
 
+        if (x->worker->n_mirrors >= LIMIT_MIRRORS)
+            return;
         if (plan->denominator > 0 &&
             random_below(&x->worker->random, plan->denominator) < plan->numerator)
             mirror_add(x, plan);

@@ -20,7 +20,8 @@ static void pump_allow_body(struct exchange *x)
     bool is_wanted = x->attempt.state == ATTEMPT_STREAMING ? !attempt_is_full(&x->attempt)
                                                            : x->pipe.len <= LIMIT_PIPE_HIGH_BYTES;
 
-    if (x->downstream && !x->is_body_complete)
+    /* After an upgrade the bytes have no end that the codec could see. */
+    if (x->downstream && (x->is_raw || !x->is_body_complete))
         x->downstream->ops->want_body(x->downstream, is_wanted);
 }
 

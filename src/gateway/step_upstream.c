@@ -53,27 +53,6 @@ static void upstream_arm_timers(struct exchange *x)
     }
 }
 
-static enum step_result upstream_try(struct exchange *x)
-{
-    struct http_request *request = ARENA_NEW(&x->arena, struct http_request);
-    int r;
-
-    x->n_attempts++;
-    x->failure = ATTEMPT_OK;
-    if (!forward_prepare(x, x->backend, request))
-        return exchange_refuse(x, REFUSAL_REWRITE);
-    upstream_arm_timers(x);
-    x->upstream_us = x->worker->loop.now.mono_us;
-    r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
-    if (r != 0) {
-        x->failure = (enum attempt_failure)r;
-        return exchange_refuse(x, upstream_refusal(x->failure));
-    }
-    x->wait = WAIT_UPSTREAM;
-    exchange_pump_request(x);
-    return STEP_WAIT;
-}
-
 static bool upstream_may_repeat(const struct exchange *x)
 {
     const struct attempt *a = &x->attempt;
@@ -88,6 +67,29 @@ static bool upstream_may_repeat(const struct exchange *x)
         return true;
     return x->failure == ATTEMPT_RESET && a->was_reused && is_idempotent &&
            x->request.body == HTTP_BODY_NONE;
+}
+
+static enum step_result upstream_try(struct exchange *x)
+{
+    struct http_request *request = ARENA_NEW(&x->arena, struct http_request);
+    int r;
+
+    if (!forward_prepare(x, x->backend, request))
+        return exchange_refuse(x, REFUSAL_REWRITE);
+    /* Some connections fail at once: then the next try is due here. */
+    do {
+        x->n_attempts++;
+        upstream_arm_timers(x);
+        x->upstream_us = x->worker->loop.now.mono_us;
+        r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
+        x->failure = (enum attempt_failure)r;
+        x->attempt.is_fresh_wanted |= r != 0;
+    } while (r != 0 && upstream_may_repeat(x));
+    if (r != 0)
+        return exchange_refuse(x, upstream_refusal(x->failure));
+    x->wait = WAIT_UPSTREAM;
+    exchange_pump_request(x);
+    return STEP_WAIT;
 }
 
 static enum step_result upstream_begin(struct exchange *x)

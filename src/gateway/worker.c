@@ -134,6 +134,8 @@ static void worker_drain(struct worker *w)
     LIST_FOREACH (&w->clients, client_node) {
         client_drain(CONTAINER_OF(client_node, struct client, node));
     }
+    atomic_store(&w->has_drained, true);
+    wake_post(&w->server->worker_idle);
 }
 
 static void worker_stop(struct worker *w)

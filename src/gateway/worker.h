@@ -44,12 +44,14 @@ struct worker {
     pthread_t thread;
     uint32_t index;
     bool is_draining;
+    _Atomic bool has_drained; /* shared: the backlog is taken, listening has ended */
     struct upstreams upstreams;
     struct outbox_pool outboxes;
     struct arena spare_arena; /* for what belongs to no exchange */
     struct random random;
     struct list clients;
     struct list exchanges;
+    uint32_t n_mirrors;  /* those that wait for their content included */
     struct list mirrors; /* copies under way */
     struct list free_exchanges;
     struct list listeners;

@@ -13,6 +13,21 @@ from play.issuer import Issuer  # noqa: E402
 from play.upstream import Upstream  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also the tests that wait for timeouts of minutes")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: waits for a timeout of a minute or more; only with --slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        chosen = [item for item in items if "slow" not in item.keywords]
+        config.hook.pytest_deselected(items=[item for item in items if "slow" in item.keywords])
+        items[:] = chosen
+
+
 @pytest.fixture
 def gateway(tmp_path):
     """gateway(manifests, paths=..., args=...) starts one and returns it."""

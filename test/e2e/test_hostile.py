@@ -1,0 +1,230 @@
+"""Clients and upstreams that mean harm, or stall: what they can make the gateway hold is bounded, and
+nobody else pays."""
+import signal
+import socket
+import ssl
+import threading
+
+import pytest
+
+from play.client import Raw
+from play.deadline import FACTOR, eventually
+from play.manifests import (backend, http_listener, https_listener, local_provider, path, route, rule,
+                            security_policy, target, tls_secret, world)
+from play.upstream import Answer
+
+UPGRADE = (b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+           b"Sec-WebSocket-Key: x\r\n\r\n")
+
+
+def send_until_blocked(sock, data, limit):
+    """How many bytes the other side took before it stopped taking them."""
+    sock.settimeout(1 * FACTOR)
+    n = 0
+    try:
+        while n < limit:
+            n += sock.send(data)
+    except socket.timeout:
+        pass
+    return n
+
+
+def memory_kib(gw):
+    with open(f"/proc/{gw.process.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+
+
+def is_sanitized(gw):
+    with open(f"/proc/{gw.process.pid}/maps", encoding="ascii") as maps:
+        return any("san.so" in line or "[shadow" in line for line in maps) or memory_kib(gw) > 30000
+
+
+def test_pipelined_requests_wait_while_their_answers_are_not_taken(gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a", matches=[path("/only")]))))
+    before = memory_kib(gw)
+    with gw.raw() as raw:
+        n = send_until_blocked(raw.sock, b"GET /none HTTP/1.1\r\nHost: a.test\r\n\r\n" * 4000, 200_000_000)
+        assert n < 100_000_000, "nothing pushes back"
+        if not is_sanitized(gw):
+            assert memory_kib(gw) - before < 16384
+        assert gw.request("/only").status == 200, "others are served"
+
+
+def test_an_upgraded_connection_pushes_back(gateway, upstream):
+    up, may_end = upstream("a"), threading.Event()
+
+    def script(_request, connection):
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        may_end.wait(60)
+
+    up.script = script
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    before = memory_kib(gw)
+    with gw.raw(UPGRADE) as raw:
+        assert raw.head()[0] == 101
+        n = send_until_blocked(raw.sock, b"x" * 1_000_000, 400_000_000)
+        assert n < 100_000_000, "nothing pushes back"
+        if not is_sanitized(gw):
+            assert memory_kib(gw) - before < 4096
+    may_end.set()
+
+
+def test_an_unasked_101_opens_no_tunnel(gateway, upstream):
+    up = upstream("a")
+    tunnelled = []
+
+    def script(_request, connection):
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        connection.recv()
+        tunnelled.append(connection.buffer)
+
+    up.script = script
+    gw = gateway(world(backend("a", up), route("r", rule("a", matches=[path("/only")]))))
+    with gw.raw(b"GET /only HTTP/1.1\r\nHost: a.test\r\n\r\n") as raw:
+        reply = raw.reply()
+        assert (reply.status, reply.code) == (502, "upstream_bad_answer")
+        raw.send(b"GET /elsewhere HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert raw.reply().status == 404
+    eventually(lambda: tunnelled == [b""], 5, "the upstream's connection to be closed, unused")
+
+
+def test_an_optional_token_that_is_there_must_be_good(gateway, upstream, issuer):
+    up, iss = upstream("a"), issuer("iss")
+    gw = gateway(world(
+        backend("a", up), route("r", rule("a")),
+        security_policy("sp", target("HTTPRoute", "r"),
+                        jwt={"optional": True, "providers": [local_provider(iss)]})))
+
+    def ask(*lines):
+        head = b"".join(line + b"\r\n" for line in lines)
+        with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\n" + head + b"Connection: close\r\n\r\n") as raw:
+            return raw.reply().status
+
+    good = b"Authorization: Bearer " + iss.token("tenant-a").encode()
+    assert ask() == 200 and ask(good) == 200
+    for lines in [[b"Authorization: Bearer a.b.c"], [good, good], [good, b"Authorization: Bearer a.b.c"],
+                  [b"Authorization: Bearer a.b.c, d"], [b"Authorization: Bearer\ta.b.c"],
+                  [b"Authorization: Bearer"]]:
+        assert ask(*lines) == 401, lines
+    assert ask(b"Authorization: Basic dXNlcg==") == 200, "another scheme is no token"
+
+
+def test_without_a_server_name_a_stricter_listener_is_out_of_reach(gateway, upstream, authority):
+    gw = gateway(world(
+        backend("a", upstream("a")), route("r", rule("a")),
+        tls_secret("cert", authority.leaf("strict.test", "other.test")),
+        listeners=[https_listener("any"), https_listener("strict", hostname="strict.test",
+                                                         options={"tls.min_protocol_version": "TLSv1.3"})]))
+
+    def ask(server_name, host):
+        old = authority.client(maximum_version=ssl.TLSVersion.TLSv1_2)
+        old.check_hostname = False
+        with Raw(gw.port(443), b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host, tls=old,
+                 server_name=server_name) as raw:
+            return raw.reply().status
+
+    assert ask("other.test", b"other.test") == 200
+    assert ask("other.test", b"strict.test") == 421
+    assert ask(None, b"strict.test") == 421
+
+
+def test_mirrors_that_hang_are_bounded(gateway, upstream):
+    sink, may_end = upstream("sink"), threading.Event()
+    sink.script = lambda _r, _c: may_end.wait(60) and None
+    mirror = {"type": "RequestMirror",
+              "requestMirror": {"backendRef": {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "s"}}}
+    gw = gateway(world(backend("a", upstream("a")), backend("s", sink), route("r", rule("a", filters=[mirror]))))
+    before = memory_kib(gw)
+    body = b"x" * 1_000_000
+    with gw.raw() as raw:
+        for _ in range(200):
+            raw.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            assert raw.reply().status == 200
+    assert sink.n_connections <= 2 * 64
+    if not is_sanitized(gw):
+        assert memory_kib(gw) - before < 65536
+    may_end.set()
+
+
+def test_a_drain_serves_what_waits_in_the_backlog(gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))), args=["--workers", "1"])
+    request = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    warm = [gw.raw(request) for _ in range(10)]
+    for raw in warm:
+        assert raw.reply().status == 200
+    gw.signal(signal.SIGSTOP)
+    new = [gw.raw() for _ in range(40)]
+    for raw in warm + new:
+        raw.send(request)
+    gw.signal(signal.SIGTERM)
+    gw.signal(signal.SIGCONT)
+    for raw in warm + new:
+        assert raw.reply().status == 200 and raw.is_closed()
+        raw.sock.close()
+    assert gw.wait() == 0
+
+
+# ---- reloads ----
+
+
+def bounce(up, *listeners):
+    return world(backend("a", up), route("r", rule("a")), listeners=[http_listener(), *listeners])
+
+
+def test_a_port_that_leaves_and_comes_back_at_once_serves(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(bounce(up, http_listener("two", 81)))
+    assert gw.request(port=81).status == 200
+    for _ in range(5):
+        gw.apply(bounce(up))
+        gw.apply(bounce(up, http_listener("two", 81)))
+        assert gw.request(port=81).status == 200
+
+
+def test_a_refused_reload_changes_no_port_and_no_endpoint(gateway, upstream):
+    old, new = upstream("old"), upstream("new")
+    with socket.socket() as blocker:
+        blocker.bind(("0.0.0.0", 0))
+        blocker.listen(1)
+        gw = gateway(bounce(old), ports=(81,), port_map=[(82, blocker.getsockname()[1])])
+        gw.apply(bounce(new, http_listener("two", 81), http_listener("three", 82)), result="failed")
+        assert gw.request().json["upstream"] == "old"
+        with pytest.raises(OSError):
+            gw.request(port=81)
+    gw.reload()
+    for port in (80, 81, 82):
+        for _ in range(8):
+            assert gw.request(port=port).json["upstream"] == "new"
+
+
+# ---- slow ones: each waits for a timeout of a minute ----
+
+
+@pytest.mark.slow
+def test_content_that_does_not_come_is_408(gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))))
+    with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\n", seconds=90) as raw:
+        assert raw.reply().status == 408 and raw.is_closed()
+
+
+@pytest.mark.slow
+def test_an_upstream_that_reads_late_is_not_the_clients_fault(gateway, upstream):
+    up, may_read = upstream("a"), threading.Event()
+    up.on_head = lambda _r, _c: may_read.wait(75) or True
+    up.script = lambda request, _c: Answer(body=b"%d" % len(request.body))
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    size = 30_000_000
+    with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % size, seconds=120) as raw:
+        threading.Thread(target=raw.send, args=(b"x" * size,)).start()
+        reply = raw.reply()
+        assert (reply.status, reply.body) == (200, b"%d" % size)
+
+
+@pytest.mark.slow
+def test_an_answer_that_is_not_taken_ends_its_connection(gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a", matches=[path("/only")]))))
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", gw.port()))
+        send_until_blocked(sock, b"GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n" * 4000, 100_000_000)
+        eventually(lambda: gw.metric("tollgate_connections_active") == 0, 90, "the connection to be closed")
