@@ -60,7 +60,7 @@ struct token_entry *token_memory_find(struct token_memory *m, struct str token, 
 
     if (!m->buckets)
         return NULL;
-    hash = hash_sip24(hash_process_key(), token.ptr, token.len);
+    hash = hash_str(token);
     for (struct token_entry *e = m->buckets[hash % TOKEN_BUCKETS]; e; e = e->chain) {
         if (e->hash == hash && e->identity == identity && e->key_version == key_version &&
             e->token_len == token.len && memcmp(e->token, token.ptr, token.len) == 0) {
@@ -80,7 +80,7 @@ struct token_entry *token_memory_add(struct token_memory *m, struct str token, u
 
     if (!m->buckets)
         m->buckets = mem_alloc_zero(TOKEN_BUCKETS * sizeof(struct token_entry *));
-    e->hash = hash_sip24(hash_process_key(), token.ptr, token.len);
+    e->hash = hash_str(token);
     e->identity = identity;
     e->key_version = key_version;
     e->claims = claims;

@@ -249,9 +249,9 @@ TEST(a_bearer_token_is_taken_out)
     } rows[] = {
         {"Bearer a.b.c", EXTRACT_TOKEN, "a.b.c"},    {"bearer a.b.c", EXTRACT_TOKEN, "a.b.c"},
         {"BEARER   a.b.c ", EXTRACT_TOKEN, "a.b.c"}, {"Bearer", EXTRACT_MALFORMED, NULL},
-        {"Bearer ", EXTRACT_MALFORMED, NULL},        {"Bearer a b", EXTRACT_MALFORMED, NULL},
-        {"Bearer a,b", EXTRACT_MALFORMED, NULL},     {"Bearer\ta.b.c", EXTRACT_MALFORMED, NULL},
-        {"Bearer a\"b", EXTRACT_MALFORMED, NULL},    {"Bearera.b.c", EXTRACT_NONE, NULL},
+        {"Bearer ", EXTRACT_MALFORMED, NULL},        {"Bearer a b", EXTRACT_TOKEN, "a b"},
+        {"Bearer a,b", EXTRACT_TOKEN, "a,b"},        {"Bearer\ta.b.c", EXTRACT_MALFORMED, NULL},
+        {"Bearer a\"b", EXTRACT_TOKEN, "a\"b"},      {"Bearera.b.c", EXTRACT_NONE, NULL},
         {"Basic dXNlcg==", EXTRACT_NONE, NULL},      {"", EXTRACT_NONE, NULL},
     };
 

@@ -151,6 +151,31 @@ TEST(json_text_cannot_be_forged)
     buf_deinit(&b);
 }
 
+TEST(json_text_is_escaped_wherever_it_stands)
+{
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 0; at < 19; at++) {
+            char text[20];
+            char expected[64];
+            struct buf b = {0};
+            bool is_plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+
+            memset(text, 'x', sizeof text);
+            text[at] = (char)c;
+            buf_append_json(&b, str_make(text, sizeof text));
+            snprintf(expected, sizeof expected,
+                     is_plain                ? "\"%.*s%c%.*s\""
+                     : c == '"' || c == '\\' ? "\"%.*s\\%c%.*s\""
+                     : c == '\n'             ? "\"%.*s\\n%.0d%.*s\""
+                     : c >= 0x80             ? "\"%.*s\\ufffd%.0d%.*s\""
+                                             : "\"%.*s\\u%04x%.*s\"",
+                     (int)at, text, c == '\n' || c >= 0x80 ? 0 : c, (int)(19 - at), text + at + 1);
+            CHECK_STR(buf_str(&b), expected);
+            buf_deinit(&b);
+        }
+    }
+}
+
 TEST(time_has_its_written_forms)
 {
     char iso[25], http[30];

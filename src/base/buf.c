@@ -109,6 +109,34 @@ static bool buf_is_plain_json(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/* How many bytes from s[i] on stand for themselves. Eight at a time: a byte of `odd` has its top
+ * bit set where one of the word may not (the tests for a zero byte and for one below n are the
+ * usual ones; both are exact as long as no byte of the word has its own top bit set, which ends the
+ * run anyway). */
+static size_t buf_plain_json_span(struct str s, size_t i)
+{
+    static const uint64_t ones = 0x0101010101010101;
+    static const uint64_t tops = 0x8080808080808080;
+    size_t start = i;
+
+    for (; i + 8 <= s.len; i += 8) {
+        uint64_t word;
+
+        memcpy(&word, s.ptr + i, 8);
+
+        uint64_t quote = (word ^ (ones * '"')) - ones;
+        uint64_t backslash = (word ^ (ones * '\\')) - ones;
+        uint64_t del = word + ones;
+        uint64_t odd = word | quote | backslash | del | (word - ones * 0x20);
+
+        if (odd & tops)
+            break;
+    }
+    while (i < s.len && buf_is_plain_json((unsigned char)s.ptr[i]))
+        i++;
+    return i - start;
+}
+
 static size_t buf_append_json_special(struct buf *b, struct str s, size_t i)
 {
     unsigned char c = (unsigned char)s.ptr[i];
@@ -133,11 +161,10 @@ void buf_append_json(struct buf *b, struct str s)
 
     buf_append_char(b, '"');
     while (i < s.len) {
-        size_t start = i;
+        size_t n = buf_plain_json_span(s, i);
 
-        while (i < s.len && buf_is_plain_json((unsigned char)s.ptr[i]))
-            i++;
-        buf_append(b, s.ptr + start, i - start);
+        buf_append(b, s.ptr + i, n);
+        i += n;
         if (i < s.len)
             i += buf_append_json_special(b, s, i);
     }
