@@ -3,8 +3,8 @@
  * length. Prints JSON.
  *
  * Usage: load PORT CONNECTIONS SECONDS WARMUP_SECONDS REQUEST_FILE EXPECTED_BODY_BYTES [REQUESTS]
- * REQUEST_FILE holds the request as bytes. With REQUESTS (and SECONDS 0) it sends that many and
- * stops: for counting instructions. */
+ * REQUEST_FILE holds the request as bytes, or several with a zero byte after each, that take turns.
+ * With REQUESTS (and SECONDS 0) it sends that many and stops: for counting instructions. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,15 +23,17 @@ enum { LATENCY_US_MAX = 2000000, READ_BYTES = 262144 };
 struct client {
     int fd;
     uint64_t sent_us;
-    size_t to_send;  /* bytes of the request not sent yet */
+    const char *next; /* of the request, not sent yet */
+    size_t to_send;
     size_t head_len; /* 0: the head is not complete yet */
     size_t body_left;
     char head[4096];
     size_t head_have;
 };
 
-static char *request;
-static size_t request_len;
+static char *requests; /* all of them */
+static size_t requests_len;
+static size_t turn; /* where the next one begins */
 static size_t expected_body;
 static uint32_t *histogram;
 static uint64_t n_done, n_failed, n_measured;
@@ -59,16 +61,23 @@ static char *read_file(const char *path, size_t *ret_len)
 
 static void send_request(struct client *c)
 {
-    ssize_t n = send(c->fd, request + (request_len - c->to_send), c->to_send, MSG_NOSIGNAL);
+    ssize_t n = send(c->fd, c->next, c->to_send, MSG_NOSIGNAL);
 
-    if (n > 0)
+    if (n > 0) {
+        c->next += n;
         c->to_send -= (size_t)n;
+    }
 }
 
 static void begin(struct client *c)
 {
     c->sent_us = now_us();
-    c->to_send = request_len;
+    c->next = requests + turn;
+
+    const char *mark = memchr(c->next, 0, requests_len - turn);
+
+    c->to_send = mark ? (size_t)(mark - c->next) : requests_len - turn;
+    turn = turn + c->to_send + 1 < requests_len ? turn + c->to_send + 1 : 0;
     c->head_len = 0;
     c->head_have = 0;
     send_request(c);
@@ -177,7 +186,7 @@ int main(int argc, char **argv)
     uint64_t n_requests = argc > 7 ? strtoull(argv[7], NULL, 10) : 0;
     struct client *clients = calloc(n_clients, sizeof *clients);
 
-    request = read_file(argv[5], &request_len);
+    requests = read_file(argv[5], &requests_len);
     expected_body = strtoul(argv[6], NULL, 10);
     histogram = calloc(LATENCY_US_MAX, sizeof *histogram);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
