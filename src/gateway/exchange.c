@@ -65,6 +65,16 @@ static void exchange_store(struct exchange *x)
     }
 }
 
+void exchange_pin(struct exchange *x)
+{
+    PRE(x->hold && x->rule && !x->is_pinned);
+    route_plan_ref(x->rule->route);
+    listener_plan_ref(x->listener);
+    x->is_pinned = true;
+    worker_unhold(x->worker, x->hold);
+    x->hold = NULL;
+}
+
 void exchange_discard(struct exchange *x)
 {
     x->downstream->exchange = NULL;

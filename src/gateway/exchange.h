@@ -78,7 +78,8 @@ struct exchange {
     struct list mirrors; /* copies that wait for the content's end */
 
     /* Where it goes; set by shortlist and route. */
-    struct snapshot_hold *hold;           /* the snapshot, let go after `route` */
+    struct snapshot_hold *hold;           /* the snapshot; NULL once pinned */
+    bool is_pinned;                       /* holds listener and route themselves */
     const struct listener_plan *listener; /* reference held */
     VEC(struct verdict) verdicts;         /* of the shortlist's authentications */
     bool is_ai_endpoint;
@@ -131,6 +132,10 @@ void exchange_start(struct exchange *x);
 void exchange_resume(struct exchange *x);
 /* Ends it early: stops all waiting and goes to the steps that always run. */
 void exchange_cancel(struct exchange *x, enum exchange_cancel why);
+/* The exchange is past `route` and outlives its snapshot's time: it takes references of its own to
+ * listener and route and lets go of the rest. Rare, so that requests as a rule touch no counter
+ * that workers share. */
+void exchange_pin(struct exchange *x);
 /* For steps: `return exchange_refuse(x, REFUSAL_NO_ROUTE);` */
 enum step_result exchange_refuse(struct exchange *x, enum refusal why);
 /* For steps: x->response and x->local_body are the answer (redirect, preflight, direct response).

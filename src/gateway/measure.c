@@ -32,23 +32,64 @@ static struct str measure_failure(enum attempt_failure why)
     return str_of(words[why]);
 }
 
-static void measure_upstream(struct exchange *x)
+/* A pinned exchange has none: its snapshot is gone. */
+static struct series_memo *measure_memo(struct exchange *x, uint32_t number)
+{
+    return x->hold ? &x->hold->memos[number] : NULL;
+}
+
+static struct series_memo measure_find_upstream(struct exchange *x)
 {
     struct metrics_shard *m = x->worker->metrics;
 
-    if (!x->backend)
-        return;
+    return (struct series_memo){
+        METRICS_SERIES(m, METRIC_UPSTREAM_REQUESTS, x->backend->name,
+                       measure_class(x->attempt.response.status)),
+        METRICS_SERIES(m, METRIC_UPSTREAM_DURATION, x->backend->name),
+    };
+}
+
+static void measure_upstream(struct exchange *x)
+{
+    bool is_usual = x->attempt.response.status / 100 == 2;
+    struct series_memo *memo = is_usual ? measure_memo(x, x->backend->number) : NULL;
+    struct series_memo series;
+
     if (x->first_byte_us > 0) {
-        metric_add(METRICS_SERIES(m, METRIC_UPSTREAM_REQUESTS, x->backend->name,
-                                  measure_class(x->attempt.response.status)),
-                   1);
-        metric_observe_us(METRICS_SERIES(m, METRIC_UPSTREAM_DURATION, x->backend->name),
-                          x->first_byte_us - x->upstream_us);
+        series = memo && memo->requests ? *memo : measure_find_upstream(x);
+        if (memo)
+            *memo = series;
+        metric_add(series.requests, 1);
+        metric_observe_us(series.duration, x->first_byte_us - x->upstream_us);
     }
     if (x->failure != ATTEMPT_OK)
-        metric_add(METRICS_SERIES(m, METRIC_UPSTREAM_FAILURES, x->backend->name,
+        metric_add(METRICS_SERIES(x->worker->metrics, METRIC_UPSTREAM_FAILURES, x->backend->name,
                                   measure_failure(x->failure)),
                    1);
+}
+
+static struct series_memo measure_find_route(struct exchange *x, uint16_t status)
+{
+    struct metrics_shard *m = x->worker->metrics;
+    struct str route = x->rule ? x->rule->log_name : STR("-");
+    struct str listener = x->listener ? x->listener->name : STR("-");
+
+    return (struct series_memo){
+        METRICS_SERIES(m, METRIC_REQUESTS, listener, route, measure_class(status)),
+        METRICS_SERIES(m, METRIC_REQUEST_DURATION, route),
+    };
+}
+
+static void measure_route(struct exchange *x, uint16_t status, uint64_t us)
+{
+    bool is_usual = x->rule && status / 100 == 2;
+    struct series_memo *memo = is_usual ? measure_memo(x, x->rule->number) : NULL;
+    struct series_memo series = memo && memo->requests ? *memo : measure_find_route(x, status);
+
+    if (memo)
+        *memo = series;
+    metric_add(series.requests, 1);
+    metric_observe_us(series.duration, us);
 }
 
 void worker_count_exchange(struct exchange *x)
@@ -56,12 +97,9 @@ void worker_count_exchange(struct exchange *x)
     struct metrics_shard *m = x->worker->metrics;
     uint64_t us = x->worker->loop.now.mono_us - x->started_us;
     uint16_t status = x->is_head_sent ? x->response.status : 0;
-    struct str route = x->rule ? x->rule->log_name : STR("-");
-    struct str listener = x->listener ? x->listener->name : STR("-");
     char code[4];
 
-    metric_add(METRICS_SERIES(m, METRIC_REQUESTS, listener, route, measure_class(status)), 1);
-    metric_observe_us(METRICS_SERIES(m, METRIC_REQUEST_DURATION, route), us);
+    measure_route(x, status, us);
     /* Where no rule took the request its model is a client's invention: no series for that. */
     if (x->rule && x->model.len > 0) {
         metric_add(
@@ -71,7 +109,8 @@ void worker_count_exchange(struct exchange *x)
     }
     if (x->refusal != REFUSAL_NONE)
         metric_add(METRICS_SERIES(m, METRIC_REFUSALS, str_of(refusal_row(x->refusal)->code)), 1);
-    measure_upstream(x);
+    if (x->backend)
+        measure_upstream(x);
 }
 
 /* ---- at a scrape, on control ---- */

@@ -71,6 +71,7 @@ enum backend_validity { BACKEND_VALID, BACKEND_INVALID, BACKEND_NOT_ENFORCED };
 struct backend_plan {
     struct cluster *cluster; /* NULL: its share is refused */
     enum backend_validity validity;
+    uint32_t number; /* as rule_plan.number */
     struct str name; /* "Service/ns/name:80" */
     const struct header_mods *request_mods;
     const struct header_mods *response_mods;
@@ -88,6 +89,7 @@ struct rule_plan {
     struct str name;     /* of the rule, may be empty */
     struct str log_name; /* "httproute/ns/name/rule/0" */
     uint32_t index;
+    uint32_t number;           /* of the snapshot's rules and their backends, for arrays by them */
     bool is_ai;                /* of an AIGatewayRoute */
     bool has_unenforced_layer; /* of one of its backends: refuses */
     bool is_broken;            /* refuses with 500 */

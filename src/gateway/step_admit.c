@@ -119,7 +119,7 @@ enum step_result step_admit(struct exchange *x)
 
     if (!listener)
         return exchange_refuse(x, REFUSAL_NO_LISTENER);
-    x->listener = listener_plan_ref(listener);
+    x->listener = listener;
     if (admit_is_misdirected(x, port))
         return exchange_refuse(x, REFUSAL_MISDIRECTED);
     if (admit_names_late(x))

@@ -101,10 +101,12 @@ static void log_release(struct exchange *x)
     if (x->hold)
         worker_unhold(x->worker, x->hold);
     x->hold = NULL;
-    if (x->rule)
+    if (x->is_pinned) {
         route_plan_unref(x->rule->route);
+        listener_plan_unref(x->listener);
+    }
+    x->is_pinned = false;
     x->rule = NULL;
-    listener_plan_unref(x->listener);
     x->listener = NULL;
 }
 

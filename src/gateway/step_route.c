@@ -1,7 +1,7 @@
 /* route: which rule? Candidates in precedence order, each judged with the late headers as its own
  * authentication leaves them; the first that holds is final. A rule whose authentication failed
- * refuses here, with that authentication's reason. From now on the exchange holds the rule's route,
- * not the snapshot. */
+ * refuses here, with that authentication's reason. From now on the exchange needs nothing of the
+ * snapshot but its listener and the rule's route (exchange_pin). */
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
 #include "policy/route_cursor.h"
@@ -39,9 +39,11 @@ static void route_settle(struct exchange *x, const struct route_match *match, st
     x->rule = rule;
     x->n_matched = match->path_kind == ROUTE_PATH_PREFIX ? match->path.len : 0;
     x->cors = rule->cors;
-    route_plan_ref(rule->route);
-    worker_unhold(x->worker, x->hold);
-    x->hold = NULL;
+    if (!x->hold->is_current)
+        exchange_pin(x);
+    else
+        PREFETCH(&x->hold->memos[rule->number]);
+    PREFETCH(rule->backends);
     x->identity = v;
     route_note_identity(x, v);
     for (uint16_t i = 0; i < v->headers.n; i++)

@@ -23,7 +23,8 @@ static void shortlist_note(struct exchange *x, uint32_t auth_group)
 
 enum step_result step_shortlist(struct exchange *x)
 {
-    bool is_preflight = cors_is_preflight(&x->request);
+    bool has_origin = http_headers_find_id(&x->request.headers, HEADER_ORIGIN) != NULL;
+    bool is_preflight = has_origin && cors_is_preflight(&x->request);
     struct route_cursor cursor;
     const struct route_match *match;
     enum route_step step;
@@ -37,9 +38,10 @@ enum step_result step_shortlist(struct exchange *x)
     while ((step = route_cursor_next(&cursor, &match)) == ROUTE_CANDIDATE) {
         const struct rule_plan *rule = match->rule;
 
+        PREFETCH(rule);
         if (is_preflight && rule->cors)
             return answer_preflight(x, rule->cors);
-        if (!x->cors)
+        if (has_origin && !x->cors)
             x->cors = rule->cors;
         shortlist_note(x, match->auth_group);
         if (match->n_late == 0)

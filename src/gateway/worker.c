@@ -27,8 +27,14 @@ static void worker_drop_hold(struct worker *w, struct snapshot_hold *h)
 static void worker_use_snapshot(struct worker *w, struct snapshot *s)
 {
     struct snapshot_hold *old = w->current;
-    struct snapshot_hold *h = MEM_NEW(struct snapshot_hold);
+    struct snapshot_hold *h = mem_alloc_zero(sizeof *h + s->n_numbers * sizeof(struct series_memo));
 
+    LIST_FOREACH (&w->exchanges, node) {
+        struct exchange *x = CONTAINER_OF(node, struct exchange, node);
+
+        if (x->hold && x->rule)
+            exchange_pin(x);
+    }
     h->snapshot = s;
     h->is_current = true;
     list_append(&w->holds, &h->node);

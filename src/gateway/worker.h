@@ -22,12 +22,19 @@ struct server;
 
 enum { WORKER_SCRATCH_BYTES = 131072, WORKER_EXCHANGES_MAX = 65536 };
 
-/* A snapshot as one worker holds it; exchanges between `admit` and `route` count here. */
+/* The series that a rule's or a backend's successful requests count in, once looked up. */
+struct series_memo {
+    struct metric_series *requests;
+    struct metric_series *duration;
+};
+
+/* A snapshot as one worker holds it; its exchanges count here until they end or are pinned. */
 struct snapshot_hold {
     struct snapshot *snapshot;
     uint32_t n_exchanges;
     bool is_current;
     struct list_node node;
+    struct series_memo memos[]; /* by number of rule_plan and backend_plan */
 };
 
 /* A listening socket of this worker. */

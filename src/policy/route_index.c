@@ -48,7 +48,10 @@ static struct route_index_slot *index_probe(const struct route_index *index, uin
 
         if (!slot->key)
             return slot;
-        if (slot->hash == hash && slot->key->scope == scope && str_eq(slot->key->text, text))
+        if (slot->hash != hash)
+            continue;
+        __builtin_prefetch((const char *)slot->key + 64); /* the text, behind the object */
+        if (slot->key->scope == scope && str_eq(slot->key->text, text))
             return slot;
     }
 }

@@ -27,6 +27,8 @@ int32_t weights_pick(const struct weights *w, uint32_t random)
 
     if (w->total == 0)
         return -1;
+    if (w->n == 1)
+        return 0;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 

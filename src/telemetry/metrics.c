@@ -46,7 +46,6 @@ static void metrics_shard_free(struct metrics_shard *s)
 
     for (struct metric_series *series = atomic_load(&s->newest); series; series = next) {
         next = atomic_load(&series->next);
-        mem_free(series->buckets);
         mem_free(series);
     }
     mem_free(s->buckets);
@@ -152,12 +151,19 @@ static struct metric_series *metric_series_new(struct metrics_shard *s, uint64_t
 {
     struct buf text = {0};
     struct metric_series *series;
+    size_t n_bucket_bytes;
     struct metric_series *before = atomic_load_explicit(&s->newest, memory_order_relaxed);
 
     if (s->n_series >= s->n_buckets)
         metrics_shard_grow(s);
     metric_format_labels(metric, labels, &text);
-    series = mem_alloc_zero(sizeof *series + id->len - 8 + text.len);
+    n_bucket_bytes = metric_rows[metric].type == METRIC_HISTOGRAM
+                         ? (METRIC_BUCKETS + 1) * sizeof *series->buckets
+                         : 0;
+    series = mem_alloc_zero(sizeof *series + n_bucket_bytes + id->len - 8 + text.len);
+    /* Right behind the value: with thousands of series each cache line is a miss. */
+    series->buckets = n_bucket_bytes ? (_Atomic uint64_t *)(series + 1) : NULL;
+    series->bytes = (char *)(series + 1) + n_bucket_bytes;
     series->metric = metric;
     series->hash = hash;
     series->values_len = (uint32_t)(id->len - 8);
@@ -166,8 +172,6 @@ static struct metric_series *metric_series_new(struct metrics_shard *s, uint64_t
     if (text.len > 0)
         memcpy(series->bytes + series->values_len, text.ptr, text.len);
     buf_deinit(&text);
-    if (metric_rows[metric].type == METRIC_HISTOGRAM)
-        series->buckets = mem_alloc_zero((METRIC_BUCKETS + 1) * sizeof *series->buckets);
     series->chain = s->buckets[hash & (s->n_buckets - 1)];
     s->buckets[hash & (s->n_buckets - 1)] = series;
     s->n_series++;
@@ -184,14 +188,13 @@ static bool metric_label_is_closed(const char *name)
            strcmp(name, "reason") == 0 || strcmp(name, "metric") == 0;
 }
 
-static void metric_overflow(struct metrics_shard *s, enum metric metric, const struct str *labels,
+static void metric_overflow(enum metric metric, const struct str *labels,
                             struct str ret_labels[METRIC_LABELS_MAX])
 {
     const struct metric_row *row = &metric_rows[metric];
 
     for (unsigned i = 0; i < METRIC_LABELS_MAX && row->labels[i]; i++)
         ret_labels[i] = metric_label_is_closed(row->labels[i]) ? labels[i] : STR("other");
-    metric_add(METRICS_SERIES(s, METRIC_OVERFLOW, str_of(row->name)), 1);
 }
 
 static uint32_t metric_series_max(enum metric metric)
@@ -214,14 +217,17 @@ struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric
     series = metric_series_find(s, hash, &id, metric);
     if (LIKELY(series))
         return series;
-    if (s->n_of[metric] >= metric_series_max(metric)) {
-        metric_overflow(s, metric, labels, other);
-        labels = other;
-        metric_identify(metric, labels, n_labels, &id);
-        hash = hash_sip13(s->key, id.bytes, id.len);
-        series = metric_series_find(s, hash, &id, metric);
+    if (s->n_of[metric] < metric_series_max(metric))
+        return metric_series_new(s, hash, &id, metric, labels);
+    metric_overflow(metric, labels, other);
+    metric_identify(metric, other, n_labels, &id);
+    hash = hash_sip13(s->key, id.bytes, id.len);
+    series = metric_series_find(s, hash, &id, metric);
+    if (!series) {
+        series = metric_series_new(s, hash, &id, metric, other);
+        series->overflow = METRICS_SERIES(s, METRIC_OVERFLOW, str_of(metric_rows[metric].name));
     }
-    return series ? series : metric_series_new(s, hash, &id, metric, labels);
+    return series;
 }
 
 void metric_observe_us(struct metric_series *s, uint64_t us)

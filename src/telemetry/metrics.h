@@ -25,9 +25,10 @@ struct metric_series {
     struct metric_series *_Atomic next; /* older series of the shard: read by scrapes */
     _Atomic uint64_t value;             /* counter; histogram: sum in microseconds */
     _Atomic uint64_t *buckets;          /* METRIC_BUCKETS + 1, not cumulated; NULL: no histogram */
+    struct metric_series *overflow;     /* of the series `other`: counts what it takes in */
     uint32_t values_len;                /* identity: each label value behind its length */
     uint32_t text_len;                  /* tenant="a",model="b" */
-    char bytes[];                       /* values, then text */
+    char *bytes;                        /* values, then text */
 };
 
 struct metrics_shard;
@@ -63,10 +64,16 @@ struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric
     metrics_series((shard), (metric), (const struct str[METRIC_LABELS_MAX]){__VA_ARGS__})
 
 /* Single writer: a load and a store, no locked instruction. */
-static inline void metric_add(struct metric_series *s, uint64_t n)
+static inline void metric_raise(struct metric_series *s, uint64_t n)
 {
     atomic_store_explicit(&s->value, atomic_load_explicit(&s->value, memory_order_relaxed) + n,
                           memory_order_relaxed);
+}
+static inline void metric_add(struct metric_series *s, uint64_t n)
+{
+    metric_raise(s, n);
+    if (s->overflow)
+        metric_raise(s->overflow, 1);
 }
 /* Histograms only. */
 void metric_observe_us(struct metric_series *s, uint64_t us);

@@ -276,6 +276,15 @@ static void compile_ai_route(struct compile_rules *r)
     }
 }
 
+static void compile_number(struct compile *c, struct route_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_rules; i++) {
+        plan->rules[i].number = c->snapshot->n_numbers++;
+        for (uint32_t k = 0; k < plan->rules[i].n_backends; k++)
+            plan->rules[i].backends[k].number = c->snapshot->n_numbers++;
+    }
+}
+
 void compile_route(struct compile *c, const struct gateway *g, const struct listener *l,
                    const struct attached_route *attached, struct listener_plan *plan,
                    struct route_table_builder *builder)
@@ -296,4 +305,5 @@ void compile_route(struct compile *c, const struct gateway *g, const struct list
         compile_http_route(&r);
     else
         compile_ai_route(&r);
+    compile_number(c, r.at.plan);
 }
