@@ -180,3 +180,8 @@ void arena_seal(struct arena *a)
 {
     a->is_sealed = true;
 }
+
+void arena_unseal(struct arena *a)
+{
+    a->is_sealed = false;
+}

@@ -44,6 +44,7 @@ struct str arena_vprintf(struct arena *a, const char *format, va_list args) PRIN
 struct str arena_join(struct arena *a, struct str first, struct str second);
 /* From here on nothing may be allocated (checked in builds with debug_checks). */
 void arena_seal(struct arena *a);
+void arena_unseal(struct arena *a);
 
 #define ARENA_NEW(a, type)          ((type *)arena_alloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, count) ((type *)arena_alloc((a), sizeof(type) * (size_t)(count)))

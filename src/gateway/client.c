@@ -285,7 +285,7 @@ static bool client_next_body(struct client *c, struct str *input)
         return false;
     if (!x && (c->must_close || c->discarded_bytes > CLIENT_DISCARD_BYTES))
         return false;
-    r = h1_next(&c->codec, input, x ? &x->arena : &c->worker->spare_arena, NULL, NULL, &event);
+    r = h1_next(&c->codec, input, x ? &x->tail : &c->worker->spare_arena, NULL, NULL, &event);
     if (r == H1_EVENT) {
         client_deliver(c, &event);
         return true;

@@ -11,7 +11,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 
-enum { EXCHANGE_ARENA_BYTES = 6144, EXCHANGES_KEPT = 64 };
+enum { EXCHANGE_ARENA_BYTES = 6144, EXCHANGE_TAIL_BYTES = 1024, EXCHANGES_KEPT = 64 };
 
 const struct journey_row journey_rows[] = {
 #define X(name, may_wait, always, question) {#name, step_##name, may_wait, always, question},
@@ -34,6 +34,7 @@ struct exchange *exchange_new(struct worker *w, struct downstream *d)
         x = MEM_NEW(struct exchange);
         arena_init(&x->arena, EXCHANGE_ARENA_BYTES);
     }
+    arena_init(&x->tail, EXCHANGE_TAIL_BYTES);
     x->worker = w;
     x->downstream = d;
     x->started_us = w->loop.now.mono_us;
@@ -53,6 +54,7 @@ static void exchange_store(struct exchange *x)
     struct worker *w = x->worker;
 
     arena_reset(&x->arena);
+    arena_deinit(&x->tail);
     buf_deinit(&x->pipe);
     list_remove(&x->node);
     atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes,

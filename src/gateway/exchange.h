@@ -49,7 +49,8 @@ struct verdict {
 };
 
 struct exchange {
-    struct arena arena;
+    struct arena arena; /* sealed while an answer is relayed: an hour-long stream does not grow */
+    struct arena tail;  /* trailers, which may come meanwhile */
     struct worker *worker;
     struct downstream *downstream; /* NULL when the client has left */
     struct list_node node;         /* worker's list of running or free exchanges */

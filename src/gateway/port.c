@@ -101,7 +101,8 @@ int port_open(struct server *g, const struct port_plan *plan, struct port **ret_
         port_free(p);
         return SERVER_PORT_IN_USE;
     }
-    if (p->bound != p->number)
+    /* At start the report of the listeners says so. */
+    if (g->current && p->bound != p->number)
         log_info("listener port %u is served on port %u", p->number, p->bound);
     atomic_store(&p->n_users, p->n_fds);
     list_append(&g->ports, &p->node);

@@ -1,6 +1,8 @@
 /* log: one access record and one set of metrics, whatever the end. Lets go of everything that
  * outlives the exchange's arena: the listener, the route, and (when the journey ended early) the
  * snapshot. */
+#include <errno.h>
+
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
 #include "telemetry/access_log.h"
@@ -38,6 +40,35 @@ static const char *log_details(const struct exchange *x)
     return x->is_local ? "direct_response" : "via_upstream";
 }
 
+static struct str log_response_trailer(const void *ctx, struct str name)
+{
+    const struct exchange *x = ctx;
+
+    return http_headers_joined(&x->response_trailers, name);
+}
+
+/* Why the last connection to an endpoint failed; empty when it did not. */
+static struct str log_upstream_failure(const struct exchange *x)
+{
+    static const char *const words[] = {
+        [ATTEMPT_OK] = "",
+        [ATTEMPT_NO_ENDPOINT] = "no endpoint",
+        [ATTEMPT_CONNECT_FAILED] = "connect failed",
+        [ATTEMPT_CONNECT_TIMEOUT] = "connect timeout",
+        [ATTEMPT_RESET] = "closed before the answer",
+        [ATTEMPT_RESET_MIDWAY] = "closed inside the answer",
+        [ATTEMPT_BAD_ANSWER] = "", /* not the transport's fault */
+    };
+    int error = x->attempt.transport_error;
+    const char *reason = error > 0 ? strerrordesc_np(error) : NULL;
+
+    if (error == EKEYREJECTED)
+        reason = "certificate not accepted";
+    else if (error == EPROTO)
+        reason = "TLS handshake failed";
+    return str_of(x->failure != ATTEMPT_OK && reason ? reason : words[x->failure]);
+}
+
 static void log_fill(struct exchange *x, struct access_record *r)
 {
     uint64_t now_us = x->worker->loop.now.mono_us;
@@ -58,6 +89,9 @@ static void log_fill(struct exchange *x, struct access_record *r)
     r->has_upstream = x->first_byte_us > 0;
     r->upstream_us = x->first_byte_us > 0 ? x->first_byte_us - x->upstream_us : 0;
     r->upstream_host = str_of(x->attempt.endpoint_text);
+    r->upstream_local = str_of(x->attempt.local_text);
+    r->upstream_failure = log_upstream_failure(x);
+    r->n_attempts = x->n_attempts;
     r->upstream_cluster = x->backend ? x->backend->name : STR_NULL;
     r->route_name = x->rule ? x->rule->log_name : STR_NULL;
     r->remote = x->peer;
@@ -78,6 +112,7 @@ static void log_fill(struct exchange *x, struct access_record *r)
     r->context = x;
     r->request_header = log_request_header;
     r->response_header = log_response_header;
+    r->response_trailer = log_response_trailer;
 }
 
 static void log_write_record(struct exchange *x)
@@ -112,6 +147,7 @@ static void log_release(struct exchange *x)
 
 enum step_result step_log(struct exchange *x)
 {
+    arena_unseal(&x->arena);
     worker_count_exchange(x);
     log_write_record(x);
     log_release(x);

@@ -84,6 +84,8 @@ static enum step_result respond_relay_head(struct exchange *x)
         attempt_set_raw(&x->attempt);
         d->ops->set_raw(d);
     }
+    x->attempt.arena = &x->tail;
+    arena_seal(&x->arena);
     x->wait = WAIT_ANSWER;
     return STEP_WAIT;
 }

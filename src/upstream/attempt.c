@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
 
@@ -48,6 +49,7 @@ static void attempt_begin_streaming(struct attempt *a)
     struct conn *c = a->conn;
 
     a->state = ATTEMPT_STREAMING;
+    memcpy(a->local_text, c->local_text, sizeof a->local_text);
     a->connected_us = a->upstreams->loop->now.mono_us;
     h1_expect_response_to(&c->codec, a->request->method);
     h1_format_request(outbox_held(&c->out), a->request);
@@ -70,7 +72,10 @@ static int attempt_connect(struct attempt *a)
         return 0;
     }
     a->state = ATTEMPT_CONNECTING;
-    if (conn_open(a->pool, e, a, a->connect_timeout_us, &a->conn) != 0) {
+    int r = conn_open(a->pool, e, a, a->connect_timeout_us, &a->conn);
+
+    if (r != 0) {
+        a->transport_error = -r;
         attempt_end(a, ATTEMPT_FAILED, false);
         return ATTEMPT_CONNECT_FAILED;
     }
@@ -105,6 +110,8 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->started_us = a->upstreams->loop->now.mono_us;
     a->was_reused = a->has_head = a->is_request_done = a->has_sent_body = false;
     a->is_paused = a->was_full = a->is_raw = false;
+    a->transport_error = 0;
+    a->n_interim = 0;
     int r = attempt_connect(a);
 
     if (r == ATTEMPT_NO_ENDPOINT && a->pool->endpoints->state == ENDPOINTS_PENDING) {
@@ -187,6 +194,15 @@ static bool attempt_on_event(struct attempt *a, const struct h1_event *event, st
     return a->state == ATTEMPT_STREAMING;
 }
 
+static bool attempt_may_accept_head(struct attempt *a)
+{
+    /* Switching protocols that nobody asked to switch would open a tunnel (RFC 9110 15.2.2). */
+    if (a->response.status == 101)
+        return a->request->upgrade.len > 0;
+    /* Each interim head stays in the arena. */
+    return a->response.status >= 200 || ++a->n_interim <= LIMIT_INTERIM_HEADS;
+}
+
 void attempt_on_bytes(struct attempt *a, struct str *input)
 {
     struct conn *c = a->conn;
@@ -195,9 +211,7 @@ void attempt_on_bytes(struct attempt *a, struct str *input)
 
     for (;;) {
         r = h1_next(&c->codec, input, a->arena, NULL, &a->response, &event);
-        /* Switching protocols that nobody asked to switch would open a tunnel (RFC 9110 15.2.2). */
-        if (r == H1_EVENT && event.type == H1_EVENT_HEAD && a->response.status == 101 &&
-            a->request->upgrade.len == 0)
+        if (r == H1_EVENT && event.type == H1_EVENT_HEAD && !attempt_may_accept_head(a))
             r = H1_ERROR;
         if (r != H1_EVENT)
             break;

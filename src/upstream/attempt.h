@@ -55,6 +55,7 @@ struct attempt {
     struct http_response response;
     uint64_t connect_timeout_us;
     enum h1_error bad_answer;
+    uint32_t n_interim;   /* 1xx heads of this try */
     bool is_fresh_wanted; /* no pooled connection (second try after a stale one) */
     bool was_reused;
     bool has_head; /* final head received */
@@ -64,6 +65,8 @@ struct attempt {
     bool is_paused;
     bool was_full;
     char endpoint_text[64]; /* for the log, after the connection went */
+    char local_text[64];    /* our end of it */
+    int transport_error;    /* of the last failure: errno, 0 unknown; as stream.error for TLS */
     uint64_t started_us;
     uint64_t connected_us;
     struct endpoint_set *endpoints; /* keeps `endpoint` alive while in flight */

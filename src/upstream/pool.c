@@ -2,9 +2,12 @@
  * socket and attempt. A connection is never freed in its own callback: conn_close retires it. */
 #include "upstream/pool.h"
 
+#include <errno.h>
+
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/socket.h"
 #include "policy/balancer.h"
 #include "upstream/attempt.h"
 
@@ -114,8 +117,10 @@ static void conn_on_timeout(struct timer *t)
 
     c->attempt = NULL;
     conn_close(c);
-    if (a)
+    if (a) {
+        a->transport_error = ETIMEDOUT;
         attempt_on_broken(a, ATTEMPT_CONNECT_TIMEOUT);
+    }
 }
 
 int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t connect_timeout_us,
@@ -209,6 +214,19 @@ void conn_flush_later(struct conn *c)
     loop_defer(c->pool->upstreams->loop, &c->flush, conn_on_flush);
 }
 
+/* The end of the stream, a reset, or bytes that nobody asked for: this connection is over. */
+static void conn_on_lost(struct conn *c)
+{
+    struct attempt *a = c->attempt;
+
+    if (!a) {
+        conn_close(c);
+        return;
+    }
+    a->transport_error = c->stream.error;
+    attempt_on_broken(a, ATTEMPT_RESET);
+}
+
 /* Bytes in hand: kept ones first. What the codec leaves is an incomplete head, chunk line or
  * nothing. */
 static void conn_read(struct conn *c)
@@ -238,13 +256,10 @@ static void conn_read(struct conn *c)
             buf_deinit(&c->in);
         return;
     }
-    /* End of the stream, a reset, or bytes that nobody asked for: this connection is over. */
     if (c->attempt && r == STREAM_EOF)
         attempt_on_eof(c->attempt);
-    else if (c->attempt)
-        attempt_on_broken(c->attempt, ATTEMPT_RESET);
     else
-        conn_close(c);
+        conn_on_lost(c);
 }
 
 static void conn_on_connect_event(struct conn *c, unsigned events)
@@ -254,8 +269,10 @@ static void conn_on_connect_event(struct conn *c, unsigned events)
     if (events & STREAM_READY) {
         timer_cancel(c->pool->upstreams->loop, &c->timer);
         conn_move(c, CONN_FULL);
+        socket_format_local(c->stream.io.fd, c->local_text, sizeof c->local_text);
         attempt_on_connected(a);
     } else if (events & LOOP_HANGUP) {
+        a->transport_error = c->stream.error;
         c->attempt = NULL;
         conn_close(c);
         attempt_on_broken(a, ATTEMPT_CONNECT_FAILED);
@@ -280,12 +297,8 @@ static void conn_on_event(struct stream *s, unsigned events)
 
     if ((events & LOOP_READ) && !is_paused)
         conn_read(c);
-    else if (events & LOOP_HANGUP) {
-        if (c->attempt)
-            attempt_on_broken(c->attempt, ATTEMPT_RESET);
-        else
-            conn_close(c);
-    }
+    else if (events & LOOP_HANGUP)
+        conn_on_lost(c);
 }
 
 static void pool_sweep(struct pool *p, uint64_t now_us)

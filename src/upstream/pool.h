@@ -42,6 +42,7 @@ struct conn {
     struct pool *pool;
     struct endpoint_set *endpoints; /* keeps `endpoint` alive */
     struct endpoint *endpoint;
+    char local_text[64]; /* our address and port */
     enum conn_state state;
     bool is_abort; /* how to close */
     uint32_t n_served;

@@ -142,3 +142,14 @@ def test_a_missing_path_is_an_error(tmp_path):
 def test_the_reference_prints(page, words):
     run = tollgate("docs", page)
     assert run.returncode == 0 and all(word in run.stdout for word in words)
+
+
+def test_a_second_certificate_is_named_as_not_presented(tmp_path):
+    authority = Authority()
+    listener = https_listener("https")
+    listener["tls"]["certificateRefs"].append({"name": "other"})
+    run = check(tmp_path, world(backend("a", 8080), route("r", rule("a")),
+                                tls_secret("cert", authority.leaf("a.test")),
+                                tls_secret("other", authority.leaf("b.test")), listeners=[listener]))
+    assert run.returncode == 0, run.stdout
+    assert re.search(r"warning.*certificateRefs.*only the first", run.stdout), run.stdout

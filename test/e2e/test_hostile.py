@@ -88,6 +88,22 @@ def test_an_unasked_101_opens_no_tunnel(gateway, upstream):
     eventually(lambda: tunnelled == [b""], 5, "the upstream's connection to be closed, unused")
 
 
+def test_interim_answers_without_end_are_cut_off(gateway, upstream):
+    up = upstream("a")
+
+    def script(_request, connection):
+        try:
+            while True:
+                connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 100)
+        except OSError:
+            return None
+
+    up.script = script
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    reply = gw.request()
+    assert (reply.status, reply.code) == (502, "upstream_bad_answer")
+
+
 def test_an_optional_token_that_is_there_must_be_good(gateway, upstream, issuer):
     up, iss = upstream("a"), issuer("iss")
     gw = gateway(world(

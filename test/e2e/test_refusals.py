@@ -4,6 +4,7 @@ import socket
 import time
 
 from play.manifests import (backend, client_policy, path, route, rule, target, thing, world, ENVOY_API)
+from play.ports import free_port
 
 
 def refused(reply, status, code):
@@ -70,3 +71,16 @@ def test_a_head_that_ends_midway(gateway, upstream):
         text = raw.rest()
         assert text == b"" or (text.startswith(b"HTTP/1.1 400 ") and b'"bad_request"' in text)
     assert not up.requests
+
+
+def test_the_log_says_what_happened_upstream(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), backend("gone", free_port()),
+                       route("r", rule("a", matches=[path("/a")]), rule("gone", matches=[path("/gone")]))))
+    assert gw.request("/a").status == 200 and gw.request("/gone").status == 503
+    record = gw.wait_log(lambda r: r["x-envoy-origin-path"] == "/a")
+    assert record["upstream_host"] == f"127.0.0.1:{up.port}"
+    assert record["upstream_local_address"].startswith("127.0.0.1:")
+    assert not record["upstream_transport_failure_reason"]
+    record = gw.wait_log(lambda r: r["x-envoy-origin-path"] == "/gone")
+    assert record["upstream_transport_failure_reason"] == "Connection refused"

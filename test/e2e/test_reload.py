@@ -1,4 +1,5 @@
 """The configuration changes under traffic: no request fails, and a bad file changes nothing."""
+import json
 import threading
 
 from play.client import Raw
@@ -185,3 +186,16 @@ def test_what_is_incomplete_reloads_and_names_what_is_missing(gateway, upstream)
     assert gw.request("/new-2").status == 200 and gw.request("/lost").status == 500
     missing = gw.status()["missing"]
     assert any("nowhere" in lack["text"] and lack["object"] == "HTTPRoute/play/lost" for lack in missing)
+
+
+def test_five_thousand_routes_swap_under_load(gateway, upstream):
+    up = upstream("a")
+    many = [json.dumps(route(f"m{i}", rule("a", matches=[path(f"/m{i}")]))) + "\n" for i in range(5000)]
+    gw = gateway([generation(up, 0), *many])
+    load = Load(gw.port())
+    for n in (1, 2):
+        gw.apply([generation(up, n), *many])
+        with gw.raw(b"GET /new-%d HTTP/1.1\r\nHost: a.test\r\n\r\n" % n) as raw:
+            assert raw.reply().status == 200, "all workers serve the snapshot once the reload is counted"
+    assert gw.request("/m4999").status == 200 and gw.request("/new-1").status == 404
+    load.stop()
