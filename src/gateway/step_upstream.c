@@ -126,8 +126,7 @@ enum step_result step_upstream(struct exchange *x)
         return upstream_begin(x);
     if (x->failure == ATTEMPT_OK) {
         ASSERT(x->attempt.has_head);
-        timer_cancel(&x->worker->loop, &x->try_timer);
-        return STEP_NEXT;
+        return STEP_NEXT; /* its time goes on: it is that of the whole answer */
     }
     if (upstream_may_repeat(x)) {
         x->attempt.is_fresh_wanted = true;

@@ -35,6 +35,7 @@
     X(X_FORWARDED_PROTO, "x-forwarded-proto")                                                      \
     X(X_FORWARDED_HOST, "x-forwarded-host")                                                        \
     X(X_FORWARDED_PORT, "x-forwarded-port")                                                        \
+    X(X_FORWARDED_CLIENT_CERT, "x-forwarded-client-cert")                                          \
     X(X_REQUEST_ID, "x-request-id")                                                                \
     X(X_ENVOY_EXTERNAL_ADDRESS, "x-envoy-external-address")                                        \
     X(ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method")                              \

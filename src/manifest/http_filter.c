@@ -40,6 +40,10 @@ static void path_modifier_check(struct decoder *d, const struct node *node, void
         p->type == PATH_REPLACE_FULL ? p->replace_full_path : p->replace_prefix_match;
 
     check_union(d, node, p->type, path_modifier_names, path_modifier_keys, true);
+    if (value.len > 0 && value.ptr[0] != '/') {
+        decode_error(d, DIAG_INVALID_VALUE, node, NULL, "a path begins with \"/\"");
+        return;
+    }
     for (size_t i = 0; i < value.len; i++) {
         unsigned char c = (unsigned char)value.ptr[i];
 

@@ -364,3 +364,29 @@ def test_absolute_form_and_asterisk(pair):
             assert reply.status == 400
     with gw.raw(b"OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n") as raw:
         assert raw.reply().status in (200, 204, 400, 404)
+
+
+def dripping(connection, n=20):
+    connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    try:
+        for _ in range(n):
+            connection.send(b"1\r\nx\r\n")
+            threading.Event().wait(0.1)
+        connection.send(b"0\r\n\r\n")
+    except OSError:
+        pass
+
+
+def test_the_time_of_a_backend_request_is_that_of_the_whole_answer(gateway, upstream):
+    up = upstream("a")
+    up.script = lambda _r, c: dripping(c)
+    gw = gateway(world(backend("a", up), route("r", rule("a", timeouts={"backendRequest": "300ms"}))))
+    with gw.raw(GET) as raw:
+        assert raw.head()[0] == 200
+        assert not raw.rest().endswith(b"0\r\n\r\n"), "cut off, and visibly so"
+
+
+def test_a_client_certificate_header_of_a_client_is_removed(pair):
+    gw, up = pair
+    assert gw.request(headers=[("x-forwarded-client-cert", "Hash=0")]).status == 200
+    assert up.last.all("x-forwarded-client-cert") == []

@@ -208,6 +208,9 @@ static void compile_http_rule(struct compile_rules *r, const struct http_route_r
     }
     compile_http_backends(r, spec);
     compile_rule_done(r);
+    /* The route's own word, "0s" for none too, is not the policy's to change. */
+    if (spec->timeouts && spec->timeouts->request.is_set)
+        rule->policy_request_us = 0;
     for (size_t i = 0; i < spec->matches.n; i++)
         compile_http_match(r, &spec->matches.items[i], (uint32_t)i);
     if (spec->matches.n == 0)
