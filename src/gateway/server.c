@@ -90,11 +90,37 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     return names_init(&g->names, l, &g->clusters, server_on_names_news, g);
 }
 
+/* Two listening ports on one address would share its connections at random (SO_REUSEPORT), and with
+ * them each other's routes and policies. */
+static int server_check_bound(const struct server *g, const struct snapshot *s, uint32_t index,
+                              struct buf *ret_why)
+{
+    const struct port_plan *p = &s->ports[index];
+    uint16_t bound = port_bound_number(&g->options, p->number);
+
+    for (uint32_t i = 0; i < index; i++) {
+        const struct port_plan *other = &s->ports[i];
+
+        if (!str_eq(other->address, p->address) ||
+            port_bound_number(&g->options, other->number) != bound)
+            continue;
+        buf_printf(ret_why,
+                   "port %u: listener port %u (%s) and listener port %u (%s) would both be served "
+                   "there",
+                   bound, other->number, other->is_tls ? "HTTPS" : "HTTP", p->number,
+                   p->is_tls ? "HTTPS" : "HTTP");
+        return SERVER_PORT_IN_USE;
+    }
+    return 0;
+}
+
 static int server_open_ports(struct server *g, struct snapshot *s, struct buf *ret_why)
 {
     for (uint32_t i = 0; i < s->n_ports; i++) {
-        int r = port_open(g, &s->ports[i], &s->ports[i].port, ret_why);
+        int r = server_check_bound(g, s, i, ret_why);
 
+        if (r == 0)
+            r = port_open(g, &s->ports[i], &s->ports[i].port, ret_why);
         if (r != 0)
             return r;
     }

@@ -218,3 +218,12 @@ def test_usr1_reopens_the_access_log(gateway, upstream, tmp_path):
     eventually(log.exists, what="the reopened log")
     gw.request("/", body=b"x")
     eventually(lambda: log.read_text() == "POST 200\n")
+
+
+def test_two_listener_ports_that_would_share_a_port_are_refused(gateway, upstream):
+    shared = free_port()
+    with pytest.raises(StartFailed) as failed:
+        gateway(world(backend("a", upstream("a")), route("r", rule("a")),
+                      listeners=[http_listener(), http_listener("two", 81)]),
+                port_map=[(80, shared), (81, shared)])
+    assert failed.value.code == 1 and "would both be served" in failed.value.text
