@@ -62,6 +62,12 @@ bool kind_serves(const struct kind *k, struct str version)
     return false;
 }
 
+bool kind_is_guard(enum kind_id id)
+{
+    return id == KIND_SECURITY_POLICY || id == KIND_BACKEND_SECURITY_POLICY ||
+           id == KIND_BACKEND_TLS_POLICY;
+}
+
 bool kind_is_policy(enum kind_id id)
 {
     return id == KIND_SECURITY_POLICY || id == KIND_BACKEND_TRAFFIC_POLICY ||

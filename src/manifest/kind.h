@@ -83,6 +83,8 @@ const struct kind *kind_find(struct str group, struct str name);
 bool kind_serves(const struct kind *k, struct str version);
 /* Policies begin their spec with struct policy_targets. */
 bool kind_is_policy(enum kind_id id);
+/* Does it guard what it is attached to, so that losing one must not open anything? */
+bool kind_is_guard(enum kind_id id);
 bool kind_is_route(enum kind_id id);
 /* Core kinds, whose absence from the files is no error. */
 bool kind_is_core(enum kind_id id);

@@ -57,6 +57,17 @@ static bool node_equal(const struct node *a, const struct node *b)
     return true;
 }
 
+void manifest_lose_guard(struct manifest *m, enum kind_id kind, struct str namespace)
+{
+    if (kind_is_guard(kind))
+        map_put(&m->lost_guards, arena_str(&m->arena, namespace), m);
+}
+
+bool manifest_has_lost_guard(const struct manifest *m, struct str namespace)
+{
+    return map_find(&m->lost_guards, namespace) != NULL;
+}
+
 static void manifest_report_twice(struct manifest *m, struct object *first,
                                   const struct object *again)
 {
@@ -70,6 +81,8 @@ static void manifest_report_twice(struct manifest *m, struct object *first,
     d->other_text = STR("first given here");
     /* Which of the two is meant nobody can know: the object is isolated. */
     first->is_broken |= !is_copy;
+    if (!is_copy)
+        manifest_lose_guard(m, again->kind->id, again->namespace);
 }
 
 static void manifest_add(struct manifest *m, struct object *o)
@@ -77,8 +90,10 @@ static void manifest_add(struct manifest *m, struct object *o)
     struct str id = manifest_id(&m->arena, o->kind->group, o->kind->name, o->namespace, o->name);
     struct object *first = map_find(&m->by_id, id);
 
-    if (str_is_empty(o->name))
+    if (str_is_empty(o->name)) {
+        manifest_lose_guard(m, o->kind->id, o->namespace);
         return; /* reported; nobody can refer to it */
+    }
     if (first) {
         manifest_report_twice(m, first, o);
         return;
@@ -127,6 +142,13 @@ static void manifest_add_list(struct manifest *m, const struct node *root, bool 
         manifest_add_document(m, items->items[i], is_broken);
 }
 
+static struct str manifest_namespace_of(const struct node *root)
+{
+    struct str namespace = node_text(node_find(root, "metadata"), "namespace");
+
+    return str_is_empty(namespace) ? STR("default") : namespace;
+}
+
 static bool manifest_check_version(struct manifest *m, const struct kind *k,
                                    const struct node *root, struct str version)
 {
@@ -135,6 +157,7 @@ static bool manifest_check_version(struct manifest *m, const struct kind *k,
     diag_add(&m->diags, DIAG_ERROR, DIAG_UNKNOWN_KIND, root->mark, k->name,
              "version \"%.*s\" of %s is not served; these are: %s", STR_ARG(version), k->name.ptr,
              k->versions);
+    manifest_lose_guard(m, k->id, manifest_namespace_of(root));
     return false;
 }
 
@@ -216,6 +239,7 @@ void manifest_deinit(struct manifest *m)
     map_deinit(&m->by_id);
     map_deinit(&m->policies);
     map_deinit(&m->grants);
+    map_deinit(&m->lost_guards);
     arena_deinit(&m->arena);
     *m = (struct manifest){0};
 }

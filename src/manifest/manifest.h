@@ -28,6 +28,7 @@ struct manifest {
     struct object_vec by_kind[KIND_COUNT];
     struct map by_id;          /* "group/Kind/namespace/name" -> struct object */
     struct map policies;       /* link: where policies are attached */
+    struct map lost_guards;    /* namespaces with a guard that cannot be attached */
     struct map grants;         /* link: namespace -> struct object_vec of ReferenceGrants */
     VEC(const char *) files;   /* read, or tried */
     VEC(const char *) folders; /* entered; with the files: what to watch */
@@ -57,6 +58,11 @@ struct object *manifest_find(const struct manifest *m, struct str group, struct 
                              struct str namespace, struct str name);
 struct object *manifest_get(const struct manifest *m, enum kind_id kind, struct str namespace,
                             struct str name);
+/* A policy of this namespace that guards something is lost: it says no place that is there, its
+ * version is not served, or it is given twice. What it would guard nobody can know, so all routes
+ * and backends of the namespace refuse. */
+void manifest_lose_guard(struct manifest *m, enum kind_id kind, struct str namespace);
+bool manifest_has_lost_guard(const struct manifest *m, struct str namespace);
 static inline const struct object_vec *manifest_kind(const struct manifest *m, enum kind_id kind)
 {
     return &m->by_kind[kind];

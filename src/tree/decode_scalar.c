@@ -336,7 +336,7 @@ void decode_header_name(struct decoder *d, const struct field *f, const struct n
         decode_error(d, DIAG_INVALID_VALUE, node, NULL, "a header name has 1 to %d characters",
                      HEADER_NAME_MAX);
     else
-        *(struct str *)slot = name;
+        *(struct str *)slot = arena_lower(d->arena, name); /* as they are compared everywhere */
 }
 
 const char *decode_regex_problem(struct str pattern, struct arena *arena)

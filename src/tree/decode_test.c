@@ -97,7 +97,7 @@ TEST(decode_fills_every_kind_of_slot)
     CHECK_INT(whole.parts.n, 2);
     CHECK_STR(whole.parts.items[1].name, "q");
     CHECK_STR(whole.port, "8080");
-    CHECK_STR(whole.header, "X-Name");
+    CHECK_STR(whole.header, "x-name");
     arena_deinit(&arena);
 }
 

@@ -153,3 +153,24 @@ def test_a_second_certificate_is_named_as_not_presented(tmp_path):
                                 tls_secret("other", authority.leaf("b.test")), listeners=[listener]))
     assert run.returncode == 0, run.stdout
     assert re.search(r"warning.*certificateRefs.*only the first", run.stdout), run.stdout
+
+
+@pytest.mark.parametrize("version", ["TLSv1_3", "1.4", "TLSv1.1", "TLSv1.3 "])
+def test_a_tls_version_that_is_not_understood_is_an_error(tmp_path, version):
+    listener = https_listener("https", options={"tls.min_protocol_version": version})
+    run = check(tmp_path, world(backend("a", 8080), route("r", rule("a")),
+                                tls_secret("cert", Authority().leaf("a.test")), listeners=[listener]))
+    assert run.returncode == 1 and "is not a TLS version" in run.stdout, run.stdout
+
+
+def test_a_cipher_that_is_not_known_is_named_with_its_listener(tmp_path):
+    listener = https_listener("https", options={"tls.cipher_suites": "NO-SUCH-CIPHER"})
+    run = check(tmp_path, world(backend("a", 8080), route("r", rule("a")),
+                                tls_secret("cert", Authority().leaf("a.test")), listeners=[listener]))
+    assert run.returncode == 1 and "play/front/https" in run.stdout, run.stdout
+
+
+def test_a_rewritten_path_begins_with_a_slash(tmp_path):
+    rewrite = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplaceFullPath", "replaceFullPath": "nope"}}}
+    run = check(tmp_path, world(backend("a", 8080), route("r", rule("a", filters=[rewrite]))))
+    assert run.returncode == 1 and "begins with" in run.stdout, run.stdout

@@ -336,3 +336,70 @@ def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream):
     refused(gw.request("/v1/chat/completions", json={"model": "m", "messages": []}), 501, "not_implemented")
     assert gw.request("/web").status == 200
     assert gw.request("/else").status == 404
+
+
+# ---- a guard that is lost must not open anything ----
+
+DENY = {"authorization": {"defaultAction": "Deny"}}
+
+LOST = {
+    "a section that is not there": lambda: [security_policy("p", target("HTTPRoute", "r", "typo"), **DENY)],
+    "given twice": lambda: [security_policy("p", target("HTTPRoute", "elsewhere"), **DENY),
+                            security_policy("p", ROUTE, **DENY)],
+    "a version that is not served": lambda: [{**security_policy("p", ROUTE, **DENY),
+                                              "apiVersion": "gateway.envoyproxy.io/v1alpha2"}],
+    "no name": lambda: [{**security_policy("p", ROUTE, **DENY), "metadata": {"namespace": "play"}}],
+    "a misspelt kind": lambda: [security_policy("p", {**ROUTE, "kind": "httproute"}, **DENY)],
+    "no group": lambda: [security_policy("p", {"kind": "HTTPRoute", "name": "r"}, **DENY)],
+    "an unserved BackendTLSPolicy": lambda: [thing("gateway.networking.k8s.io/v1beta1", "BackendTLSPolicy", "t", {
+        "targetRefs": [{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "a"}],
+        "validation": {"hostname": "a.test", "wellKnownCACertificates": "System"}})],
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_guard_that_cannot_be_attached_refuses(gateway, upstream, name):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a", name="one")), *LOST[name]()))
+    assert (gw.request().status, len(up.requests)) == (500, 0)
+
+
+def test_a_reload_that_loses_a_guard_is_refused(gateway, upstream):
+    def guarded(rule_name):
+        return world(backend("a", up), route("r", rule("a", name=rule_name)),
+                     security_policy("p", target("HTTPRoute", "r", "one"), **DENY))
+
+    up = upstream("a")
+    gw = gateway(guarded("one"))
+    assert gw.request().status == 403
+    gw.apply(guarded("renamed"), result="failed")
+    assert (gw.request().status, len(up.requests)) == (403, 0)
+
+
+def test_header_names_of_policies_may_be_written_in_any_case(gateway, upstream, issuer):
+    up, iss = upstream("a"), issuer("iss")
+    providers = [{**local_provider(iss), "claimToHeaders": [{"claim": "tenant", "header": "X-Tenant"}],
+                  "extractFrom": {"headers": [{"name": "X-Token"}]}}]
+    gw = gateway(world(
+        backend("a", up), route("r", rule("a")),
+        security_policy("p", ROUTE, jwt={"providers": providers}, authorization={
+            "defaultAction": "Allow", "rules": [{"action": "Deny", "principal": {
+                "headers": [{"name": "X-TENANT", "values": ["tenant-b"]}]}}]})))
+
+    def ask(tenant):
+        return gw.request(headers=[("X-Token", iss.token(tenant)), ("x-tenant", "tenant-a")]).status
+
+    assert ask("tenant-a") == 200 and up.last.all("x-tenant") == ["tenant-a"]
+    assert ask("tenant-b") == 403
+
+
+def test_a_mirror_to_a_guarded_backend_refuses(gateway, upstream):
+    sink = upstream("sink")
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {
+        "group": "gateway.envoyproxy.io", "kind": "Backend", "name": "s"}}}
+    gw = gateway(world(
+        backend("a", upstream("a")), backend("s", sink), route("r", rule("a", filters=[mirror])),
+        thing("gateway.envoyproxy.io/v1alpha1", "BackendSecurityPolicy", "guard", {
+            "targetRefs": [{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "s"}],
+            "basicAuth": {"users": {"name": "missing"}}})))
+    assert (gw.request().status, len(sink.requests)) == (500, 0)

@@ -293,15 +293,30 @@ void compile_cluster_cleanup(void *cluster)
     cluster_unref(cluster);
 }
 
+void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
+                          const struct backend_ref *ref)
+{
+    const struct object_vec *guards = NULL;
+    struct str namespace;
+
+    if (!ref)
+        return;
+    namespace = ref->target              ? ref->target->namespace
+                : ref->namespace.len > 0 ? ref->namespace
+                                         : at->route->namespace;
+    if (ref->target)
+        guards =
+            manifest_policies_at(c->manifest, KIND_BACKEND_SECURITY_POLICY, ref->target, STR(""));
+    if ((guards && guards->n > 0) || manifest_has_lost_guard(c->manifest, namespace))
+        at->rule->has_unenforced_layer = true;
+}
+
 static void compile_backend(struct compile *c, const struct compile_place *at,
                             const struct backend *b, uint64_t weight,
                             struct backend_draft_vec *drafts)
 {
     enum backend_validity validity = BACKEND_INVALID;
 
-    /* Inbound checks in front of this backend that are not enforced yet guard the whole rule. */
-    if (manifest_policies_at(c->manifest, KIND_BACKEND_SECURITY_POLICY, &b->object, STR(""))->n > 0)
-        at->rule->has_unenforced_layer = true;
     if (backend_has_only_ips(b) && !b->object.is_broken) {
         compile_add_entry(c, at, drafts, compile_backend_ips(c, b), BACKEND_NOT_ENFORCED, weight);
         return;
@@ -325,6 +340,7 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
     bool is_service = str_eq(ref->kind, STR("Service"));
     enum backend_validity validity = BACKEND_INVALID;
 
+    compile_guard_of_ref(c, at, ref);
     if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {
         compile_backend(c, at, (const struct backend *)ref->target, weight, drafts);
         return;

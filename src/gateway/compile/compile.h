@@ -80,6 +80,10 @@ struct backend_draft_vec {
     size_t n;
     size_t cap;
 };
+/* Inbound checks in front of a backend that are not enforced yet, or cannot be attached, guard the
+ * whole rule: it refuses. NULL is nothing. */
+void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
+                          const struct backend_ref *ref);
 void compile_backend_ref(struct compile *c, const struct compile_place *at,
                          const struct backend_ref *ref, struct backend_draft_vec *drafts);
 /* The cluster behind a reference from a policy (key sets); NULL when there is none. One reference

@@ -184,6 +184,7 @@ static void compile_mirror(struct compile *c, struct compile_place *at,
     struct cluster *cluster =
         spec->backend_ref ? compile_cluster_of(c, at->route, spec->backend_ref) : NULL;
 
+    compile_guard_of_ref(c, at, spec->backend_ref);
     if (!cluster)
         return; /* a mirror that cannot be reached takes nothing from the request; check reports it
                  */

@@ -357,6 +357,10 @@ const struct security_plan *compile_security(struct compile *c, const struct com
     struct security_plan *plan;
     const char *why;
 
+    if (manifest_has_lost_guard(c->manifest, at->route->namespace) ||
+        manifest_has_lost_guard(c->manifest, at->gateway->object.namespace))
+        return compile_unavailable(&at->plan->arena, NULL,
+                                   "a security policy of the namespace cannot be attached");
     if (!merged.spec)
         return NULL;
     plan = ARENA_NEW(&at->plan->arena, struct security_plan);

@@ -246,8 +246,8 @@ struct tls_server *compile_port_tls(struct compile *c, const struct port_plan *p
     if (tls_server_new(entries, port->n_listeners, &server, &why) != 0) {
         struct diag *d =
             diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE, listeners[0]->mark,
-                     port->listeners[0]->name, "TLS of port %u cannot be set up: %.*s",
-                     port->number, STR_ARG(buf_str(&why)));
+                     arena_str(&c->manifest->arena, port->listeners[0]->name),
+                     "TLS of port %u cannot be set up: %.*s", port->number, STR_ARG(buf_str(&why)));
 
         d->hint = STR("the port is not opened");
         server = NULL;

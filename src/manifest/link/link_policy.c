@@ -210,11 +210,17 @@ static void target_report(struct manifest *m, struct object *policy, const struc
                                    .path = STR("spec.targetRefs")};
     struct diag *d;
 
+    if (!k)
+        manifest_lose_guard(m, policy->kind->id, policy->namespace);
     if (!target) {
         link_report(m, policy, &problem);
         return;
     }
-    m->n_incomplete++;
+    /* A guard whose place is gone makes a reload fail rather than open what it guarded. */
+    if (kind_is_guard(policy->kind->id))
+        manifest_lose_guard(m, policy->kind->id, policy->namespace);
+    else
+        m->n_incomplete++;
     d = diag_add(&m->diags, DIAG_ERROR, DIAG_DANGLING_REFERENCE, t->mark, policy->label,
                  "%.*s has no section \"%.*s\"", STR_ARG(target->label), STR_ARG(t->section_name));
     d->path = STR("spec.targetRefs");
@@ -248,8 +254,10 @@ static void link_target(struct manifest *m, struct object *policy, struct policy
 {
     struct object *generated = NULL;
 
-    if (str_is_empty(t->name) || str_is_empty(t->kind))
+    if (str_is_empty(t->name) || str_is_empty(t->kind)) {
+        manifest_lose_guard(m, policy->kind->id, policy->namespace);
         return; /* reported by the decoder */
+    }
     t->target = manifest_find(m, t->group, t->kind, policy->namespace, t->name);
     /* An AIGatewayRoute is known to policies by the HTTPRoute generated from it, of the same name.
      */
@@ -285,8 +293,10 @@ static void link_selector(struct manifest *m, struct object *policy, struct targ
 {
     const struct kind *k = kind_find(s->group, s->kind);
 
-    if (!k)
+    if (!k) {
+        manifest_lose_guard(m, policy->kind->id, policy->namespace);
         return; /* reported by the decoder */
+    }
     VEC_FOREACH (manifest_kind(m, k->id), o) {
         struct object *target = *o;
 
