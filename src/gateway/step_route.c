@@ -43,7 +43,8 @@ static void route_settle(struct exchange *x, const struct route_match *match, st
         exchange_pin(x);
     else
         PREFETCH(&x->hold->memos[rule->number]);
-    PREFETCH(rule->backends);
+    if (rule->n_backends > 0)
+        PREFETCH(rule->backends);
     x->identity = v;
     route_note_identity(x, v);
     for (uint16_t i = 0; i < v->headers.n; i++)
