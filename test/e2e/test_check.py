@@ -5,8 +5,8 @@ import re
 import pytest
 
 from play.gateway import SHIPPED, as_text, tollgate
-from play.manifests import (backend, http_listener, https_listener, path, route, rule, tls_secret, world,
-                            thing)
+from play.manifests import (backend, http_listener, https_listener, path, route, rule,
+                            security_policy, target, tls_secret, world, thing)
 from play.certs import Authority
 
 GOOD = world(backend("a", 8080), route("r", rule("a")))
@@ -174,3 +174,12 @@ def test_a_rewritten_path_begins_with_a_slash(tmp_path):
     rewrite = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplaceFullPath", "replaceFullPath": "nope"}}}
     run = check(tmp_path, world(backend("a", 8080), route("r", rule("a", filters=[rewrite]))))
     assert run.returncode == 1 and "begins with" in run.stdout, run.stdout
+
+
+@pytest.mark.parametrize("name", ["content-length", "Transfer-Encoding", "connection", "host"])
+def test_a_claim_may_not_write_a_framing_header(tmp_path, name):
+    jwt = {"providers": [{"name": "p", "localJWKS": {"inline": '{"keys":[]}'},
+                          "claimToHeaders": [{"claim": "x", "header": name}]}]}
+    run = check(tmp_path, world(backend("a", 8080), route("r", rule("a")),
+                                security_policy("s", target("HTTPRoute", "r"), jwt=jwt)))
+    assert run.returncode == 1 and "belongs to the message" in run.stdout, run.stdout
