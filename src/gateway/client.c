@@ -1,5 +1,5 @@
 /* See client.h. Bytes come in through the worker's scratch; what cannot be used yet is kept in
- * `in`, bounded by LIMIT_PIPE_HIGH_BYTES plus one read, after which reading stops. client_process
+ * `in`, bounded by client_in_limit plus one read, after which reading stops. client_process
  * is the only reader of the codec. The connection is the exchange's downstream; the calls of struct
  * downstream_ops stand in client_answer.c. */
 #include "gateway/client.h"
@@ -162,7 +162,8 @@ void client_after_answer(struct client *c)
         client_linger(c);
         return;
     }
-    if (c->phase == CLIENT_BUSY || c->phase == CLIENT_TAKING)
+    if (c->phase == CLIENT_BUSY || c->phase == CLIENT_TAKING ||
+        (c->phase == CLIENT_BODY && !c->is_message_open))
         client_set_phase(c, c->is_message_open ? CLIENT_BODY
                             : c->in.len > 0    ? CLIENT_HEAD
                                                : CLIENT_IDLE);
@@ -337,6 +338,14 @@ static void client_process(struct client *c, struct str *input)
         input->len = 0;
 }
 
+/* How much `in` may hold before reading stops: a head is used only when it is whole. */
+static size_t client_in_limit(const struct client *c)
+{
+    if (c->is_message_open || c->down.exchange)
+        return LIMIT_PIPE_HIGH_BYTES;
+    return MAX((size_t)LIMIT_PIPE_HIGH_BYTES, (size_t)c->codec.options.head_bytes_limit);
+}
+
 static void client_process_kept(struct client *c)
 {
     struct str input = buf_str(&c->in);
@@ -347,7 +356,7 @@ static void client_process_kept(struct client *c)
     buf_consume(&c->in, c->in.len - input.len);
     if (c->in.len == 0)
         buf_deinit(&c->in);
-    if (c->is_read_paused && c->in.len <= LIMIT_PIPE_HIGH_BYTES) {
+    if (c->is_read_paused && c->in.len <= client_in_limit(c)) {
         c->is_read_paused = false;
         client_watch(c);
     }
@@ -392,7 +401,7 @@ static void client_read(struct client *c)
     struct worker *w = c->worker;
     size_t n = 0;
 
-    if (c->in.len > LIMIT_PIPE_HIGH_BYTES && c->state == CLIENT_OPEN) {
+    if (c->in.len > client_in_limit(c) && c->state == CLIENT_OPEN) {
         c->is_read_paused = true; /* until `in` has been used; client_watch resumes */
         client_watch(c);
         return;
@@ -439,7 +448,10 @@ void client_drain(struct client *c)
         client_read(c);
     if (c->state != CLIENT_OPEN)
         return;
+    /* A head on its way is a request on its way; it closes the connection when it is served. */
+    if (!c->down.exchange && !c->is_message_open && c->in.len > 0)
+        return;
     c->must_close = true;
-    if (!c->down.exchange && !c->is_message_open && c->in.len == 0 && outbox_is_empty(&c->out))
+    if (!c->down.exchange && !c->is_message_open && outbox_is_empty(&c->out))
         client_linger(c);
 }

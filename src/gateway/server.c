@@ -30,13 +30,16 @@ static void server_on_worker_idle(struct wake *w)
 {
     struct server *g = CONTAINER_OF(w, struct server, worker_idle);
 
-    if (!g->is_draining || !g->on_idle || server_n_connections(g) > 0)
+    if (!g->is_draining || !g->on_idle)
         return;
+    /* First this, then the connections: a drained worker has taken its backlog and accepts no more.
+     */
     for (uint32_t i = 0; i < g->n_workers; i++) {
         if (!atomic_load(&g->workers[i]->has_drained))
             return;
     }
-    g->on_idle(g);
+    if (server_n_connections(g) == 0)
+        g->on_idle(g);
 }
 
 /* Key feeds have news: exchanges that wait for keys look again. */

@@ -87,8 +87,12 @@ static void worker_listen(struct worker *w, struct port *port)
 {
     struct worker_listener *wl;
 
-    if (w->is_draining || worker_listens_on(w, port))
+    if (worker_listens_on(w, port) || port->fds[w->index] < 0)
         return;
+    if (w->is_draining) {
+        port_release(w->server, port, w->index);
+        return;
+    }
     wl = MEM_NEW(struct worker_listener);
     wl->worker = w;
     wl->port = port;
@@ -97,6 +101,7 @@ static void worker_listen(struct worker *w, struct port *port)
     if (r < 0) {
         log_error("port %u: cannot watch the listening socket: %s", port->bound, error_trace());
         mem_free(wl);
+        port_release(w->server, port, w->index);
         return;
     }
     list_append(&w->listeners, &wl->node);
@@ -155,16 +160,38 @@ static void worker_stop(struct worker *w)
     loop_stop(&w->loop);
 }
 
+static struct offer *worker_reverse_offers(struct offer *newest)
+{
+    struct offer *oldest = NULL;
+
+    while (newest) {
+        struct offer *before = newest->before;
+
+        newest->before = oldest;
+        oldest = newest;
+        newest = before;
+    }
+    return oldest;
+}
+
+static void worker_take_offers(struct worker *w)
+{
+    struct offer *next;
+
+    for (struct offer *o = worker_reverse_offers(atomic_exchange(&w->offers, NULL)); o; o = next) {
+        next = o->before;
+        worker_use_snapshot(w, o->snapshot);
+        worker_update_listeners(w);
+        mem_free(o);
+    }
+}
+
 static void worker_on_news(struct wake *wake)
 {
     struct worker *w = CONTAINER_OF(wake, struct worker, news);
     uint32_t orders = atomic_exchange(&w->orders, 0);
-    struct snapshot *s = atomic_exchange(&w->next_snapshot, NULL);
 
-    if (s) {
-        worker_use_snapshot(w, s);
-        worker_update_listeners(w);
-    }
+    worker_take_offers(w);
     if (orders & ORDER_DRAIN)
         worker_drain(w);
     if (orders & ORDER_STOP)
@@ -192,13 +219,13 @@ void worker_order(struct worker *w, uint32_t orders)
 
 void worker_offer_snapshot(struct worker *w, struct snapshot *s)
 {
-    struct snapshot *skipped;
+    struct offer *o = MEM_NEW(struct offer);
 
     atomic_fetch_add(&s->n_workers, 1);
-    skipped = atomic_exchange(&w->next_snapshot, s);
-    /* The worker had not taken the one before: it never will. */
-    if (skipped && atomic_fetch_sub(&skipped->n_workers, 1) == 1)
-        wake_post(&w->server->snapshots_done);
+    o->snapshot = s;
+    o->before = atomic_load(&w->offers);
+    while (!atomic_compare_exchange_weak(&w->offers, &o->before, o)) {
+    }
     wake_post(&w->news);
 }
 
@@ -296,10 +323,13 @@ void worker_join(struct worker *w)
     worker_free_exchanges(w);
     w->current->is_current = false;
     worker_drop_hold(w, w->current);
-    struct snapshot *skipped = atomic_exchange(&w->next_snapshot, NULL);
+    struct offer *before;
 
-    if (skipped)
-        atomic_fetch_sub(&skipped->n_workers, 1);
+    for (struct offer *o = atomic_exchange(&w->offers, NULL); o; o = before) {
+        before = o->before;
+        atomic_fetch_sub(&o->snapshot->n_workers, 1);
+        mem_free(o);
+    }
     token_memory_deinit(&w->tokens);
     failure_limit_deinit(&w->failures);
     arena_deinit(&w->spare_arena);

@@ -22,6 +22,13 @@ struct server;
 
 enum { WORKER_SCRATCH_BYTES = 131072, WORKER_EXCHANGES_MAX = 65536 };
 
+/* A snapshot on its way to a worker, who takes every one in order: a port that only one of them has
+ * is opened and let go like any other. */
+struct offer {
+    struct snapshot *snapshot;
+    struct offer *before;
+};
+
 /* The series that a rule's or a backend's successful requests count in, once looked up. */
 struct series_memo {
     struct metric_series *requests;
@@ -71,11 +78,11 @@ struct worker {
     struct buf log_line;
     char date_text[30]; /* of date_s */
     int64_t date_s;
-    struct wake news;                       /* posted by control: new snapshot, ports, drain */
-    struct snapshot *_Atomic next_snapshot; /* shared: control writes, worker takes */
-    _Atomic uint32_t orders;                /* shared: enum worker_order flags */
-    struct wake keys_changed;               /* posted when a key feed has news */
-    _Atomic uint32_t n_open_connections;    /* shared, written by the worker: gauges */
+    struct wake news;                    /* posted by control: new snapshot, ports, drain */
+    struct offer *_Atomic offers;        /* shared: control pushes, worker takes; newest first */
+    _Atomic uint32_t orders;             /* shared: enum worker_order flags */
+    struct wake keys_changed;            /* posted when a key feed has news */
+    _Atomic uint32_t n_open_connections; /* shared, written by the worker: gauges */
     _Atomic uint32_t n_open_exchanges;
     char scratch[WORKER_SCRATCH_BYTES];
 };

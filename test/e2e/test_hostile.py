@@ -1,5 +1,8 @@
 """Clients and upstreams that mean harm, or stall: what they can make the gateway hold is bounded, and
 nobody else pays."""
+import ctypes
+import os
+import pathlib
 import signal
 import socket
 import ssl
@@ -9,7 +12,7 @@ import pytest
 
 from play.client import Raw
 from play.deadline import FACTOR, eventually
-from play.manifests import (backend, http_listener, https_listener, local_provider, path, route, rule,
+from play.manifests import (backend, client_policy, http_listener, https_listener, local_provider, path, route, rule,
                             security_policy, target, tls_secret, world)
 from play.upstream import Answer
 
@@ -180,7 +183,67 @@ def test_a_drain_serves_what_waits_in_the_backlog(gateway, upstream):
     assert gw.wait() == 0
 
 
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_drain_serves_a_head_that_is_on_its_way(gateway, upstream, is_kept):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))), drain=("0", "20"))
+    with gw.raw() as raw:
+        if is_kept:
+            raw.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            assert raw.reply().status == 200
+        raw.send(b"GET / HTTP/1.1\r\nHost: a.test\r\nX-Long: ")
+        eventually(lambda: gw.metric("tollgate_connections_active") == 1, 5, "the connection")
+        gw.signal(signal.SIGTERM)
+        eventually(lambda: gw.get_admin("/ready").status != 200, 5, "the drain")
+        raw.send(b"rest\r\n\r\n")
+        assert raw.reply().status == 200 and raw.is_closed()
+
+
+def test_a_configured_head_limit_holds_beyond_the_pipe(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")),
+                       client_policy("big", headers={"maxRequestHeaderLimit": "512Ki"})))
+    lines = b"".join(b"x-h%d: %s\r\n" % (i, b"v" * 5000) for i in range(60))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\n" + lines + b"\r\n") as raw:
+        assert raw.reply().status == 200 and up.last.get("x-h59") == "v" * 5000
+
+
+def test_the_idle_time_holds_after_discarded_content(gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a", matches=[path("/only")])),
+                       client_policy("c", timeout={"http": {"idleTimeout": "1s"}})))
+    with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\n", seconds=10) as raw:
+        assert raw.reply().status == 404
+        raw.send(b"abcd")
+        assert raw.is_closed()
+
+
 # ---- reloads ----
+
+
+def test_a_port_of_a_snapshot_that_a_worker_took_late_is_closed(gateway, upstream):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    seize, interrupt, detach = 0x4206, 0x4207, 17
+    up = upstream("a")
+    gw = gateway(bounce(up), ports=[80, 81], args=["--workers", "1"])
+    tasks = pathlib.Path(f"/proc/{gw.process.pid}/task").iterdir()
+    worker = next(int(t.name) for t in tasks if (t / "comm").read_text().startswith("worker-"))
+    if libc.ptrace(seize, worker, None, None) != 0:
+        pytest.skip("ptrace is not allowed here")
+    assert libc.ptrace(interrupt, worker, None, None) == 0
+    os.waitpid(worker, 0x40000000)  # __WALL
+    gw.apply(bounce(up, http_listener("two", 81)))
+    gw.apply(bounce(up))
+    assert libc.ptrace(detach, worker, None, None) == 0
+
+    def is_refused():
+        try:
+            socket.create_connection(("127.0.0.1", gw.port(81)), timeout=3).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    eventually(is_refused, 10, "the port to be closed")
+    assert gw.request().status == 200
 
 
 def bounce(up, *listeners):
