@@ -11,6 +11,9 @@
 #define COLD             __attribute__((cold))
 #define LIKELY(x)        __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)      __builtin_expect(!!(x), 0)
+#define FALLTHROUGH      __attribute__((fallthrough))
+#define UNUSED           __attribute__((unused))
+
 /* Asks for the cache lines of an object that is needed soon: with thousands of routes each of them
  * is a miss, and misses asked for together cost as much as one. */
 #define PREFETCH(object)                                                                           \
@@ -18,8 +21,6 @@
         for (size_t line_ = 0; line_ < sizeof *(object); line_ += 64)                              \
             __builtin_prefetch((const char *)(object) + line_);                                    \
     } while (0)
-#define FALLTHROUGH __attribute__((fallthrough))
-#define UNUSED      __attribute__((unused))
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 

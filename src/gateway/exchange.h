@@ -81,11 +81,11 @@ struct exchange {
     /* Where it goes; set by shortlist and route. */
     struct snapshot_hold *hold;           /* the snapshot; NULL once pinned */
     bool is_pinned;                       /* holds listener and route themselves */
-    const struct listener_plan *listener; /* reference held */
+    const struct listener_plan *listener; /* kept by `hold`, or pinned; `rule` too */
     VEC(struct verdict) verdicts;         /* of the shortlist's authentications */
     bool is_ai_endpoint;
     const struct cors *cors; /* of the likeliest rule, then of the rule: refusals carry it too */
-    const struct rule_plan *rule; /* its route is referenced */
+    const struct rule_plan *rule; /* NULL until `route` */
     size_t n_matched;             /* bytes of the path that a PathPrefix matched */
     struct kserve_path kserve;
     struct verdict *identity; /* of the rule; NULL: none configured */
@@ -107,7 +107,7 @@ struct exchange {
     uint32_t n_attempts;
     enum attempt_failure failure;
     struct timer total_timer; /* the whole exchange */
-    struct timer try_timer;   /* one attempt, up to its head */
+    struct timer try_timer;   /* waiting for keys; then one attempt with its whole answer */
     struct timer idle_timer;
 
     struct http_response response; /* what the client gets */

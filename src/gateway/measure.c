@@ -17,21 +17,6 @@ static struct str measure_code(uint16_t status, char room[4])
     return str_make(room, 3);
 }
 
-static struct str measure_failure(enum attempt_failure why)
-{
-    static const char *const words[] = {
-        [ATTEMPT_OK] = "none",
-        [ATTEMPT_NO_ENDPOINT] = "no_endpoint",
-        [ATTEMPT_CONNECT_FAILED] = "connect_failed",
-        [ATTEMPT_CONNECT_TIMEOUT] = "connect_timeout",
-        [ATTEMPT_RESET] = "reset",
-        [ATTEMPT_RESET_MIDWAY] = "reset_midway",
-        [ATTEMPT_BAD_ANSWER] = "bad_answer",
-    };
-
-    return str_of(words[why]);
-}
-
 /* A pinned exchange has none: its snapshot is gone. */
 static struct series_memo *measure_memo(struct exchange *x, uint32_t number)
 {
@@ -64,7 +49,7 @@ static void measure_upstream(struct exchange *x)
     }
     if (x->failure != ATTEMPT_OK)
         metric_add(METRICS_SERIES(x->worker->metrics, METRIC_UPSTREAM_FAILURES, x->backend->name,
-                                  measure_failure(x->failure)),
+                                  str_of(attempt_failure_rows[x->failure].word)),
                    1);
 }
 

@@ -117,8 +117,8 @@ struct rule_plan {
     uint64_t stream_idle_us;
 };
 
-/* All rules of one route as seen by one Gateway. Refcounted: an exchange holds it from `route` on.
- */
+/* All rules of one route as one listener serves them. Refcounted: by its listener, and by exchanges
+ * that are pinned (exchange_pin). */
 struct route_plan {
     _Atomic uint32_t n_refs;
     struct arena arena;

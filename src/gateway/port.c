@@ -110,7 +110,7 @@ int port_open(struct server *g, const struct port_plan *plan, struct port **ret_
     return 0;
 }
 
-void port_release(struct server *g UNUSED, struct port *port, uint32_t worker_index)
+void port_release(struct port *port, uint32_t worker_index)
 {
     ASSERT(worker_index < port->n_fds);
     socket_close(port->fds[worker_index]);

@@ -61,8 +61,8 @@ void server_deinit(struct server *g);
 /* port.c. The port of a plan: the open one, or a new one with one listening socket per worker. */
 MUST_USE int port_open(struct server *g, const struct port_plan *plan, struct port **ret_port,
                        struct buf *ret_why);
-/* A worker has closed its socket. Worker's thread. */
-void port_release(struct server *g, struct port *port, uint32_t worker_index);
+/* A worker lets go of its socket, which is closed. Worker's thread. */
+void port_release(struct port *port, uint32_t worker_index);
 /* After a snapshot was adopted (port_open was called for it), or refused: its new ports stay or go,
  * and ports that no snapshot serves any more are on their way out. Control. */
 void port_settle(struct server *g, bool is_accepted);

@@ -1,6 +1,5 @@
 /* log: one access record and one set of metrics, whatever the end. Lets go of everything that
- * outlives the exchange's arena: the listener, the route, and (when the journey ended early) the
- * snapshot. */
+ * outlives the exchange's arena: the snapshot or, of a pinned exchange, its listener and route. */
 #include <errno.h>
 
 #include "gateway/exchange.h"
@@ -47,26 +46,20 @@ static struct str log_response_trailer(const void *ctx, struct str name)
     return http_headers_joined(&x->response_trailers, name);
 }
 
-/* Why the last connection to an endpoint failed; empty when it did not. */
+/* Why the last connection to an endpoint failed; empty when it did not, or when what came over it
+ * was to blame. */
 static struct str log_upstream_failure(const struct exchange *x)
 {
-    static const char *const words[] = {
-        [ATTEMPT_OK] = "",
-        [ATTEMPT_NO_ENDPOINT] = "no endpoint",
-        [ATTEMPT_CONNECT_FAILED] = "connect failed",
-        [ATTEMPT_CONNECT_TIMEOUT] = "connect timeout",
-        [ATTEMPT_RESET] = "closed before the answer",
-        [ATTEMPT_RESET_MIDWAY] = "closed inside the answer",
-        [ATTEMPT_BAD_ANSWER] = "", /* not the transport's fault */
-    };
     int error = x->attempt.transport_error;
     const char *reason = error > 0 ? strerrordesc_np(error) : NULL;
 
+    if (x->failure == ATTEMPT_OK || x->failure == ATTEMPT_BAD_ANSWER)
+        return STR("");
     if (error == EKEYREJECTED)
         reason = "certificate not accepted";
     else if (error == EPROTO)
         reason = "TLS handshake failed";
-    return str_of(x->failure != ATTEMPT_OK && reason ? reason : words[x->failure]);
+    return str_of(reason ? reason : attempt_failure_rows[x->failure].text);
 }
 
 static void log_fill(struct exchange *x, struct access_record *r)

@@ -90,7 +90,7 @@ static void worker_listen(struct worker *w, struct port *port)
     if (worker_listens_on(w, port) || port->fds[w->index] < 0)
         return;
     if (w->is_draining) {
-        port_release(w->server, port, w->index);
+        port_release(port, w->index);
         return;
     }
     wl = MEM_NEW(struct worker_listener);
@@ -101,7 +101,7 @@ static void worker_listen(struct worker *w, struct port *port)
     if (r < 0) {
         log_error("port %u: cannot watch the listening socket: %s", port->bound, error_trace());
         mem_free(wl);
-        port_release(w->server, port, w->index);
+        port_release(port, w->index);
         return;
     }
     list_append(&w->listeners, &wl->node);
@@ -111,7 +111,7 @@ static void worker_unlisten(struct worker *w, struct worker_listener *wl, bool t
 {
     listener_close(&wl->listener, takes_backlog);
     list_remove(&wl->node);
-    port_release(w->server, wl->port, w->index);
+    port_release(wl->port, w->index);
     mem_free(wl);
 }
 

@@ -52,3 +52,21 @@ struct str header_name(enum header_id id)
     PRE(id > HEADER_OTHER && id < HEADER_COUNT_);
     return header_texts[id];
 }
+
+bool header_is_framing(enum header_id id)
+{
+    switch (id) {
+    case HEADER_CONNECTION:
+    case HEADER_KEEP_ALIVE:
+    case HEADER_PROXY_CONNECTION:
+    case HEADER_TRANSFER_ENCODING:
+    case HEADER_CONTENT_LENGTH:
+    case HEADER_TE:
+    case HEADER_TRAILER:
+    case HEADER_UPGRADE:
+    case HEADER_EXPECT:
+        return true;
+    default:
+        return false;
+    }
+}

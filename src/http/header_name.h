@@ -57,3 +57,6 @@ enum header_id {
 enum header_id header_id_find(struct str name);
 /* The name of an id other than HEADER_OTHER. */
 struct str header_name(enum header_id id);
+/* Does it frame a message or belong to one connection, so that nobody but the codec may write it?
+ */
+bool header_is_framing(enum header_id id);

@@ -192,24 +192,6 @@ void decode_hostname(struct decoder *d, const struct field *f, const struct node
                      STR_ARG(text));
 }
 
-void check_written_header(struct decoder *d, const struct node *node, const char *key,
-                          struct str name)
-{
-    static const char *const protected[] = {
-        "connection", "content-length",    "expect", "host",
-        "keep-alive", "proxy-connection",  "te",     "trailer",
-        "upgrade",    "transfer-encoding",
-    };
-
-    for (size_t i = 0; i < N_ELEMENTS(protected); i++) {
-        if (str_eq(name, str_of(protected[i])))
-            decode_error(d, DIAG_INVALID_VALUE, node_find(node, key), key,
-                         "\"%s\" belongs to the message or its connection: nothing else may write "
-                         "it",
-                         protected[i]);
-    }
-}
-
 static void decode_header_name_item(struct decoder *d, const struct field *f,
                                     const struct node *node, void *slot)
 {

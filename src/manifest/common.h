@@ -32,17 +32,13 @@ struct marked_text_vec {
 };
 
 /* Decoders for FIELD_OTHER; `arg` as named. */
-decode_fn decode_int_list;  /* struct int_vec; struct int_range or NULL */
-decode_fn decode_enum_set;  /* uint32_t, bit 1 << index; NULL-terminated names */
-decode_fn decode_word_list; /* struct str_vec of known words; NULL-terminated names */
-decode_fn decode_cidr;      /* struct str, ADDRESS/LENGTH; NULL */
-decode_fn decode_cidr_list; /* struct str_vec; NULL */
-decode_fn decode_ip;        /* struct str, IPv4 or IPv6; NULL */
-decode_fn decode_hostname;  /* struct str, RFC 1123 name, final dot allowed; NULL */
-/* For headers that the gateway itself writes into requests: an error for those that frame a
- * message, belong to one connection, or name its host. `name` in lower case. */
-void check_written_header(struct decoder *d, const struct node *node, const char *key,
-                          struct str name);
+decode_fn decode_int_list;         /* struct int_vec; struct int_range or NULL */
+decode_fn decode_enum_set;         /* uint32_t, bit 1 << index; NULL-terminated names */
+decode_fn decode_word_list;        /* struct str_vec of known words; NULL-terminated names */
+decode_fn decode_cidr;             /* struct str, ADDRESS/LENGTH; NULL */
+decode_fn decode_cidr_list;        /* struct str_vec; NULL */
+decode_fn decode_ip;               /* struct str, IPv4 or IPv6; NULL */
+decode_fn decode_hostname;         /* struct str, RFC 1123 name, final dot allowed; NULL */
 decode_fn decode_header_name_list; /* struct str_vec; NULL */
 decode_fn decode_marked_text;      /* struct marked_text; NULL */
 decode_fn decode_marked_text_list; /* struct marked_text_vec; NULL */

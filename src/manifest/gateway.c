@@ -58,17 +58,22 @@ static const struct field listener_tls_fields[] = {
     FIELD_TEXT_MAP(listener_tls, options, "options", 0,
                    "tls.cipher_suites, tls.min_protocol_version, tls.max_protocol_version."),
 };
+int listener_tls_version(struct str text)
+{
+    if (str_eq_nocase(text, STR("TLSv1.2")) || str_eq(text, STR("1.2")))
+        return 0x0303;
+    if (str_eq_nocase(text, STR("TLSv1.3")) || str_eq(text, STR("1.3")))
+        return 0x0304;
+    return 0;
+}
+
 /* A version that is not understood must not fall back to a weaker default. */
 static void listener_check_version(struct decoder *d, const struct node *at, struct str text)
 {
-    static const char *const known[] = {"TLSv1.2", "1.2", "TLSv1.3", "1.3"};
-
-    for (size_t i = 0; i < N_ELEMENTS(known); i++) {
-        if (str_eq_nocase(text, str_of(known[i])))
-            return;
-    }
-    decode_error(d, DIAG_INVALID_VALUE, at, "options",
-                 "\"%.*s\" is not a TLS version served here: TLSv1.2 or TLSv1.3", STR_ARG(text));
+    if (listener_tls_version(text) == 0)
+        decode_error(d, DIAG_INVALID_VALUE, at, "options",
+                     "\"%.*s\" is not a TLS version served here: TLSv1.2 or TLSv1.3",
+                     STR_ARG(text));
 }
 
 static void listener_tls_check(struct decoder *d, const struct node *node, void *object)
@@ -92,7 +97,7 @@ static void listener_tls_check(struct decoder *d, const struct node *node, void 
         if (!is_known)
             decode_warning(d, DIAG_UNSUPPORTED_FIELD, &at, "options",
                            "\"%.*s\" is not known here: ignored", STR_ARG(option->key));
-        else if (is_known && !str_eq(option->key, STR("tls.cipher_suites")))
+        else if (!str_eq(option->key, STR("tls.cipher_suites")))
             listener_check_version(d, &at, option->value);
     }
 }

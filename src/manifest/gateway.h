@@ -30,6 +30,9 @@ struct listener_tls {
 };
 enum listener_protocol { LISTENER_HTTP, LISTENER_HTTPS, LISTENER_OTHER };
 
+/* 0x0303 (TLS 1.2) or 0x0304 of an option's "TLSv1.2" or "1.2"; 0: not served here. */
+int listener_tls_version(struct str text);
+
 /* A route on a listener. */
 struct attached_route {
     struct object *route; /* HTTPRoute, GRPCRoute or AIGatewayRoute */

@@ -103,6 +103,25 @@ static void manifest_add(struct manifest *m, struct object *o)
     VEC_PUSH(&m->arena, &m->by_kind[o->kind->id], o);
 }
 
+static struct str manifest_namespace_of(const struct node *root)
+{
+    struct str namespace = node_text(node_find(root, "metadata"), "namespace");
+
+    return str_is_empty(namespace) ? STR("default") : namespace;
+}
+
+/* "SecurityPolcy", or the right kind in a misspelt group. */
+static void manifest_lose_misspelt_guard(struct manifest *m, const struct node *root,
+                                         struct str name)
+{
+    const char *nearest = kind_nearest(name);
+
+    for (int id = 0; nearest && id < KIND_COUNT; id++) {
+        if (str_eq(kinds[id].name, str_of(nearest)))
+            manifest_lose_guard(m, (enum kind_id)id, manifest_namespace_of(root));
+    }
+}
+
 static void manifest_report_other(struct manifest *m, const struct node *root, struct str group,
                                   struct str name)
 {
@@ -122,6 +141,7 @@ static void manifest_report_other(struct manifest *m, const struct node *root, s
                  "a kind that is known but not supported here: ignored");
         break;
     case KIND_OTHER_UNKNOWN:
+        manifest_lose_misspelt_guard(m, root, name);
         d = diag_add(&m->diags, DIAG_ERROR, DIAG_UNKNOWN_KIND, root->mark, label,
                      "unknown kind \"%.*s\" in API group \"%.*s\"", STR_ARG(name), STR_ARG(group));
         nearest = kind_nearest(name);
@@ -140,13 +160,6 @@ static void manifest_add_list(struct manifest *m, const struct node *root, bool 
 
     for (size_t i = 0; items && items->type == NODE_LIST && i < items->n; i++)
         manifest_add_document(m, items->items[i], is_broken);
-}
-
-static struct str manifest_namespace_of(const struct node *root)
-{
-    struct str namespace = node_text(node_find(root, "metadata"), "namespace");
-
-    return str_is_empty(namespace) ? STR("default") : namespace;
 }
 
 static bool manifest_check_version(struct manifest *m, const struct kind *k,

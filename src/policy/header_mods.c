@@ -9,24 +9,6 @@
 #include "base/limits.h"
 #include "http/grammar.h"
 
-static bool is_protected(enum header_id id)
-{
-    switch (id) {
-    case HEADER_CONNECTION:
-    case HEADER_KEEP_ALIVE:
-    case HEADER_PROXY_CONNECTION:
-    case HEADER_TRANSFER_ENCODING:
-    case HEADER_CONTENT_LENGTH:
-    case HEADER_TE:
-    case HEADER_TRAILER:
-    case HEADER_UPGRADE:
-    case HEADER_EXPECT:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static int compile_mod(struct arena *arena, struct str name, struct str value,
                        struct header_mod *ret_mod)
 {
@@ -41,7 +23,7 @@ static int compile_mod(struct arena *arena, struct str name, struct str value,
     ret_mod->name = str_make(lower, name.len);
     ret_mod->value = arena_str(arena, str_trim(value));
     ret_mod->id = header_id_find(ret_mod->name);
-    return is_protected(ret_mod->id) ? HEADER_MODS_PROTECTED : 0;
+    return header_is_framing(ret_mod->id) ? HEADER_MODS_PROTECTED : 0;
 }
 
 /* Appends unless the list has that name already. */

@@ -9,6 +9,12 @@
 
 enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
 
+const struct attempt_failure_row attempt_failure_rows[] = {
+#define X(name, word, text) {word, text},
+    ATTEMPT_FAILURES(X)
+#undef X
+};
+
 void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_events *events,
                   struct arena *arena)
 {
@@ -111,6 +117,7 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->was_reused = a->has_head = a->is_request_done = a->has_sent_body = false;
     a->is_paused = a->was_full = a->is_raw = false;
     a->transport_error = 0;
+    a->local_text[0] = '\0';
     a->n_interim = 0;
     int r = attempt_connect(a);
 

@@ -20,15 +20,29 @@ enum attempt_state {
     ATTEMPT_FAILED,
 };
 
+/* Name, word (metrics), text (logs). CONNECT_FAILED: TLS too; nothing was sent. RESET: before the
+ * head was complete. BAD_ANSWER: see bad_answer. */
+#define ATTEMPT_FAILURES(X)                                                                        \
+    X(OK, "none", "")                                                                              \
+    X(NO_ENDPOINT, "no_endpoint", "the name does not resolve, or no endpoint is ready")            \
+    X(CONNECT_FAILED, "connect_failed", "connection refused or unreachable")                       \
+    X(CONNECT_TIMEOUT, "connect_timeout", "connect timeout")                                       \
+    X(RESET, "reset", "connection closed before an answer")                                        \
+    X(RESET_MIDWAY, "reset_midway", "connection closed inside the answer")                         \
+    X(BAD_ANSWER, "bad_answer", "the answer is not valid HTTP")
+
 enum attempt_failure {
-    ATTEMPT_OK,
-    ATTEMPT_NO_ENDPOINT,    /* none, or the name does not resolve */
-    ATTEMPT_CONNECT_FAILED, /* refused, unreachable, TLS failure: nothing was sent */
-    ATTEMPT_CONNECT_TIMEOUT,
-    ATTEMPT_RESET,        /* closed or reset before the head was complete */
-    ATTEMPT_RESET_MIDWAY, /* closed or reset inside the answer */
-    ATTEMPT_BAD_ANSWER,   /* not HTTP/1.1 as RFC 9112 has it; see bad_answer */
+#define X(name, word, text) ATTEMPT_##name,
+    ATTEMPT_FAILURES(X)
+#undef X
 };
+
+struct attempt_failure_row {
+    const char *word;
+    const char *text;
+};
+
+extern const struct attempt_failure_row attempt_failure_rows[]; /* by enum attempt_failure */
 
 struct attempt;
 

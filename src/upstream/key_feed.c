@@ -378,17 +378,7 @@ static void key_feed_on_batch_end(struct attempt *a UNUSED)
 
 static void key_feed_on_fail(struct attempt *a, enum attempt_failure why)
 {
-    static const char *const words[] = {
-        [ATTEMPT_OK] = "",
-        [ATTEMPT_NO_ENDPOINT] = "the name does not resolve, or no endpoint is ready",
-        [ATTEMPT_CONNECT_FAILED] = "connection refused or unreachable",
-        [ATTEMPT_CONNECT_TIMEOUT] = "connect timeout",
-        [ATTEMPT_RESET] = "connection closed before an answer",
-        [ATTEMPT_RESET_MIDWAY] = "connection closed inside the answer",
-        [ATTEMPT_BAD_ANSWER] = "the answer is not valid HTTP",
-    };
-
-    key_feed_finish(key_feed_of(a), words[why]);
+    key_feed_finish(key_feed_of(a), attempt_failure_rows[why].text);
 }
 
 static const struct attempt_events key_feed_events = {

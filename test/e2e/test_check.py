@@ -182,4 +182,4 @@ def test_a_claim_may_not_write_a_framing_header(tmp_path, name):
                           "claimToHeaders": [{"claim": "x", "header": name}]}]}
     run = check(tmp_path, world(backend("a", 8080), route("r", rule("a")),
                                 security_policy("s", target("HTTPRoute", "r"), jwt=jwt)))
-    assert run.returncode == 1 and "belongs to the message" in run.stdout, run.stdout
+    assert run.returncode == 1 and "cannot be written from a claim" in run.stdout, run.stdout

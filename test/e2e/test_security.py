@@ -350,6 +350,11 @@ LOST = {
                                               "apiVersion": "gateway.envoyproxy.io/v1alpha2"}],
     "no name": lambda: [{**security_policy("p", ROUTE, **DENY), "metadata": {"namespace": "play"}}],
     "a misspelt kind": lambda: [security_policy("p", {**ROUTE, "kind": "httproute"}, **DENY)],
+    "a misspelt policy": lambda: [{**security_policy("p", ROUTE, **DENY), "kind": "SecurityPolcy"}],
+    "a misspelt API group": lambda: [{**security_policy("p", ROUTE, **DENY),
+                                      "apiVersion": "gateway.envoyproxy.oi/v1alpha1"}],
+    "a kind that is no target": lambda: [security_policy("p", {"group": "", "kind": "Service", "name": "s"}, **DENY)],
+    "no target": lambda: [security_policy("p", **DENY)],
     "no group": lambda: [security_policy("p", {"kind": "HTTPRoute", "name": "r"}, **DENY)],
     "an unserved BackendTLSPolicy": lambda: [thing("gateway.networking.k8s.io/v1beta1", "BackendTLSPolicy", "t", {
         "targetRefs": [{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "a"}],

@@ -126,6 +126,26 @@ static struct key_feed *compile_local_feed(struct compile *c, struct object *pol
 
 /* ---- providers ---- */
 
+/* A claim in a header that frames the message or names its host would let the token's owner decide
+ * where messages end, and whose they are. */
+static bool compile_claims_are_writable(struct compile *c, struct object *policy,
+                                        const struct jwt_spec *spec)
+{
+    VEC_FOREACH (&spec->providers, provider) {
+        VEC_FOREACH (&provider->claim_to_headers, claim) {
+            enum header_id id = header_id_find(claim->header);
+
+            if (!header_is_framing(id) && id != HEADER_HOST)
+                continue;
+            manifest_object_error(c->manifest, policy, DIAG_INVALID_VALUE, claim->mark,
+                                  "header \"%.*s\" cannot be written from a claim",
+                                  STR_ARG(claim->header));
+            return false;
+        }
+    }
+    return true;
+}
+
 static void compile_claim_headers(struct arena *a, const struct jwt_provider_spec *spec,
                                   struct jwt_plan *plan)
 {
@@ -342,6 +362,8 @@ static const char *compile_security_parts(struct compile *c, const struct compil
 {
     if (security_policy_find_unenforced(spec))
         return "the policy uses a security feature that is not enforced yet";
+    if (spec->jwt && !compile_claims_are_writable(c, policy, spec->jwt))
+        return "a claim would be written into a header that frames the message";
     if (spec->jwt && !compile_jwt(c, at, policy, spec->jwt, plan))
         return "a key source of the policy cannot be had";
     if (spec->authorization && !compile_authorization(c, at, policy, spec->authorization, plan))

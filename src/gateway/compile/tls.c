@@ -184,15 +184,6 @@ static struct str compile_tls_option(const struct listener_tls *tls, const char 
     return STR_NULL;
 }
 
-static int compile_parse_version(struct str text)
-{
-    if (str_eq_nocase(text, STR("TLSv1.3")) || str_eq(text, STR("1.3")))
-        return TLS1_3_VERSION;
-    if (str_eq_nocase(text, STR("TLSv1.2")) || str_eq(text, STR("1.2")))
-        return TLS1_2_VERSION;
-    return 0;
-}
-
 /* "A, B" or "A:B" -> "A:B" */
 static struct str compile_cipher_option(struct arena *a, struct str text)
 {
@@ -220,9 +211,9 @@ static void compile_tls_entry(struct compile *c, const struct listener *l, struc
     entry->ciphers =
         compile_cipher_option(&c->scratch, compile_tls_option(l->tls, "tls.cipher_suites"));
     entry->min_version =
-        compile_parse_version(compile_tls_option(l->tls, "tls.min_protocol_version"));
+        listener_tls_version(compile_tls_option(l->tls, "tls.min_protocol_version"));
     entry->max_version =
-        compile_parse_version(compile_tls_option(l->tls, "tls.max_protocol_version"));
+        listener_tls_version(compile_tls_option(l->tls, "tls.max_protocol_version"));
     entry->identity = identity;
 }
 

@@ -210,8 +210,6 @@ static void target_report(struct manifest *m, struct object *policy, const struc
                                    .path = STR("spec.targetRefs")};
     struct diag *d;
 
-    if (!k)
-        manifest_lose_guard(m, policy->kind->id, policy->namespace);
     if (!target) {
         link_report(m, policy, &problem);
         return;
@@ -313,6 +311,8 @@ static void link_policy(struct manifest *m, struct object *policy)
 {
     struct policy_targets *targets = policy_targets_of(policy);
 
+    if (targets->refs.n + targets->selectors.n == 0)
+        manifest_lose_guard(m, policy->kind->id, policy->namespace);
     VEC_FOREACH (&targets->refs, t)
         link_target(m, policy, t);
     VEC_FOREACH (&targets->selectors, s)

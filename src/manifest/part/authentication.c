@@ -95,14 +95,7 @@ static const struct field jwt_claim_to_header_fields[] = {
     FIELD_STR(jwt_claim_to_header, claim, "claim", FIELD_REQUIRED | FIELD_NON_EMPTY,
               "Claim; nested ones by dots."),
 };
-static void jwt_claim_to_header_check(struct decoder *d, const struct node *node, void *object)
-{
-    const struct jwt_claim_to_header *c = object;
-
-    check_written_header(d, node, "header", c->header);
-}
-static const struct table jwt_claim_to_header_table =
-    TABLE_CHECKED(jwt_claim_to_header, jwt_claim_to_header_check);
+static const struct table jwt_claim_to_header_table = TABLE(jwt_claim_to_header);
 
 static const struct field jwt_header_source_fields[] = {
     FIELD_OTHER(jwt_header_source, name, "name", FIELD_REQUIRED, decode_header_name, NULL,

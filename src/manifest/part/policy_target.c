@@ -121,16 +121,19 @@ static struct str list_allowed(struct decoder *d, const struct target_rule *rule
     return text;
 }
 
-static void check_target(struct decoder *d, struct mark mark, struct str group, struct str kind,
+/* A kind that the policy cannot stand at is reported and emptied: link counts the policy as lost.
+ */
+static void check_target(struct decoder *d, struct mark mark, struct str group, struct str *kind,
                          const struct target_rule *rules, size_t n_rules)
 {
     struct node at = {.mark = mark};
 
-    if (kind.len == 0 || find_rule(group, kind, rules, n_rules))
+    if (kind->len == 0 || find_rule(group, *kind, rules, n_rules))
         return;
     decode_error(d, DIAG_INVALID_VALUE, &at, NULL,
-                 "%.*s of group \"%.*s\" is no target; allowed: %.*s", STR_ARG(kind),
+                 "%.*s of group \"%.*s\" is no target; allowed: %.*s", STR_ARG(*kind),
                  STR_ARG(group), STR_ARG(list_allowed(d, rules, n_rules)));
+    *kind = STR_NULL;
 }
 
 void policy_targets_check(struct decoder *d, const struct node *node, struct policy_targets *t,
@@ -146,11 +149,11 @@ void policy_targets_check(struct decoder *d, const struct node *node, struct pol
         VEC_PUSH(d->arena, &t->refs, *t->single);
     path = decode_enter_key(d, t->single ? "targetRef" : "targetRefs");
     VEC_FOREACH (&t->refs, r)
-        check_target(d, r->mark, r->group, r->kind, rules, n_rules);
+        check_target(d, r->mark, r->group, &r->kind, rules, n_rules);
     decode_leave(d, path);
     path = decode_enter_key(d, "targetSelectors");
     VEC_FOREACH (&t->selectors, s)
-        check_target(d, s->labels.mark, s->group, s->kind, rules, n_rules);
+        check_target(d, s->labels.mark, s->group, &s->kind, rules, n_rules);
     decode_leave(d, path);
     t->single = NULL; /* one place for each reference: link visits it once */
 }
