@@ -40,7 +40,6 @@ static void config_listener(struct json *j, const struct manifest *m, const stru
     json_open(j, NULL, '{');
     json_str(j, "name", l->name);
     json_str(j, "hostname", l->hostname.len ? l->hostname : STR("*"));
-    json_bool(j, "tls", l->tls_entry >= 0);
     config_client(j, &l->client);
     json_open(j, "late_headers", '[');
     while (name_set_next(&l->late_headers, &at, &name))

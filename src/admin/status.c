@@ -57,6 +57,19 @@ static void status_conditions(struct json *j, const struct object *o)
     json_close(j, ']');
 }
 
+/* Where a Gateway listens (Gateway API, "GatewayStatus"). */
+static void status_addresses(struct json *j, const struct object *gateway)
+{
+    json_open(j, "addresses", '[');
+    VEC_FOREACH (manifest_gateway_addresses(gateway), address) {
+        json_open(j, NULL, '{');
+        json_text(j, "type", "IPAddress");
+        json_str(j, "value", address->len ? *address : STR("*"));
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 static void status_objects(struct json *j, const struct manifest *m)
 {
     json_open(j, "objects", '[');
@@ -72,6 +85,8 @@ static void status_objects(struct json *j, const struct manifest *m)
         json_text(j, "file", o->mark.file ? o->mark.file : "");
         json_u64(j, "line", o->mark.line);
         json_bool(j, "broken", o->is_broken);
+        if (o->kind->id == KIND_GATEWAY)
+            status_addresses(j, o);
         status_conditions(j, o);
         json_close(j, '}');
     }

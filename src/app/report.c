@@ -80,17 +80,21 @@ static void report_port(const struct port_plan *p, size_t *n)
 }
 
 /* Why a listener is not opened: the first of its conditions that does not hold, before Programmed,
- * which only follows from them. */
+ * which mostly follows from them. */
 static const char *report_reason(const struct condition_set *set)
 {
+    const char *reason = "Invalid";
+
     for (size_t i = 0; i < set->items.n; i++) {
         const struct condition *c = &set->items.items[i];
         bool is_conflict = strcmp(c->type, "Conflicted") == 0;
 
-        if (strcmp(c->type, "Programmed") != 0 && (c->status == CONDITION_TRUE) == is_conflict)
+        if (strcmp(c->type, "Programmed") == 0)
+            reason = c->reason;
+        else if ((c->status == CONDITION_TRUE) == is_conflict)
             return c->reason;
     }
-    return "Invalid";
+    return reason;
 }
 
 static void report_unprogrammed(const struct object *gateway, size_t *n)

@@ -92,7 +92,6 @@ void client_accept(struct worker *w, struct port *port, int fd, const struct soc
                                   .local_text = c->local_text,
                                   .listen_port = port,
                                   .port = port->number,
-                                  .tls_entry = -1,
                                   .is_tls = port->is_tls};
     c->down.peer_ip_text = ip_address_format(&c->down.peer_ip, c->peer_ip_text);
     c->timer.fn = client_on_timer;
@@ -417,7 +416,6 @@ static void client_read(struct client *c)
 static void client_on_ready(struct client *c)
 {
     c->down.server_name = stream_server_name(&c->stream);
-    c->down.tls_entry = stream_tls_entry(&c->stream);
 }
 
 static void client_on_event(struct stream *s, unsigned events)

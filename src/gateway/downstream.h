@@ -40,7 +40,6 @@ struct downstream {
     const struct port *listen_port;
     uint16_t port;          /* its number as the Gateway states it */
     struct str server_name; /* SNI, empty when plain or none */
-    int tls_entry;          /* which listener the TLS handshake chose; -1: plain */
     bool is_tls;
     uint64_t bytes_sent;     /* of the current exchange's answer, heads included */
     uint64_t bytes_received; /* of the current exchange's content */

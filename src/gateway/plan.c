@@ -40,7 +40,6 @@ struct listener_plan *listener_plan_new(void)
     atomic_init(&p->n_refs, 1);
     arena_init(&p->arena, LISTENER_ARENA_BYTES);
     arena_init(&p->routing, LISTENER_ARENA_BYTES);
-    p->tls_entry = -1;
     return p;
 }
 

@@ -150,7 +150,6 @@ struct listener_plan {
     struct str name;       /* "namespace/gateway/listener" */
     struct str hostname;   /* lower-case pattern, empty: any */
     uint32_t index;        /* in the snapshot: metrics */
-    int tls_entry;         /* its certificate in the port's tls_server; -1: plain */
     uint64_t tls_identity; /* of its TLS rules: hosts whose rules differ are misdirected (421) */
     const struct route_table *routes;
     const struct authentication **authentications; /* by auth_group - 1 */

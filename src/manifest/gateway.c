@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "manifest/hostname.h"
+#include "manifest/manifest.h"
 
 static const struct field route_kind_fields[] = {
     FIELD_STR(route_kind, group, "group", 0, "API group; gateway.networking.k8s.io unless given."),
@@ -233,4 +234,9 @@ struct listener *gateway_find_listener(struct gateway *g, struct str name)
             return l;
     }
     return NULL;
+}
+
+const struct str_vec *manifest_gateway_addresses(const struct object *gateway)
+{
+    return &CONTAINER_OF(gateway, const struct gateway, object)->addresses;
 }

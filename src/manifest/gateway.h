@@ -110,6 +110,8 @@ struct gateway {
     bool is_ours;                /* its class is served here */
     struct object *envoy_proxy;  /* of infrastructure.parametersRef, else of the class, else NULL */
     bool has_client_certificates; /* frontend validation asked for: listeners of TLS refuse */
+    /* compile: where it listens; an empty one: everywhere. */
+    struct str_vec addresses;
 };
 extern const struct table gateway_spec_table;
 

@@ -234,3 +234,15 @@ const struct condition *object_find_condition(const struct object *o, struct str
     }
     return NULL;
 }
+
+int object_compare_age(const struct object *a, const struct object *b)
+{
+    int order = str_compare(a->namespace, b->namespace);
+
+    if (a->creation_unix_s != b->creation_unix_s) {
+        if (a->creation_unix_s == 0 || b->creation_unix_s == 0)
+            return a->creation_unix_s == 0 ? 1 : -1;
+        return a->creation_unix_s < b->creation_unix_s ? -1 : 1;
+    }
+    return order != 0 ? order : str_compare(a->name, b->name);
+}

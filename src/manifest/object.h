@@ -44,6 +44,9 @@ struct object {
 void object_set_condition(struct object *o, struct arena *a, struct str about, const char *type,
                           enum condition_status status, const char *reason, const char *format, ...)
     PRINTF(7, 8);
+/* The older first (one without a creation time is the youngest), then by namespace and name: who
+ * comes first does not depend on the order of files. */
+int object_compare_age(const struct object *a, const struct object *b);
 /* NULL when not set. */
 const struct condition *object_find_condition(const struct object *o, struct str about,
                                               const char *type);

@@ -293,6 +293,8 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
         str_make(mem_dup_text(config->hostname.ptr, config->hostname.len), config->hostname.len);
     e->min_version = config->min_version ? config->min_version : TLS1_2_VERSION;
     e->max_version = config->max_version ? config->max_version : TLS1_3_VERSION;
+    if (e->min_version > e->max_version)
+        return tls_fail(ret_why, TLS_BAD_VERSIONS, "the lowest version is above the highest");
     e->ctx = SSL_CTX_new(TLS_server_method());
     ASSERT(e->ctx != NULL);
     SSL_CTX_set_options(e->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |

@@ -25,6 +25,7 @@ enum tls_condition {
     TLS_KEY_MISMATCH,
     TLS_BAD_CIPHERS,
     TLS_BAD_CA,
+    TLS_BAD_VERSIONS, /* the lowest is above the highest */
 };
 
 /* 0 with one reference, or a tls_condition with a sentence in `ret_why`. */

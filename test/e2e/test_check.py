@@ -167,7 +167,7 @@ def test_a_cipher_that_is_not_known_is_named_with_its_listener(tmp_path):
     listener = https_listener("https", options={"tls.cipher_suites": "NO-SUCH-CIPHER"})
     run = check(tmp_path, world(backend("a", 8080), route("r", rule("a")),
                                 tls_secret("cert", Authority().leaf("a.test")), listeners=[listener]))
-    assert run.returncode == 1 and "play/front/https" in run.stdout, run.stdout
+    assert run.returncode == 1 and 'listener "https"' in run.stdout and "NO-SUCH-CIPHER" in run.stdout, run.stdout
 
 
 def test_a_rewritten_path_begins_with_a_slash(tmp_path):

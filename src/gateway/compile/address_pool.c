@@ -43,44 +43,58 @@ static bool address_is_taken(const struct compile *c, struct str text)
     return false;
 }
 
+/* Empty: all are taken. */
 static struct str address_draw(struct compile *c, const struct gateway *g, const struct cidr *pool)
 {
     uint32_t bits = MIN(128U - pool->n_bits, (uint32_t)POOL_BITS_MAX);
     uint32_t n = 1U << bits;
     uint32_t start = (uint32_t)(address_stable_hash(g) % n);
-    struct str text = STR("");
 
     for (uint32_t i = 0; i < n; i++) {
         uint32_t index = (start + i) % n;
         struct ip_address a = address_at(pool, index);
+        struct str text;
         char room[46];
 
         /* Network and broadcast address are nobody's. */
         if (n > 2 && pool->is_ipv4 && (index == 0 || index == n - 1))
             continue;
-        text = arena_str(&c->scratch, ip_address_format(&a, room));
-        if (!address_is_taken(c, text))
-            break;
+        text = arena_str(&c->manifest->arena, ip_address_format(&a, room));
+        if (address_is_taken(c, text))
+            continue;
+        VEC_PUSH(&c->scratch, &c->taken_addresses, text);
+        return text;
     }
-    VEC_PUSH(&c->scratch, &c->taken_addresses, text);
-    return text;
+    return STR("");
 }
 
-struct str_vec address_pool_of(struct compile *c, const struct gateway *g)
+static void address_add(struct compile *c, struct str_vec *ret, struct str text)
 {
-    struct str_vec addresses = {0};
+    VEC_PUSH(&c->manifest->arena, ret, text);
+}
+
+const char *address_pool_of(struct compile *c, const struct gateway *g, struct str_vec *ret)
+{
+    bool is_free = true; /* no address is asked for by name */
+    struct str drawn = STR("");
     struct cidr pool;
 
     for (size_t i = 0; i < g->spec.addresses.n; i++) {
         const struct gateway_address *a = &g->spec.addresses.items[i];
 
+        is_free &= a->value.len == 0 && a->parsed_type == ADDRESS_IP;
         if (a->parsed_type == ADDRESS_IP && a->value.len > 0)
-            VEC_PUSH(&c->scratch, &addresses, a->value);
+            address_add(c, ret, a->value);
     }
-    if (addresses.n == 0 && c->options->address_pool.len > 0 &&
-        cidr_parse(c->options->address_pool, &pool))
-        VEC_PUSH(&c->scratch, &addresses, address_draw(c, g, &pool));
-    if (addresses.n == 0)
-        VEC_PUSH(&c->scratch, &addresses, STR(""));
-    return addresses;
+    if (ret->n > 0)
+        return NULL;
+    if (!is_free)
+        return "none of its addresses is an IP address";
+    if (c->options->address_pool.len > 0 && cidr_parse(c->options->address_pool, &pool)) {
+        drawn = address_draw(c, g, &pool);
+        if (drawn.len == 0)
+            return "no address of --address-pool is left";
+    }
+    address_add(c, ret, drawn);
+    return NULL;
 }

@@ -5,5 +5,6 @@
 
 #include "gateway/compile/compile.h"
 
-/* At least one; an empty string is the wildcard. In c->scratch. */
-struct str_vec address_pool_of(struct compile *c, const struct gateway *g);
+/* Fills `ret` with at least one address, in the manifest's arena; an empty string is the wildcard.
+ * NULL, or why there is none (static). */
+const char *address_pool_of(struct compile *c, const struct gateway *g, struct str_vec *ret);

@@ -1,7 +1,7 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * listener.c, route.c, filter.c, security.c, cluster.c, tls.c. */
+ * gather.c, listener.c, route.c, filter.c, security.c, cluster.c, tls.c. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
@@ -35,17 +35,28 @@ struct compile_place {
     struct rule_plan *rule;
 };
 
+/* A Gateway's listener; several are one where Gateways share an address (gather.h). */
+struct listener_member {
+    struct gateway *gateway;
+    struct listener *listener;
+};
+/* A listener to be: the first member's settings, the routes of all. At least one member. */
+struct listener_draft {
+    VEC(struct listener_member) members;
+};
+
 /* listener.c */
-struct listener_plan *compile_listener(struct compile *c, const struct gateway *g,
-                                       const struct listener *l);
+struct listener_plan *compile_listener(struct compile *c, const struct listener_draft *draft);
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret_client);
-struct tls_server *compile_port_tls(struct compile *c, const struct port_plan *port,
-                                    const struct listener *const *listeners);
+/* The policy of a listener's clients; NULL: none. */
+struct client_traffic_policy;
+const struct client_traffic_policy *
+compile_client_policy(struct compile *c, const struct gateway *g, const struct listener *l);
 
 /* route.c: rules of one attached route into the builder. */
 struct route_table_builder;
-void compile_route(struct compile *c, const struct gateway *g, const struct listener *l,
+void compile_route(struct compile *c, const struct listener_member *m,
                    const struct attached_route *attached, struct listener_plan *plan,
                    struct route_table_builder *builder);
 

@@ -15,7 +15,7 @@ enum {
 
 /* ---- clients ---- */
 
-static const struct client_traffic_policy *
+const struct client_traffic_policy *
 compile_client_policy(struct compile *c, const struct gateway *g, const struct listener *l)
 {
     const struct object_vec *at =
@@ -214,11 +214,28 @@ static void compile_break_routes(struct listener_plan *plan, const char *why)
     }
 }
 
-struct listener_plan *compile_listener(struct compile *c, const struct gateway *g,
-                                       const struct listener *l)
+static void compile_routes(struct compile *c, const struct listener_draft *draft,
+                           struct listener_plan *plan)
 {
+    struct route_table_builder *builder =
+        route_table_builder_new(&plan->routing, &plan->late_headers);
+    size_t n = 0;
+
+    VEC_FOREACH (&draft->members, m)
+        n += m->listener->routes.n;
+    plan->route_plans = ARENA_ARRAY(&plan->routing, struct route_plan *, n + 1);
+    VEC_FOREACH (&draft->members, m) {
+        VEC_FOREACH (&m->listener->routes, attached)
+            compile_route(c, m, attached, plan, builder);
+    }
+    plan->routes = route_table_build(builder);
+}
+
+struct listener_plan *compile_listener(struct compile *c, const struct listener_draft *draft)
+{
+    const struct gateway *g = draft->members.items[0].gateway;
+    const struct listener *l = draft->members.items[0].listener;
     struct listener_plan *plan = listener_plan_new();
-    struct route_table_builder *builder;
     const char *trouble;
 
     plan->name = arena_printf(&plan->arena, "%.*s/%.*s/%.*s", STR_ARG(g->object.namespace),
@@ -227,11 +244,7 @@ struct listener_plan *compile_listener(struct compile *c, const struct gateway *
     compile_late_headers(c, &plan->arena, &plan->late_headers);
     compile_client(c, g, l, &plan->arena, &plan->client);
     compile_logs(c, g, plan);
-    plan->route_plans = ARENA_ARRAY(&plan->routing, struct route_plan *, l->routes.n + 1);
-    builder = route_table_builder_new(&plan->routing, &plan->late_headers);
-    for (size_t i = 0; i < l->routes.n; i++)
-        compile_route(c, g, l, &l->routes.items[i], plan, builder);
-    plan->routes = route_table_build(builder);
+    compile_routes(c, draft, plan);
     trouble = compile_listener_trouble(c, g, l);
     if (trouble)
         compile_break_routes(plan, trouble);

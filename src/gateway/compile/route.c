@@ -288,7 +288,7 @@ static void compile_number(struct compile *c, struct route_plan *plan)
     }
 }
 
-void compile_route(struct compile *c, const struct gateway *g, const struct listener *l,
+void compile_route(struct compile *c, const struct listener_member *m,
                    const struct attached_route *attached, struct listener_plan *plan,
                    struct route_table_builder *builder)
 {
@@ -297,8 +297,10 @@ void compile_route(struct compile *c, const struct gateway *g, const struct list
 
     if (kind != KIND_HTTP_ROUTE && kind != KIND_AI_GATEWAY_ROUTE)
         return; /* GRPCRoute: named as not enforced by check */
-    r.at = (struct compile_place){
-        .gateway = g, .listener = l, .route = attached->route, .plan = route_plan_new()};
+    r.at = (struct compile_place){.gateway = m->gateway,
+                                  .listener = m->listener,
+                                  .route = attached->route,
+                                  .plan = route_plan_new()};
     r.at.plan->name =
         arena_printf(&r.at.plan->arena, "%.*s/%.*s", STR_ARG(attached->route->namespace),
                      STR_ARG(attached->route->name));

@@ -200,49 +200,63 @@ static struct str compile_cipher_option(struct arena *a, struct str text)
     return joined;
 }
 
-static void compile_tls_entry(struct compile *c, const struct listener *l, struct str identity,
-                              struct tls_entry_config *entry)
+static struct tls_entry_config compile_tls_entry(struct compile *c, const struct gateway *g,
+                                                 const struct listener *l)
 {
     const struct object *secret = l->tls->certificate_refs.items[0].target;
+    const struct listener_tls *tls = l->tls;
 
-    entry->hostname = l->hostname;
-    entry->certificate_pem = keeper_find(secret, "tls.crt");
-    entry->key_pem = keeper_find(secret, "tls.key");
-    entry->ciphers =
-        compile_cipher_option(&c->scratch, compile_tls_option(l->tls, "tls.cipher_suites"));
-    entry->min_version =
-        listener_tls_version(compile_tls_option(l->tls, "tls.min_protocol_version"));
-    entry->max_version =
-        listener_tls_version(compile_tls_option(l->tls, "tls.max_protocol_version"));
-    entry->identity = identity;
+    return (struct tls_entry_config){
+        .hostname = arena_lower(&c->scratch, l->hostname),
+        .certificate_pem = keeper_find(secret, "tls.crt"),
+        .key_pem = keeper_find(secret, "tls.key"),
+        .ciphers = compile_cipher_option(&c->scratch, compile_tls_option(tls, "tls.cipher_suites")),
+        .min_version = listener_tls_version(compile_tls_option(tls, "tls.min_protocol_version")),
+        .max_version = listener_tls_version(compile_tls_option(tls, "tls.max_protocol_version")),
+        .identity = arena_printf(&c->scratch, "%.*s/%.*s/%.*s", STR_ARG(g->object.namespace),
+                                 STR_ARG(g->object.name), STR_ARG(l->name)),
+    };
 }
 
-struct tls_server *compile_port_tls(struct compile *c, const struct port_plan *port,
-                                    const struct listener *const *listeners)
+bool compile_listener_tls(struct compile *c, const struct gateway *g, const struct listener *l)
 {
-    struct tls_entry_config *entries =
-        ARENA_ARRAY(&c->scratch, struct tls_entry_config, port->n_listeners);
+    struct tls_entry_config entry = compile_tls_entry(c, g, l);
     struct tls_server *server = NULL;
     struct buf why = {0};
+    int r = tls_server_new(&entry, 1, &server, &why);
 
-    for (uint32_t i = 0; i < port->n_listeners; i++) {
-        struct str rules;
-
-        compile_tls_entry(c, listeners[i], port->listeners[i]->name, &entries[i]);
-        rules = arena_printf(&c->scratch, "%d-%d|%.*s", entries[i].min_version,
-                             entries[i].max_version, STR_ARG(entries[i].ciphers));
-        port->listeners[i]->tls_entry = (int)i;
-        port->listeners[i]->tls_identity = hash_str(rules);
-    }
-    if (tls_server_new(entries, port->n_listeners, &server, &why) != 0) {
+    if (r != 0) {
         struct diag *d =
-            diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE, listeners[0]->mark,
-                     arena_str(&c->manifest->arena, port->listeners[0]->name),
-                     "TLS of port %u cannot be set up: %.*s", port->number, STR_ARG(buf_str(&why)));
+            diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE, l->tls->mark,
+                     g->object.label, "TLS of listener \"%.*s\" cannot be set up: %.*s",
+                     STR_ARG(l->name), STR_ARG(buf_str(&why)));
 
-        d->hint = STR("the port is not opened");
+        d->hint = STR("the listener is not opened");
         server = NULL;
     }
+    tls_server_unref(server);
     buf_deinit(&why);
-    return server;
+    return r == 0;
+}
+
+bool compile_port_tls(struct compile *c, struct port_draft *draft)
+{
+    struct port_plan *port = &draft->plan;
+    struct tls_entry_config *entries =
+        ARENA_ARRAY(&c->scratch, struct tls_entry_config, port->n_listeners);
+    struct buf why = {0};
+    int r;
+
+    for (uint32_t i = 0; i < port->n_listeners; i++) {
+        const struct listener_member *m = &draft->listeners.items[i].members.items[0];
+        struct str rules;
+
+        entries[i] = compile_tls_entry(c, m->gateway, m->listener);
+        rules = arena_printf(&c->scratch, "%d-%d|%.*s", entries[i].min_version,
+                             entries[i].max_version, STR_ARG(entries[i].ciphers));
+        port->listeners[i]->tls_identity = hash_str(rules);
+    }
+    r = tls_server_new(entries, port->n_listeners, &port->tls, &why);
+    buf_deinit(&why);
+    return r == 0;
 }

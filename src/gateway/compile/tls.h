@@ -1,7 +1,7 @@
 /* compile: TLS of upstreams and listeners. */
 #pragma once
 
-#include "gateway/compile/compile.h"
+#include "gateway/compile/gather.h"
 #include "manifest/backend.h"
 #include "manifest/core.h"
 #include "net/tls.h"
@@ -24,3 +24,9 @@ MUST_USE bool compile_tls_of_backend(struct compile *c, const struct backend *b,
 /* For https URIs: the system's authorities. */
 MUST_USE bool compile_tls_of_uri(struct compile *c, struct str host, struct compile_tls_draft *ret);
 void compile_tls_draft_deinit(struct compile_tls_draft *d);
+/* Can a listener's TLS be set up as written? If not, says so in the diagnostics. */
+MUST_USE bool compile_listener_tls(struct compile *c, const struct gateway *g,
+                                   const struct listener *l);
+/* The server of a port whose listeners have passed compile_listener_tls. False: it cannot be built
+ * after all (memory). */
+MUST_USE bool compile_port_tls(struct compile *c, struct port_draft *draft);

@@ -6,3 +6,17 @@
 #include "manifest/manifest.h"
 
 void link_manifest(struct manifest *m);
+
+struct gateway;
+struct listener;
+/* What only compile can find, since it knows addresses and builds TLS. */
+enum listener_drop {
+    LISTENER_HOSTNAME_CONFLICT,
+    LISTENER_PROTOCOL_CONFLICT,
+    LISTENER_NO_ADDRESS,
+    LISTENER_BAD_TLS,
+};
+/* The listener is not opened after all: sets its conditions and the Gateway's anew. The finding
+ * itself is the caller's to report. `message` is static. */
+void link_drop_listener(struct manifest *m, struct gateway *g, struct listener *l,
+                        enum listener_drop why, const char *message);

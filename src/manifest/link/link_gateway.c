@@ -5,6 +5,7 @@
  * thread. Which addresses and ports listeners really get is compile's and the net level's. */
 #include "manifest/core.h"
 #include "manifest/gateway_class.h"
+#include "manifest/link/link.h"
 #include "manifest/link/link_internal.h"
 
 static void link_class(struct manifest *m, struct gateway_class *c)
@@ -210,27 +211,49 @@ void link_gateways(struct manifest *m)
     }
 }
 
+static void link_gateway_judge(struct manifest *m, struct gateway *g)
+{
+    size_t n_programmed = 0;
+    bool is_accepted = g->is_ours && !g->object.is_broken;
+
+    VEC_FOREACH (&g->spec.listeners, l)
+        n_programmed += l->is_programmed;
+    bool is_partial = n_programmed < g->spec.listeners.n;
+
+    object_set_condition(&g->object, &m->arena, STR(""), "Accepted",
+                         is_accepted ? CONDITION_TRUE : CONDITION_FALSE,
+                         !g->class             ? "NoMatchingClass"
+                         : !g->is_ours         ? "Pending"
+                         : g->object.is_broken ? "Invalid"
+                         : is_partial          ? "ListenersNotValid"
+                                               : "Accepted",
+                         "%zu of %zu listeners are valid.", n_programmed, g->spec.listeners.n);
+    object_set_condition(&g->object, &m->arena, STR(""), "Programmed",
+                         is_accepted && n_programmed > 0 ? CONDITION_TRUE : CONDITION_FALSE,
+                         is_accepted && n_programmed > 0 ? "Programmed" : "Invalid", "%s", "");
+}
+
 void link_gateway_conditions(struct manifest *m)
 {
-    VEC_FOREACH (manifest_kind(m, KIND_GATEWAY), o) {
-        struct gateway *g = CONTAINER_OF(*o, struct gateway, object);
-        size_t n_programmed = 0;
-        bool is_accepted = g->is_ours && !g->object.is_broken;
+    VEC_FOREACH (manifest_kind(m, KIND_GATEWAY), o)
+        link_gateway_judge(m, CONTAINER_OF(*o, struct gateway, object));
+}
 
-        VEC_FOREACH (&g->spec.listeners, l)
-            n_programmed += l->is_programmed;
-        bool is_partial = n_programmed < g->spec.listeners.n;
+void link_drop_listener(struct manifest *m, struct gateway *g, struct listener *l,
+                        enum listener_drop why, const char *message)
+{
+    static const char *const reasons[] = {
+        [LISTENER_HOSTNAME_CONFLICT] = "HostnameConflict",
+        [LISTENER_PROTOCOL_CONFLICT] = "ProtocolConflict",
+        [LISTENER_NO_ADDRESS] = "AddressNotAssigned",
+        [LISTENER_BAD_TLS] = "Invalid",
+    };
 
-        object_set_condition(&g->object, &m->arena, STR(""), "Accepted",
-                             is_accepted ? CONDITION_TRUE : CONDITION_FALSE,
-                             !g->class             ? "NoMatchingClass"
-                             : !g->is_ours         ? "Pending"
-                             : g->object.is_broken ? "Invalid"
-                             : is_partial          ? "ListenersNotValid"
-                                                   : "Accepted",
-                             "%zu of %zu listeners are valid.", n_programmed, g->spec.listeners.n);
-        object_set_condition(&g->object, &m->arena, STR(""), "Programmed",
-                             is_accepted && n_programmed > 0 ? CONDITION_TRUE : CONDITION_FALSE,
-                             is_accepted && n_programmed > 0 ? "Programmed" : "Invalid", "%s", "");
+    l->is_programmed = false;
+    if (why == LISTENER_HOSTNAME_CONFLICT || why == LISTENER_PROTOCOL_CONFLICT) {
+        l->is_conflicted = true;
+        listener_condition(m, g, l, "Conflicted", true, reasons[why], message);
     }
+    listener_condition(m, g, l, "Programmed", false, reasons[why], message);
+    link_gateway_judge(m, g);
 }

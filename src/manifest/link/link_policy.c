@@ -322,19 +322,9 @@ static void link_policy(struct manifest *m, struct object *policy)
                  "attached to nothing");
 }
 
-/* Older first, then by name (GEP-713, "Conflict Resolution"). */
-static int policy_compare(const void *a_ptr, const void *b_ptr)
+static int policy_compare(const void *a, const void *b)
 {
-    const struct object *a = *(struct object *const *)a_ptr;
-    const struct object *b = *(struct object *const *)b_ptr;
-    int order = str_compare(a->namespace, b->namespace);
-
-    if (a->creation_unix_s != b->creation_unix_s) {
-        if (a->creation_unix_s == 0 || b->creation_unix_s == 0)
-            return a->creation_unix_s == 0 ? 1 : -1;
-        return a->creation_unix_s < b->creation_unix_s ? -1 : 1;
-    }
-    return order != 0 ? order : str_compare(a->name, b->name);
+    return object_compare_age(*(struct object *const *)a, *(struct object *const *)b);
 }
 
 void link_policies(struct manifest *m)

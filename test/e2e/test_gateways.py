@@ -1,0 +1,101 @@
+"""Several Gateways and listeners: what they share, what falls alone, and where each listens."""
+import pytest
+
+from play.client import request
+from play.manifests import (backend, client_policy, gateway as gateway_object, http_listener, https_listener, path,
+                            route, rule, target, thing, tls_secret, world)
+
+
+def condition(gw, name, about, kind, of="Gateway"):
+    [found] = [o for o in gw.status()["objects"] if o["kind"] == of and o["name"] == name]
+    [hit] = [c for c in found["conditions"] if c.get("about", "") == about and c["type"] == kind]
+    return hit["status"], hit["reason"]
+
+
+def addresses(gw, name):
+    [found] = [o for o in gw.status()["objects"] if o["kind"] == "Gateway" and o["name"] == name]
+    return [a["value"] for a in found["addresses"]]
+
+
+@pytest.mark.parametrize("options", [
+    {"tls.cipher_suites": "NO-SUCH-CIPHER"},
+    {"tls.min_protocol_version": "TLSv1.3", "tls.max_protocol_version": "TLSv1.2"},
+], ids=["cipher", "versions"])
+def test_a_listener_whose_tls_cannot_be_had_falls_alone(gateway, upstream, authority, options):
+    pair = authority.leaf("one.test", "two.test")
+    gw = gateway(world(
+        backend("a", upstream("a")), route("r", rule("a")), tls_secret("cert", pair),
+        listeners=[https_listener("one", hostname="one.test"),
+                   https_listener("two", hostname="two.test", options=options)]))
+    assert gw.request("/", port=443, tls=authority.client(), host="one.test").status == 200
+    assert condition(gw, "front", "one", "Programmed") == ("True", "Programmed")
+    assert condition(gw, "front", "two", "Programmed")[0] == "False"
+    assert condition(gw, "front", "", "Programmed")[0] == "True"
+
+
+def test_gateways_of_one_address_share_its_ports(gateway, upstream):
+    a, b = upstream("a"), upstream("b")
+    gw = gateway(world(
+        backend("a", a), backend("b", b), gateway_object("side"),
+        route("ra", rule("a", matches=[path("/a")])),
+        route("rb", rule("b", matches=[path("/b")]), parent="side")))
+    assert gw.request("/a").json["upstream"] == "a"
+    assert gw.request("/b").json["upstream"] == "b"
+    assert gw.request("/c").status == 404
+    assert condition(gw, "side", "http", "Programmed")[0] == "True"
+
+
+def test_gateways_with_other_settings_for_one_host_conflict(gateway, upstream):
+    old = {"metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"}}
+    side = {**gateway_object("side")}
+    side["metadata"] = {**side["metadata"], **old["metadata"]}
+    gw = gateway(world(
+        backend("a", upstream("a")), backend("b", upstream("b")), side,
+        route("ra", rule("a", matches=[path("/a")])),
+        route("rb", rule("b", matches=[path("/b")]), parent="side"),
+        client_policy("clients", headers={"withUnderscoresAction": "Allow"})))
+    assert gw.request("/b").json["upstream"] == "b"
+    assert gw.request("/a").status == 404, "the younger Gateway's listener is not opened"
+    assert condition(gw, "front", "http", "Conflicted") == ("True", "HostnameConflict")
+    assert condition(gw, "front", "", "Programmed")[0] == "False"
+
+
+def test_http_and_https_cannot_share_a_port(gateway, upstream, authority):
+    gw = gateway(world(
+        backend("a", upstream("a")), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")),
+        gateway_object("side", listeners=[https_listener("https", port=80)])))
+    assert gw.request("/").status == 200
+    assert condition(gw, "side", "https", "Conflicted") == ("True", "ProtocolConflict")
+
+
+def test_every_gateway_gets_an_address_of_the_pool(gateway, upstream):
+    gw = gateway(world(
+        backend("a", upstream("a")), backend("b", upstream("b")), gateway_object("side"),
+        route("ra", rule("a")), route("rb", rule("b"), parent="side")),
+        args=["--address-pool", "127.0.8.0/24"])
+    [front], [side] = addresses(gw, "front"), addresses(gw, "side")
+    assert front != side and front.startswith("127.0.8.") and side.startswith("127.0.8.")
+    assert request(gw.port(), "/", address=front).json["upstream"] == "a"
+    assert request(gw.port(), "/", address=side).json["upstream"] == "b"
+
+
+def test_a_pool_that_is_empty_is_said(gateway, upstream):
+    gw = gateway(world(
+        backend("a", upstream("a")), gateway_object("side"), gateway_object("third"), route("ra", rule("a"))),
+        args=["--address-pool", "127.0.8.4/30"])
+    served = [name for name in ("front", "side", "third") if addresses(gw, name)]
+    assert len(served) == 2
+    [left] = {"front", "side", "third"} - set(served)
+    assert condition(gw, left, "http", "Programmed") == ("False", "AddressNotAssigned")
+    assert "no address of --address-pool is left" in gw.stderr()
+
+
+def test_addresses_of_the_spec_are_honoured(gateway, upstream):
+    gw = gateway([*world(backend("a", upstream("a")), route("ra", rule("a")))[:1],
+                  gateway_object("front", addresses=[{"value": "127.0.0.2"}, {"type": "IPAddress", "value": "127.0.0.3"}]),
+                  *world(backend("a", upstream("a")), route("ra", rule("a")))[2:]])
+    assert addresses(gw, "front") == ["127.0.0.2", "127.0.0.3"]
+    for address in ("127.0.0.2", "127.0.0.3"):
+        assert request(gw.port(), "/", address=address).status == 200
+    with pytest.raises(ConnectionRefusedError):
+        request(gw.port(), "/", address="127.0.0.1")
