@@ -125,7 +125,7 @@ static void connection_answer(struct admin_connection *c, const struct http_requ
                               struct admin_answer *answer)
 {
     struct http_response response = {.status = answer->status,
-                                     .minor_version = 1,
+                                     .minor_version = request ? request->minor_version : 1,
                                      .body = HTTP_BODY_LENGTH,
                                      .has_content_length = true};
     bool is_head = request && request->method == HTTP_METHOD_HEAD;
@@ -281,7 +281,8 @@ static void connection_on_timer(struct timer *t)
     connection_close(CONTAINER_OF(t, struct admin_connection, timer));
 }
 
-/* The port is full: whoever has been waiting for its peer longest goes. */
+/* The port is full: whoever has been waiting for its peer longest goes; one that has its answer to
+ * take only when all have, since else readers that never read would lock everybody out. */
 static void connection_make_room(struct admin_port *port)
 {
     LIST_FOREACH (&port->connections, node) {
@@ -292,6 +293,7 @@ static void connection_make_room(struct admin_port *port)
             return;
         }
     }
+    connection_close(CONTAINER_OF(port->connections.first, struct admin_connection, node));
 }
 
 void admin_connection_accept(struct admin_port *port, int fd)
@@ -302,10 +304,6 @@ void admin_connection_accept(struct admin_port *port, int fd)
 
     if (port->connections.n_nodes >= LIMIT_ADMIN_CONNECTIONS)
         connection_make_room(port);
-    if (port->connections.n_nodes >= LIMIT_ADMIN_CONNECTIONS) {
-        socket_close(fd);
-        return;
-    }
     c = MEM_NEW(struct admin_connection);
     if (stream_open_accepted(&c->stream, a->server->loop, fd, NULL, connection_on_event) < 0) {
         socket_close(fd);

@@ -72,8 +72,10 @@ void answer_refusal(struct exchange *x)
 enum step_result answer_preflight(struct exchange *x, const struct cors *cors)
 {
     answer_begin(x, 204);
-    if (!cors_write_preflight(cors, &x->request, &x->response.headers))
+    if (!cors_write_preflight(cors, &x->request, &x->response.headers)) {
         x->response.status = 403;
+        answer_set_body(x, STR(""), STR("")); /* its length, which 204 must not carry */
+    }
     return exchange_answer(x);
 }
 

@@ -86,6 +86,7 @@ static void down_send_head(struct downstream *d, const struct http_response *res
     struct http_response copy = *response;
     bool is_upgrade = response->status == 101;
 
+    copy.minor_version = request->minor_version;
     if (copy.body == HTTP_BODY_CHUNKED && request->minor_version == 0)
         copy.body = HTTP_BODY_UNTIL_CLOSE;
     if (!is_upgrade && (copy.body == HTTP_BODY_UNTIL_CLOSE || !client_may_keep(c, request)))

@@ -70,6 +70,7 @@ struct exchange {
     struct http_request request;
     enum h1_error head_error;
     struct str original_path; /* as received, for the log */
+    const struct port *port;  /* it came by; for the log, where no listener is known */
 
     /* Request content on its way: held here until the upstream takes it. */
     struct buf pipe;
@@ -90,6 +91,7 @@ struct exchange {
     struct kserve_path kserve;
     struct verdict *identity; /* of the rule; NULL: none configured */
     struct str model;         /* "" when none */
+    bool is_model_named;      /* by the rule's match: no invention of a client */
     struct str tenant;        /* of a verified claim, else empty */
     struct str subject;
     struct client_address client; /* detected (ClientTrafficPolicy) */

@@ -77,21 +77,37 @@ static void measure_route(struct exchange *x, uint16_t status, uint64_t us)
     metric_observe_us(series.duration, us);
 }
 
+/* Anyone may ask for models that nobody serves. A name makes a series of its own when the rule
+ * names it, or once a request for it was answered well. */
+static struct str measure_model(const struct exchange *x, uint16_t status)
+{
+    if (x->is_model_named || status / 100 == 2 ||
+        METRICS_HAS(x->worker->metrics, METRIC_AI_REQUESTS, x->tenant, x->model, STR("200")))
+        return x->model;
+    return STR("other");
+}
+
+static void measure_ai(struct exchange *x, uint16_t status, uint64_t us)
+{
+    struct metrics_shard *m = x->worker->metrics;
+    struct str model = measure_model(x, status);
+    char code[4];
+
+    metric_add(METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, model, measure_code(status, code)),
+               1);
+    metric_observe_us(METRICS_SERIES(m, METRIC_AI_DURATION, x->tenant, model), us);
+}
+
 void worker_count_exchange(struct exchange *x)
 {
     struct metrics_shard *m = x->worker->metrics;
     uint64_t us = x->worker->loop.now.mono_us - x->started_us;
     uint16_t status = x->is_head_sent ? x->response.status : 0;
-    char code[4];
 
     measure_route(x, status, us);
     /* Where no rule took the request its model is a client's invention: no series for that. */
-    if (x->rule && x->model.len > 0) {
-        metric_add(
-            METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, x->model, measure_code(status, code)),
-            1);
-        metric_observe_us(METRICS_SERIES(m, METRIC_AI_DURATION, x->tenant, x->model), us);
-    }
+    if (x->rule && x->model.len > 0)
+        measure_ai(x, status, us);
     if (x->refusal != REFUSAL_NONE)
         metric_add(METRICS_SERIES(m, METRIC_REFUSALS, str_of(refusal_row(x->refusal)->code)), 1);
     if (x->backend)

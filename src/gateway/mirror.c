@@ -94,8 +94,7 @@ static void mirror_on_timeout(struct timer *t)
     mirror_end(CONTAINER_OF(t, struct mirror, timer));
 }
 
-/* The head must outlive the exchange: everything is copied. The Host gets "-shadow" like Envoy's,
- * so that a backend can tell copies apart. */
+/* The head must outlive the exchange: everything is copied. */
 static void mirror_copy_head(struct mirror *m, const struct http_request *from)
 {
     struct arena *a = &m->arena;
@@ -113,7 +112,8 @@ static void mirror_copy_head(struct mirror *m, const struct http_request *from)
                          arena_str(a, from->headers.items[i].value));
 }
 
-static void mirror_add(struct exchange *x, const struct mirror_plan *plan)
+static void mirror_add(struct exchange *x, const struct mirror_plan *plan,
+                       const struct http_request *request)
 {
     struct mirror *m = MEM_NEW(struct mirror);
 
@@ -121,14 +121,14 @@ static void mirror_add(struct exchange *x, const struct mirror_plan *plan)
     m->worker->n_mirrors++;
     arena_init(&m->arena, 4096);
     m->cluster = cluster_ref(plan->cluster);
-    mirror_copy_head(m, &x->request);
+    mirror_copy_head(m, request);
     attempt_init(&m->attempt, &x->worker->upstreams, &mirror_events, &m->arena);
     m->timer.fn = mirror_on_timeout;
     timer_set(&x->worker->loop, &m->timer, x->worker->loop.now.mono_us + MIRROR_TIMEOUT_US);
     list_append(&x->mirrors, &m->node);
 }
 
-void mirror_begin(struct exchange *x)
+void mirror_begin(struct exchange *x, const struct http_request *request)
 {
     for (uint32_t i = 0; i < x->rule->n_mirrors; i++) {
         const struct mirror_plan *plan = &x->rule->mirrors[i];
@@ -137,7 +137,7 @@ void mirror_begin(struct exchange *x)
             return;
         if (plan->denominator > 0 &&
             random_below(&x->worker->random, plan->denominator) < plan->numerator)
-            mirror_add(x, plan);
+            mirror_add(x, plan, request);
     }
 }
 

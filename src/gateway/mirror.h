@@ -11,8 +11,10 @@ struct exchange;
 struct mirror;
 struct worker;
 
-/* Prepares the copies that the rule asks for; after the route's header modifiers. */
-void mirror_begin(struct exchange *x);
+struct http_request;
+
+/* Prepares the copies that the rule asks for, of the request as the backend gets it. */
+void mirror_begin(struct exchange *x, const struct http_request *request);
 /* Content as it passes, then its end: sends. */
 void mirror_on_body(struct exchange *x, struct str span);
 void mirror_on_body_end(struct exchange *x);

@@ -81,6 +81,7 @@ static void admit_note_connection(struct exchange *x)
 {
     const struct downstream *d = x->downstream;
 
+    x->port = d->listen_port;
     x->peer = arena_str(&x->arena, str_of(d->peer_text));
     x->peer_ip = arena_str(&x->arena, d->peer_ip_text);
     x->local = arena_str(&x->arena, str_of(d->local_text));

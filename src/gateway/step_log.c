@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "gateway/exchange.h"
+#include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "telemetry/access_log.h"
 #include "telemetry/log_format.h"
@@ -108,9 +109,21 @@ static void log_fill(struct exchange *x, struct access_record *r)
     r->response_trailer = log_response_trailer;
 }
 
+/* Whose log it is. A request that was refused before its host told the listener goes where those of
+ * the port's first listener go: a flood of broken heads must not pass unseen. */
+static const struct listener_plan *log_listener(const struct exchange *x)
+{
+    const struct port_plan *port;
+
+    if (x->listener)
+        return x->listener;
+    port = x->port ? worker_port_plan(x->worker, x->port) : NULL;
+    return port ? port->listeners[0] : NULL;
+}
+
 static void log_write_record(struct exchange *x)
 {
-    const struct listener_plan *l = x->listener;
+    const struct listener_plan *l = log_listener(x);
     struct access_record record = {0};
     struct worker *w = x->worker;
 

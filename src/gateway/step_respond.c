@@ -40,12 +40,11 @@ static void respond_finish_headers(struct exchange *x)
 {
     struct http_headers *h = &x->response.headers;
 
-    if (!x->is_local) {
-        if (x->rule->response_mods)
-            header_mods_apply(x->rule->response_mods, h);
-        if (x->backend->response_mods)
-            header_mods_apply(x->backend->response_mods, h);
-    }
+    /* Redirects and direct responses are the rule's answers too; refusals are not. */
+    if (x->refusal == REFUSAL_NONE && x->rule && x->rule->response_mods)
+        header_mods_apply(x->rule->response_mods, h);
+    if (!x->is_local && x->backend->response_mods)
+        header_mods_apply(x->backend->response_mods, h);
     if (x->cors)
         cors_write_actual(x->cors, &x->request, h);
     if (!http_headers_find_id(h, HEADER_DATE))

@@ -32,6 +32,20 @@ static void route_note_identity(struct exchange *x, const struct verdict *v)
     x->subject = arena_str(&x->arena, jwt_claim_string(v->claims, STR("sub")));
 }
 
+/* Does the match itself say which model it is for: by its path, or by the model's header? */
+static bool route_names_model(const struct exchange *x, const struct route_match *match)
+{
+    /* "/v1/models/" and "/v2/models/" are equally long. */
+    if (match->path_kind == ROUTE_PATH_EXACT ||
+        (match->path_kind == ROUTE_PATH_PREFIX && match->path.len > strlen("/v1/models/")))
+        return x->kserve.call != KSERVE_NONE;
+    for (uint16_t i = 0; i < match->n_late; i++) {
+        if (str_eq(match->late[i].name.text, STR("x-ai-eg-model")) && !match->late[i].regex)
+            return true;
+    }
+    return false;
+}
+
 static void route_settle(struct exchange *x, const struct route_match *match, struct verdict *v)
 {
     const struct rule_plan *rule = match->rule;
@@ -39,6 +53,7 @@ static void route_settle(struct exchange *x, const struct route_match *match, st
     x->rule = rule;
     x->n_matched = match->path_kind == ROUTE_PATH_PREFIX ? match->path.len : 0;
     x->cors = rule->cors;
+    x->is_model_named = x->is_ai_endpoint && route_names_model(x, match);
     if (!x->hold->is_current)
         exchange_pin(x);
     else

@@ -1,7 +1,7 @@
 /* shortlist: which rules does the head not exclude? Walks the candidates in precedence order up to
  * the first that no late header can take out of the race, and notes which distinct authentications
- * they ask for. A CORS preflight carries no credentials: it is answered here, by the first rule
- * that has a CORS policy. */
+ * they ask for. A CORS preflight carries no credentials and none of the headers to come: it is
+ * answered here, by the CORS policy of a rule that the request to come may meet. */
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "policy/ai_endpoint.h"
@@ -21,10 +21,41 @@ static void shortlist_note(struct exchange *x, uint32_t auth_group)
     http_headers_init(&v->headers, &x->arena);
 }
 
+/* The CORS policy that answers a preflight: the first in precedence order that allows its origin,
+ * else the first of all. NULL: no rule in question has one. */
+static const struct cors *shortlist_preflight(const struct exchange *x)
+{
+    const struct http_header *origin = http_headers_find_id(&x->request.headers, HEADER_ORIGIN);
+    const struct http_header *method =
+        http_headers_find_id(&x->request.headers, HEADER_ACCESS_CONTROL_REQUEST_METHOD);
+    struct http_request to_come = x->request;
+    const struct route_match *match;
+    const struct cors *first = NULL;
+    struct route_cursor cursor;
+
+    to_come.method = http_method_parse(method->value);
+    to_come.method_text = method->value;
+    route_cursor_init(&cursor, x->listener->routes, &to_come,
+                      ai_endpoint_find(to_come.method, x->request.path, x->kserve.call) !=
+                          AI_ENDPOINT_NONE);
+    route_cursor_set_preflight(&cursor);
+    while (route_cursor_next(&cursor, &match) == ROUTE_CANDIDATE) {
+        const struct rule_plan *rule = match->rule;
+
+        if (rule->cors && cors_allows_origin(rule->cors, origin->value))
+            return rule->cors;
+        if (!first)
+            first = rule->cors;
+        if (match->n_late == 0 && match->n_early == 0)
+            break; /* it takes what the rules before it leave */
+    }
+    return first;
+}
+
 enum step_result step_shortlist(struct exchange *x)
 {
     bool has_origin = http_headers_find_id(&x->request.headers, HEADER_ORIGIN) != NULL;
-    bool is_preflight = has_origin && cors_is_preflight(&x->request);
+    const struct cors *preflight;
     struct route_cursor cursor;
     const struct route_match *match;
     enum route_step step;
@@ -33,14 +64,15 @@ enum step_result step_shortlist(struct exchange *x)
         return exchange_refuse(x, REFUSAL_BAD_PATH);
     x->is_ai_endpoint =
         ai_endpoint_find(x->request.method, x->request.path, x->kserve.call) != AI_ENDPOINT_NONE;
+    preflight = has_origin && cors_is_preflight(&x->request) ? shortlist_preflight(x) : NULL;
+    if (preflight)
+        return answer_preflight(x, preflight);
     route_cursor_init(&cursor, x->listener->routes, &x->request, x->is_ai_endpoint);
     route_cursor_set_shortlist(&cursor);
     while ((step = route_cursor_next(&cursor, &match)) == ROUTE_CANDIDATE) {
         const struct rule_plan *rule = match->rule;
 
         PREFETCH(rule);
-        if (is_preflight && rule->cors)
-            return answer_preflight(x, rule->cors);
         if (has_origin && !x->cors)
             x->cors = rule->cors;
         shortlist_note(x, match->auth_group);

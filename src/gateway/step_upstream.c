@@ -76,6 +76,8 @@ static enum step_result upstream_try(struct exchange *x)
 
     if (!forward_prepare(x, x->backend, request))
         return exchange_refuse(x, REFUSAL_REWRITE);
+    if (x->n_attempts == 0 && x->rule->n_mirrors > 0)
+        mirror_begin(x, request);
     /* Some connections fail at once: then the next try is due here. */
     do {
         x->n_attempts++;
@@ -113,8 +115,6 @@ static enum step_result upstream_begin(struct exchange *x)
         return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
     if (x->backend->validity != BACKEND_VALID)
         return exchange_refuse(x, REFUSAL_NO_BACKEND);
-    if (rule->n_mirrors > 0)
-        mirror_begin(x);
     if (x->request.expects_continue && x->downstream)
         x->downstream->ops->send_continue(x->downstream);
     return upstream_try(x);

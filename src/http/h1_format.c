@@ -136,6 +136,8 @@ void h1_format_response(struct buf *out, const struct http_response *response, b
         p = put_upgrade(p, response->upgrade);
     else if (response->status >= 200 && (!keep_alive || response->body == HTTP_BODY_UNTIL_CLOSE))
         p = PUT(p, "connection: close\r\n");
+    else if (response->status >= 200 && response->minor_version == 0)
+        p = PUT(p, "connection: keep-alive\r\n"); /* RFC 9112 C.2.2 */
     p = PUT(p, "\r\n");
     out->len = (size_t)(p - out->ptr);
 }

@@ -136,7 +136,8 @@ static void check_format(struct http_response *r, bool keep_alive, const char *e
 TEST(responses_are_formatted)
 {
     struct arena arena;
-    struct http_response r = {.status = 200, .body = HTTP_BODY_LENGTH, .content_length = 12};
+    struct http_response r = {
+        .status = 200, .minor_version = 1, .body = HTTP_BODY_LENGTH, .content_length = 12};
 
     arena_init(&arena, 4096);
     http_headers_init(&r.headers, &arena);
@@ -144,6 +145,10 @@ TEST(responses_are_formatted)
     check_format(&r, true, "HTTP/1.1 200 OK\r\nserver: s\r\ncontent-length: 12\r\n\r\n");
     r.headers.n = 0;
     check_format(&r, false, "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n");
+    r.minor_version = 0;
+    check_format(&r, true,
+                 "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: keep-alive\r\n\r\n");
+    r.minor_version = 1;
     r.body = HTTP_BODY_CHUNKED;
     check_format(&r, true, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
     r.body = HTTP_BODY_UNTIL_CLOSE;

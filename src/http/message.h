@@ -68,7 +68,7 @@ struct http_request {
 
 struct http_response {
     uint16_t status;
-    uint8_t minor_version;
+    uint8_t minor_version; /* as received; of one to send: what its reader speaks */
     enum http_body body;
     uint64_t content_length; /* with HTTP_BODY_LENGTH; also what HEAD and 304 announced */
     bool has_content_length; /* announced, also where there is no content (HEAD, 304) */

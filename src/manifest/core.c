@@ -277,6 +277,19 @@ struct str keeper_find(const struct object *o, const char *key)
     return STR_NULL;
 }
 
+struct str keeper_find_or_first(const struct object *o, const char *key)
+{
+    struct str found = keeper_find(o, key);
+
+    if (!found.ptr && o && o->kind->id == KIND_CONFIG_MAP) {
+        const struct config_map *c = CONTAINER_OF(o, struct config_map, object);
+
+        if (c->spec.data.n > 0)
+            found = c->spec.data.items[0].value;
+    }
+    return found;
+}
+
 const struct service_port *service_find_port(const struct service *s, int64_t port)
 {
     VEC_FOREACH (&s->spec.ports, p) {

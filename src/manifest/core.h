@@ -98,6 +98,8 @@ struct str secret_find(const struct secret *s, const char *key);
 struct str config_map_find(const struct config_map *c, const char *key);
 /* The value under `key` of a Secret or a ConfigMap, whichever `o` is; STR_NULL else. */
 struct str keeper_find(const struct object *o, const char *key);
+/* The same, and the first value where a ConfigMap has no such key. */
+struct str keeper_find_or_first(const struct object *o, const char *key);
 /* Overwrites the values of a struct secret; an arena_cleanup_fn. */
 void secret_wipe(void *secret);
 /* NULL when the Service has no such port. */

@@ -8,6 +8,8 @@
  * Owner: compiled object in a snapshot's arena, immutable. Decisions are pure; any thread. */
 #include "policy/authorize.h"
 
+#include "http/path.h"
+
 /* ---- compiling ---- */
 
 static const struct str *copy_texts(struct arena *arena, const struct str *texts, size_t n)
@@ -53,6 +55,8 @@ static int compile_path(struct authorize_rule *r, struct arena *arena,
         return 0;
     if (spec->path_kind == ROUTE_PATH_REGEX)
         return regex_compile(arena, path, &r->path_regex, NULL) == 0 ? 0 : AUTHORIZE_BAD_REGEX;
+    if (path_normalize(path, arena, &path) != 0)
+        return AUTHORIZE_BAD_PATH;
     while (spec->path_kind == ROUTE_PATH_PREFIX && str_ends_with(path, STR("/")))
         path.len--;
     r->path = arena_str(arena, path);

@@ -88,7 +88,8 @@ struct authorize_result {
 enum authorize_condition {
     AUTHORIZE_BAD_CIDR = 1,
     AUTHORIZE_BAD_REGEX = 2,
-    AUTHORIZE_EMPTY_RULE = 3, /* neither principal nor operation: would match everything */
+    AUTHORIZE_BAD_PATH,   /* no request has it */
+    AUTHORIZE_EMPTY_RULE, /* neither principal nor operation: would match everything */
 };
 
 /* Copies into `arena`. On a condition `*ret_bad` is the index of the rule. */

@@ -121,12 +121,27 @@ static enum kserve_call parse_v2(struct str rest, struct str *ret_version)
     return KSERVE_OTHER;
 }
 
+/* "/v2/repository/models/{m}/load" and its like (the model repository extension of the V2
+ * protocol): no call to a model, but one about it. */
+static int parse_repository(struct str path, struct arena *arena, struct kserve_path *ret_path)
+{
+    struct str rest = str_slice(path, sizeof "/v2/repository/models" - 1, path.len);
+    struct str element = next_element(&rest);
+
+    if (element.len == 0)
+        return 0;
+    ret_path->call = KSERVE_OTHER;
+    return decode_name(element, arena, &ret_path->model);
+}
+
 int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_path)
 {
     struct str rest = path;
     bool is_v1;
 
     *ret_path = (struct kserve_path){0};
+    if (str_starts_with(path, STR("/v2/repository/models/")))
+        return parse_repository(path, arena, ret_path);
     if (!str_starts_with(path, STR("/v1/models/")) && !str_starts_with(path, STR("/v2/models/")))
         return 0;
     is_v1 = path.ptr[2] == '1';

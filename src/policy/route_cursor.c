@@ -51,6 +51,7 @@ void route_cursor_init(struct route_cursor *c, const struct route_table *table,
     c->late_context = NULL;
     c->is_ai_endpoint = is_ai_endpoint;
     c->is_shortlist = false;
+    c->ignores_headers = false;
     c->stage = c->vhost ? STAGE_START : STAGE_END;
     c->n_runs = 0;
     c->last_regex = NULL;
@@ -65,6 +66,11 @@ void route_cursor_set_late(struct route_cursor *c, route_late_fn *fn, void *cont
 void route_cursor_set_shortlist(struct route_cursor *c)
 {
     c->is_shortlist = true;
+}
+
+void route_cursor_set_preflight(struct route_cursor *c)
+{
+    c->ignores_headers = true;
 }
 
 static struct route_run *open_run(struct route_cursor *c, struct route_list list)
@@ -99,7 +105,9 @@ static __attribute__((noinline)) struct route_list list_of_header(const struct r
 
 static void open_segment(struct route_cursor *c, const struct route_segment *s)
 {
-    if (s->kind == ROUTE_SEGMENT_EARLY)
+    if (c->ignores_headers)
+        open_run(c, s->all);
+    else if (s->kind == ROUTE_SEGMENT_EARLY)
         open_run(c, list_of_header(c, s))->is_indexed = true;
     else if (c->late_value)
         open_run(c,
@@ -221,7 +229,7 @@ static enum regex_verdict check_match(struct route_cursor *c, const struct route
     /* Its only condition is the one that it was found by. */
     if (is_indexed && m->n_early == 1 && m->n_queries == 0 && !m->has_method)
         return REGEX_HIT;
-    return route_match_early(m, c->request);
+    return c->ignores_headers ? route_match_bare(m, c->request) : route_match_early(m, c->request);
 }
 
 enum route_step route_cursor_next(struct route_cursor *c, const struct route_match **ret_match)

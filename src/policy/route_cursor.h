@@ -31,6 +31,7 @@ struct route_cursor {
     void *late_context;
     bool is_ai_endpoint;
     bool is_shortlist;
+    bool ignores_headers;
     uint8_t stage;
     uint8_t n_runs;
     size_t prefix_end; /* boundaries at and above this one are done */
@@ -49,5 +50,8 @@ void route_cursor_set_late(struct route_cursor *c, route_late_fn *fn, void *cont
 /* For the shortlist, where only the distinct authentications matter: of matches that differ in the
  * value of one late header under one auth_group, one that holds otherwise is enough. */
 void route_cursor_set_shortlist(struct route_cursor *c);
+/* For a CORS preflight, which tells the method of the request to come and none of its headers:
+ * conditions on headers, late ones too, are taken as met. `request->method` is that method. */
+void route_cursor_set_preflight(struct route_cursor *c);
 /* `*ret_match` is set with ROUTE_CANDIDATE. */
 enum route_step route_cursor_next(struct route_cursor *c, const struct route_match **ret_match);

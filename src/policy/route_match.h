@@ -48,6 +48,9 @@ struct route_list {
 /* Do method, early headers and query parameters hold? (Host and path: the table's work.) */
 enum regex_verdict route_match_early(const struct route_match *m,
                                      const struct http_request *request);
+/* The same without the headers. */
+enum regex_verdict route_match_bare(const struct route_match *m,
+                                    const struct http_request *request);
 /* Do the conditions on late headers hold, for these headers as the rule's own authentication leaves
  * them? REGEX_HIT when there are none. */
 enum regex_verdict route_match_late(const struct route_match *m,

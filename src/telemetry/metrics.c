@@ -203,6 +203,14 @@ static uint32_t metric_series_max(enum metric metric)
                                                         : LIMIT_METRIC_SERIES;
 }
 
+bool metrics_has(const struct metrics_shard *s, enum metric metric, const struct str *labels)
+{
+    struct metric_identity id;
+
+    metric_identify(metric, labels, metric_n_labels(metric), &id);
+    return metric_series_find(s, hash_sip13(s->key, id.bytes, id.len), &id, metric) != NULL;
+}
+
 struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric,
                                      const struct str *labels)
 {

@@ -63,6 +63,11 @@ struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric
 #define METRICS_SERIES(shard, metric, ...)                                                         \
     metrics_series((shard), (metric), (const struct str[METRIC_LABELS_MAX]){__VA_ARGS__})
 
+/* Is there such a series? Makes none. */
+bool metrics_has(const struct metrics_shard *s, enum metric metric, const struct str *labels);
+#define METRICS_HAS(shard, metric, ...)                                                            \
+    metrics_has((shard), (metric), (const struct str[METRIC_LABELS_MAX]){__VA_ARGS__})
+
 /* Single writer: a load and a store, no locked instruction. */
 static inline void metric_raise(struct metric_series *s, uint64_t n)
 {

@@ -80,13 +80,15 @@ static uint32_t slice_count(const struct service *s)
     return (uint32_t)n;
 }
 
-/* The slice's port that backs a Service port: by name, or the only one. 0: none. */
+/* The slice's port that backs a Service port: the one of its name, or the only one of a slice that
+ * names none. 0: none; another port of the same pods may be one that nobody was to reach. */
 static uint16_t slice_port(const struct endpoint_slice *slice, const struct service_port *port)
 {
     for (size_t i = 0; i < slice->spec.ports.n; i++) {
         const struct endpoint_port *p = &slice->spec.ports.items[i];
+        bool is_only = slice->spec.ports.n == 1 && p->name.len == 0;
 
-        if (p->port.is_set && (str_eq(p->name, port->name) || slice->spec.ports.n == 1))
+        if (p->port.is_set && (str_eq(p->name, port->name) || is_only))
             return (uint16_t)p->port.value;
     }
     return 0;
@@ -288,6 +290,13 @@ static void compile_add_entry(struct compile *c, const struct compile_place *at,
     e->weight = weight;
 }
 
+/* The name by which a rewrite of the host calls it: of an address, the hostname given beside it. */
+static struct str backend_endpoint_host(const struct compile_place *at,
+                                        const struct backend_endpoint *e)
+{
+    return arena_str(&at->plan->arena, e->fqdn ? e->fqdn->host : e->hostname);
+}
+
 void compile_cluster_cleanup(void *cluster)
 {
     cluster_unref(cluster);
@@ -319,6 +328,8 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
 
     if (backend_has_only_ips(b) && !b->object.is_broken) {
         compile_add_entry(c, at, drafts, compile_backend_ips(c, b), BACKEND_NOT_ENFORCED, weight);
+        drafts->items[drafts->n - 1].plan.host =
+            backend_endpoint_host(at, &b->spec.endpoints.items[0]);
         return;
     }
     if (b->object.is_broken || b->spec.endpoints.n == 0 ||
@@ -330,6 +341,7 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
         struct cluster *cluster = compile_backend_endpoint(c, b, e, &validity);
 
         compile_add_entry(c, at, drafts, cluster, validity, weight / b->spec.endpoints.n);
+        drafts->items[drafts->n - 1].plan.host = backend_endpoint_host(at, e);
     }
 }
 
@@ -383,6 +395,12 @@ struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
 
         if (b->object.is_broken || b->spec.endpoints.n == 0)
             return NULL;
+        if (backend_has_only_ips(b))
+            return compile_backend_ips(c, b);
+        if (b->spec.endpoints.n > 1)
+            diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_UNSUPPORTED_FIELD, ref->mark,
+                     from->label, "of the endpoints of %.*s only the first is used here",
+                     STR_ARG(b->object.label));
         return compile_backend_endpoint(c, b, &b->spec.endpoints.items[0], &validity);
     }
     if (str_eq(ref->kind, STR("Service")) &&

@@ -56,6 +56,10 @@ compile_client_policy(struct compile *c, const struct gateway *g, const struct l
 
 /* route.c: rules of one attached route into the builder. */
 struct route_table_builder;
+/* A path of the manifests in the one spelling that requests are reduced to (http/path.h). False
+ * after reporting it: no request could have it, and none may be sent with it. */
+bool compile_path(struct compile *c, struct object *o, struct mark mark, struct str path,
+                  struct str *ret);
 void compile_route(struct compile *c, const struct listener_member *m,
                    const struct attached_route *attached, struct listener_plan *plan,
                    struct route_table_builder *builder);

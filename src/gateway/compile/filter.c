@@ -47,18 +47,20 @@ static const struct header_mods *compile_header_mods(struct compile *c, struct c
     return NULL;
 }
 
-static void compile_path_modifier(struct compile_place *at, const struct path_modifier *m,
-                                  struct path_rewrite *ret)
+static void compile_path_modifier(struct compile *c, struct compile_place *at,
+                                  const struct path_modifier *m, struct path_rewrite *ret)
 {
-    enum path_rewrite_kind kind =
-        m->type == PATH_REPLACE_FULL ? PATH_REWRITE_FULL : PATH_REWRITE_PREFIX;
+    bool is_full = m->type == PATH_REPLACE_FULL;
+    struct str value = is_full ? m->replace_full_path : m->replace_prefix_match;
 
-    path_rewrite_init(ret, &at->plan->arena, kind,
-                      m->type == PATH_REPLACE_FULL ? m->replace_full_path
-                                                   : m->replace_prefix_match);
+    if (value.len > 0 && !compile_path(c, at->route, m->mark, value, &value))
+        compile_break_rule(at, "the path of a rewrite is one that no request has");
+    path_rewrite_init(ret, &at->plan->arena, is_full ? PATH_REWRITE_FULL : PATH_REWRITE_PREFIX,
+                      value);
 }
 
-static void compile_redirect(struct compile_place *at, const struct request_redirect *spec)
+static void compile_redirect(struct compile *c, struct compile_place *at,
+                             const struct request_redirect *spec)
 {
     static const char *const schemes[] = {"http", "https"};
     struct arena *a = &at->plan->arena;
@@ -70,7 +72,7 @@ static void compile_redirect(struct compile_place *at, const struct request_redi
     r->port = (uint16_t)(spec->port.is_set ? spec->port.value : 0);
     r->status = (uint16_t)(spec->status_code.is_set ? spec->status_code.value : 302);
     if (spec->path)
-        compile_path_modifier(at, spec->path, &r->path);
+        compile_path_modifier(c, at, spec->path, &r->path);
     at->rule->redirect = r;
 }
 
@@ -92,12 +94,13 @@ static void compile_host_rewrite(struct compile_place *at, enum host_rewrite_kin
     at->rule->host_rewrite = r;
 }
 
-static void compile_url_rewrite(struct compile_place *at, const struct url_rewrite *spec)
+static void compile_url_rewrite(struct compile *c, struct compile_place *at,
+                                const struct url_rewrite *spec)
 {
     if (spec->hostname.len > 0)
         compile_host_rewrite(at, HOST_REWRITE_LITERAL, spec->hostname);
     if (spec->path)
-        compile_path_modifier(at, spec->path, compile_rule_path(at));
+        compile_path_modifier(c, at, spec->path, compile_rule_path(at));
 }
 
 static void compile_regex_rewrite(struct compile *c, struct compile_place *at,
@@ -128,8 +131,7 @@ static void compile_filter_host(struct compile_place *at, const struct filter_ho
     }
 }
 
-static void compile_direct_response(struct compile *c, struct compile_place *at,
-                                    const struct custom_response *spec)
+static void compile_direct_response(struct compile_place *at, const struct custom_response *spec)
 {
     struct arena *a = &at->plan->arena;
     struct rule_plan *rule = at->rule;
@@ -142,11 +144,14 @@ static void compile_direct_response(struct compile *c, struct compile_place *at,
             compile_break_rule(at, "the ConfigMap of a direct response is missing");
             return;
         }
-        body = keeper_find(ref->target, "response.body");
+        body = keeper_find_or_first(ref->target, "response.body");
+        if (!body.ptr) {
+            compile_break_rule(at, "the ConfigMap of a direct response is empty");
+            return;
+        }
     } else if (spec->body) {
         body = spec->body->inline_text;
     }
-    (void)c;
     rule->has_direct_response = true;
     rule->direct_status = (uint16_t)(spec->status_code.is_set ? spec->status_code.value : 200);
     rule->direct_body = arena_str(a, body);
@@ -172,7 +177,7 @@ static void compile_extension(struct compile *c, struct compile_place *at,
     if (f->spec.url_rewrite && f->spec.url_rewrite->hostname)
         compile_filter_host(at, f->spec.url_rewrite->hostname);
     if (f->spec.direct_response)
-        compile_direct_response(c, at, f->spec.direct_response);
+        compile_direct_response(at, f->spec.direct_response);
 }
 
 static void compile_mirror(struct compile *c, struct compile_place *at,
@@ -244,10 +249,10 @@ static void compile_filter(struct compile *c, struct compile_place *at, const st
         compile_mirror(c, at, f->request_mirror);
         break;
     case HTTP_FILTER_REQUEST_REDIRECT:
-        compile_redirect(at, f->request_redirect);
+        compile_redirect(c, at, f->request_redirect);
         break;
     case HTTP_FILTER_URL_REWRITE:
-        compile_url_rewrite(at, f->url_rewrite);
+        compile_url_rewrite(c, at, f->url_rewrite);
         break;
     case HTTP_FILTER_EXTENSION_REF:
         compile_extension(c, at, f->extension_ref);

@@ -12,15 +12,14 @@ static void gather_refuse(struct compile *c, const struct listener_member *m,
                           const struct listener_member *other, enum listener_drop why)
 {
     const struct listener *l = m->listener;
-    struct diag *d =
-        diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_CONFLICT, l->mark, m->gateway->object.label,
-                 "listener \"%.*s\" conflicts with \"%.*s\" of %.*s on port %lld : %s: "
-                 "it is not opened",
-                 STR_ARG(l->name), STR_ARG(other->listener->name),
-                 STR_ARG(other->gateway->object.label), (long long)l->port.value,
-                 why == LISTENER_PROTOCOL_CONFLICT
-                     ? "one is HTTP and one HTTPS"
-                     : "their settings for TLS, clients or logs differ");
+    struct diag *d = diag_add(
+        &c->manifest->diags, DIAG_ERROR, DIAG_CONFLICT, l->mark, m->gateway->object.label,
+        "listener \"%.*s\" conflicts with \"%.*s\" of %.*s on port %lld : %s: "
+        "it is not opened",
+        STR_ARG(l->name), STR_ARG(other->listener->name), STR_ARG(other->gateway->object.label),
+        (long long)l->port.value,
+        why == LISTENER_PROTOCOL_CONFLICT ? "one is HTTP and one HTTPS"
+                                          : "their settings for TLS, clients or logs differ");
 
     d->other = other->listener->mark;
     d->other_text = STR("the listener of the older Gateway");
@@ -133,8 +132,7 @@ static void gather_addresses(struct compile *c, struct gateway *g)
     diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_CONFLICT, g->object.mark, g->object.label,
              "%s: the Gateway is not served", problem);
     VEC_FOREACH (&g->spec.listeners, l)
-        link_drop_listener(c->manifest, g, l, LISTENER_NO_ADDRESS,
-                           "The Gateway has no address.");
+        link_drop_listener(c->manifest, g, l, LISTENER_NO_ADDRESS, "The Gateway has no address.");
 }
 
 static int gather_compare(const void *a, const void *b)

@@ -3,6 +3,7 @@
  * refuses; it never disappears, since then a less specific rule would take its traffic. */
 #include "base/assert.h"
 #include "gateway/compile/compile.h"
+#include "http/path.h"
 #include "manifest/ai_gateway_route.h"
 #include "manifest/backend_traffic_policy.h"
 #include "manifest/policy_merge.h"
@@ -122,14 +123,35 @@ static struct route_field_spec *compile_values(struct arena *a,
     return fields;
 }
 
-static void compile_http_match(struct compile_rules *r, const struct http_route_match *m,
-                               uint32_t index)
+bool compile_path(struct compile *c, struct object *o, struct mark mark, struct str path,
+                  struct str *ret)
+{
+    if (path_normalize(path, &c->scratch, ret) == 0)
+        return true;
+    manifest_object_error(c->manifest, o, DIAG_INVALID_VALUE, mark,
+                          "no request has the path \"%.*s\": it would be refused", STR_ARG(path));
+    return false;
+}
+
+static void compile_match_path(struct compile_rules *r, const struct http_path_match *m,
+                               struct route_spec *spec)
 {
     static const enum route_path_kind path_kinds[] = {
         [PATH_EXACT] = ROUTE_PATH_EXACT,
         [PATH_PREFIX] = ROUTE_PATH_PREFIX,
         [PATH_REGEX] = ROUTE_PATH_REGEX,
     };
+
+    spec->path_kind = path_kinds[m->type];
+    spec->path = m->value;
+    if (m->type != PATH_REGEX && !r->at.route->is_broken &&
+        !compile_path(r->c, r->at.route, m->mark, m->value, &spec->path))
+        compile_break_rule(&r->at, "the path of a match is one that no request has");
+}
+
+static void compile_http_match(struct compile_rules *r, const struct http_route_match *m,
+                               uint32_t index)
+{
     struct arena *a = &r->c->scratch;
     struct route_spec spec = {
         .path_kind = ROUTE_PATH_PREFIX, .path = STR("/"), .match_index = index};
@@ -137,10 +159,8 @@ static void compile_http_match(struct compile_rules *r, const struct http_route_
 
     if (m) {
         mark = m->mark;
-        if (m->path) {
-            spec.path_kind = path_kinds[m->path->type];
-            spec.path = m->path->value;
-        }
+        if (m->path)
+            compile_match_path(r, m->path, &spec);
         if (m->method >= 0)
             spec.method = str_of(http_method_names[m->method]);
         spec.headers = compile_values(a, m->headers.items, m->headers.n);

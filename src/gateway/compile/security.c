@@ -95,8 +95,11 @@ static struct key_feed *compile_remote_feed(struct compile *c, const struct obje
     compile_feed_retry(p->remote_jwks, &config);
     feed = key_feed_get_remote(
         c->feeds,
-        arena_printf(&c->scratch, "remote|%.*s|%.*s|%llu", STR_ARG(p->remote_jwks->uri),
-                     STR_ARG(config.cluster->key), (unsigned long long)config.cache_us),
+        arena_printf(&c->scratch, "remote|%.*s|%.*s|%llu|%llu|%u|%llu|%llu",
+                     STR_ARG(p->remote_jwks->uri), STR_ARG(config.cluster->key),
+                     (unsigned long long)config.cache_us, (unsigned long long)config.timeout_us,
+                     config.n_retries, (unsigned long long)config.back_off_us,
+                     (unsigned long long)config.back_off_max_us),
         &config);
     cluster_unref(config.cluster);
     return feed;
@@ -111,7 +114,7 @@ static struct key_feed *compile_local_feed(struct compile *c, struct object *pol
     struct str key;
 
     if (local->value_ref)
-        json = local->value_ref->target ? keeper_find(local->value_ref->target, "jwks") : STR_NULL;
+        json = keeper_find_or_first(local->value_ref->target, "jwks");
     key = arena_printf(&c->scratch, "local|%.*s|%016llx%016llx", STR_ARG(p->name),
                        (unsigned long long)hash_str(json),
                        (unsigned long long)hash_sip24(hash_process_key(), json.ptr, json.len));
