@@ -160,7 +160,7 @@ TEST(responses_are_formatted)
     check_format(&r, true,
                  "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n"
                  "upgrade: websocket\r\n\r\n");
-    r = (struct http_response){.status = 299, .reason = STR("a\r\nb")};
+    r = (struct http_response){.status = 299, .minor_version = 1, .reason = STR("a\r\nb")};
     check_format(&r, true, "HTTP/1.1 299 a  b\r\n\r\n");
     r = (struct http_response){.status = 100};
     check_format(&r, false, "HTTP/1.1 100 Continue\r\n\r\n");
