@@ -39,6 +39,10 @@ static void forward_set_request_id(struct exchange *x)
 
     if (given && given->value.len > 0 && x->listener->client.keeps_request_id)
         return;
+    if (x->listener->client.omits_request_id) {
+        http_headers_remove_id(h, HEADER_X_REQUEST_ID);
+        return;
+    }
     text = arena_bytes(&x->arena, TRACE_ID_UUID_BYTES);
     trace_id_uuid(&x->worker->random, text);
     http_headers_set(h, header_name(HEADER_X_REQUEST_ID), str_make(text, TRACE_ID_UUID_BYTES - 1));
@@ -62,11 +66,12 @@ void forward_add_headers(struct exchange *x)
         header_mods_apply_request(x->rule->request_mods, &x->request);
 }
 
-static void forward_set_host(struct http_request *r, struct str host)
+static void forward_set_host(struct http_request *r, struct str host, bool tells_former)
 {
     if (host.len == 0 || str_eq_nocase(host, r->authority))
         return;
-    http_headers_set(&r->headers, header_name(HEADER_X_FORWARDED_HOST), r->authority);
+    if (tells_former)
+        http_headers_set(&r->headers, header_name(HEADER_X_FORWARDED_HOST), r->authority);
     r->authority = host;
 }
 
@@ -84,7 +89,8 @@ bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
                                                  &x->arena, &ret->path) != 0)
         return false;
     if (rule->host_rewrite)
-        forward_set_host(ret, host_rewrite_apply(rule->host_rewrite, &x->request, backend->host));
+        forward_set_host(ret, host_rewrite_apply(rule->host_rewrite, &x->request, backend->host),
+                         !rule->host_rewrite->hides_former);
     if (backend->request_mods)
         header_mods_apply_request(backend->request_mods, ret);
     ret->minor_version = 1;

@@ -85,3 +85,9 @@ bool listener_plan_is_late(const struct listener_plan *p, struct str name)
         n++;
     return n == sizeof prefix - 1;
 }
+
+bool listener_plan_drops(const struct listener_plan *p, struct str name)
+{
+    return listener_plan_is_late(p, name) ||
+           (p->client.drops_underscore && str_find_char(name, '_', 0) >= 0);
+}

@@ -22,8 +22,10 @@
 /* What a ClientTrafficPolicy says of one port's clients. */
 struct client_plan {
     struct client_address_policy address;
-    bool allows_underscore;
+    bool allows_underscore;    /* header names with '_' are read */
+    bool drops_underscore;     /* and removed at admission */
     bool keeps_request_id;     /* a client's own X-Request-Id is kept */
+    bool omits_request_id;     /* where there is none, none is made */
     uint32_t head_bytes_limit; /* 0: the default */
     uint64_t idle_us;
     uint64_t head_us;
@@ -115,6 +117,7 @@ struct rule_plan {
     uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
     uint64_t connect_us;         /* 0: default */
     uint64_t stream_idle_us;
+    uint64_t connection_idle_us; /* 0: the default */
 };
 
 /* All rules of one route as one listener serves them. Refcounted: by its listener, and by exchanges
@@ -168,5 +171,8 @@ void listener_plan_unref(const struct listener_plan *p);
 /* Is this a header that only the gateway writes: a late one of the listener, or any x-ai-eg-*?
  * Spelling as in name_set. */
 bool listener_plan_is_late(const struct listener_plan *p, struct str name);
+/* Is this a header (or trailer) that no client may bring: a late one, or one that its
+ * ClientTrafficPolicy drops? */
+bool listener_plan_drops(const struct listener_plan *p, struct str name);
 /* The snapshot goes: so do route table and routes, whatever streams still hold the listener. */
 void listener_plan_close(struct listener_plan *p);

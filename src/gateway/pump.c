@@ -44,7 +44,7 @@ static void pump_drop_late_trailers(struct exchange *x)
     uint16_t n_kept = 0;
 
     for (uint16_t i = 0; x->listener && i < t->n; i++) {
-        if (!listener_plan_is_late(x->listener, t->items[i].name))
+        if (!listener_plan_drops(x->listener, t->items[i].name))
             t->items[n_kept++] = t->items[i];
     }
     t->n = n_kept;

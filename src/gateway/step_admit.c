@@ -55,7 +55,7 @@ static void admit_remove_late(struct exchange *x)
     uint16_t n_kept = 0;
 
     for (uint16_t i = 0; i < h->n; i++) {
-        if (!listener_plan_is_late(x->listener, h->items[i].name))
+        if (!listener_plan_drops(x->listener, h->items[i].name))
             h->items[n_kept++] = h->items[i];
     }
     h->n = n_kept;

@@ -82,6 +82,7 @@ static enum step_result upstream_try(struct exchange *x)
     do {
         x->n_attempts++;
         upstream_arm_timers(x);
+        x->attempt.idle_us = x->rule->connection_idle_us;
         x->upstream_us = x->worker->loop.now.mono_us;
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
         x->failure = (enum attempt_failure)r;

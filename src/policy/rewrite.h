@@ -28,7 +28,8 @@ enum host_rewrite_kind {
 
 struct host_rewrite {
     enum host_rewrite_kind kind;
-    struct str value; /* the hostname, or the header's name in lower case */
+    struct str value;  /* the hostname, or the header's name in lower case */
+    bool hides_former; /* X-Forwarded-Host is not set (appendXForwardedHost: false) */
 };
 
 /* Conditions of this module. */

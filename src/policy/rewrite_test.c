@@ -120,9 +120,9 @@ TEST(full_path_and_host_rewrites)
     struct str result;
     struct http_request request = {.authority = STR("a.com:8080")};
     struct host_rewrite none = {0};
-    struct host_rewrite literal = {HOST_REWRITE_LITERAL, STR("b.com")};
-    struct host_rewrite header = {HOST_REWRITE_HEADER, STR("x-host")};
-    struct host_rewrite backend = {HOST_REWRITE_BACKEND, STR("")};
+    struct host_rewrite literal = {.kind = HOST_REWRITE_LITERAL, .value = STR("b.com")};
+    struct host_rewrite header = {.kind = HOST_REWRITE_HEADER, .value = STR("x-host")};
+    struct host_rewrite backend = {.kind = HOST_REWRITE_BACKEND, .value = STR("")};
 
     arena_init(&a, 1024);
     path_rewrite_init(&full, &a, PATH_REWRITE_FULL, STR("/all"));

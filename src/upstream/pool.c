@@ -177,6 +177,7 @@ static void conn_close(struct conn *c)
 
 void conn_put(struct conn *c, bool is_reusable)
 {
+    c->idle_us = c->attempt && c->attempt->idle_us ? c->attempt->idle_us : UPSTREAM_IDLE_US;
     c->attempt = NULL;
     if (is_reusable && outbox_is_empty(&c->out) &&
         c->pool->lists[CONN_OPEN].n_nodes < UPSTREAM_IDLE_PER_CLUSTER) {
@@ -306,7 +307,7 @@ static void pool_sweep(struct pool *p, uint64_t now_us)
     LIST_FOREACH (&p->lists[CONN_OPEN], node) {
         struct conn *c = CONTAINER_OF(node, struct conn, node);
 
-        if (now_us - c->idle_since_us >= UPSTREAM_IDLE_US)
+        if (now_us - c->idle_since_us >= c->idle_us)
             conn_close(c);
     }
 }

@@ -47,6 +47,7 @@ struct conn {
     bool is_abort; /* how to close */
     uint32_t n_served;
     uint64_t idle_since_us;
+    uint64_t idle_us; /* how long it may be unused, as its last attempt said */
     struct attempt *attempt;
     struct timer timer; /* connect timeout */
     struct list_node node;

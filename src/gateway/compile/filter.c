@@ -84,14 +84,15 @@ static struct path_rewrite *compile_rule_path(struct compile_place *at)
     return r;
 }
 
-static void compile_host_rewrite(struct compile_place *at, enum host_rewrite_kind kind,
-                                 struct str value)
+static struct host_rewrite *compile_host_rewrite(struct compile_place *at,
+                                                 enum host_rewrite_kind kind, struct str value)
 {
     struct host_rewrite *r = ARENA_NEW(&at->plan->arena, struct host_rewrite);
 
     r->kind = kind;
     r->value = arena_str(&at->plan->arena, value);
     at->rule->host_rewrite = r;
+    return r;
 }
 
 static void compile_url_rewrite(struct compile *c, struct compile_place *at,
@@ -116,19 +117,24 @@ static void compile_regex_rewrite(struct compile *c, struct compile_place *at,
     compile_break_rule(at, "a rewrite pattern is not valid");
 }
 
-static void compile_filter_host(struct compile_place *at, const struct filter_host_rewrite *spec)
+static void compile_filter_host(struct compile_place *at, const struct filter_host_rewrite *spec,
+                                struct opt_bool tells_former)
 {
+    struct host_rewrite *r = NULL;
+
     switch ((enum filter_host_type)spec->type) {
     case FILTER_HOST_HEADER:
-        compile_host_rewrite(at, HOST_REWRITE_HEADER, spec->header);
+        r = compile_host_rewrite(at, HOST_REWRITE_HEADER, spec->header);
         break;
     case FILTER_HOST_BACKEND:
-        compile_host_rewrite(at, HOST_REWRITE_BACKEND, STR(""));
+        r = compile_host_rewrite(at, HOST_REWRITE_BACKEND, STR(""));
         break;
     case FILTER_HOST_PATH_REGEX:
         compile_break_rule(at, "a host rewrite by path pattern is not supported");
         break;
     }
+    if (r)
+        r->hides_former = tells_former.is_set && !tells_former.value;
 }
 
 static void compile_direct_response(struct compile_place *at, const struct custom_response *spec)
@@ -175,7 +181,8 @@ static void compile_extension(struct compile *c, struct compile_place *at,
         f->spec.url_rewrite->path->replace_regex_match)
         compile_regex_rewrite(c, at, f->spec.url_rewrite->path->replace_regex_match);
     if (f->spec.url_rewrite && f->spec.url_rewrite->hostname)
-        compile_filter_host(at, f->spec.url_rewrite->hostname);
+        compile_filter_host(at, f->spec.url_rewrite->hostname,
+                            f->spec.url_rewrite->append_forwarded_host);
     if (f->spec.direct_response)
         compile_direct_response(at, f->spec.direct_response);
 }

@@ -48,10 +48,14 @@ static void compile_detection(const struct client_ip_detection *spec, struct are
 
 static void compile_client_headers(const struct client_headers *h, struct client_plan *ret)
 {
-    ret->allows_underscore = h->with_underscores_action == UNDERSCORES_ALLOW;
+    ret->drops_underscore = h->with_underscores_action == UNDERSCORES_DROP;
+    ret->allows_underscore =
+        ret->drops_underscore || h->with_underscores_action == UNDERSCORES_ALLOW;
     ret->keeps_request_id = h->preserve_request_id.value ||
                             h->request_id == REQUEST_ID_PRESERVE_OR_GENERATE ||
                             h->request_id == REQUEST_ID_PRESERVE;
+    ret->omits_request_id =
+        h->request_id == REQUEST_ID_PRESERVE || h->request_id == REQUEST_ID_DISABLE;
     if (h->max_request_header_bytes.is_set)
         ret->head_bytes_limit =
             (uint32_t)MIN(h->max_request_header_bytes.value, (int64_t)CLIENT_HEAD_BYTES_MAX);

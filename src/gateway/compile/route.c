@@ -39,6 +39,10 @@ static void compile_timeouts(struct compile *c, const struct compile_place *at)
         rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
     if (t && t->http) {
         rule->policy_request_us = duration_or(t->http->request_timeout, 0);
+        if (t->http->connection_idle_timeout.is_set)
+            rule->connection_idle_us = /* 0s: no limit */
+                t->http->connection_idle_timeout.us ? t->http->connection_idle_timeout.us
+                                                    : UINT64_MAX;
         rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, STREAM_IDLE_DEFAULT_US);
     }
 }

@@ -63,6 +63,8 @@ static void compile_feed_retry(const struct jwt_remote_jwks *spec, struct key_fe
 
     config->cache_us = spec->cache_duration.is_set ? spec->cache_duration.us : KEY_CACHE_DEFAULT_US;
     config->timeout_us = KEY_FETCH_TIMEOUT_US;
+    if (s && s->timeout && s->timeout->http && s->timeout->http->request_timeout.us > 0)
+        config->timeout_us = s->timeout->http->request_timeout.us;
     if (retry && retry->per_retry && retry->per_retry->timeout.is_set)
         config->timeout_us = retry->per_retry->timeout.us;
     config->n_retries = retry && retry->num_retries.is_set ? (uint32_t)retry->num_retries.value : 1;

@@ -56,7 +56,8 @@ static const struct field jwt_remote_jwks_fields[] = {
                  "Retries and time limits of the fetch."),
     FIELD_DURATION(jwt_remote_jwks, cache_duration, "cacheDuration", 0,
                    "Time within which the set is fetched again; 300s unless given."),
-    FIELD_DURATION(jwt_remote_jwks, failed_refetch_duration, "failedRefetchDuration", 0,
+    FIELD_DURATION(jwt_remote_jwks, failed_refetch_duration, "failedRefetchDuration",
+                   FIELD_NOT_ENFORCED,
                    "Pause after a fetch that failed with all its retries; 1s unless given."),
     FIELD_UNSUPPORTED("backendRef", "Not allowed for a key set; backendRefs."),
 };
