@@ -193,6 +193,12 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
     exchange_run(x);
 }
 
+enum refusal exchange_no_route(const struct exchange *x)
+{
+    return x->is_ai_endpoint && x->listener->has_ai_routes ? REFUSAL_NOT_ENFORCED
+                                                           : REFUSAL_NO_ROUTE;
+}
+
 enum step_result exchange_refuse(struct exchange *x, enum refusal why)
 {
     PRE(why != REFUSAL_NONE);

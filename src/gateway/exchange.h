@@ -139,7 +139,10 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why);
  * listener and route and lets go of the rest. Rare, so that requests as a rule touch no counter
  * that workers share. */
 void exchange_pin(struct exchange *x);
-/* For steps: `return exchange_refuse(x, REFUSAL_NO_ROUTE);` */
+/* Why no rule took it: an endpoint that only AIGatewayRoutes serve is not enforced yet, their model
+ * being in a body that nobody has read. */
+enum refusal exchange_no_route(const struct exchange *x);
+/* For steps: `return exchange_refuse(x, REFUSAL_OVERLOADED);` */
 enum step_result exchange_refuse(struct exchange *x, enum refusal why);
 /* For steps: x->response and x->local_body are the answer (redirect, preflight, direct response).
  */

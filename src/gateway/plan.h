@@ -155,6 +155,7 @@ struct listener_plan {
     uint32_t index;        /* in the snapshot: metrics */
     uint64_t tls_identity; /* of its TLS rules: hosts whose rules differ are misdirected (421) */
     const struct route_table *routes;
+    bool has_ai_routes;                            /* AIGatewayRoutes are attached */
     const struct authentication **authentications; /* by auth_group - 1 */
     uint32_t n_authentications;
     struct name_set late_headers;

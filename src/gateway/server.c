@@ -142,29 +142,38 @@ static void server_adopt(struct server *g, struct snapshot *s)
     key_feed_registry_sweep(&g->feeds);
 }
 
+/* Ends the workers that run and frees all `n_all`; what is beyond those is bare memory. */
+static void server_end_workers(struct server *g, uint32_t n_all)
+{
+    for (uint32_t i = 0; i < g->n_workers; i++)
+        worker_order(g->workers[i], ORDER_STOP);
+    for (uint32_t i = 0; i < n_all; i++) {
+        if (i < g->n_workers)
+            worker_join(g->workers[i]);
+        mem_free(g->workers[i]);
+    }
+    g->n_workers = 0;
+}
+
 int server_start(struct server *g, struct snapshot *first, struct buf *ret_why)
 {
+    uint32_t n_wanted = MAX(1U, MIN(g->options.n_workers, (uint32_t)SERVER_WORKERS_MAX));
     int r;
 
-    g->n_workers = MAX(1U, MIN(g->options.n_workers, (uint32_t)SERVER_WORKERS_MAX));
-    g->workers = mem_alloc_zero(g->n_workers * sizeof(struct worker *));
-    for (uint32_t i = 0; i < g->n_workers; i++)
+    g->workers = mem_alloc_zero(n_wanted * sizeof(struct worker *));
+    for (uint32_t i = 0; i < n_wanted; i++)
         g->workers[i] = MEM_NEW(struct worker);
     r = server_open_ports(g, first, ret_why);
     if (r != 0) {
-        /* Nothing has started: the workers are bare memory. */
-        for (uint32_t i = 0; i < g->n_workers; i++)
-            mem_free(g->workers[i]);
-        g->n_workers = 0;
+        server_end_workers(g, n_wanted);
         return r;
     }
-    uint32_t n_wanted = g->n_workers;
-
-    g->n_workers = 0;
     for (uint32_t i = 0; i < n_wanted; i++) {
         r = worker_start(g->workers[i], g, i, first);
-        if (r < 0)
+        if (r < 0) {
+            server_end_workers(g, n_wanted);
             return r;
+        }
         g->n_workers++;
     }
     server_adopt(g, first);
@@ -226,14 +235,8 @@ void server_deinit(struct server *g)
 {
     if (!g->loop)
         return;
-    for (uint32_t i = 0; i < g->n_workers; i++)
-        worker_order(g->workers[i], ORDER_STOP);
-    for (uint32_t i = 0; i < g->n_workers; i++) {
-        worker_join(g->workers[i]);
-        mem_free(g->workers[i]);
-    }
     /* The last turn below still runs what they posted: it must find nobody to ask or to tell. */
-    g->n_workers = 0;
+    server_end_workers(g, g->n_workers);
     g->on_idle = NULL;
     mem_free(g->workers);
     timer_cancel(g->loop, &g->sweep);

@@ -38,7 +38,7 @@ struct server {
     void (*on_idle)(struct server *g); /* draining and no connection left */
 };
 
-enum gateway_result {
+enum server_result {
     SERVER_PORT_IN_USE = 1, /* *ret_why says which */
 };
 

@@ -99,7 +99,7 @@ enum step_result step_route(struct exchange *x)
     if (step == ROUTE_REFUSE || holds == REGEX_LIMIT)
         return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
     if (!x->rule)
-        return exchange_refuse(x, REFUSAL_NO_ROUTE);
+        return exchange_refuse(x, exchange_no_route(x));
     if (x->rule->security && x->rule->security->is_unavailable)
         return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
     if (x->identity->refusal != REFUSAL_NONE)

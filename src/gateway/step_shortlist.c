@@ -82,6 +82,6 @@ enum step_result step_shortlist(struct exchange *x)
     if (step == ROUTE_REFUSE)
         return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
     if (x->verdicts.n == 0)
-        return exchange_refuse(x, REFUSAL_NO_ROUTE);
+        return exchange_refuse(x, exchange_no_route(x));
     return STEP_NEXT;
 }

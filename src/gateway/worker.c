@@ -149,6 +149,14 @@ static void worker_drain(struct worker *w)
     wake_post(&w->server->worker_idle);
 }
 
+/* Whoever still waits for the head of an answer learns why there is none. */
+static void worker_end_client(struct client *c)
+{
+    if (c->down.exchange)
+        exchange_cancel(c->down.exchange, CANCEL_DRAIN);
+    client_close(c);
+}
+
 static void worker_stop(struct worker *w)
 {
     LIST_FOREACH (&w->listeners, node) {
@@ -156,7 +164,7 @@ static void worker_stop(struct worker *w)
     }
     mirror_stop_all(w);
     while (w->clients.first)
-        client_close(CONTAINER_OF(w->clients.first, struct client, node));
+        worker_end_client(CONTAINER_OF(w->clients.first, struct client, node));
     loop_stop(&w->loop);
 }
 
@@ -279,29 +287,6 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-int worker_start(struct worker *w, struct server *g, uint32_t index, struct snapshot *first)
-{
-    int r = loop_init(&w->loop);
-
-    if (r < 0)
-        return r;
-    w->server = g;
-    w->index = index;
-    arena_init(&w->spare_arena, 4096);
-    random_init(&w->random);
-    upstreams_init(&w->upstreams, &w->loop, &w->outboxes, w->scratch, sizeof w->scratch);
-    token_memory_init(&w->tokens);
-    failure_limit_init(&w->failures);
-    w->metrics = metrics_shard_new(&g->metrics);
-    w->log = log_writer_ring(&g->log_writer);
-    wake_init(&w->news, &w->loop, worker_on_news);
-    wake_init(&w->keys_changed, &w->loop, worker_on_keys);
-    atomic_fetch_add(&first->n_workers, 1);
-    worker_use_snapshot(w, first);
-    r = pthread_create(&w->thread, NULL, worker_main, w);
-    return r == 0 ? 0 : error_origin(-r);
-}
-
 static void worker_free_exchanges(struct worker *w)
 {
     LIST_FOREACH (&w->free_exchanges, node) {
@@ -313,9 +298,8 @@ static void worker_free_exchanges(struct worker *w)
     }
 }
 
-void worker_join(struct worker *w)
+static void worker_free(struct worker *w)
 {
-    pthread_join(w->thread, NULL);
     ASSERT(w->exchanges.n_nodes == 0);
     upstreams_deinit(&w->upstreams);
     if (loop_turn(&w->loop, 0) < 0) /* runs what was retired above */
@@ -336,4 +320,36 @@ void worker_join(struct worker *w)
     outbox_pool_deinit(&w->outboxes);
     buf_deinit(&w->log_line);
     loop_deinit(&w->loop);
+}
+
+int worker_start(struct worker *w, struct server *g, uint32_t index, struct snapshot *first)
+{
+    int r = loop_init(&w->loop);
+
+    if (r < 0)
+        return r;
+    w->server = g;
+    w->index = index;
+    arena_init(&w->spare_arena, 4096);
+    random_init(&w->random);
+    upstreams_init(&w->upstreams, &w->loop, &w->outboxes, w->scratch, sizeof w->scratch);
+    token_memory_init(&w->tokens);
+    failure_limit_init(&w->failures);
+    w->metrics = metrics_shard_new(&g->metrics);
+    w->log = log_writer_ring(&g->log_writer);
+    wake_init(&w->news, &w->loop, worker_on_news);
+    wake_init(&w->keys_changed, &w->loop, worker_on_keys);
+    atomic_fetch_add(&first->n_workers, 1);
+    worker_use_snapshot(w, first);
+    r = pthread_create(&w->thread, NULL, worker_main, w);
+    if (r == 0)
+        return 0;
+    worker_free(w);
+    return error_origin(-r);
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+    worker_free(w);
 }

@@ -88,9 +88,8 @@ struct worker {
 };
 
 enum worker_order {
-    ORDER_LISTEN = 1, /* the set of ports changed */
-    ORDER_DRAIN = 2,  /* finish what runs, accept nothing new */
-    ORDER_STOP = 4,   /* end now */
+    ORDER_DRAIN = 1, /* finish what runs, accept nothing new */
+    ORDER_STOP = 2,  /* end now */
 };
 
 /* Starts the thread on `first`. 0 or negative. */

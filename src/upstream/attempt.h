@@ -69,8 +69,8 @@ struct attempt {
     struct http_response response;
     uint64_t connect_timeout_us;
     enum h1_error bad_answer;
-    uint32_t n_interim;   /* 1xx heads of this try */
-    uint64_t idle_us;     /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */
+    uint32_t n_interim; /* 1xx heads of this try */
+    uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */
     bool is_fresh_wanted; /* no pooled connection (second try after a stale one) */
     bool was_reused;
     bool has_head; /* final head received */

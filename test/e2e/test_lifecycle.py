@@ -152,8 +152,9 @@ def test_a_drain_ends_by_its_timeout(gateway, upstream):
     with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw:
         up.wait_for(1)
         gw.signal(signal.SIGTERM)
+        reply = raw.reply()
+        assert (reply.status, reply.code, reply.get("connection")) == (503, "draining", "close")
         assert gw.wait() == 0
-        raw.rest()
     release.set()
 
 

@@ -324,7 +324,8 @@ def test_no_token_reaches_the_log(scene):
     assert token not in text and token.split(".")[2] not in text
 
 
-def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream):
+@pytest.mark.parametrize("matches", [{}, {"matches": [{"headers": [{"name": "x-ai-eg-model", "value": "m"}]}]}])
+def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream, matches):
     up = upstream("a")
     gw = gateway(world(backend("a", up), route("r", rule("a", matches=[path("/web")])), thing(
         "aigateway.envoyproxy.io/v1alpha1", "AIServiceBackend", "ai",
@@ -332,7 +333,7 @@ def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream):
                                                      "name": "a"}}), thing(
         "aigateway.envoyproxy.io/v1alpha1", "AIGatewayRoute", "ai", {
             "parentRefs": [{"name": "front", "kind": "Gateway", "group": "gateway.networking.k8s.io"}],
-            "rules": [{"backendRefs": [{"name": "ai"}]}]})))
+            "rules": [{"backendRefs": [{"name": "ai"}], **matches}]})))
     refused(gw.request("/v1/chat/completions", json={"model": "m", "messages": []}), 501, "not_implemented")
     assert gw.request("/web").status == 200
     assert gw.request("/else").status == 404

@@ -229,8 +229,10 @@ static void compile_routes(struct compile *c, const struct listener_draft *draft
         n += m->listener->routes.n;
     plan->route_plans = ARENA_ARRAY(&plan->routing, struct route_plan *, n + 1);
     VEC_FOREACH (&draft->members, m) {
-        VEC_FOREACH (&m->listener->routes, attached)
+        VEC_FOREACH (&m->listener->routes, attached) {
             compile_route(c, m, attached, plan, builder);
+            plan->has_ai_routes |= attached->route->kind->id == KIND_AI_GATEWAY_ROUTE;
+        }
     }
     plan->routes = route_table_build(builder);
 }

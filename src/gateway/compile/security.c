@@ -185,7 +185,7 @@ static void compile_sources(struct arena *a, const struct jwt_extract_from *from
 }
 
 /* What makes two providers the same authentication. */
-static uint64_t compile_provider_identity(struct compile *c, const struct jwt_provider_spec *spec,
+static uint64_t compile_provider_identity(const struct jwt_provider_spec *spec,
                                           const struct key_feed *feed)
 {
     struct buf text = {0};
@@ -206,7 +206,6 @@ static uint64_t compile_provider_identity(struct compile *c, const struct jwt_pr
         buf_printf(&text, "p %.*s\n", STR_ARG(spec->extract_from->params.items[i]));
     uint64_t identity = hash_str(buf_str(&text));
 
-    (void)c;
     buf_deinit(&text);
     return identity;
 }
@@ -230,7 +229,7 @@ static bool compile_provider(struct compile *c, const struct compile_place *at,
     plan->provider.n_audiences = spec->audiences.n;
     compile_claim_headers(a, spec, plan);
     compile_sources(a, spec->extract_from, plan);
-    plan->identity = compile_provider_identity(c, spec, plan->keys);
+    plan->identity = compile_provider_identity(spec, plan->keys);
     return true;
 }
 
