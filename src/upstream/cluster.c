@@ -40,6 +40,7 @@ static struct cluster *cluster_new(struct cluster_registry *r, struct cluster_id
     struct cluster *b = MEM_NEW(struct cluster);
 
     atomic_init(&b->n_refs, 1);
+    atomic_init(&b->n_users, 1);
     atomic_init(&b->version, 1);
     pthread_mutex_init(&b->lock, NULL);
     b->registry = r;
@@ -70,10 +71,21 @@ struct cluster *cluster_registry_get(struct cluster_registry *r, struct cluster_
     return b;
 }
 
-struct cluster *cluster_ref(struct cluster *b)
+struct cluster *cluster_observe(struct cluster *b)
 {
     atomic_fetch_add_explicit(&b->n_refs, 1, memory_order_relaxed);
     return b;
+}
+
+struct cluster *cluster_ref(struct cluster *b)
+{
+    atomic_fetch_add_explicit(&b->n_users, 1, memory_order_relaxed);
+    return cluster_observe(b);
+}
+
+bool cluster_is_in_use(const struct cluster *b)
+{
+    return atomic_load_explicit(&b->n_users, memory_order_relaxed) > 0;
 }
 
 static void cluster_free_text(struct str *s)
@@ -98,6 +110,12 @@ void cluster_unref(struct cluster *b)
 {
     if (!b)
         return;
+    atomic_fetch_sub_explicit(&b->n_users, 1, memory_order_relaxed);
+    cluster_unobserve(b);
+}
+
+void cluster_unobserve(struct cluster *b)
+{
     struct cluster_registry *r = b->registry;
 
     /* Not the last: no lock. The last one goes under the lock, since a lookup may revive it. */

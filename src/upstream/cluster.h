@@ -15,10 +15,9 @@ struct tls_client;
 struct wake;
 
 struct cluster {
-    _Atomic uint32_t n_refs;
-    _Atomic uint32_t
-        n_observers; /* references of pools and the resolver, which do not keep it in use */
-    uint32_t id;     /* small, unique among living clusters: index of a worker's pool */
+    _Atomic uint32_t n_refs;  /* of users and observers */
+    _Atomic uint32_t n_users; /* those that keep it in use: not pools, not the resolver */
+    uint32_t id;              /* small, unique among living clusters: index of a worker's pool */
     struct str key;
     struct str name;         /* "Backend/ns/name", "Service/ns/name:80": logs and metrics */
     struct str server_name;  /* for SNI, verification, and Host where a rewrite says so */
@@ -64,6 +63,10 @@ struct cluster_identity {
  * NULL in `identity`). Any thread. */
 struct cluster *cluster_registry_get(struct cluster_registry *r, struct cluster_identity *identity);
 struct cluster *cluster_ref(struct cluster *b);
+/* A reference that keeps the memory and not the use: of what goes away with the last user. */
+struct cluster *cluster_observe(struct cluster *b);
+void cluster_unobserve(struct cluster *b);
+bool cluster_is_in_use(const struct cluster *b);
 /* Any thread; the last one removes it from the registry and frees it. NULL is nothing. */
 void cluster_unref(struct cluster *b);
 /* Replaces the endpoints (takes over the caller's reference); no change when they are the same, so

@@ -73,8 +73,7 @@ static void name_entry_free(struct name_entry *e)
     timer_cancel(e->names->loop, &e->timer);
     list_remove(&e->node);
     e->cluster->is_watched_name = false;
-    atomic_fetch_sub(&e->cluster->n_observers, 1);
-    cluster_unref(e->cluster);
+    cluster_unobserve(e->cluster);
     mem_free(e);
 }
 
@@ -101,16 +100,10 @@ static void names_add(struct names *n, struct cluster *c)
     struct name_entry *e = MEM_NEW(struct name_entry);
 
     e->names = n;
-    e->cluster = cluster_ref(c);
-    atomic_fetch_add(&c->n_observers, 1);
+    e->cluster = cluster_observe(c);
     c->is_watched_name = true;
     list_append(&n->entries, &e->node);
     name_entry_resolve(e);
-}
-
-static bool cluster_is_in_use(struct cluster *c)
-{
-    return atomic_load(&c->n_refs) > atomic_load(&c->n_observers);
 }
 
 void names_sweep(struct names *n)

@@ -51,8 +51,7 @@ static struct pool *pool_new(struct upstreams *u, struct cluster *b)
     struct pool *p = MEM_NEW(struct pool);
 
     p->upstreams = u;
-    p->cluster = cluster_ref(b);
-    atomic_fetch_add(&b->n_observers, 1);
+    p->cluster = cluster_observe(b);
     p->balancer = MEM_NEW(struct balancer);
     balancer_init(p->balancer, BALANCER_LEAST_REQUEST, random_u64(&u->random));
     pool_refresh(p);
@@ -320,8 +319,7 @@ static void pool_free(struct pool *p)
     }
     endpoint_set_unref(p->endpoints);
     mem_free(p->balancer);
-    atomic_fetch_sub(&p->cluster->n_observers, 1);
-    cluster_unref(p->cluster);
+    cluster_unobserve(p->cluster);
     mem_free(p);
 }
 
@@ -332,7 +330,7 @@ static bool pool_is_orphan(const struct pool *p)
             return false;
     }
     /* Only observers hold it: no snapshot routes there any more. */
-    return atomic_load(&p->cluster->n_refs) == atomic_load(&p->cluster->n_observers);
+    return !cluster_is_in_use(p->cluster);
 }
 
 static void upstreams_on_sweep(struct timer *t)
