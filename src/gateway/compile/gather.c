@@ -64,21 +64,14 @@ static bool gather_is_compatible(struct compile *c, const struct listener_member
 
 /* ---- where it goes ---- */
 
-static struct port_draft *gather_port(struct compile *c, struct port_draft_vec *ports,
-                                      struct str address, const struct listener *l)
+static struct port_draft *gather_find_port(struct port_draft_vec *ports, struct str address,
+                                           const struct listener *l)
 {
-    uint16_t number = (uint16_t)l->port.value;
-    struct port_draft *p;
-
     VEC_FOREACH (ports, known) {
-        if (known->plan.number == number && str_eq(known->plan.address, address))
+        if (known->plan.number == l->port.value && str_eq(known->plan.address, address))
             return known;
     }
-    p = VEC_ADD(&c->scratch, ports);
-    p->plan.number = number;
-    p->plan.is_tls = l->kind == LISTENER_HTTPS;
-    p->plan.address = arena_str(&c->snapshot->arena, address);
-    return p;
+    return NULL;
 }
 
 static struct listener_draft *gather_find(struct port_draft *p, struct str hostname)
@@ -90,23 +83,50 @@ static struct listener_draft *gather_find(struct port_draft *p, struct str hostn
     return NULL;
 }
 
-static void gather_listener(struct compile *c, struct port_draft_vec *ports,
-                            const struct listener_member *m, struct str address)
+/* Does the listener fit to what stands at the address already? If not, it is refused. */
+static bool gather_fits(struct compile *c, struct port_draft_vec *ports,
+                        const struct listener_member *m, struct str address)
 {
-    struct port_draft *p = gather_port(c, ports, address, m->listener);
-    struct listener_draft *draft = gather_find(p, m->listener->hostname);
+    struct port_draft *p = gather_find_port(ports, address, m->listener);
+    struct listener_draft *draft = p ? gather_find(p, m->listener->hostname) : NULL;
 
-    if (p->plan.is_tls != (m->listener->kind == LISTENER_HTTPS)) {
+    if (p && p->plan.is_tls != (m->listener->kind == LISTENER_HTTPS))
         gather_refuse(c, m, &p->listeners.items[0].members.items[0], LISTENER_PROTOCOL_CONFLICT);
-        return;
-    }
-    if (draft && !gather_is_compatible(c, m, &draft->members.items[0])) {
+    else if (draft && !gather_is_compatible(c, m, &draft->members.items[0]))
         gather_refuse(c, m, &draft->members.items[0], LISTENER_HOSTNAME_CONFLICT);
-        return;
+    return m->listener->is_programmed;
+}
+
+static void gather_add(struct compile *c, struct port_draft_vec *ports,
+                       const struct listener_member *m, struct str address)
+{
+    struct port_draft *p = gather_find_port(ports, address, m->listener);
+    struct listener_draft *draft;
+
+    if (!p) {
+        p = VEC_ADD(&c->scratch, ports);
+        p->plan.number = (uint16_t)m->listener->port.value;
+        p->plan.is_tls = m->listener->kind == LISTENER_HTTPS;
+        p->plan.address = arena_str(&c->snapshot->arena, address);
     }
+    draft = gather_find(p, m->listener->hostname);
     if (!draft)
         draft = VEC_ADD(&c->scratch, &p->listeners);
     VEC_PUSH(&c->scratch, &draft->members, *m);
+}
+
+/* On all its addresses or on none. */
+static void gather_listener(struct compile *c, struct port_draft_vec *ports,
+                            const struct listener_member *m)
+{
+    const struct str_vec *addresses = &m->gateway->addresses;
+
+    for (size_t i = 0; i < addresses->n; i++) {
+        if (!gather_fits(c, ports, m, addresses->items[i]))
+            return;
+    }
+    for (size_t i = 0; i < addresses->n; i++)
+        gather_add(c, ports, m, addresses->items[i]);
 }
 
 static void gather_gateway(struct compile *c, struct gateway *g, struct port_draft_vec *ports)
@@ -116,8 +136,8 @@ static void gather_gateway(struct compile *c, struct gateway *g, struct port_dra
 
         if (l->is_programmed && l->kind == LISTENER_HTTPS && !compile_listener_tls(c, g, l))
             link_drop_listener(c->manifest, g, l, LISTENER_BAD_TLS, "Its TLS cannot be set up.");
-        for (size_t i = 0; l->is_programmed && i < g->addresses.n; i++)
-            gather_listener(c, ports, &m, g->addresses.items[i]);
+        if (l->is_programmed)
+            gather_listener(c, ports, &m);
     }
 }
 
