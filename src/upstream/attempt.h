@@ -111,11 +111,10 @@ void attempt_set_raw(struct attempt *a);
 /* No completion follows. The connection is closed. Safe in every state. */
 void attempt_cancel(struct attempt *a);
 
-/* For pool.c: what happened on the attempt's connection. */
+/* For pool.c: what happened on the attempt's connection, and that a name was resolved. */
 void attempt_on_connected(struct attempt *a);
 void attempt_on_bytes(struct attempt *a, struct str *input);
 void attempt_on_eof(struct attempt *a);
 void attempt_on_room(struct attempt *a);
 void attempt_on_broken(struct attempt *a, enum attempt_failure why);
-/* For pool.c: a name was resolved. */
 void attempt_on_endpoints(struct attempt *a);
