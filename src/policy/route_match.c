@@ -49,19 +49,24 @@ static bool check_method(const struct route_match *m, const struct http_request 
     return m->method != HTTP_METHOD_OTHER || str_eq(m->method_text, request->method_text);
 }
 
-enum regex_verdict route_match_bare(const struct route_match *m, const struct http_request *request)
+static enum regex_verdict check_queries(const struct route_match *m, struct str query)
 {
-    enum regex_verdict verdict = check_method(m, request) ? REGEX_HIT : REGEX_MISS;
+    enum regex_verdict verdict = REGEX_HIT;
 
     for (unsigned i = 0; i < m->n_queries && verdict == REGEX_HIT; i++)
-        verdict = check_query(&m->queries[i], request->query);
+        verdict = check_query(&m->queries[i], query);
     return verdict;
+}
+
+enum regex_verdict route_match_bare(const struct route_match *m, const struct http_request *request)
+{
+    return check_method(m, request) ? check_queries(m, request->query) : REGEX_MISS;
 }
 
 enum regex_verdict route_match_early(const struct route_match *m,
                                      const struct http_request *request)
 {
-    enum regex_verdict verdict = route_match_bare(m, request);
+    enum regex_verdict verdict = check_method(m, request) ? REGEX_HIT : REGEX_MISS;
 
     for (unsigned i = 0; i < m->n_early && verdict == REGEX_HIT; i++) {
         const struct route_condition *c = &m->early[i];
@@ -69,7 +74,8 @@ enum regex_verdict route_match_early(const struct route_match *m,
         verdict =
             c->name.id == HEADER_HOST ? check_host(c, request) : check_header(c, &request->headers);
     }
-    return verdict;
+    /* Last: they cost most, and one at its limit refuses what a header has not excluded. */
+    return verdict == REGEX_HIT ? check_queries(m, request->query) : verdict;
 }
 
 enum regex_verdict route_match_late(const struct route_match *m, const struct http_headers *headers)

@@ -146,3 +146,21 @@ def test_invented_models_make_no_series(gateway, upstream):
     eventually(lambda: gw.metric("ai_model_requests_total", model="other", response_code="404") == 2, 10, "both counted")
     assert gw.metric("ai_model_requests_total", model="missing", response_code="404") == 1
     assert not gw.metric("ai_model_requests_total", model="x1")
+
+
+def test_a_pattern_at_its_limit_refuses_only_what_it_may_take(gateway, upstream):
+    query = {"type": "RegularExpression", "name": "q", "value": "(a+)+[bc]"}
+    gw = gateway(world(backend("a", upstream("a")), route(
+        "r", rule("a", matches=[{"headers": [header("x-key", "1")], "queryParams": [query]}]), rule("a"))))
+    costly = "/?q=" + "a" * 60
+    assert gw.request(costly).status == 200, "the header excludes the rule before its pattern is tried"
+    reply = gw.request(costly, headers=[("x-key", "1")])
+    assert (reply.status, reply.code) == (500, "match_limit")
+
+
+def test_the_only_port_needs_a_name_on_one_side_at_most(gateway, upstream):
+    up = upstream("a")
+    made, slice_ = service("svc", 80, up.port)
+    del made["spec"]["ports"][0]["name"]
+    gw = gateway(world(made, slice_, route("r", rule({"name": "svc", "port": 80}))))
+    assert gw.request("/").status == 200

@@ -80,13 +80,13 @@ static uint32_t slice_count(const struct service *s)
     return (uint32_t)n;
 }
 
-/* The slice's port that backs a Service port: the one of its name, or the only one of a slice that
+/* The slice's port that backs a Service port: the one of its name, or the only one where one side
  * names none. 0: none; another port of the same pods may be one that nobody was to reach. */
 static uint16_t slice_port(const struct endpoint_slice *slice, const struct service_port *port)
 {
     for (size_t i = 0; i < slice->spec.ports.n; i++) {
         const struct endpoint_port *p = &slice->spec.ports.items[i];
-        bool is_only = slice->spec.ports.n == 1 && p->name.len == 0;
+        bool is_only = slice->spec.ports.n == 1 && (p->name.len == 0 || port->name.len == 0);
 
         if (p->port.is_set && (str_eq(p->name, port->name) || is_only))
             return (uint16_t)p->port.value;
