@@ -76,6 +76,17 @@ static bool admit_names_late(const struct exchange *x)
     return false;
 }
 
+static bool admit_has_underscore(const struct exchange *x)
+{
+    const struct http_headers *h = &x->request.headers;
+
+    for (uint16_t i = 0; i < h->n; i++) {
+        if (str_find_char(h->items[i].name, '_', 0) >= 0)
+            return true;
+    }
+    return false;
+}
+
 /* Facts of the connection that the log needs after the client may have left. */
 static void admit_note_connection(struct exchange *x)
 {
@@ -123,6 +134,8 @@ enum step_result step_admit(struct exchange *x)
     x->listener = listener;
     if (admit_is_misdirected(x, port))
         return exchange_refuse(x, REFUSAL_MISDIRECTED);
+    if (listener->client.rejects_underscore && admit_has_underscore(x))
+        return exchange_refuse(x, REFUSAL_BAD_HEADER_NAME);
     if (admit_names_late(x))
         return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);
     admit_find_client(x);

@@ -149,6 +149,9 @@ static void gateway_address_check(struct decoder *d, const struct node *node, vo
     a->parsed_type = str_is_empty(a->type) || str_eq(a->type, STR("IPAddress")) ? ADDRESS_IP
                      : str_eq(a->type, STR("Hostname"))                         ? ADDRESS_HOSTNAME
                                                                                 : ADDRESS_OTHER;
+    if (a->parsed_type != ADDRESS_IP)
+        decode_warning(d, DIAG_UNSUPPORTED_FIELD, node_find(node, "type"), "type",
+                       "only IPAddress is supported: the address is not listened on");
     if (a->parsed_type != ADDRESS_IP || str_is_empty(a->value))
         return;
     snprintf(text, sizeof text, "%.*s", STR_ARG(str_slice(a->value, 0, sizeof text - 1)));

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from play.client import request
-from play.manifests import backend, client_policy, route, rule, security_policy, target, world
+from play.manifests import backend, client_policy, http_listener, route, rule, security_policy, target, world
 
 OFFICE = {"defaultAction": "Deny", "rules": [{"action": "Allow", "principal": {"clientCIDRs": ["203.0.113.0/24"]}}]}
 
@@ -80,6 +80,21 @@ def test_header_names_with_an_underscore(gateway, upstream, action, status, pass
                 b"1\r\na\r\n0\r\nx_plain: 1\r\nx-end: 2\r\n\r\n")
     with gw.raw(trailers) as raw:
         assert raw.reply().status == status
+
+
+def test_listeners_of_one_port_keep_their_own_word_on_underscores(gateway, upstream):
+    up = upstream("a")
+    policy = client_policy("clients", headers={"withUnderscoresAction": "Allow"})
+    policy["spec"]["targetRefs"][0]["sectionName"] = "allows"
+    for order in ((0, 1), (1, 0)):
+        listeners = [http_listener("allows", hostname="allows.test"), http_listener("refuses", hostname="refuses.test")]
+        gw = gateway(world(backend("a", up), route("r", rule("a")), policy,
+                           listeners=[listeners[i] for i in order]))
+        assert gw.request("/", host="allows.test", headers=[("x_plain", "1")]).status == 200
+        assert up.last.get("x_plain") == "1"
+        reply = gw.request("/", host="refuses.test", headers=[("x_plain", "1")])
+        assert (reply.status, reply.code) == (400, "underscore_in_header_name")
+        assert gw.request("/", host="refuses.test").status == 200
 
 
 def test_the_policy_says_how_long_a_head_may_take(gateway, upstream):

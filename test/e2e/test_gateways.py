@@ -2,8 +2,8 @@
 import pytest
 
 from play.client import request
-from play.manifests import (backend, client_policy, gateway as gateway_object, http_listener, https_listener, path,
-                            route, rule, target, thing, tls_secret, world)
+from play.manifests import (backend, client_policy, gateway as gateway_object, https_listener, path, route, rule,
+                            tls_secret, world)
 
 
 def condition(gw, name, about, kind, of="Gateway"):
@@ -99,3 +99,10 @@ def test_addresses_of_the_spec_are_honoured(gateway, upstream):
         assert request(gw.port(), "/", address=address).status == 200
     with pytest.raises(ConnectionRefusedError):
         request(gw.port(), "/", address="127.0.0.1")
+
+
+def test_an_address_that_is_no_ip_address_is_named(gateway, upstream):
+    gw = gateway([*world()[:1], gateway_object("front", addresses=[{"value": "127.0.0.2"}, {"type": "Hostname", "value": "a.test"}]),
+                  backend("a", upstream("a")), route("ra", rule("a"))])
+    assert addresses(gw, "front") == ["127.0.0.2"]
+    assert "only IPAddress is supported" in gw.stderr()

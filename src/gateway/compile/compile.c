@@ -6,6 +6,17 @@
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
 
+/* Names with '_' are read, or not, before the host tells the listener: so they are when any
+ * listener of the port wants them, and the others refuse them afterwards. */
+static void compile_share_underscore(struct port_plan *p)
+{
+    for (uint32_t i = 0; i < p->n_listeners; i++)
+        p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
+    for (uint32_t i = 0; i < p->n_listeners; i++)
+        p->listeners[i]->client.rejects_underscore =
+            p->client.allows_underscore && !p->listeners[i]->client.allows_underscore;
+}
+
 /* False: the port cannot be opened (its TLS). */
 static bool compile_port(struct compile *c, struct port_draft *draft)
 {
@@ -21,6 +32,7 @@ static bool compile_port(struct compile *c, struct port_draft *draft)
             map_put(&p->by_host, l->hostname, l);
     }
     p->client = p->listeners[0]->client;
+    compile_share_underscore(p);
     return !p->is_tls || compile_port_tls(c, draft);
 }
 

@@ -46,6 +46,9 @@ struct listener_draft {
 };
 
 /* listener.c */
+/* "namespace/gateway/listener" */
+struct str compile_listener_name(struct arena *a, const struct gateway *g,
+                                 const struct listener *l);
 struct listener_plan *compile_listener(struct compile *c, const struct listener_draft *draft);
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret_client);

@@ -14,7 +14,7 @@ static void gather_refuse(struct compile *c, const struct listener_member *m,
     const struct listener *l = m->listener;
     struct diag *d = diag_add(
         &c->manifest->diags, DIAG_ERROR, DIAG_CONFLICT, l->mark, m->gateway->object.label,
-        "listener \"%.*s\" conflicts with \"%.*s\" of %.*s on port %lld : %s: "
+        "listener \"%.*s\" conflicts with \"%.*s\" of %.*s on port %lld: %s: "
         "it is not opened",
         STR_ARG(l->name), STR_ARG(other->listener->name), STR_ARG(other->gateway->object.label),
         (long long)l->port.value,

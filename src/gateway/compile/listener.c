@@ -237,6 +237,12 @@ static void compile_routes(struct compile *c, const struct listener_draft *draft
     plan->routes = route_table_build(builder);
 }
 
+struct str compile_listener_name(struct arena *a, const struct gateway *g, const struct listener *l)
+{
+    return arena_printf(a, "%.*s/%.*s/%.*s", STR_ARG(g->object.namespace), STR_ARG(g->object.name),
+                        STR_ARG(l->name));
+}
+
 struct listener_plan *compile_listener(struct compile *c, const struct listener_draft *draft)
 {
     const struct gateway *g = draft->members.items[0].gateway;
@@ -244,8 +250,7 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     struct listener_plan *plan = listener_plan_new();
     const char *trouble;
 
-    plan->name = arena_printf(&plan->arena, "%.*s/%.*s/%.*s", STR_ARG(g->object.namespace),
-                              STR_ARG(g->object.name), STR_ARG(l->name));
+    plan->name = compile_listener_name(&plan->arena, g, l);
     plan->hostname = arena_lower(&plan->arena, l->hostname);
     compile_late_headers(c, &plan->arena, &plan->late_headers);
     compile_client(c, g, l, &plan->arena, &plan->client);

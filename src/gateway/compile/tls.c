@@ -213,8 +213,7 @@ static struct tls_entry_config compile_tls_entry(struct compile *c, const struct
         .ciphers = compile_cipher_option(&c->scratch, compile_tls_option(tls, "tls.cipher_suites")),
         .min_version = listener_tls_version(compile_tls_option(tls, "tls.min_protocol_version")),
         .max_version = listener_tls_version(compile_tls_option(tls, "tls.max_protocol_version")),
-        .identity = arena_printf(&c->scratch, "%.*s/%.*s/%.*s", STR_ARG(g->object.namespace),
-                                 STR_ARG(g->object.name), STR_ARG(l->name)),
+        .identity = compile_listener_name(&c->scratch, g, l),
     };
 }
 
@@ -257,6 +256,12 @@ bool compile_port_tls(struct compile *c, struct port_draft *draft)
         port->listeners[i]->tls_identity = hash_str(rules);
     }
     r = tls_server_new(entries, port->n_listeners, &port->tls, &why);
+    if (r != 0)
+        diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE,
+                 draft->listeners.items[0].members.items[0].listener->mark,
+                 arena_str(&c->manifest->arena, port->listeners[0]->name),
+                 "TLS of port %u cannot be set up, the port is not opened: %.*s", port->number,
+                 STR_ARG(buf_str(&why)));
     buf_deinit(&why);
     return r == 0;
 }

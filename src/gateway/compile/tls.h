@@ -27,6 +27,6 @@ void compile_tls_draft_deinit(struct compile_tls_draft *d);
 /* Can a listener's TLS be set up as written? If not, says so in the diagnostics. */
 MUST_USE bool compile_listener_tls(struct compile *c, const struct gateway *g,
                                    const struct listener *l);
-/* The server of a port whose listeners have passed compile_listener_tls. False: it cannot be built
- * after all (memory). */
+/* The server of a port whose listeners have passed compile_listener_tls. False after
+ * saying why. */
 MUST_USE bool compile_port_tls(struct compile *c, struct port_draft *draft);
