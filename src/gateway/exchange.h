@@ -10,7 +10,7 @@
 #include "gateway/plan.h"
 #include "gateway/refusal.h"
 #include "http/h1.h"
-#include "policy/kserve.h"
+#include "llm/kserve.h"
 #include "upstream/attempt.h"
 
 struct snapshot_hold;

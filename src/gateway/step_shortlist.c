@@ -4,7 +4,7 @@
  * answered here, by the CORS policy of a rule that the request to come may meet. */
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
-#include "policy/ai_endpoint.h"
+#include "llm/ai_endpoint.h"
 #include "policy/route_cursor.h"
 
 static void shortlist_note(struct exchange *x, uint32_t auth_group)

@@ -1,5 +1,5 @@
 /* Classification of method and path; every row of the table finds itself. */
-#include "policy/ai_endpoint.h"
+#include "llm/ai_endpoint.h"
 
 #include "test/harness/test.h"
 

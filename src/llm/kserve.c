@@ -6,7 +6,7 @@
  * that we do not know. Escapes that are left in a normalized path are undone once here; what a name
  * cannot hold (control bytes, a slash, bytes past ASCII, which cannot stand in the header that
  * carries the name) refuses the request. Owner: borrowed or the caller's arena. Pure. */
-#include "policy/kserve.h"
+#include "llm/kserve.h"
 
 #include "base/limits.h"
 

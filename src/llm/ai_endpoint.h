@@ -3,7 +3,7 @@
 #pragma once
 
 #include "http/message.h"
-#include "policy/kserve.h"
+#include "llm/kserve.h"
 
 enum ai_dialect {
     AI_DIALECT_NONE,

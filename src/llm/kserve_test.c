@@ -1,5 +1,5 @@
 /* KServe paths and the model names that they carry. */
-#include "policy/kserve.h"
+#include "llm/kserve.h"
 
 #include "test/harness/test.h"
 

@@ -1,7 +1,7 @@
 /* The table of AI endpoints as data, and the lookup in it: a handful of length-and-bytes
  * comparisons, since most paths of other traffic differ in length from all of them. Static,
  * immutable. What happens on an endpoint is for gateway and llm. */
-#include "policy/ai_endpoint.h"
+#include "llm/ai_endpoint.h"
 
 static const struct ai_endpoint_row rows[] = {{.name = "NONE"},
 #define X(name, method, path, dialect, body)                                                       \
