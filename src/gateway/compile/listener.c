@@ -1,6 +1,7 @@
 /* compile: a programmed listener with its routes, late headers, client settings and access logs. */
 #include "base/assert.h"
 #include "gateway/compile/compile.h"
+#include "gateway/compile/shared_route.h"
 #include "manifest/client_traffic_policy.h"
 #include "manifest/envoy_proxy.h"
 #include "policy/route_table.h"
@@ -218,22 +219,44 @@ static void compile_break_routes(struct listener_plan *plan, const char *why)
     }
 }
 
+/* Once, however many members attach it. */
+static void compile_attached(struct compile *c, const struct listener_member *m,
+                             const struct attached_route *attached, struct listener_plan *plan,
+                             struct route_table_builder *builder, struct map *firsts)
+{
+    const struct object *route = attached->route;
+    struct shared_route *first = map_find(firsts, route->label);
+    uint32_t n_before = plan->n_route_plans;
+
+    if (first) {
+        shared_route_compare(c, first, m, route);
+        return;
+    }
+    compile_route(c, m, attached, plan, builder);
+    plan->has_ai_routes |= route->kind->id == KIND_AI_GATEWAY_ROUTE;
+    if (plan->n_route_plans == n_before)
+        return; /* of a kind that is not served */
+    first = ARENA_NEW(&c->scratch, struct shared_route);
+    *first = (struct shared_route){m, plan->route_plans[n_before]};
+    map_put(firsts, route->label, first);
+}
+
 static void compile_routes(struct compile *c, const struct listener_draft *draft,
                            struct listener_plan *plan)
 {
     struct route_table_builder *builder =
         route_table_builder_new(&plan->routing, &plan->late_headers);
+    struct map firsts = {0}; /* struct shared_route by the route's label */
     size_t n = 0;
 
     VEC_FOREACH (&draft->members, m)
         n += m->listener->routes.n;
     plan->route_plans = ARENA_ARRAY(&plan->routing, struct route_plan *, n + 1);
     VEC_FOREACH (&draft->members, m) {
-        VEC_FOREACH (&m->listener->routes, attached) {
-            compile_route(c, m, attached, plan, builder);
-            plan->has_ai_routes |= attached->route->kind->id == KIND_AI_GATEWAY_ROUTE;
-        }
+        VEC_FOREACH (&m->listener->routes, attached)
+            compile_attached(c, m, attached, plan, builder, &firsts);
     }
+    map_deinit(&firsts);
     plan->routes = route_table_build(builder);
 }
 
