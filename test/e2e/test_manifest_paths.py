@@ -164,3 +164,12 @@ def test_the_only_port_needs_a_name_on_one_side_at_most(gateway, upstream):
     del made["spec"]["ports"][0]["name"]
     gw = gateway(world(made, slice_, route("r", rule({"name": "svc", "port": 80}))))
     assert gw.request("/").status == 200
+
+
+def test_a_broken_route_refuses_on_every_spelling_of_its_paths(gateway, upstream):
+    gw = gateway(world(
+        backend("a", upstream("a")), route("fallback", rule("a")),
+        route("r", rule("a", matches=[{**path("/a"), "headers": [header("x", "[", "RegularExpression")]}]),
+              rule("a", matches=[path("/x%3Ay")]), rule("a", matches=[path("/%2F")]))))
+    assert gw.request("/else").status == 200
+    assert gw.request("/x:y").status == 500, "not the fallback's"

@@ -148,8 +148,16 @@ static void compile_match_path(struct compile_rules *r, const struct http_path_m
 
     spec->path_kind = path_kinds[m->type];
     spec->path = m->value;
-    if (m->type != PATH_REGEX && !r->at.route->is_broken &&
-        !compile_path(r->c, r->at.route, m->mark, m->value, &spec->path))
+    if (m->type == PATH_REGEX)
+        return;
+    /* A broken route needs no second report, but its traffic must find it all the same, and be
+     * refused. */
+    if (r->at.route->is_broken) {
+        if (path_normalize(m->value, &r->c->scratch, &spec->path) != 0)
+            spec->path = m->value; /* no request's, either way */
+        return;
+    }
+    if (!compile_path(r->c, r->at.route, m->mark, m->value, &spec->path))
         compile_break_rule(&r->at, "the path of a match is one that no request has");
 }
 
