@@ -76,13 +76,15 @@ def test_a_preflight_meets_the_rule_of_the_request_to_come(gateway, upstream):
               rule("a", matches=[{"headers": [header("x-key", "1")], **path("/p")}], filters=[cors("https://key.test")]),
               rule("a", matches=[path("/open")]))))
 
-    def preflight(origin, method, at="/p"):
-        return gw.request(at, "OPTIONS", headers=[("origin", origin), ("access-control-request-method", method)])
+    def preflight(origin, method, at="/p", names=()):
+        return gw.request(at, "OPTIONS", headers=[("origin", origin), ("access-control-request-method", method),
+                                                  *[("access-control-request-headers", n) for n in names]])
 
-    for origin, method in (("https://post.test", "POST"), ("https://key.test", "PUT")):
-        reply = preflight(origin, method)
+    for origin, method, names in (("https://post.test", "POST", ()), ("https://key.test", "PUT", ["x-one, X-Key"])):
+        reply = preflight(origin, method, names=names)
         assert reply.status == 204 and reply.get("access-control-allow-origin") == origin
-    assert preflight("https://post.test", "DELETE").status == 403, "only the rule by header is in question"
+    assert preflight("https://post.test", "DELETE", names=["x-key"]).status == 403, "only the rule by header is in question"
+    assert preflight("https://key.test", "PUT").status == 404, "the request to come has no x-key: no rule is in question"
     assert preflight("https://post.test", "POST", "/open").status == 200, "no rule has a policy: the backend answers"
     assert preflight("https://post.test", "POST", "/none").status == 404
 
