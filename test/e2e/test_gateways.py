@@ -138,3 +138,29 @@ def test_other_traffic_policies_of_the_younger_gateway_are_said_not_to_apply(gat
         thing(ENVOY_API, "BackendTrafficPolicy", "slow", {"targetRefs": [target("Gateway", "side")], **timeout})))
     assert gw.request("/").status == 200
     assert "with other BackendTrafficPolicies for 1 of its rules: those of the first Gateway apply" in gw.stderr()
+
+
+@pytest.mark.parametrize("front, side, listed", [
+    (["127.0.0.2"], ["::ffff:127.0.0.2"], ["127.0.0.2"]), (["::1"], ["0:0:0:0:0:0:0:1"], ["::1"]),
+    (["127.0.0.2"], ["::ffff:7f00:2", "127.0.0.2"], ["127.0.0.2"]), ([], ["::"], None),
+], ids=["mapped", "long", "twice", "wildcard"])
+def test_two_spellings_of_one_address_are_one_port(gateway, upstream, front, side, listed):
+    asked = {"front": [{"value": value} for value in front], "side": [{"value": value} for value in side]}
+    gw = gateway([
+        *world()[:1], gateway_object("front", addresses=asked["front"]), gateway_object("side", addresses=asked["side"]),
+        backend("a", upstream("a")), backend("b", upstream("b")),
+        route("ra", rule("a", matches=[path("/a")])), route("rb", rule("b", matches=[path("/b")]), parent="side")])
+    assert addresses(gw, "side") == addresses(gw, "front")
+    if listed:
+        assert addresses(gw, "side") == listed
+    for at in ("/a", "/b") * 8:
+        assert request(gw.port(), at, address=listed[0] if listed else "127.0.0.1").status == 200
+
+
+def test_an_address_that_a_gateway_asks_for_is_not_drawn_for_another(gateway, upstream):
+    objects = [backend("a", upstream("a")), route("r", rule("a"))]
+    gw = gateway(world(*objects), args=["--address-pool", "127.0.8.0/24"])
+    [drawn] = addresses(gw, "front")
+    gw.apply(world(gateway_object("side", addresses=[{"value": drawn}]), *objects))
+    assert addresses(gw, "side") == [drawn]
+    assert addresses(gw, "front") != [drawn]

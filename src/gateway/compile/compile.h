@@ -21,7 +21,7 @@ struct compile {
     VEC(struct cluster *) used_clusters; /* one reference each, handed to the snapshot */
     VEC(struct key_feed *) used_feeds;
     VEC(struct publication) publications; /* handed to the snapshot */
-    VEC(struct str) taken_addresses;      /* of --address-pool */
+    VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     uint32_t n_listeners;
 };
 
