@@ -83,7 +83,7 @@ bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
     *ret = x->request;
     /* The list is shared with x->request until something differs: what a try adds must not pile up.
      */
-    if (backend->request_mods || rule->host_rewrite)
+    if (rule->host_rewrite)
         ret->headers = http_headers_copy(&x->request.headers, &x->arena);
     if (rule->path_rewrite && path_rewrite_apply(rule->path_rewrite, x->request.path, x->n_matched,
                                                  &x->arena, &ret->path) != 0)
@@ -91,8 +91,15 @@ bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
     if (rule->host_rewrite)
         forward_set_host(ret, host_rewrite_apply(rule->host_rewrite, &x->request, backend->host),
                          !rule->host_rewrite->hides_former);
-    if (backend->request_mods)
-        header_mods_apply_request(backend->request_mods, ret);
     ret->minor_version = 1;
     return true;
+}
+
+void forward_prepare_backend(struct exchange *x, const struct backend_plan *backend,
+                             struct http_request *request)
+{
+    if (!backend->request_mods)
+        return;
+    request->headers = http_headers_copy(&request->headers, &x->arena);
+    header_mods_apply_request(backend->request_mods, request);
 }

@@ -175,3 +175,18 @@ def test_a_broken_route_refuses_on_every_spelling_of_its_paths(gateway, upstream
               rule("a", matches=[path("/x%3Ay")]), rule("a", matches=[path("/%2F")]))))
     assert gw.request("/else").status == 200
     assert gw.request("/x:y").status == 500, "not the fallback's"
+
+
+def test_a_mirror_gets_nothing_that_one_backend_is_given(gateway, upstream):
+    a, copy = upstream("a"), upstream("copy")
+
+    def sets(name):
+        return {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": name, "value": "1"}]}}
+
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": to("copy")}}
+    gw = gateway(world(backend("a", a), backend("copy", copy), route(
+        "r", rule(to("a", filters=[sets("x-backend-key")]), filters=[mirror, sets("x-rule")]))))
+    assert gw.request("/").status == 200
+    copy.wait_for(1)
+    assert (a.last.get("x-rule"), a.last.get("x-backend-key")) == ("1", "1")
+    assert (copy.last.get("x-rule"), copy.last.get("x-backend-key")) == ("1", None)
