@@ -121,6 +121,35 @@ static struct key_feed *registry_find(struct key_feed_registry *r, struct str ke
     return f ? key_feed_ref(f) : NULL;
 }
 
+static bool key_feed_is_same_source(const struct key_feed *f, const struct key_feed_config *config)
+{
+    return f->config.cluster == config->cluster && str_eq(f->config.host, config->host) &&
+           str_eq(f->config.path, config->path);
+}
+
+/* A new feed begins with the keys of one that reads the same source, and fetches all the same: a
+ * changed timeout must not refuse everybody while the source is down. Under the registry's lock. */
+static void key_feed_inherit(struct key_feed *f)
+{
+    LIST_FOREACH (&f->registry->feeds, node) {
+        struct key_feed *other = CONTAINER_OF(node, struct key_feed, node);
+
+        if (other == f || !key_feed_is_same_source(other, &f->config))
+            continue;
+        pthread_mutex_lock(&other->lock);
+        if (other->keys && (!f->keys || other->fetched_us > f->fetched_us)) {
+            jwks_unref(f->keys);
+            f->keys = jwks_ref(other->keys);
+            f->fetched_us = other->fetched_us;
+            f->is_answered = true;
+            f->facts.n_keys = other->facts.n_keys;
+            f->facts.fetched_wall_us = other->facts.fetched_wall_us;
+            atomic_store(&f->keys_version, jwks_version(f->keys));
+        }
+        pthread_mutex_unlock(&other->lock);
+    }
+}
+
 struct key_feed *key_feed_get_remote(struct key_feed_registry *r, struct str key,
                                      const struct key_feed_config *config)
 {
@@ -136,6 +165,7 @@ struct key_feed *key_feed_get_remote(struct key_feed_registry *r, struct str key
         f->config.host = key_feed_copy(config->host);
         f->config.path = key_feed_copy(config->path);
         f->config.cluster = cluster_ref(config->cluster);
+        key_feed_inherit(f);
     }
     pthread_mutex_unlock(&r->lock);
     return f;
@@ -235,6 +265,7 @@ static void key_feed_publish(struct key_feed *f, struct jwks *keys, const char *
         atomic_store(&f->keys_version, jwks_version(keys));
         f->facts.n_keys = jwks_n_keys(keys);
         f->facts.n_fetches_ok++;
+        f->fetched_us = l->now.mono_us;
         f->facts.fetched_wall_us = l->now.wall_unix_us;
         f->facts.last_error[0] = '\0';
     } else {
@@ -282,7 +313,6 @@ static void key_feed_finish(struct key_feed *f, const char *error)
     f->n_failures = error ? f->n_failures + 1 : 0;
     f->timer.fn = key_feed_on_timer;
     if (!error) {
-        f->fetched_us = l->now.mono_us;
         key_feed_set_state(f, KEY_FEED_FRESH);
         timer_set(l, &f->timer, l->now.mono_us + f->config.cache_us / 10 * 8);
     } else {

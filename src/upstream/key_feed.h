@@ -62,6 +62,8 @@ struct key_feed {
     _Atomic bool is_refetch_wanted;
     pthread_mutex_t lock;
     struct jwks *keys; /* NULL: none yet */
+    uint64_t fetched_us;
+    bool is_answered; /* some fetch has ended, well or not */
     struct key_feed_facts facts;
     struct list_node node;
     /* control only */
@@ -73,9 +75,7 @@ struct key_feed {
     struct timer timer;         /* refresh, back-off */
     struct timer timeout_timer; /* of the running fetch */
     uint32_t n_failures;        /* in a row */
-    uint64_t fetched_us;
-    uint64_t refetched_us; /* last time an unknown kid caused a fetch */
-    bool is_answered;      /* some fetch has ended, well or not */
+    uint64_t refetched_us;      /* last time an unknown kid caused a fetch */
 };
 
 typedef void key_feed_news_fn(void *ctx);
@@ -98,8 +98,8 @@ void key_feed_registry_deinit(struct key_feed_registry *r);
 /* Starts new feeds, frees those that nobody references any more. Control. */
 void key_feed_registry_sweep(struct key_feed_registry *r);
 
-/* The feed of that identity with one more reference; compile thread. `config` is copied when new.
- */
+/* The feed of that identity with one more reference; compile thread. `config` is copied when new;
+ * the last good keys of another feed on the same source are taken over. */
 struct key_feed *key_feed_get_remote(struct key_feed_registry *r, struct str key,
                                      const struct key_feed_config *config);
 /* A local set. Positive: an enum jwks condition. */

@@ -409,3 +409,15 @@ def test_a_mirror_to_a_guarded_backend_refuses(gateway, upstream):
             "targetRefs": [{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "s"}],
             "basicAuth": {"users": {"name": "missing"}}})))
     assert (gw.request().status, len(sink.requests)) == (500, 0)
+
+
+def test_a_changed_timeout_of_a_key_source_keeps_the_keys(scene):
+    gw, up, keys = scene
+    keys.mode = "down"
+    changed = guarded(up, keys)
+    [policy] = [made for made in changed if made["kind"] == "SecurityPolicy"]
+    policy["spec"]["jwt"]["providers"][0]["remoteJWKS"]["cacheDuration"] = "99s"
+    fetches = keys.n_fetches
+    gw.apply(changed)
+    assert gw.request("/", token=keys.token(sub="fresh")).status == 200
+    eventually(lambda: keys.n_fetches > fetches, what="a fetch by the new rules")
