@@ -24,7 +24,6 @@ struct client_plan {
     struct client_address_policy address;
     bool allows_underscore;    /* header names with '_' are read */
     bool drops_underscore;     /* and removed at admission */
-    bool rejects_underscore;   /* refused at admission: the port reads them for another listener */
     bool keeps_request_id;     /* a client's own X-Request-Id is kept */
     bool omits_request_id;     /* where there is none, none is made */
     uint32_t head_bytes_limit; /* 0: the default */

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from play.client import request
+from play.deadline import eventually
 from play.manifests import backend, client_policy, http_listener, route, rule, security_policy, target, world
 
 OFFICE = {"defaultAction": "Deny", "rules": [{"action": "Allow", "principal": {"clientCIDRs": ["203.0.113.0/24"]}}]}
@@ -103,3 +104,21 @@ def test_the_policy_says_how_long_a_head_may_take(gateway, upstream):
     with gw.raw(b"GET / HTTP/1.1\r\n") as raw:
         assert raw.reply().status == 408
     assert 0.25 < time.monotonic() - started < 10
+
+
+def test_a_connection_from_before_a_reload_reads_underscores_no_longer(gateway, upstream):
+    up = upstream("a")
+    allows, plain = {"headers": {"withUnderscoresAction": "Allow"}}, {}
+    gw = gateway(policed(up, **allows), args=["--workers", "1"])
+    ask = b"GET / HTTP/1.1\r\nHost: a.test\r\nx_plain: 1\r\n\r\n"
+    trailers = (b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"1\r\na\r\n0\r\nx_plain: 1\r\nx-end: 2\r\n\r\n")
+    with gw.raw(ask) as one, gw.raw(ask) as two:
+        assert (one.reply().status, two.reply().status) == (200, 200)
+        gw.apply(policed(up, **plain))
+        eventually(lambda: gw.request("/", headers=[("x_plain", "1")]).status == 400, what="the new rules")
+        one.send(ask)
+        assert one.reply().status == 400
+        two.send(trailers)
+        assert two.reply().status == 200
+        assert ("x_plain", "1") not in up.last.trailers

@@ -12,9 +12,6 @@ static void compile_share_underscore(struct port_plan *p)
 {
     for (uint32_t i = 0; i < p->n_listeners; i++)
         p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
-    for (uint32_t i = 0; i < p->n_listeners; i++)
-        p->listeners[i]->client.rejects_underscore =
-            p->client.allows_underscore && !p->listeners[i]->client.allows_underscore;
 }
 
 /* False: the port cannot be opened (its TLS). */
