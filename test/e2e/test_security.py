@@ -7,7 +7,7 @@ import pytest
 from play.deadline import eventually
 from play.issuer import Issuer, Key, b64
 from play.manifests import (backend, local_provider, path, provider, route, rule, security_policy, target,
-                            thing, world)
+                            thing, to, world)
 
 CLAIMS = [{"claim": "sub", "header": "x-jwt-sub"}, {"claim": "tenant", "header": "x-tenant"}]
 ROUTE = target("HTTPRoute", "r")
@@ -421,3 +421,16 @@ def test_a_changed_timeout_of_a_key_source_keeps_the_keys(scene):
     gw.apply(changed)
     assert gw.request("/", token=keys.token(sub="fresh")).status == 200
     eventually(lambda: keys.n_fetches > fetches, what="a fetch by the new rules")
+
+
+def test_a_request_that_waited_for_keys_is_mirrored(gateway, upstream, issuer):
+    up, copy, keys = upstream("a"), upstream("copy"), issuer()
+    keys.mode = "slow"
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": to("copy")}}
+    gw = gateway(guarded(up, keys, backend("copy", copy), rules=[rule("a", filters=[mirror])]))
+    with gw.raw(f"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {keys.token()}\r\n\r\n") as raw:
+        eventually(lambda: gw.metric("tollgate_exchanges_active") == 1, what="the request to wait")
+        keys.mode = "ok"
+        keys.release.set()
+        assert raw.reply().status == 200
+    copy.wait_for(1)
