@@ -335,6 +335,8 @@ def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream, matches
             "parentRefs": [{"name": "front", "kind": "Gateway", "group": "gateway.networking.k8s.io"}],
             "rules": [{"backendRefs": [{"name": "ai"}], **matches}]})))
     refused(gw.request("/v1/chat/completions", json={"model": "m", "messages": []}), 501, "not_implemented")
+    refused(gw.request("/v1/models/m:predict", json={"instances": []}), 501, "not_implemented")
+    assert gw.request("/v1/models/other:predict", json={"instances": []}).status == (404 if matches else 501)
     assert gw.request("/web").status == 200
     assert gw.request("/else").status == 404
 
