@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from play.deadline import eventually
 from play.manifests import (ENVOY_API, backend, config_map, https_listener, local_provider, path, route, rule, secret,
                             security_policy, service, target, thing, tls_secret, to, world)
 from play.upstream import Answer
@@ -163,3 +164,10 @@ def test_no_secret_shows_on_the_admin_port(gateway, upstream, authority, issuer)
         text = gw.get_admin(page).body.decode()
         assert key_line not in text and "VeryNotAHash" not in text and "PRIVATE KEY" not in text, page
     assert "VeryNotAHash" not in gw.stderr() and key_line not in gw.stderr()
+
+
+def test_a_connection_that_was_idle_too_long_is_not_used_again(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), traffic_policy(
+        "p", target("HTTPRoute", "r"), timeout={"http": {"connectionIdleTimeout": "1ms"}})), args=["--workers", "1"])
+    eventually(lambda: gw.request("/").status == 200 and up.n_connections >= 4, 4, "a connection for nearly every request")
