@@ -250,6 +250,22 @@ def test_authorization_by_address(gateway, upstream):
     refused(gw.request("/"), 403, "forbidden")
 
 
+def test_authorization_by_an_inverted_path(gateway, upstream):
+    up = upstream("a")
+    anyone = {"clientCIDRs": ["0.0.0.0/0"]}
+    rules = [{"action": "Deny", "principal": anyone,
+              "operation": {"path": {"type": "PathPrefix", "value": "/public", "invert": True}}},
+             {"action": "Allow", "principal": anyone}]
+    gw = gateway(world(backend("a", up), route("r", rule("a")), security_policy(
+        "p", ROUTE, authorization={"defaultAction": "Deny", "rules": rules})))
+    for at in ("/public", "/public/x", "/x/../public"):
+        assert gw.request(at).status == 200, at
+    n = len(up.requests)
+    for at in ("/", "/secret", "/publicity", "/public/../secret"):
+        refused(gw.request(at), 403, "forbidden")
+    assert len(up.requests) == n
+
+
 def test_cors_preflight_passes_and_refusals_carry_it(gateway, upstream, issuer):
     up, keys = upstream("a"), issuer()
     gw = gateway(guarded(up, keys, policy={"cors": {

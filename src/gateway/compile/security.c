@@ -299,6 +299,7 @@ static void compile_operation(const struct rule_operation *op, struct authorize_
     rule->n_methods = op->methods.n;
     if (op->path) {
         rule->has_path = true;
+        rule->is_path_inverted = op->path->invert.value;
         rule->path_kind = op->path->type >= 0 && op->path->type < 3 ? path_kinds[op->path->type]
                                                                     : ROUTE_PATH_EXACT;
         rule->path = op->path->value;
