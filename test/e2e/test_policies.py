@@ -57,6 +57,24 @@ def test_a_silent_stream_ends_after_its_idle_time(gateway, upstream):
     assert time.monotonic() - started > 0.25
 
 
+def test_a_traffic_policy_with_an_error_refuses_what_it_covers(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(
+        backend("a", up), route("r", rule("a", matches=[path("/r")])), route("s", rule("a", matches=[path("/s")])),
+        route("t", rule("a", matches=[path("/t")])),
+        traffic_policy("bad", target("HTTPRoute", "r"), timeout={"http": {"requestTimeout": "soon"}}),
+        traffic_policy("parent", target("Gateway", "front"), circuitBreaker={"maxConnections": "lots"}),
+        traffic_policy("merged", target("HTTPRoute", "s"), mergeType="StrategicMerge"),
+        traffic_policy("whole", target("HTTPRoute", "t"), timeout={"http": {"requestTimeout": "9s"}})))
+    for at in ("/r", "/s"):
+        reply = gw.request(at)
+        assert (reply.status, reply.code) == (500, "route_misconfigured"), at
+    assert gw.request("/t").status == 200
+    assert len(up.requests) == 1
+    rules = gw.get_admin("/config").body.decode()
+    assert "its BackendTrafficPolicy has an error" in rules
+
+
 def operation(*methods, action="Deny"):
     return {"action": action, "principal": {"clientCIDRs": ["0.0.0.0/0"]}, "operation": {"methods": list(methods)}}
 
