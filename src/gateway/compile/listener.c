@@ -189,18 +189,30 @@ static void compile_log_settings(struct compile *c, struct envoy_proxy *proxy,
     }
 }
 
+/* NULL: the defaults, also where the parameters given cannot be used. */
+static struct envoy_proxy *compile_proxy(const struct gateway *g)
+{
+    return g->envoy_proxy && !g->envoy_proxy->is_broken ? (struct envoy_proxy *)g->envoy_proxy
+                                                        : NULL;
+}
+
 static void compile_logs(struct compile *c, const struct gateway *g, struct listener_plan *plan)
 {
-    struct envoy_proxy *proxy = (struct envoy_proxy *)g->envoy_proxy;
+    struct envoy_proxy *proxy = compile_proxy(g);
     const struct access_log_spec *spec =
         proxy && proxy->spec.telemetry ? proxy->spec.telemetry->access_log : NULL;
     struct log_plans logs = {0};
+    bool is_default = !spec || spec->settings.n == 0;
 
     if (spec && spec->disable.value)
         return;
-    if (spec && spec->settings.n > 0)
+    if (!is_default) {
         compile_log_settings(c, proxy, spec, &plan->arena, &logs);
-    else
+        is_default = proxy->object.is_broken; /* by a format: a gateway never serves unlogged */
+    }
+    if (is_default)
+        logs.n = 0;
+    if (is_default)
         compile_log_sink(c, NULL, &plan->arena, &logs, log_format_default(), STR("/dev/stdout"));
     plan->logs = logs.items;
     plan->n_logs = (uint32_t)logs.n;

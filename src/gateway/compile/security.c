@@ -335,11 +335,12 @@ static bool compile_authorization(struct compile *c, const struct compile_place 
     return true;
 }
 
-static bool compile_security_cors(const struct compile_place *at, const struct cors_spec *spec,
+static bool compile_security_cors(struct compile *c, const struct compile_place *at,
+                                  struct object *policy, const struct cors_spec *spec,
                                   struct security_plan *plan)
 {
     struct cors *cors = ARENA_NEW(&at->plan->arena, struct cors);
-    struct cors_policy policy = {
+    struct cors_policy settings = {
         .origins = spec->allow_origins.items,
         .n_origins = spec->allow_origins.n,
         .methods = spec->allow_methods.items,
@@ -353,8 +354,11 @@ static bool compile_security_cors(const struct compile_place *at, const struct c
     };
     size_t bad;
 
-    if (cors_init(cors, &at->plan->arena, &policy, &bad) != 0)
+    if (cors_init(cors, &at->plan->arena, &settings, &bad) != 0) {
+        manifest_object_error(c->manifest, policy, DIAG_INVALID_VALUE, spec->mark,
+                              "cors.allowOrigins[%zu] is not an origin", bad);
         return false;
+    }
     plan->cors = cors;
     return true;
 }
@@ -373,7 +377,7 @@ static const char *compile_security_parts(struct compile *c, const struct compil
         return "a key source of the policy cannot be had";
     if (spec->authorization && !compile_authorization(c, at, policy, spec->authorization, plan))
         return "an authorization rule is not valid";
-    if (spec->cors && !compile_security_cors(at, spec->cors, plan))
+    if (spec->cors && !compile_security_cors(c, at, policy, spec->cors, plan))
         return "an origin of the CORS policy is not valid";
     return NULL;
 }
