@@ -1,7 +1,7 @@
-/* Forwarding as Envoy Gateway does it at an edge: X-Forwarded-For gets the peer appended,
- * X-Forwarded-Proto is that of the connection unless a trusted proxy said otherwise,
- * X-Forwarded-Host is set where the host is rewritten, X-Request-Id is made here unless the policy
- * keeps the client's. */
+/* Forwarding as Envoy Gateway does it at an edge: X-Forwarded-For gets the peer appended
+ * unless the policy says not to, X-Forwarded-Proto is that of the connection unless a trusted proxy
+ * said otherwise, X-Forwarded-Host is set where the host is rewritten, X-Request-Id is made here
+ * unless the policy keeps the client's. */
 #include "gateway/forward.h"
 
 #include "gateway/worker.h"
@@ -12,6 +12,9 @@ static void forward_set_for(struct exchange *x)
     struct http_headers *h = &x->request.headers;
     struct str before = http_headers_joined(h, header_name(HEADER_X_FORWARDED_FOR));
     struct str peer = x->peer_ip;
+
+    if (x->listener->client.omits_forwarded_for)
+        return;
     struct str value = before.len > 0
                            ? arena_printf(&x->arena, "%.*s,%.*s", STR_ARG(before), STR_ARG(peer))
                            : arena_str(&x->arena, peer);

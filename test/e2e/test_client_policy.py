@@ -34,6 +34,16 @@ def test_trusted_networks_tell_the_client(gateway, upstream):
     assert not allowed(gw, "203.0.113.9, 192.0.2.7, 198.51.100.1")
 
 
+@pytest.mark.parametrize("omits, given, passed", [
+    (False, None, "127.0.0.1"), (False, "203.0.113.9", "203.0.113.9,127.0.0.1"),
+    (True, None, None), (True, "203.0.113.9", "203.0.113.9")])
+def test_the_gateways_peer_may_stay_out_of_x_forwarded_for(gateway, upstream, omits, given, passed):
+    up = upstream("a")
+    gw = gateway(policed(up, clientIPDetection={"xForwardedFor": {"numTrustedHops": 1, "disableXForwardedForAppend": omits}}))
+    assert gw.request("/", headers=[("x-forwarded-for", given)] if given else []).status == 200
+    assert up.last.get("x-forwarded-for") == passed
+
+
 def test_without_a_policy_nobody_is_trusted(gateway, upstream):
     up = upstream("a")
     gw = gateway(world(backend("a", up), route("r", rule("a")),
@@ -96,6 +106,19 @@ def test_listeners_of_one_port_keep_their_own_word_on_underscores(gateway, upstr
         reply = gw.request("/", host="refuses.test", headers=[("x_plain", "1")])
         assert (reply.status, reply.code) == (400, "underscore_in_header_name")
         assert gw.request("/", host="refuses.test").status == 200
+
+
+def test_what_a_port_can_have_of_one_listener_only_is_named(gateway, upstream):
+    policy = client_policy("clients", timeout={"http": {"idleTimeout": "30s", "requestHeadersReceivedTimeout": "3s"}},
+                           headers={"maxRequestHeaderLimit": "8Ki"}, connection={"connectionLimit": {"value": 7}})
+    policy["spec"]["targetRefs"][0]["sectionName"] = "two"
+    listeners = [http_listener("one", hostname="one.test"), http_listener("two", hostname="two.test"),
+                 http_listener("other", port=81)]
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), policy, listeners=listeners))
+    texts = [d["text"] for d in gw.status()["diagnostics"] if d["code"] == "ineffective"]
+    assert len(texts) == 4 and all('listener "two"' in text and 'listener "one"' in text for text in texts)
+    for key in ("idleTimeout", "requestHeadersReceivedTimeout", "maxRequestHeaderLimit", "connectionLimit"):
+        assert [text for text in texts if key in text], key
 
 
 def test_the_policy_says_how_long_a_head_may_take(gateway, upstream):

@@ -47,6 +47,11 @@ static void compile_detection(const struct client_ip_detection *spec, struct are
     }
 }
 
+static bool detection_omits_append(const struct client_ip_detection *spec)
+{
+    return spec->x_forwarded_for && spec->x_forwarded_for->disable_append.value;
+}
+
 static void compile_client_headers(const struct client_headers *h, struct client_plan *ret)
 {
     ret->drops_underscore = h->with_underscores_action == UNDERSCORES_DROP;
@@ -77,6 +82,8 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         return;
     if (p->spec.client_ip_detection)
         compile_detection(p->spec.client_ip_detection, a, &ret->address);
+    ret->omits_forwarded_for =
+        p->spec.client_ip_detection && detection_omits_append(p->spec.client_ip_detection);
     if (p->spec.headers)
         compile_client_headers(p->spec.headers, ret);
     if (p->spec.timeout && p->spec.timeout->http) {
