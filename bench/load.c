@@ -191,7 +191,7 @@ int main(int argc, char **argv)
     histogram = calloc(LATENCY_US_MAX, sizeof *histogram);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!clients || !histogram)
-        return 1;
+        exit(1);
     for (size_t i = 0; i < n_clients; i++)
         open_client(&clients[i], port);
     uint64_t start = now_us(), measure_from = start + (uint64_t)(warmup * 1e6);
