@@ -31,6 +31,7 @@ struct client {
     size_t head_have;
 };
 
+static struct client *clients;
 static char *requests; /* all of them */
 static size_t requests_len;
 static size_t turn; /* where the next one begins */
@@ -184,14 +185,14 @@ int main(int argc, char **argv)
     size_t n_clients = strtoul(argv[2], NULL, 10);
     double seconds = strtod(argv[3], NULL), warmup = strtod(argv[4], NULL);
     uint64_t n_requests = argc > 7 ? strtoull(argv[7], NULL, 10) : 0;
-    struct client *clients = calloc(n_clients, sizeof *clients);
 
+    clients = calloc(n_clients, sizeof *clients);
     requests = read_file(argv[5], &requests_len);
     expected_body = strtoul(argv[6], NULL, 10);
     histogram = calloc(LATENCY_US_MAX, sizeof *histogram);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!clients || !histogram)
-        exit(1);
+        return 1;
     for (size_t i = 0; i < n_clients; i++)
         open_client(&clients[i], port);
     uint64_t start = now_us(), measure_from = start + (uint64_t)(warmup * 1e6);
