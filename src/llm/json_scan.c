@@ -243,12 +243,12 @@ static bytes scan_hex(struct json_scan *s, bytes p)
     unsigned digit;
 
     if (c >= '0' && c <= '9')
-        digit = c - '0';
+        digit = (unsigned)(c - '0');
     else if (letter >= 'a' && letter <= 'f')
         digit = letter - 'a' + 10U;
     else
         return fail(s, JSON_NOT_JSON);
-    s->code = (uint16_t)(s->code << 4 | digit);
+    s->code = (uint16_t)((unsigned)s->code << 4 | digit);
     if (++s->step == 4) {
         s->state = STATE_STRING;
         if (s->keep != KEEP_NOTHING)
