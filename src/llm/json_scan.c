@@ -107,10 +107,16 @@ static bytes end_key(struct json_scan *s, bytes p)
     s->node = JSON_NODE_NONE;
     if (s->keep == KEEP_NOTHING || s->is_cut)
         return p;
-    unsigned node = json_paths_find(s->paths, frame->node, str_make(s->text, s->text_len));
+    struct str key = {s->text, s->text_len};
+    unsigned node = json_paths_find(s->paths, frame->node, key);
 
-    if (node == JSON_NODE_NONE)
-        return p;
+    if (node == JSON_NODE_NONE) {
+        node = json_paths_find_guarded(s->paths, frame->node, key);
+        if (node == JSON_NODE_NONE)
+            return p;
+        s->error_node = (uint8_t)node;
+        return fail(s, JSON_ESCAPED_KEY);
+    }
     uint64_t bit = UINT64_C(1) << s->paths->nodes[node].ordinal;
 
     if (s->has_escape || (frame->seen & bit)) {

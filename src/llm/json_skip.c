@@ -1,5 +1,7 @@
-/* The plain twin, and the choice among all. The table is written before main() and only read from
- * then on (but for tests). */
+/* The plain twin, and the choice among all three by what the processor can do.
+ *
+ * The table and the choice are written before main() and only read from then on (but by tests, in
+ * one thread). What a skipped byte means is for json_scan. */
 #include "llm/json_skip.h"
 
 #include "llm/json_skip_block.h"

@@ -1,5 +1,6 @@
-/* Skipping 16 bytes at a time, with what every x86-64 has. Characters past ASCII are judged one by
- * one: SSE2 has no table lookup to do better. */
+/* Skipping 16 bytes at a time, with what every x86-64 has.
+ *
+ * Characters past ASCII are judged one by one: SSE2 has no table lookup to do better. Pure. */
 #include "llm/json_skip.h"
 
 #ifdef __x86_64__

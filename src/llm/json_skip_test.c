@@ -118,6 +118,28 @@ TEST(units_are_skipped_whole_at_every_place)
     }
 }
 
+/* Every second byte behind every lead, with tails and others behind it. */
+TEST(every_character_is_judged_alike)
+{
+    static const unsigned char others[] = {0x7f, 0x80, 0xbf, 0xc0, 'x'};
+    size_t n_others = N_ELEMENTS(others);
+
+    memset(text, 'x', sizeof text);
+    for (unsigned i = 0; i < 128 * 256 * n_others * n_others; i++) {
+        unsigned char *p = text + 20 + i % 41; /* at every place, the border of a block included */
+
+        p[0] = (unsigned char)(0x80 + i / n_others / n_others / 256);
+        p[1] = (unsigned char)(i / n_others / n_others % 256);
+        p[2] = others[i / n_others % n_others];
+        p[3] = others[i % n_others];
+        size_t want = json_skip_scalar.string(text, 100);
+
+        for (unsigned k = 0; json_skip_usable[k]; k++)
+            CHECK(skip_all(json_skip_usable[k], text, 100) == want);
+        memset(p, 'x', 4);
+    }
+}
+
 TEST(random_text_is_skipped_alike)
 {
     static const char *const pieces[] = {
