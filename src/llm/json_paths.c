@@ -27,11 +27,6 @@ static uint64_t first_word(struct str key)
                               load(key.ptr + key.len / 2, 1) << 16;
 }
 
-static uint64_t length_bit(size_t len)
-{
-    return UINT64_C(1) << (len & 63);
-}
-
 static unsigned add_node(struct json_paths *p, unsigned row, size_t end)
 {
     unsigned index = p->n_nodes++;
@@ -69,7 +64,7 @@ static unsigned member_of(struct json_paths *p, unsigned parent, struct str key,
     p->nodes[found].key = key.ptr;
     p->nodes[found].key_len = (uint8_t)key.len;
     p->nodes[found].word = first_word(key);
-    p->nodes[parent].lengths |= length_bit(key.len);
+    p->nodes[parent].lengths |= UINT64_C(1) << (key.len & 63);
     p->nodes[found].ordinal = (uint8_t)ordinal;
     return found;
 }
@@ -110,7 +105,7 @@ unsigned json_paths_find(const struct json_paths *paths, unsigned node, struct s
 {
     unsigned i = paths->nodes[node].child;
 
-    if (!(paths->nodes[node].lengths & length_bit(key.len)))
+    if (!json_paths_may_have(paths, node, key.len))
         return JSON_NODE_NONE;
     uint64_t word = first_word(key);
 
@@ -136,7 +131,7 @@ unsigned json_paths_find_guarded(const struct json_paths *paths, unsigned node, 
 {
     unsigned i = paths->nodes[node].child;
 
-    if (!(paths->nodes[node].lengths & length_bit(key.len)))
+    if (!json_paths_may_have(paths, node, key.len))
         return JSON_NODE_NONE;
     for (; i != JSON_NODE_NONE; i = paths->nodes[i].next) {
         const struct json_node *child = &paths->nodes[i];

@@ -42,6 +42,12 @@ struct json_paths {
 /* A mistake in the table (too many levels or nodes, a path twice) fails an assertion at start. */
 void json_paths_compile(struct json_paths *ret_paths, const struct json_path *rows,
                         unsigned n_rows);
+/* False for most keys that are no member of the object at `node`, by their length alone. */
+static inline bool json_paths_may_have(const struct json_paths *paths, unsigned node,
+                                       size_t key_len)
+{
+    return (paths->nodes[node].lengths >> (key_len & 63)) & 1;
+}
 /* Has a top-level key refused in other letter case too ("Model"): JSON libraries that ignore case
  * (Go's) would read it as this one. Before the table is used. */
 void json_paths_guard(struct json_paths *paths, struct str key);

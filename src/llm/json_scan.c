@@ -99,33 +99,37 @@ static bytes close_container(struct json_scan *s, bytes p)
 
 /* ---- Strings ---- */
 
-static bytes end_key(struct json_scan *s, bytes p)
+/* A member's name in an object with a frame: sets the node of its value. False when refused. */
+static bool take_key(struct json_scan *s, struct json_frame *frame, struct str key)
 {
-    struct json_frame *frame = frame_of(s);
+    unsigned node;
+    uint64_t bit;
 
-    s->state = STATE_COLON;
     s->node = JSON_NODE_NONE;
-    if (s->keep == KEEP_NOTHING || s->is_cut)
-        return p;
-    struct str key = {s->text, s->text_len};
-    unsigned node = json_paths_find(s->paths, frame->node, key);
-
+    if (!json_paths_may_have(s->paths, frame->node, key.len))
+        return true;
+    node = json_paths_find(s->paths, frame->node, key);
     if (node == JSON_NODE_NONE) {
-        node = json_paths_find_guarded(s->paths, frame->node, key);
-        if (node == JSON_NODE_NONE)
-            return p;
-        s->error_node = (uint8_t)node;
-        return fail(s, JSON_ESCAPED_KEY);
+        s->error_node = (uint8_t)json_paths_find_guarded(s->paths, frame->node, key);
+        return s->error_node == JSON_NODE_NONE || fail(s, JSON_ESCAPED_KEY);
     }
-    uint64_t bit = UINT64_C(1) << s->paths->nodes[node].ordinal;
-
+    bit = UINT64_C(1) << s->paths->nodes[node].ordinal;
     if (s->has_escape || (frame->seen & bit)) {
         s->error_node = (uint8_t)node;
         return fail(s, s->has_escape ? JSON_ESCAPED_KEY : JSON_DUPLICATE_KEY);
     }
     frame->seen |= bit;
     s->node = (uint8_t)node;
-    return p;
+    return true;
+}
+
+static bytes end_key(struct json_scan *s, bytes p)
+{
+    s->state = STATE_COLON;
+    s->node = JSON_NODE_NONE;
+    if (s->keep == KEEP_NOTHING || s->is_cut)
+        return p;
+    return take_key(s, frame_of(s), str_make(s->text, s->text_len)) ? p : NULL;
 }
 
 static bytes end_string(struct json_scan *s, bytes p)
@@ -230,11 +234,10 @@ static bytes scan_hex(struct json_scan *s, bytes p)
 static bytes skip_string(struct json_scan *s, bytes p, bytes end)
 {
     size_t left = (size_t)(end - p);
-    size_t n;
+    size_t n = json_short_plain(p, left);
 
     if (s->keep == KEEP_NOTHING)
-        return p + json_skip->string(p, left);
-    n = json_short_plain(p, left);
+        return n < left && p[n] == '"' ? p + n : p + n + json_skip->string(p + n, left - n);
     if (n == 16 || (n < left && p[n] >= 0x80))
         n += json_skip->plain(p + n, left - n);
     if (n > 0)
@@ -358,18 +361,24 @@ static bytes start_literal(struct json_scan *s, enum json_type type, bytes p)
     return p + 1;
 }
 
-static bytes start_string(struct json_scan *s, bool is_key, enum json_keep keep, bytes p)
+static bytes start_string(struct json_scan *s, bool is_key, enum json_keep keep, bytes p, bytes end)
 {
     s->state = STATE_STRING;
     s->is_key = is_key;
     json_text_start(s, keep);
-    return p + 1;
+    return scan_string(s, p + 1, end);
 }
 
-static bytes start_value(struct json_scan *s, bytes p)
+static enum json_keep keep_of(const struct json_scan *s)
+{
+    if (!is_wanted(s))
+        return KEEP_NOTHING;
+    return s->paths->rows[s->paths->nodes[s->node].row].wants_text ? KEEP_TEXT : KEEP_COUNT;
+}
+
+static bytes start_value(struct json_scan *s, bytes p, bytes end)
 {
     struct json_frame *frame = frame_of(s);
-    bool is_kept = is_wanted(s);
 
     if (frame)
         frame->n_items++;
@@ -383,11 +392,7 @@ static bytes start_value(struct json_scan *s, bytes p)
     case '[':
         return open_container(s, *p == '{', p);
     case '"':
-        return start_string(s, false,
-                            !is_kept                                                  ? KEEP_NOTHING
-                            : s->paths->rows[s->paths->nodes[s->node].row].wants_text ? KEEP_TEXT
-                                                                                      : KEEP_COUNT,
-                            p);
+        return start_string(s, false, keep_of(s), p, end);
     case 't':
         return start_literal(s, JSON_TRUE, p);
     case 'f':
@@ -399,8 +404,8 @@ static bytes start_value(struct json_scan *s, bytes p)
             s->has_begun = s->depth > 0;
             return fail(s, JSON_NOT_JSON);
         }
-        json_text_start(s, is_kept ? KEEP_TEXT : KEEP_NOTHING);
-        if (is_kept)
+        json_text_start(s, is_wanted(s) ? KEEP_TEXT : KEEP_NOTHING);
+        if (s->keep != KEEP_NOTHING)
             json_text_add(s, p, 1);
         s->state = STATE_NUMBER;
         s->step = *p == '-' ? NUMBER_MINUS : *p == '0' ? NUMBER_ZERO : NUMBER_WHOLE;
@@ -408,11 +413,25 @@ static bytes start_value(struct json_scan *s, bytes p)
     }
 }
 
-static bytes start_key(struct json_scan *s, bytes p)
+/* Most names lie whole in the span and need no copy. */
+static bytes start_key(struct json_scan *s, bytes p, bytes end)
 {
+    struct json_frame *frame = frame_of(s);
+    size_t left = (size_t)(end - p) - 1;
+    size_t n;
+
     if (*p != '"')
         return fail(s, JSON_NOT_JSON);
-    return start_string(s, true, frame_of(s) ? KEEP_TEXT : KEEP_NOTHING, p);
+    if (!frame)
+        return start_string(s, true, KEEP_NOTHING, p, end);
+    n = json_short_plain(p + 1, left);
+    if (n == 16)
+        n += json_short_plain(p + 17, left - 16);
+    if (n == left || p[1 + n] != '"')
+        return start_string(s, true, KEEP_TEXT, p, end);
+    s->has_escape = false;
+    s->state = STATE_COLON;
+    return take_key(s, frame, str_make(p + 1, n)) ? p + n + 2 : NULL;
 }
 
 /* ---- The machine ---- */
@@ -448,13 +467,13 @@ static bytes scan_structure(struct json_scan *s, bytes p, bytes end)
     }
     switch ((enum json_state)s->state) {
     case STATE_FIRST_VALUE:
-        return *p == ']' ? close_container(s, p) : start_value(s, p);
+        return *p == ']' ? close_container(s, p) : start_value(s, p, end);
     case STATE_VALUE:
-        return start_value(s, p);
+        return start_value(s, p, end);
     case STATE_FIRST_KEY:
-        return *p == '}' ? close_container(s, p) : start_key(s, p);
+        return *p == '}' ? close_container(s, p) : start_key(s, p, end);
     case STATE_KEY:
-        return start_key(s, p);
+        return start_key(s, p, end);
     case STATE_COLON:
         s->state = STATE_VALUE;
         return *p == ':' ? p + 1 : fail(s, JSON_NOT_JSON);
