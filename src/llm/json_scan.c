@@ -5,10 +5,10 @@
  *
  * Two ways of going through the text share it. On the way of a path, each open object and array has
  * a frame (its node in the table's tree, its count, which keys were seen), and strings are kept.
- * Everywhere else only one bit per level is remembered, object or array, and whole strings are
- * and tokens are skipped by json_skip and json_inside, which never judge: they stop at what is not
- * plainly fine, and the machine here looks at that byte by itself. So the verdict does not depend
- * on the processor, nor on where the input was split.
+ * Everywhere else only one bit per level is remembered, object or array; strings and whole tokens
+ * are skipped by json_skip and json_inside, which never judge: they stop at what is not plainly
+ * fine, and the machine here looks at that byte by itself. So the verdict does not depend on the
+ * processor, nor on where the input was split.
  *
  * Owner: whoever embeds the struct; one thread. What a value means is for the callback. */
 #include "llm/json_scan.h"

@@ -71,7 +71,7 @@ struct request_value {
     int64_t integer; /* of a number that passed its range */
 };
 
-/* Worker-local, fixed size (about 3 KiB). Read through the functions below. */
+/* Worker-local, fixed size (2.5 KiB). Read through the functions below. */
 struct request_scan {
     enum ai_endpoint endpoint;
     enum request_error error; /* sticky: the first one in the order of the bytes */
