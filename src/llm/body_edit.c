@@ -224,7 +224,7 @@ static void edit_options(struct edit *e)
     const struct request_value *options = request_scan_value(e->scan, REQUEST_FIELD_STREAM_OPTIONS);
     const struct request_value *usage = request_scan_value(e->scan, REQUEST_FIELD_INCLUDE_USAGE);
 
-    if (options->is_null) {
+    if (options->is_null || options->type != JSON_OBJECT) { /* what the endpoint let pass */
         replace(e, options->begin, options->end, STR(USAGE_OPTIONS));
     } else if (usage->is_present || usage->is_null) {
         replace(e, usage->begin, usage->end, STR("true"));

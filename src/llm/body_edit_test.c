@@ -73,6 +73,21 @@ TEST(the_model_and_the_wish_for_usage_are_edited_in_place)
     arena_deinit(&a);
 }
 
+/* An endpoint without rules for them lets odd types pass; the edit must not break the text. */
+TEST(options_of_an_odd_type_are_replaced)
+{
+    struct str body = STR("{\"stream_options\":true,\"x\":[]}");
+    struct body_edit how = {.asks_usage = true};
+    struct buf out = {0};
+
+    request_scan_init(&scan, AI_ENDPOINT_NONE);
+    CHECK_INT(request_scan_feed(&scan, body), 0);
+    CHECK_INT(request_scan_end(&scan), 0);
+    body_edit_apply(&how, &scan, body, &out);
+    CHECK_STR(buf_str(&out), "{\"stream_options\":{\"include_usage\":true},\"x\":[]}");
+    buf_deinit(&out);
+}
+
 TEST(fields_are_set_and_removed)
 {
     static const struct {
