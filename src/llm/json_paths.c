@@ -1,0 +1,112 @@
+/* Compiling a table of paths into a tree of their prefixes, and finding a member's node.
+ *
+ * Siblings are a short list; a key is compared by its length and first eight bytes before the rest,
+ * which costs less than hashing it. The tables are the program's own: a mistake in one is a bug,
+ * found at start by an assertion, never by what a client sends. */
+#include "llm/json_paths.h"
+
+#include "base/assert.h"
+
+static uint64_t first_word(struct str key)
+{
+    uint64_t word = 0;
+
+    for (size_t i = 0; i < key.len && i < 8; i++)
+        word |= (uint64_t)(unsigned char)key.ptr[i] << (8 * i);
+    return word;
+}
+
+static unsigned add_node(struct json_paths *p, unsigned row, size_t end)
+{
+    unsigned index = p->n_nodes++;
+
+    ASSERT(index < JSON_NODES);
+    p->nodes[index] = (struct json_node){.star = JSON_NODE_NONE,
+                                         .child = JSON_NODE_NONE,
+                                         .next = JSON_NODE_NONE,
+                                         .end = (uint8_t)end,
+                                         .row = (uint8_t)row};
+    return index;
+}
+
+static unsigned star_of(struct json_paths *p, unsigned parent, unsigned row, size_t end)
+{
+    if (p->nodes[parent].star == JSON_NODE_NONE)
+        p->nodes[parent].star = (uint8_t)add_node(p, row, end);
+    return p->nodes[parent].star;
+}
+
+static unsigned member_of(struct json_paths *p, unsigned parent, struct str key, unsigned row,
+                          size_t end)
+{
+    uint8_t *link = &p->nodes[parent].child;
+    unsigned ordinal = 0;
+    unsigned found = json_paths_find(p, parent, key);
+
+    if (found != JSON_NODE_NONE)
+        return found;
+    for (; *link != JSON_NODE_NONE; link = &p->nodes[*link].next)
+        ordinal++;
+    ASSERT(ordinal < 64 && key.len > 0 && key.len <= JSON_KEY_BYTES);
+    found = add_node(p, row, end);
+    *link = (uint8_t)found;
+    p->nodes[found].key = key.ptr;
+    p->nodes[found].key_len = (uint8_t)key.len;
+    p->nodes[found].word = first_word(key);
+    p->nodes[found].ordinal = (uint8_t)ordinal;
+    return found;
+}
+
+static void add_row(struct json_paths *p, unsigned row)
+{
+    struct str all = str_of(p->rows[row].path);
+    struct str rest = all;
+    struct str part;
+    unsigned node = 0;
+    unsigned n_levels = 0;
+
+    while (rest.len > 0) {
+        bool has_part = str_split(&rest, '.', &part);
+
+        n_levels++;
+        ASSERT(has_part && n_levels <= JSON_PATH_LEVELS);
+        size_t end = (size_t)(part.ptr - all.ptr) + part.len;
+
+        node = str_eq(part, STR("*")) ? star_of(p, node, row, end)
+                                      : member_of(p, node, part, row, end);
+    }
+    ASSERT(!p->nodes[node].is_path);
+    p->nodes[node].is_path = true;
+    p->nodes[node].row = (uint8_t)row;
+}
+
+void json_paths_compile(struct json_paths *ret_paths, const struct json_path *rows, unsigned n_rows)
+{
+    ASSERT(n_rows < JSON_NODES);
+    *ret_paths = (struct json_paths){.rows = rows, .n_rows = n_rows};
+    add_node(ret_paths, 0, 0);
+    for (unsigned i = 0; i < n_rows; i++)
+        add_row(ret_paths, i);
+}
+
+unsigned json_paths_find(const struct json_paths *paths, unsigned node, struct str key)
+{
+    uint64_t word = first_word(key);
+    unsigned i = paths->nodes[node].child;
+
+    for (; i != JSON_NODE_NONE; i = paths->nodes[i].next) {
+        const struct json_node *child = &paths->nodes[i];
+
+        if (child->word == word && child->key_len == key.len &&
+            memcmp(child->key, key.ptr, key.len) == 0)
+            return i;
+    }
+    return JSON_NODE_NONE;
+}
+
+struct str json_paths_spelling(const struct json_paths *paths, unsigned node)
+{
+    const struct json_node *n = &paths->nodes[node];
+
+    return str_make(paths->rows[n->row].path, n->end);
+}
