@@ -36,6 +36,7 @@ static void start_reading(struct answer_scan *s)
 {
     memset(&s->reading, 0, offsetof(struct answer_reading, slots));
     s->is_scanning = true;
+    s->is_broken = false;
     s->n_head = 0;
     json_scan_init(&s->json, s->paths->paths, answer_take, s);
 }
@@ -166,7 +167,8 @@ static void feed_frame(struct answer_scan *s, struct str piece)
         start_reading(s);
     for (size_t i = 0; i < piece.len && s->n_head < sizeof s->head; i++)
         s->head[s->n_head++] = piece.ptr[i];
-    (void)json_scan_feed(&s->json, piece); /* the error stays, and is asked for at the end */
+    if (!s->is_broken)
+        s->is_broken = json_scan_feed(&s->json, piece) != 0;
 }
 
 /* False when the frame could not be read. */

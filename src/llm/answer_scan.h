@@ -74,6 +74,7 @@ struct answer_scan {
     bool uses_shapes; /* true; the tests compare with false */
     bool is_text;
     bool is_scanning; /* of the frame under way */
+    bool is_broken;   /* it is no JSON: which way is asked at its end */
     bool is_invalid;
     bool has_ended;
     enum answer_kind kind;

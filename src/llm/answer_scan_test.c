@@ -83,7 +83,7 @@ static const struct sample samples[] = {
      "<html>nothing</html>", "| text=20+20 frames=0 unreadable=1 content"},
     {"chat json with usage twice", AI_ENDPOINT_CHAT_COMPLETIONS, ANSWER_JSON,
      "{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6},\"usage\":{\"prompt_tokens\":1}}",
-     "| text=75+75 frames=0 unreadable=1 content"},
+     "| text=79+79 frames=0 unreadable=1 content"},
     {"chat json with bad counts", AI_ENDPOINT_CHAT_COMPLETIONS, ANSWER_JSON,
      "{\"usage\":{\"prompt_tokens\":-5,\"completion_tokens\":6.5,\"total_tokens\":1e300,"
      "\"prompt_tokens_details\":{\"cached_tokens\":\"9\"}}}",
@@ -162,7 +162,7 @@ static const struct sample samples[] = {
     {"chat stream, invalid UTF-8 and duplicate keys", CHAT,
      DELTA("ab") DELTA("\xff") DELTA("\xed\xa0\x80")
      "data: {\"choices\":[],\"choices\":[]}\n\n" DONE,
-     "| gpt-4o-2024-08-06 text=370+370 frames=5 unreadable=3 content ended"},
+     "| gpt-4o-2024-08-06 text=355+355 frames=5 unreadable=3 content ended"},
     {"chat stream, usage of a wrong type", CHAT, DELTA("ab") "data: {\"choices\":[],\"usage\":7}\n\n" DONE,
      "invalid | gpt-4o-2024-08-06 text=2+2 frames=3 content ended"},
     {"chat stream, DeepSeek's cache and Groq's usage", CHAT,

@@ -69,7 +69,7 @@ TEST(frames_are_the_same_at_every_split)
         {"data: a\r\n\r\ndata: b\r\n\r\n", "(\"a\")0-11 (\"b\")11-22 "},
         {"data: a\r\rdata: b\r\r", "(\"a\")0-9 (\"b\")9-18 "},
         {"data: a\r\n\rdata: b\n\r\n", "(\"a\")0-10 (\"b\")10-20 "},
-        {"data: a\ndata: b\ndata\ndata:\ndata: c\n\n", "(\"a\\nb\\n\\n\\nc\")0-38 "},
+        {"data: a\ndata: b\ndata\ndata:\ndata: c\n\n", "(\"a\\nb\\n\\n\\nc\")0-36 "},
         {"data\ndata\n\n", "(\"\\n\")0-11 "},
         {"data\n\n", "(\"\")0-6 "},
         {"data:\n\n", "(\"\")0-7 "},
@@ -79,7 +79,7 @@ TEST(frames_are_the_same_at_every_split)
         {"event: a\nevent\ndata: 1\n\n", "(\"1\")0-24 "},
         {": comment\n\n", "()0-11 "},
         {":\ndata: a\n: b\n\n", "(\"a\")0-15 "},
-        {"id: 1\nretry: 5\nx\ndatas: 1\ndat: 2\nDATA: 3\n data: 4\ndata: 5\n\n", "(\"5\")0-61 "},
+        {"id: 1\nretry: 5\nx\ndatas: 1\ndat: 2\nDATA: 3\n data: 4\ndata: 5\n\n", "(\"5\")0-59 "},
         {"\n\n\r\n", "()0-1 ()1-2 ()2-4 "},
         {"\xef\xbb\xbf"
          "data: a\n\n",

@@ -51,8 +51,8 @@ static double once(const struct run *r, struct str text)
     if (!r->has_filter)
         scan.frame_fn = NULL;
     while (text.len > 0) {
-        ssize_t end = r->span ? (ssize_t)r->span : str_find(text, STR("\n\n")) + 2;
-        struct str span = str_slice(text, 0, (size_t)end);
+        const char *end = r->span ? NULL : memmem(text.ptr, text.len, "\n\n", 2);
+        struct str span = str_slice(text, 0, end ? (size_t)(end - text.ptr) + 2 : r->span);
 
         buf_clear(&out);
         if (r->has_filter)
