@@ -1,7 +1,8 @@
-/* The tables: X(path, take, count). Sources: the OpenAI API reference (chat, completions, embeddings,
- * images, audio, responses and their stream events), Anthropic's Messages API and its streaming page,
- * Cohere's rerank v2, the KServe V1 and Open Inference (V2) protocols; besides them the spellings of
- * vLLM, DeepSeek, Groq and OpenRouter. `count` is INPUT where it does not matter. */
+/* The tables: X(path, take, count). Sources: the OpenAI API reference (chat, completions,
+ * embeddings, images, audio, responses and their stream events), Anthropic's Messages API and its
+ * streaming page, Cohere's rerank v2, the KServe V1 and Open Inference (V2) protocols; besides them
+ * the spellings of vLLM, DeepSeek, Groq and OpenRouter. `count` is INPUT where it does not matter.
+ */
 #include "llm/answer_paths.h"
 
 #define COUNTS_OPENAI(X, at)                                                                       \
@@ -103,7 +104,13 @@
     X("error", ERROR, INPUT)
 
 /* The text of a count tells nothing that its number does not. */
-enum { TEXT_OF_COUNT, TEXT_OF_USAGE = 0, TEXT_OF_CHOICES = 0, TEXT_OF_MODEL = 1, TEXT_OF_FINISH = 1 };
+enum {
+    TEXT_OF_COUNT,
+    TEXT_OF_USAGE = 0,
+    TEXT_OF_CHOICES = 0,
+    TEXT_OF_MODEL = 1,
+    TEXT_OF_FINISH = 1
+};
 enum { TEXT_OF_TEXT, TEXT_OF_DELTA = 0, TEXT_OF_VALUE = 0, TEXT_OF_FILLER = 0, TEXT_OF_NUMBER = 0 };
 enum { TEXT_OF_ERROR, TEXT_OF_TYPE = 1, TEXT_OF_ROWS = 0, TEXT_OF_SHAPE = 0, TEXT_OF_LENGTH = 0 };
 

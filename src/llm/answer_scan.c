@@ -1,9 +1,9 @@
 /* The meter of answers.
  *
  * Each frame of an event stream (or the one JSON document) fills a struct answer_reading; when it
- * ends well, the reading is added to what is known: later counts replace earlier ones, since streams
- * that count more than once count cumulatively; text adds up. A frame that cannot be read adds its
- * bytes as text: an answer is not free for being odd.
+ * ends well, the reading is added to what is known: later counts replace earlier ones, since
+ * streams that count more than once count cumulatively; text adds up. A frame that cannot be read
+ * adds its bytes as text: an answer is not free for being odd.
  *
  * The fast way: most frames of a stream differ from the one before in their content only. Such a
  * frame is compared with the remembered shape instead of being scanned (event_shape.h); anything
@@ -128,7 +128,8 @@ static bool is_error_name(struct str name)
     return str_eq(name, STR("error"));
 }
 
-static void tell_frame(struct answer_scan *s, const struct event *e, const struct answer_frame *what)
+static void tell_frame(struct answer_scan *s, const struct event *e,
+                       const struct answer_frame *what)
 {
     struct answer_frame frame = *what;
 
@@ -157,8 +158,8 @@ static bool read_shape(struct answer_scan *s, const struct event *e)
 
 static bool says_only_content(const struct answer_reading *r)
 {
-    return r->has_text && r->has == 0 && r->finish_len == 0 && !r->has_usage && !r->is_error && !r->is_end &&
-           !r->is_no_text && !r->is_invalid && !r->is_unusual;
+    return r->has_text && r->has == 0 && r->finish_len == 0 && !r->has_usage && !r->is_error &&
+           !r->is_end && !r->is_no_text && !r->is_invalid && !r->is_unusual;
 }
 
 static void feed_frame(struct answer_scan *s, struct str piece)
@@ -321,8 +322,8 @@ void answer_scan_usage(const struct answer_scan *s, struct usage *ret_usage)
     struct usage *u = ret_usage;
 
     *u = (struct usage){.is_invalid = s->is_invalid};
-    /* Anthropic's input_tokens leave out what was read from the cache or written to it; a count that
-     * was not told is 0 here. */
+    /* Anthropic's input_tokens leave out what was read from the cache or written to it; a count
+     * that was not told is 0 here. */
     u->input = n[ANSWER_INPUT] + n[ANSWER_CACHE_READ] + n[ANSWER_CACHE_CREATED];
     u->has_input = has_count(s, ANSWER_INPUT);
     u->cached_input = n[ANSWER_CACHED] + n[ANSWER_CACHE_READ];

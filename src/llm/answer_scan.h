@@ -23,12 +23,12 @@ enum answer_kind {
 struct answer_facts {
     uint64_t n_frames;     /* of an event stream, those with data */
     uint64_t n_unreadable; /* of these: no JSON, ambiguous, or longer than is read */
-    uint64_t text_bytes;   /* content: text, reasoning, refusals, names and arguments of tool calls */
-    bool has_content;      /* the first byte of it (or of what cannot be read) has passed */
-    bool is_error;         /* an error event, or JSON that is one */
-    bool is_error_first;   /* before any content: another backend may still be tried */
-    bool is_finished;      /* the model said why it stopped */
-    bool is_ended;         /* the answer has come to its own end ([DONE], message_stop, whole JSON) */
+    uint64_t text_bytes; /* content: text, reasoning, refusals, names and arguments of tool calls */
+    bool has_content;    /* the first byte of it (or of what cannot be read) has passed */
+    bool is_error;       /* an error event, or JSON that is one */
+    bool is_error_first; /* before any content: another backend may still be tried */
+    bool is_finished;    /* the model said why it stopped */
+    bool is_ended;       /* the answer has come to its own end ([DONE], message_stop, whole JSON) */
     uint8_t finish_len;
     uint16_t model_len;
     char finish[ANSWER_FINISH_BYTES]; /* the reason, cut; the last one told */
@@ -83,7 +83,7 @@ struct answer_scan {
     uint64_t open_text_bytes;
     uint64_t n_bytes;
     uint8_t n_head;
-    char head[8]; /* the frame's first bytes, when it comes in pieces */
+    char head[8];                     /* the frame's first bytes, when it comes in pieces */
     const struct answer_paths *paths; /* NULL: nothing to read */
     struct event_stream stream;
     struct answer_reading reading;
@@ -93,7 +93,8 @@ struct answer_scan {
 
 /* The value of a Content-Type field. */
 enum answer_kind answer_kind_of(struct str content_type);
-/* `endpoint` is the one whose shape the answer has: where a request was translated, the upstream's. */
+/* `endpoint` is the one whose shape the answer has: where a request was translated, the upstream's.
+ */
 void answer_scan_init(struct answer_scan *s, enum ai_endpoint endpoint, enum answer_kind kind);
 void answer_scan_feed(struct answer_scan *s, struct str span);
 /* The answer ends here, be it cut. Safe to call twice. */

@@ -5,7 +5,8 @@
 
 #include "llm/answer_scan.h"
 
-static void take_count(struct answer_reading *r, enum answer_count count, const struct json_hit *hit)
+static void take_count(struct answer_reading *r, enum answer_count count,
+                       const struct json_hit *hit)
 {
     int64_t n;
 
@@ -29,7 +30,8 @@ static void take_usage(struct answer_reading *r, const struct json_hit *hit)
         r->is_invalid = true;
 }
 
-static void add_slot(struct answer_reading *r, enum event_slot_kind kind, const struct json_hit *hit)
+static void add_slot(struct answer_reading *r, enum event_slot_kind kind,
+                     const struct json_hit *hit)
 {
     size_t n_quote = hit->type == JSON_STRING ? 1 : 0;
 

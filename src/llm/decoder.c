@@ -1,10 +1,11 @@
 /* Incremental decompression with zlib, libbrotlidec and libzstd.
  *
- * Each library runs in a step of its own (bytes in, at most 16 KiB out), and one loop feeds them all,
- * hands on what came out and keeps the bounds: memory, by an allocator that counts (zstd, whose
- * allocator cannot be set by its stable interface, by the largest window that RFC 9659 allows,
- * 8 MiB), and growth, by the ratio of all output to all input. A bomb costs no more than that ratio.
- * The object belongs to its caller, and so does the decision what an unreadable answer means. */
+ * Each library runs in a step of its own (bytes in, at most 16 KiB out), and one loop feeds them
+ * all, hands on what came out and keeps the bounds: memory, by an allocator that counts (zstd,
+ * whose allocator cannot be set by its stable interface, by the largest window that RFC 9659
+ * allows, 8 MiB), and growth, by the ratio of all output to all input. A bomb costs no more than
+ * that ratio. The object belongs to its caller, and so does the decision what an unreadable answer
+ * means. */
 #include "llm/decoder.h"
 
 #include <brotli/decode.h>
@@ -166,8 +167,7 @@ static int brotli_step(struct decoder *d, struct str *input, char *out, size_t *
     uint8_t *to = (uint8_t *)out;
     size_t n_in = input->len;
     size_t n_out = OUTPUT_BYTES;
-    BrotliDecoderResult r =
-        BrotliDecoderDecompressStream(d->brotli, &n_in, &in, &n_out, &to, NULL);
+    BrotliDecoderResult r = BrotliDecoderDecompressStream(d->brotli, &n_in, &in, &n_out, &to, NULL);
 
     *ret_n = OUTPUT_BYTES - n_out;
     *input = str_slice(*input, input->len - n_in, input->len);
@@ -234,8 +234,8 @@ static int decoder_step(struct decoder *d, struct str *input, char *out, size_t 
     return zlib_step(d, input, out, ret_n);
 }
 
-/* Behind the end: another member of gzip begins with its magic byte (RFC 1952 2.2); zstd looks for a
- * further frame itself. False: what follows is no part of the content. */
+/* Behind the end: another member of gzip begins with its magic byte (RFC 1952 2.2); zstd looks for
+ * a further frame itself. False: what follows is no part of the content. */
 static bool decoder_restart(struct decoder *d, struct str input)
 {
     if (d->coding == DECODER_ZSTD)

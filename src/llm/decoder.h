@@ -1,7 +1,7 @@
-/* Reading of a compressed answer (RFC 9110 8.4.1: gzip and deflate; RFC 7932: br; RFC 8878: zstd) as
- * it passes. Only the meter reads what comes out, the client gets the original bytes; so what cannot
- * be read ends the reading and nothing else. Pure but for its memory, which LIMIT_DECODER_BYTES
- * bounds; worker-local. */
+/* Reading of a compressed answer (RFC 9110 8.4.1: gzip and deflate; RFC 7932: br; RFC 8878: zstd)
+ * as it passes. Only the meter reads what comes out, the client gets the original bytes; so what
+ * cannot be read ends the reading and nothing else. Pure but for its memory, which
+ * LIMIT_DECODER_BYTES bounds; worker-local. */
 #pragma once
 
 #include "base/str.h"
@@ -32,7 +32,8 @@ enum decoder_coding decoder_coding_parse(struct str value);
 struct decoder *decoder_new(enum decoder_coding coding);
 void decoder_free(struct decoder *d);
 /* 0 or a condition, which stays: what came out before it is good, and nothing more comes. Bytes
- * behind the end of the compressed stream are ignored, but for a further gzip member or zstd frame. */
+ * behind the end of the compressed stream are ignored, but for a further gzip member or zstd frame.
+ */
 MUST_USE int decoder_feed(struct decoder *d, struct str input, decoder_fn *fn, void *context);
 /* The compressed stream has come to its end (of identity: always). */
 bool decoder_is_ended(const struct decoder *d);

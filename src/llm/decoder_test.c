@@ -226,10 +226,17 @@ TEST(codings_are_parsed)
         const char *value;
         enum decoder_coding coding;
     } cases[] = {
-        {"gzip", DECODER_GZIP},       {" GZip ", DECODER_GZIP},        {"x-gzip", DECODER_GZIP},
-        {"deflate", DECODER_DEFLATE}, {"br", DECODER_BR},              {"zstd", DECODER_ZSTD},
-        {"", DECODER_IDENTITY},       {"identity", DECODER_IDENTITY},  {"compress", DECODER_UNKNOWN},
-        {"gzip, br", DECODER_UNKNOWN}, {"gzip,gzip", DECODER_UNKNOWN},
+        {"gzip", DECODER_GZIP},
+        {" GZip ", DECODER_GZIP},
+        {"x-gzip", DECODER_GZIP},
+        {"deflate", DECODER_DEFLATE},
+        {"br", DECODER_BR},
+        {"zstd", DECODER_ZSTD},
+        {"", DECODER_IDENTITY},
+        {"identity", DECODER_IDENTITY},
+        {"compress", DECODER_UNKNOWN},
+        {"gzip, br", DECODER_UNKNOWN},
+        {"gzip,gzip", DECODER_UNKNOWN},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(cases); i++)

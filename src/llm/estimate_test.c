@@ -25,11 +25,31 @@ TEST(what_is_told_stays_and_what_lacks_is_filled_in)
         int64_t input, output, total;
         bool is_estimated;
     } cases[] = {
-        {{.input = 5, .has_input = true, .output = 6, .has_output = true, .total = 12,
-          .has_total = true}, 100, 0, 5, 6, 12, false},
+        {{.input = 5,
+          .has_input = true,
+          .output = 6,
+          .has_output = true,
+          .total = 12,
+          .has_total = true},
+         100,
+         0,
+         5,
+         6,
+         12,
+         false},
         {{.input = 5, .has_input = true, .output = 6, .has_output = true}, 100, 0, 5, 6, 11, false},
-        {{.input = 5, .has_input = true, .output = 1, .has_output = true, .total = 6,
-          .has_total = true}, 100, 41, 5, 12, 17, true},
+        {{.input = 5,
+          .has_input = true,
+          .output = 1,
+          .has_output = true,
+          .total = 6,
+          .has_total = true},
+         100,
+         41,
+         5,
+         12,
+         17,
+         true},
         {{.input = 5, .has_input = true}, 100, 8, 5, 2, 7, true},
         {{.is_estimated = false}, 101, 0, 26, 0, 26, true},
         {{.output = 3, .has_output = true}, 4, 0, 1, 3, 4, true},
@@ -113,8 +133,9 @@ TEST(estimates_of_cut_streams_are_near_the_truth)
         CHECK(!u.has_output);
         estimate_tokens_fill(&u, 100, answer_scan_open_text_bytes(&m.scan));
         CHECK(u.is_estimated);
-        CHECK_MSG(llabs(u.output - m.n_sent) * 4 <= m.n_sent, "stream %u: %lld tokens, estimate %lld",
-                  i, (long long)m.n_sent, (long long)u.output);
+        CHECK_MSG(llabs(u.output - m.n_sent) * 4 <= m.n_sent,
+                  "stream %u: %lld tokens, estimate %lld", i, (long long)m.n_sent,
+                  (long long)u.output);
         sum_sent += m.n_sent;
         sum_estimated += u.output;
     }

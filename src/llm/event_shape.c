@@ -42,8 +42,8 @@ static bool is_continuation(unsigned char c)
     return (c & 0xc0) == 0x80;
 }
 
-/* Bytes of the multi-byte character at `p`, or 0 (RFC 3629: nothing overlong, no surrogates, nothing
- * above U+10FFFF). */
+/* Bytes of the multi-byte character at `p`, or 0 (RFC 3629: nothing overlong, no surrogates,
+ * nothing above U+10FFFF). */
 static size_t character(const unsigned char *p, const unsigned char *end)
 {
     size_t left = (size_t)(end - p);

@@ -1,7 +1,7 @@
 /* The shape of one frame's JSON: the text between the few values that differ from frame to frame of
  * a stream (the content, a sequence number, padding). A frame that differs from one already read in
- * nothing but those values needs no second reading of its structure: it is compared, and its strings
- * and numbers are checked as strictly as json_scan does. Pure; worker-local. */
+ * nothing but those values needs no second reading of its structure: it is compared, and its
+ * strings and numbers are checked as strictly as json_scan does. Pure; worker-local. */
 #pragma once
 
 #include "base/limits.h"
@@ -25,9 +25,10 @@ struct event_slot {
 struct event_shape {
     uint8_t n_slots;
     uint8_t kinds[EVENT_SHAPE_SLOTS];
-    uint8_t mark_slots;              /* slots before the mark */
-    uint16_t mark;                   /* its distance from the last of those */
-    uint16_t ends[EVENT_SHAPE_SLOTS + 1]; /* in `text`: of what stands before each slot, and at last */
+    uint8_t mark_slots; /* slots before the mark */
+    uint16_t mark;      /* its distance from the last of those */
+    uint16_t
+        ends[EVENT_SHAPE_SLOTS + 1]; /* in `text`: of what stands before each slot, and at last */
     char text[LIMIT_EVENT_SHAPE_BYTES];
 };
 

@@ -42,7 +42,8 @@ static void advance(struct event_stream *s, struct str *input, size_t n)
     s->offset += n;
 }
 
-/* The byte order mark is read over; bytes that only begin like one begin a line of no known field. */
+/* The byte order mark is read over; bytes that only begin like one begin a line of no known field.
+ */
 static bool skip_bom(struct event_stream *s, struct str *input)
 {
     static const char bom[3] = "\xef\xbb\xbf";

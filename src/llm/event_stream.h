@@ -1,6 +1,6 @@
-/* text/event-stream (WHATWG HTML 9.2.5, 9.2.6) as it arrives, in spans of any size: frames with their
- * name, their data and the place of their bytes in the stream. Holds no data: what is of a frame
- * that is not yet whole is told in pieces. Pure; one stream belongs to one thread. */
+/* text/event-stream (WHATWG HTML 9.2.5, 9.2.6) as it arrives, in spans of any size: frames with
+ * their name, their data and the place of their bytes in the stream. Holds no data: what is of a
+ * frame that is not yet whole is told in pieces. Pure; one stream belongs to one thread. */
 #pragma once
 
 #include "base/str.h"

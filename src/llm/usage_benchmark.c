@@ -67,16 +67,18 @@ static double once(const struct run *r, struct str text)
 }
 
 /* Frames of 100 bytes with 3 bytes of content, as the bar asks. */
-#define CHAT   "data: {\"id\":\"1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\""
-#define CHAT_  "\"},\"finish\":null}]}\n\n"
+#define CHAT                                                                                       \
+    "data: {\"id\":\"1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\""
+#define CHAT_ "\"},\"finish\":null}]}\n\n"
 #define OPENAI                                                                                     \
-    "data: {\"id\":\"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWxYz012\",\"object\":\"chat.completion.chunk\"," \
-    "\"created\":1741569952,\"model\":\"gpt-4o-2024-08-06\",\"service_tier\":\"default\","          \
+    "data: "                                                                                       \
+    "{\"id\":\"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWxYz012\",\"object\":\"chat.completion.chunk\","     \
+    "\"created\":1741569952,\"model\":\"gpt-4o-2024-08-06\",\"service_tier\":\"default\","         \
     "\"system_fingerprint\":\"fp_b376dfbbd5\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\""
 #define OPENAI_                                                                                    \
     "\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"x8Gm3\"}\n\n"
 #define CLAUDE                                                                                     \
-    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":"    \
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":"   \
     "{\"type\":\"text_delta\",\"text\":\""
 #define CLAUDE_ "\"}}\n\n"
 

@@ -1,7 +1,7 @@
-/* The filter runs the meter over each span and is told of each frame's end; bytes from there back to
- * the last one that is done are then copied or left out. "usage":null is left out with the comma
- * that parts it from the member before it (or behind it, when it is the first), found backwards from
- * the null in the frame's own bytes; where they are not spelt plainly the member stays.
+/* The filter runs the meter over each span and is told of each frame's end; bytes from there back
+ * to the last one that is done are then copied or left out. "usage":null is left out with the comma
+ * that parts it from the member before it (or behind it, when it is the first), found backwards
+ * from the null in the frame's own bytes; where they are not spelt plainly the member stays.
  *
  * Only the bytes of the frame under way are kept, bounded. The scan and the output belong to the
  * caller. */

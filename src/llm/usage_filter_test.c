@@ -56,7 +56,8 @@ TEST(asked_for_usage_is_taken_out_at_every_split)
         {"data: {\"usage\":null}\n\n", "data: {}\n\n"},
         {"data: { \"usage\" : null , \"a\" : 1 }\n\n", "data: {  \"a\" : 1 }\n\n"},
         {"data: {\"a\": 1 , \"usage\" :\tnull }\n\n", "data: {\"a\": 1  }\n\n"},
-        {": hi\r\n\r\ndata: {\"a\":1,\"usage\":null}\r\n\r\n" ONLY, ": hi\r\n\r\ndata: {\"a\":1}\r\n\r\n"},
+        {": hi\r\n\r\ndata: {\"a\":1,\"usage\":null}\r\n\r\n" ONLY,
+         ": hi\r\n\r\ndata: {\"a\":1}\r\n\r\n"},
         {A "}\n\ndata: {\"choices\":[]," COUNTS "}\r\n\r\n" DONE, A "}\n\n" DONE},
         {A "}\n\ndata: {\"choices\":[]," COUNTS "}", A "}\n\n"},
         {"\xef\xbb\xbf" A NULLED "}\n\n", "\xef\xbb\xbf" A "}\n\n"},
@@ -72,14 +73,14 @@ TEST(all_else_passes_byte_for_byte)
     static const char *const cases[] = {
         "",
         "\n\n: ping\n\n",
-        A "," COUNTS "}\n\n" DONE,                                    /* usage beside content */
-        "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n",    /* no usage */
-        "data: {\"choices\":[]," COUNTS ",\"error\":{\"a\":1}}\n\n",  /* an error */
-        "data: {\"choices\":[]," COUNTS "\n\n",                       /* broken */
+        A "," COUNTS "}\n\n" DONE,                                   /* usage beside content */
+        "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n",   /* no usage */
+        "data: {\"choices\":[]," COUNTS ",\"error\":{\"a\":1}}\n\n", /* an error */
+        "data: {\"choices\":[]," COUNTS "\n\n",                      /* broken */
         "data: {\"choices\":[]," COUNTS "}}\n\n",
-        "data: {" COUNTS "}\n\n",                                     /* no choices */
-        "data: {\"x\":{\"usage\":null}}\n\n",                         /* not at the top */
-        "data: {\"a\":1,\ndata: \"usage\":null}\n\n",                 /* on two lines */
+        "data: {" COUNTS "}\n\n",                     /* no choices */
+        "data: {\"x\":{\"usage\":null}}\n\n",         /* not at the top */
+        "data: {\"a\":1,\ndata: \"usage\":null}\n\n", /* on two lines */
         "data: {\"a\":1,\"us\\u0061ge\":null}\n\n",
         "data: {\"a\":1,\"usage\":null",
         "data: {\"a\":\"unfinished",

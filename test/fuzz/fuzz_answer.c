@@ -1,10 +1,9 @@
-/* Fuzz target of the meter. The first byte chooses the endpoint ('A' and on, as enum ai_endpoint) or
- * a content coding ('0' to '4'); the second, of an answer, its kind (j, e, o); the third draws the
- * splits. Beyond not crashing:
- *   an answer gives the same facts and usage whole, split, and without the fast way of shapes;
- *   counts are within their bound;
- *   the filter's output does not depend on the splits, and is the input where "usage" is not in it;
- *   what is decompressed does not depend on the splits, and is bounded. */
+/* Fuzz target of the meter. The first byte chooses the endpoint ('A' and on, as enum ai_endpoint)
+ * or a content coding ('0' to '4'); the second, of an answer, its kind (j, e, o); the third draws
+ * the splits. Beyond not crashing: an answer gives the same facts and usage whole, split, and
+ * without the fast way of shapes; counts are within their bound; the filter's output does not
+ * depend on the splits, and is the input where "usage" is not in it; what is decompressed does not
+ * depend on the splits, and is bounded. */
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/random.h"
