@@ -42,8 +42,8 @@ static void skip_string(struct walk *w)
 {
     w->at++;
     while (w->at < w->text.len && w->text.ptr[w->at] != '"') {
-        size_t n = json_skip->string((const unsigned char *)w->text.ptr + w->at,
-                                     w->text.len - w->at);
+        size_t n =
+            json_skip->string((const unsigned char *)w->text.ptr + w->at, w->text.len - w->at);
 
         if (n == 0) /* one byte by itself, an escape whole */
             n = w->text.ptr[w->at] == '\\' ? 2 : 1;

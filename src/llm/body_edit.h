@@ -1,6 +1,6 @@
 /* Changing a few top-level fields of a request's JSON while every other byte stays as the client
- * wrote it: the model's name, AIServiceBackend's body mutations, and the wish for usage in a stream.
- * Works on the text that request_scan has found good. Pure; any thread. */
+ * wrote it: the model's name, AIServiceBackend's body mutations, and the wish for usage in a
+ * stream. Works on the text that request_scan has found good. Pure; any thread. */
 #pragma once
 
 #include "base/arena.h"

@@ -64,8 +64,7 @@ TEST(the_model_and_the_wish_for_usage_are_edited_in_place)
 
     arena_init(&a, 4096);
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-        struct body_edit how = {.model = str_of(cases[i].model),
-                                .asks_usage = cases[i].asks_usage};
+        struct body_edit how = {.model = str_of(cases[i].model), .asks_usage = cases[i].asks_usage};
         struct str got;
 
         CHECK_INT(edit(&a, cases[i].body, &how, &got), 0);
@@ -157,8 +156,9 @@ TEST(a_value_is_json_or_text)
 {
     static const struct {
         const char *value, *json;
-    } cases[] = {{"1", "1"},         {"{\"a\":[]}", "{\"a\":[]}"}, {"true", "true"},
-                 {"\"x\"", "\"x\""}, {"x", "\"x\""},               {"", "\"\""},
+    } cases[] = {{"1", "1"},         {"{\"a\":[]}", "{\"a\":[]}"},
+                 {"true", "true"},   {"\"x\"", "\"x\""},
+                 {"x", "\"x\""},     {"", "\"\""},
                  {"1 2", "\"1 2\""}, {"{", "\"{\""}};
     struct arena a;
 

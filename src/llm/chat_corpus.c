@@ -18,13 +18,14 @@ static void append_text(struct buf *out, const char *text)
 static void append_prose(struct buf *out, size_t n_bytes, uint32_t *state)
 {
     static const char *const words[] = {
-        "the",   "gateway", "answers",  "with",  "a",     "model",   "that",     "reads",
-        "every", "request", "once",     "and",   "keeps", "nothing", "of",       "it",
-        "when",  "tokens",  "are",      "spent", "by",    "tenants", "budgets",  "hold",
-        "until", "minute",  "turns",    "over",  "for",   "all",     "upstream", "servers"};
-    static const char *const foreign[] = {"na\xc3\xafve", "\xe2\x80\x94", "\xe4\xbd\xa0\xe5\xa5\xbd",
-                                          "\xf0\x9f\x9a\x80", "\xc3\xbc"
-                                                              "ber"};
+        "the",   "gateway", "answers", "with",  "a",     "model",   "that",     "reads",
+        "every", "request", "once",    "and",   "keeps", "nothing", "of",       "it",
+        "when",  "tokens",  "are",     "spent", "by",    "tenants", "budgets",  "hold",
+        "until", "minute",  "turns",   "over",  "for",   "all",     "upstream", "servers"};
+    static const char *const foreign[] = {"na\xc3\xafve", "\xe2\x80\x94",
+                                          "\xe4\xbd\xa0\xe5\xa5\xbd", "\xf0\x9f\x9a\x80",
+                                          "\xc3\xbc"
+                                          "ber"};
     static const char *const escapes[] = {"\\n", "\\\"", "\\n\\n", "\\t", "\\\\", "\\u2019"};
     size_t end = out->len + n_bytes;
     size_t next_escape = out->len + 40;
@@ -56,9 +57,10 @@ static void append_image(struct buf *out, size_t n_bytes, uint32_t *state)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-    append_text(out, "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"What is in this "
-                     "picture?\"},{\"type\":\"image_url\",\"image_url\":{\"detail\":\"auto\","
-                     "\"url\":\"data:image/png;base64,");
+    append_text(out,
+                "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"What is in this "
+                "picture?\"},{\"type\":\"image_url\",\"image_url\":{\"detail\":\"auto\","
+                "\"url\":\"data:image/png;base64,");
     for (size_t i = 0; i < n_bytes; i++)
         buf_append_char(out, digits[draw(state, 64)]);
     append_text(out, "\"}}]}");
@@ -70,11 +72,12 @@ static void append_tool(struct buf *out, unsigned number, uint32_t *state)
     static const char *const types[] = {"string", "integer", "boolean", "number"};
     unsigned n_properties = 3 + draw(state, 3);
 
-    buf_printf(out,
-               "{\"type\":\"function\",\"function\":{\"name\":\"tool_%u\",\"description\":\"Looks "
-               "up what the tenant asked for.\",\"strict\":true,\"parameters\":{\"type\":\"object\","
-               "\"properties\":{",
-               number);
+    buf_printf(
+        out,
+        "{\"type\":\"function\",\"function\":{\"name\":\"tool_%u\",\"description\":\"Looks "
+        "up what the tenant asked for.\",\"strict\":true,\"parameters\":{\"type\":\"object\","
+        "\"properties\":{",
+        number);
     for (unsigned i = 0; i < n_properties && i < N_ELEMENTS(names); i++) {
         buf_printf(out, "%s\"%s\":{\"type\":\"%s\",\"description\":\"The %s, as given.\"",
                    i > 0 ? "," : "", names[i], types[draw(state, N_ELEMENTS(types))], names[i]);

@@ -6,53 +6,17 @@
  * Two ways of going through the text share it. On the way of a path, each open object and array has
  * a frame (its node in the table's tree, its count, which keys were seen), and strings are kept.
  * Everywhere else only one bit per level is remembered, object or array, and whole strings are
- * skipped by json_skip, which never judges: it stops at what is not plainly fine, and the machine
- * here looks at that byte by itself. So the verdict does not depend on the processor, nor on where
- * the input was split.
+ * and tokens are skipped by json_skip and json_inside, which never judge: they stop at what is not
+ * plainly fine, and the machine here looks at that byte by itself. So the verdict does not depend
+ * on the processor, nor on where the input was split.
  *
  * Owner: whoever embeds the struct; one thread. What a value means is for the callback. */
 #include "llm/json_scan.h"
 
 #include "base/assert.h"
 #include "llm/json_number.h"
+#include "llm/json_scan_internal.h"
 #include "llm/json_skip.h"
-
-enum state {
-    STATE_VALUE,
-    STATE_FIRST_VALUE, /* or ']' */
-    STATE_FIRST_KEY,   /* or '}' */
-    STATE_KEY,
-    STATE_COLON,
-    STATE_AFTER,
-    STATE_STRING,
-    STATE_ESCAPE,
-    STATE_HEX,
-    STATE_CHARACTER, /* inside one of several bytes */
-    STATE_NUMBER,
-    STATE_LITERAL,
-    STATE_END,
-};
-
-enum keep {
-    KEEP_NOTHING,
-    KEEP_COUNT,
-    KEEP_TEXT,
-};
-
-/* Where a number stands, by its last byte. */
-enum number {
-    NUMBER_MINUS,
-    NUMBER_ZERO,
-    NUMBER_WHOLE,
-    NUMBER_POINT,
-    NUMBER_FRACTION,
-    NUMBER_E,
-    NUMBER_SIGN,
-    NUMBER_EXPONENT,
-    NUMBER_OVER, /* this byte is no part of it */
-};
-
-typedef const unsigned char *bytes;
 
 static uint64_t offset_of(const struct json_scan *s, bytes p)
 {
@@ -65,28 +29,16 @@ static bytes fail(struct json_scan *s, enum json_error error)
     return NULL;
 }
 
-static bool is_space(unsigned char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 static bytes skip_space(bytes p, bytes end)
 {
     for (int i = 0; i < 2; i++, p++) { /* most often none, or one behind a colon */
-        if (p == end || !is_space(*p))
+        if (p == end || !json_is_space(*p))
             return p;
     }
     return p + json_skip->space(p, (size_t)(end - p));
 }
 
 /* ---- Levels ---- */
-
-static bool is_in_object(const struct json_scan *s)
-{
-    unsigned level = s->depth - 1;
-
-    return (s->is_object[level / 64] >> (level % 64)) & 1;
-}
 
 static struct json_frame *frame_of(struct json_scan *s)
 {
@@ -107,16 +59,9 @@ static bool is_wanted(const struct json_scan *s)
 
 static bytes open_container(struct json_scan *s, bool is_object, bytes p)
 {
-    uint64_t bit;
-
     if (s->depth == LIMIT_JSON_DEPTH)
         return fail(s, JSON_TOO_DEEP);
-    bit = UINT64_C(1) << (s->depth % 64);
-    if (is_object)
-        s->is_object[s->depth / 64] |= bit;
-    else
-        s->is_object[s->depth / 64] &= ~bit;
-    s->depth++;
+    json_set_object(s, s->depth++, is_object);
     s->state = is_object ? STATE_FIRST_KEY : STATE_FIRST_VALUE;
     if (s->node != JSON_NODE_NONE) {
         s->frames[s->n_frames++] = (struct json_frame){.begin = offset_of(s, p), .node = s->node};
@@ -133,7 +78,7 @@ static void end_value(struct json_scan *s)
 static bytes close_container(struct json_scan *s, bytes p)
 {
     struct json_frame *frame = frame_of(s);
-    bool is_object = is_in_object(s);
+    bool is_object = json_is_object(s, s->depth - 1);
 
     if (*p != (is_object ? '}' : ']'))
         return fail(s, JSON_NOT_JSON);
@@ -150,105 +95,6 @@ static bytes close_container(struct json_scan *s, bytes p)
     }
     end_value(s);
     return p;
-}
-
-/* ---- Text that is kept ---- */
-
-static void start_text(struct json_scan *s, enum keep keep)
-{
-    s->keep = (uint8_t)keep;
-    s->has_escape = false;
-    s->has_half_pair = false;
-    s->is_cut = false;
-    s->text_len = 0;
-    s->n_bytes = 0;
-    s->high = 0;
-}
-
-static void keep_bytes(struct json_scan *s, const void *text, size_t n)
-{
-    size_t room = JSON_TEXT_BYTES - s->text_len;
-
-    s->n_bytes += n;
-    if (s->keep != KEEP_TEXT)
-        return;
-    if (n > room) {
-        n = room;
-        s->is_cut = true;
-    }
-    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
-    memcpy(s->text + s->text_len, text, n);
-    s->text_len = (uint16_t)(s->text_len + n);
-}
-
-/* Cut text may end inside a character. */
-static void trim_text(struct json_scan *s)
-{
-    unsigned n = s->text_len;
-    unsigned n_tail = 0;
-
-    while (n_tail < 3 && n_tail < n && ((unsigned char)s->text[n - 1 - n_tail] & 0xc0) == 0x80)
-        n_tail++;
-    if (n_tail == n || (unsigned char)s->text[n - 1 - n_tail] < 0xc0)
-        return;
-    unsigned char lead = (unsigned char)s->text[n - 1 - n_tail];
-    unsigned n_want = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
-
-    if (n_tail < n_want)
-        s->text_len = (uint16_t)(n - 1 - n_tail);
-}
-
-static void keep_code(struct json_scan *s, uint32_t code)
-{
-    char c[4];
-
-    if (code < 0x80) {
-        c[0] = (char)code;
-        keep_bytes(s, c, 1);
-    } else if (code < 0x800) {
-        c[0] = (char)(0xc0 | code >> 6);
-        c[1] = (char)(0x80 | (code & 0x3f));
-        keep_bytes(s, c, 2);
-    } else if (code < 0x10000) {
-        c[0] = (char)(0xe0 | code >> 12);
-        c[1] = (char)(0x80 | (code >> 6 & 0x3f));
-        c[2] = (char)(0x80 | (code & 0x3f));
-        keep_bytes(s, c, 3);
-    } else {
-        c[0] = (char)(0xf0 | code >> 18);
-        c[1] = (char)(0x80 | (code >> 12 & 0x3f));
-        c[2] = (char)(0x80 | (code >> 6 & 0x3f));
-        c[3] = (char)(0x80 | (code & 0x3f));
-        keep_bytes(s, c, 4);
-    }
-}
-
-static void end_half_pair(struct json_scan *s)
-{
-    if (s->high == 0)
-        return;
-    s->high = 0;
-    s->has_half_pair = true;
-    keep_code(s, 0xfffd);
-}
-
-/* One \uXXXX of UTF-16 (RFC 8259, 7). Half a pair is within the grammar, and stands for nothing. */
-static void keep_unit(struct json_scan *s, uint16_t unit)
-{
-    if (s->high != 0 && unit >= 0xdc00 && unit <= 0xdfff) {
-        keep_code(s, 0x10000 + ((uint32_t)(s->high - 0xd800) << 10) + (unit - 0xdc00));
-        s->high = 0;
-        return;
-    }
-    end_half_pair(s);
-    if (unit >= 0xd800 && unit <= 0xdbff) {
-        s->high = unit;
-    } else if (unit >= 0xdc00 && unit <= 0xdfff) {
-        s->has_half_pair = true;
-        keep_code(s, 0xfffd);
-    } else {
-        keep_code(s, unit);
-    }
 }
 
 /* ---- Strings ---- */
@@ -278,9 +124,7 @@ static bytes end_key(struct json_scan *s, bytes p)
 
 static bytes end_string(struct json_scan *s, bytes p)
 {
-    end_half_pair(s);
-    if (s->is_cut)
-        trim_text(s);
+    json_text_end(s);
     if (s->is_key)
         return end_key(s, p);
     if (s->keep != KEEP_NOTHING)
@@ -331,10 +175,8 @@ static bytes scan_string(struct json_scan *s, bytes p, bytes end)
     } else {
         size_t n = json_skip->plain(p, left);
 
-        if (n > 0) {
-            end_half_pair(s);
-            keep_bytes(s, p, n);
-        }
+        if (n > 0)
+            json_text_add(s, p, n);
         p += n;
     }
     if (p == end)
@@ -354,10 +196,8 @@ static bytes scan_string(struct json_scan *s, bytes p, bytes end)
             return fail(s, JSON_BAD_UTF8);
         s->state = STATE_CHARACTER;
     }
-    if (s->keep != KEEP_NOTHING) {
-        end_half_pair(s);
-        keep_bytes(s, p - 1, 1);
-    }
+    if (s->keep != KEEP_NOTHING)
+        json_text_add(s, p - 1, 1);
     return p;
 }
 
@@ -368,7 +208,7 @@ static bytes scan_character(struct json_scan *s, bytes p)
     s->utf8_low = 0x80;
     s->utf8_high = 0xbf;
     if (s->keep != KEEP_NOTHING)
-        keep_bytes(s, p, 1);
+        json_text_add(s, p, 1);
     if (--s->step == 0)
         s->state = STATE_STRING;
     return p + 1;
@@ -391,10 +231,8 @@ static bytes scan_escape(struct json_scan *s, bytes p)
     if (!letter)
         return fail(s, JSON_NOT_JSON);
     s->state = STATE_STRING;
-    if (s->keep != KEEP_NOTHING) {
-        end_half_pair(s);
-        keep_bytes(s, &meanings[letter - letters], 1);
-    }
+    if (s->keep != KEEP_NOTHING)
+        json_text_add(s, &meanings[letter - letters], 1);
     return p + 1;
 }
 
@@ -405,54 +243,26 @@ static bytes scan_hex(struct json_scan *s, bytes p)
     unsigned digit;
 
     if (c >= '0' && c <= '9')
-        digit = c - '0';
+        digit = (unsigned)(c - '0');
     else if (letter >= 'a' && letter <= 'f')
         digit = letter - 'a' + 10U;
     else
         return fail(s, JSON_NOT_JSON);
-    s->code = (uint16_t)(s->code << 4 | digit);
+    s->code = (uint16_t)((unsigned)s->code << 4 | digit);
     if (++s->step == 4) {
         s->state = STATE_STRING;
         if (s->keep != KEEP_NOTHING)
-            keep_unit(s, s->code);
+            json_text_add_unit(s, s->code);
     }
     return p + 1;
 }
 
 /* ---- Other values ---- */
 
-static enum number number_next(enum number at, unsigned char c)
-{
-    bool is_digit = c >= '0' && c <= '9';
-    bool is_e = c == 'e' || c == 'E';
-
-    switch (at) {
-    case NUMBER_MINUS:
-        return c == '0' ? NUMBER_ZERO : is_digit ? NUMBER_WHOLE : NUMBER_OVER;
-    case NUMBER_ZERO:
-        return c == '.' ? NUMBER_POINT : is_e ? NUMBER_E : NUMBER_OVER;
-    case NUMBER_WHOLE:
-        return is_digit ? NUMBER_WHOLE : c == '.' ? NUMBER_POINT : is_e ? NUMBER_E : NUMBER_OVER;
-    case NUMBER_POINT:
-        return is_digit ? NUMBER_FRACTION : NUMBER_OVER;
-    case NUMBER_FRACTION:
-        return is_digit ? NUMBER_FRACTION : is_e ? NUMBER_E : NUMBER_OVER;
-    case NUMBER_E:
-        return is_digit ? NUMBER_EXPONENT : c == '+' || c == '-' ? NUMBER_SIGN : NUMBER_OVER;
-    case NUMBER_SIGN:
-    case NUMBER_EXPONENT:
-        return is_digit ? NUMBER_EXPONENT : NUMBER_OVER;
-    case NUMBER_OVER:
-        break;
-    }
-    return NUMBER_OVER;
-}
-
 /* `p` is just behind the number. */
 static bytes end_number(struct json_scan *s, bytes p)
 {
-    if (s->step != NUMBER_ZERO && s->step != NUMBER_WHOLE && s->step != NUMBER_FRACTION &&
-        s->step != NUMBER_EXPONENT)
+    if (!json_number_is_whole((enum json_number_step)s->step))
         return fail(s, JSON_NOT_JSON);
     if (s->keep != KEEP_NOTHING) {
         struct json_hit hit = {.type = JSON_NUMBER,
@@ -472,10 +282,10 @@ static bytes end_number(struct json_scan *s, bytes p)
 static bytes scan_number(struct json_scan *s, bytes p, bytes end)
 {
     bytes start = p;
-    enum number at = (enum number)s->step;
+    enum json_number_step at = (enum json_number_step)s->step;
 
     while (p < end) {
-        enum number next = number_next(at, *p);
+        enum json_number_step next = json_number_next(at, *p);
 
         if (next == NUMBER_OVER)
             break;
@@ -484,7 +294,7 @@ static bytes scan_number(struct json_scan *s, bytes p, bytes end)
     }
     s->step = (uint8_t)at;
     if (s->keep != KEEP_NOTHING && p > start)
-        keep_bytes(s, start, (size_t)(p - start));
+        json_text_add(s, start, (size_t)(p - start));
     return p < end ? end_number(s, p) : p;
 }
 
@@ -514,11 +324,11 @@ static bytes start_literal(struct json_scan *s, enum json_type type, bytes p)
     return p + 1;
 }
 
-static bytes start_string(struct json_scan *s, bool is_key, enum keep keep, bytes p)
+static bytes start_string(struct json_scan *s, bool is_key, enum json_keep keep, bytes p)
 {
     s->state = STATE_STRING;
     s->is_key = is_key;
-    start_text(s, keep);
+    json_text_start(s, keep);
     return p + 1;
 }
 
@@ -540,7 +350,7 @@ static bytes start_value(struct json_scan *s, bytes p)
         return open_container(s, *p == '{', p);
     case '"':
         return start_string(s, false,
-                            !is_kept ? KEEP_NOTHING
+                            !is_kept                                                  ? KEEP_NOTHING
                             : s->paths->rows[s->paths->nodes[s->node].row].wants_text ? KEEP_TEXT
                                                                                       : KEEP_COUNT,
                             p);
@@ -555,9 +365,9 @@ static bytes start_value(struct json_scan *s, bytes p)
             s->has_begun = s->depth > 0;
             return fail(s, JSON_NOT_JSON);
         }
-        start_text(s, is_kept ? KEEP_TEXT : KEEP_NOTHING);
+        json_text_start(s, is_kept ? KEEP_TEXT : KEEP_NOTHING);
         if (is_kept)
-            keep_bytes(s, p, 1);
+            json_text_add(s, p, 1);
         s->state = STATE_NUMBER;
         s->step = *p == '-' ? NUMBER_MINUS : *p == '0' ? NUMBER_ZERO : NUMBER_WHOLE;
         return p + 1;
@@ -580,7 +390,7 @@ static bytes scan_after(struct json_scan *s, bytes p)
     if (*p != ',')
         return close_container(s, p);
     s->node = JSON_NODE_NONE;
-    if (is_in_object(s)) {
+    if (json_is_object(s, s->depth - 1)) {
         s->state = STATE_KEY;
         return p + 1;
     }
@@ -590,10 +400,19 @@ static bytes scan_after(struct json_scan *s, bytes p)
     return p + 1;
 }
 
-/* Between tokens: `p` stands at a byte that is no white space. */
-static bytes scan_structure(struct json_scan *s, bytes p)
+/* Between tokens. */
+static bytes scan_structure(struct json_scan *s, bytes p, bytes end)
 {
-    switch ((enum state)s->state) {
+    p = skip_space(p, end);
+    if (p == end)
+        return p;
+    if (s->depth > s->n_frames) {
+        bytes next = json_inside_skip(s, p, end);
+
+        if (next != p)
+            return next;
+    }
+    switch ((enum json_state)s->state) {
     case STATE_FIRST_VALUE:
         return *p == ']' ? close_container(s, p) : start_value(s, p);
     case STATE_VALUE:
@@ -612,9 +431,9 @@ static bytes scan_structure(struct json_scan *s, bytes p)
     }
 }
 
-static bytes scan_some(struct json_scan *s, bytes p, bytes end)
+static bytes scan_token(struct json_scan *s, bytes p, bytes end)
 {
-    switch ((enum state)s->state) {
+    switch ((enum json_state)s->state) {
     case STATE_STRING:
         return scan_string(s, p, end);
     case STATE_ESCAPE:
@@ -625,11 +444,8 @@ static bytes scan_some(struct json_scan *s, bytes p, bytes end)
         return scan_character(s, p);
     case STATE_NUMBER:
         return scan_number(s, p, end);
-    case STATE_LITERAL:
-        return scan_literal(s, p);
     default:
-        p = skip_space(p, end);
-        return p < end ? scan_structure(s, p) : p;
+        return scan_literal(s, p);
     }
 }
 
@@ -653,7 +469,7 @@ int json_scan_feed(struct json_scan *s, struct str span)
 
     s->span = p;
     while (s->error == 0 && p < end)
-        p = scan_some(s, p, end);
+        p = s->state <= STATE_END ? scan_structure(s, p, end) : scan_token(s, p, end);
     s->offset += span.len;
     return s->error;
 }

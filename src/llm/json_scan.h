@@ -34,13 +34,13 @@ enum json_error {
 struct json_hit {
     unsigned path; /* index in the table */
     enum json_type type;
-    uint64_t begin; /* offsets in the whole input: of the value's first byte */
-    uint64_t end;   /* and just behind its last. Objects and arrays are told at their end */
-    uint64_t n_items; /* elements of an array, members of an object */
-    uint64_t n_bytes; /* of a string's unescaped text, or of a number's spelling */
-    struct str text;  /* with wants_text: the string unescaped, valid UTF-8 (U+FFFD for half a
-                         surrogate pair); of any number: its spelling. Until the callback returns */
-    bool is_cut;      /* text is only the beginning, whole characters */
+    uint64_t begin;     /* offsets in the whole input: of the value's first byte */
+    uint64_t end;       /* and just behind its last. Objects and arrays are told at their end */
+    uint64_t n_items;   /* elements of an array, members of an object */
+    uint64_t n_bytes;   /* of a string's unescaped text, or of a number's spelling */
+    struct str text;    /* with wants_text: the string unescaped, valid UTF-8 (U+FFFD for half a
+                           surrogate pair); of any number: its spelling. Until the callback returns */
+    bool is_cut;        /* text is only the beginning, whole characters */
     bool has_half_pair; /* the string escapes half a surrogate pair, which no UTF-8 can say */
     double number;      /* of a number, as strtod; +-INFINITY when out of range, or longer than
                            JSON_TEXT_BYTES */
@@ -71,22 +71,22 @@ struct json_scan {
     uint64_t n_bytes;          /* see json_hit */
     uint8_t error;             /* enum json_error, sticky */
     uint8_t state;
-    uint8_t step;        /* within a number, literal or multi-byte character */
-    uint8_t node;        /* of the value under way, JSON_NODE_NONE: not in the table */
-    uint8_t keep;        /* what becomes of the string under way */
-    uint8_t error_node;  /* of a duplicate or escaped key */
-    uint8_t utf8_low;    /* bounds of the character's next byte */
+    uint8_t step;       /* within a number, literal or multi-byte character */
+    uint8_t node;       /* of the value under way, JSON_NODE_NONE: not in the table */
+    uint8_t keep;       /* what becomes of the string under way */
+    uint8_t error_node; /* of a duplicate or escaped key */
+    uint8_t utf8_low;   /* bounds of the character's next byte */
     uint8_t utf8_high;
-    bool is_key;         /* the string under way is a member's name */
+    bool is_key; /* the string under way is a member's name */
     bool has_escape;
     bool has_half_pair;
     bool is_cut;
     bool has_begun;
     bool is_top_object;
-    uint16_t code;       /* of an escape under way */
-    uint16_t high;       /* first half of a surrogate pair */
+    uint16_t code; /* of an escape under way */
+    uint16_t high; /* first half of a surrogate pair */
     uint16_t text_len;
-    uint16_t n_frames;   /* of the outermost `depth` containers, those with a frame */
+    uint16_t n_frames; /* of the outermost `depth` containers, those with a frame */
     unsigned depth;
     uint64_t is_object[(LIMIT_JSON_DEPTH + 63) / 64]; /* bit per level */
     struct json_frame frames[JSON_PATH_LEVELS + 1];

@@ -1,11 +1,11 @@
 /* Skipping 32 bytes at a time, characters past ASCII included.
  *
- * UTF-8 is checked by table lookups on half bytes (Keiser and Lemire, "Validating UTF-8 in less than
- * one instruction per byte", 2021): three tables, indexed by the halves of a byte's predecessor and
- * the high half of itself, name the errors that each allows; an error that all three name is one.
- * Each block begins between two characters, so nothing is carried over; what the block cuts is left
- * to the next. Compiled for AVX2 function by function, so that the rest of the file's users need
- * not have it. */
+ * UTF-8 is checked by table lookups on half bytes (Keiser and Lemire, "Validating UTF-8 in less
+ * than one instruction per byte", 2021): three tables, indexed by the halves of a byte's
+ * predecessor and the high half of itself, name the errors that each allows; an error that all
+ * three name is one. Each block begins between two characters, so nothing is carried over; what the
+ * block cuts is left to the next. Compiled for AVX2 function by function, so that the rest of the
+ * file's users need not have it. */
 #include "llm/json_skip.h"
 
 #ifdef __x86_64__
@@ -41,8 +41,7 @@ AVX2_INLINE struct json_block find_specials(__m256i low, __m256i high)
 
     return (struct json_block){
         .stop = mask_of(is_stop(low), is_stop(high)),
-        .backslash =
-            mask_of(_mm256_cmpeq_epi8(low, backslash), _mm256_cmpeq_epi8(high, backslash)),
+        .backslash = mask_of(_mm256_cmpeq_epi8(low, backslash), _mm256_cmpeq_epi8(high, backslash)),
         .high = mask_of(low, high),
     };
 }
@@ -147,12 +146,13 @@ AVX2_INLINE size_t whole_characters(const unsigned char *p, size_t n, __m256i lo
 
         return lead + length > JSON_BLOCK && p[lead] >= 0x80 ? lead : JSON_BLOCK;
     }
-    /* The character before the fault may be the one that lacks a tail; those before it are whole. */
-    do {
-        if (at == 0)
-            return 0;
+    /* Behind ASCII the fault is this byte's own. Else the character before may be the one that
+     * lacks a tail; those before it are whole. ASCII is not passed: it may belong to an escape. */
+    if (at == 0 || p[at - 1] < 0x80)
+        return at;
+    do
         at--;
-    } while (json_is_tail(p[at]));
+    while (at > 0 && json_is_tail(p[at]));
     return at;
 }
 

@@ -15,9 +15,9 @@ static inline size_t json_escape_length(const unsigned char *p, size_t n)
         ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1, ['7'] = 1,
         ['8'] = 1, ['9'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1,
         ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1};
-    static const unsigned char lengths[256] = {['"'] = 2, ['\\'] = 2, ['/'] = 2,
-                                               ['b'] = 2, ['f'] = 2,  ['n'] = 2,
-                                               ['r'] = 2, ['t'] = 2,  ['u'] = 6};
+    static const unsigned char lengths[256] = {
+        ['"'] = 2, ['\\'] = 2, ['/'] = 2, ['b'] = 2, ['f'] = 2,
+        ['n'] = 2, ['r'] = 2,  ['t'] = 2, ['u'] = 6};
     size_t length = n >= 2 ? lengths[p[1]] : 0;
 
     if (LIKELY(length != 6))
@@ -60,8 +60,8 @@ struct json_block {
 };
 
 /* How much of the block is whole characters and escapes, as far as escapes go; bytes past ASCII
- * are not judged. `*ret_is_over` when what follows is for the caller to judge, rather than an escape
- * that goes on in the next block. */
+ * are not judged. `*ret_is_over` when what follows is for the caller to judge, rather than an
+ * escape that goes on in the next block. */
 static inline size_t json_block_escapes(const unsigned char *p, struct json_block b,
                                         bool *ret_is_over)
 {

@@ -70,9 +70,12 @@ static size_t skip_plain(const unsigned char *p, size_t n)
 {
     size_t i = 0;
 
-    for (; n - i >= JSON_BLOCK; i += JSON_BLOCK) {
-        struct json_block b = find_specials(p + i);
-        uint64_t special = b.stop | b.backslash | b.high;
+    for (; n - i >= 16; i += 16) {
+        __m128i v = load(p + i);
+        uint64_t special = mask_of(
+            _mm_or_si128(_mm_or_si128(v, _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v)),
+                         _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                      _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')))));
 
         if (special != 0)
             return i + (size_t)__builtin_ctzll(special);

@@ -78,11 +78,31 @@ TEST(a_special_byte_is_seen_at_every_place)
 TEST(units_are_skipped_whole_at_every_place)
 {
     static const char *const units[] = {
-        "\\n",       "\\\\",        "\\\"",         "\\u00e9",          "\\ud800",
-        "\\u12G4",   "\\x",         "\\\\\\\"",     "\\\\\\\\\"",       "\xc3\xa9",
-        "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\xa0\x80", "\xe0\x80\x80", "\xf4\x90\x80\x80",
-        "\xc3",      "\xe2\x82",    "\xf0\x9f\x98", "\x80",             "\xc3\\n",
-        "\xe2\x82\"", "\xc0\xaf",   "\xff",         "\xf8\x88\x80\x80", "\xe2\x82\xac\x80",
+        "\\n",
+        "\\\\",
+        "\\\"",
+        "\\u00e9",
+        "\\ud800",
+        "\\u12G4",
+        "\\x",
+        "\\\\\\\"",
+        "\\\\\\\\\"",
+        "\xc3\xa9",
+        "\xe2\x82\xac",
+        "\xf0\x9f\x98\x80",
+        "\xed\xa0\x80",
+        "\xe0\x80\x80",
+        "\xf4\x90\x80\x80",
+        "\xc3",
+        "\xe2\x82",
+        "\xf0\x9f\x98",
+        "\x80",
+        "\xc3\\n",
+        "\xe2\x82\"",
+        "\xc0\xaf",
+        "\xff",
+        "\xf8\x88\x80\x80",
+        "\xe2\x82\xac\x80",
     };
 
     for (size_t i = 0; i < N_ELEMENTS(units); i++) {
@@ -101,8 +121,20 @@ TEST(units_are_skipped_whole_at_every_place)
 TEST(random_text_is_skipped_alike)
 {
     static const char *const pieces[] = {
-        "x",  "xxxxxxxxxxxxxxxxxxxx", "\\n",  "\\\"", "\\u0041", "\xc3\xa9", "\xe4\xbd\xa0",
-        "\xf0\x9f\x98\x80", "\\\\", "\xe1\x80\x80", "\\",   "\"",      "\x80",     "\xf1",
+        "x",
+        "xxxxxxxxxxxxxxxxxxxx",
+        "\\n",
+        "\\\"",
+        "\\u0041",
+        "\xc3\xa9",
+        "\xe4\xbd\xa0",
+        "\xf0\x9f\x98\x80",
+        "\\\\",
+        "\xe1\x80\x80",
+        "\\",
+        "\"",
+        "\x80",
+        "\xf1",
     };
     uint64_t state = 88172645463325252u;
 

@@ -34,15 +34,27 @@ struct rule {
 /* No API counts further, and products of two such numbers still fit. */
 #define MOST INT32_MAX
 
-#define MODEL_RULE  {REQUEST_FIELD_MODEL, true, STRING, 0}
-#define STREAM_RULE {REQUEST_FIELD_STREAM, false, BOOLEAN | NOTHING, 0}
+#define MODEL_RULE                                                                                 \
+    {                                                                                              \
+        REQUEST_FIELD_MODEL, true, STRING, 0                                                       \
+    }
+#define STREAM_RULE                                                                                \
+    {                                                                                              \
+        REQUEST_FIELD_STREAM, false, BOOLEAN | NOTHING, 0                                          \
+    }
 #define STREAM_OPTION_RULES                                                                        \
     STREAM_RULE, {REQUEST_FIELD_STREAM_OPTIONS, false, OBJECT | NOTHING, 0},                       \
     {                                                                                              \
         REQUEST_FIELD_INCLUDE_USAGE, false, BOOLEAN | NOTHING, 0                                   \
     }
-#define MAX_TOKENS_RULE {REQUEST_FIELD_MAX_TOKENS, false, NUMBER | NOTHING, 0}
-#define N_RULE          {REQUEST_FIELD_N, false, NUMBER | NOTHING, 1}
+#define MAX_TOKENS_RULE                                                                            \
+    {                                                                                              \
+        REQUEST_FIELD_MAX_TOKENS, false, NUMBER | NOTHING, 0                                       \
+    }
+#define N_RULE                                                                                     \
+    {                                                                                              \
+        REQUEST_FIELD_N, false, NUMBER | NOTHING, 1                                                \
+    }
 
 static const struct rule chat_rules[] = {
     MODEL_RULE,
@@ -76,11 +88,7 @@ static const struct rule response_rules[] = {
     {0},
 };
 static const struct rule image_rules[] = {
-    MODEL_RULE,
-    {REQUEST_FIELD_PROMPT, true, STRING, 0},
-    STREAM_RULE,
-    N_RULE,
-    {0},
+    MODEL_RULE, {REQUEST_FIELD_PROMPT, true, STRING, 0}, STREAM_RULE, N_RULE, {0},
 };
 static const struct rule speech_rules[] = {
     MODEL_RULE,
@@ -141,10 +149,9 @@ static const struct rule *const rules_of[AI_ENDPOINT_COUNT_] = {
 
 static const struct {
     const char *code, *sentence;
-} errors[] = {
-    [REQUEST_OK_] = {"", ""},
+} errors[] = {[REQUEST_OK_] = {"", ""},
 #define X(name, code, sentence) [REQUEST_##name] = {code, sentence},
-    REQUEST_ERRORS(X)
+              REQUEST_ERRORS(X)
 #undef X
 };
 
@@ -169,7 +176,8 @@ static void fail(struct request_scan *s, enum request_error error, struct str pa
 
 static struct str name_of(enum request_field field)
 {
-    return field == REQUEST_FIELD_SHAPE ? STR("inputs.shape") : str_of(field_paths_rows[field].path);
+    return field == REQUEST_FIELD_SHAPE ? STR("inputs.shape")
+                                        : str_of(field_paths_rows[field].path);
 }
 
 /* What the name goes into, a header and a log, takes visible ASCII; a space at either end would be

@@ -39,8 +39,8 @@ enum request_field {
         REQUEST_FIELD_COUNT_,
 };
 
-/* X(name, code, sentence): conditions of request_scan_feed and request_scan_end, with the provider's
- * `code` for it; "%s" is the field. */
+/* X(name, code, sentence): conditions of request_scan_feed and request_scan_end, with the
+ * provider's `code` for it; "%s" is the field. */
 #define REQUEST_ERRORS(X)                                                                          \
     X(NOT_JSON, "invalid_json", "The request body is not valid JSON.")                             \
     X(NOT_OBJECT, "invalid_type", "The request body must be a JSON object.")                       \
@@ -51,8 +51,9 @@ enum request_field {
     X(MISSING_FIELD, "missing_required_parameter", "Missing required parameter: '%s'.")            \
     X(WRONG_TYPE, "invalid_type", "Parameter '%s' is of the wrong type.")                          \
     X(OUT_OF_RANGE, "invalid_value", "Parameter '%s' is not a whole number within its range.")     \
-    X(BAD_MODEL, "invalid_value", "Parameter '%s' is empty, too long, or holds a character that "  \
-                                  "no model name has.")
+    X(BAD_MODEL, "invalid_value",                                                                  \
+      "Parameter '%s' is empty, too long, or holds a character that "                              \
+      "no model name has.")
 
 enum request_error {
     REQUEST_OK_,

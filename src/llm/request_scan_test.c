@@ -64,14 +64,16 @@ TEST(bodies_are_judged_by_their_endpoint)
          "model"},
         {CHAT, "{\"model\":\"m\",\"messages\":[],\"mod\\u0065l\":\"n\"}", REQUEST_ESCAPED_FIELD,
          "model"},
-        {CHAT, "{\"model\":\"m\",\"messages\":[],\"stream_options\":{\"include_usage\":true,"
-               "\"include_usage\":false}}",
+        {CHAT,
+         "{\"model\":\"m\",\"messages\":[],\"stream_options\":{\"include_usage\":true,"
+         "\"include_usage\":false}}",
          REQUEST_DUPLICATE_FIELD, "stream_options.include_usage"},
         {CHAT, "{\"model\":\"m\",\"messages\":[],\"stream\":\"true\"}", REQUEST_WRONG_TYPE,
          "stream"},
         {CHAT, "{\"model\":\"m\",\"messages\":[],\"stream\":1}", REQUEST_WRONG_TYPE, "stream"},
-        {CHAT, "{\"model\":\"m\",\"messages\":[],\"stream\":null,\"n\":null,\"max_tokens\":null,"
-               "\"stream_options\":null}",
+        {CHAT,
+         "{\"model\":\"m\",\"messages\":[],\"stream\":null,\"n\":null,\"max_tokens\":null,"
+         "\"stream_options\":null}",
          0, ""},
         {CHAT, "{\"model\":\"m\",\"messages\":[],\"stream_options\":true}", REQUEST_WRONG_TYPE,
          "stream_options"},
@@ -192,8 +194,7 @@ TEST(bodies_say_what_is_metered)
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
         CHECK_MSG(read_whole(cases[i].endpoint, str_of(cases[i].body)) == 0, "%s", cases[i].body);
         CHECK_MSG(request_scan_is_stream(&scan) == cases[i].is_stream, "%s", cases[i].body);
-        CHECK_MSG(request_scan_has_include_usage(&scan) == cases[i].has_usage, "%s",
-                  cases[i].body);
+        CHECK_MSG(request_scan_has_include_usage(&scan) == cases[i].has_usage, "%s", cases[i].body);
         CHECK_INT(request_scan_max_tokens(&scan), cases[i].max_tokens);
         CHECK_INT(request_scan_n_answers(&scan), cases[i].n_answers);
         CHECK_INT(request_scan_n_rows(&scan), cases[i].n_rows);

@@ -4,11 +4,11 @@
  * that an endpoint takes is still good when edited, and says then what the edit says. */
 /* jansson's type names are ours too. */
 #define JSON_OBJECT JANSSON_OBJECT
-#define JSON_ARRAY JANSSON_ARRAY
+#define JSON_ARRAY  JANSSON_ARRAY
 #define JSON_STRING JANSSON_STRING
-#define JSON_TRUE JANSSON_TRUE
-#define JSON_FALSE JANSSON_FALSE
-#define JSON_NULL JANSSON_NULL
+#define JSON_TRUE   JANSSON_TRUE
+#define JSON_FALSE  JANSSON_FALSE
+#define JSON_NULL   JANSSON_NULL
 #include <jansson.h>
 #undef JSON_OBJECT
 #undef JSON_ARRAY
@@ -112,8 +112,7 @@ static void play_jansson(struct str text)
 {
     struct buf out = {0};
     json_error_t error;
-    json_t *value =
-        json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    json_t *value = json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     int r = scan(&no_paths, text, NULL, &out);
 
     if (value)
@@ -156,7 +155,8 @@ static void play_edit(const struct request_scan *s, struct str text, struct draw
     const struct request_value *model = request_scan_value(&after, REQUEST_FIELD_MODEL);
 
     if (how.model.ptr && model->is_present)
-        ASSERT(str_eq(str_slice(buf_str(&out), model->begin, model->end), STR("\"other\\\"model\"")));
+        ASSERT(
+            str_eq(str_slice(buf_str(&out), model->begin, model->end), STR("\"other\\\"model\"")));
     if (how.n_remove > 0)
         ASSERT(!request_scan_value(&after, REQUEST_FIELD_N)->is_present);
     if (how.asks_usage && how.n_remove < 3)

@@ -1,0 +1,69 @@
+/* What the parts of the scanner share: its states, the text that is kept of a string, and the fast
+ * way through what no path leads to. Included by json_*.c alone. */
+#pragma once
+
+#include "llm/json_scan.h"
+
+enum json_state {
+    STATE_VALUE,
+    STATE_FIRST_VALUE, /* or ']' */
+    STATE_FIRST_KEY,   /* or '}' */
+    STATE_KEY,
+    STATE_COLON,
+    STATE_AFTER,
+    STATE_END, /* up to here: between tokens */
+    STATE_STRING,
+    STATE_ESCAPE,
+    STATE_HEX,
+    STATE_CHARACTER, /* inside one of several bytes */
+    STATE_NUMBER,
+    STATE_LITERAL,
+};
+
+/* What becomes of the string under way. */
+enum json_keep {
+    KEEP_NOTHING,
+    KEEP_COUNT,
+    KEEP_TEXT,
+};
+
+typedef const unsigned char *bytes;
+
+static inline bool json_is_space(unsigned char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static inline bool json_is_digit(unsigned char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Of an open level, counted from 0. */
+static inline bool json_is_object(const struct json_scan *s, unsigned level)
+{
+    return (s->is_object[level / 64] >> (level % 64)) & 1;
+}
+
+static inline void json_set_object(struct json_scan *s, unsigned level, bool is_object)
+{
+    uint64_t bit = UINT64_C(1) << (level % 64);
+
+    if (is_object)
+        s->is_object[level / 64] |= bit;
+    else
+        s->is_object[level / 64] &= ~bit;
+}
+
+/* json_text.c: the text, or its length alone, of the string or number under way. */
+void json_text_start(struct json_scan *s, enum json_keep keep);
+void json_text_add(struct json_scan *s, const void *text, size_t n);
+/* One \uXXXX. */
+void json_text_add_unit(struct json_scan *s, uint16_t unit);
+/* After these calls s->text is whole characters. */
+void json_text_end(struct json_scan *s);
+
+/* json_inside.c: goes on from `p` through whole tokens of a container without a frame, as far as
+ * they are plainly fine, lie in the span, and the container's end is not passed. Never judges; may
+ * return `p` itself. */
+bytes json_inside_skip(struct json_scan *s, bytes p, bytes end);
