@@ -1,11 +1,15 @@
-/* The estimate: exact where counts are told, and near the truth where a mock stream is cut. */
+/* The estimate: exact where counts are told, and near the truth where a mock's stream is cut or
+ * silent. */
 #include "llm/estimate.h"
 
 #include <stdlib.h>
+#include <zlib.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "base/random.h"
 #include "llm/answer_scan.h"
+#include "llm/decoder.h"
 #include "test/harness/test.h"
 
 TEST(tokens_are_bytes_by_four_rounded_up)
@@ -79,66 +83,162 @@ TEST(rows_that_were_not_read_are_as_many_as_came_in)
     CHECK(u.input == 4 && u.output == 4 && u.total == 8 && u.is_estimated);
 }
 
-/* A model that draws 1 to 4 tokens a frame and 2 to 6 bytes a token, and counts what it sends. */
-struct mock {
-    struct random random;
-    struct answer_scan scan;
-    int64_t n_sent; /* tokens in frames that were passed on */
+/* A model that draws 1 to 4 tokens a frame and 2 to 6 bytes a token, and counts what it sends. It
+ * tells usage at the end, in every frame, or never; plain or with gzip, flushed behind each frame.
+ */
+enum mock_usage {
+    MOCK_LAST,
+    MOCK_EVERY,
+    MOCK_NEVER,
+    MOCK_USAGES_,
 };
 
-static void send_frame(struct mock *m)
+struct mock {
+    struct random random;
+    enum mock_usage usage;
+    bool has_gzip;
+    int64_t n_tokens;
+    z_stream zlib;
+    struct buf bytes; /* what it has written to its client */
+    struct answer_scan scan;
+};
+
+#define CHUNK "data: {\"model\":\"m\",\"choices\":["
+
+static void write_bytes(struct mock *m, struct str text)
 {
-    char text[64];
-    size_t n = 0;
-    char frame[256];
-    uint32_t n_tokens = 1 + random_below(&m->random, 4);
-
-    for (uint32_t i = 0; i < n_tokens; i++) {
-        for (uint32_t k = 2 + random_below(&m->random, 5); k > 0; k--)
-            text[n++] = (char)('a' + random_below(&m->random, 26));
+    if (!m->has_gzip) {
+        buf_append_str(&m->bytes, text);
+        return;
     }
-    int len = snprintf(frame, sizeof frame,
-                       "data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":"
-                       "\"%.*s\"},\"finish_reason\":null}],\"usage\":null}\n\n",
-                       (int)n, text);
-    struct str rest = str_make(frame, (size_t)len);
-
-    while (rest.len > 0) { /* as the network cuts it */
-        size_t part = MIN(rest.len, (size_t)1 + random_below(&m->random, 300));
-
-        answer_scan_feed(&m->scan, str_slice(rest, 0, part));
-        rest = str_slice(rest, part, rest.len);
-    }
-    m->n_sent += n_tokens;
+    m->zlib.next_in = (Bytef *)(uintptr_t)text.ptr;
+    m->zlib.avail_in = (uInt)text.len;
+    do {
+        m->zlib.next_out = (Bytef *)buf_reserve(&m->bytes, 4096);
+        m->zlib.avail_out = 4096;
+        CHECK(deflate(&m->zlib, text.len > 0 ? Z_SYNC_FLUSH : Z_FINISH) >= 0);
+        m->bytes.len += 4096 - m->zlib.avail_out;
+    } while (m->zlib.avail_out == 0);
 }
 
-/* Streams of 40 to 400 frames that end without usage. */
-TEST(estimates_of_cut_streams_are_near_the_truth)
+static void write_usage(struct mock *m, struct buf *frame)
+{
+    buf_printf(frame, ",\"usage\":{\"prompt_tokens\":25,\"completion_tokens\":%lld}}\n\n",
+               (long long)m->n_tokens);
+}
+
+static void write_frame(struct mock *m)
+{
+    static struct buf frame;
+    uint32_t n_tokens = 1 + random_below(&m->random, 4);
+
+    buf_clear(&frame);
+    buf_printf(&frame, CHUNK "{\"index\":0,\"delta\":{\"content\":\"");
+    for (uint32_t i = 0; i < n_tokens; i++) {
+        for (uint32_t k = 2 + random_below(&m->random, 5); k > 0; k--)
+            buf_append_char(&frame, (char)('a' + random_below(&m->random, 26)));
+    }
+    buf_printf(&frame, "\"},\"finish_reason\":null}]");
+    m->n_tokens += n_tokens;
+    if (m->usage == MOCK_EVERY)
+        write_usage(m, &frame);
+    else
+        buf_printf(&frame, "%s}\n\n", m->usage == MOCK_LAST ? ",\"usage\":null" : "");
+    write_bytes(m, buf_str(&frame));
+}
+
+static void write_end(struct mock *m)
+{
+    static struct buf frame;
+
+    buf_clear(&frame);
+    if (m->usage == MOCK_LAST) {
+        buf_printf(&frame, CHUNK "]");
+        write_usage(m, &frame);
+    }
+    buf_printf(&frame, "data: [DONE]\n\n");
+    write_bytes(m, buf_str(&frame));
+    write_bytes(m, STR(""));
+}
+
+static void on_text(void *context, struct str span)
+{
+    answer_scan_feed(context, span);
+}
+
+/* As the network cuts it, up to `end`. */
+static void read_bytes(struct mock *m, size_t end)
+{
+    struct decoder *d = decoder_new(m->has_gzip ? DECODER_GZIP : DECODER_IDENTITY);
+    struct str rest = str_slice(buf_str(&m->bytes), 0, end);
+
+    answer_scan_init(&m->scan, AI_ENDPOINT_CHAT_COMPLETIONS, ANSWER_EVENTS);
+    while (rest.len > 0) {
+        size_t part = MIN(rest.len, (size_t)1 + random_below(&m->random, 300));
+
+        CHECK_INT(decoder_feed(d, str_slice(rest, 0, part), on_text, &m->scan), 0);
+        rest = str_slice(rest, part, rest.len);
+    }
+    answer_scan_end(&m->scan);
+    decoder_free(d);
+}
+
+/* One answer of `n_frames`; with `is_cut` the last byte that passes lies in the last frame. */
+static void play(struct mock *m, uint32_t n_frames, bool is_cut, struct usage *ret_usage)
+{
+    size_t before = 0;
+
+    m->n_tokens = 0;
+    buf_clear(&m->bytes);
+    m->zlib = (z_stream){0};
+    if (m->has_gzip)
+        CHECK(deflateInit2(&m->zlib, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+    for (uint32_t i = 0; i < n_frames; i++) {
+        before = m->bytes.len;
+        write_frame(m);
+    }
+    size_t end = before + random_below(&m->random, (uint32_t)(m->bytes.len - before));
+
+    if (!is_cut) {
+        write_end(m);
+        end = m->bytes.len;
+    }
+    read_bytes(m, end);
+    if (m->has_gzip)
+        deflateEnd(&m->zlib);
+    answer_scan_usage(&m->scan, ret_usage);
+}
+
+/* Streams of 40 to 400 frames, half of them cut at any byte. */
+TEST(counts_are_exact_and_estimates_near_the_truth)
 {
     static struct mock m;
     int64_t sum_sent = 0;
     int64_t sum_estimated = 0;
 
     random_init_seed(&m.random, 20261126);
-    for (unsigned i = 0; i < 2000; i++) {
+    for (unsigned i = 0; i < 3000; i++) {
         struct usage u;
-        uint32_t n_frames = 40 + random_below(&m.random, 361);
+        bool is_cut = i % 2;
 
-        answer_scan_init(&m.scan, AI_ENDPOINT_CHAT_COMPLETIONS, ANSWER_EVENTS);
-        m.n_sent = 0;
-        for (uint32_t k = 0; k < n_frames; k++)
-            send_frame(&m);
-        answer_scan_end(&m.scan);
-        answer_scan_usage(&m.scan, &u);
-        CHECK(!u.has_output);
+        m.usage = (enum mock_usage)(i / 2 % MOCK_USAGES_);
+        m.has_gzip = i / 6 % 2;
+        play(&m, 40 + random_below(&m.random, 361), is_cut, &u);
+        CHECK(m.scan.facts.is_ended == !is_cut);
         estimate_tokens_fill(&u, 100, answer_scan_open_text_bytes(&m.scan));
-        CHECK(u.is_estimated);
-        CHECK_MSG(llabs(u.output - m.n_sent) * 4 <= m.n_sent,
-                  "stream %u: %lld tokens, estimate %lld", i, (long long)m.n_sent,
+        CHECK(u.input == 25);
+        if (!is_cut && m.usage != MOCK_NEVER) {
+            CHECK(!u.is_estimated && u.output == m.n_tokens && u.total == 25 + m.n_tokens);
+            continue;
+        }
+        CHECK(u.is_estimated || (m.usage == MOCK_EVERY && is_cut));
+        CHECK_MSG(llabs(u.output - m.n_tokens) * 4 <= m.n_tokens,
+                  "stream %u: %lld tokens, estimate %lld", i, (long long)m.n_tokens,
                   (long long)u.output);
-        sum_sent += m.n_sent;
+        sum_sent += m.n_tokens;
         sum_estimated += u.output;
     }
     CHECK_MSG(llabs(sum_estimated - sum_sent) * 100 <= sum_sent, "%lld tokens, estimates %lld",
               (long long)sum_sent, (long long)sum_estimated);
+    buf_deinit(&m.bytes);
 }

@@ -35,7 +35,7 @@ static void feed(struct play *p, struct str input, struct str all)
             buf_append_str(&p->data, e.data);
             continue;
         }
-        if (e.is_one_line && e.is_whole)
+        if (e.is_one_line && e.is_whole && e.data.len > 0)
             CHECK(memcmp(all.ptr + e.data_begin, e.data.ptr, e.data.len) == 0);
         note(p, &e);
     }
