@@ -48,6 +48,9 @@ void answer_scan_init(struct answer_scan *s, enum ai_endpoint endpoint, enum ans
     s->is_text = answer_is_text(endpoint);
     s->kind = s->paths ? kind : ANSWER_OTHER;
     s->uses_shapes = true;
+    /* With the binary data extension tensors follow the JSON, which knows their shapes. */
+    if (endpoint == AI_ENDPOINT_KSERVE_V2_INFER && kind == ANSWER_OTHER)
+        s->kind = ANSWER_JSON;
     if (s->kind == ANSWER_JSON)
         start_reading(s);
 }
@@ -90,7 +93,8 @@ static void add_reading(struct answer_scan *s, const struct answer_reading *r)
 {
     add_error(s, r);
     add_text(s, text_of(r));
-    if (r->has & (1U << ANSWER_OUTPUT))
+    /* No tokens for some text: servers that do not count say 0, some until the end. */
+    if ((r->has & (1U << ANSWER_OUTPUT)) && r->counts[ANSWER_OUTPUT] > 0)
         s->open_text_bytes = 0;
     for (unsigned i = 0; i < ANSWER_COUNTS_; i++) {
         if (r->has & (1U << i))
@@ -278,6 +282,15 @@ void answer_scan_feed(struct answer_scan *s, struct str span)
         feed_json(s, span);
     else
         s->facts.has_content = true;
+}
+
+void answer_scan_skip(struct answer_scan *s, uint64_t n_bytes)
+{
+    s->n_bytes += n_bytes;
+    if (n_bytes > 0)
+        s->facts.has_content = true;
+    if (s->is_text)
+        add_text(s, n_bytes);
 }
 
 void answer_scan_end(struct answer_scan *s)

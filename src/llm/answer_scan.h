@@ -97,6 +97,9 @@ enum answer_kind answer_kind_of(struct str content_type);
  */
 void answer_scan_init(struct answer_scan *s, enum ai_endpoint endpoint, enum answer_kind kind);
 void answer_scan_feed(struct answer_scan *s, struct str span);
+/* Bytes that pass without being read, since the decoder has given up: they stand for text. Nothing
+ * may be fed behind them. */
+void answer_scan_skip(struct answer_scan *s, uint64_t n_bytes);
 /* The answer ends here, be it cut. Safe to call twice. */
 void answer_scan_end(struct answer_scan *s);
 /* The provider's counts in OpenAI's meaning; what it did not tell lacks its has_. KServe rows are

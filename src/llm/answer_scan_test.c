@@ -128,6 +128,10 @@ static const struct sample samples[] = {
      CHUNK "\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":7,"
            "\"completion_tokens\":1}}\n\n" DELTA("five5") DELTA("ok"),
      "in=7 out=1 total=8 | gpt-4o-2024-08-06 text=8+7 frames=3 content"},
+    {"chat stream, usage of zeros", CHAT,
+     DELTA("five5") CHUNK "\"choices\":[],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,"
+                          "\"total_tokens\":0}}\n\n" DONE,
+     "in=0 out=0 total=0 | gpt-4o-2024-08-06 text=5+5 frames=3 content ended"},
     {"chat stream without usage", CHAT, DELTA("Hello") DELTA(" there") STOP DONE,
      "| gpt-4o-2024-08-06 stop text=11+11 frames=4 content finished ended"},
     {"chat stream, cut inside a frame", CHAT,
@@ -361,6 +365,11 @@ static const struct sample samples[] = {
      "\"shape\":[4,2],\"data\":[1,1,1,1,1,1,1,1]},{\"name\":\"q\",\"datatype\":\"FP32\",\"shape\":["
      "9],\"data\":[]}]}",
      "out=4 | iris text=0+0 frames=0 ended"},
+    {"infer, binary tensors behind the JSON", AI_ENDPOINT_KSERVE_V2_INFER, ANSWER_OTHER,
+     "{\"model_name\":\"m\",\"outputs\":[{\"name\":\"p\",\"shape\":[2,1],\"datatype\":\"FP32\","
+     "\"parameters\":"
+     "{\"binary_data_size\":8}}]}\x01\x02{}\xff",
+     "out=2 | m text=0+0 frames=0 content ended"},
     {"infer, a scalar first", AI_ENDPOINT_KSERVE_V2_INFER, ANSWER_JSON,
      "{\"model_name\":\"m\",\"outputs\":[{\"shape\":[],\"data\":[1]},{\"shape\":[9]}]}",
      "out=1 | m text=0+0 frames=0 ended"},
@@ -510,6 +519,21 @@ TEST(a_huge_frame_passes)
     CHECK_INT(u.total, 3);
     CHECK(s.facts.is_ended && s.facts.has_content);
     CHECK(s.facts.text_bytes > LIMIT_EVENT_BYTES - 100 && s.facts.text_bytes <= LIMIT_EVENT_BYTES);
+}
+
+TEST(bytes_that_pass_unread_stand_for_text)
+{
+    static struct answer_scan s;
+
+    answer_scan_init(&s, AI_ENDPOINT_CHAT_COMPLETIONS, ANSWER_EVENTS);
+    answer_scan_feed(&s, STR(DELTA("abc")));
+    answer_scan_skip(&s, 100);
+    answer_scan_end(&s);
+    CHECK_INT(answer_scan_open_text_bytes(&s), 103);
+    answer_scan_init(&s, AI_ENDPOINT_EMBEDDINGS, ANSWER_JSON);
+    answer_scan_skip(&s, 100);
+    answer_scan_end(&s);
+    CHECK_INT(answer_scan_open_text_bytes(&s), 0);
 }
 
 TEST(content_types_are_told_apart)

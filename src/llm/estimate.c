@@ -16,9 +16,10 @@ int64_t estimate_tokens(uint64_t n_bytes)
 
 void estimate_tokens_fill(struct usage *u, uint64_t prompt_bytes, uint64_t text_bytes)
 {
-    bool has_all = u->has_input && u->has_output && text_bytes == 0;
+    bool has_input = u->has_input && (u->input > 0 || prompt_bytes == 0);
+    bool has_all = has_input && u->has_output && text_bytes == 0;
 
-    if (!u->has_input)
+    if (!has_input)
         u->input = estimate_tokens(prompt_bytes);
     u->output = usage_sum(u->output, estimate_tokens(text_bytes));
     u->has_input = u->has_output = true;

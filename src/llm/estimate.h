@@ -10,10 +10,10 @@
 
 /* Tokens of `n_bytes` of text, at most LIMIT_USAGE_TOKENS. */
 int64_t estimate_tokens(uint64_t n_bytes);
-/* Fills in what `u` lacks and marks it is_estimated when anything was lacking: input from
- * `prompt_bytes` (text of the request, else its body), output from `text_bytes`: content that
- * passed and that no count of the provider's covers (answer_scan_open_text_bytes), on top of a
- * count that it may have told before. */
+/* Fills in what `u` lacks and marks it is_estimated when anything was lacking: input (told
+ * as 0 it lacks too) from `prompt_bytes` (text of the request, else its body), output from
+ * `text_bytes`: content that passed and that no count of the provider's covers
+ * (answer_scan_open_text_bytes), on top of a count that it may have told before. */
 void estimate_tokens_fill(struct usage *u, uint64_t prompt_bytes, uint64_t text_bytes);
 /* The same for KServe predictions, counted in rows: what came in is known (`rows`); as many are
  * taken to have come out when the answer was not read to its end. Token counts that the model

@@ -55,6 +55,8 @@ TEST(what_is_told_stays_and_what_lacks_is_filled_in)
          17,
          true},
         {{.input = 5, .has_input = true}, 100, 8, 5, 2, 7, true},
+        {{.has_input = true, .output = 6, .has_output = true}, 100, 0, 25, 6, 31, true},
+        {{.has_input = true, .output = 6, .has_output = true}, 0, 0, 0, 6, 6, false},
         {{.is_estimated = false}, 101, 0, 26, 0, 26, true},
         {{.output = 3, .has_output = true}, 4, 0, 1, 3, 4, true},
         {{.output = INT64_MAX, .has_output = true}, 4, 4, 1, INT64_MAX, INT64_MAX, true},

@@ -11,6 +11,7 @@
 
 static struct answer_scan scan;
 static struct buf out;
+static uint16_t frame_lens[STREAM_BYTES / 64];
 
 static double now_ns(void)
 {
@@ -34,13 +35,17 @@ static void fill(struct buf *stream, const struct run *r, unsigned *ret_n_frames
 
     buf_clear(stream);
     for (*ret_n_frames = 0; stream->len < STREAM_BYTES; ++*ret_n_frames) {
+        size_t begin = stream->len;
+
         buf_append_str(stream, str_of(r->before));
         buf_append_str(stream, str_of(words[*ret_n_frames % N_ELEMENTS(words)]));
         buf_append_str(stream, str_of(r->after));
+        frame_lens[*ret_n_frames] = (uint16_t)(stream->len - begin);
     }
 }
 
-static double once(const struct run *r, struct str text)
+/* `frame_len` of every frame when they are fed one by one. */
+static double once(const struct run *r, struct str text, const uint16_t *frame_len)
 {
     struct usage_filter f;
     double start = now_ns();
@@ -51,8 +56,7 @@ static double once(const struct run *r, struct str text)
     if (!r->has_filter)
         scan.frame_fn = NULL;
     while (text.len > 0) {
-        const char *end = r->span ? NULL : memmem(text.ptr, text.len, "\n\n", 2);
-        struct str span = str_slice(text, 0, end ? (size_t)(end - text.ptr) + 2 : r->span);
+        struct str span = str_slice(text, 0, r->span ? r->span : *frame_len++);
 
         buf_clear(&out);
         if (r->has_filter)
@@ -68,7 +72,7 @@ static double once(const struct run *r, struct str text)
 
 /* Frames of 100 bytes with 3 bytes of content, as the bar asks. */
 #define CHAT                                                                                       \
-    "data: {\"id\":\"1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\""
+    "data: {\"id\":\"1-2345\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\""
 #define CHAT_ "\"},\"finish\":null}]}\n\n"
 #define OPENAI                                                                                     \
     "data: "                                                                                       \
@@ -106,7 +110,7 @@ int main(void)
 
         fill(&stream, &runs[i], &n_frames);
         for (int k = 0; k < N_TRIES; k++)
-            best = MIN(best, once(&runs[i], buf_str(&stream)));
+            best = MIN(best, once(&runs[i], buf_str(&stream), frame_lens));
         printf("%-32s %4.0f B/frame  %6.2f GB/s  %6.0f ns/frame\n", runs[i].name,
                (double)stream.len / n_frames, (double)stream.len / best, best / n_frames);
     }
