@@ -102,14 +102,15 @@ static const unsigned char *number_end(const unsigned char *p, const unsigned ch
 bool event_shape_match(const struct event_shape *shape, struct str data, uint64_t *ret_text_bytes,
                        size_t *ret_mark)
 {
-    const unsigned char *p = (const unsigned char *)data.ptr;
-    const unsigned char *end = p + data.len;
-    const unsigned char *mark_from = p;
     uint64_t n_bytes[3] = {0};
     size_t from = 0;
 
-    if (shape->n_slots == 0)
+    if (shape->n_slots == 0 || data.len == 0)
         return false;
+    const unsigned char *p = (const unsigned char *)data.ptr;
+    const unsigned char *end = p + data.len;
+    const unsigned char *mark_from = p;
+
     for (unsigned i = 0;; i++) {
         size_t n = shape->ends[i] - from;
 

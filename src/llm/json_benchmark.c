@@ -62,7 +62,7 @@ static int measure(const char *what, struct str text, size_t span)
     return 0;
 }
 
-/* One part of the corpus by itself, between two marks, as often as fills the corpus' size. */
+/* One region of the corpus, between two marks, as a body of its own. */
 static void append_part(struct buf *out, struct str corpus, const char *from, const char *to)
 {
     ssize_t begin = str_find(corpus, str_of(from));
@@ -71,10 +71,8 @@ static void append_part(struct buf *out, struct str corpus, const char *from, co
 
     part = str_slice(part, 0, end < 0 ? part.len : (size_t)end);
     buf_append_str(out, STR("{\"model\":\"m\",\"messages\":["));
-    while (out->len < CORPUS_BYTES) {
-        buf_append_str(out, part);
-        buf_append_str(out, out->len < CORPUS_BYTES ? STR(",") : STR("]}"));
-    }
+    buf_append_str(out, part);
+    buf_append_str(out, STR("]}"));
 }
 
 int main(int argc, char **argv)
@@ -91,7 +89,8 @@ int main(int argc, char **argv)
         if (!file || fwrite(corpus.ptr, 1, corpus.len, file) != corpus.len || fclose(file) != 0)
             return 1;
     }
-    append_part(&parts[0], buf_str(&corpus), "{\"role\":\"user\"", ",{\"role\":\"user\"");
+    append_part(&parts[0], buf_str(&corpus), "{\"role\":\"system\"",
+                ",{\"role\":\"user\",\"content\":[");
     append_part(&parts[1], buf_str(&corpus), "{\"type\":\"function\"", "],\"tool_choice\"");
     append_part(&parts[2], buf_str(&corpus), "{\"type\":\"image_url\"", "]}],\"tools\"");
     chat_corpus_append(&small, 2000);

@@ -87,6 +87,17 @@ static inline bytes leave_in_string(struct inside *i, bool is_key, bytes p)
     return p;
 }
 
+/* Behind a value; takes the comma along, most often there without white space. */
+static inline bytes end_value(struct inside *i, bytes p)
+{
+    if (p == i->end || *p != ',') {
+        i->state = STATE_AFTER;
+        return p;
+    }
+    i->state = i->is_object ? STATE_KEY : STATE_VALUE;
+    return p + 1;
+}
+
 static inline bytes open_level(struct inside *i, bytes p)
 {
     if (i->depth == LIMIT_JSON_DEPTH)
@@ -101,9 +112,9 @@ static inline bytes close_level(struct inside *i, bytes p)
 {
     if (*p != (i->is_object ? '}' : ']'))
         return p;
-    i->depth--;
-    i->state = STATE_AFTER;
+    i->depth--; /* of the document itself there is always a frame, so some level stays open */
     i->is_object = json_is_object(i->s, i->depth - 1);
+    i->state = STATE_AFTER;
     return p + 1;
 }
 
@@ -114,7 +125,11 @@ static inline bytes skip_key(struct inside *i, bytes p)
     p = skip_string(p + 1, i->end);
     if (p == i->end || *p != '"')
         return leave_in_string(i, true, p);
-    i->state = STATE_COLON;
+    if (++p == i->end || *p != ':') {
+        i->state = STATE_COLON;
+        return p;
+    }
+    i->state = STATE_VALUE;
     return p + 1;
 }
 
@@ -127,8 +142,7 @@ static inline bytes skip_value(struct inside *i, bytes p)
         p = skip_string(p + 1, i->end);
         if (p == i->end || *p != '"')
             return leave_in_string(i, false, p);
-        i->state = STATE_AFTER;
-        return p + 1;
+        return end_value(i, p + 1);
     case '{':
     case '[':
         return open_level(i, p);
@@ -142,9 +156,7 @@ static inline bytes skip_value(struct inside *i, bytes p)
     default:
         next = *p == '-' || json_is_digit(*p) ? skip_number(p, i->end) : p;
     }
-    if (next != p)
-        i->state = STATE_AFTER;
-    return next;
+    return next != p ? end_value(i, next) : p;
 }
 
 static inline bytes skip_structure(struct inside *i, bytes p)

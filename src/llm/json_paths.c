@@ -1,19 +1,35 @@
 /* Compiling a table of paths into a tree of their prefixes, and finding a member's node.
  *
- * Siblings are a short list; a key is compared by its length and first eight bytes before the rest,
- * which costs less than hashing it. The tables are the program's own: a mistake in one is a bug,
+ * Siblings are a short list; most keys that no path has are told by their length alone, the others
+ * by eight bytes in one comparison. The tables are the program's own: a mistake in one is a bug,
  * found at start by an assertion, never by what a client sends. */
 #include "llm/json_paths.h"
 
 #include "base/assert.h"
 
-static uint64_t first_word(struct str key)
+static uint64_t load(const char *p, size_t n)
 {
     uint64_t word = 0;
 
-    for (size_t i = 0; i < key.len && i < 8; i++)
-        word |= (uint64_t)(unsigned char)key.ptr[i] << (8 * i);
+    memcpy(&word, p, n);
     return word;
+}
+
+/* In the machine's own order of bytes: compared, never read. */
+static uint64_t first_word(struct str key)
+{
+    if (key.len >= 8)
+        return load(key.ptr, 8);
+    if (key.len >= 4) /* two fixed loads that overlap, rather than one of a length unknown */
+        return load(key.ptr, 4) | load(key.ptr + key.len - 4, 4) << 32;
+    return key.len == 0 ? 0
+                        : load(key.ptr, 1) | load(key.ptr + key.len - 1, 1) << 8 |
+                              load(key.ptr + key.len / 2, 1) << 16;
+}
+
+static uint64_t length_bit(size_t len)
+{
+    return UINT64_C(1) << (len & 63);
 }
 
 static unsigned add_node(struct json_paths *p, unsigned row, size_t end)
@@ -53,6 +69,7 @@ static unsigned member_of(struct json_paths *p, unsigned parent, struct str key,
     p->nodes[found].key = key.ptr;
     p->nodes[found].key_len = (uint8_t)key.len;
     p->nodes[found].word = first_word(key);
+    p->nodes[parent].lengths |= length_bit(key.len);
     p->nodes[found].ordinal = (uint8_t)ordinal;
     return found;
 }
@@ -91,14 +108,17 @@ void json_paths_compile(struct json_paths *ret_paths, const struct json_path *ro
 
 unsigned json_paths_find(const struct json_paths *paths, unsigned node, struct str key)
 {
-    uint64_t word = first_word(key);
     unsigned i = paths->nodes[node].child;
+
+    if (!(paths->nodes[node].lengths & length_bit(key.len)))
+        return JSON_NODE_NONE;
+    uint64_t word = first_word(key);
 
     for (; i != JSON_NODE_NONE; i = paths->nodes[i].next) {
         const struct json_node *child = &paths->nodes[i];
 
         if (child->word == word && child->key_len == key.len &&
-            memcmp(child->key, key.ptr, key.len) == 0)
+            (key.len <= 8 || memcmp(child->key + 8, key.ptr + 8, key.len - 8) == 0))
             return i;
     }
     return JSON_NODE_NONE;

@@ -18,8 +18,9 @@ struct json_path {
 
 /* One prefix of a path. */
 struct json_node {
-    const char *key; /* in the path's text; not of the root nor of "*" */
-    uint64_t word;   /* the key's first 8 bytes, zeros behind a shorter one */
+    const char *key;  /* in the path's text; not of the root nor of "*" */
+    uint64_t word;    /* of the key's first 8 bytes, all of a shorter one */
+    uint64_t lengths; /* of the members' keys, a bit each */
     uint8_t key_len;
     uint8_t star;    /* the node of an array's elements, or JSON_NODE_NONE */
     uint8_t child;   /* first node of an object's members, or JSON_NODE_NONE */

@@ -89,17 +89,19 @@ static inline size_t json_block_escapes(const unsigned char *p, struct json_bloc
     return stop != 0 ? (size_t)__builtin_ctzll(stop) : JSON_BLOCK;
 }
 
-/* Of `n` bytes, the longest beginning of whole characters, one by one. */
-static inline size_t json_block_characters(const unsigned char *p, size_t n)
+/* Of `n` bytes, the longest beginning whose bytes past ASCII, as `high` names them, are whole
+ * characters. */
+static inline size_t json_block_characters(const unsigned char *p, size_t n, uint64_t high)
 {
-    size_t i = 0;
+    if (n < JSON_BLOCK)
+        high &= (UINT64_C(1) << n) - 1;
+    while (high != 0) {
+        size_t at = (size_t)__builtin_ctzll(high);
+        size_t length = json_character_length(p + at, n - at);
 
-    while (i < n) {
-        size_t unit = p[i] < 0x80 ? 1 : json_character_length(p + i, n - i);
-
-        if (unit == 0)
-            break;
-        i += unit;
+        if (length == 0)
+            return at;
+        high &= ~(((UINT64_C(1) << length) - 1) << at);
     }
-    return i;
+    return n;
 }

@@ -40,10 +40,7 @@ static size_t skip_block(const unsigned char *p, bool *ret_is_over)
 {
     struct json_block b = find_specials(p);
     size_t n = json_block_escapes(p, b, ret_is_over);
-
-    if (n == 0 || (b.high << (JSON_BLOCK - n)) == 0)
-        return n;
-    size_t n_good = json_block_characters(p, n);
+    size_t n_good = json_block_characters(p, n, b.high);
 
     /* A character that the block cuts is judged with the next one. */
     if (n_good < n && n_good < JSON_BLOCK - 3)

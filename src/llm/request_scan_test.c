@@ -33,15 +33,28 @@ static int read_whole(enum ai_endpoint endpoint, struct str body)
     return r;
 }
 
-TEST(bodies_are_judged_by_their_endpoint)
+struct verdict_case {
+    enum ai_endpoint endpoint;
+    const char *body;
+    int r;
+    const char *param;
+};
+
+static void check_verdicts(const struct verdict_case *cases, size_t n)
 {
-    static const struct {
-        enum ai_endpoint endpoint;
-        const char *body;
-        int r;
-        const char *param;
-    } cases[] = {
+    for (size_t i = 0; i < n; i++) {
+        int r = read_whole(cases[i].endpoint, str_of(cases[i].body));
+
+        CHECK_MSG(r == cases[i].r, "%s: %d, expected %d", cases[i].body, r, cases[i].r);
+        CHECK_STR(request_scan_param(&scan), cases[i].param);
+    }
+}
+
 #define CHAT AI_ENDPOINT_CHAT_COMPLETIONS
+
+TEST(chat_bodies_are_judged)
+{
+    static const struct verdict_case cases[] = {
         {CHAT, "{\"model\":\"m\",\"messages\":[]}", 0, ""},
         {CHAT, " {\"messages\":[{\"role\":\"user\"}],\"model\":\"org/m-1:2\"} ", 0, ""},
         {CHAT, "{\"messages\":[]}", REQUEST_MISSING_FIELD, "model"},
@@ -101,6 +114,14 @@ TEST(bodies_are_judged_by_their_endpoint)
         {CHAT, "{\"model\":\"m\",\"messages\":[]}}", REQUEST_NOT_JSON, ""},
         {CHAT, "{\"model\":\"m\",\"messages\":[],}", REQUEST_NOT_JSON, ""},
         {CHAT, "{\"model\":\"m\",\"messages\":[\"\xff\"]}", REQUEST_BAD_UTF8, ""},
+    };
+
+    check_verdicts(cases, N_ELEMENTS(cases));
+}
+
+TEST(bodies_of_other_endpoints_are_judged)
+{
+    static const struct verdict_case cases[] = {
         {AI_ENDPOINT_COMPLETIONS, "{\"model\":\"m\",\"prompt\":\"p\"}", 0, ""},
         {AI_ENDPOINT_COMPLETIONS, "{\"model\":\"m\",\"prompt\":[1,2]}", 0, ""},
         {AI_ENDPOINT_COMPLETIONS, "{\"model\":\"m\",\"prompt\":null}", 0, ""},
@@ -145,12 +166,7 @@ TEST(bodies_are_judged_by_their_endpoint)
          "parameters.max_tokens"},
     };
 
-    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-        int r = read_whole(cases[i].endpoint, str_of(cases[i].body));
-
-        CHECK_MSG(r == cases[i].r, "%s: %d, expected %d", cases[i].body, r, cases[i].r);
-        CHECK_STR(request_scan_param(&scan), cases[i].param);
-    }
+    check_verdicts(cases, N_ELEMENTS(cases));
 }
 
 TEST(bodies_say_what_is_metered)

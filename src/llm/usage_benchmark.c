@@ -1,6 +1,6 @@
 /* How fast answers pass the meter: chat frames of 100 bytes (read whole, in one span, and one at a
  * time), the same the long way, the filter, frames of every other kind, and a whole JSON answer.
- * `meson test --benchmark`. Prints; judges nothing. */
+ * `meson test --benchmark`. Prints CPU time; judges nothing. */
 #include <stdio.h>
 #include <time.h>
 
@@ -13,11 +13,11 @@ static struct answer_scan scan;
 static struct buf out;
 static uint16_t frame_lens[STREAM_BYTES / 64];
 
-static double now_ns(void)
+static double cpu_ns(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -48,7 +48,7 @@ static void fill(struct buf *stream, const struct run *r, unsigned *ret_n_frames
 static double once(const struct run *r, struct str text, const uint16_t *frame_len)
 {
     struct usage_filter f;
-    double start = now_ns();
+    double start = cpu_ns();
 
     answer_scan_init(&scan, r->endpoint, ANSWER_EVENTS);
     scan.uses_shapes = !r->is_long_way;
@@ -67,7 +67,7 @@ static double once(const struct run *r, struct str text, const uint16_t *frame_l
     }
     answer_scan_end(&scan);
     usage_filter_deinit(&f);
-    return now_ns() - start;
+    return cpu_ns() - start;
 }
 
 /* Frames of 100 bytes with 3 bytes of content, as the bar asks. */
