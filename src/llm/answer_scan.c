@@ -46,11 +46,11 @@ void answer_scan_init(struct answer_scan *s, enum ai_endpoint endpoint, enum ans
     memset(s, 0, sizeof *s);
     s->paths = answer_paths_of(endpoint);
     s->is_text = answer_is_text(endpoint);
-    s->kind = s->paths ? kind : ANSWER_OTHER;
     s->uses_shapes = true;
     /* With the binary data extension tensors follow the JSON, which knows their shapes. */
     if (endpoint == AI_ENDPOINT_KSERVE_V2_INFER && kind == ANSWER_OTHER)
-        s->kind = ANSWER_JSON;
+        kind = ANSWER_JSON;
+    s->kind = s->paths ? kind : ANSWER_OTHER;
     if (s->kind == ANSWER_JSON)
         start_reading(s);
 }

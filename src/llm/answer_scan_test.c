@@ -84,7 +84,7 @@ static const struct sample samples[] = {
      "calls\"}]}",
      "in=5 out=6 total=11 | m tool_calls text=10+0 frames=0 content finished ended"},
     {"chat json, an error under 200", AI_ENDPOINT_CHAT_COMPLETIONS, ANSWER_JSON,
-     "{\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":null}}",
+     "{\"error\":{\"message\":\"too busy\",\"type\":\"server_error\",\"code\":null}}",
      "| text=0+0 frames=0 error-first ended"},
     {"chat json, cut in the content", AI_ENDPOINT_CHAT_COMPLETIONS, ANSWER_JSON,
      "{\"model\":\"m\",\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"twelve "
@@ -314,7 +314,7 @@ static const struct sample samples[] = {
      "\"partial_json\":"
      "\"{\\\"a\"}}\n\n",
      "| text=8+8 frames=4 content"},
-    {"messages stream, overloaded", MSG,
+    {"messages stream, too busy", MSG,
      MSG_START "event: error\ndata: "
                "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":"
                "\"Overloaded\"}}\n\n",
