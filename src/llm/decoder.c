@@ -251,10 +251,10 @@ int decoder_feed(struct decoder *d, struct str input, decoder_fn *fn, void *cont
     char out[OUTPUT_BYTES];
     size_t n = 0;
 
-    while (!d->error && (input.len > 0 || n == OUTPUT_BYTES)) {
+    while (!d->error && (input.len > 0 || (n == OUTPUT_BYTES && !d->is_ended))) {
         size_t before = input.len;
 
-        if (d->is_ended && n < OUTPUT_BYTES && !decoder_restart(d, input))
+        if (d->is_ended && !decoder_restart(d, input))
             break;
         d->error = decoder_step(d, &input, out, &n);
         d->n_in += before - input.len;

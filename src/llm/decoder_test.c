@@ -143,6 +143,28 @@ TEST(raw_deflate_and_further_members_are_read)
     buf_deinit(&out);
 }
 
+/* Output that ends where a span of it ends too. */
+TEST(members_of_a_whole_span_are_read)
+{
+    static char block[16384];
+
+    memset(block, 'x', sizeof block);
+    for (size_t i = 1; i < N_ELEMENTS(codings); i++) {
+        struct decoder *d = decoder_new(codings[i]);
+        struct buf in = {0};
+        uint64_t n_out = 0;
+        bool has_members = codings[i] == DECODER_GZIP || codings[i] == DECODER_ZSTD;
+
+        compress_to(&in, codings[i], str_make(block, sizeof block));
+        compress_to(&in, codings[i], str_make(block, sizeof block));
+        CHECK_INT(decoder_feed(d, buf_str(&in), count, &n_out), 0);
+        CHECK_INT(n_out, has_members ? 2 * sizeof block : sizeof block);
+        CHECK(decoder_is_ended(d));
+        buf_deinit(&in);
+        decoder_free(d);
+    }
+}
+
 TEST(what_is_broken_ends_the_reading)
 {
     make_text();
