@@ -29,7 +29,7 @@
     X(YAML_ALIASES, 100, "aliases", "aliases expanded in one document")                            \
     X(YAML_NODES, 1000000, "nodes", "nodes of one document, aliases expanded")                     \
     X(DIAGNOSTICS, 1000, "messages", "diagnostics kept of one load; further ones are counted")     \
-    X(MODEL_NAME_BYTES, 512, "bytes", "a model name in a KServe path; beyond: 400")                \
+    X(MODEL_NAME_BYTES, 512, "bytes", "a model name in a path or a body; beyond: 400")             \
     X(JSON_DEPTH, 256, "levels", "nesting of a JSON body of an AI endpoint; beyond: 400")          \
     X(EVENT_BYTES, 8388608, "bytes",                                                               \
       "data of one event-stream frame that is read; the rest passes unread")                       \

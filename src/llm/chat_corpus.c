@@ -22,10 +22,9 @@ static void append_prose(struct buf *out, size_t n_bytes, uint32_t *state)
         "every", "request", "once",    "and",   "keeps", "nothing", "of",       "it",
         "when",  "tokens",  "are",     "spent", "by",    "tenants", "budgets",  "hold",
         "until", "minute",  "turns",   "over",  "for",   "all",     "upstream", "servers"};
-    static const char *const foreign[] = {"na\xc3\xafve", "\xe2\x80\x94",
-                                          "\xe4\xbd\xa0\xe5\xa5\xbd", "\xf0\x9f\x9a\x80",
-                                          "\xc3\xbc"
-                                          "ber"};
+    static const char *const foreign[] = {"na\303\257ve", "\342\200\224",
+                                          "\344\275\240\345\245\275", "\360\237\232\200",
+                                          "\303\274ber"};
     static const char *const escapes[] = {"\\n", "\\\"", "\\n\\n", "\\t", "\\\\", "\\u2019"};
     size_t end = out->len + n_bytes;
     size_t next_escape = out->len + 40;

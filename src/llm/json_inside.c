@@ -1,16 +1,13 @@
-/* The fast way through objects and arrays that no path of the table leads to: tool schemas, message
- * parts, tensors. Only the grammar matters there, so the machine's state stays in registers, and
- * tokens are taken whole.
+/* The fast way through objects and arrays that no path of the table leads into: tool schemas,
+ * message parts, tensors; and through the elements of an array that has a frame only to be counted.
+ * Only the grammar matters there, so the machine's state stays in registers, and tokens are taken
+ * whole.
  *
  * Nothing is judged here. Whatever is not plainly a whole good token within the span (and short of
  * its last bytes, so that most reads need no check) is left to the machine of json_scan, with the
  * state that belongs to it. */
 #include "llm/json_scan_internal.h"
 #include "llm/json_skip.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 /* Room that each turn of the loop may read without looking: a literal and what follows it. */
 #define MARGIN 24
@@ -19,29 +16,26 @@ struct inside {
     struct json_scan *s;
     bytes end; /* of the span */
     unsigned depth;
+    unsigned floor; /* levels that are not ours to close */
     enum json_state state;
     bool is_object;
+    uint64_t n_items; /* values begun in the innermost level with a frame */
 };
 
 /* From behind a string's opening quote to its closing one, or to where json_skip stopped. */
 static inline bytes skip_string(bytes p, bytes end)
 {
-#ifdef __SSE2__
-    /* Most names and words end within 16 bytes. */
-    if (LIKELY(end - p >= 16)) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i special =
-            _mm_or_si128(_mm_or_si128(v, _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v)),
-                         _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-                                      _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
-        unsigned mask = (unsigned)_mm_movemask_epi8(special);
-
-        p += mask != 0 ? __builtin_ctz(mask) : 16;
-        if (mask != 0 && *p == '"')
-            return p;
-    }
-#endif
+    p += json_short_plain(p, (size_t)(end - p));
+    if (LIKELY(p < end && *p == '"'))
+        return p;
     return p + json_skip->string(p, (size_t)(end - p));
+}
+
+static inline bytes skip_digits(bytes p, bytes end)
+{
+    while (p < end && json_is_digit(*p))
+        p++;
+    return p;
 }
 
 /* Behind the number, or `p` when it is for the machine to judge. */
@@ -54,21 +48,28 @@ static inline bytes skip_number(bytes p, bytes end)
     } else {
         bytes first = q;
 
-        while (q < end && json_is_digit(*q))
-            q++;
+        q = skip_digits(q, end);
         if (q == first)
             return p;
     }
     if (q < end && *q == '.') {
         bytes first = ++q;
 
-        while (q < end && json_is_digit(*q))
-            q++;
+        q = skip_digits(q, end);
         if (q == first)
             return p;
     }
-    /* An exponent is rare enough for the machine; so is a number that the span may cut. */
-    return q < end && *q != 'e' && *q != 'E' ? q : p;
+    if (q < end && (*q | 0x20) == 'e') {
+        q++;
+        if (q < end && (*q == '+' || *q == '-'))
+            q++;
+        bytes first = q;
+
+        q = skip_digits(q, end);
+        if (q == first)
+            return p;
+    }
+    return q < end ? q : p; /* the span's end may cut it */
 }
 
 static inline bytes skip_literal(bytes p)
@@ -110,9 +111,9 @@ static inline bytes open_level(struct inside *i, bytes p)
 
 static inline bytes close_level(struct inside *i, bytes p)
 {
-    if (*p != (i->is_object ? '}' : ']'))
+    if (*p != (i->is_object ? '}' : ']') || i->depth == i->floor)
         return p;
-    i->depth--; /* of the document itself there is always a frame, so some level stays open */
+    i->depth--; /* the document itself has a frame: some level stays open */
     i->is_object = json_is_object(i->s, i->depth - 1);
     i->state = STATE_AFTER;
     return p + 1;
@@ -135,17 +136,21 @@ static inline bytes skip_key(struct inside *i, bytes p)
 
 static inline bytes skip_value(struct inside *i, bytes p)
 {
+    bool is_counted = i->depth == i->floor;
     bytes next;
 
     switch (*p) {
     case '"':
+        i->n_items += is_counted;
         p = skip_string(p + 1, i->end);
         if (p == i->end || *p != '"')
             return leave_in_string(i, false, p);
         return end_value(i, p + 1);
     case '{':
     case '[':
-        return open_level(i, p);
+        next = open_level(i, p);
+        i->n_items += is_counted && next != p;
+        return next;
     case ']':
         return i->state == STATE_FIRST_VALUE ? close_level(i, p) : p;
     case 't':
@@ -156,6 +161,7 @@ static inline bytes skip_value(struct inside *i, bytes p)
     default:
         next = *p == '-' || json_is_digit(*p) ? skip_number(p, i->end) : p;
     }
+    i->n_items += is_counted && next != p;
     return next != p ? end_value(i, next) : p;
 }
 
@@ -186,11 +192,12 @@ bytes json_inside_skip(struct json_scan *s, bytes p, bytes end)
     struct inside i = {.s = s,
                        .end = end,
                        .depth = s->depth,
+                       .floor = s->n_frames,
                        .state = (enum json_state)s->state,
                        .is_object = json_is_object(s, s->depth - 1)};
-    unsigned floor = s->n_frames;
+    unsigned least = json_only_counts(s, i.floor) ? i.floor : i.floor + 1;
 
-    while (end - p >= MARGIN && i.depth > floor && i.state < STATE_END) {
+    while (end - p >= MARGIN && i.depth >= least && i.state < STATE_END) {
         bytes next;
 
         if (UNLIKELY(json_is_space(*p))) {
@@ -198,11 +205,12 @@ bytes json_inside_skip(struct json_scan *s, bytes p, bytes end)
             continue;
         }
         next = skip_structure(&i, p);
-        if (next == p && i.state != STATE_STRING)
+        if (next == p)
             break;
         p = next;
     }
     s->depth = i.depth;
     s->state = (uint8_t)i.state;
+    s->frames[i.floor - 1].n_items += i.n_items;
     return p;
 }

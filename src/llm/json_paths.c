@@ -124,6 +124,29 @@ unsigned json_paths_find(const struct json_paths *paths, unsigned node, struct s
     return JSON_NODE_NONE;
 }
 
+void json_paths_guard(struct json_paths *paths, struct str key)
+{
+    unsigned node = json_paths_find(paths, 0, key);
+
+    ASSERT(node != JSON_NODE_NONE);
+    paths->nodes[node].is_guarded = true;
+}
+
+unsigned json_paths_find_guarded(const struct json_paths *paths, unsigned node, struct str key)
+{
+    unsigned i = paths->nodes[node].child;
+
+    if (!(paths->nodes[node].lengths & length_bit(key.len)))
+        return JSON_NODE_NONE;
+    for (; i != JSON_NODE_NONE; i = paths->nodes[i].next) {
+        const struct json_node *child = &paths->nodes[i];
+
+        if (child->is_guarded && str_eq_nocase(str_make(child->key, child->key_len), key))
+            return i;
+    }
+    return JSON_NODE_NONE;
+}
+
 struct str json_paths_spelling(const struct json_paths *paths, unsigned node)
 {
     const struct json_node *n = &paths->nodes[node];

@@ -29,6 +29,7 @@ struct json_node {
     uint8_t end;     /* bytes of the row's path up to here */
     uint8_t row;     /* a row that has this prefix */
     bool is_path;    /* that row ends here */
+    bool is_guarded; /* see json_paths_guard */
 };
 
 struct json_paths {
@@ -41,6 +42,11 @@ struct json_paths {
 /* A mistake in the table (too many levels or nodes, a path twice) fails an assertion at start. */
 void json_paths_compile(struct json_paths *ret_paths, const struct json_path *rows,
                         unsigned n_rows);
+/* Has a top-level key refused in other letter case too ("Model"): JSON libraries that ignore case
+ * (Go's) would read it as this one. Before the table is used. */
+void json_paths_guard(struct json_paths *paths, struct str key);
+/* The node of the guarded key that `key` spells in other case, or JSON_NODE_NONE. */
+unsigned json_paths_find_guarded(const struct json_paths *paths, unsigned node, struct str key);
 /* The member `key` of the object at `node`, or JSON_NODE_NONE. */
 unsigned json_paths_find(const struct json_paths *paths, unsigned node, struct str key);
 /* "usage.prompt_tokens": how the table spells the way to `node`. */

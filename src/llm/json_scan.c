@@ -107,10 +107,16 @@ static bytes end_key(struct json_scan *s, bytes p)
     s->node = JSON_NODE_NONE;
     if (s->keep == KEEP_NOTHING || s->is_cut)
         return p;
-    unsigned node = json_paths_find(s->paths, frame->node, str_make(s->text, s->text_len));
+    struct str key = {s->text, s->text_len};
+    unsigned node = json_paths_find(s->paths, frame->node, key);
 
-    if (node == JSON_NODE_NONE)
-        return p;
+    if (node == JSON_NODE_NONE) {
+        node = json_paths_find_guarded(s->paths, frame->node, key);
+        if (node == JSON_NODE_NONE)
+            return p;
+        s->error_node = (uint8_t)node;
+        return fail(s, JSON_ESCAPED_KEY);
+    }
     uint64_t bit = UINT64_C(1) << s->paths->nodes[node].ordinal;
 
     if (s->has_escape || (frame->seen & bit)) {
@@ -166,41 +172,6 @@ static bool start_character(struct json_scan *s, unsigned char c)
     return true;
 }
 
-static bytes scan_string(struct json_scan *s, bytes p, bytes end)
-{
-    size_t left = (size_t)(end - p);
-
-    if (s->keep == KEEP_NOTHING) {
-        p += json_skip->string(p, left);
-    } else {
-        size_t n = json_skip->plain(p, left);
-
-        if (n > 0)
-            json_text_add(s, p, n);
-        p += n;
-    }
-    if (p == end)
-        return p;
-    unsigned char c = *p++;
-
-    if (c == '"')
-        return end_string(s, p);
-    if (c == '\\') {
-        s->state = STATE_ESCAPE;
-        return p;
-    }
-    if (c < 0x20)
-        return fail(s, JSON_NOT_JSON);
-    if (c >= 0x80) {
-        if (!start_character(s, c))
-            return fail(s, JSON_BAD_UTF8);
-        s->state = STATE_CHARACTER;
-    }
-    if (s->keep != KEEP_NOTHING)
-        json_text_add(s, p - 1, 1);
-    return p;
-}
-
 static bytes scan_character(struct json_scan *s, bytes p)
 {
     if (*p < s->utf8_low || *p > s->utf8_high)
@@ -216,8 +187,8 @@ static bytes scan_character(struct json_scan *s, bytes p)
 
 static bytes scan_escape(struct json_scan *s, bytes p)
 {
-    static const char letters[] = "\"\\/bfnrt";
-    static const char meanings[] = "\"\\/\b\f\n\r\t";
+    static const char meanings[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                       ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
 
     s->has_escape = true;
     if (*p == 'u') {
@@ -226,13 +197,11 @@ static bytes scan_escape(struct json_scan *s, bytes p)
         s->code = 0;
         return p + 1;
     }
-    const char *letter = *p != '\0' ? strchr(letters, *p) : NULL;
-
-    if (!letter)
+    if (meanings[*p] == '\0')
         return fail(s, JSON_NOT_JSON);
     s->state = STATE_STRING;
     if (s->keep != KEEP_NOTHING)
-        json_text_add(s, &meanings[letter - letters], 1);
+        json_text_add(s, &meanings[*p], 1);
     return p + 1;
 }
 
@@ -255,6 +224,71 @@ static bytes scan_hex(struct json_scan *s, bytes p)
             json_text_add_unit(s, s->code);
     }
     return p + 1;
+}
+
+/* As far as a string goes without the machine's other states. */
+static bytes skip_string(struct json_scan *s, bytes p, bytes end)
+{
+    size_t left = (size_t)(end - p);
+    size_t n;
+
+    if (s->keep == KEEP_NOTHING)
+        return p + json_skip->string(p, left);
+    n = json_short_plain(p, left);
+    if (n == 16 || (n < left && p[n] >= 0x80))
+        n += json_skip->plain(p + n, left - n);
+    if (n > 0)
+        json_text_add(s, p, n);
+    return p + n;
+}
+
+/* The next byte of a string, which is not skipped. */
+static bytes scan_special(struct json_scan *s, bytes p)
+{
+    unsigned char c = *p++;
+
+    if (c == '"')
+        return end_string(s, p);
+    if (c == '\\') {
+        s->state = STATE_ESCAPE;
+        return p;
+    }
+    if (c < 0x20)
+        return fail(s, JSON_NOT_JSON);
+    if (c >= 0x80) {
+        if (!start_character(s, c))
+            return fail(s, JSON_BAD_UTF8);
+        s->state = STATE_CHARACTER;
+    }
+    if (s->keep != KEEP_NOTHING)
+        json_text_add(s, p - 1, 1);
+    return p;
+}
+
+/* To the string's end, or the span's. */
+static bytes scan_string(struct json_scan *s, bytes p, bytes end)
+{
+    while (p && p < end) {
+        switch ((enum json_state)s->state) {
+        case STATE_STRING:
+            p = skip_string(s, p, end);
+            if (p < end)
+                p = scan_special(s, p);
+            break;
+        case STATE_ESCAPE:
+            p = scan_escape(s, p);
+            break;
+        case STATE_HEX:
+            p = scan_hex(s, p);
+            break;
+        case STATE_CHARACTER:
+            p = scan_character(s, p);
+            break;
+        default:
+            return p;
+        }
+    }
+    return p;
 }
 
 /* ---- Other values ---- */
@@ -406,7 +440,7 @@ static bytes scan_structure(struct json_scan *s, bytes p, bytes end)
     p = skip_space(p, end);
     if (p == end)
         return p;
-    if (s->depth > s->n_frames) {
+    if (s->depth > s->n_frames || json_only_counts(s, s->n_frames)) {
         bytes next = json_inside_skip(s, p, end);
 
         if (next != p)
@@ -434,18 +468,12 @@ static bytes scan_structure(struct json_scan *s, bytes p, bytes end)
 static bytes scan_token(struct json_scan *s, bytes p, bytes end)
 {
     switch ((enum json_state)s->state) {
-    case STATE_STRING:
-        return scan_string(s, p, end);
-    case STATE_ESCAPE:
-        return scan_escape(s, p);
-    case STATE_HEX:
-        return scan_hex(s, p);
-    case STATE_CHARACTER:
-        return scan_character(s, p);
     case STATE_NUMBER:
         return scan_number(s, p, end);
-    default:
+    case STATE_LITERAL:
         return scan_literal(s, p);
+    default:
+        return scan_string(s, p, end);
     }
 }
 

@@ -24,9 +24,9 @@ enum json_error {
     JSON_BAD_UTF8,      /* in a string (RFC 3629: no surrogates, no overlong forms) */
     JSON_DUPLICATE_KEY, /* a key of the table's, met twice in one object: who reads it elsewhere
                            may take the other one */
-    JSON_ESCAPED_KEY,   /* a key of the table's, spelt with escapes */
-    JSON_TRAILING,      /* more than white space behind the document */
-    JSON_TRUNCATED,     /* the text ended inside the document, or before it */
+    JSON_ESCAPED_KEY, /* a key of the table's, spelt with escapes; or a guarded one in other case */
+    JSON_TRAILING,    /* more than white space behind the document */
+    JSON_TRUNCATED,   /* the text ended inside the document, or before it */
 };
 
 #define JSON_TEXT_BYTES 512 /* of one value's text */

@@ -2,6 +2,10 @@
  * way through what no path leads to. Included by json_*.c alone. */
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "llm/json_scan.h"
 
 enum json_state {
@@ -55,6 +59,36 @@ static inline void json_set_object(struct json_scan *s, unsigned level, bool is_
         s->is_object[level / 64] &= ~bit;
 }
 
+/* Of the open levels with a frame, the innermost is an array whose elements have no node. */
+static inline bool json_only_counts(const struct json_scan *s, unsigned n_frames)
+{
+    return n_frames > 0 && !json_is_object(s, n_frames - 1) &&
+           s->paths->nodes[s->frames[n_frames - 1].node].star == JSON_NODE_NONE;
+}
+
+/* Leading bytes of a string's inside that are ASCII and stand for themselves, at most 16: where
+ * most names and words end. */
+static inline size_t json_short_plain(bytes p, size_t n)
+{
+#ifdef __SSE2__
+    if (LIKELY(n >= 16)) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i special =
+            _mm_or_si128(_mm_or_si128(v, _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v)),
+                         _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                      _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+        unsigned mask = (unsigned)_mm_movemask_epi8(special);
+
+        return mask != 0 ? (size_t)__builtin_ctz(mask) : 16;
+    }
+#endif
+    size_t i = 0;
+
+    while (i < n && i < 16 && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
 /* json_text.c: the text, or its length alone, of the string or number under way. */
 void json_text_start(struct json_scan *s, enum json_keep keep);
 void json_text_add(struct json_scan *s, const void *text, size_t n);
@@ -63,7 +97,7 @@ void json_text_add_unit(struct json_scan *s, uint16_t unit);
 /* After these calls s->text is whole characters. */
 void json_text_end(struct json_scan *s);
 
-/* json_inside.c: goes on from `p` through whole tokens of a container without a frame, as far as
- * they are plainly fine, lie in the span, and the container's end is not passed. Never judges; may
- * return `p` itself. */
+/* json_inside.c: goes on from `p`, in a level without a frame or one that only counts, through
+ * whole tokens, as far as they are plainly fine, lie in the span, and close no level with a frame.
+ * Never judges; may return `p` itself. */
 bytes json_inside_skip(struct json_scan *s, bytes p, bytes end);

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "llm/json_skip.h"
 #include "test/harness/test.h"
 
 enum { TOP, MODEL, STREAM, USAGE_IN, USAGE, DELTA, SHAPE, LIST, N };
@@ -70,6 +71,12 @@ static int scan_every_way(struct str text, struct log *ret_log)
     struct log other = {0};
     int r = scan(text, text.len > 0 ? text.len : 1, ret_log);
 
+    for (unsigned i = 0; json_skip_usable[i]; i++) {
+        json_skip = json_skip_usable[i];
+        CHECK_INT(scan(text, text.len > 0 ? text.len : 1, &other), r);
+        CHECK(str_eq(buf_str(&other.text), buf_str(&ret_log->text)));
+    }
+    json_skip = json_skip_usable[0];
     for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
         CHECK_INT(scan(text, steps[i], &other), r);
         CHECK(str_eq(buf_str(&other.text), buf_str(&ret_log->text)));

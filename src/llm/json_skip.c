@@ -1,5 +1,7 @@
-/* The plain twin, and the choice among all. The table is written before main() and only read from
- * then on (but for tests). */
+/* The plain twin, and the choice among all three by what the processor can do.
+ *
+ * The table and the choice are written before main() and only read from then on (but by tests, in
+ * one thread). What a skipped byte means is for json_scan. */
 #include "llm/json_skip.h"
 
 #include "llm/json_skip_block.h"
@@ -7,7 +9,7 @@
 const struct json_skip_ops *json_skip_usable[4];
 const struct json_skip_ops *json_skip = &json_skip_scalar;
 
-static size_t skip_plain(const unsigned char *p, size_t n)
+static size_t skip_ascii(const unsigned char *p, size_t n)
 {
     size_t i = 0;
 
@@ -16,20 +18,28 @@ static size_t skip_plain(const unsigned char *p, size_t n)
     return i;
 }
 
+static size_t skip_plain(const unsigned char *p, size_t n)
+{
+    size_t i = 0;
+
+    for (;;) {
+        i += skip_ascii(p + i, n - i);
+        size_t unit = i < n && p[i] >= 0x80 ? json_character_length(p + i, n - i) : 0;
+
+        if (unit == 0)
+            return i;
+        i += unit;
+    }
+}
+
 static size_t skip_string(const unsigned char *p, size_t n)
 {
     size_t i = 0;
 
     for (;;) {
-        size_t unit = 0;
-
         i += skip_plain(p + i, n - i);
-        if (i == n)
-            return i;
-        if (p[i] >= 0x80)
-            unit = json_character_length(p + i, n - i);
-        else if (p[i] == '\\')
-            unit = json_escape_length(p + i, n - i);
+        size_t unit = i < n && p[i] == '\\' ? json_escape_length(p + i, n - i) : 0;
+
         if (unit == 0)
             return i;
         i += unit;

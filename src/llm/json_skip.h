@@ -10,7 +10,7 @@ struct json_skip_ops {
      * are whole well-formed characters (RFC 3629) and escapes. Skips none that is not, and may stop
      * early: a caller who finds nothing skipped judges the next byte itself. */
     size_t (*string)(const unsigned char *p, size_t n);
-    /* Leading bytes that stand for themselves: ASCII but '"', '\' and controls. May stop early. */
+    /* The same, up to the first escape: bytes that stand for themselves. */
     size_t (*plain)(const unsigned char *p, size_t n);
     /* Leading white space. */
     size_t (*space)(const unsigned char *p, size_t n);

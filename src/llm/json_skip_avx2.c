@@ -158,7 +158,7 @@ AVX2_INLINE size_t whole_characters(const unsigned char *p, size_t n, __m256i lo
 
 /* ---- Strings ---- */
 
-AVX2_INLINE size_t skip_block(const unsigned char *p, bool *ret_is_over)
+AVX2_INLINE size_t skip_block(const unsigned char *p, bool passes_escapes, bool *ret_is_over)
 {
     __m256i low = load(p);
     __m256i high = load(p + 32);
@@ -167,7 +167,7 @@ AVX2_INLINE size_t skip_block(const unsigned char *p, bool *ret_is_over)
 
     *ret_is_over = false;
     if ((b.stop | b.backslash) != 0)
-        n = json_block_escapes(p, b, ret_is_over);
+        n = json_block_escapes(p, b, passes_escapes, ret_is_over);
     if (n == 0 || LIKELY((b.high << (JSON_BLOCK - n)) == 0))
         return n;
     size_t n_good = whole_characters(p, n, low, high);
@@ -177,33 +177,29 @@ AVX2_INLINE size_t skip_block(const unsigned char *p, bool *ret_is_over)
     return n_good;
 }
 
-AVX2 static size_t skip_string(const unsigned char *p, size_t n)
+AVX2_INLINE size_t skip_blocks(const unsigned char *p, size_t n, bool passes_escapes)
 {
     unsigned char last[JSON_BLOCK] = {0}; /* a zero ends every string, escape and character */
     bool is_over = false;
     size_t i = 0;
 
     while (n - i >= JSON_BLOCK) {
-        i += skip_block(p + i, &is_over);
+        i += skip_block(p + i, passes_escapes, &is_over);
         if (is_over)
             return i;
     }
     memcpy(last, p + i, n - i);
-    return i + skip_block(last, &is_over);
+    return i + skip_block(last, passes_escapes, &is_over);
+}
+
+AVX2 static size_t skip_string(const unsigned char *p, size_t n)
+{
+    return skip_blocks(p, n, true);
 }
 
 AVX2 static size_t skip_plain(const unsigned char *p, size_t n)
 {
-    size_t i = 0;
-
-    for (; n - i >= JSON_BLOCK; i += JSON_BLOCK) {
-        struct json_block b = find_specials(load(p + i), load(p + i + 32));
-        uint64_t special = b.stop | b.backslash | b.high;
-
-        if (special != 0)
-            return i + (size_t)__builtin_ctzll(special);
-    }
-    return i + json_skip_sse2.plain(p + i, n - i);
+    return skip_blocks(p, n, false);
 }
 
 AVX2 static size_t skip_space(const unsigned char *p, size_t n)

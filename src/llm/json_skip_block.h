@@ -59,14 +59,14 @@ struct json_block {
     uint64_t high; /* past ASCII */
 };
 
-/* How much of the block is whole characters and escapes, as far as escapes go; bytes past ASCII
- * are not judged. `*ret_is_over` when what follows is for the caller to judge, rather than an
- * escape that goes on in the next block. */
+/* How much of the block is whole characters and escapes (or comes before the first escape), as far
+ * as escapes go; bytes past ASCII are not judged. `*ret_is_over` when what follows is for the
+ * caller to judge, rather than an escape that goes on in the next block. */
 static inline size_t json_block_escapes(const unsigned char *p, struct json_block b,
-                                        bool *ret_is_over)
+                                        bool passes_escapes, bool *ret_is_over)
 {
-    uint64_t stop = b.stop;
-    uint64_t backslash = b.backslash;
+    uint64_t stop = passes_escapes ? b.stop : b.stop | b.backslash;
+    uint64_t backslash = passes_escapes ? b.backslash : 0;
 
     *ret_is_over = true;
     while (backslash != 0) {

@@ -1,5 +1,6 @@
-/* Skipping 16 bytes at a time, with what every x86-64 has. Characters past ASCII are judged one by
- * one: SSE2 has no table lookup to do better. */
+/* Skipping 16 bytes at a time, with what every x86-64 has.
+ *
+ * Characters past ASCII are judged one by one: SSE2 has no table lookup to do better. Pure. */
 #include "llm/json_skip.h"
 
 #ifdef __x86_64__
@@ -36,10 +37,10 @@ static struct json_block find_specials(const unsigned char *p)
     return b;
 }
 
-static size_t skip_block(const unsigned char *p, bool *ret_is_over)
+static inline size_t skip_block(const unsigned char *p, bool passes_escapes, bool *ret_is_over)
 {
     struct json_block b = find_specials(p);
-    size_t n = json_block_escapes(p, b, ret_is_over);
+    size_t n = json_block_escapes(p, b, passes_escapes, ret_is_over);
     size_t n_good = json_block_characters(p, n, b.high);
 
     /* A character that the block cuts is judged with the next one. */
@@ -48,36 +49,29 @@ static size_t skip_block(const unsigned char *p, bool *ret_is_over)
     return n_good;
 }
 
-static size_t skip_string(const unsigned char *p, size_t n)
+static inline size_t skip_blocks(const unsigned char *p, size_t n, bool passes_escapes)
 {
     unsigned char last[JSON_BLOCK] = {0}; /* a zero ends every string, escape and character */
     bool is_over = false;
     size_t i = 0;
 
     while (n - i >= JSON_BLOCK) {
-        i += skip_block(p + i, &is_over);
+        i += skip_block(p + i, passes_escapes, &is_over);
         if (is_over)
             return i;
     }
     memcpy(last, p + i, n - i);
-    return i + skip_block(last, &is_over);
+    return i + skip_block(last, passes_escapes, &is_over);
+}
+
+static size_t skip_string(const unsigned char *p, size_t n)
+{
+    return skip_blocks(p, n, true);
 }
 
 static size_t skip_plain(const unsigned char *p, size_t n)
 {
-    size_t i = 0;
-
-    for (; n - i >= 16; i += 16) {
-        __m128i v = load(p + i);
-        uint64_t special = mask_of(
-            _mm_or_si128(_mm_or_si128(v, _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v)),
-                         _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-                                      _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')))));
-
-        if (special != 0)
-            return i + (size_t)__builtin_ctzll(special);
-    }
-    return i + json_skip_scalar.plain(p + i, n - i);
+    return skip_blocks(p, n, false);
 }
 
 static size_t skip_space(const unsigned char *p, size_t n)

@@ -13,7 +13,15 @@
 
 #define FIELD_ROW(name, path)                                                                      \
     [REQUEST_FIELD_##name] = {path, REQUEST_FIELD_##name == REQUEST_FIELD_MODEL},
-JSON_PATHS(field_paths, REQUEST_FIELDS(FIELD_ROW))
+static const struct json_path field_rows[] = {REQUEST_FIELDS(FIELD_ROW)};
+static struct json_paths field_paths;
+
+__attribute__((constructor)) static void compile_fields(void)
+{
+    json_paths_compile(&field_paths, field_rows, N_ELEMENTS(field_rows));
+    /* Who may use which model hangs on this one. */
+    json_paths_guard(&field_paths, STR("model"));
+}
 
 enum {
     OBJECT = 1 << JSON_OBJECT,
@@ -176,8 +184,7 @@ static void fail(struct request_scan *s, enum request_error error, struct str pa
 
 static struct str name_of(enum request_field field)
 {
-    return field == REQUEST_FIELD_SHAPE ? STR("inputs.shape")
-                                        : str_of(field_paths_rows[field].path);
+    return field == REQUEST_FIELD_SHAPE ? STR("inputs.shape") : str_of(field_rows[field].path);
 }
 
 /* What the name goes into, a header and a log, takes visible ASCII; a space at either end would be

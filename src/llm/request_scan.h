@@ -47,7 +47,7 @@ enum request_field {
     X(TOO_DEEP, "invalid_json", "The request body is nested too deeply.")                          \
     X(BAD_UTF8, "invalid_json", "The request body is not valid UTF-8.")                            \
     X(DUPLICATE_FIELD, "duplicate_parameter", "Parameter '%s' is given more than once.")           \
-    X(ESCAPED_FIELD, "invalid_parameter_name", "The name of parameter '%s' is spelt in escapes.")  \
+    X(ESCAPED_FIELD, "invalid_parameter_name", "Parameter '%s' is not spelt as it should be.")     \
     X(MISSING_FIELD, "missing_required_parameter", "Missing required parameter: '%s'.")            \
     X(WRONG_TYPE, "invalid_type", "Parameter '%s' is of the wrong type.")                          \
     X(OUT_OF_RANGE, "invalid_value", "Parameter '%s' is not a whole number within its range.")     \

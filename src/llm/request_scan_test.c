@@ -77,6 +77,9 @@ TEST(chat_bodies_are_judged)
          "model"},
         {CHAT, "{\"model\":\"m\",\"messages\":[],\"mod\\u0065l\":\"n\"}", REQUEST_ESCAPED_FIELD,
          "model"},
+        {CHAT, "{\"model\":\"m\",\"messages\":[],\"MODEL\":\"n\"}", REQUEST_ESCAPED_FIELD, "model"},
+        {CHAT, "{\"Model\":\"m\",\"messages\":[]}", REQUEST_ESCAPED_FIELD, "model"},
+        {CHAT, "{\"model\":\"m\",\"messages\":[],\"N\":0,\"Stream\":1}", 0, ""},
         {CHAT,
          "{\"model\":\"m\",\"messages\":[],\"stream_options\":{\"include_usage\":true,"
          "\"include_usage\":false}}",
