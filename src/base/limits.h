@@ -33,6 +33,17 @@
     X(DIAGNOSTICS, 1000, "messages", "diagnostics kept of one load; further ones are counted")     \
     X(MODEL_NAME_BYTES, 512, "bytes", "a model name in a path or a body; beyond: 400")             \
     X(JSON_DEPTH, 256, "levels", "nesting of a JSON body of an AI endpoint; beyond: 400")          \
+    X(EVENT_BYTES, 8388608, "bytes",                                                               \
+      "data of one event-stream frame that is read; the rest passes unread")                       \
+    X(EVENT_SHAPE_BYTES, 1024, "bytes",                                                            \
+      "a frame remembered so that the next ones of its shape are read faster")                     \
+    X(EVENT_HELD_BYTES, 16384, "bytes",                                                            \
+      "a frame held back while its usage may have to be taken out; beyond: passed on as it is")    \
+    X(DECODER_BYTES, 10485760, "bytes",                                                            \
+      "memory for reading one compressed answer; beyond: unread")                                  \
+    X(DECODED_RATIO, 100, "times", "growth of a compressed answer that is read; beyond: unread")   \
+    X(DECODED_SLACK_BYTES, 1048576, "bytes", "decompressed before that growth counts")             \
+    X(USAGE_TOKENS, 1000000000, "tokens", "one count of a provider's; beyond: ignored")            \
     X(ROUTE_CONDITIONS, 1024, "conditions", "header and query conditions of one route match")      \
     X(REGEX_BYTES, 1024, "bytes", "a pattern in a manifest")                                       \
     X(REGEX_MATCH_STEPS, 100000, "steps", "work of one pattern match; beyond: 500")                \
