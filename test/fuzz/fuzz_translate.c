@@ -4,8 +4,9 @@
  *   a  a complete answer;
  *   s  an event stream, fed whole and in pieces whose sizes follow the second byte;
  *   e  an error document.
- * Beyond not crashing: conditions are those of the header, what is accepted becomes a JSON document,
- * the output of a stream is the same however it is cut, and each of its data lines is JSON. */
+ * Beyond not crashing: conditions are those of the header, what is accepted becomes a JSON
+ * document, the output of a stream is the same however it is cut, and each of its data lines is
+ * JSON. */
 #include <jansson.h>
 
 #include "base/assert.h"
@@ -15,8 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void check_document(struct str text)
 {
-    json_t *root =
-        json_loadb(text.ptr ? text.ptr : "", text.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = json_loadb(text.ptr ? text.ptr : "", text.len,
+                              JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
 
     ASSERT(json_is_object(root));
     json_decref(root);

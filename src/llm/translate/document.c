@@ -57,8 +57,9 @@ int document_load(struct str text, json_t **ret_root)
     r = check_shape(text);
     if (r != 0)
         return r;
-    root = text.len > 0 ? json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)
-                        : NULL;
+    root = text.len > 0
+               ? json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)
+               : NULL;
     if (!root)
         return DOCUMENT_NOT_JSON;
     if (!json_is_object(root)) {

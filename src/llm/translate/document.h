@@ -12,7 +12,7 @@ enum document_condition {
     DOCUMENT_TOO_LARGE = 1, /* LIMIT_TRANSLATE_BYTES */
     DOCUMENT_TOO_DEEP,      /* LIMIT_TRANSLATE_DEPTH */
     DOCUMENT_TOO_MANY,      /* LIMIT_TRANSLATE_VALUES */
-    DOCUMENT_NOT_JSON,      /* RFC 8259, UTF-8, no key twice in an object, numbers that fit 64 bits */
+    DOCUMENT_NOT_JSON, /* RFC 8259, UTF-8, no key twice in an object, numbers that fit 64 bits */
     DOCUMENT_NOT_OBJECT,
 };
 

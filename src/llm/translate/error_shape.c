@@ -110,8 +110,8 @@ void error_shape_write(const struct error_shape *e, enum ai_dialect dialect, str
 
 void error_shape_write_frame(const struct error_shape *e, enum ai_dialect dialect, struct buf *out)
 {
-    buf_append_str(out, dialect == AI_DIALECT_ANTHROPIC ? STR("event: error\ndata: ")
-                                                        : STR("data: "));
+    buf_append_str(out,
+                   dialect == AI_DIALECT_ANTHROPIC ? STR("event: error\ndata: ") : STR("data: "));
     error_shape_write(e, dialect, out);
     buf_append_str(out, STR("\n\n"));
 }

@@ -20,8 +20,7 @@ struct str error_shape_type(unsigned status);
 /* As a JSON document. Any dialect but Anthropic gets OpenAI's shape. */
 void error_shape_write(const struct error_shape *e, enum ai_dialect dialect, struct buf *out);
 /* As the frame that each API sends when an event stream fails. */
-void error_shape_write_frame(const struct error_shape *e, enum ai_dialect dialect,
-                             struct buf *out);
+void error_shape_write_frame(const struct error_shape *e, enum ai_dialect dialect, struct buf *out);
 /* What an upstream's error document says, whichever of the two shapes it has; what is no such
  * document is quoted when it is short text, and named by its status otherwise. The type becomes one
  * that `error_shape_type` gives. `*room` holds what the result borrows. */

@@ -243,8 +243,8 @@ static int on_tool_call(struct translate *t, const json_t *call, struct buf *out
     bool is_same;
 
     (void)document_count(call, "index", &place);
-    is_same = t->open == OPEN_TOOL && place == t->place &&
-              (id.len == 0 || str_eq(id, buf_str(&t->head)));
+    is_same =
+        t->open == OPEN_TOOL && place == t->place && (id.len == 0 || str_eq(id, buf_str(&t->head)));
     if (!is_same) {
         /* Without a name it is no call that begins, but one that was closed. */
         if (document_str(function, "name").len == 0)

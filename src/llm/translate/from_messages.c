@@ -322,8 +322,7 @@ int from_messages_on_event(struct translate *t, const json_t *event, struct buf 
         return on_message_start(t, event, out);
     if (t->stage == TRANSLATE_BEFORE) {
         /* A ping may come first, an event of the message may not. */
-        return str_starts_with(type, STR("content_block")) ||
-                       str_starts_with(type, STR("message_"))
+        return str_starts_with(type, STR("content_block")) || str_starts_with(type, STR("message_"))
                    ? TRANSLATE_BAD_ANSWER
                    : 0;
     }

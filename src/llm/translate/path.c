@@ -33,8 +33,8 @@ struct place {
 
 static const struct place places[AI_ENDPOINT_COUNT_] = {
 #define X(name, tail, openai, azure, place, cohere, anthropic)                                     \
-    [AI_ENDPOINT_##name] = {STR(tail),          AZURE_##place,      TRANSLATE_##openai,            \
-                            TRANSLATE_##azure,  TRANSLATE_##cohere, TRANSLATE_##anthropic},
+    [AI_ENDPOINT_##name] = {STR(tail),         AZURE_##place,      TRANSLATE_##openai,             \
+                            TRANSLATE_##azure, TRANSLATE_##cohere, TRANSLATE_##anthropic},
     PLACES(X)
 #undef X
 };
@@ -130,8 +130,8 @@ static int azure_path(const struct place *place, const struct translate_target *
         *ret_path = arena_printf(arena, "/openai/deployments/%.*s/%.*s?api-version=%.*s",
                                  STR_ARG(name), STR_ARG(tail), STR_ARG(version));
     } else {
-        *ret_path = arena_printf(arena, "/openai/%.*s?api-version=%.*s", STR_ARG(tail),
-                                 STR_ARG(version));
+        *ret_path =
+            arena_printf(arena, "/openai/%.*s?api-version=%.*s", STR_ARG(tail), STR_ARG(version));
     }
     return 0;
 }

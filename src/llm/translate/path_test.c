@@ -11,7 +11,10 @@ static int path_of(enum ai_endpoint endpoint, struct translate_target target, co
 
 TEST(path_follows_endpoint_schema_and_prefix)
 {
-#define T(schema, prefix, version) {LLM_SCHEMA_##schema, STR(prefix), STR(version)}
+#define T(schema, prefix, version)                                                                 \
+    {                                                                                              \
+        LLM_SCHEMA_##schema, STR(prefix), STR(version)                                             \
+    }
     static const struct {
         enum ai_endpoint endpoint;
         struct translate_target target;

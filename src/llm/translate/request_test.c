@@ -9,8 +9,7 @@ struct request_case {
 };
 
 static const struct request_case chat_cases[] = {
-    {"the least",
-     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
+    {"the least", "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
      "{\"model\":\"served\",\"max_tokens\":4096,\"messages\":[{\"role\":\"user\",\"content\":[{"
      "\"type\":\"text\",\"text\":\"Hi\"}]}]}",
      false, false},
@@ -183,9 +182,9 @@ static void play_requests(bool is_chat, const struct request_case *cases, size_t
 
         arena_init(&arena, 4096);
         translate_init(&t, play_translator(is_chat), PLAY_NOW_S);
-        CHECK_MSG(translate_request(&t, str_of(cases[i].body), STR("served"), &arena, &out,
-                                    &fault) == 0,
-                  "%s: %.*s (%.*s)", cases[i].name, STR_ARG(fault.sentence), STR_ARG(fault.param));
+        CHECK_MSG(
+            translate_request(&t, str_of(cases[i].body), STR("served"), &arena, &out, &fault) == 0,
+            "%s: %.*s (%.*s)", cases[i].name, STR_ARG(fault.sentence), STR_ARG(fault.param));
         check_json(cases[i].name, buf_str(&out), cases[i].expected);
         CHECK_MSG(t.is_stream == cases[i].is_stream, "%s", cases[i].name);
         CHECK_MSG(t.wants_usage == cases[i].wants_usage, "%s", cases[i].name);
@@ -310,8 +309,7 @@ static const struct fault_case messages_faults[] = {
     {"\"max_tokens\":0", "max_tokens"},
     {"\"max_tokens\":9", "messages"},
     {"\"max_tokens\":9,\"messages\":[]", "messages"},
-    {"\"max_tokens\":9,\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]",
-     "messages[0].role"},
+    {"\"max_tokens\":9,\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]", "messages[0].role"},
     {CLAUDE_MESSAGE("null"), "messages[0].content"},
     {CLAUDE_MESSAGE("[{\"type\":\"search_result\"}]"), "messages[0].content[0].type"},
     {CLAUDE_MESSAGE("[{\"type\":\"image\",\"source\":{\"type\":\"file\",\"file_id\":\"f\"}}]"),

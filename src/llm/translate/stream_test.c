@@ -19,7 +19,7 @@ struct stream_case {
           "\"role\":\"assistant\",\"content\":[],\"model\":\"claude-x\",\"stop_reason\":null,"     \
           "\"stop_sequence\":null,\"usage\":{\"input_tokens\":25,\"cache_read_input_tokens\":4,"   \
           "\"output_tokens\":1}}}")
-#define STOP      EVENT("message_stop", "{\"type\":\"message_stop\"}")
+#define STOP EVENT("message_stop", "{\"type\":\"message_stop\"}")
 #define CHUNK_TOP                                                                                  \
     "{\"id\":\"msg_1\",\"object\":\"chat.completion.chunk\",\"created\":1800000000,"               \
     "\"model\":\"claude-x\","
@@ -50,9 +50,9 @@ struct stream_case {
     CLAUDE("content_block_delta",                                                                  \
            ",\"index\":" index ",\"delta\":{\"type\":\"text_delta\",\"text\":\"" text "\"}")
 #define CLAUDE_JSON(index, text)                                                                   \
-    CLAUDE("content_block_delta", ",\"index\":" index                                              \
-                                  ",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\""  \
-                                  text "\"}")
+    CLAUDE("content_block_delta",                                                                  \
+           ",\"index\":" index                                                                     \
+           ",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"" text "\"}")
 #define CLAUDE_OPEN_TEXT(index)                                                                    \
     CLAUDE("content_block_start",                                                                  \
            ",\"index\":" index ",\"content_block\":{\"type\":\"text\",\"text\":\"\"}")
@@ -62,10 +62,11 @@ struct stream_case {
            "\",\"name\":\"" name "\",\"input\":{}}")
 #define CLAUDE_CLOSE(index) CLAUDE("content_block_stop", ",\"index\":" index)
 #define CLAUDE_END(reason, input, cached, output)                                                  \
-    CLAUDE("message_delta", ",\"delta\":{\"stop_reason\":\"" reason                                \
-                            "\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":" input        \
-                            ",\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":"      \
-                            cached ",\"output_tokens\":" output "}")                               \
+    CLAUDE("message_delta",                                                                        \
+           ",\"delta\":{\"stop_reason\":\"" reason                                                 \
+           "\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":" input                         \
+           ",\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":" cached                \
+           ",\"output_tokens\":" output "}")                                                       \
     CLAUDE("message_stop", "")
 
 #define MALFORMED "The upstream's answer is malformed or incomplete."
@@ -118,18 +119,17 @@ static const struct stream_case cases[] = {
                                           "\"content_block\":{\"type\":\"tool_use\",\"id\":\"t2\","
                                           "\"name\":\"g\",\"input\":{\"b\":1}}}")
                                          DATA("{\"type\":\"message_delta\",\"delta\":{"
-                                              "\"stop_reason\":\"tool_use\"}}") STOP
-                                             DATA("{\"type\":\"error\",\"error\":{}}")
+                                              "\"stop_reason\":\"tool_use\"}}")
+                                             STOP DATA("{\"type\":\"error\",\"error\":{}}")
                                                  DATA("rubbish"),
-     FIRST CHUNK("{\"reasoning_content\":\"hm\"}", "null")
-         CHUNK("{\"tool_calls\":[{\"index\":0,\"id\":\"t1\",\"type\":\"function\",\"function\":{"
-               "\"name\":\"f\",\"arguments\":\"\"}}]}",
-               "null")
-             CHUNK("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\"}}]}",
-                   "null")
-                 CHUNK("{\"tool_calls\":[{\"index\":1,\"id\":\"t2\",\"type\":\"function\","
-                       "\"function\":{\"name\":\"g\",\"arguments\":\"{\\\"b\\\":1}\"}}]}",
-                       "null") CHUNK("{}", "\"tool_calls\"") "[DONE]\n"},
+     FIRST CHUNK("{\"reasoning_content\":\"hm\"}", "null") CHUNK(
+         "{\"tool_calls\":[{\"index\":0,\"id\":\"t1\",\"type\":\"function\",\"function\":{"
+         "\"name\":\"f\",\"arguments\":\"\"}}]}",
+         "null")
+         CHUNK("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\"}}]}", "null")
+             CHUNK("{\"tool_calls\":[{\"index\":1,\"id\":\"t2\",\"type\":\"function\","
+                   "\"function\":{\"name\":\"g\",\"arguments\":\"{\\\"b\\\":1}\"}}]}",
+                   "null") CHUNK("{}", "\"tool_calls\"") "[DONE]\n"},
     {"an error within", true, false, TRANSLATE_FAILED, TRANSLATE_FAILED,
      START EVENT("error", "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\","
                           "\"message\":\"Overloaded\"}}") STOP,
@@ -141,8 +141,9 @@ static const struct stream_case cases[] = {
     {"no end", true, false, 0, TRANSLATE_BAD_ANSWER,
      START DATA("{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}"),
      FIRST CHAT_BROKEN},
-    {"a last frame without its blank line", true, false, 0, 0, START "data: {\"type\":"
-                                                                     "\"message_stop\"}",
+    {"a last frame without its blank line", true, false, 0, 0,
+     START "data: {\"type\":"
+           "\"message_stop\"}",
      FIRST CHUNK("{}", "\"stop\"") "[DONE]\n"},
     {"nothing at all", true, false, 0, TRANSLATE_BAD_ANSWER, "", CHAT_BROKEN},
     {"no JSON", true, false, TRANSLATE_BAD_ANSWER, TRANSLATE_BAD_ANSWER, START DATA("{\"type\":"),
@@ -153,19 +154,17 @@ static const struct stream_case cases[] = {
      FIRST CHAT_BROKEN},
     {"members of the wrong type", true, false, 0, 0,
      DATA("{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"claude-x\","
-          "\"usage\":[]}}")
-         DATA("{\"type\":\"content_block_start\",\"content_block\":7}")
-             DATA("{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":"
-                  "7}}") DATA("{\"type\":\"content_block_delta\"}")
-                 DATA("{\"type\":\"message_delta\",\"delta\":[],\"usage\":{\"output_tokens\":-1}}")
-                     DATA("{\"type\":7}") DATA("{}") STOP,
+          "\"usage\":[]}}") DATA("{\"type\":\"content_block_start\",\"content_block\":7}")
+         DATA("{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":"
+              "7}}") DATA("{\"type\":\"content_block_delta\"}")
+             DATA("{\"type\":\"message_delta\",\"delta\":[],\"usage\":{\"output_tokens\":-1}}")
+                 DATA("{\"type\":7}") DATA("{}") STOP,
      FIRST CHUNK("{}", "\"stop\"") "[DONE]\n"},
 
     {"text and usage", false, false, 0, 0,
-     DATA("{\"id\":\"\",\"choices\":[],\"prompt_filter_results\":[]}")
-         GPT("{\"role\":\"assistant\",\"content\":\"\"}", "null") GPT("{\"content\":\"Hel\"}",
-                                                                      "null")
-             GPT("{\"content\":\"lo\"}", "null") GPT("{}", "\"stop\"") GPT_USAGE DATA("[DONE]"),
+     DATA("{\"id\":\"\",\"choices\":[],\"prompt_filter_results\":[]}") GPT(
+         "{\"role\":\"assistant\",\"content\":\"\"}", "null") GPT("{\"content\":\"Hel\"}", "null")
+         GPT("{\"content\":\"lo\"}", "null") GPT("{}", "\"stop\"") GPT_USAGE DATA("[DONE]"),
      CLAUDE_START CLAUDE_OPEN_TEXT("0") CLAUDE_TEXT("0", "Hel") CLAUDE_TEXT("0", "lo")
          CLAUDE_CLOSE("0") CLAUDE_END("end_turn", "25", "4", "15")},
     {"text, then two tools, without usage or [DONE]", false, false, 0, 0,
@@ -176,10 +175,9 @@ static const struct stream_case cases[] = {
              GPT("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\"}}]}", "null")
                  GPT("{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"arguments\":"
                      "\"\\\":1}\"}}]}",
-                     "null")
-                     GPT("{\"tool_calls\":[{\"index\":1,\"function\":{\"name\":\"g\","
-                         "\"arguments\":\"{}\"}}]}",
-                         "null") GPT("{}", "\"tool_calls\""),
+                     "null") GPT("{\"tool_calls\":[{\"index\":1,\"function\":{\"name\":\"g\","
+                                 "\"arguments\":\"{}\"}}]}",
+                                 "null") GPT("{}", "\"tool_calls\""),
      CLAUDE_START CLAUDE_OPEN_TEXT("0") CLAUDE_TEXT("0", "I look") CLAUDE_CLOSE("0")
          CLAUDE_OPEN_TOOL("1", "c1", "f") CLAUDE_JSON("1", "{\\\"a") CLAUDE_JSON("1", "\\\":1}")
              CLAUDE_CLOSE("1") CLAUDE_OPEN_TOOL("2", "call_2", "g") CLAUDE_JSON("2", "{}")
@@ -202,13 +200,16 @@ static const struct stream_case cases[] = {
     {"an error within, of OpenAI's kind", false, false, TRANSLATE_FAILED, TRANSLATE_FAILED,
      GPT("{\"content\":\"x\"}", "null") DATA(
          "{\"error\":{\"message\":\"slow down\",\"type\":\"tokens\",\"code\":\"rate_limit\"}}"),
-     CLAUDE_START CLAUDE_OPEN_TEXT("0") CLAUDE_TEXT("0", "x")
-     "event: error\n{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":"
-     "\"slow down\"}}\n"},
+     CLAUDE_START CLAUDE_OPEN_TEXT("0") CLAUDE_TEXT(
+         "0",
+         "x") "event: "
+              "error\n{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":"
+              "\"slow down\"}}\n"},
     {"no end, of OpenAI's kind", false, false, 0, TRANSLATE_BAD_ANSWER,
      GPT("{\"content\":\"x\"}", "null"),
      CLAUDE_START CLAUDE_OPEN_TEXT("0") CLAUDE_TEXT("0", "x") CLAUDE_BROKEN},
-    {"[DONE] without a reason", false, false, 0, 0, GPT("{\"content\":\"x\"}", "null") DATA("[DONE]"),
+    {"[DONE] without a reason", false, false, 0, 0,
+     GPT("{\"content\":\"x\"}", "null") DATA("[DONE]"),
      CLAUDE_START CLAUDE_OPEN_TEXT("0") CLAUDE_TEXT("0", "x") CLAUDE_CLOSE("0")
          CLAUDE_END("end_turn", "0", "0", "0")},
     {"[DONE] alone", false, false, TRANSLATE_BAD_ANSWER, TRANSLATE_BAD_ANSWER, DATA("[DONE]"),

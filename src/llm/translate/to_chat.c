@@ -13,8 +13,8 @@ static bool check_refused(const struct reading *r, const json_t *root)
 
     for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
         const json_t *value = json_object_get(root, keys[i]);
-        bool is_nothing = !value || json_is_null(value) ||
-                          (json_is_array(value) && json_array_size(value) == 0);
+        bool is_nothing =
+            !value || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0);
 
         if (!is_nothing)
             return reading_fault(r, NULL, keys[i], "'%s' is not supported by the backend.",

@@ -276,8 +276,8 @@ static bool write_assistant_block(struct parts *p, const struct place *at, const
     return true;
 }
 
-static bool write_assistant(const struct reading *r, const struct place *at,
-                            const json_t *content, struct writer *w)
+static bool write_assistant(const struct reading *r, const struct place *at, const json_t *content,
+                            struct writer *w)
 {
     struct parts p AUTO(parts_deinit) = {.r = r};
     struct buf calls_bytes AUTO(buf_deinit) = {0};
@@ -331,7 +331,8 @@ static bool write_system(const struct reading *r, const json_t *root, struct wri
         struct str type;
         struct str part;
 
-        if (!reading_type(r, &at, block, WANT_OBJECT) || !reading_text(r, &at, block, "type", &type))
+        if (!reading_type(r, &at, block, WANT_OBJECT) ||
+            !reading_text(r, &at, block, "type", &type))
             return false;
         if (!str_eq(type, STR("text")))
             return reading_fault(r, &at, "type", "'system' holds blocks of text only.");

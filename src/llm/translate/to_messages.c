@@ -267,8 +267,8 @@ static bool write_format(const struct reading *r, const json_t *root, struct wri
     if (str_eq(type, STR("text")))
         return true;
     if (!str_eq(type, STR("json_schema")))
-        return reading_fault(r, &at, "type",
-                             "The backend supports response formats 'text' and 'json_schema' only.");
+        return reading_fault(
+            r, &at, "type", "The backend supports response formats 'text' and 'json_schema' only.");
     if (!reading_need(r, &at, format, "json_schema", WANT_OBJECT, &wrapper) ||
         !reading_need(r, &inner, wrapper, "schema", WANT_OBJECT, &schema))
         return false;

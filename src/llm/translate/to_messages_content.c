@@ -345,7 +345,8 @@ static bool write_message(struct turns *s, const struct place *at, const json_t 
     struct place place = {at, "content", 0};
     struct str role;
 
-    if (!reading_type(s->r, at, message, WANT_OBJECT) || !reading_text(s->r, at, message, "role", &role))
+    if (!reading_type(s->r, at, message, WANT_OBJECT) ||
+        !reading_text(s->r, at, message, "role", &role))
         return false;
     if (str_eq(role, STR("system")) || str_eq(role, STR("developer"))) {
         return need_content(s, at, message) &&

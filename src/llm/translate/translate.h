@@ -44,16 +44,16 @@ struct translator;
 
 struct translate {
     const struct translator *translator;
-    uint64_t now_s;    /* seconds since 1970: `created` of OpenAI answers */
-    bool is_stream;    /* set by translate_request: the client asked for an event stream */
-    bool wants_usage;  /* the client asked for a usage chunk (OpenAI) */
-    struct buf model;  /* as the client named it, for answers that do not */
+    uint64_t now_s;   /* seconds since 1970: `created` of OpenAI answers */
+    bool is_stream;   /* set by translate_request: the client asked for an event stream */
+    bool wants_usage; /* the client asked for a usage chunk (OpenAI) */
+    struct buf model; /* as the client named it, for answers that do not */
     /* The state of a stream. */
     enum translate_stage stage;
-    int condition;     /* of BROKEN */
+    int condition; /* of BROKEN */
     struct event_stream events;
-    struct buf line;   /* data of the frame under way, where it comes in pieces */
-    struct buf head;   /* members that every chunk repeats (OpenAI); id of the open tool call */
+    struct buf line; /* data of the frame under way, where it comes in pieces */
+    struct buf head; /* members that every chunk repeats (OpenAI); id of the open tool call */
     struct translate_usage usage;
     struct str finish; /* stop_reason or finish_reason as the client's API has it; static */
     uint64_t n_blocks; /* content blocks, or tool calls, begun */
@@ -68,8 +68,8 @@ void translate_init(struct translate *t, const struct translator *translator, ui
 /* Safe on a zeroed one, and twice. */
 void translate_deinit(struct translate *t);
 
-/* The request: `body` is complete; `model` is the one served (after modelNameOverride), or empty for
- * the body's own. Appends the upstream's document to `*out`; on TRANSLATE_BAD_REQUEST fills in
+/* The request: `body` is complete; `model` is the one served (after modelNameOverride), or empty
+ * for the body's own. Appends the upstream's document to `*out`; on TRANSLATE_BAD_REQUEST fills in
  * `*ret_fault` from the arena, and `*out` holds rubbish. */
 MUST_USE int translate_request(struct translate *t, struct str body, struct str model,
                                struct arena *arena, struct buf *out,

@@ -28,7 +28,8 @@ static const struct answer_case chat_cases[] = {
      "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":[1,\\\"\\\\\\\"\\\"]}\"}},{\"id\":"
      "\"t2\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]},"
      "\"logprobs\":null,\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":1,"
-     "\"completion_tokens\":2,\"total_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":0}}}"},
+     "\"completion_tokens\":2,\"total_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":0}}"
+     "}"},
     {"counts that are none",
      "{\"id\":1,\"content\":[1,{\"type\":2},{\"type\":\"text\",\"text\":3}],\"stop_reason\":"
      "\"refusal\",\"usage\":{\"input_tokens\":-5,\"output_tokens\":1.5,"
