@@ -72,9 +72,11 @@ static bool is_space(unsigned char c)
 
 static bytes skip_space(bytes p, bytes end)
 {
-    while (p < end && is_space(*p))
-        p++;
-    return p;
+    for (int i = 0; i < 2; i++, p++) { /* most often none, or one behind a colon */
+        if (p == end || !is_space(*p))
+            return p;
+    }
+    return p + json_skip->space(p, (size_t)(end - p));
 }
 
 /* ---- Levels ---- */
@@ -325,9 +327,9 @@ static bytes scan_string(struct json_scan *s, bytes p, bytes end)
     size_t left = (size_t)(end - p);
 
     if (s->keep == KEEP_NOTHING) {
-        p += json_skip_string(p, left);
+        p += json_skip->string(p, left);
     } else {
-        size_t n = json_skip_plain(p, left);
+        size_t n = json_skip->plain(p, left);
 
         if (n > 0) {
             end_half_pair(s);
@@ -549,8 +551,10 @@ static bytes start_value(struct json_scan *s, bytes p)
     case 'n':
         return start_literal(s, JSON_NULL, p);
     default:
-        if (*p != '-' && (*p < '0' || *p > '9'))
+        if (*p != '-' && (*p < '0' || *p > '9')) {
+            s->has_begun = s->depth > 0;
             return fail(s, JSON_NOT_JSON);
+        }
         start_text(s, is_kept ? KEEP_TEXT : KEEP_NOTHING);
         if (is_kept)
             keep_bytes(s, p, 1);

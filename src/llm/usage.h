@@ -3,6 +3,7 @@
  * thread. */
 #pragma once
 
+#include "base/limits.h"
 #include "base/macro.h"
 
 /* X(name, what): the counts, also the costs that a manifest can ask for. */
@@ -33,8 +34,21 @@ static inline int64_t usage_sum(int64_t a, int64_t b)
 
     return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
+
 /* A number of a provider's as a count: false when it is negative, has a fraction, or is larger than
- * LIMIT_USAGE_TOKENS. "12.0" and "1e3" are whole. */
-MUST_USE bool usage_count(double number, int64_t *ret_count);
-/* Sets `total` to input and output together. */
-void usage_set_total(struct usage *u);
+ * LIMIT_USAGE_TOKENS, so that no sum of one answer comes near the end of int64_t. "12.0" and "1e3"
+ * are whole. */
+MUST_USE static inline bool usage_count(double number, int64_t *ret_count)
+{
+    if (!(number >= 0 && number <= LIMIT_USAGE_TOKENS) || number != (double)(int64_t)number)
+        return false;
+    *ret_count = (int64_t)number;
+    return true;
+}
+
+/* `total` becomes input and output together. */
+static inline void usage_set_total(struct usage *u)
+{
+    u->total = usage_sum(u->input, u->output);
+    u->has_total = true;
+}
