@@ -70,6 +70,20 @@ int document_load(struct str text, json_t **ret_root)
     return 0;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+struct str document_trim(struct str text)
+{
+    while (text.len > 0 && is_space(text.ptr[0]))
+        text = str_slice(text, 1, text.len);
+    while (text.len > 0 && is_space(text.ptr[text.len - 1]))
+        text.len--;
+    return text;
+}
+
 struct str document_sentence(int condition)
 {
     switch (condition) {

@@ -18,6 +18,8 @@ enum document_condition {
 
 /* An object. `*ret_root` is NULL unless 0; the caller decrefs it. */
 MUST_USE int document_load(struct str text, json_t **ret_root);
+/* Without JSON's white space at both ends. */
+struct str document_trim(struct str text);
 /* A sentence for a condition. */
 struct str document_sentence(int condition);
 

@@ -118,7 +118,7 @@ void error_shape_write_frame(const struct error_shape *e, enum ai_dialect dialec
 
 static bool is_short_text(struct str body)
 {
-    body = str_trim(body);
+    body = document_trim(body);
     if (body.len == 0 || body.len > QUOTE_BYTES_MAX || body.ptr[0] == '<' || body.ptr[0] == '{')
         return false;
     for (size_t i = 0; i < body.len; i++) {
@@ -148,7 +148,7 @@ static struct str find_message(const json_t *root, const json_t *inner, struct s
     if (message.len == 0)
         message = document_str(root, "message");
     if (message.len == 0 && !root && is_short_text(body))
-        message = str_trim(body);
+        message = document_trim(body);
     return message;
 }
 

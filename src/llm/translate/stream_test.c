@@ -168,7 +168,7 @@ static const struct stream_case cases[] = {
      CLAUDE_START CLAUDE_OPEN_TEXT("0") CLAUDE_TEXT("0", "Hel") CLAUDE_TEXT("0", "lo")
          CLAUDE_CLOSE("0") CLAUDE_END("end_turn", "25", "4", "15")},
     {"text, then two tools, without usage or [DONE]", false, false, 0, 0,
-     ": comment\r\n\r\n" GPT("{\"content\":\"I look\"}", "null")
+     ": comment\r\n\r\ndata:\ndata: \n\n" GPT("{\"content\":\"I look\"}", "null")
          GPT("{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\",\"function\":{"
              "\"name\":\"f\",\"arguments\":\"\"}}]}",
              "null")

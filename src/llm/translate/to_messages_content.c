@@ -270,7 +270,7 @@ static bool write_tool_call(struct turns *s, const struct place *at, const json_
         !reading_text(s->r, &inner, function, "name", &name) ||
         !reading_text(s->r, &inner, function, "arguments", &text))
         return false;
-    if (str_trim(text).len > 0 && document_load(text, &arguments) != 0)
+    if (document_trim(text).len > 0 && document_load(text, &arguments) != 0)
         return reading_fault(s->r, &inner, "arguments",
                              "The arguments of a tool call must be a JSON object.");
     open_turn(s, TURN_ASSISTANT);

@@ -89,7 +89,7 @@ static int on_frame(struct translate *t, struct str data, struct buf *out)
     json_t *root AUTO(document_free) = NULL;
     int condition;
 
-    data = str_trim(data);
+    data = document_trim(data);
     if (data.len == 0)
         return 0;
     if (str_eq(data, STR("[DONE]")))
