@@ -36,7 +36,7 @@ static void check_frames(struct str out)
 static void play_request(struct translate *t, struct str text)
 {
     struct buf out = {0};
-    struct translate_fault fault;
+    struct translate_fault fault = {0};
     struct arena arena;
 
     arena_init(&arena, 4096);

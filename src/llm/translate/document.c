@@ -8,9 +8,6 @@
 
 #include "base/limits.h"
 
-/* What a token count may be: what every JSON reader takes for a whole number. */
-static const json_int_t count_max = (json_int_t)1 << 53;
-
 /* The index just behind the string whose opening quote is at `i`. */
 static size_t string_end(struct str text, size_t i)
 {
@@ -126,7 +123,7 @@ bool document_count(const json_t *object, const char *key, uint64_t *ret_count)
     const json_t *value = json_object_get(object, key);
 
     if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        json_integer_value(value) > count_max)
+        json_integer_value(value) > LIMIT_USAGE_TOKENS)
         return false;
     *ret_count = (uint64_t)json_integer_value(value);
     return true;

@@ -37,7 +37,8 @@ struct str document_str(const json_t *object, const char *key);
 const json_t *document_object(const json_t *object, const char *key);
 /* NULL unless it is an array. */
 const json_t *document_array(const json_t *object, const char *key);
-/* A count of tokens: a whole number from 0 to 2^53; false, and nothing written, for all else. */
+/* A whole number from 0 to LIMIT_USAGE_TOKENS, as counts and indexes are; false, and nothing
+ * written, for all else. */
 bool document_count(const json_t *object, const char *key, uint64_t *ret_count);
 bool document_is_true(const json_t *object, const char *key);
 

@@ -4,8 +4,6 @@
 
 #include "base/assert.h"
 
-enum { PLACES_MAX = 16 };
-
 static const char *const want_names[] = {
     [WANT_STRING] = "a string",    [WANT_NUMBER] = "a number",  [WANT_INTEGER] = "a whole number",
     [WANT_BOOL] = "true or false", [WANT_OBJECT] = "an object", [WANT_ARRAY] = "an array",
@@ -16,21 +14,18 @@ static struct str add_key(struct arena *arena, struct str path, const char *key)
     return arena_printf(arena, "%.*s%s%s", STR_ARG(path), path.len > 0 ? "." : "", key);
 }
 
+/* As deep as those who read nest, which is a handful. */
 static struct str format_place(struct arena *arena, const struct place *at, const char *key)
 {
-    const struct place *chain[PLACES_MAX];
-    size_t n = 0;
-    struct str path = STR("");
+    struct str path;
 
-    for (; at && n < PLACES_MAX; at = at->up)
-        chain[n++] = at;
-    while (n > 0) {
-        const struct place *p = chain[--n];
-
-        path = p->key ? add_key(arena, path, p->key)
-                      : arena_printf(arena, "%.*s[%zu]", STR_ARG(path), p->index);
-    }
-    return key ? add_key(arena, path, key) : path;
+    if (key)
+        return add_key(arena, format_place(arena, at, NULL), key);
+    if (!at)
+        return STR("");
+    path = format_place(arena, at->up, NULL);
+    return at->key ? add_key(arena, path, at->key)
+                   : arena_printf(arena, "%.*s[%zu]", STR_ARG(path), at->index);
 }
 
 bool reading_fault(const struct reading *r, const struct place *at, const char *key,

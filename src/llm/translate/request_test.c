@@ -177,7 +177,7 @@ static void play_requests(bool is_chat, const struct request_case *cases, size_t
     for (size_t i = 0; i < n; i++) {
         struct arena arena;
         struct translate t;
-        struct translate_fault fault;
+        struct translate_fault fault = {0};
         struct buf out = {0};
 
         arena_init(&arena, 4096);
@@ -209,7 +209,7 @@ TEST(model_is_the_bodys_own_without_an_override)
 {
     struct arena arena;
     struct translate t;
-    struct translate_fault fault;
+    struct translate_fault fault = {0};
     struct buf out = {0};
 
     arena_init(&arena, 4096);
@@ -349,7 +349,7 @@ static void check_fault(bool is_chat, struct str body, const char *param)
 {
     struct arena arena;
     struct translate t;
-    struct translate_fault fault;
+    struct translate_fault fault = {0};
     struct buf out = {0};
     struct buf error = {0};
 

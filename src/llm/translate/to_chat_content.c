@@ -61,7 +61,7 @@ static bool read_source(const struct reading *r, const struct place *at, const j
     struct place place = {at, "source", 0};
     const json_t *source;
 
-    *ret_type = STR_NULL;
+    *ret_kind = *ret_type = *ret_text = STR_NULL;
     if (!reading_need(r, at, block, "source", WANT_OBJECT, &source) ||
         !reading_text(r, &place, source, "type", ret_kind))
         return false;
