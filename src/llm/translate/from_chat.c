@@ -281,11 +281,43 @@ static int on_choice(struct translate *t, const json_t *choice, struct buf *out)
     return 0;
 }
 
+/* The text of an event that adds to the open block and says nothing else. */
+static struct str find_lone_text(const struct translate *t, const json_t *event,
+                                 uint64_t n_blocks_before)
+{
+    const json_t *choices = document_array(event, "choices");
+    const json_t *choice = json_array_get(choices, 0);
+    const json_t *delta = document_object(choice, "delta");
+
+    if (t->open != OPEN_TEXT || t->n_blocks != n_blocks_before || json_array_size(choices) != 1 ||
+        json_integer_value(json_object_get(choice, "index")) != 0 ||
+        document_object(event, "usage") || document_str(choice, "finish_reason").len > 0 ||
+        document_str(delta, "refusal").len > 0)
+        return STR_NULL;
+    return document_str(delta, "content");
+}
+
+bool from_chat_on_lone_text(struct translate *t, struct str text, struct buf *out)
+{
+    if (t->open != OPEN_TEXT)
+        return false;
+    if (text.len > 0) {
+        buf_append_str(out, STR("event: content_block_delta\ndata: "
+                                "{\"type\":\"content_block_delta\",\"index\":"));
+        buf_append_u64(out, t->n_blocks - 1);
+        buf_append_str(out, STR(",\"delta\":{\"type\":\"text_delta\",\"text\":\""));
+        buf_append_str(out, text);
+        buf_append_str(out, STR("\"}}\n\n"));
+    }
+    return true;
+}
+
 int from_chat_on_event(struct translate *t, const json_t *event, struct buf *out)
 {
     const json_t *error = json_object_get(event, "error");
     const json_t *choices = document_array(event, "choices");
     const json_t *choice;
+    uint64_t n_blocks = t->n_blocks;
     size_t i;
 
     if (t->stage == TRANSLATE_AFTER)
@@ -305,6 +337,7 @@ int from_chat_on_event(struct translate *t, const json_t *event, struct buf *out
         if (condition != 0)
             return condition;
     }
+    t->lone_text = find_lone_text(t, event, n_blocks);
     return 0;
 }
 

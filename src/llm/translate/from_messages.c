@@ -273,7 +273,8 @@ static void on_block_delta(struct translate *t, const json_t *event, struct buf 
     uint64_t index = UINT64_MAX;
 
     if (str_eq(type, STR("text_delta"))) {
-        write_text_chunk(t, "content", document_str(delta, "text"), out);
+        t->lone_text = document_str(delta, "text");
+        write_text_chunk(t, "content", t->lone_text, out);
     } else if (str_eq(type, STR("thinking_delta"))) {
         write_text_chunk(t, "reasoning_content", document_str(delta, "thinking"), out);
     } else if (str_eq(type, STR("input_json_delta"))) {
@@ -335,6 +336,18 @@ int from_messages_on_event(struct translate *t, const json_t *event, struct buf 
     else if (str_eq(type, STR("message_stop")))
         on_message_stop(t, out);
     return 0;
+}
+
+bool from_messages_on_lone_text(struct translate *t, struct str text, struct buf *out)
+{
+    if (text.len > 0) {
+        (void)open_chunk(t, out);
+        buf_append_str(out, STR("\"content\":\""));
+        buf_append_str(out, text);
+        buf_append_char(out, '"');
+        close_chunk(t, STR(""), out);
+    }
+    return true;
 }
 
 int from_messages_on_done(struct translate *t, bool is_said, struct buf *out)

@@ -1,6 +1,10 @@
 /* The translator's frame: documents in, documents out; bytes of a stream to frames, frames to the
  * translator of the pair; every failure to an error in the client's shape.
  *
+ * Most frames of a stream differ in nothing but their text. One that was a text delta and no more
+ * is remembered by its shape; the next one of that shape is compared instead of parsed, and the
+ * text goes from string to string as it stands, escapes included.
+ *
  * A frame that comes in pieces is collected in `line`, at most LIMIT_EVENT_BYTES. A stream that
  * fails says so once and is BROKEN from then on. A last frame without its blank line counts, since
  * servers do end that way. Owner: the exchange; memory on the heap, freed by translate_deinit. */
@@ -14,6 +18,8 @@ static const struct translator chat_at_messages = {
     .write_request = to_messages_write,
     .write_answer = from_messages_write,
     .on_event = from_messages_on_event,
+    .on_lone_text = from_messages_on_lone_text,
+    .text_key = "\"text\":",
     .on_done = from_messages_on_done,
 };
 static const struct translator messages_at_chat = {
@@ -21,6 +27,8 @@ static const struct translator messages_at_chat = {
     .write_request = to_chat_write,
     .write_answer = from_chat_write,
     .on_event = from_chat_on_event,
+    .on_lone_text = from_chat_on_lone_text,
+    .text_key = "\"content\":",
     .on_done = from_chat_on_done,
 };
 
@@ -84,21 +92,58 @@ static int break_stream(struct translate *t, int condition, struct str event, st
     return condition;
 }
 
+/* Without escapes, and with the key once, the key can only be the one that the text was found at.
+ */
+static void learn(struct translate *t, struct str data)
+{
+    struct str key = str_of(t->translator->text_key);
+    ssize_t at = str_find_char(data, '\\', 0) < 0 ? str_find(data, key) : -1;
+    size_t begin = (size_t)at + key.len;
+    size_t end;
+
+    if (at < 0 || str_find(str_slice(data, begin, data.len), key) >= 0)
+        return;
+    begin += str_starts_with(str_slice(data, begin, data.len), STR(" ")) ? 2 : 1;
+    end = begin + t->lone_text.len;
+    if (end >= data.len || data.ptr[begin - 1] != '"' || data.ptr[end] != '"')
+        return;
+    struct event_slot slot = {EVENT_SLOT_TEXT, begin, end};
+
+    event_shape_learn(&t->shape, data, &slot, 1, begin - 1);
+    t->shape_tail = data.len - end;
+}
+
+static bool is_lone_text(struct translate *t, struct str data, struct buf *out)
+{
+    uint64_t n_bytes;
+    size_t quote;
+
+    return t->stage == TRANSLATE_WITHIN && event_shape_match(&t->shape, data, &n_bytes, &quote) &&
+           t->translator->on_lone_text(t, str_slice(data, quote + 1, data.len - t->shape_tail),
+                                       out);
+}
+
 static int on_frame(struct translate *t, struct str data, struct buf *out)
 {
     json_t *root AUTO(document_free) = NULL;
     int condition;
 
     data = document_trim(data);
-    if (data.len == 0)
+    if (data.len == 0 || is_lone_text(t, data, out))
         return 0;
+    t->lone_text = STR_NULL;
     if (str_eq(data, STR("[DONE]")))
         condition = t->translator->on_done(t, true, out);
     else if (document_load(data, &root) != 0)
         condition = t->stage == TRANSLATE_AFTER ? 0 : TRANSLATE_BAD_ANSWER;
     else
         condition = t->translator->on_event(t, root, out);
-    return condition == 0 ? 0 : break_stream(t, condition, data, out);
+    if (condition != 0)
+        return break_stream(t, condition, data, out);
+    if (t->lone_text.len > 0)
+        learn(t, data);
+    t->lone_text = STR_NULL;
+    return 0;
 }
 
 static int on_event(struct translate *t, const struct event *event, struct buf *out)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "llm/event_shape.h"
 #include "llm/event_stream.h"
 #include "llm/translate/error_shape.h"
 #include "llm/translate/path.h"
@@ -54,6 +55,10 @@ struct translate {
     struct event_stream events;
     struct buf line; /* data of the frame under way, where it comes in pieces */
     struct buf head; /* members that every chunk repeats (OpenAI); id of the open tool call */
+    /* The last frame that was a text delta and nothing else: one of its shape needs no tree. */
+    struct event_shape shape;
+    size_t shape_tail;    /* its bytes behind the text */
+    struct str lone_text; /* of the event being read, if it is such a frame */
     struct translate_usage usage;
     struct str finish; /* stop_reason or finish_reason as the client's API has it; static */
     uint64_t n_blocks; /* content blocks, or tool calls, begun */
