@@ -5,8 +5,8 @@
  *   s  an event stream, fed whole and in pieces whose sizes follow the second byte;
  *   e  an error document.
  * Beyond not crashing: conditions are those of the header, what is accepted becomes a JSON
- * document, the output of a stream is the same however it is cut, and each of its data lines is
- * JSON. */
+ * document, the output of a stream is the same however it is cut, each of its data lines is JSON,
+ * and equal to what is said when no frame's shape is remembered. */
 #include <jansson.h>
 
 #include "base/assert.h"
@@ -23,14 +23,36 @@ static void check_document(struct str text)
     json_decref(root);
 }
 
-static void check_frames(struct str out)
+static bool next_frame(struct str *out, struct str *ret_line)
+{
+    while (str_split(out, '\n', ret_line)) {
+        if (str_starts_with(*ret_line, STR("data: ")) && !str_eq(*ret_line, STR("data: [DONE]"))) {
+            *ret_line = str_slice(*ret_line, 6, ret_line->len);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_frames(struct str out, struct str other)
 {
     struct str line;
+    struct str other_line;
 
-    while (str_split(&out, '\n', &line)) {
-        if (str_starts_with(line, STR("data: ")) && !str_eq(line, STR("data: [DONE]")))
-            check_document(str_slice(line, 6, line.len));
+    while (next_frame(&out, &line)) {
+        bool has_other = next_frame(&other, &other_line);
+
+        ASSERT(has_other);
+        json_t *have = json_loadb(line.ptr, line.len, JSON_ALLOW_NUL, NULL);
+        json_t *want = json_loadb(other_line.ptr, other_line.len, JSON_ALLOW_NUL, NULL);
+
+        ASSERT(json_is_object(have) && json_equal(have, want));
+        json_decref(have);
+        json_decref(want);
     }
+    bool has_more = next_frame(&other, &other_line);
+
+    ASSERT(!has_more);
 }
 
 static void play_request(struct translate *t, struct str text)
@@ -66,15 +88,18 @@ static void play_answer(struct translate *t, struct str text)
 }
 
 static void play_stream(const struct translator *translator, struct str text, size_t step,
-                        struct buf *out)
+                        bool may_remember, struct buf *out)
 {
     struct translate t;
     int r = 0;
 
     translate_init(&t, translator, 1);
     t.wants_usage = true;
-    for (size_t i = 0; i < text.len; i += step)
+    for (size_t i = 0; i < text.len; i += step) {
         r = translate_feed(&t, str_slice(text, i, i + step), out);
+        if (!may_remember)
+            t.shape.n_slots = 0;
+    }
     ASSERT(r == 0 || r == TRANSLATE_BAD_ANSWER || r == TRANSLATE_FAILED);
     int end = translate_end(&t, out);
 
@@ -87,13 +112,16 @@ static void play_streams(const struct translator *translator, struct str text)
 {
     struct buf whole = {0};
     struct buf pieces = {0};
+    struct buf unshaped = {0};
     size_t step = text.len > 0 ? (unsigned char)text.ptr[0] % 61 + 1 : 1;
 
     text = str_slice(text, 1, text.len);
-    play_stream(translator, text, text.len + 1, &whole);
-    play_stream(translator, text, step, &pieces);
+    play_stream(translator, text, text.len + 1, true, &whole);
+    play_stream(translator, text, step, true, &pieces);
+    play_stream(translator, text, 1, false, &unshaped);
     ASSERT(str_eq(buf_str(&whole), buf_str(&pieces)));
-    check_frames(buf_str(&whole));
+    check_frames(buf_str(&whole), buf_str(&unshaped));
+    buf_deinit(&unshaped);
     buf_deinit(&whole);
     buf_deinit(&pieces);
 }

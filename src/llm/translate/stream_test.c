@@ -19,6 +19,9 @@ struct stream_case {
           "\"role\":\"assistant\",\"content\":[],\"model\":\"claude-x\",\"stop_reason\":null,"     \
           "\"stop_sequence\":null,\"usage\":{\"input_tokens\":25,\"cache_read_input_tokens\":4,"   \
           "\"output_tokens\":1}}}")
+#define CLAUDE_DELTA(text)                                                                         \
+    DATA("{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\","       \
+         "\"text\": \"" text "\"}}")
 #define STOP EVENT("message_stop", "{\"type\":\"message_stop\"}")
 #define CHUNK_TOP                                                                                  \
     "{\"id\":\"msg_1\",\"object\":\"chat.completion.chunk\",\"created\":1800000000,"               \
@@ -216,6 +219,27 @@ static const struct stream_case cases[] = {
      CLAUDE_BROKEN},
     {"a message of the wrong API", false, false, TRANSLATE_BAD_ANSWER, TRANSLATE_BAD_ANSWER, START,
      CLAUDE_BROKEN},
+    {"frames of a shape, and others between them", false, false, 0, 0,
+     GPT("{\"content\":\"a\"}", "null") GPT("{\"content\":\"b\"}", "null")
+         GPT("{\"content\":\"c\\n\\\"\\/\"}", "null") GPT("{\"content\":\"\"}", "null")
+             GPT("{\"content\":\"\\u00e9\"}", "null") GPT("{\"content\":\"\xc3\xa9\"}", "null")
+                 GPT("{\"content\":\"d\",\"refusal\":\"r\"}", "null")
+                     GPT("{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":"
+                         "\"f\"}}]}",
+                         "null") GPT("{\"content\":\"e\"}", "null")
+                         GPT("{\"content\":\"f\"}", "null") GPT("{\"content\":\"g\"}", "\"stop\"")
+                             DATA("[DONE]") GPT("{\"content\":\"h\"}", "null"),
+     CLAUDE_START CLAUDE_OPEN_TEXT("0") CLAUDE_TEXT("0", "a") CLAUDE_TEXT("0", "b")
+         CLAUDE_TEXT("0", "c\\n\\\"/") CLAUDE_TEXT("0", "\\u00e9") CLAUDE_TEXT("0", "\\u00e9")
+             CLAUDE_TEXT("0", "d") CLAUDE_TEXT("0", "r") CLAUDE_CLOSE("0")
+                 CLAUDE_OPEN_TOOL("1", "c1", "f") CLAUDE_CLOSE("1") CLAUDE_OPEN_TEXT("2")
+                     CLAUDE_TEXT("2", "e") CLAUDE_TEXT("2", "f") CLAUDE_TEXT("2", "g")
+                         CLAUDE_CLOSE("2") CLAUDE_END("end_turn", "0", "0", "0")},
+    {"frames of a shape that are no longer JSON", true, false, TRANSLATE_BAD_ANSWER,
+     TRANSLATE_BAD_ANSWER,
+     START CLAUDE_DELTA("a") CLAUDE_DELTA("b\\\"") CLAUDE_DELTA("c") CLAUDE_DELTA("\xff"),
+     FIRST CHUNK("{\"content\":\"a\"}", "null") CHUNK("{\"content\":\"b\\\"\"}", "null")
+         CHUNK("{\"content\":\"c\"}", "null") CHAT_BROKEN},
     {"members of the wrong type, of OpenAI's kind", false, false, 0, 0,
      DATA("{\"id\":\"c1\",\"model\":\"gpt-x\",\"choices\":[7,{\"delta\":7},{\"delta\":{"
           "\"content\":7,\"tool_calls\":7}},{\"finish_reason\":7},{\"index\":-1}],\"usage\":7}")
