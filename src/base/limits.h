@@ -44,6 +44,10 @@
     X(DECODED_RATIO, 100, "times", "growth of a compressed answer that is read; beyond: unread")   \
     X(DECODED_SLACK_BYTES, 1048576, "bytes", "decompressed before that growth counts")             \
     X(USAGE_TOKENS, 1000000000, "tokens", "one count of a provider's; beyond: ignored")            \
+    X(TRANSLATE_BYTES, 8388608, "bytes",                                                           \
+      "a request or an answer that is translated to another provider's API; beyond: 400 or 502")   \
+    X(TRANSLATE_DEPTH, 128, "levels", "nesting of such a document; beyond: 400 or 502")            \
+    X(TRANSLATE_VALUES, 200000, "values", "values of such a document; beyond: 400 or 502")         \
     X(ROUTE_CONDITIONS, 1024, "conditions", "header and query conditions of one route match")      \
     X(REGEX_BYTES, 1024, "bytes", "a pattern in a manifest")                                       \
     X(REGEX_MATCH_STEPS, 100000, "steps", "work of one pattern match; beyond: 500")                \
