@@ -2,7 +2,8 @@
  *
  * A cost expression may overflow or divide by zero on counts that its author did not think of, and
  * a client can choose some of them. Then all tokens are charged, one unit each: neither nothing
- * (free requests) nor the largest number (a budget emptied by one request). Owner: nothing. Pure. */
+ * (free requests) nor the largest number (a budget emptied by one request). Owner: nothing. Pure.
+ */
 #include "llm/cost.h"
 
 #include "base/assert.h"

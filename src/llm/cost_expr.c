@@ -104,9 +104,8 @@ static int expr_unary(struct cost_parser *p, enum cost_op op, enum cost_value_ty
 
 static bool is_zero(const struct cost_expr *e)
 {
-    return e->op == COST_OP_LITERAL &&
-           ((e->type == COST_VALUE_INT && e->value.i == 0) ||
-            (e->type == COST_VALUE_UINT && e->value.u == 0));
+    return e->op == COST_OP_LITERAL && ((e->type == COST_VALUE_INT && e->value.i == 0) ||
+                                        (e->type == COST_VALUE_UINT && e->value.u == 0));
 }
 
 /* The type of `a op b`, or an error at the operator. */
@@ -125,8 +124,8 @@ static int binary_type(struct cost_parser *p, unsigned row, size_t offset,
         is_right = is_comparable(a->type, b->type);
         *ret_type = COST_VALUE_BOOL;
     } else {
-        is_right = is_same && (is_number(a->type) ||
-                               (op == COST_OP_ADD && a->type == COST_VALUE_STRING));
+        is_right =
+            is_same && (is_number(a->type) || (op == COST_OP_ADD && a->type == COST_VALUE_STRING));
         if (op == COST_OP_MODULO && a->type == COST_VALUE_DOUBLE)
             is_right = false;
     }
@@ -204,7 +203,8 @@ static int number_value(struct cost_parser *p, bool is_negative, size_t offset,
     return cost_lexer_next(&p->lexer);
 }
 
-/* true, false, a string, a number. `*ret_is` is false, and nothing is read, when it is no literal. */
+/* true, false, a string, a number. `*ret_is` is false, and nothing is read, when it is no literal.
+ */
 static int parse_literal(struct cost_parser *p, bool *ret_is, struct cost_value *ret)
 {
     const struct cost_token *t = &p->lexer.token;
@@ -278,8 +278,7 @@ static int parse_in(struct cost_parser *p, struct cost_expr **io)
 }
 
 /* A conversion: int(x), uint(x), double(x). The token is "(". */
-static int parse_call(struct cost_parser *p, struct str name, size_t offset,
-                      struct cost_expr **ret)
+static int parse_call(struct cost_parser *p, struct str name, size_t offset, struct cost_expr **ret)
 {
     static const enum cost_value_type types[] = {COST_VALUE_INT, COST_VALUE_UINT,
                                                  COST_VALUE_DOUBLE};

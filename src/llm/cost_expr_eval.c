@@ -32,7 +32,7 @@ static int compare_int_uint(int64_t a, uint64_t b)
 {
     if (a < 0)
         return -1;
-    return order((uint64_t)a < b, (uint64_t)a > b);
+    return order((uint64_t)a<b, (uint64_t)a> b);
 }
 
 /* Not by a cast to double: 2^53 + 1 has none. `d` is no NaN. */
@@ -44,7 +44,7 @@ static int compare_uint_double(uint64_t a, double d)
         return -1;
     uint64_t whole = (uint64_t)d;
 
-    return a != whole ? order(a < whole, a > whole) : order(d > trunc(d), false);
+    return a != whole ? order(a<whole, a> whole) : order(d > trunc(d), false);
 }
 
 static int compare_int_double(int64_t a, double d)
@@ -56,7 +56,7 @@ static int compare_int_double(int64_t a, double d)
 
 static int compare_doubles(double a, double b)
 {
-    return order(a < b, a > b);
+    return order(a<b, a> b);
 }
 
 static int compare_to_double(const struct cost_value *a, double d)
@@ -71,10 +71,10 @@ int cost_value_compare(const struct cost_value *a, const struct cost_value *b)
     if (a->type == COST_VALUE_STRING) {
         int compared = str_compare(a->s, b->s);
 
-        return order(compared < 0, compared > 0);
+        return order(compared<0, compared> 0);
     }
     if (a->type == COST_VALUE_BOOL)
-        return order(a->b < b->b, a->b > b->b);
+        return order(a->b<b->b, a->b> b->b);
     if ((a->type == COST_VALUE_DOUBLE && isnan(a->d)) ||
         (b->type == COST_VALUE_DOUBLE && isnan(b->d)))
         return 2;
@@ -83,9 +83,9 @@ int cost_value_compare(const struct cost_value *a, const struct cost_value *b)
     if (a->type == COST_VALUE_DOUBLE)
         return -compare_to_double(b, a->d);
     if (a->type == COST_VALUE_INT)
-        return b->type == COST_VALUE_INT ? order(a->i < b->i, a->i > b->i)
+        return b->type == COST_VALUE_INT ? order(a->i<b->i, a->i> b->i)
                                          : compare_int_uint(a->i, b->u);
-    return b->type == COST_VALUE_UINT ? order(a->u < b->u, a->u > b->u)
+    return b->type == COST_VALUE_UINT ? order(a->u<b->u, a->u> b->u)
                                       : -compare_int_uint(b->i, a->u);
 }
 
@@ -385,8 +385,7 @@ static int eval(struct cost_eval *e, const struct cost_expr *x, struct cost_valu
     UNREACHABLE();
 }
 
-int cost_expr_eval(const struct cost_expr *expr, const struct cost_input *input,
-                   uint64_t *ret_cost)
+int cost_expr_eval(const struct cost_expr *expr, const struct cost_input *input, uint64_t *ret_cost)
 {
     struct cost_value v;
     struct cost_eval e;

@@ -168,7 +168,8 @@ TEST(what_is_wrong_is_named_with_its_offset)
         {"1.", 1, "does not belong to a number"},
         {"12x", 2, "does not belong to a number"},
         {"1e999 > 1.0 ? 1 : 0", 0, "too large for a double"},
-        {"1.00000000000000000000000000000000000000000000000000000000000000000", 0, "too many digits"},
+        {"1.00000000000000000000000000000000000000000000000000000000000000000", 0,
+         "too many digits"},
         {"'abc", 0, "this string has no end"},
         {"'a\nb'", 0, "this string has no end"},
         {"'''a'", 0, "this string has no end"},
@@ -281,8 +282,8 @@ TEST(depth_and_size_are_bounded)
         const char *head;
         const char *piece;
     } rows[] = {
-        {"1", " + 1"}, {"1", "+(1"}, {"", "("}, {"", "!"}, {"", "-"}, {"", "int("}, {"", "true?1:"},
-        {"1", "*1"},
+        {"1", " + 1"}, {"1", "+(1"}, {"", "("},       {"", "!"},
+        {"", "-"},     {"", "int("}, {"", "true?1:"}, {"1", "*1"},
     };
     struct cost_expr_error error;
     uint64_t cost;
@@ -296,9 +297,9 @@ TEST(depth_and_size_are_bounded)
     CHECK_INT(cost, 201);
     CHECK_INT(compute(repeated("", "(", 20000, ""), &usage, &cost, &error), COST_EXPR_INVALID);
     CHECK(str_find(error.text, STR("longer than")) >= 0);
-    CHECK_INT(compute(repeated("model in [", "'',", 5000, "'gpt-4o'] ? 1 : 0"), &usage, &cost,
-                      &error),
-              0);
+    CHECK_INT(
+        compute(repeated("model in [", "'',", 5000, "'gpt-4o'] ? 1 : 0"), &usage, &cost, &error),
+        0);
     CHECK_INT(cost, 1);
 }
 

@@ -4,10 +4,10 @@
  *                  |
  *                  +-> DASH -> CLOSE_PADDING -> CLOSE_LF -> EPILOGUE
  *
- * Delimiters are looked for from line feed to line feed (memchr), in preamble, contents and epilogue
- * alike: "\n--boundary", in front of which a CR must stand. Where none stands, or where something
- * else than white space follows, a lenient parser would see a delimiter and a strict one would not:
- * refused. RFC 2046 forbids contents that hold such a line, so no honest form has one.
+ * Delimiters are looked for from line feed to line feed (memchr), in preamble, contents and
+ * epilogue alike: "\n--boundary", in front of which a CR must stand. Where none stands, or where
+ * something else than white space follows, a lenient parser would see a delimiter and a strict one
+ * would not: refused. RFC 2046 forbids contents that hold such a line, so no honest form has one.
  *
  * Owner: the exchange. One thread. What a condition means to the client, and when the body may go
  * upstream, is the gateway's business. */
@@ -31,10 +31,9 @@ enum multipart_state {
 
 const char *multipart_condition_sentence(int condition)
 {
-    static const char *const sentences[] = {
-        "",
+    static const char *const sentences[] = {"",
 #define X(name, field, sentence) sentence,
-        MULTIPART_CONDITIONS(X)
+                                            MULTIPART_CONDITIONS(X)
 #undef X
     };
 
@@ -43,10 +42,9 @@ const char *multipart_condition_sentence(int condition)
 
 const char *multipart_condition_field(int condition)
 {
-    static const char *const fields[] = {
-        "",
+    static const char *const fields[] = {"",
 #define X(name, field, sentence) field,
-        MULTIPART_CONDITIONS(X)
+                                         MULTIPART_CONDITIONS(X)
 #undef X
     };
 
@@ -179,10 +177,16 @@ static void take(struct multipart *m, struct str *in, size_t n)
     *in = (struct str){in->ptr + n, in->len - n};
 }
 
-/* Up to and with the next line feed, or all. */
+/* Up to and with the next line feed that a delimiter may follow, or all. */
 static int scan_line(struct multipart *m, struct str *in)
 {
+    const char *stop = in->ptr + in->len;
     const char *end = memchr(in->ptr, '\n', in->len);
+
+    /* Through files in one go: almost no line begins with a dash. */
+    while (end && m->field == MULTIPART_FIELD_OTHER && end + 1 < stop && end[1] != '-')
+        end = memchr(end + 1, '\n', (size_t)(stop - end) - 1);
+
     size_t n = end ? (size_t)(end - in->ptr) : in->len;
     int code = value_add(m, str_make(in->ptr, n));
 

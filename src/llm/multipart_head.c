@@ -3,8 +3,9 @@
  *
  * Parsers of this grammar disagree at its rims: on `name*=` (RFC 2231, which RFC 7578 forbids), on
  * backslashes (browsers write "%22", Go writes `\"`, some servers read `\` as itself), on folded
- * lines, on a transfer encoding inside a part. A part that depends on one of these is refused, since
- * the upstream may find a model in it that we did not see. Owner: everything borrows. Pure. */
+ * lines, on a transfer encoding inside a part. A part that depends on one of these is refused,
+ * since the upstream may find a model in it that we did not see. Owner: everything borrows. Pure.
+ */
 #include "llm/multipart_head.h"
 
 struct head_param {

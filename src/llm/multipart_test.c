@@ -1,13 +1,14 @@
-/* Form data: fields are found, ambiguous forms are refused, and the cut of the body never matters. */
+/* Form data: fields are found, ambiguous forms are refused, and the cut of the body never matters.
+ */
 #include "llm/multipart.h"
 
 #include "test/harness/test.h"
 
-#define TYPE      "multipart/form-data; boundary=b0"
-#define FIELD(n)  "--b0\r\nContent-Disposition: form-data; name=\"" n "\"\r\n\r\n"
-#define MODEL     FIELD("model") "whisper-1\r\n"
-#define END       "--b0--\r\n"
-#define DISP(d)   "--b0\r\nContent-Disposition: " d "\r\n\r\nwhisper-1\r\n" END
+#define TYPE     "multipart/form-data; boundary=b0"
+#define FIELD(n) "--b0\r\nContent-Disposition: form-data; name=\"" n "\"\r\n\r\n"
+#define MODEL    FIELD("model") "whisper-1\r\n"
+#define END      "--b0--\r\n"
+#define DISP(d)  "--b0\r\nContent-Disposition: " d "\r\n\r\nwhisper-1\r\n" END
 #define FILE_PART                                                                                  \
     "--b0\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n"                \
     "Content-Type: audio/wav\r\n\r\n\r\n--b\r\n\n\r-- \r\r\n--b1\r\n-b0--\r\n"

@@ -90,7 +90,7 @@ metadata: {name: costly, namespace: play}
 
 COST = "{metadataKey: k, type: CEL, cel: "
 COSTS = {
-    "mixed types": (COST + "input_tokens * 2}", "input_tokens * ", r"\* cannot take uint and int"),
+    "mixed types": (COST + "input_tokens * 2}", "input_tokens ", r"\* cannot take uint and int"),
     "unknown variable": (COST + "'1u + tokens'}", "'1u + ", "there is no variable tokens"),
     "escapes before it": (COST + r'"model == \"é\" ? 1 : x"}', r'"model == \"é\" ? 1 : ', "no variable x"),
     "quotes before it": (COST + "'model == ''m'' ? 1 : x'}", "'model == ''m'' ? 1 : ", "no variable x"),

@@ -1,6 +1,6 @@
-/* Fuzz target of form data: the first line is the Content-Type, the rest is the body. Whole, byte by
- * byte and in pieces of changing size it gives the same verdict and values; a complete form has a
- * model that can be replaced, and reads back. */
+/* Fuzz target of form data: the first line is the Content-Type, the rest is the body. Whole, byte
+ * by byte and in pieces of changing size it gives the same verdict and values; a complete form has
+ * a model that can be replaced, and reads back. */
 #include "base/assert.h"
 #include "llm/multipart.h"
 
