@@ -146,11 +146,10 @@ static int expr_binary(struct cost_parser *p, unsigned row, size_t offset, struc
                        struct cost_expr **io)
 {
     struct cost_expr *left = *io;
-    struct cost_expr e = {.op = operators[row].op,
-                          .depth = MAX(left->depth, right->depth) + 1,
-                          .child = {left, right, NULL}};
+    struct cost_expr e = {.op = operators[row].op, .child = {left, right, NULL}};
     int code = binary_type(p, row, offset, left, right, &e.type);
 
+    e.depth = MAX(left->depth, right->depth) + 1;
     return code != 0 ? code : expr_new(p, &e, offset, io);
 }
 
@@ -247,7 +246,7 @@ static int parse_in(struct cost_parser *p, struct cost_expr **io)
 
     while (code == 0 && !at_mark(p, ']')) {
         size_t item = l->token.offset;
-        struct cost_value value;
+        struct cost_value value = {0};
         bool is_literal;
 
         code = parse_literal(p, &is_literal, &value);
@@ -389,11 +388,10 @@ static int parse_method(struct cost_parser *p, struct cost_expr **io)
     if ((*io)->type != COST_VALUE_STRING || needle->type != COST_VALUE_STRING)
         return cost_lexer_fail(&p->lexer, offset, "%.*s compares strings, found %s and %s",
                                STR_ARG(name), type_name((*io)->type), type_name(needle->type));
-    struct cost_expr e = {.op = methods[i].op,
-                          .type = COST_VALUE_BOOL,
-                          .depth = MAX((*io)->depth, needle->depth) + 1,
-                          .child = {*io, needle, NULL}};
+    struct cost_expr e = {
+        .op = methods[i].op, .type = COST_VALUE_BOOL, .child = {*io, needle, NULL}};
 
+    e.depth = MAX((*io)->depth, needle->depth) + 1;
     return expr_new(p, &e, offset, io);
 }
 

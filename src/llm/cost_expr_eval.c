@@ -13,6 +13,10 @@
 #include "base/limits.h"
 #include "llm/cost_expr_internal.h"
 
+/* 2^63 and 2^64: the first doubles that are too large. */
+static const double int_edge = 9223372036854775808.0;
+static const double uint_edge = 18446744073709551616.0;
+
 struct cost_eval {
     const struct cost_input *input;
     size_t n_room;
@@ -40,7 +44,7 @@ static int compare_uint_double(uint64_t a, double d)
 {
     if (d < 0)
         return 1;
-    if (d >= 0x1p64)
+    if (d >= uint_edge)
         return -1;
     uint64_t whole = (uint64_t)d;
 
@@ -208,7 +212,7 @@ static int to_int(const struct cost_value *v, int64_t *ret)
             return COST_EXPR_OVERFLOW;
         *ret = (int64_t)v->u;
     } else if (v->type == COST_VALUE_DOUBLE) {
-        if (!(v->d > -0x1p63 && v->d < 0x1p63)) /* a NaN neither */
+        if (!(v->d > -int_edge && v->d < int_edge)) /* a NaN neither */
             return COST_EXPR_OVERFLOW;
         *ret = (int64_t)v->d;
     } else {
@@ -224,7 +228,7 @@ static int to_uint(const struct cost_value *v, uint64_t *ret)
             return COST_EXPR_OVERFLOW;
         *ret = (uint64_t)v->i;
     } else if (v->type == COST_VALUE_DOUBLE) {
-        if (!(v->d >= 0 && v->d < 0x1p64))
+        if (!(v->d >= 0 && v->d < uint_edge))
             return COST_EXPR_OVERFLOW;
         *ret = (uint64_t)v->d;
     } else {
@@ -341,7 +345,7 @@ static int eval(struct cost_eval *e, const struct cost_expr *x, struct cost_valu
 {
     const char *input = (const char *)e->input;
 
-    ret->type = x->type;
+    *ret = (struct cost_value){.type = x->type};
     switch (x->op) {
     case COST_OP_LITERAL:
         *ret = x->value;

@@ -96,8 +96,9 @@ struct cost_lexer {
     struct cost_expr_error *error;
 };
 
-/* Notes the error; returns COST_EXPR_INVALID. */
-int cost_lexer_fail(struct cost_lexer *l, size_t offset, const char *format, ...) PRINTF(3, 4);
+void cost_lexer_note(struct cost_lexer *l, size_t offset, const char *format, ...) PRINTF(3, 4);
+/* Notes the error, and is COST_EXPR_INVALID: a constant, for whoever reads the code by machine. */
+#define cost_lexer_fail(...) (cost_lexer_note(__VA_ARGS__), (int)COST_EXPR_INVALID)
 /* The next token becomes l->token. */
 MUST_USE int cost_lexer_next(struct cost_lexer *l);
 /* Of cost_expr_eval.c: -1, 0, 1; 2 when a NaN takes part. Both are numbers, bools or strings. */

@@ -11,7 +11,7 @@
 
 enum { NUMBER_BYTES = 64 };
 
-int cost_lexer_fail(struct cost_lexer *l, size_t offset, const char *format, ...)
+void cost_lexer_note(struct cost_lexer *l, size_t offset, const char *format, ...)
 {
     va_list args;
 
@@ -19,7 +19,6 @@ int cost_lexer_fail(struct cost_lexer *l, size_t offset, const char *format, ...
     l->error->offset = offset;
     l->error->text = arena_vprintf(l->arena, format, args);
     va_end(args);
-    return COST_EXPR_INVALID;
 }
 
 static char peek(const struct cost_lexer *l, size_t ahead)

@@ -226,14 +226,15 @@ TEST(boundary_comes_from_the_content_type)
 TEST(longest_boundary_is_found)
 {
     struct multipart m;
-    char type[200] = "multipart/form-data; boundary=\"";
-    char body[400] = "--";
     char boundary[MULTIPART_BOUNDARY_MAX + 1] = "";
+    char type[200];
+    char body[400];
 
     memset(boundary, '?', MULTIPART_BOUNDARY_MAX);
-    strcat(strcat(type, boundary), "\"");
-    strcat(strcat(body, boundary), "\r\nContent-Disposition: form-data; name=model\r\n\r\n");
-    strcat(strcat(strcat(strcat(body, "m\r\n--"), boundary), "--"), "\r\n");
+    snprintf(type, sizeof type, "multipart/form-data; boundary=\"%s\"", boundary);
+    snprintf(body, sizeof body,
+             "--%s\r\nContent-Disposition: form-data; name=model\r\n\r\nm\r\n--%s--\r\n", boundary,
+             boundary);
     CHECK_INT(read_all(&m, type, str_of(body)), 0);
     CHECK_STR(multipart_model(&m), "m");
 }
