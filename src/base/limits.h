@@ -48,6 +48,14 @@
       "a request or an answer that is translated to another provider's API; beyond: 400 or 502")   \
     X(TRANSLATE_DEPTH, 128, "levels", "nesting of such a document; beyond: 400 or 502")            \
     X(TRANSLATE_VALUES, 200000, "values", "values of such a document; beyond: 400 or 502")         \
+    X(COST_EXPR_BYTES, 16384, "bytes", "a cost expression of an AIGatewayRoute")                   \
+    X(COST_EXPR_DEPTH, 256, "levels", "nesting of a cost expression, chains of operators too")     \
+    X(COST_EXPR_TEXT_BYTES, 4096, "bytes",                                                         \
+      "texts that a cost expression joins for one request; beyond: all tokens are charged")        \
+    X(MULTIPART_HEAD_BYTES, 4096, "bytes", "the head of one part of form data; beyond: 400")       \
+    X(MULTIPART_PARTS, 1024, "parts", "parts of one form; beyond: 400")                            \
+    X(MULTIPART_OPTION_BYTES, 64, "bytes",                                                         \
+      "the fields `stream` and `response_format` of form data; beyond: 400")                       \
     X(ROUTE_CONDITIONS, 1024, "conditions", "header and query conditions of one route match")      \
     X(REGEX_BYTES, 1024, "bytes", "a pattern in a manifest")                                       \
     X(REGEX_MATCH_STEPS, 100000, "steps", "work of one pattern match; beyond: 500")                \

@@ -8,6 +8,7 @@
 
 #include "auth/jwt.h"
 #include "base/arena.h"
+#include "llm/cost.h"
 #include "policy/authorize.h"
 #include "policy/client_address.h"
 #include "policy/cors.h"
@@ -122,6 +123,13 @@ struct rule_plan {
     uint64_t connection_idle_us; /* 0: the default */
 };
 
+/* One of an AIGatewayRoute's llmRequestCosts. */
+struct cost_plan {
+    struct str metadata_key; /* under io.envoy.ai_gateway */
+    enum cost_type type;
+    const struct cost_expr *expr; /* COST_CEL */
+};
+
 /* All rules of one route as one listener serves them. Refcounted: by its listener, and by exchanges
  * that are pinned (exchange_pin). */
 struct route_plan {
@@ -131,6 +139,8 @@ struct route_plan {
     struct str label; /* "HTTPRoute/namespace/name" */
     struct rule_plan *rules;
     uint32_t n_rules;
+    const struct cost_plan *costs; /* in the order of the manifest */
+    uint32_t n_costs;
 };
 
 struct route_plan *route_plan_new(void);

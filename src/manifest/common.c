@@ -216,6 +216,28 @@ void decode_marked_text(struct decoder *d, const struct field *f, const struct n
 
     decode_str(d, f, node, &out->text);
     out->mark = node->mark;
+    out->quote = node->quote;
+}
+
+/* Columns that the byte took in the manifest. Those of escapes are known where there is no choice:
+ * a quote inside its own quotes, a backslash. */
+static uint32_t marked_columns(char quote, char c)
+{
+    if (((unsigned char)c & 0xc0) == 0x80)
+        return 0; /* columns are characters */
+    return quote && (c == quote || (quote == '"' && c == '\\')) ? 2 : 1;
+}
+
+struct mark marked_text_at(const struct marked_text *t, size_t offset)
+{
+    struct mark mark = t->mark;
+
+    if (!mark.file || t->quote == NODE_LINES)
+        return mark;
+    mark.column += t->quote ? 1 : 0;
+    for (size_t i = 0; i < MIN(offset, t->text.len); i++)
+        mark.column += marked_columns(t->quote, t->text.ptr[i]);
+    return mark;
 }
 
 static void decode_marked_text_item(struct decoder *d, const struct field *f,

@@ -23,8 +23,12 @@ struct int_vec {
 /* Text that is parsed later (an expression, a log format), with the place for its errors. */
 struct marked_text {
     struct mark mark; /* of the value; file NULL: not given */
+    char quote;       /* as a node's */
     struct str text;
 };
+/* The place of a byte of the text. Of a text of several lines, whose indentation is not kept, the
+ * place where it begins. */
+struct mark marked_text_at(const struct marked_text *t, size_t offset);
 struct marked_text_vec {
     struct marked_text *items;
     size_t n;

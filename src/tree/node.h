@@ -17,11 +17,15 @@ enum node_type {
     NODE_LIST,
 };
 
+enum { NODE_LINES = '|' };
+
 struct node_entry;
 
 struct node {
     enum node_type type;
     bool is_quoted; /* scalar written with quotes or as a block: always a string */
+    /* NODE_SCALAR of one line: its quote, 0 for none; NODE_LINES: a block, or of several lines */
+    char quote;
     struct mark mark;
     struct str text; /* NODE_SCALAR; NUL-terminated behind its length */
     /* NODE_MAP: entries; NODE_LIST: items */

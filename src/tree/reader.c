@@ -154,6 +154,23 @@ static int source_check_tag(struct yaml_source *s, const yaml_char_t *tag, struc
     return source_refuse(s, DIAG_BAD_YAML, at, "YAML tags of one's own are not supported");
 }
 
+static char source_quote(const yaml_event_t *event)
+{
+    if (event->start_mark.line != event->end_mark.line)
+        return NODE_LINES;
+    switch (event->data.scalar.style) {
+    case YAML_SINGLE_QUOTED_SCALAR_STYLE:
+        return '\'';
+    case YAML_DOUBLE_QUOTED_SCALAR_STYLE:
+        return '"';
+    case YAML_LITERAL_SCALAR_STYLE:
+    case YAML_FOLDED_SCALAR_STYLE:
+        return NODE_LINES;
+    default:
+        return 0;
+    }
+}
+
 static int source_scalar(struct yaml_source *s, const yaml_event_t *event, struct node **ret_node)
 {
     const yaml_char_t *tag = event->data.scalar.tag;
@@ -163,6 +180,7 @@ static int source_scalar(struct yaml_source *s, const yaml_event_t *event, struc
         arena_str(s->reader->arena, str_make(event->data.scalar.value, event->data.scalar.length));
     node->is_quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
                       (tag && strcmp((const char *)tag, YAML_STR_TAG) == 0);
+    node->quote = source_quote(event);
     *ret_node = node;
     return source_check_tag(s, tag, node->mark);
 }

@@ -57,6 +57,31 @@ TEST(reader_marks_every_node)
     arena_deinit(&arena);
 }
 
+TEST(reader_tells_how_a_scalar_was_written)
+{
+    static const struct {
+        const char *text;
+        char quote;
+    } rows[] = {
+        {"a: b c", 0},
+        {"a: 'b'", '\''},
+        {"a: \"b\"", '"'},
+        {"{\"a\": \"b\"}", '"'},
+        {"a: |\n  b", NODE_LINES},
+        {"a: >-\n  b", NODE_LINES},
+        {"a: b\n  c", NODE_LINES},
+        {"a: 'b\n  c'", NODE_LINES},
+        {"a: \"b\n  c\"", NODE_LINES},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        CHECK_INT(read_text(rows[i].text), 0);
+        CHECK_MSG(node_find(reader.documents.items[0].root, "a")->quote == rows[i].quote, "%s",
+                  rows[i].text);
+        arena_deinit(&arena);
+    }
+}
+
 TEST(reader_takes_json_and_skips_empty_documents)
 {
     CHECK_INT(read_text("{\"kind\": \"A\", \"n\": [1, true, null]}"), 0);

@@ -119,6 +119,77 @@ def test_a_certificate_and_key_that_do_not_match(tmp_path):
     assert "cert" in run.stdout and "tls.key" in run.stdout and run.returncode == 1 and "PRIVATE" not in run.stdout
 
 
+# ---- costs of an AIGatewayRoute: an expression is refused at its own column ----
+
+def cost_route(*costs, n_listeners=1):
+    """An AIGatewayRoute whose first cost stands on line 1 of its file."""
+    text = "spec: {llmRequestCosts: [" + ", ".join(costs) + """],
+  parentRefs: [{name: front, kind: Gateway, group: gateway.networking.k8s.io}],
+  rules: [{backendRefs: [{name: ai}]}]}
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: AIGatewayRoute
+metadata: {name: costly, namespace: play}
+"""
+    listeners = [http_listener(f"l{n}", 80 + n) for n in range(n_listeners)]
+    service = thing("aigateway.envoyproxy.io/v1alpha1", "AIServiceBackend", "ai", {
+        "schema": {"name": "OpenAI"},
+        "backendRef": {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "a"}})
+    return [text, *world(backend("a", 8080), service, listeners=listeners)]
+
+
+COST = "{metadataKey: k, type: CEL, cel: "
+COSTS = {
+    "mixed types": (COST + "input_tokens * 2}", "input_tokens ", r"\* cannot take uint and int"),
+    "unknown variable": (COST + "'1u + tokens'}", "'1u + ", "there is no variable tokens"),
+    "escapes before it": (COST + r'"model == \"é\" ? 1 : x"}', r'"model == \"é\" ? 1 : ', "no variable x"),
+    "quotes before it": (COST + "'model == ''m'' ? 1 : x'}", "'model == ''m'' ? 1 : ", "no variable x"),
+    "syntax": (COST + "(1 + 2u}", "(1 ", r"\+ cannot take int and uint"),
+    "result": (COST + "input_tokens > 3u}", "", "a cost is an int or uint, but this is a bool"),
+    "empty": (COST + '""}', '"', "expected a value"),
+    "key given twice": ("{metadataKey: k, type: InputToken}, {metadataKey: k, type: OutputToken}", None,
+                        "two costs have the key k"),
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_a_cost_that_cannot_be_computed_is_named_with_its_column(tmp_path, name):
+    cost, before, pattern = COSTS[name]
+    run = check(tmp_path, cost_route(cost, n_listeners=2))
+    lines = [line for line in run.stdout.splitlines() if re.search(pattern, line)]
+    assert run.returncode == 1 and len(lines) == 1, run.stdout
+    assert "AIGatewayRoute/play/costly" in lines[0]
+    if before is None:
+        assert re.match(r".*world\.yaml:1:\d+: ", lines[0]), lines[0]
+    else:
+        column = len("spec: {llmRequestCosts: [" + COST + before) + 1
+        assert f"world.yaml:1:{column}: " in lines[0] and "spec.llmRequestCosts[0].cel" in lines[0]
+
+
+def test_a_cost_in_a_block_is_named_with_its_line(tmp_path):
+    text = """spec:
+  llmRequestCosts:
+  - metadataKey: k
+    type: CEL
+    cel: |
+      model == 'm' ? input_tokens
+        : output
+  parentRefs: [{name: front, kind: Gateway, group: gateway.networking.k8s.io}]
+  rules: [{backendRefs: [{name: ai}]}]
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: AIGatewayRoute
+metadata: {name: costly, namespace: play}
+"""
+    run = check(tmp_path, [text, *cost_route()[1:]])
+    assert "world.yaml:5:10: " in run.stdout, run.stdout
+    assert "line 2, column 5 of the expression" in run.stdout
+
+
+def test_costs_that_can_be_computed_are_no_errors(tmp_path):
+    run = check(tmp_path, cost_route("{metadataKey: a, type: TotalToken}",
+                                     "{metadataKey: b, type: CEL, cel: \"input_tokens + 3u * output_tokens\"}"))
+    assert run.returncode == 0, run.stdout
+
+
 def test_severities_decide_the_exit_code(tmp_path):
     manifests = world(route("r", rule({"name": "elsewhere", "port": 80})))
     assert check(tmp_path, manifests).returncode == 0

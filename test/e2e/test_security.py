@@ -406,6 +406,18 @@ def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream, matches
     assert gw.request("/else").status == 404
 
 
+def test_a_route_whose_costs_cannot_be_computed_refuses(gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), thing(
+        "aigateway.envoyproxy.io/v1alpha1", "AIServiceBackend", "ai",
+        {"schema": {"name": "OpenAI"}, "backendRef": {"group": "gateway.envoyproxy.io", "kind": "Backend",
+                                                     "name": "a"}}), thing(
+        "aigateway.envoyproxy.io/v1alpha1", "AIGatewayRoute", "ai", {
+            "parentRefs": [{"name": "front", "kind": "Gateway", "group": "gateway.networking.k8s.io"}],
+            "llmRequestCosts": [{"metadataKey": "k", "type": "CEL", "cel": "input_tokens * 2"}],
+            "rules": [{"backendRefs": [{"name": "ai"}]}]})))
+    assert gw.request("/v1/chat/completions", json={"model": "m", "messages": []}).status == 500
+
+
 # ---- a guard that is lost must not open anything ----
 
 DENY = {"authorization": {"defaultAction": "Deny"}}

@@ -3,6 +3,7 @@
 #include "gateway/compile/compile.h"
 
 #include "base/mem.h"
+#include "gateway/compile/cost.h"
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
 
@@ -107,6 +108,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     };
 
     arena_init(&c.scratch, 65536);
+    compile_check_costs(&c);
     compile_ports(&c);
     s->manifest = m;
     s->clusters = c.used_clusters.items;

@@ -3,6 +3,7 @@
  * refuses; it never disappears, since then a less specific rule would take its traffic. */
 #include "base/assert.h"
 #include "gateway/compile/compile.h"
+#include "gateway/compile/cost.h"
 #include "http/path.h"
 #include "manifest/ai_gateway_route.h"
 #include "manifest/backend_traffic_policy.h"
@@ -288,6 +289,7 @@ static void compile_ai_route(struct compile_rules *r)
 {
     const struct ai_gateway_route *route = (const struct ai_gateway_route *)r->at.route;
 
+    compile_costs(route, r->at.plan);
     r->at.plan->rules = ARENA_ARRAY(&r->at.plan->arena, struct rule_plan, route->spec.rules.n + 1);
     r->at.plan->n_rules = (uint32_t)route->spec.rules.n;
     for (size_t i = 0; i < route->spec.rules.n; i++) {
