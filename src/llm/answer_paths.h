@@ -4,7 +4,7 @@
 #pragma once
 
 #include "llm/ai_endpoint.h"
-#include "llm/json_paths.h"
+#include "llm/json/json_paths.h"
 
 /* The counts as providers spell them. */
 enum answer_count {

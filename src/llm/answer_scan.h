@@ -8,7 +8,7 @@
 #include "llm/answer_paths.h"
 #include "llm/event_shape.h"
 #include "llm/event_stream.h"
-#include "llm/json_scan.h"
+#include "llm/json/json_scan.h"
 #include "llm/usage.h"
 
 enum answer_kind {

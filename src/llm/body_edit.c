@@ -9,7 +9,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "llm/json_skip.h"
+#include "llm/json/json_skip.h"
 
 #define USAGE_MEMBER  "\"include_usage\":true"
 #define USAGE_OPTIONS "{" USAGE_MEMBER "}"

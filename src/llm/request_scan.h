@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "llm/ai_endpoint.h"
-#include "llm/json_scan.h"
+#include "llm/json/json_scan.h"
 
 /* X(name, path) of every field that some endpoint has. */
 #define REQUEST_FIELDS(X)                                                                          \

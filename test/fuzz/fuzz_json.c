@@ -21,7 +21,7 @@
 
 #include "base/assert.h"
 #include "llm/body_edit.h"
-#include "llm/json_skip.h"
+#include "llm/json/json_skip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 

@@ -1,13 +1,13 @@
 /* Skipping 16 bytes at a time, with what every x86-64 has.
  *
  * Characters past ASCII are judged one by one: SSE2 has no table lookup to do better. Pure. */
-#include "llm/json_skip.h"
+#include "llm/json/json_skip.h"
 
 #ifdef __x86_64__
 
 #include <emmintrin.h>
 
-#include "llm/json_skip_block.h"
+#include "llm/json/json_skip_block.h"
 
 static __m128i load(const unsigned char *p)
 {

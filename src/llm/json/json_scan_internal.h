@@ -6,7 +6,7 @@
 #include <emmintrin.h>
 #endif
 
-#include "llm/json_scan.h"
+#include "llm/json/json_scan.h"
 
 enum json_state {
     STATE_VALUE,

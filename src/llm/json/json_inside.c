@@ -6,8 +6,8 @@
  * Nothing is judged here. Whatever is not plainly a whole good token within the span (and short of
  * its last bytes, so that most reads need no check) is left to the machine of json_scan, with the
  * state that belongs to it. */
-#include "llm/json_scan_internal.h"
-#include "llm/json_skip.h"
+#include "llm/json/json_scan_internal.h"
+#include "llm/json/json_skip.h"
 
 /* Room that each turn of the loop may read without looking: a literal and what follows it. */
 #define MARGIN 24

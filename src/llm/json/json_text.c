@@ -1,6 +1,6 @@
 /* The text of the value under way, kept in the scan's own room: bytes as they come, escapes as what
  * they mean. What does not fit is counted and cut off. */
-#include "llm/json_scan_internal.h"
+#include "llm/json/json_scan_internal.h"
 
 void json_text_start(struct json_scan *s, enum json_keep keep)
 {

@@ -3,7 +3,7 @@
  * Siblings are a short list; most keys that no path has are told by their length alone, the others
  * by eight bytes in one comparison. The tables are the program's own: a mistake in one is a bug,
  * found at start by an assertion, never by what a client sends. */
-#include "llm/json_paths.h"
+#include "llm/json/json_paths.h"
 
 #include "base/assert.h"
 

@@ -2,9 +2,9 @@
  *
  * The table and the choice are written before main() and only read from then on (but by tests, in
  * one thread). What a skipped byte means is for json_scan. */
-#include "llm/json_skip.h"
+#include "llm/json/json_skip.h"
 
-#include "llm/json_skip_block.h"
+#include "llm/json/json_skip_block.h"
 
 const struct json_skip_ops *json_skip_usable[4];
 const struct json_skip_ops *json_skip = &json_skip_scalar;

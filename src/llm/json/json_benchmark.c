@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "llm/chat_corpus.h"
-#include "llm/json_skip.h"
+#include "llm/json/json_skip.h"
 #include "llm/request_scan.h"
 
 #define CORPUS_BYTES 1000000

@@ -1,6 +1,6 @@
 /* The twins of json_skip against each other: none skips what is not fine, each skips all that is
  * (up to what it may leave to its caller), wherever the special bytes stand in the vectors. */
-#include "llm/json_skip.h"
+#include "llm/json/json_skip.h"
 
 #include "base/mem.h"
 #include "test/harness/test.h"

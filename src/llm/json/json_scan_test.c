@@ -1,13 +1,13 @@
 /* The scanner: what is JSON and what is not, which values are told, and that neither depends on
  * where the text is split. */
-#include "llm/json_scan.h"
+#include "llm/json/json_scan.h"
 
 #include <math.h>
 #include <stdio.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "llm/json_skip.h"
+#include "llm/json/json_skip.h"
 #include "test/harness/test.h"
 
 enum { TOP, MODEL, STREAM, USAGE_IN, USAGE, DELTA, SHAPE, LIST, N };

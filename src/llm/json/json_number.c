@@ -4,7 +4,7 @@
  * sets a locale, so its decimal point is the dot). A spelling that did not fit the text room has no
  * honest use in a request or an answer, and counts as out of range: whoever bounds what it reads
  * refuses it with the other giants. */
-#include "llm/json_number.h"
+#include "llm/json/json_number.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/limits.h"
-#include "llm/json_paths.h"
+#include "llm/json/json_paths.h"
 
 enum json_type {
     JSON_OBJECT,

@@ -11,12 +11,12 @@
  * processor, nor on where the input was split.
  *
  * Owner: whoever embeds the struct; one thread. What a value means is for the callback. */
-#include "llm/json_scan.h"
+#include "llm/json/json_scan.h"
 
 #include "base/assert.h"
-#include "llm/json_number.h"
-#include "llm/json_scan_internal.h"
-#include "llm/json_skip.h"
+#include "llm/json/json_number.h"
+#include "llm/json/json_scan_internal.h"
+#include "llm/json/json_skip.h"
 
 static uint64_t offset_of(const struct json_scan *s, bytes p)
 {

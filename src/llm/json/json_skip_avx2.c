@@ -6,13 +6,13 @@
  * three name is one. Each block begins between two characters, so nothing is carried over; what the
  * block cuts is left to the next. Compiled for AVX2 function by function, so that the rest of the
  * file's users need not have it. */
-#include "llm/json_skip.h"
+#include "llm/json/json_skip.h"
 
 #ifdef __x86_64__
 
 #include <immintrin.h>
 
-#include "llm/json_skip_block.h"
+#include "llm/json/json_skip_block.h"
 
 #define AVX2        __attribute__((target("avx2,bmi")))
 #define AVX2_INLINE static inline __attribute__((target("avx2,bmi"), always_inline))

@@ -1,7 +1,7 @@
 /* Numbers (RFC 8259, 6): their grammar, byte by byte, and their value. Pure. */
 #pragma once
 
-#include "llm/json_scan.h"
+#include "llm/json/json_scan.h"
 
 /* Where a number stands, by its last byte. */
 enum json_number_step {
