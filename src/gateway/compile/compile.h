@@ -1,10 +1,11 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, route.c, filter.c, security.c, cluster.c, tls.c. */
+ * gather.c, listener.c, route.c, limit.c, filter.c, security.c, cluster.c, tls.c. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
+#include "gateway/limit.h"
 #include "gateway/snapshot.h"
 #include "manifest/gateway.h"
 #include "manifest/http_route.h"
@@ -14,6 +15,7 @@ struct compile {
     const struct server_options *options;
     struct cluster_registry *clusters;
     struct key_feed_registry *feeds;
+    struct limit_store *limits;
     struct log_writer *log_writer; /* NULL: check only */
     struct manifest *manifest;
     struct snapshot *snapshot;
@@ -22,6 +24,7 @@ struct compile {
     VEC(struct key_feed *) used_feeds;
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* of --address-pool */
+    struct map limit_sets;                /* by the lists they come from; one reference each */
     uint32_t n_listeners;
 };
 
