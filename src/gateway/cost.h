@@ -1,6 +1,6 @@
 /* What an exchange did cost, by the keys of llmRequestCosts. Filled by whoever reads AI answers,
- * before the step `account`: exact values, or estimates where the answer did not say. Read by limits
- * and logs. Worker-local. */
+ * before the step `account`: exact values, or estimates where the answer did not say. Read by
+ * limits and logs. Worker-local. */
 #pragma once
 
 #include "base/str.h"
@@ -17,4 +17,4 @@ struct cost_value {
 
 /* False: the exchange has no such cost (it is no AI request, or never reached a model). */
 bool exchange_cost(const struct exchange *x, struct str metadata_namespace, struct str key,
-                        uint64_t *ret_cost);
+                   uint64_t *ret_cost);

@@ -4,7 +4,7 @@
 #include "gateway/mirror.h"
 
 bool exchange_cost(const struct exchange *x, struct str metadata_namespace, struct str key,
-                        uint64_t *ret_cost)
+                   uint64_t *ret_cost)
 {
     if (!str_eq(metadata_namespace, COST_NAMESPACE))
         return false;

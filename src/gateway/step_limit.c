@@ -144,8 +144,7 @@ static enum step_result limit_refuse(struct exchange *x)
         if (c->room != LIMIT_ROOM_RESERVED)
             x->retry_after_s = MAX(x->retry_after_s, c->reset_s);
         why = c->room == LIMIT_ROOM_CROWDED ? ": too many distinct values" : "";
-        x->refusal_detail =
-            arena_printf(&x->arena, "%.*s%s", STR_ARG(l->rules[i]->name), why);
+        x->refusal_detail = arena_printf(&x->arena, "%.*s%s", STR_ARG(l->rules[i]->name), why);
     }
     return exchange_refuse(x, REFUSAL_RATE_LIMITED);
 }

@@ -27,7 +27,8 @@ TEST(bucket_lets_its_limit_pass_and_no_more)
         uint64_t limit;
         uint64_t take;
         unsigned n_passing;
-    } cases[] = {{3, 1, 3}, {0, 1, 0}, {1, 1, 1}, {10, 3, 3}, {2, 5, 0}, {UINT32_MAX, UINT32_MAX, 1}};
+    } cases[] = {{3, 1, 3},  {0, 1, 0}, {1, 1, 1},
+                 {10, 3, 3}, {2, 5, 0}, {UINT32_MAX, UINT32_MAX, 1}};
 
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
         struct bucket b;

@@ -39,7 +39,7 @@ static int compile_queries(struct arena *arena, const struct limit_item_spec *sp
     int r = compile_items(arena, specs, n, ret_items);
 
     for (size_t i = 0; i < n && r == 0; i++) {
-        struct limit_item *item = (struct limit_item *)(uintptr_t)&(*ret_items)[i];
+        struct limit_item *item = (struct limit_item *)(uintptr_t) & (*ret_items)[i];
 
         item->name.text = arena_str(arena, specs[i].name);
     }
@@ -231,18 +231,16 @@ static enum regex_verdict header_holds(const struct limit_item *item,
                   : value_holds(item, value, key);
 }
 
-static __attribute__((noinline)) enum regex_verdict query_holds(const struct limit_item *item,
-                                                                struct str query,
-                                                                struct limit_key *key)
+static __attribute__((noinline)) enum regex_verdict
+query_holds(const struct limit_item *item, struct str query, struct limit_key *key)
 {
     char room[LIMIT_TARGET_BYTES];
 
     if (query.len > sizeof room)
         return REGEX_LIMIT;
-    return value_holds(item,
-                       query.ptr ? field_query_value(query, item->name.text, room, sizeof room)
-                                 : STR_NULL,
-                       key);
+    return value_holds(
+        item, query.ptr ? field_query_value(query, item->name.text, room, sizeof room) : STR_NULL,
+        key);
 }
 
 static bool method_holds(const struct limit_selector *s, struct str method)

@@ -1,6 +1,7 @@
 /* Whom one rate-limit rule counts, and under which value (Envoy Gateway RateLimitSelectCondition).
- * All parts of all its selectors must hold; "Distinct" parts hold for every value, and together they
- * are the key of the bucket. Compiled once, immutable; matching is pure and allocates nothing. */
+ * All parts of all its selectors must hold; "Distinct" parts hold for every value, and together
+ * they are the key of the bucket. Compiled once, immutable; matching is pure and allocates nothing.
+ */
 #pragma once
 
 #include "policy/cidr.h"

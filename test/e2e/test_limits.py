@@ -135,7 +135,7 @@ def test_patterns_match_in_full(limited):
 
 
 def test_a_pattern_that_takes_too_long_refuses(limited):
-    gw = limited(limit(2, by_header("x-a", "(a+)+b", "RegularExpression")))
+    gw = limited(limit(2, by_header("x-a", "(a|aa)+[bd]", "RegularExpression")))
     reply = gw.request("/", headers=[("x-a", "a" * 40 + "c")])
     assert (reply.status, reply.code) == (500, "match_limit")
 
@@ -357,14 +357,12 @@ def test_every_end_settles_once(gateway, upstream, end):
     if end == "no backend":
         rules = [rule()]
     gw = gateway(world(backend("a", up), route("r", *rules), policy(limit(10, cost=number(0, 4)))))
-    for _ in range(3):
-        raw = gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
-        if end == "client leaves":
-            eventually(lambda n=len(up.requests): len(up.requests) > 0, what="the request")
-            raw.sock.close()
-        else:
-            raw.rest()
-            raw.sock.close()
+    for n in range(3):
+        with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n") as raw:
+            if end == "client leaves":
+                up.wait_for(n + 1)
+            else:
+                raw.rest()
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0, what="the end of all")
     reply = gw.request("/")
     assert reply.status == 429 and told(reply) == (10, 0)

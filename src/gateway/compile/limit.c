@@ -106,8 +106,8 @@ static const struct limit_item_spec *compile_items(struct arena *a,
     struct limit_item_spec *specs = ARENA_ARRAY(a, struct limit_item_spec, n + 1);
 
     for (size_t i = 0; i < n; i++)
-        specs[i] = (struct limit_item_spec){items[i].name, items[i].value, item_kinds[items[i].type],
-                                            items[i].invert.value};
+        specs[i] = (struct limit_item_spec){items[i].name, items[i].value,
+                                            item_kinds[items[i].type], items[i].invert.value};
     return specs;
 }
 
@@ -130,8 +130,8 @@ static struct limit_selector_spec compile_selector(struct arena *a,
     };
 
     for (size_t i = 0; i < s->methods.n; i++)
-        methods[i] = (struct limit_method_spec){str_of(http_method_names[s->methods.items[i].value]),
-                                                s->methods.items[i].invert.value};
+        methods[i] = (struct limit_method_spec){
+            str_of(http_method_names[s->methods.items[i].value]), s->methods.items[i].invert.value};
     if (s->path) {
         spec.has_path = true;
         spec.path_kind = path_kinds[s->path->type];
@@ -167,8 +167,8 @@ static bool compile_selectors(struct limit_compile *l, const struct rate_limit_r
     if (r == 0)
         return true;
     manifest_object_error(l->c->manifest, l->policy, DIAG_INVALID_VALUE,
-                          rule->client_selectors.items[bad].mark,
-                          "a limit cannot be enforced: %s", faults[r]);
+                          rule->client_selectors.items[bad].mark, "a limit cannot be enforced: %s",
+                          faults[r]);
     return false;
 }
 
@@ -215,8 +215,8 @@ static struct limit_cost compile_cost(struct limit_compile *l,
 static uint32_t compile_window_s(int unit)
 {
     static const uint32_t seconds[] = {
-        [LIMIT_SECOND] = 1,        [LIMIT_MINUTE] = 60,        [LIMIT_HOUR] = 3600,
-        [LIMIT_DAY] = 86400,       [LIMIT_WEEK] = 7 * 86400,   [LIMIT_MONTH] = 30 * 86400,
+        [LIMIT_SECOND] = 1,         [LIMIT_MINUTE] = 60,      [LIMIT_HOUR] = 3600,
+        [LIMIT_DAY] = 86400,        [LIMIT_WEEK] = 7 * 86400, [LIMIT_MONTH] = 30 * 86400,
         [LIMIT_YEAR] = 365 * 86400,
     };
 
@@ -234,10 +234,10 @@ static void compile_limit_rule(struct limit_compile *l, const char *scope,
         set->is_broken = true;
         return;
     }
-    plan->name = arena_printf(&set->arena, "%.*s %s rule %u", STR_ARG(owner->label), scope,
-                              set->n_rules);
-    plan->identity = identity_number(
-        set, &set->arena, identity_of_rule(&l->c->scratch, scope, owner, rule));
+    plan->name =
+        arena_printf(&set->arena, "%.*s %s rule %u", STR_ARG(owner->label), scope, set->n_rules);
+    plan->identity =
+        identity_number(set, &set->arena, identity_of_rule(&l->c->scratch, scope, owner, rule));
     plan->limit = (uint64_t)rule->limit->requests.value;
     plan->window_s = compile_window_s(rule->limit->unit);
     plan->is_shadow = rule->shadow_mode.value;
@@ -245,8 +245,8 @@ static void compile_limit_rule(struct limit_compile *l, const char *scope,
     plan->request = compile_cost(l, rule->cost ? rule->cost->request : NULL);
     plan->response = compile_cost(l, rule->cost ? rule->cost->response : NULL);
     if (rule->shared.value)
-        plan->counter = store->ops->counter(store, plan->identity, plan->window_s,
-                                            plan->rule.is_distinct);
+        plan->counter =
+            store->ops->counter(store, plan->identity, plan->window_s, plan->rule.is_distinct);
     set->n_rules++;
 }
 
@@ -342,9 +342,8 @@ static struct limit_counter *compile_own_counter(const struct compile_place *at,
     return set->store->ops->counter(set->store, identity, rule->window_s, rule->rule.is_distinct);
 }
 
-static const struct limit_plan *compile_limit_plan(struct compile *c,
-                                                   const struct compile_place *at,
-                                                   struct limit_set *set)
+static const struct limit_plan *
+compile_limit_plan(struct compile *c, const struct compile_place *at, struct limit_set *set)
 {
     struct arena *a = &at->plan->arena;
     struct limit_plan *plan = ARENA_NEW(a, struct limit_plan);
