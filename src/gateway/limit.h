@@ -26,7 +26,8 @@ struct limit_cost {
 
 struct limit_rule_plan {
     struct limit_rule rule;
-    struct str name;               /* "BackendTrafficPolicy/ns/name rule 3": for the log */
+    struct str policy;             /* "BackendTrafficPolicy/ns/name" */
+    struct str name;               /* "global/3": its place there */
     struct limit_counter *counter; /* of all routes; NULL: each route rule has one of its own */
     struct str identity;           /* of the counter, but for the route rule */
     uint64_t limit;                /* per window; not in the identity: it may change */
@@ -60,18 +61,14 @@ void limit_set_unref(struct limit_set *s);
 /* For arena_on_cleanup: lets go of set and own counters. */
 void limit_plan_cleanup(void *plan);
 
-/* What the request says about the cost of its answer. */
+/* What the request says about the cost of its answer. Reserved are prompt_bytes / 4 and what
+ * model_average_expect says; or n_rows. */
 struct limit_estimate {
     bool is_set;           /* an AI request; else nothing is reserved for usage values */
     uint64_t prompt_bytes; /* four of them are taken for a token */
     uint64_t max_output;   /* tokens that the request allows; 0: it does not say */
     uint64_t n_rows;       /* of a KServe prediction, whose cost they are; 0: counted in tokens */
 };
-
-/* In the step `limit`: prompt_bytes / 4 and the smaller of max_output and four times the model's
- * average answer (1024 before it is known); or n_rows. At least 1. Saturates. */
-uint64_t limit_estimate_cost(const struct limit_estimate *e, struct model_averages *averages,
-                             struct str model);
 
 /* What an exchange holds, and what its answer tells: of the matching rule that leaves least. */
 struct exchange_limits {
@@ -83,9 +80,13 @@ struct exchange_limits {
     uint32_t reset_s;
     uint64_t limit;
     uint64_t remaining;
+    uint64_t n_topped_bytes;
 };
 
 /* step_limit.c */
+/* Between `limit` and `account`: that many prompt bytes have passed beyond the estimate. False: the
+ * budget is gone meanwhile, and the request is to be aborted (REFUSAL_RATE_LIMITED). */
+MUST_USE bool limit_top_up(struct exchange *x, uint64_t n_bytes);
 /* Settles what is held, to the cost (cost.h) or, where there is none, to nothing. Once; later calls
  * do nothing. */
 void limit_settle(struct exchange *x);

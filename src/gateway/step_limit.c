@@ -5,24 +5,19 @@
 #include "gateway/exchange.h"
 #include "gateway/server.h"
 
-enum { ESTIMATE_UNKNOWN_OUTPUT = 1024, ESTIMATE_BYTES_PER_TOKEN = 4, ESTIMATE_OUTPUT_FACTOR = 4 };
+enum { BYTES_PER_TOKEN = 4 };
 
 /* ---- what it takes ---- */
 
-uint64_t limit_estimate_cost(const struct limit_estimate *e, struct model_averages *averages,
-                             struct str model)
+/* Cannot overflow: a quarter of 64 bits, and averages are bounded. */
+static uint64_t limit_estimate(const struct exchange *x)
 {
-    uint64_t average;
-    uint64_t output = ESTIMATE_UNKNOWN_OUTPUT;
+    const struct limit_estimate *e = &x->estimate;
 
     if (e->n_rows > 0)
         return e->n_rows;
-    if (model_average_find(averages, model, &average))
-        output = average * ESTIMATE_OUTPUT_FACTOR;
-    if (e->max_output > 0)
-        output = MIN(output, e->max_output);
-    /* Neither part can overflow: a quarter of 64 bits, and averages are bounded. */
-    return MAX(e->prompt_bytes / ESTIMATE_BYTES_PER_TOKEN + output, (uint64_t)1);
+    return e->prompt_bytes / BYTES_PER_TOKEN +
+           model_average_expect(&x->worker->server->averages, x->model, e->max_output);
 }
 
 static uint64_t limit_take(const struct exchange *x, const struct limit_cost *cost)
@@ -46,7 +41,7 @@ static uint64_t limit_reservation(const struct exchange *x, const struct limit_c
     if (cost->source == LIMIT_COST_NUMBER)
         return cost->number;
     if (cost->source == LIMIT_COST_METADATA && x->estimate.is_set)
-        return limit_estimate_cost(&x->estimate, &x->worker->server->averages, x->model);
+        return limit_estimate(x);
     return 0;
 }
 
@@ -133,7 +128,6 @@ void limit_write_headers(const struct exchange *x, struct http_headers *headers)
 static enum step_result limit_refuse(struct exchange *x)
 {
     struct exchange_limits *l = &x->limits;
-    const char *why = "";
 
     x->retry_after_s = 1;
     for (uint32_t i = 0; i < l->n_claims; i++) {
@@ -143,8 +137,12 @@ static enum step_result limit_refuse(struct exchange *x)
             continue;
         if (c->room != LIMIT_ROOM_RESERVED)
             x->retry_after_s = MAX(x->retry_after_s, c->reset_s);
-        why = c->room == LIMIT_ROOM_CROWDED ? ": too many distinct values" : "";
-        x->refusal_detail = arena_printf(&x->arena, "%.*s%s", STR_ARG(l->rules[i]->name), why);
+        metric_add(METRICS_SERIES(x->worker->metrics, METRIC_LIMIT_REFUSALS, l->rules[i]->policy,
+                                  l->rules[i]->name),
+                   1);
+        x->refusal_detail = arena_printf(
+            &x->arena, "%.*s %.*s%s", STR_ARG(l->rules[i]->policy), STR_ARG(l->rules[i]->name),
+            c->room == LIMIT_ROOM_CROWDED ? ": too many distinct values" : "");
     }
     return exchange_refuse(x, REFUSAL_RATE_LIMITED);
 }
@@ -168,6 +166,25 @@ enum step_result step_limit(struct exchange *x)
 }
 
 /* ---- afterwards ---- */
+
+bool limit_top_up(struct exchange *x, uint64_t n_bytes)
+{
+    struct exchange_limits *l = &x->limits;
+    uint64_t before = l->n_topped_bytes / BYTES_PER_TOKEN;
+    uint64_t more;
+
+    l->n_topped_bytes += n_bytes;
+    more = l->n_topped_bytes / BYTES_PER_TOKEN - before;
+    for (uint32_t i = 0; l->is_held && i < l->n_claims; i++) {
+        struct limit_claim *c = &l->claims[i];
+        struct limit_store *store = x->rule->limits->set->store;
+
+        if (c->held && l->rules[i]->response.source == LIMIT_COST_METADATA &&
+            !store->ops->extend(store, c, more, x->worker->loop.now.wall_unix_us))
+            return false;
+    }
+    return true;
+}
 
 static uint64_t limit_cost_of(const struct exchange *x, const struct limit_cost *cost)
 {

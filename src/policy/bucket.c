@@ -120,6 +120,24 @@ bool buckets_reserve(struct limit_claim *claims, size_t n, int64_t now_wall_us)
     return is_admitted;
 }
 
+bool bucket_extend(struct limit_claim *claim, uint64_t more, int64_t now_wall_us)
+{
+    struct bucket *b = claim->held;
+    bool is_admitted;
+
+    pthread_mutex_lock(&b->lock);
+    bucket_roll(b, now_wall_us);
+    is_admitted =
+        claim->is_shadow ||
+        add_saturated(b->used, b->reserved - MIN(b->reserved, claim->reserve)) < claim->limit;
+    if (is_admitted) {
+        b->reserved = add_saturated(b->reserved, more);
+        claim->reserve = add_saturated(claim->reserve, more);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return is_admitted;
+}
+
 void bucket_settle(struct bucket *b, uint64_t reserved, uint64_t cost, int64_t now_wall_us)
 {
     pthread_mutex_lock(&b->lock);

@@ -118,6 +118,34 @@ TEST(others_reservations_count_and_ones_own_does_not)
     bucket_deinit(&b);
 }
 
+TEST(a_reservation_grows_while_others_leave_room)
+{
+    struct limit_claim mine, other;
+    struct bucket b;
+
+    bucket_init(&b, HOUR, 0);
+    mine = claim(&b, 100, 0, 10);
+    other = claim(&b, 100, 0, 50);
+    CHECK(buckets_reserve(&mine, 1, S(1)));
+    CHECK(bucket_extend(&mine, 70, S(1))); /* what is one's own does not count */
+    CHECK_INT(b.reserved, 80);
+    CHECK(buckets_reserve(&other, 1, S(1)));
+    CHECK(bucket_extend(&mine, 1000, S(1)));
+    CHECK(!bucket_extend(&other, 1, S(1)));
+    CHECK_INT(other.reserve, 50);
+    bucket_settle(&b, mine.reserve, 100, S(2));
+    CHECK_INT(b.reserved, 50);
+    CHECK(!bucket_extend(&other, 1, S(2)));
+    other.is_shadow = true;
+    CHECK(bucket_extend(&other, 1, S(2)));
+    other.is_shadow = false;
+    CHECK(bucket_extend(&other, 1, S(HOUR)));
+    bucket_settle(&b, other.reserve, 1, S(HOUR));
+    CHECK_INT(b.reserved, 0);
+    CHECK_INT(b.used, 1);
+    bucket_deinit(&b);
+}
+
 TEST(a_cost_counts_in_the_window_that_it_becomes_known_in)
 {
     struct bucket b;

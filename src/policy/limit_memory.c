@@ -92,6 +92,13 @@ static bool memory_reserve(struct limit_store *s UNUSED, struct limit_claim *cla
     return is_admitted;
 }
 
+static bool memory_extend(struct limit_store *s UNUSED, struct limit_claim *claim, uint64_t more,
+                          int64_t now_wall_us)
+{
+    PRE(claim->held);
+    return bucket_extend(claim, more, now_wall_us);
+}
+
 static void memory_settle(struct limit_store *s UNUSED, struct limit_claim *claim, uint64_t cost,
                           int64_t now_wall_us)
 {
@@ -106,6 +113,7 @@ void limit_memory_init(struct limit_memory *m)
         .counter = memory_counter,
         .release = memory_release,
         .reserve = memory_reserve,
+        .extend = memory_extend,
         .settle = memory_settle,
     };
 

@@ -63,6 +63,8 @@ TEST(what_is_reserved_is_settled_once)
     CHECK(!reserve(&other, 1, S(1)));
     CHECK(other.held == NULL);
     CHECK_INT(other.room, LIMIT_ROOM_RESERVED);
+    CHECK(memory.store.ops->extend(&memory.store, &c, 5, S(1)));
+    CHECK_INT(c.reserve, 25);
     memory.store.ops->settle(&memory.store, &c, 4, S(2));
     CHECK(c.held == NULL);
     CHECK(reserve(&other, 1, S(3)));

@@ -45,6 +45,10 @@ struct limit_store_ops {
      * but copies. No two claims have one counter. */
     bool (*reserve)(struct limit_store *s, struct limit_claim *claims, size_t n,
                     int64_t now_wall_us);
+    /* A held claim reserves `more`: its request turns out larger than it seemed. False, and nothing
+     * is changed, when what is used and what others reserve have reached the limit meanwhile. */
+    bool (*extend)(struct limit_store *s, struct limit_claim *claim, uint64_t more,
+                   int64_t now_wall_us);
     /* Once for every claim with `held` of a successful reserve: the reservation goes, and `cost` is
      * used in the window that is current now. */
     void (*settle)(struct limit_store *s, struct limit_claim *claim, uint64_t cost,

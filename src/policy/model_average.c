@@ -84,3 +84,12 @@ bool model_average_find(struct model_averages *m, struct str model, uint64_t *re
     pthread_mutex_unlock(&m->lock);
     return is_known;
 }
+
+uint64_t model_average_expect(struct model_averages *m, struct str model, uint64_t max_tokens)
+{
+    uint64_t average;
+    uint64_t expected = model_average_find(m, model, &average) ? average * MODEL_AVERAGE_FACTOR
+                                                               : MODEL_AVERAGE_UNKNOWN;
+
+    return max_tokens > 0 ? MIN(expected, max_tokens) : expected;
+}

@@ -8,7 +8,11 @@
 #include "base/list.h"
 #include "base/map.h"
 
-enum { MODEL_AVERAGE_MIN_ANSWERS = 20 }; /* fewer say nothing yet */
+enum {
+    MODEL_AVERAGE_MIN_ANSWERS = 20, /* fewer say nothing yet */
+    MODEL_AVERAGE_UNKNOWN = 1024,   /* tokens that are expected then */
+    MODEL_AVERAGE_FACTOR = 4,       /* of the average: few answers are longer */
+};
 
 struct model_averages {
     pthread_mutex_t lock;
@@ -24,3 +28,6 @@ void model_averages_deinit(struct model_averages *m);
 void model_average_note(struct model_averages *m, struct str model, uint64_t n_tokens);
 /* The moving average in tokens, rounded up. False before MODEL_AVERAGE_MIN_ANSWERS answers. */
 bool model_average_find(struct model_averages *m, struct str model, uint64_t *ret_tokens);
+/* What is to be reserved for an answer: MODEL_AVERAGE_FACTOR times the average, or
+ * MODEL_AVERAGE_UNKNOWN, and no more than the request allows (`max_tokens`; 0: it does not say). */
+uint64_t model_average_expect(struct model_averages *m, struct str model, uint64_t max_tokens);

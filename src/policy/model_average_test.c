@@ -74,3 +74,26 @@ TEST(a_name_that_is_too_long_is_not_kept)
     CHECK_INT(m.recent.n_nodes, 0);
     model_averages_deinit(&m);
 }
+
+TEST(what_is_expected_is_bounded_by_the_request_and_by_the_average)
+{
+    static const struct {
+        const char *model;
+        uint64_t max_tokens;
+        uint64_t expected;
+    } cases[] = {
+        {"new", 0, 1024},  {"new", 32000, 1024},  {"new", 10, 10},
+        {"known", 0, 400}, {"known", 32000, 400}, {"known", 399, 399},
+        {"known", 1, 1},   {"", 0, 1024},         {"known", UINT64_MAX, 400},
+    };
+    struct model_averages m;
+
+    model_averages_init(&m);
+    for (int i = 0; i < MODEL_AVERAGE_MIN_ANSWERS; i++)
+        model_average_note(&m, STR("known"), 100);
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+        CHECK_MSG(model_average_expect(&m, str_of(cases[i].model), cases[i].max_tokens) ==
+                      cases[i].expected,
+                  "row %zu", i);
+    model_averages_deinit(&m);
+}

@@ -59,6 +59,8 @@ def test_a_refusal_says_when_to_come_again(limited):
     assert first.get("retry-after") is None
     record = gw.wait_log(lambda r: r["response_code"] == 429)
     assert record["response_flags"] == "RL" and record["response_code_details"] == "rate_limited"
+    assert gw.metric("tollgate_limit_refusals_total", policy="BackendTrafficPolicy/play/limits", rule="global/0") == 1
+    assert "replica" in gw.stderr()
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -290,7 +292,10 @@ def test_counts_survive_a_reload(gateway, upstream):
     gw.apply(manifests(2, limit(5), limit(2, by_header("x-user", kind="Distinct"))))
     eventually(lambda: told(gw.request("/", headers=[("x-user", "a")])) == (2, 0), what="the new configuration")
     assert statuses(gw, 3) == [200, 200, 429], "a limit that is raised does not forget"
-    gw.apply(manifests(3, limit(5, by_header("x-other", "1", invert=True))))
+    one_more = [limit(7, by_header("x-new", kind="Distinct")), limit(5)]
+    gw.apply(manifests(3, *one_more))
+    eventually(lambda: gw.request("/new-3").status == 429, what="the same count behind another rule")
+    gw.apply(manifests(4, limit(5, by_header("x-other", "1", invert=True))))
     eventually(lambda: gw.request("/").status == 200, what="another rule, with a count of its own")
 
 

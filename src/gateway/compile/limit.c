@@ -66,7 +66,7 @@ static void identity_put_cost(struct buf *out, const char *tag,
     }
 }
 
-/* The rule's content: equal for equal rules, whose order then tells them apart. */
+/* The rule's content, but for its limit. */
 static struct str identity_of_rule(struct arena *a, const char *scope, const struct object *owner,
                                    const struct rate_limit_rule *rule)
 {
@@ -84,13 +84,16 @@ static struct str identity_of_rule(struct arena *a, const char *scope, const str
     return text;
 }
 
+/* Rules of equal content are told apart by their order, and by nothing else: a rule keeps its count
+ * when others come and go around it. */
 static struct str identity_number(const struct limit_set *set, struct arena *a, struct str content)
 {
+    struct str unnumbered = arena_join(a, content, STR("|#"));
     unsigned n_before = 0;
 
     for (uint32_t i = 0; i < set->n_rules; i++)
-        n_before += str_starts_with(set->rules[i].identity, content);
-    return arena_printf(a, "%.*s|#%u", STR_ARG(content), n_before);
+        n_before += str_starts_with(set->rules[i].identity, unnumbered);
+    return arena_printf(a, "%.*s%u", STR_ARG(unnumbered), n_before);
 }
 
 /* ---- selectors ---- */
@@ -224,7 +227,8 @@ static uint32_t compile_window_s(int unit)
 }
 
 static void compile_limit_rule(struct limit_compile *l, const char *scope,
-                               const struct object *owner, const struct rate_limit_rule *rule)
+                               const struct object *owner, const struct rate_limit_rule *rule,
+                               unsigned index)
 {
     struct limit_set *set = l->set;
     struct limit_rule_plan *plan = &set->rules[set->n_rules];
@@ -234,8 +238,8 @@ static void compile_limit_rule(struct limit_compile *l, const char *scope,
         set->is_broken = true;
         return;
     }
-    plan->name =
-        arena_printf(&set->arena, "%.*s %s rule %u", STR_ARG(owner->label), scope, set->n_rules);
+    plan->policy = arena_str(&set->arena, owner->label);
+    plan->name = arena_printf(&set->arena, "%s/%u", scope, index);
     plan->identity =
         identity_number(set, &set->arena, identity_of_rule(&l->c->scratch, scope, owner, rule));
     plan->limit = (uint64_t)rule->limit->requests.value;
@@ -285,8 +289,10 @@ static void compile_limit_list(struct limit_compile *l, const struct policy_chai
     if (!rules)
         return;
     owner = limit_owner(chain, merged, rules, which);
-    VEC_FOREACH (&rules->rules, rule)
-        compile_limit_rule(l, which == RATE_LIMIT_GLOBAL ? "global" : "local", owner, rule);
+    for (size_t i = 0; i < rules->rules.n; i++)
+        compile_limit_rule(l, which == RATE_LIMIT_GLOBAL ? "global" : "local", owner,
+                           &rules->rules.items[i], (unsigned)i);
+    l->c->snapshot->has_global_limits |= which == RATE_LIMIT_GLOBAL && rules->rules.n > 0;
     if (which == RATE_LIMIT_GLOBAL && rules->rules.n > 0)
         diag_add(&l->c->manifest->diags, DIAG_NOTE, DIAG_DIFFERENCE, rules->mark, owner->label,
                  "global limits are counted by this process: each further replica of the gateway "
