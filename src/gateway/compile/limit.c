@@ -340,8 +340,9 @@ static struct limit_counter *compile_own_counter(const struct compile_place *at,
 {
     struct str place =
         at->rule_name.len > 0
-            ? arena_printf(scratch, "%.*s|%.*s", STR_ARG(at->route->label), STR_ARG(at->rule_name))
-            : arena_printf(scratch, "%.*s|%u", STR_ARG(at->route->label), at->rule->index);
+            ? arena_printf(scratch, "%.*s|name:%.*s", STR_ARG(at->route->label),
+                           STR_ARG(at->rule_name))
+            : arena_printf(scratch, "%.*s|rule:%u", STR_ARG(at->route->label), at->rule->index);
     struct str identity =
         arena_printf(scratch, "%.*s|%.*s", STR_ARG(rule->identity), STR_ARG(place));
 
