@@ -61,6 +61,7 @@ def test_a_refusal_says_when_to_come_again(limited):
     assert record["response_flags"] == "RL" and record["response_code_details"] == "rate_limited"
     assert gw.metric("tollgate_limit_refusals_total", policy="BackendTrafficPolicy/play/limits", rule="global/0") == 1
     assert "replica" in gw.stderr()
+    assert any("replica" in made["text"] for made in gw.status()["diagnostics"])
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -373,6 +374,27 @@ def test_every_end_settles_once(gateway, upstream, end):
     assert reply.status == 429 and told(reply) == (10, 0)
     assert int(reply.get("retry-after")) > 1, "nothing is reserved any more"
     gate.set()
+
+
+def test_a_request_outlives_the_limit_that_it_came_in_under(gateway, upstream):
+    up = upstream("a")
+    gate = threading.Event()
+    up.script = lambda *_: gate.wait(60) and Answer()
+    parts = [backend("a", up), route("r", rule("a"))]
+    guarded = world(*parts, policy(limit(10, cost=number(0, 4)), limit(9, by_header("x-a", kind="Distinct"), cost=number(1, 1),
+                                                                       shared=False)))
+    gw = gateway(guarded)
+    clients = [gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\nx-a: 1\r\n\r\n") for _ in range(3)]
+    up.wait_for(3)
+    assert gw.request("/").status == 429
+    gw.apply(world(*parts))
+    gate.set()
+    assert [client.reply().status for client in clients] == [200] * 3
+    assert gw.request("/").status == 200
+    gw.apply(guarded)
+    eventually(lambda: gw.request("/").get("x-ratelimit-limit") == "10", what="the limit again")
+    for client in clients:
+        client.sock.close()
 
 
 def test_usage_of_what_is_no_model_costs_nothing(limited):
