@@ -372,8 +372,6 @@ void compile_limits(struct compile *c, struct compile_place *at, const struct po
     const struct backend_traffic_policy_spec *spec = merged->spec;
     struct limit_set *set;
 
-    if (merged->is_broken)
-        compile_break_rule(at, "its BackendTrafficPolicy has an error");
     if (!spec || merged->is_broken || !spec->rate_limit)
         return;
     set = compile_limit_set(c, chain, merged, spec->rate_limit);

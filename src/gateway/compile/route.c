@@ -41,7 +41,8 @@ static void compile_timeouts(struct rule_plan *rule, const struct merged_policy 
     }
 }
 
-/* What the BackendTrafficPolicies of its chain say. */
+/* What the BackendTrafficPolicies of its chain say. What one with an error would have bounded must
+ * not run unbounded: the rule refuses. */
 static void compile_traffic(struct compile *c, struct compile_place *at)
 {
     struct policy_chain chain =
@@ -49,11 +50,13 @@ static void compile_traffic(struct compile *c, struct compile_place *at)
                               &at->gateway->object, at->listener->name);
     struct merged_policy merged = policy_merge(&c->scratch, &chain);
 
+    if (merged.is_broken)
+        compile_break_rule(at, "its BackendTrafficPolicy has an error");
     compile_timeouts(at->rule, &merged);
     compile_limits(c, at, &chain, &merged);
 }
 
-static const struct rule_plan *compile_rule_done(struct compile_rules *r)
+static void compile_rule_done(struct compile_rules *r)
 {
     struct rule_plan *rule = r->at.rule;
 
@@ -65,11 +68,6 @@ static const struct rule_plan *compile_rule_done(struct compile_rules *r)
                                 "a check in front of one of its backends is not enforced yet");
     if (!rule->cors && rule->security)
         rule->cors = rule->security->cors;
-    if (r->at.route->is_broken && !rule->is_broken) {
-        rule->is_broken = true;
-        rule->why_broken = STR("the route has an error");
-    }
-    return rule;
 }
 
 static uint32_t compile_auth_group(struct compile_rules *r, const struct rule_plan *rule)
@@ -154,8 +152,16 @@ static void compile_match_path(struct compile_rules *r, const struct http_path_m
 
     spec->path_kind = path_kinds[m->type];
     spec->path = m->value;
-    if (m->type != PATH_REGEX && !r->at.route->is_broken &&
-        !compile_path(r->c, r->at.route, m->mark, m->value, &spec->path))
+    if (m->type == PATH_REGEX)
+        return;
+    /* A broken route needs no second report, but its traffic must find it all the same, and be
+     * refused. */
+    if (r->at.route->is_broken) {
+        if (path_normalize(m->value, &r->c->scratch, &spec->path) != 0)
+            spec->path = m->value; /* no request's, either way */
+        return;
+    }
+    if (!compile_path(r->c, r->at.route, m->mark, m->value, &spec->path))
         compile_break_rule(&r->at, "the path of a match is one that no request has");
 }
 
@@ -318,6 +324,15 @@ static void compile_number(struct compile *c, struct route_plan *plan)
     }
 }
 
+/* A bad object is isolated as a whole, also where its last rule alone is bad. */
+static void compile_break_route(struct compile_place *at)
+{
+    for (uint32_t i = 0; i < at->plan->n_rules; i++) {
+        at->rule = &at->plan->rules[i];
+        compile_break_rule(at, "the route has an error");
+    }
+}
+
 void compile_route(struct compile *c, const struct listener_member *m,
                    const struct attached_route *attached, struct listener_plan *plan,
                    struct route_table_builder *builder)
@@ -340,5 +355,7 @@ void compile_route(struct compile *c, const struct listener_member *m,
         compile_http_route(&r);
     else
         compile_ai_route(&r);
+    if (r.at.route->is_broken)
+        compile_break_route(&r.at);
     compile_number(c, r.at.plan);
 }
