@@ -5,7 +5,6 @@
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
-#include "gateway/limit.h"
 #include "gateway/snapshot.h"
 #include "manifest/gateway.h"
 #include "manifest/http_route.h"
@@ -97,10 +96,8 @@ struct backend_draft {
     struct backend_plan plan;
     uint64_t weight;
 };
-enum {
-    COMPILE_WEIGHT_SCALE =
-        2520 /* divisible by 1..10: names of one Backend share its weight evenly */
-};
+/* Divisible by 1..10: names of one Backend share its weight evenly. */
+enum { COMPILE_WEIGHT_SCALE = 2520 };
 struct backend_draft_vec {
     struct backend_draft *items;
     size_t n;
@@ -112,11 +109,11 @@ void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
                           const struct backend_ref *ref);
 void compile_backend_ref(struct compile *c, const struct compile_place *at,
                          const struct backend_ref *ref, struct backend_draft_vec *drafts);
-/* The cluster behind a reference from a policy (key sets); NULL when there is none. One reference
- * is the caller's. */
 /* The cluster of "host[:port]" by DNS. */
 struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls);
 /* For arena_on_cleanup: gives back one reference. */
 void compile_cluster_cleanup(void *cluster);
+/* The cluster behind a reference from a policy (key sets); NULL: none. One reference is the
+ * caller's. */
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
                                    const struct backend_ref *ref);

@@ -9,6 +9,7 @@
 #include "gateway/compile/limit.h"
 
 #include "gateway/cost.h"
+#include "gateway/limit.h"
 #include "manifest/ai_gateway_route.h"
 #include "manifest/backend_traffic_policy.h"
 #include "policy/bucket.h"
