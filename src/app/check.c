@@ -8,10 +8,12 @@
 #include "base/mem.h"
 #include "gateway/compile/compile_pass.h"
 #include "gateway/server_options.h"
+#include "policy/limit_memory.h"
 
 struct check_registries {
     struct cluster_registry clusters;
     struct key_feed_registry feeds;
+    struct limit_memory limits;
     struct loop loop;
     struct upstreams upstreams;
     struct outbox_pool outboxes;
@@ -25,13 +27,16 @@ static void check_on_news(void *ctx UNUSED)
 static int check_compile(const struct options *o, struct manifest *m,
                          struct snapshot **ret_snapshot, struct check_registries *r)
 {
-    struct compile_input input = {
-        .options = &o->server, .clusters = &r->clusters, .feeds = &r->feeds};
+    struct compile_input input = {.options = &o->server,
+                                  .clusters = &r->clusters,
+                                  .feeds = &r->feeds,
+                                  .limits = &r->limits.store};
     int code = loop_init(&r->loop);
 
     if (code < 0)
         return code;
     cluster_registry_init(&r->clusters);
+    limit_memory_init(&r->limits);
     upstreams_init(&r->upstreams, &r->loop, &r->outboxes, NULL, 0);
     key_feed_registry_init(&r->feeds, &r->upstreams, check_on_news, NULL);
     return compile_pass(&input, m, ret_snapshot);
@@ -43,6 +48,7 @@ static void check_release(struct snapshot *s, struct check_registries *r)
     key_feed_registry_deinit(&r->feeds);
     upstreams_deinit(&r->upstreams);
     cluster_registry_deinit(&r->clusters);
+    limit_memory_deinit(&r->limits);
     loop_deinit(&r->loop);
 }
 

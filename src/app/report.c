@@ -123,6 +123,9 @@ void report_listeners(const struct server *server)
         report_unprogrammed(gateways->items[i], &n);
     if (n > REPORT_LISTENERS_MAX)
         log_info("%zu further listeners: see /status", n - REPORT_LISTENERS_MAX);
+    if (s->has_global_limits)
+        log_info("global rate limits are counted by this process: each further replica of the "
+                 "gateway allows them once more");
     if (s->n_ports == 0)
         log_warn("no listener is programmed: nothing is served yet");
 }

@@ -59,6 +59,11 @@
     X(ROUTE_CONDITIONS, 1024, "conditions", "header and query conditions of one route match")      \
     X(REGEX_BYTES, 1024, "bytes", "a pattern in a manifest")                                       \
     X(REGEX_MATCH_STEPS, 100000, "steps", "work of one pattern match; beyond: 500")                \
+    X(DISTINCT_VALUES, 65536, "values",                                                            \
+      "values that one rate-limit rule with a Distinct part counts at a time; beyond: expired "    \
+      "ones leave, then requests with new ones are refused (429)")                                 \
+    X(MODEL_AVERAGES, 1024, "models",                                                              \
+      "models whose average length of answers is kept; beyond: the one used longest ago leaves")   \
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
     X(ADMIN_CONNECTIONS, 64, "connections",                                                        \
       "open connections of the admin or the probe port; beyond: the longest idle one is closed")   \

@@ -5,8 +5,10 @@
 #pragma once
 
 #include "base/vec.h"
+#include "gateway/cost.h"
 #include "gateway/downstream.h"
 #include "gateway/journey.h"
+#include "gateway/limit.h"
 #include "gateway/plan.h"
 #include "gateway/refusal.h"
 #include "http/h1.h"
@@ -103,6 +105,10 @@ struct exchange {
     bool has_waited_for_keys;
     uint64_t bytes_received; /* of the request's content */
     uint64_t bytes_sent;     /* of the answer, its head included */
+
+    struct limit_estimate estimate; /* before `limit` */
+    struct exchange_limits limits;
+    VEC(struct cost_value) costs; /* before `account` */
 
     const struct backend_plan *backend;
     struct attempt attempt;

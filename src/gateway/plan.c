@@ -3,8 +3,9 @@
 #include "gateway/plan.h"
 
 #include "base/mem.h"
+#include "gateway/limit.h"
 
-enum { ROUTE_ARENA_BYTES = 2048, LISTENER_ARENA_BYTES = 8192 };
+enum { ROUTE_ARENA_BYTES = 2048, LISTENER_ARENA_BYTES = 8192, LIMIT_ARENA_BYTES = 2048 };
 
 struct route_plan *route_plan_new(void)
 {
@@ -91,4 +92,36 @@ bool listener_plan_drops(const struct listener_plan *p, struct str name)
     return listener_plan_is_late(p, name) ||
            ((p->client.drops_underscore || !p->client.allows_underscore) &&
             str_find_char(name, '_', 0) >= 0);
+}
+
+struct limit_set *limit_set_new(struct limit_store *store)
+{
+    struct limit_set *s = MEM_NEW(struct limit_set);
+
+    atomic_init(&s->n_refs, 1);
+    arena_init(&s->arena, LIMIT_ARENA_BYTES);
+    s->store = store;
+    return s;
+}
+
+void limit_set_unref(struct limit_set *s)
+{
+    if (!s || atomic_fetch_sub_explicit(&s->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (uint32_t i = 0; i < s->n_rules; i++)
+        s->store->ops->release(s->store, s->rules[i].counter);
+    arena_deinit(&s->arena);
+    mem_free(s);
+}
+
+void limit_plan_cleanup(void *plan)
+{
+    const struct limit_plan *p = plan;
+    struct limit_set *s = p->set;
+
+    for (uint32_t i = 0; i < s->n_rules; i++) {
+        if (!s->rules[i].counter)
+            s->store->ops->release(s->store, p->counters[i]);
+    }
+    limit_set_unref(s);
 }

@@ -32,6 +32,7 @@ struct client_plan {
     uint64_t idle_us;
     uint64_t head_us;
     uint32_t connection_limit; /* per port and process; 0: none */
+    bool omits_limit_headers;  /* answers go without x-ratelimit headers */
 };
 
 /* One accepted issuer of an authentication. */
@@ -88,6 +89,8 @@ struct mirror_plan {
     uint32_t denominator;
 };
 
+struct limit_plan; /* gateway/limit.h */
+
 struct rule_plan {
     struct route_plan *route;
     struct str name;     /* of the rule, may be empty */
@@ -99,6 +102,7 @@ struct rule_plan {
     bool is_broken;            /* refuses with 500 */
     struct str why_broken;
     const struct security_plan *security; /* NULL: none */
+    const struct limit_plan *limits;      /* NULL: none */
     const struct cors *cors; /* of the route's CORS filter, else the SecurityPolicy's */
     const struct header_mods *request_mods;
     const struct header_mods *response_mods;

@@ -58,6 +58,8 @@
     X(FORBIDDEN, 403, "forbidden", "UAEX", "This caller may not use this route.")                  \
     X(CLIENT_ADDRESS, 403, "client_address_missing", "UAEX",                                       \
       "The request does not carry the client address that the policy demands.")                    \
+    X(RATE_LIMITED, 429, "rate_limited", "RL",                                                     \
+      "A limit on requests or tokens is reached; try again later.")                                \
     X(NOT_ENFORCED, 501, "not_implemented", "NR",                                                  \
       "This endpoint is configured by an AIGatewayRoute, which is not enforced yet.")              \
     X(ROUTE_BROKEN, 500, "route_misconfigured", "NR",                                              \

@@ -79,6 +79,8 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     g->started_wall_us = clock_read().wall_unix_us;
     g->scratch = mem_alloc(CONTROL_SCRATCH_BYTES);
     cluster_registry_init(&g->clusters);
+    limit_memory_init(&g->limits);
+    model_averages_init(&g->averages);
     upstreams_init(&g->upstreams, l, &g->outboxes, g->scratch, CONTROL_SCRATCH_BYTES);
     key_feed_registry_init(&g->feeds, &g->upstreams, server_on_key_news, g);
     wake_init(&g->snapshots_done, l, server_on_snapshots_done);
@@ -251,6 +253,8 @@ void server_deinit(struct server *g)
         log_warn("control: the last turn of the loop failed");
     outbox_pool_deinit(&g->outboxes);
     cluster_registry_deinit(&g->clusters);
+    limit_memory_deinit(&g->limits);
+    model_averages_deinit(&g->averages);
     mem_free(g->scratch);
     g->loop = NULL;
 }

@@ -6,6 +6,7 @@
 #include "gateway/server_options.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
+#include "policy/limit_memory.h"
 #include "upstream/names.h"
 
 enum { SERVER_WORKERS_MAX = 64, SERVER_PRIVILEGED_SHIFT = 10000 };
@@ -20,6 +21,8 @@ struct server {
     struct list ports;
     struct cluster_registry clusters;
     struct key_feed_registry feeds;
+    struct limit_memory limits;     /* counts of rate limits */
+    struct model_averages averages; /* of answers' lengths */
     struct names names;
     struct upstreams upstreams; /* control's own, for key fetches */
     struct outbox_pool outboxes;

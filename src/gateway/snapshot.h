@@ -54,6 +54,7 @@ struct snapshot {
     uint32_t n_publications;
     struct key_feed **feeds; /* one reference each */
     uint32_t n_feeds;
+    bool has_global_limits;     /* that replicas of the gateway would multiply */
     uint32_t n_numbers;         /* given to rule plans and backend plans */
     _Atomic uint32_t n_workers; /* that still hold it */
     struct list_node node;

@@ -45,6 +45,8 @@ static void respond_finish_headers(struct exchange *x)
         header_mods_apply(x->rule->response_mods, h);
     if (!x->is_local && x->backend->response_mods)
         header_mods_apply(x->backend->response_mods, h);
+    if (x->limits.is_told)
+        limit_write_headers(x, h);
     if (x->cors)
         cors_write_actual(x->cors, &x->request, h);
     if (!http_headers_find_id(h, HEADER_DATE))

@@ -17,6 +17,8 @@
       "From the first byte of a request to the end of its answer.", "route")                       \
     X(REFUSALS, COUNTER, "tollgate_refusals_total", "requests",                                    \
       "Requests that the gateway itself refused, by the code of the answer's body.", "reason")     \
+    X(LIMIT_REFUSALS, COUNTER, "tollgate_limit_refusals_total", "requests",                        \
+      "Requests that a rate limit refused, by its policy and its place there.", "policy", "rule")  \
     X(UPSTREAM_REQUESTS, COUNTER, "tollgate_upstream_requests_total", "attempts",                  \
       "Attempts that a backend answered.", "backend", "response_code_class")                       \
     X(UPSTREAM_FAILURES, COUNTER, "tollgate_upstream_failures_total", "attempts",                  \

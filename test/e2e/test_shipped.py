@@ -64,6 +64,15 @@ def test_predict_for_the_tenant_of_the_model(served):
     assert seen.get("x-ai-eg-model") == "sklearn-iris"
 
 
+def test_the_limit_that_leaves_least_is_the_tenants(served):
+    gw, town = served
+    for tenant in ("tenant-a", "tenant-b"):
+        replies = [gw.request("/x", token=town.issuer.token(tenant)) for _ in range(2)]
+        assert all(reply.get("x-ratelimit-limit") == "100" for reply in replies)
+        left = [int(reply.get("x-ratelimit-remaining")) for reply in replies]
+        assert left[1] < left[0] < 100 or left[1] == 99, "of this minute, or the next"
+
+
 def test_predict_over_https(served):
     gw, town = served
     reply = gw.request("/v1/models/sklearn-iris:predict", json=IRIS, token=town.issuer.token(), port=443,

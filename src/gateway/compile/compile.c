@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "gateway/compile/cost.h"
+#include "gateway/compile/limit.h"
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
 
@@ -102,6 +103,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
         .options = input->options,
         .clusters = input->clusters,
         .feeds = input->feeds,
+        .limits = input->limits,
         .log_writer = input->log_writer,
         .manifest = m,
         .snapshot = s,
@@ -117,6 +119,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     s->n_publications = (uint32_t)c.publications.n;
     s->feeds = c.used_feeds.items;
     s->n_feeds = (uint32_t)c.used_feeds.n;
+    compile_limits_done(&c);
     arena_deinit(&c.scratch);
     *ret_snapshot = s;
     return 0;

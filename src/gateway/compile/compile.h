@@ -1,7 +1,7 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, shared_route.c, route.c, cost.c, filter.c, security.c, key_source.c,
+ * gather.c, listener.c, shared_route.c, route.c, cost.c, limit.c, filter.c, security.c, key_source.c,
  * cluster.c, tls.c. */
 #pragma once
 
@@ -15,6 +15,7 @@ struct compile {
     const struct server_options *options;
     struct cluster_registry *clusters;
     struct key_feed_registry *feeds;
+    struct limit_store *limits;
     struct log_writer *log_writer; /* NULL: check only */
     struct manifest *manifest;
     struct snapshot *snapshot;
@@ -23,6 +24,7 @@ struct compile {
     VEC(struct key_feed *) used_feeds;
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
+    struct map limit_sets;                /* by the lists they come from; one reference each */
     uint32_t n_listeners;
 };
 
@@ -95,10 +97,8 @@ struct backend_draft {
     struct backend_plan plan;
     uint64_t weight;
 };
-enum {
-    COMPILE_WEIGHT_SCALE =
-        2520 /* divisible by 1..10: names of one Backend share its weight evenly */
-};
+/* Divisible by 1..10: names of one Backend share its weight evenly. */
+enum { COMPILE_WEIGHT_SCALE = 2520 };
 struct backend_draft_vec {
     struct backend_draft *items;
     size_t n;
@@ -110,11 +110,11 @@ void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
                           const struct backend_ref *ref);
 void compile_backend_ref(struct compile *c, const struct compile_place *at,
                          const struct backend_ref *ref, struct backend_draft_vec *drafts);
-/* The cluster behind a reference from a policy (key sets); NULL when there is none. One reference
- * is the caller's. */
 /* The cluster of "host[:port]" by DNS. */
 struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls);
 /* For arena_on_cleanup: gives back one reference. */
 void compile_cluster_cleanup(void *cluster);
+/* The cluster behind a reference from a policy (key sets); NULL: none. One reference is the
+ * caller's. */
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
                                    const struct backend_ref *ref);

@@ -5,11 +5,13 @@
 
 struct server_options;
 struct log_writer;
+struct limit_store;
 
 struct compile_input {
     const struct server_options *options;
     struct cluster_registry *clusters;
     struct key_feed_registry *feeds;
+    struct limit_store *limits;
     struct log_writer *log_writer; /* NULL: check only, sinks are not opened */
 };
 

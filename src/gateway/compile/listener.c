@@ -60,6 +60,7 @@ static void compile_client_headers(const struct client_headers *h, struct client
     ret->keeps_request_id = h->preserve_request_id.value ||
                             h->request_id == REQUEST_ID_PRESERVE_OR_GENERATE ||
                             h->request_id == REQUEST_ID_PRESERVE;
+    ret->omits_limit_headers = h->disable_rate_limit_headers.value;
     ret->omits_request_id =
         h->request_id == REQUEST_ID_PRESERVE || h->request_id == REQUEST_ID_DISABLE;
     if (h->max_request_header_bytes.is_set)

@@ -2,12 +2,11 @@
  * rule_plan, and each of its matches a row of the listener's route table. A rule with an error
  * refuses; it never disappears, since then a less specific rule would take its traffic. */
 #include "base/assert.h"
-#include "gateway/compile/compile.h"
 #include "gateway/compile/cost.h"
+#include "gateway/compile/limit.h"
 #include "http/path.h"
 #include "manifest/ai_gateway_route.h"
 #include "manifest/backend_traffic_policy.h"
-#include "manifest/policy_merge.h"
 #include "policy/route_table.h"
 
 enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000, WEIGHT_MAX = 1000000 };
@@ -25,19 +24,11 @@ static uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
     return d.is_set ? d.us : otherwise;
 }
 
-/* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
-static void compile_timeouts(struct compile *c, struct compile_place *at)
+static void compile_timeouts(struct rule_plan *rule, const struct merged_policy *merged)
 {
-    struct policy_chain chain =
-        manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route, at->rule_name,
-                              &at->gateway->object, at->listener->name);
-    struct merged_policy merged = policy_merge(&c->scratch, &chain);
-    const struct backend_traffic_policy_spec *spec = merged.spec;
-    const struct cluster_timeout *t = spec && !merged.is_broken ? spec->cluster.timeout : NULL;
-    struct rule_plan *rule = at->rule;
+    const struct backend_traffic_policy_spec *spec = merged->spec;
+    const struct cluster_timeout *t = spec && !merged->is_broken ? spec->cluster.timeout : NULL;
 
-    if (merged.is_broken)
-        compile_break_rule(at, "its BackendTrafficPolicy has an error");
     rule->stream_idle_us = STREAM_IDLE_DEFAULT_US;
     if (t && t->tcp)
         rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
@@ -51,11 +42,26 @@ static void compile_timeouts(struct compile *c, struct compile_place *at)
     }
 }
 
+/* What the BackendTrafficPolicies of its chain say. What one with an error would have bounded must
+ * not run unbounded: the rule refuses. */
+static void compile_traffic(struct compile *c, struct compile_place *at)
+{
+    struct policy_chain chain =
+        manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route, at->rule_name,
+                              &at->gateway->object, at->listener->name);
+    struct merged_policy merged = policy_merge(&c->scratch, &chain);
+
+    if (merged.is_broken)
+        compile_break_rule(at, "its BackendTrafficPolicy has an error");
+    compile_timeouts(at->rule, &merged);
+    compile_limits(c, at, &chain, &merged);
+}
+
 static void compile_rule_done(struct compile_rules *r)
 {
     struct rule_plan *rule = r->at.rule;
 
-    compile_timeouts(r->c, &r->at);
+    compile_traffic(r->c, &r->at);
     rule->security = compile_security(r->c, &r->at);
     if (rule->has_unenforced_layer)
         rule->security =

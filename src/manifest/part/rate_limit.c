@@ -130,8 +130,10 @@ static const char *const limit_unit_names[] = {"Second", "Minute", "Hour", "Day"
 static const struct field rate_limit_value_fields[] = {
     FIELD_INT(rate_limit_value, requests, "requests", FIELD_REQUIRED, UINT32_RANGE,
               "Requests, or units of cost, in one window."),
-    FIELD_ENUM(rate_limit_value, unit, "unit", FIELD_REQUIRED, limit_unit_names,
-               "Length of the window, which begins at whole units of wall-clock time (UTC)."),
+    FIELD_ENUM(
+        rate_limit_value, unit, "unit", FIELD_REQUIRED, limit_unit_names,
+        "Length of the window; windows begin at its multiples since 1970 (UTC), a Month being 30 "
+        "days and a Year 365."),
     FIELD_UNSUPPORTED("fromMetadata", "Limit that a request's metadata names."),
 };
 static const struct table rate_limit_value_table = TABLE(rate_limit_value);
@@ -176,8 +178,9 @@ static void rate_limit_rule_check(struct decoder *d, const struct node *node, vo
 }
 
 static const struct field rate_limit_rule_fields[] = {
-    FIELD_LIST(rate_limit_rule, client_selectors, "clientSelectors", 0, rate_limit_selector,
-               "Requests that the rule counts, any of these; every request unless given."),
+    FIELD_LIST(
+        rate_limit_rule, client_selectors, "clientSelectors", 0, rate_limit_selector,
+        "Requests that the rule counts: all of these must hold; every request unless given."),
     FIELD_OBJECT(rate_limit_rule, limit, "limit", FIELD_REQUIRED, rate_limit_value,
                  "How much is allowed."),
     FIELD_OBJECT(rate_limit_rule, cost, "cost", 0, rate_limit_cost, "What one request takes."),

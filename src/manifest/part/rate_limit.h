@@ -80,7 +80,7 @@ struct rate_limit_cost {
 enum limit_headers { LIMIT_HEADERS_OFF, LIMIT_HEADERS_DRAFT_03 };
 struct rate_limit_rule {
     struct mark mark;
-    VEC(struct rate_limit_selector) client_selectors; /* any of these; none: every request */
+    VEC(struct rate_limit_selector) client_selectors; /* all of these; none: every request */
     struct rate_limit_value *limit;
     struct rate_limit_cost *cost;
     struct opt_bool shared;

@@ -1,0 +1,12 @@
+/* compile: rateLimit of BackendTrafficPolicies into limit plans. */
+#pragma once
+
+#include "gateway/compile/compile.h"
+#include "manifest/policy_merge.h"
+
+/* The limits of the rule at `at`, from the merged policy of its chain (not a broken one), into
+ * rule->limits. What cannot be had as written makes the rule refuse: it must not pass unlimited. */
+void compile_limits(struct compile *c, struct compile_place *at, const struct policy_chain *chain,
+                    const struct merged_policy *merged);
+/* At the end: lets go of what was kept while compiling. */
+void compile_limits_done(struct compile *c);

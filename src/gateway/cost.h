@@ -1,0 +1,20 @@
+/* What an exchange did cost, by the keys of llmRequestCosts. Filled by whoever reads AI answers,
+ * before the step `account`: exact values, or estimates where the answer did not say. Read by
+ * limits and logs. Worker-local. */
+#pragma once
+
+#include "base/str.h"
+
+struct exchange;
+
+#define COST_NAMESPACE STR("io.envoy.ai_gateway")
+
+/* One cost; the key lives as long as the exchange. x->costs is a VEC of these. */
+struct cost_value {
+    struct str key;
+    uint64_t value;
+};
+
+/* False: the exchange has no such cost (it is no AI request, or never reached a model). */
+bool exchange_cost(const struct exchange *x, struct str metadata_namespace, struct str key,
+                   uint64_t *ret_cost);

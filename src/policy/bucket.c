@@ -1,0 +1,153 @@
+/* Fixed windows aligned to the unix epoch by wall clock. A clock that steps back leaves a bucket in
+ * its later window, else the same hour could be spent twice; what a request reserves outlives the
+ * window it began in, because its cost will count in the window that it ends in.
+ *
+ * Admission asks that used + others' reservations leave room for what is taken at once, and for a
+ * cost that is known only later, that they have not reached the limit: so the overshoot of such a
+ * limit is at most the last admitted cost and the errors of the estimates in flight. */
+#include "policy/bucket.h"
+
+#include "base/assert.h"
+
+enum { US_PER_S = 1000000 };
+
+void bucket_init(struct bucket *b, uint32_t window_s, int64_t window)
+{
+    PRE(window_s > 0);
+    *b = (struct bucket){.window_s = window_s, .window = window};
+    pthread_mutex_init(&b->lock, NULL);
+}
+
+void bucket_deinit(struct bucket *b)
+{
+    pthread_mutex_destroy(&b->lock);
+}
+
+static uint64_t add_saturated(uint64_t a, uint64_t b)
+{
+    uint64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+int64_t bucket_window(uint32_t window_s, int64_t now_wall_us)
+{
+    return MAX(now_wall_us, (int64_t)0) / US_PER_S / window_s;
+}
+
+/* Under the lock. */
+static void bucket_roll(struct bucket *b, int64_t now_wall_us)
+{
+    int64_t window = bucket_window(b->window_s, now_wall_us);
+
+    if (window <= b->window)
+        return;
+    b->window = window;
+    b->used = 0;
+}
+
+uint32_t bucket_reset_s(uint32_t window_s, int64_t window, int64_t now_wall_us)
+{
+    int64_t now_s = MAX(now_wall_us, (int64_t)0) / US_PER_S;
+    int64_t left_s = (window + 1) * window_s - now_s;
+
+    return (uint32_t)MIN(MAX(left_s, (int64_t)1), (int64_t)UINT32_MAX);
+}
+
+static bool claim_fits(const struct limit_claim *c, uint64_t total)
+{
+    return c->take > 0 ? add_saturated(total, c->take) <= c->limit : total < c->limit;
+}
+
+/* Under the lock. */
+static void claim_judge(struct limit_claim *c, int64_t now_wall_us)
+{
+    struct bucket *b = c->held;
+
+    bucket_roll(b, now_wall_us);
+    if (claim_fits(c, add_saturated(b->used, b->reserved)))
+        c->room = LIMIT_ROOM_YES;
+    else
+        c->room = claim_fits(c, b->used) ? LIMIT_ROOM_RESERVED : LIMIT_ROOM_USED;
+    c->reset_s = bucket_reset_s(b->window_s, b->window, now_wall_us);
+}
+
+/* Under the lock. */
+static void claim_finish(struct limit_claim *c, bool is_admitted)
+{
+    struct bucket *b = c->held;
+    uint64_t total;
+
+    if (is_admitted) {
+        b->used = add_saturated(b->used, c->take);
+        b->reserved = add_saturated(b->reserved, c->reserve);
+    }
+    total = add_saturated(b->used, b->reserved);
+    c->remaining = total < c->limit ? c->limit - total : 0;
+}
+
+/* Few, and mostly in order already: insertion. */
+static void claims_sort(struct limit_claim *claims, size_t n, struct limit_claim **ret_sorted)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i;
+
+        while (at > 0 && (uintptr_t)ret_sorted[at - 1]->held > (uintptr_t)claims[i].held) {
+            ret_sorted[at] = ret_sorted[at - 1];
+            at--;
+        }
+        ret_sorted[at] = &claims[i];
+    }
+}
+
+bool buckets_reserve(struct limit_claim *claims, size_t n, int64_t now_wall_us)
+{
+    struct limit_claim *sorted[BUCKET_CLAIMS_MAX];
+    bool is_admitted = true;
+
+    PRE(n <= BUCKET_CLAIMS_MAX);
+    claims_sort(claims, n, sorted);
+    for (size_t i = 0; i < n; i++) {
+        ASSERT(i == 0 || sorted[i]->held != sorted[i - 1]->held);
+        pthread_mutex_lock(&((struct bucket *)sorted[i]->held)->lock);
+        claim_judge(sorted[i], now_wall_us);
+        is_admitted &= sorted[i]->room == LIMIT_ROOM_YES || sorted[i]->is_shadow;
+    }
+    for (size_t i = n; i-- > 0;) {
+        claim_finish(sorted[i], is_admitted);
+        pthread_mutex_unlock(&((struct bucket *)sorted[i]->held)->lock);
+    }
+    return is_admitted;
+}
+
+bool bucket_extend(struct limit_claim *claim, uint64_t more, int64_t now_wall_us)
+{
+    struct bucket *b = claim->held;
+    bool is_admitted;
+
+    pthread_mutex_lock(&b->lock);
+    bucket_roll(b, now_wall_us);
+    is_admitted =
+        claim->is_shadow ||
+        add_saturated(b->used, b->reserved - MIN(b->reserved, claim->reserve)) < claim->limit;
+    if (is_admitted) {
+        b->reserved = add_saturated(b->reserved, more);
+        claim->reserve = add_saturated(claim->reserve, more);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return is_admitted;
+}
+
+void bucket_settle(struct bucket *b, uint64_t reserved, uint64_t cost, int64_t now_wall_us)
+{
+    pthread_mutex_lock(&b->lock);
+    bucket_roll(b, now_wall_us);
+    b->reserved = b->reserved > reserved ? b->reserved - reserved : 0;
+    b->used = add_saturated(b->used, cost);
+    pthread_mutex_unlock(&b->lock);
+}
+
+bool bucket_is_idle(const struct bucket *b, int64_t window)
+{
+    return b->reserved == 0 && (b->used == 0 || b->window < window);
+}

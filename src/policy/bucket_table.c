@@ -1,0 +1,112 @@
+/* Entries on a list by last use, so that expired ones are found at its head: when the head is live,
+ * all are, but for the few that a long request pins.
+ *
+ * A bucket's counts are guarded by its own lock, which only who has pinned it takes; with no pin
+ * left they are the table's to read, because the last put came by the table's lock. */
+#include "policy/bucket_table.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+enum {
+    TABLE_SWEEP = 2,  /* entries looked at with every new one, so that memory shrinks again */
+    TABLE_SEARCH = 16 /* and when there is no room */
+};
+
+struct bucket_entry {
+    struct bucket bucket;
+    struct list_node recent;
+    uint32_t n_pins;
+    uint32_t key_len;
+    char key[];
+};
+
+void bucket_table_init(struct bucket_table *t, uint32_t window_s, bool is_distinct)
+{
+    *t = (struct bucket_table){.window_s = window_s, .is_distinct = is_distinct};
+    pthread_mutex_init(&t->lock, NULL);
+    bucket_init(&t->single, window_s, 0);
+}
+
+static void table_drop(struct bucket_table *t, struct bucket_entry *e)
+{
+    map_remove(&t->by_key, str_make(e->key, e->key_len));
+    list_remove(&e->recent);
+    bucket_deinit(&e->bucket);
+    mem_free(e);
+}
+
+void bucket_table_deinit(struct bucket_table *t)
+{
+    while (t->recent.first)
+        table_drop(t, CONTAINER_OF(t->recent.first, struct bucket_entry, recent));
+    map_deinit(&t->by_key);
+    bucket_deinit(&t->single);
+    pthread_mutex_destroy(&t->lock);
+}
+
+/* Of the `n` oldest entries the expired ones leave; pinned ones go to the end, out of the way. */
+static void table_sweep(struct bucket_table *t, unsigned n)
+{
+    while (n-- > 0 && t->recent.first) {
+        struct bucket_entry *e = CONTAINER_OF(t->recent.first, struct bucket_entry, recent);
+
+        if (e->n_pins > 0)
+            list_move(&t->recent, &e->recent);
+        else if (bucket_is_idle(&e->bucket, t->window))
+            table_drop(t, e);
+        else
+            return;
+    }
+}
+
+static struct bucket_entry *table_add(struct bucket_table *t, struct str key)
+{
+    struct bucket_entry *e;
+
+    table_sweep(t, TABLE_SWEEP);
+    if (t->recent.n_nodes >= LIMIT_DISTINCT_VALUES)
+        table_sweep(t, TABLE_SEARCH);
+    if (t->recent.n_nodes >= LIMIT_DISTINCT_VALUES)
+        return NULL;
+    e = mem_alloc_zero(sizeof *e + key.len);
+    bucket_init(&e->bucket, t->window_s, t->window);
+    e->key_len = (uint32_t)key.len;
+    if (key.len > 0)
+        memcpy(e->key, key.ptr, key.len);
+    map_put(&t->by_key, str_make(e->key, key.len), e);
+    list_append(&t->recent, &e->recent);
+    return e;
+}
+
+struct bucket *bucket_table_take(struct bucket_table *t, struct str key, int64_t now_wall_us)
+{
+    struct bucket_entry *e;
+
+    if (!t->is_distinct)
+        return &t->single;
+    pthread_mutex_lock(&t->lock);
+    t->window = MAX(t->window, bucket_window(t->window_s, now_wall_us));
+    e = map_find(&t->by_key, key);
+    if (!e)
+        e = table_add(t, key);
+    else if (t->recent.last != &e->recent)
+        list_move(&t->recent, &e->recent);
+    if (e)
+        e->n_pins++;
+    pthread_mutex_unlock(&t->lock);
+    return e ? &e->bucket : NULL;
+}
+
+void bucket_table_put(struct bucket_table *t, struct bucket *b)
+{
+    struct bucket_entry *e = CONTAINER_OF(b, struct bucket_entry, bucket);
+
+    if (!t->is_distinct)
+        return;
+    pthread_mutex_lock(&t->lock);
+    /* One that counts nothing, of a refused request, must not take another's place. */
+    if (--e->n_pins == 0 && bucket_is_idle(b, t->window))
+        table_drop(t, e);
+    pthread_mutex_unlock(&t->lock);
+}

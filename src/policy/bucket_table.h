@@ -1,0 +1,25 @@
+/* The buckets of one rule in one scope: a single one, or one per distinct value. Bounded by
+ * LIMIT_DISTINCT_VALUES: expired ones leave first, then new values are turned away; a live count is
+ * never dropped. Shared by all threads. */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "policy/bucket.h"
+
+struct bucket_table {
+    pthread_mutex_t lock; /* of everything but the buckets' counts */
+    uint32_t window_s;
+    bool is_distinct;
+    int64_t window;       /* latest that was seen: a new bucket is not made in an earlier one */
+    struct bucket single; /* unless distinct */
+    struct map by_key;
+    struct list recent; /* by last take, oldest first */
+};
+
+void bucket_table_init(struct bucket_table *t, uint32_t window_s, bool is_distinct);
+/* Nothing may be taken. */
+void bucket_table_deinit(struct bucket_table *t);
+/* The bucket of `key`, pinned until bucket_table_put. NULL: no room for one more value. */
+struct bucket *bucket_table_take(struct bucket_table *t, struct str key, int64_t now_wall_us);
+void bucket_table_put(struct bucket_table *t, struct bucket *b);

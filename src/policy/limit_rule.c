@@ -1,0 +1,312 @@
+/* Matching of rate-limit rules.
+ *
+ * An inverted Exact or RegularExpression part holds for a request without the header too: a rule
+ * "everybody but admin" must not be escaped by saying nothing. Several lines of one name count as
+ * one value, joined with ",".
+ *
+ * Owner: compiled object in its arena, immutable. Matching is pure; any thread. */
+#include "policy/limit_rule.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/limits.h"
+#include "http/path.h"
+
+/* ---- compiling ---- */
+
+static int compile_items(struct arena *arena, const struct limit_item_spec *specs, size_t n,
+                         const struct limit_item **ret_items)
+{
+    struct limit_item *items = ARENA_ARRAY(arena, struct limit_item, n + 1);
+
+    *ret_items = items;
+    for (size_t i = 0; i < n; i++) {
+        items[i].name = field_name_make(arena, specs[i].name);
+        items[i].kind = specs[i].kind;
+        items[i].is_inverted = specs[i].is_inverted;
+        items[i].value = arena_str(arena, specs[i].value);
+        if (specs[i].kind == LIMIT_ITEM_REGEX &&
+            regex_compile(arena, specs[i].value, &items[i].regex, NULL) != 0)
+            return LIMIT_RULE_BAD_REGEX;
+    }
+    return 0;
+}
+
+/* Names of query parameters are case-sensitive. */
+static int compile_queries(struct arena *arena, const struct limit_item_spec *specs, size_t n,
+                           const struct limit_item **ret_items)
+{
+    int r = compile_items(arena, specs, n, ret_items);
+
+    for (size_t i = 0; i < n && r == 0; i++) {
+        struct limit_item *item = (struct limit_item *)(uintptr_t) & (*ret_items)[i];
+
+        item->name.text = arena_str(arena, specs[i].name);
+    }
+    return r;
+}
+
+static int compile_path(struct limit_selector *s, struct arena *arena,
+                        const struct limit_selector_spec *spec)
+{
+    struct str path = spec->path;
+
+    s->has_path = spec->has_path;
+    s->is_path_inverted = spec->is_path_inverted;
+    s->path_kind = spec->path_kind;
+    if (!spec->has_path)
+        return 0;
+    if (spec->path_kind == ROUTE_PATH_REGEX)
+        return regex_compile(arena, path, &s->path_regex, NULL) == 0 ? 0 : LIMIT_RULE_BAD_REGEX;
+    if (path_normalize(path, arena, &path) != 0)
+        return LIMIT_RULE_BAD_PATH;
+    while (spec->path_kind == ROUTE_PATH_PREFIX && str_ends_with(path, STR("/")))
+        path.len--;
+    s->path = arena_str(arena, path);
+    return 0;
+}
+
+static int compile_selector(struct limit_selector *s, struct arena *arena,
+                            const struct limit_selector_spec *spec)
+{
+    struct limit_method_spec *methods =
+        ARENA_ARRAY(arena, struct limit_method_spec, spec->n_methods + 1);
+    int r = compile_items(arena, spec->headers, spec->n_headers, &s->headers);
+
+    s->n_headers = (uint32_t)spec->n_headers;
+    if (r == 0)
+        r = compile_queries(arena, spec->queries, spec->n_queries, &s->queries);
+    s->n_queries = (uint32_t)spec->n_queries;
+    for (size_t i = 0; i < spec->n_methods; i++) {
+        methods[i].method = arena_str(arena, spec->methods[i].method);
+        methods[i].is_inverted = spec->methods[i].is_inverted;
+    }
+    s->methods = methods;
+    s->n_methods = (uint32_t)spec->n_methods;
+    s->has_cidr = spec->has_cidr;
+    s->is_cidr_distinct = spec->is_cidr_distinct;
+    s->is_cidr_inverted = spec->is_cidr_inverted;
+    if (r == 0 && spec->has_cidr && !cidr_parse(spec->cidr, &s->cidr))
+        r = LIMIT_RULE_BAD_CIDR;
+    return r != 0 ? r : compile_path(s, arena, spec);
+}
+
+static bool selector_is_distinct(const struct limit_selector *s)
+{
+    for (uint32_t i = 0; i < s->n_headers; i++) {
+        if (s->headers[i].kind == LIMIT_ITEM_DISTINCT)
+            return true;
+    }
+    for (uint32_t i = 0; i < s->n_queries; i++) {
+        if (s->queries[i].kind == LIMIT_ITEM_DISTINCT)
+            return true;
+    }
+    return s->has_cidr && s->is_cidr_distinct;
+}
+
+int limit_rule_init(struct limit_rule *r, struct arena *arena,
+                    const struct limit_selector_spec *selectors, size_t n_selectors,
+                    size_t *ret_bad)
+{
+    struct limit_selector *compiled = ARENA_ARRAY(arena, struct limit_selector, n_selectors + 1);
+
+    *r = (struct limit_rule){compiled, (uint32_t)n_selectors, false};
+    for (size_t i = 0; i < n_selectors; i++) {
+        int code = compile_selector(&compiled[i], arena, &selectors[i]);
+
+        if (code != 0) {
+            *ret_bad = i;
+            return code;
+        }
+        r->is_distinct |= selector_is_distinct(&compiled[i]);
+    }
+    return 0;
+}
+
+/* ---- the key ---- */
+
+enum {
+    KEY_TAG_BYTES = 2,
+    KEY_HASH_BYTES = 16,
+    KEY_LONG_VALUE = 0xffff, /* tags beyond any length of a value that stands there whole */
+    KEY_FOLDED = 0xfffe,
+};
+
+static void key_put_tag(struct limit_key *k, unsigned tag)
+{
+    k->bytes[k->n++] = (char)(tag & 0xff);
+    k->bytes[k->n++] = (char)(tag >> 8);
+}
+
+static void key_put_hash(struct limit_key *k, unsigned tag, const void *bytes, size_t n)
+{
+    struct hash_key first = hash_process_key();
+    struct hash_key second = {first.k1 ^ 0x6c696d69746b6579ULL, first.k0 ^ 0x64697374696e6374ULL};
+    uint64_t words[2] = {hash_sip24(first, bytes, n), hash_sip24(second, bytes, n)};
+
+    key_put_tag(k, tag);
+    memcpy(k->bytes + k->n, words, sizeof words);
+    k->n = (uint16_t)(k->n + sizeof words);
+}
+
+static void key_fold(struct limit_key *k)
+{
+    char before[LIMIT_KEY_BYTES];
+    size_t n = k->n;
+
+    memcpy(before, k->bytes, n);
+    k->n = 0;
+    key_put_hash(k, KEY_FOLDED, before, n);
+}
+
+static void key_add(struct limit_key *k, struct str value)
+{
+    size_t n_kept = value.len <= LIMIT_KEY_BYTES / 2 ? value.len : KEY_HASH_BYTES;
+
+    if (k->n + KEY_TAG_BYTES + n_kept > LIMIT_KEY_BYTES)
+        key_fold(k);
+    if (value.len > LIMIT_KEY_BYTES / 2) {
+        key_put_hash(k, KEY_LONG_VALUE, value.ptr, value.len);
+        return;
+    }
+    key_put_tag(k, (unsigned)value.len);
+    if (value.len > 0)
+        memcpy(k->bytes + k->n, value.ptr, value.len);
+    k->n = (uint16_t)(k->n + value.len);
+}
+
+/* ---- matching ---- */
+
+static enum regex_verdict invert(enum regex_verdict verdict, bool is_inverted)
+{
+    if (!is_inverted || verdict == REGEX_LIMIT)
+        return verdict;
+    return verdict == REGEX_HIT ? REGEX_MISS : REGEX_HIT;
+}
+
+/* `value.ptr` NULL: absent. */
+static enum regex_verdict value_holds(const struct limit_item *item, struct str value,
+                                      struct limit_key *key)
+{
+    switch (item->kind) {
+    case LIMIT_ITEM_DISTINCT:
+        if (!value.ptr)
+            return REGEX_MISS;
+        key_add(key, value);
+        return REGEX_HIT;
+    case LIMIT_ITEM_REGEX:
+        return invert(value.ptr ? regex_match(item->regex, value) : REGEX_MISS, item->is_inverted);
+    case LIMIT_ITEM_EXACT:
+        break;
+    }
+    return invert(value.ptr && str_eq(item->value, value) ? REGEX_HIT : REGEX_MISS,
+                  item->is_inverted);
+}
+
+/* Apart, so that only the rare case of several lines pays for the stack. */
+static __attribute__((noinline)) enum regex_verdict
+joined_header_holds(const struct limit_item *item, const struct http_headers *headers,
+                    struct limit_key *key)
+{
+    char room[LIMIT_HEAD_BYTES];
+    bool is_cut;
+    struct str value = field_header_value(headers, &item->name, room, sizeof room, &is_cut);
+
+    return is_cut ? REGEX_LIMIT : value_holds(item, value, key);
+}
+
+static enum regex_verdict header_holds(const struct limit_item *item,
+                                       const struct http_request *request, struct limit_key *key)
+{
+    char no_room[1];
+    bool is_cut;
+    struct str value;
+
+    /* Host is not in the header list of a request. */
+    if (item->name.id == HEADER_HOST)
+        return value_holds(item, request->authority.len > 0 ? request->authority : STR_NULL, key);
+    /* One line is lent, and no room is needed. */
+    value = field_header_value(&request->headers, &item->name, no_room, 0, &is_cut);
+    return is_cut ? joined_header_holds(item, &request->headers, key)
+                  : value_holds(item, value, key);
+}
+
+static __attribute__((noinline)) enum regex_verdict
+query_holds(const struct limit_item *item, struct str query, struct limit_key *key)
+{
+    char room[LIMIT_TARGET_BYTES];
+
+    if (query.len > sizeof room)
+        return REGEX_LIMIT;
+    return value_holds(
+        item, query.ptr ? field_query_value(query, item->name.text, room, sizeof room) : STR_NULL,
+        key);
+}
+
+static bool method_holds(const struct limit_selector *s, struct str method)
+{
+    for (uint32_t i = 0; i < s->n_methods; i++) {
+        if (str_eq(s->methods[i].method, method) != s->methods[i].is_inverted)
+            return true;
+    }
+    return s->n_methods == 0;
+}
+
+static enum regex_verdict path_holds(const struct limit_selector *s, struct str path)
+{
+    enum regex_verdict verdict = REGEX_MISS;
+
+    if (!s->has_path)
+        return REGEX_HIT;
+    switch (s->path_kind) {
+    case ROUTE_PATH_EXACT:
+        verdict = str_eq(s->path, path) ? REGEX_HIT : REGEX_MISS;
+        break;
+    case ROUTE_PATH_REGEX:
+        verdict = regex_match(s->path_regex, path);
+        break;
+    case ROUTE_PATH_PREFIX:
+        verdict = route_path_has_prefix(path, s->path) ? REGEX_HIT : REGEX_MISS;
+        break;
+    }
+    return invert(verdict, s->is_path_inverted);
+}
+
+static bool cidr_holds(const struct limit_selector *s, const struct ip_address *client,
+                       struct limit_key *key)
+{
+    if (!s->has_cidr)
+        return true;
+    if (cidr_has(&s->cidr, client) == s->is_cidr_inverted)
+        return false;
+    if (s->is_cidr_distinct)
+        key_add(key, str_make(client->bytes, sizeof client->bytes));
+    return true;
+}
+
+/* The cheap parts first. */
+static enum regex_verdict selector_holds(const struct limit_selector *s,
+                                         const struct limit_input *in, struct limit_key *key)
+{
+    const struct http_request *request = in->request;
+    enum regex_verdict verdict = REGEX_HIT;
+
+    if (!method_holds(s, request->method_text) || !cidr_holds(s, in->client, key))
+        return REGEX_MISS;
+    for (uint32_t i = 0; i < s->n_headers && verdict == REGEX_HIT; i++)
+        verdict = header_holds(&s->headers[i], request, key);
+    for (uint32_t i = 0; i < s->n_queries && verdict == REGEX_HIT; i++)
+        verdict = query_holds(&s->queries[i], request->query, key);
+    return verdict == REGEX_HIT ? path_holds(s, request->path) : verdict;
+}
+
+enum regex_verdict limit_rule_match(const struct limit_rule *r, const struct limit_input *input,
+                                    struct limit_key *ret_key)
+{
+    enum regex_verdict verdict = REGEX_HIT;
+
+    ret_key->n = 0;
+    for (uint32_t i = 0; i < r->n_selectors && verdict == REGEX_HIT; i++)
+        verdict = selector_holds(&r->selectors[i], input, ret_key);
+    return verdict;
+}
