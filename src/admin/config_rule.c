@@ -277,8 +277,6 @@ void config_format_rule(struct json *j, const struct manifest *m, const struct r
     json_bool(j, "ai", r->is_ai);
     if (r->is_broken)
         json_str(j, "refuses_because", r->why_broken);
-    if (r->has_unenforced_layer)
-        json_text(j, "refuses_because_of", "a backend's security that is not enforced yet");
     config_matches(j, m, r);
     config_filters(j, r);
     config_timeouts(j, r);

@@ -20,6 +20,7 @@ struct server {
     struct list ports;
     struct cluster_registry clusters;
     struct key_feed_registry feeds;
+    struct hash_pool hash_pool;
     struct names names;
     struct upstreams upstreams; /* control's own, for key fetches */
     struct outbox_pool outboxes;

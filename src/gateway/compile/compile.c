@@ -3,6 +3,7 @@
 #include "gateway/compile/compile.h"
 
 #include "base/mem.h"
+#include "gateway/compile/layer.h"
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
 
@@ -82,6 +83,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     s->n_publications = (uint32_t)c.publications.n;
     s->feeds = c.used_feeds.items;
     s->n_feeds = (uint32_t)c.used_feeds.n;
+    compile_drop_sets(&c);
     arena_deinit(&c.scratch);
     *ret_snapshot = s;
     return 0;

@@ -1,7 +1,7 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, route.c, filter.c, security.c, cluster.c, tls.c. */
+ * gather.c, listener.c, route.c, filter.c, security.c, layer.c, cluster.c, tls.c. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
@@ -22,6 +22,8 @@ struct compile {
     VEC(struct key_feed *) used_feeds;
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* of --address-pool */
+    VEC(struct object *) guards;          /* of the rule that is being compiled */
+    struct map credential_sets;           /* layer.c: what Secrets were made into */
     uint32_t n_listeners;
 };
 
@@ -98,8 +100,8 @@ struct backend_draft_vec {
     size_t n;
     size_t cap;
 };
-/* Inbound checks in front of a backend that are not enforced yet, or cannot be attached, guard the
- * whole rule: it refuses. NULL is nothing. */
+/* The inbound checks in front of a backend (of an AIServiceBackend: of its Backend) guard the whole
+ * rule that may use it. NULL is nothing. */
 void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
                           const struct backend_ref *ref);
 void compile_backend_ref(struct compile *c, const struct compile_place *at,

@@ -2,7 +2,7 @@
  * rule_plan, and each of its matches a row of the listener's route table. A rule with an error
  * refuses; it never disappears, since then a less specific rule would take its traffic. */
 #include "base/assert.h"
-#include "gateway/compile/compile.h"
+#include "gateway/compile/layer.h"
 #include "http/path.h"
 #include "manifest/ai_gateway_route.h"
 #include "manifest/backend_traffic_policy.h"
@@ -50,13 +50,13 @@ static void compile_timeouts(struct compile *c, const struct compile_place *at)
 static const struct rule_plan *compile_rule_done(struct compile_rules *r)
 {
     struct rule_plan *rule = r->at.rule;
+    const char *why;
 
     compile_timeouts(r->c, &r->at);
     rule->security = compile_security(r->c, &r->at);
-    if (rule->has_unenforced_layer)
-        rule->security =
-            compile_unavailable(&r->at.plan->arena, rule->security,
-                                "a check in front of one of its backends is not enforced yet");
+    why = compile_guards(r->c, &r->at);
+    if (why)
+        rule->security = compile_unavailable(&r->at.plan->arena, rule->security, why);
     if (!rule->cors && rule->security)
         rule->cors = rule->security->cors;
     if (r->at.route->is_broken && !rule->is_broken) {
@@ -295,6 +295,8 @@ static void compile_ai_route(struct compile_rules *r)
         rule->is_ai = true;
         rule->log_name = arena_printf(&r->at.plan->arena, "aigatewayroute/%.*s/rule/%zu",
                                       STR_ARG(r->at.plan->name), i);
+        VEC_FOREACH (&spec->backend_refs, ref)
+            compile_guard_of_ref(r->c, &r->at, &ref->ref);
         compile_rule_done(r);
         for (size_t k = 0; k < spec->matches.n; k++)
             compile_ai_match(r, &spec->matches.items[k], (uint32_t)k);

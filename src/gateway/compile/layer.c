@@ -1,0 +1,496 @@
+/* compile: the layers in front of a rule (gateway/layer/layer_plan.h), of its SecurityPolicy and of
+ * the BackendSecurityPolicies ("guards") of every backend that it may use. A layer that cannot be
+ * had as written makes the rule refuse. Secrets are read once per pass, however many rules ask for
+ * them, and only digests and hashes of them are kept; what is wrong with one is told by client,
+ * user and line, never by value. */
+#include "gateway/compile/layer.h"
+
+#include "http/grammar.h"
+#include "manifest/backend_security_policy.h"
+#include "manifest/core.h"
+#include "manifest/security_policy.h"
+
+static const uint64_t EXT_AUTH_TIMEOUT_US = 10 * 1000000;
+
+static const struct str backend_authorization = {"x-backend-authorization", 23};
+
+/* One policy on its way into the rule's layers. */
+struct layer_draft {
+    struct compile *c;
+    const struct compile_place *at;
+    struct object *policy;
+    const struct authentication *authentication; /* of the rule; NULL: none */
+};
+
+static struct layer_plan *compile_layers(const struct layer_draft *d)
+{
+    struct rule_plan *rule = d->at->rule;
+
+    if (!rule->layers)
+        rule->layers = ARENA_NEW(&d->at->plan->arena, struct layer_plan);
+    return rule->layers;
+}
+
+/* ---- headers that a layer writes ---- */
+
+static bool compile_is_claim_header(const struct authentication *a, struct str name)
+{
+    for (uint32_t i = 0; a && i < a->n_providers; i++) {
+        for (uint32_t k = 0; k < a->providers[i].n_claim_headers; k++) {
+            if (str_eq(a->providers[i].claim_headers[k], name))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool compile_may_write(struct compile *c, struct object *policy, struct mark mark,
+                       struct str header, const char *source)
+{
+    enum header_id id = header_id_find(header);
+
+    if (!header_is_framing(id) && id != HEADER_HOST)
+        return true;
+    manifest_object_error(c->manifest, policy, DIAG_INVALID_VALUE, mark,
+                          "header \"%.*s\" cannot be written from %s", STR_ARG(header), source);
+    return false;
+}
+
+/* A header that is the layer's alone: what claims and the gateway say of a caller stays theirs. */
+static bool compile_may_own(const struct layer_draft *d, struct mark mark, struct str header,
+                            const char *source)
+{
+    if (!compile_may_write(d->c, d->policy, mark, header, source))
+        return false;
+    if (!compile_is_claim_header(d->authentication, header) &&
+        !str_starts_with(header, STR("x-ai-eg-")))
+        return true;
+    manifest_object_error(
+        d->c->manifest, d->policy, DIAG_CONFLICT, mark,
+        "header \"%.*s\" comes from a claim or from the gateway itself: it cannot "
+        "be written from %s",
+        STR_ARG(header), source);
+    return false;
+}
+
+/* ---- Secrets, once per pass ---- */
+
+/* Both NULL: it had an error, which was told. */
+struct credential_set {
+    struct api_keys *keys;
+    struct htpasswd *users;
+};
+
+/* The set of that key; *ret_is_new: to be filled. */
+static struct credential_set *compile_set(struct compile *c, struct str key, bool *ret_is_new)
+{
+    struct credential_set *set = map_find(&c->credential_sets, key);
+
+    *ret_is_new = set == NULL;
+    if (!set) {
+        set = ARENA_NEW(&c->scratch, struct credential_set);
+        map_put(&c->credential_sets, key, set);
+    }
+    return set;
+}
+
+void compile_drop_sets(struct compile *c)
+{
+    MAP_FOREACH (&c->credential_sets, slot) {
+        struct credential_set *set = slot->value;
+
+        api_keys_unref(set->keys);
+        htpasswd_unref(set->users);
+    }
+    map_deinit(&c->credential_sets);
+}
+
+static bool compile_is_secret(const struct layer_draft *d, const struct secret_ref *ref)
+{
+    if (!ref->target)
+        return false; /* told by link */
+    if (ref->target->kind->id == KIND_SECRET)
+        return true;
+    manifest_object_error(d->c->manifest, d->policy, DIAG_INVALID_VALUE, ref->mark,
+                          "%.*s is not a Secret: credentials stand in Secrets only",
+                          STR_ARG(ref->target->label));
+    return false;
+}
+
+/* ---- API keys ---- */
+
+static void api_keys_cleanup(void *keys)
+{
+    api_keys_unref(keys);
+}
+
+/* Files end with a line feed that is no part of the key. */
+static struct str api_key_trim(struct str value)
+{
+    while (value.len > 0 && (value.ptr[value.len - 1] == '\n' || value.ptr[value.len - 1] == '\r'))
+        value.len--;
+    return value;
+}
+
+static bool compile_keys_of(const struct layer_draft *d, const struct secret_ref *ref,
+                            struct api_keys *keys)
+{
+    const struct secret *secret = CONTAINER_OF(ref->target, struct secret, object);
+
+    VEC_FOREACH (&secret->spec.data, pair) {
+        int r = api_keys_add(keys, pair->key, api_key_trim(pair->value));
+
+        if (r == 0)
+            continue;
+        manifest_object_error(
+            d->c->manifest, d->policy, DIAG_INVALID_VALUE, ref->mark,
+            "client \"%.*s\" of %.*s has %s", STR_ARG(pair->key), STR_ARG(secret->object.label),
+            r == API_KEY_EMPTY ? "an empty API key" : "the same API key as another client");
+        return false;
+    }
+    return true;
+}
+
+static struct api_keys *compile_keys_from(const struct layer_draft *d, const struct api_key_auth *s)
+{
+    struct api_keys *keys = api_keys_new();
+
+    VEC_FOREACH (&s->credential_refs, ref) {
+        if (!compile_is_secret(d, ref) || !compile_keys_of(d, ref, keys)) {
+            api_keys_unref(keys);
+            return NULL;
+        }
+    }
+    if (api_keys_count(keys) > 0)
+        return keys;
+    manifest_object_error(d->c->manifest, d->policy, DIAG_INVALID_VALUE, s->mark,
+                          "the Secrets of apiKeyAuth hold no API key");
+    api_keys_unref(keys);
+    return NULL;
+}
+
+/* NULL: it cannot be had. One reference is the caller's. */
+static struct api_keys *compile_keys(const struct layer_draft *d, const struct api_key_auth *s)
+{
+    struct str key = STR("keys");
+    struct credential_set *set;
+    bool is_new;
+
+    VEC_FOREACH (&s->credential_refs, ref) {
+        if (!ref->target)
+            return NULL;
+        key = arena_printf(&d->c->scratch, "%.*s|%.*s", STR_ARG(key), STR_ARG(ref->target->label));
+    }
+    set = compile_set(d->c, key, &is_new);
+    if (is_new)
+        set->keys = compile_keys_from(d, s);
+    return set->keys ? api_keys_ref(set->keys) : NULL;
+}
+
+static void compile_key_sources(struct arena *a, const struct api_key_auth *s,
+                                struct api_key_plan *plan)
+{
+    VEC_FOREACH (&s->extract_from, from) {
+        const struct str_vec *lists[] = {
+            [CREDENTIAL_HEADER] = &from->headers,
+            [CREDENTIAL_PARAM] = &from->params,
+            [CREDENTIAL_COOKIE] = &from->cookies,
+        };
+
+        for (size_t place = 0; place < N_ELEMENTS(lists); place++) {
+            for (size_t i = 0; i < lists[place]->n; i++) {
+                struct credential_source *source = VEC_ADD(a, &plan->sources);
+
+                source->place = (enum credential_place)place;
+                source->name = arena_str(a, lists[place]->items[i]);
+            }
+        }
+    }
+}
+
+static const char *compile_api_key_layer(const struct layer_draft *d, const struct api_key_auth *s)
+{
+    struct arena *a = &d->at->plan->arena;
+    struct api_key_plan plan = {.keys = compile_keys(d, s)};
+
+    if (!plan.keys)
+        return "its API keys cannot be had";
+    arena_on_cleanup(a, api_keys_cleanup, plan.keys);
+    if (s->forward_client_id_header.len > 0 &&
+        !compile_may_own(d, s->mark, s->forward_client_id_header, "a client id"))
+        return "a client id would be written into a header that is not its own";
+    plan.policy = arena_str(a, d->policy->label);
+    plan.client_id_header = arena_str(a, s->forward_client_id_header);
+    plan.forwards = s->sanitize.is_set && !s->sanitize.value;
+    compile_key_sources(a, s, &plan);
+    VEC_PUSH(a, &compile_layers(d)->api_keys, plan);
+    return NULL;
+}
+
+/* ---- basic credentials ---- */
+
+static void htpasswd_cleanup(void *users)
+{
+    htpasswd_unref(users);
+}
+
+static void compile_report_users(const struct layer_draft *d, const struct secret_ref *ref,
+                                 int result, const struct htpasswd_problem *problem)
+{
+    static const char *const texts[] = {
+        [HTPASSWD_NO_USER] = "no user stands there",
+        [HTPASSWD_BAD_LINE] = "expected a user name, a colon and a password hash",
+        [HTPASSWD_USER_TWICE] = "the user stands there twice",
+    };
+    const char *text =
+        result == HTPASSWD_BAD_HASH ? password_problem_text(problem->hash_result) : texts[result];
+    struct str about = STR("");
+
+    if (problem->user.len > 0)
+        about = arena_printf(&d->c->scratch, ", user \"%.*s\"",
+                             STR_ARG(str_slice(problem->user, 0, 64)));
+    manifest_object_error(d->c->manifest, d->policy, DIAG_INVALID_VALUE, ref->mark,
+                          "%.*s, .htpasswd line %u%.*s: %s%s", STR_ARG(ref->target->label),
+                          problem->line, STR_ARG(about), result == HTPASSWD_BAD_HASH ? "has " : "",
+                          text);
+}
+
+static struct htpasswd *compile_users_from(const struct layer_draft *d,
+                                           const struct secret_ref *ref)
+{
+    struct str text = keeper_find(ref->target, ".htpasswd");
+    struct htpasswd_problem problem;
+    struct htpasswd *users = NULL;
+    int r;
+
+    if (!text.ptr) {
+        manifest_object_error(d->c->manifest, d->policy, DIAG_INVALID_VALUE, ref->mark,
+                              "%.*s has no key .htpasswd", STR_ARG(ref->target->label));
+        return NULL;
+    }
+    r = htpasswd_new(text, &users, &problem);
+    if (r != 0)
+        compile_report_users(d, ref, r, &problem);
+    return r == 0 ? users : NULL;
+}
+
+/* NULL: they cannot be had. One reference is the caller's. */
+static struct htpasswd *compile_users(const struct layer_draft *d, const struct secret_ref *ref)
+{
+    struct credential_set *set;
+    bool is_new;
+
+    if (!ref || !compile_is_secret(d, ref))
+        return NULL;
+    set = compile_set(d->c, arena_printf(&d->c->scratch, "users|%.*s", STR_ARG(ref->target->label)),
+                      &is_new);
+    if (is_new)
+        set->users = compile_users_from(d, ref);
+    return set->users ? htpasswd_ref(set->users) : NULL;
+}
+
+static const char *compile_basic_layer(const struct layer_draft *d, const struct basic_auth *s)
+{
+    struct arena *a = &d->at->plan->arena;
+    struct basic_plan plan = {.users = compile_users(d, s->users)};
+
+    if (!plan.users)
+        return "its users and passwords cannot be had";
+    arena_on_cleanup(a, htpasswd_cleanup, plan.users);
+    if (s->forward_username_header.len > 0 &&
+        !compile_may_own(d, s->mark, s->forward_username_header, "a user name"))
+        return "a user name would be written into a header that is not its own";
+    plan.policy = arena_str(a, d->policy->label);
+    plan.credential_header =
+        arena_str(a, s->credential_header.len > 0 ? s->credential_header : backend_authorization);
+    plan.user_header = arena_str(a, s->forward_username_header);
+    plan.prefers_header = d->policy->kind->id == KIND_BACKEND_SECURITY_POLICY;
+    plan.matches_tenant = s->match_tenant.value;
+    plan.forwards = s->forward_credentials.value;
+    VEC_PUSH(a, &compile_layers(d)->basics, plan);
+    return NULL;
+}
+
+/* ---- external authorization ---- */
+
+/* What claims and the gateway say stays theirs, whatever the authorizer answers. */
+static bool compile_backend_headers(const struct layer_draft *d, const struct ext_auth_server *s,
+                                    struct ext_auth_plan *plan)
+{
+    struct arena *a = &d->at->plan->arena;
+
+    plan->backend_headers = ARENA_ARRAY(a, struct str, s->headers_to_backend.n + 1);
+    VEC_FOREACH (&s->headers_to_backend, name) {
+        if (!compile_may_write(d->c, d->policy, s->mark, *name, "an authorizer's answer"))
+            return false;
+        if (!compile_is_claim_header(d->authentication, *name) &&
+            !str_starts_with(*name, STR("x-ai-eg-")))
+            plan->backend_headers[plan->n_backend_headers++] = arena_str(a, *name);
+    }
+    return true;
+}
+
+static bool compile_ext_auth_path(const struct layer_draft *d, const struct ext_auth_server *s,
+                                  struct str path, struct str *ret_path)
+{
+    if (grammar_span(path, GRAMMAR_TARGET) != path.len) {
+        manifest_object_error(d->c->manifest, d->policy, DIAG_INVALID_VALUE, s->mark,
+                              "\"%.*s\" is not a path", STR_ARG(path));
+        return false;
+    }
+    *ret_path = arena_printf(&d->at->plan->arena, "%s%.*s",
+                             path.len > 0 && path.ptr[0] != '/' ? "/" : "", STR_ARG(path));
+    return true;
+}
+
+static struct cluster *compile_ext_auth_cluster(const struct layer_draft *d,
+                                                const struct ext_auth_server *s)
+{
+    if (s->backend_refs.n == 0)
+        return NULL;
+    if (s->backend_refs.n > 1)
+        diag_add(&d->c->manifest->diags, DIAG_WARNING, DIAG_UNSUPPORTED_FIELD, s->mark,
+                 d->policy->label, "of the backendRefs of extAuth only the first is used");
+    return compile_cluster_of(d->c, d->policy, &s->backend_refs.items[0]);
+}
+
+static const char *compile_ext_auth_layer(const struct layer_draft *d, const struct ext_auth *s)
+{
+    struct arena *a = &d->at->plan->arena;
+    struct ext_auth_config config = {.cluster = compile_ext_auth_cluster(d, s->http)};
+    struct ext_auth_plan plan = {.fails_open = s->fail_open.value};
+
+    if (!config.cluster)
+        return "its external authorizer cannot be had";
+    arena_on_cleanup(a, compile_cluster_cleanup, config.cluster);
+    if (!compile_ext_auth_path(d, s->http, s->http->path, &config.path_prefix) ||
+        !compile_ext_auth_path(d, s->http, s->http->path_override, &config.path_override))
+        return "the path of its external authorizer is not valid";
+    if (!compile_backend_headers(d, s->http, &plan))
+        return "an authorizer's answer would be written into a header that frames the message";
+    config.timeout_us = s->timeout.is_set ? s->timeout.us : EXT_AUTH_TIMEOUT_US;
+    config.headers = ARENA_ARRAY(a, struct str, s->headers_to_ext_auth.n + 1);
+    VEC_FOREACH (&s->headers_to_ext_auth, name)
+        config.headers[config.n_headers++] = arena_str(a, *name);
+    plan.policy = arena_str(a, d->policy->label);
+    plan.config = config;
+    plan.status_on_error = s->status_on_error.is_set ? (uint16_t)s->status_on_error.value : 0;
+    VEC_PUSH(a, &compile_layers(d)->ext_auths, plan);
+    return NULL;
+}
+
+/* ---- policies ---- */
+
+static const char *compile_three(const struct layer_draft *d, const struct api_key_auth *api_key,
+                                 const struct basic_auth *basic, const struct ext_auth *ext)
+{
+    const char *why = NULL;
+
+    if (api_key)
+        why = compile_api_key_layer(d, api_key);
+    if (basic && !why)
+        why = compile_basic_layer(d, basic);
+    if (ext && !why)
+        why = compile_ext_auth_layer(d, ext);
+    return why;
+}
+
+const char *compile_security_layers(struct compile *c, const struct compile_place *at,
+                                    struct object *policy, const struct security_policy_spec *spec,
+                                    const struct authentication *authentication)
+{
+    struct layer_draft d = {c, at, policy, authentication};
+
+    return compile_three(&d, spec->api_key_auth, spec->basic_auth, spec->ext_auth);
+}
+
+static const char *compile_guard(struct compile *c, const struct compile_place *at,
+                                 struct object *policy)
+{
+    const struct backend_security_policy_spec *spec =
+        &CONTAINER_OF(policy, struct backend_security_policy, object)->spec;
+    const struct security_plan *security = at->rule->security;
+    struct layer_draft d = {c, at, policy, security ? security->authentication : NULL};
+
+    if (policy->is_broken)
+        return "a check in front of one of its backends has an error";
+    if (backend_security_policy_find_unenforced(spec))
+        return "a check in front of one of its backends is not enforced yet";
+    return compile_three(&d, spec->api_key_auth, spec->basic_auth, spec->ext_auth);
+}
+
+void compile_note_guard(struct compile *c, struct object *policy)
+{
+    VEC_FOREACH (&c->guards, known) {
+        if (*known == policy)
+            return;
+    }
+    VEC_PUSH(&c->scratch, &c->guards, policy);
+}
+
+const char *compile_guards(struct compile *c, const struct compile_place *at)
+{
+    const char *why = at->rule->has_lost_guard
+                          ? "a check in front of one of its backends cannot be attached"
+                          : NULL;
+
+    VEC_FOREACH (&c->guards, policy) {
+        if (!why)
+            why = compile_guard(c, at, *policy);
+    }
+    c->guards.n = 0;
+    return why;
+}
+
+/* ---- names that no log shows ---- */
+
+static void compile_api_key_names(const struct api_key_auth *s, struct arena *a,
+                                  struct name_set *names)
+{
+    for (size_t i = 0; s && i < s->extract_from.n; i++) {
+        VEC_FOREACH (&s->extract_from.items[i].headers, name)
+            name_set_add(names, a, *name);
+        VEC_FOREACH (&s->extract_from.items[i].params, name)
+            name_set_add(names, a, *name);
+    }
+}
+
+static void compile_basic_names(const struct basic_auth *s, struct arena *a, struct name_set *names)
+{
+    if (s)
+        name_set_add(names, a,
+                     s->credential_header.len > 0 ? s->credential_header : backend_authorization);
+}
+
+static void compile_jwt_names(const struct jwt_spec *s, struct arena *a, struct name_set *names)
+{
+    for (size_t i = 0; s && i < s->providers.n; i++) {
+        const struct jwt_extract_from *from = s->providers.items[i].extract_from;
+
+        if (!from)
+            continue;
+        VEC_FOREACH (&from->headers, header)
+            name_set_add(names, a, header->name);
+        VEC_FOREACH (&from->params, name)
+            name_set_add(names, a, *name);
+    }
+}
+
+void compile_credential_names(struct compile *c, struct arena *a, struct name_set *names)
+{
+    VEC_FOREACH (manifest_kind(c->manifest, KIND_SECURITY_POLICY), o) {
+        const struct security_policy_spec *s =
+            &CONTAINER_OF(*o, struct security_policy, object)->spec;
+
+        compile_jwt_names(s->jwt, a, names);
+        compile_api_key_names(s->api_key_auth, a, names);
+        compile_basic_names(s->basic_auth, a, names);
+    }
+    VEC_FOREACH (manifest_kind(c->manifest, KIND_BACKEND_SECURITY_POLICY), o) {
+        const struct backend_security_policy_spec *s =
+            &CONTAINER_OF(*o, struct backend_security_policy, object)->spec;
+
+        compile_api_key_names(s->api_key_auth, a, names);
+        compile_basic_names(s->basic_auth, a, names);
+    }
+}
