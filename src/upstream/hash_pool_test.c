@@ -3,7 +3,7 @@
 #include "upstream/hash_pool.h"
 
 #include "base/limits.h"
-#include "net/loop_internal.h"
+#include "net/loop.h"
 #include "test/harness/test.h"
 
 /* Cost 4: a millisecond or two; cost 10: long enough to hold a thread while others queue. */
