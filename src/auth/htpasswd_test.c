@@ -48,7 +48,7 @@ TEST(a_bad_file_is_refused_with_line_and_user)
         int hash_result;
     } rows[] = {
         {"", HTPASSWD_NO_USER, 1, "", 0},
-        {"\n# nobody\n", HTPASSWD_NO_USER, 2, "", 0},
+        {"\n# nobody", HTPASSWD_NO_USER, 2, "", 0},
         {"alice\n", HTPASSWD_BAD_LINE, 1, "", 0},
         {"a:" SHA "\n:" SHA "\n", HTPASSWD_BAD_LINE, 2, "a", 0},
         {"a:" SHA "\nb:" SHA "\na:" SHA, HTPASSWD_USER_TWICE, 3, "a", 0},
