@@ -46,6 +46,7 @@ static struct str answer_challenge(enum refusal why)
     case REFUSAL_API_KEY_INVALID:
         return STR("ApiKey realm=\"tollgate\"");
     case REFUSAL_TOKEN_MISSING:
+    case REFUSAL_EXT_AUTH_FAILED:
         return STR("Bearer realm=\"tollgate\"");
     default:
         return STR("Bearer realm=\"tollgate\", error=\"invalid_token\"");
@@ -66,7 +67,7 @@ void answer_refusal(struct exchange *x)
             &x->arena,
             "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}\n",
             row->text, answer_error_type(status), row->code));
-    if (row->status == 401)
+    if (status == 401)
         http_headers_add_id(h, HEADER_WWW_AUTHENTICATE, answer_challenge(x->refusal));
     if (status == 503 || status == 429)
         http_headers_add_id(h, HEADER_RETRY_AFTER,

@@ -29,6 +29,8 @@ struct hash_job {
 static void hash_job_free(struct hash_job *j)
 {
     list_remove(&j->mine);
+    while (j->waits.first)
+        list_remove(j->waits.first);
     mem_wipe(j->text, j->hash_len + j->password_len);
     mem_free(j);
 }
