@@ -73,6 +73,7 @@ int htpasswd_new(struct str text, struct htpasswd **ret_users, struct htpasswd_p
         if (line.len > 0 && line.ptr[line.len - 1] == '\r')
             line.len--;
         ret_problem->line++;
+        ret_problem->user = STR_NULL;
         if (str_trim(line).len > 0 && line.ptr[0] != '#')
             r = htpasswd_add(h, line, ret_problem);
     }

@@ -88,7 +88,8 @@ static bool hash_pool_staff(struct hash_pool *p)
 
 void hash_pool_init(struct hash_pool *p, uint32_t n_threads)
 {
-    *p = (struct hash_pool){.n_wanted = MAX(1U, MIN(n_threads, (uint32_t)HASH_THREADS_MAX))};
+    *p = (struct hash_pool){0};
+    p->n_wanted = MAX(1U, MIN(n_threads, (uint32_t)HASH_THREADS_MAX));
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->idle, NULL);

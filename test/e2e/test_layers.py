@@ -560,3 +560,16 @@ def test_layers_hold_through_reloads_while_requests_wait(gateway, upstream):
             gw.apply([*manifests, route(f"more-{n}", rule("a", matches=[path(f"/more-{n}")]))])
         go.set()
         assert raw.reply().status == 200
+
+
+def test_an_ai_route_asks_for_the_checks_of_its_backends(gateway, upstream):
+    up = upstream("a")
+    ai = "aigateway.envoyproxy.io/v1alpha1"
+    gw = gateway(world(
+        backend("a", up), htpasswd(alice="secret"), guard("g", "a", basicAuth={"users": {"name": "users"}}),
+        thing(ai, "AIServiceBackend", "s", {"schema": {"name": "OpenAI"}, "backendRef": to("a")}),
+        thing(ai, "AIGatewayRoute", "ai", {"parentRefs": [{"name": "front"}], "rules": [
+            {"backendRefs": [{"name": "s"}]}]})))
+    good = auth("authorization", basic("alice", "secret"))
+    refused(gw.request("/v1/models/m:predict", json={"instances": []}), 401, "basic_missing")
+    assert gw.request("/v1/models/m:predict", json={"instances": []}, headers=good).status in (200, 501)

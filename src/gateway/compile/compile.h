@@ -1,7 +1,7 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, route.c, filter.c, security.c, layer.c, cluster.c, tls.c. */
+ * gather.c, listener.c, route.c, filter.c, security.c, layer.c, credential.c, cluster.c, tls.c. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
@@ -23,7 +23,7 @@ struct compile {
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* of --address-pool */
     VEC(struct object *) guards;          /* of the rule that is being compiled */
-    struct map credential_sets;           /* layer.c: what Secrets were made into */
+    struct map credential_sets;           /* credential.c: what Secrets were made into */
     uint32_t n_listeners;
 };
 
