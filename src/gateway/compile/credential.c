@@ -4,6 +4,7 @@
 #include "gateway/compile/layer.h"
 
 #include "manifest/core.h"
+#include "manifest/security_policy.h"
 
 /* ---- Secrets, once per pass ---- */
 
