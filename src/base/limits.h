@@ -21,6 +21,7 @@
     X(PASSWORD_MEMORY_ENTRIES, 4096, "pairs", "verified passwords remembered by one worker")       \
     X(PASSWORD_QUEUE, 256, "passwords",                                                            \
       "passwords that wait to be hashed, of all workers; beyond: 503")                             \
+    X(PASSWORD_QUEUE_PER_SOURCE, 64, "passwords", "those of one client address; beyond: 503")      \
     X(EXT_AUTH_ANSWER_BYTES, 65536, "bytes",                                                       \
       "the content of an external authorizer's answer; beyond: the answer counts as none")         \
     X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \

@@ -19,6 +19,7 @@ struct hash_job {
     struct list waits;      /* worker-local */
     struct hash_desk *desk; /* immutable, as what follows */
     struct credential_digest digest;
+    uint64_t source;
     bool is_known;
     bool is_right; /* the thread's, then the worker's */
     size_t hash_len;
@@ -183,6 +184,7 @@ static struct hash_job *hash_job_new(struct hash_desk *d, const struct hash_ques
 
     j->desk = d;
     j->digest = q->digest;
+    j->source = q->source;
     j->is_known = q->is_known;
     j->hash_len = q->hash.len;
     j->password_len = q->password.len;
@@ -203,6 +205,17 @@ static struct hash_job *hash_desk_find(struct hash_desk *d, const struct credent
     return NULL;
 }
 
+/* Under the lock. */
+static bool hash_pool_has_room(const struct hash_pool *p, uint64_t source)
+{
+    uint32_t n = 0;
+
+    LIST_FOREACH (&p->queue, node) {
+        n += CONTAINER_OF(node, struct hash_job, node)->source == source;
+    }
+    return p->queue.n_nodes < LIMIT_PASSWORD_QUEUE && n < LIMIT_PASSWORD_QUEUE_PER_SOURCE;
+}
+
 /* NULL: no room. */
 static struct hash_job *hash_desk_post(struct hash_desk *d, const struct hash_question *q)
 {
@@ -210,7 +223,7 @@ static struct hash_job *hash_desk_post(struct hash_desk *d, const struct hash_qu
     struct hash_job *j = NULL;
 
     pthread_mutex_lock(&p->lock);
-    if (p->queue.n_nodes < LIMIT_PASSWORD_QUEUE && hash_pool_staff(p)) {
+    if (hash_pool_has_room(p, q->source) && hash_pool_staff(p)) {
         j = hash_job_new(d, q);
         list_append(&p->queue, &j->node);
         pthread_cond_signal(&p->work);

@@ -1,7 +1,8 @@
 /* The bounded pool of threads that judges passwords against slow hashes: never on an event loop. A
  * worker leaves a job at its desk and is told by its own loop when the job is done; callers who
  * bring the same password at the same time share one job. Nobody waits in a queue without bound:
- * beyond LIMIT_PASSWORD_QUEUE a job is refused.
+ * beyond LIMIT_PASSWORD_QUEUE a job is refused, and beyond LIMIT_PASSWORD_QUEUE_PER_SOURCE of one
+ * client, who so cannot keep the others out.
  *
  *     QUEUED --thread takes it--> RUNNING --> DONE --worker's loop--> told and freed
  *        +--all who waited have left--> freed
@@ -58,6 +59,7 @@ struct hash_question {
     struct str hash;
     struct str password;
     struct credential_digest digest;
+    uint64_t source; /* whose it is (auth/failure_limit.h) */
     bool is_known;
 };
 

@@ -37,9 +37,11 @@ static void finish(void)
     loop_deinit(&loop);
 }
 
+static uint64_t source;
+
 static int ask(struct hash_wait *w, const char *hash, const char *password, bool is_known)
 {
-    struct hash_question q = {str_of(hash), str_of(password), {{0}}, is_known};
+    struct hash_question q = {str_of(hash), str_of(password), {{0}}, source, is_known};
     const struct str parts[] = {q.hash, q.password};
 
     credential_digest_make(&q.digest, parts, 2);
@@ -114,6 +116,7 @@ TEST(a_full_queue_refuses_and_has_room_again)
     for (;;) {
         CHECK(n < N_ELEMENTS(waits));
         snprintf(room, sizeof room, "guess %u", n);
+        source = n;
         if (ask(&waits[n], SLOW, room, true) != 0)
             break;
         n++;
@@ -125,6 +128,29 @@ TEST(a_full_queue_refuses_and_has_room_again)
     CHECK_INT(ask(&late, QUICK, "secret", true), 0);
     turn_until(1);
     CHECK_INT(late.verdict, HASH_RIGHT);
+    finish();
+}
+
+TEST(one_source_cannot_keep_the_others_out)
+{
+    static struct hash_wait waits[LIMIT_PASSWORD_QUEUE];
+    struct hash_wait other = {0};
+    unsigned n = 0;
+    char room[24];
+
+    begin(1);
+    for (source = 1; n < N_ELEMENTS(waits); n++) {
+        snprintf(room, sizeof room, "guess %u", n);
+        if (ask(&waits[n], SLOW, room, true) != 0)
+            break;
+    }
+    CHECK(n >= LIMIT_PASSWORD_QUEUE_PER_SOURCE && n < LIMIT_PASSWORD_QUEUE / 2);
+    source = 2;
+    CHECK_INT(ask(&other, QUICK, "secret", true), 0);
+    for (unsigned i = 0; i < n; i++)
+        hash_desk_cancel(&desk, &waits[i]);
+    turn_until(1);
+    CHECK_INT(other.verdict, HASH_RIGHT);
     finish();
 }
 

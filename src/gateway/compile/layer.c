@@ -195,7 +195,7 @@ static const char *compile_ext_auth_layer(const struct layer_draft *d, const str
         return "the path of its external authorizer is not valid";
     if (!compile_backend_headers(d, s->http, &plan))
         return "an authorizer's answer would be written into a header that frames the message";
-    config.timeout_us = s->timeout.is_set ? s->timeout.us : EXT_AUTH_TIMEOUT_US;
+    config.timeout_us = s->timeout.us > 0 ? s->timeout.us : EXT_AUTH_TIMEOUT_US;
     config.headers = ARENA_ARRAY(a, struct str, s->headers_to_ext_auth.n + 1);
     VEC_FOREACH (&s->headers_to_ext_auth, name)
         config.headers[config.n_headers++] = arena_str(a, *name);

@@ -1,4 +1,6 @@
-/* See credential.h. */
+/* Whatever the place, two values are none: a backend or an authorizer that reads the same request
+ * might take the other one. Taking out keeps the rest byte for byte, but for white space between
+ * cookies. */
 #include "gateway/layer/credential.h"
 
 #include "http/cookie.h"

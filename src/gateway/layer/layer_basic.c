@@ -53,6 +53,18 @@ static enum extract_result basic_find(const struct exchange *x, const struct bas
     return found != EXTRACT_NONE ? found : basic_in_authorization(x, ret_value);
 }
 
+/* What stands in the header of its own stays here too where Authorization was taken. */
+static void basic_withhold(struct exchange *x, const struct basic_plan *p, struct str value)
+{
+    const struct http_headers *h = &x->request.headers;
+
+    for (uint16_t i = 0; i < h->n; i++) {
+        if (h->items[i].value.len > 0 &&
+            (h->items[i].value.ptr == value.ptr || str_eq(h->items[i].name, p->credential_header)))
+            VEC_PUSH(&x->arena, &x->layers.withheld, h->items[i].value.ptr);
+    }
+}
+
 /* "Basic" SP base64(user ":" password). A NUL would end the password early for crypt(3). */
 static bool basic_decode(struct str value, struct basic_pair *ret)
 {
@@ -136,7 +148,8 @@ static enum step_result basic_judge(struct exchange *x, const struct basic_plan 
                                     const struct basic_pair *pair)
 {
     struct layer_state *s = &x->layers;
-    struct hash_question q = {.password = pair->password};
+    struct hash_question q = {.password = pair->password,
+                              .source = failure_limit_source(x->client.address.bytes)};
 
     if (!basic_is_tenant(x, p, pair->user))
         return basic_reject(x, REFUSAL_BASIC_TENANT_MISMATCH);
@@ -172,7 +185,7 @@ enum step_result layer_check_basic(struct exchange *x, const struct basic_plan *
     if (found == EXTRACT_NONE)
         return exchange_refuse(x, REFUSAL_BASIC_MISSING);
     if (!p->forwards)
-        VEC_PUSH(&x->arena, &x->layers.withheld, value.ptr);
+        basic_withhold(x, p, value);
     if (found == EXTRACT_TOKEN && basic_decode(value, &pair))
         result = basic_judge(x, p, &pair);
     else
