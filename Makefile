@@ -30,7 +30,7 @@ all:
 	@$(NINJA) -C $(BUILD)
 
 demo:
-	@tools/install-packages build
+	@tools/install-packages build demo
 	@$(SETUP) $(BUILD)
 	@$(NINJA) -C $(BUILD) --quiet
 	@exec $(BUILD)/demo/tollgate-demo $(DEMO_ARGS)

@@ -31,6 +31,7 @@ struct client {
     size_t head_have;
 };
 
+static struct client *clients;
 static char *requests; /* all of them */
 static size_t requests_len;
 static size_t turn; /* where the next one begins */
@@ -184,8 +185,8 @@ int main(int argc, char **argv)
     size_t n_clients = strtoul(argv[2], NULL, 10);
     double seconds = strtod(argv[3], NULL), warmup = strtod(argv[4], NULL);
     uint64_t n_requests = argc > 7 ? strtoull(argv[7], NULL, 10) : 0;
-    struct client *clients = calloc(n_clients, sizeof *clients);
 
+    clients = calloc(n_clients, sizeof *clients);
     requests = read_file(argv[5], &requests_len);
     expected_body = strtoul(argv[6], NULL, 10);
     histogram = calloc(LATENCY_US_MAX, sizeof *histogram);

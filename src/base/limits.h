@@ -26,6 +26,8 @@
       "the content of an external authorizer's answer; beyond: the answer counts as none")         \
     X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \
     X(KEY_SET_KEYS, 64, "keys", "keys of one set")                                                 \
+    X(KEY_SET_STALE_S, 86400, "seconds",                                                           \
+      "age of a key set that serves on while its source is down; beyond: 503")                     \
     X(MANIFEST_FILE_BYTES, 16777216, "bytes", "one manifest file")                                 \
     X(MANIFEST_TOTAL_BYTES, 268435456, "bytes", "all manifest files of one load")                  \
     X(MANIFEST_FILES, 20000, "files", "files of one load")                                         \

@@ -105,5 +105,7 @@ enum step_result answer_direct(struct exchange *x, const struct rule_plan *rule)
     answer_begin(x, rule->direct_status);
     answer_set_body(x, rule->direct_type.len ? rule->direct_type : STR("text/plain"),
                     rule->direct_body);
+    if (rule->direct_mods)
+        header_mods_apply(rule->direct_mods, &x->response.headers);
     return exchange_answer(x);
 }

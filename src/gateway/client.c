@@ -92,7 +92,8 @@ void client_accept(struct worker *w, struct port *port, int fd, const struct soc
                                   .local_text = c->local_text,
                                   .listen_port = port,
                                   .port = port->number,
-                                  .is_tls = port->is_tls};
+                                  .is_tls = port->is_tls,
+                                  .reads_underscore = options.allows_underscore};
     c->down.peer_ip_text = ip_address_format(&c->down.peer_ip, c->peer_ip_text);
     c->timer.fn = client_on_timer;
     c->phase = CLIENT_IDLE;

@@ -41,6 +41,7 @@ struct downstream {
     uint16_t port;          /* its number as the Gateway states it */
     struct str server_name; /* SNI, empty when plain or none */
     bool is_tls;
+    bool reads_underscore;   /* header names with '_': as its port's policy was at accept */
     uint64_t bytes_sent;     /* of the current exchange's answer, heads included */
     uint64_t bytes_received; /* of the current exchange's content */
 };

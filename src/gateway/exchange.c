@@ -197,8 +197,10 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
 
 enum refusal exchange_no_route(const struct exchange *x)
 {
-    return x->is_ai_endpoint && x->listener->has_ai_routes ? REFUSAL_NOT_ENFORCED
-                                                           : REFUSAL_NO_ROUTE;
+    /* The model of a KServe call is in its path: there no rule is passed over. */
+    bool is_unread = x->is_ai_endpoint && x->kserve.call == KSERVE_NONE;
+
+    return is_unread && x->listener->has_ai_routes ? REFUSAL_NOT_ENFORCED : REFUSAL_NO_ROUTE;
 }
 
 enum step_result exchange_refuse(struct exchange *x, enum refusal why)

@@ -1,7 +1,7 @@
-/* Forwarding as Envoy Gateway does it at an edge: X-Forwarded-For gets the peer appended,
- * X-Forwarded-Proto is that of the connection unless a trusted proxy said otherwise,
- * X-Forwarded-Host is set where the host is rewritten, X-Request-Id is made here unless the policy
- * keeps the client's. */
+/* Forwarding as Envoy Gateway does it at an edge: X-Forwarded-For gets the peer appended
+ * unless the policy says not to, X-Forwarded-Proto is that of the connection unless a trusted proxy
+ * said otherwise, X-Forwarded-Host is set where the host is rewritten, X-Request-Id is made here
+ * unless the policy keeps the client's. */
 #include "gateway/forward.h"
 
 #include "gateway/worker.h"
@@ -12,6 +12,9 @@ static void forward_set_for(struct exchange *x)
     struct http_headers *h = &x->request.headers;
     struct str before = http_headers_joined(h, header_name(HEADER_X_FORWARDED_FOR));
     struct str peer = x->peer_ip;
+
+    if (x->listener->client.omits_forwarded_for)
+        return;
     struct str value = before.len > 0
                            ? arena_printf(&x->arena, "%.*s,%.*s", STR_ARG(before), STR_ARG(peer))
                            : arena_str(&x->arena, peer);
@@ -89,7 +92,7 @@ bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
      */
     bool is_withholding = layer_is_withholding(x, backend);
 
-    if (backend->request_mods || rule->host_rewrite || is_withholding)
+    if (rule->host_rewrite || is_withholding)
         ret->headers = http_headers_copy(&x->request.headers, &x->arena);
     if (is_withholding)
         layer_withhold(x, backend, ret);
@@ -99,8 +102,15 @@ bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
     if (rule->host_rewrite)
         forward_set_host(ret, host_rewrite_apply(rule->host_rewrite, &x->request, backend->host),
                          !rule->host_rewrite->hides_former);
-    if (backend->request_mods)
-        header_mods_apply_request(backend->request_mods, ret);
     ret->minor_version = 1;
     return true;
+}
+
+void forward_prepare_backend(struct exchange *x, const struct backend_plan *backend,
+                             struct http_request *request)
+{
+    if (!backend->request_mods)
+        return;
+    request->headers = http_headers_copy(&request->headers, &x->arena);
+    header_mods_apply_request(backend->request_mods, request);
 }

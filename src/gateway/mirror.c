@@ -134,11 +134,14 @@ void mirror_begin(struct exchange *x, const struct http_request *request)
         const struct mirror_plan *plan = &x->rule->mirrors[i];
 
         if (x->worker->n_mirrors >= LIMIT_MIRRORS)
-            return;
+            break;
         if (plan->denominator > 0 &&
             random_below(&x->worker->random, plan->denominator) < plan->numerator)
             mirror_add(x, plan, request);
     }
+    /* What has no content may have ended while the exchange waited (for keys). */
+    if (x->is_body_complete && x->mirrors.first)
+        mirror_on_body_end(x);
 }
 
 void mirror_on_body(struct exchange *x, struct str span)

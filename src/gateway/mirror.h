@@ -13,7 +13,7 @@ struct worker;
 
 struct http_request;
 
-/* Prepares the copies that the rule asks for, of the request as the backend gets it. */
+/* Prepares the copies that the rule asks for, of the request as the rule makes it. */
 void mirror_begin(struct exchange *x, const struct http_request *request);
 /* Content as it passes, then its end: sends. */
 void mirror_on_body(struct exchange *x, struct str span);

@@ -89,6 +89,6 @@ bool listener_plan_is_late(const struct listener_plan *p, struct str name)
 bool listener_plan_drops(const struct listener_plan *p, struct str name)
 {
     return listener_plan_is_late(p, name) ||
-           ((p->client.drops_underscore || p->client.rejects_underscore) &&
+           ((p->client.drops_underscore || !p->client.allows_underscore) &&
             str_find_char(name, '_', 0) >= 0);
 }

@@ -25,9 +25,9 @@ struct client_plan {
     struct client_address_policy address;
     bool allows_underscore;    /* header names with '_' are read */
     bool drops_underscore;     /* and removed at admission */
-    bool rejects_underscore;   /* refused at admission: the port reads them for another listener */
     bool keeps_request_id;     /* a client's own X-Request-Id is kept */
     bool omits_request_id;     /* where there is none, none is made */
+    bool omits_forwarded_for;  /* X-Forwarded-For goes on as it came */
     uint32_t head_bytes_limit; /* 0: the default */
     uint64_t idle_us;
     uint64_t head_us;
@@ -111,6 +111,7 @@ struct rule_plan {
     uint16_t direct_status;
     struct str direct_body;
     struct str direct_type;
+    const struct header_mods *direct_mods; /* NULL: none */
     struct mirror_plan *mirrors;
     uint32_t n_mirrors;
     struct backend_plan *backends;

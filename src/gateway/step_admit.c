@@ -134,7 +134,9 @@ enum step_result step_admit(struct exchange *x)
     x->listener = listener;
     if (admit_is_misdirected(x, port))
         return exchange_refuse(x, REFUSAL_MISDIRECTED);
-    if (listener->client.rejects_underscore && admit_has_underscore(x))
+    /* The connection reads them for another listener of its port, or since before a reload. */
+    if (x->downstream->reads_underscore && !listener->client.allows_underscore &&
+        admit_has_underscore(x))
         return exchange_refuse(x, REFUSAL_BAD_HEADER_NAME);
     if (admit_names_late(x))
         return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);

@@ -21,6 +21,16 @@ static void shortlist_note(struct exchange *x, uint32_t auth_group)
     http_headers_init(&v->headers, &x->arena);
 }
 
+/* What the head alone decides must be within reach; late headers are the gateway's to write. */
+static bool shortlist_may_be_met(const struct exchange *x, const struct route_match *match)
+{
+    for (uint16_t i = 0; i < match->n_early; i++) {
+        if (!cors_may_bring(&x->request, match->early[i].name.text))
+            return false;
+    }
+    return true;
+}
+
 /* The CORS policy that answers a preflight: the first in precedence order that allows its origin,
  * else the first of all. NULL: no rule in question has one. */
 static const struct cors *shortlist_preflight(const struct exchange *x)
@@ -42,6 +52,8 @@ static const struct cors *shortlist_preflight(const struct exchange *x)
     while (route_cursor_next(&cursor, &match) == ROUTE_CANDIDATE) {
         const struct rule_plan *rule = match->rule;
 
+        if (!shortlist_may_be_met(x, match))
+            continue;
         if (rule->cors && cors_allows_origin(rule->cors, origin->value))
             return rule->cors;
         if (!first)

@@ -78,6 +78,7 @@ static enum step_result upstream_try(struct exchange *x)
         return exchange_refuse(x, REFUSAL_REWRITE);
     if (x->n_attempts == 0 && x->rule->n_mirrors > 0)
         mirror_begin(x, request);
+    forward_prepare_backend(x, x->backend, request);
     /* Some connections fail at once: then the next try is due here. */
     do {
         x->n_attempts++;

@@ -84,7 +84,7 @@ static void backend_tls_check(struct decoder *d, const struct node *node, void *
 }
 
 static const struct field backend_tls_fields[] = {
-    TLS_SETTINGS_FIELDS(backend_tls, settings., FIELD_NOT_ENFORCED),
+    TLS_SETTINGS_FIELDS(backend_tls, settings., 0, FIELD_NOT_ENFORCED),
     FIELD_LIST(backend_tls, ca_certificate_refs, "caCertificateRefs", 0, local_object_ref,
                "ConfigMaps or Secrets whose key ca.crt holds the trusted roots."),
     FIELD_STR(backend_tls, well_known_ca_certificates, "wellKnownCACertificates", 0,

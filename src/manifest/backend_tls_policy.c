@@ -19,6 +19,9 @@ static void subject_alt_name_check(struct decoder *d, const struct node *node, v
     const struct subject_alt_name *s = object;
 
     check_union(d, node, s->type, san_names, san_keys, true);
+    if (s->type == SAN_URI)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "type"), "type",
+                       "names by URI are not enforced yet: what the policy covers refuses");
 }
 static const struct table subject_alt_name_table =
     TABLE_CHECKED(subject_alt_name, subject_alt_name_check);
@@ -70,3 +73,12 @@ static void backend_tls_policy_spec_check(struct decoder *d, const struct node *
 }
 const struct table backend_tls_policy_spec_table =
     TABLE_CHECKED(backend_tls_policy_spec, backend_tls_policy_spec_check);
+
+const char *backend_tls_policy_find_unenforced(const struct backend_tls_policy_spec *s)
+{
+    for (size_t i = 0; s->validation && i < s->validation->subject_alt_names.n; i++) {
+        if (s->validation->subject_alt_names.items[i].type == SAN_URI)
+            return "validation.subjectAltNames of type URI";
+    }
+    return NULL;
+}

@@ -29,3 +29,6 @@ struct backend_tls_policy {
     struct backend_tls_policy_spec spec;
 };
 extern const struct table backend_tls_policy_spec_table;
+
+/* What is given here and not enforced yet, NULL when all is: what the policy covers refuses. */
+const char *backend_tls_policy_find_unenforced(const struct backend_tls_policy_spec *s);

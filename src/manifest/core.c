@@ -33,6 +33,23 @@ static const struct field k8s_namespace_spec_fields[] = {
 };
 const struct table k8s_namespace_spec_table = TABLE(k8s_namespace_spec);
 
+/* "h2c" and "grpc", with whatever domain before them (KEP-3726: kubernetes.io/h2c) and letter after
+ * them. The others are spoken here, or are HTTP/1.1 to a gateway. */
+static void check_app_protocol(struct decoder *d, const struct node *node, struct str protocol)
+{
+    ssize_t slash = str_find_char(protocol, '/', 0);
+    struct str name = str_slice(protocol, (size_t)(slash + 1), protocol.len);
+
+    if (str_starts_with_nocase(name, STR("h2")) || str_starts_with_nocase(name, STR("grpc")))
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "appProtocol"), "appProtocol",
+                       "HTTP/2 towards backends is not enforced yet: HTTP/1.1 is spoken");
+}
+
+static void service_port_check(struct decoder *d, const struct node *node, void *object)
+{
+    check_app_protocol(d, node, ((const struct service_port *)object)->app_protocol);
+}
+
 static const struct field service_port_fields[] = {
     FIELD_STR(service_port, name, "name", 0, "Name of the port."),
     FIELD_STR(service_port, protocol, "protocol", 0, "TCP unless given."),
@@ -41,7 +58,7 @@ static const struct field service_port_fields[] = {
     FIELD_INT_OR_STR(service_port, target_port, "targetPort", 0, "Port of the endpoints."),
     FIELD_IGNORED("nodePort"),
 };
-static const struct table service_port_table = TABLE(service_port);
+static const struct table service_port_table = TABLE_CHECKED(service_port, service_port_check);
 static const struct field service_spec_fields[] = {
     FIELD_LIST(service_spec, ports, "ports", 0, service_port, "Ports of the Service."),
     FIELD_STR(service_spec, type, "type", 0, "ClusterIP unless given."),
@@ -84,13 +101,18 @@ static const struct field slice_endpoint_fields[] = {
     FIELD_IGNORED("deprecatedTopology"),
 };
 static const struct table slice_endpoint_table = TABLE(slice_endpoint);
+static void endpoint_port_check(struct decoder *d, const struct node *node, void *object)
+{
+    check_app_protocol(d, node, ((const struct endpoint_port *)object)->app_protocol);
+}
+
 static const struct field endpoint_port_fields[] = {
     FIELD_STR(endpoint_port, name, "name", 0, "Name of the Service's port."),
     FIELD_STR(endpoint_port, protocol, "protocol", 0, "TCP unless given."),
     FIELD_STR(endpoint_port, app_protocol, "appProtocol", 0, "What is spoken there."),
     FIELD_INT(endpoint_port, port, "port", 0, &port_range, "Port of the endpoints."),
 };
-static const struct table endpoint_port_table = TABLE(endpoint_port);
+static const struct table endpoint_port_table = TABLE_CHECKED(endpoint_port, endpoint_port_check);
 static const char *const address_type_names[] = {"IPv4", "IPv6", "FQDN", NULL};
 static const struct field endpoint_slice_spec_fields[] = {
     FIELD_ENUM(endpoint_slice_spec, address_type, "addressType", FIELD_REQUIRED, address_type_names,

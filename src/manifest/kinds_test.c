@@ -425,9 +425,13 @@ TEST(backend_decodes_and_refuses)
         &backend_spec_table,
         "endpoints: [{fqdn: {hostname: m.tenant-a.svc.cluster.local, port: 80}}]\n"
         "appProtocols: [gateway.envoyproxy.io/h2c]\n"
-        "tls: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}], sni: m.local}\n");
+        "tls: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}], sni: m.local,\n"
+        "  minVersion: '1.2', ciphers: [ECDHE-RSA-AES128-GCM-SHA256], ecdhCurves: [X25519]}\n");
 
     check_clean("backend");
+    CHECK(find_diag(DIAG_WARNING, "tls.minVersion", "") == NULL);
+    CHECK(find_diag(DIAG_WARNING, "tls.ciphers", "") == NULL);
+    CHECK(find_diag(DIAG_WARNING, "tls.ecdhCurves", "not enforced") != NULL);
     CHECK_STR(s->endpoints.items[0].fqdn->host, "m.tenant-a.svc.cluster.local");
     CHECK_INT(s->app_protocols, 1 << APP_PROTOCOL_H2C);
     CHECK_STR(s->tls->ca_certificate_refs.items[0].kind, "ConfigMap");

@@ -267,5 +267,6 @@ struct diag *manifest_object_error(struct manifest *m, struct object *o, enum di
     text = arena_vprintf(&m->arena, format, args);
     va_end(args);
     o->is_broken = true;
+    link_take_back(m, o, text);
     return diag_add(&m->diags, DIAG_ERROR, code, at, o->label, "%.*s", STR_ARG(text));
 }

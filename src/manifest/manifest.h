@@ -91,6 +91,7 @@ struct policy_chain manifest_policy_chain(const struct manifest *m, enum kind_id
                                           const struct object *gateway, struct str listener_name);
 /* Where compile lets a Gateway listen; an empty one: everywhere. */
 const struct str_vec *manifest_gateway_addresses(const struct object *gateway);
-/* "Kind/namespace/name: ..." is broken or unresolvable: sets is_broken and reports. */
+/* "Kind/namespace/name: ..." is broken or unresolvable: sets is_broken and reports. Conditions that
+ * accepted the object already, as they have when compile finds the error, are taken back. */
 struct diag *manifest_object_error(struct manifest *m, struct object *o, enum diag_code code,
                                    struct mark at, const char *format, ...) PRINTF(5, 6);

@@ -201,6 +201,29 @@ static void merge_rest(const struct object *child, void *out)
     }
 }
 
+/* Up to the first that does not ask to be merged with its parent. */
+static size_t chain_n_effective(const struct policy_chain *chain)
+{
+    size_t n = 0;
+
+    while (n < chain->n && (n == 0 || object_merge_type(chain->items[n - 1]) >= 0))
+        n++;
+    return n;
+}
+
+bool policy_chain_is_same(const struct policy_chain *a, const struct policy_chain *b)
+{
+    size_t n = chain_n_effective(a);
+
+    if (n != chain_n_effective(b))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (a->items[i] != b->items[i])
+            return false;
+    }
+    return true;
+}
+
 struct merged_policy policy_merge(struct arena *a, const struct policy_chain *chain)
 {
     struct merged_policy result = {0};
@@ -210,10 +233,9 @@ struct merged_policy policy_merge(struct arena *a, const struct policy_chain *ch
     if (chain->n == 0)
         return result;
     result.object = chain->items[0];
-    do
-        result.is_broken |= chain->items[result.n_policies++]->is_broken;
-    while (result.n_policies < chain->n &&
-           object_merge_type(chain->items[result.n_policies - 1]) >= 0);
+    result.n_policies = chain_n_effective(chain);
+    for (size_t i = 0; i < result.n_policies; i++)
+        result.is_broken |= chain->items[i]->is_broken;
     result.spec = object_spec(result.object);
     /* What is broken is not used, and its lists are not bounded. */
     if (result.n_policies == 1 || result.is_broken)

@@ -18,3 +18,5 @@ struct merged_policy {
 /* For SecurityPolicy and BackendTrafficPolicy. What is merged lives in `a`; what is not is shared
  * with the objects. */
 struct merged_policy policy_merge(struct arena *a, const struct policy_chain *chain);
+/* Do both chains amount to the same, because the same policies take part? */
+bool policy_chain_is_same(const struct policy_chain *a, const struct policy_chain *b);

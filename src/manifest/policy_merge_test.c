@@ -108,3 +108,24 @@ TEST(an_empty_chain_is_no_policy)
 
     CHECK(policy_merge(&manifest.arena, &chain).spec == NULL);
 }
+
+TEST(chains_are_the_same_when_the_same_policies_take_part)
+{
+    struct policy_chain chain =
+        load(KIND_BACKEND_TRAFFIC_POLICY, HEAD("BackendTrafficPolicy", "route", "HTTPRoute")
+                                              HEAD("BackendTrafficPolicy", "gateway", "Gateway"));
+    struct backend_traffic_policy_spec *route =
+        &((struct backend_traffic_policy *)chain.items[0])->spec;
+    struct policy_chain alone = {.items = {chain.items[0]}, .n = 1};
+    struct policy_chain other = {.items = {chain.items[1]}, .n = 1};
+    struct policy_chain none = {0};
+
+    CHECK(policy_chain_is_same(&chain, &alone)); /* the route's holds as a whole */
+    CHECK(!policy_chain_is_same(&chain, &other));
+    CHECK(!policy_chain_is_same(&none, &alone));
+    CHECK(policy_chain_is_same(&none, &none));
+    route->merge_type = MERGE_STRATEGIC;
+    CHECK(!policy_chain_is_same(&chain, &alone));
+    CHECK(policy_chain_is_same(&chain, &chain));
+    manifest_deinit(&manifest);
+}

@@ -50,6 +50,7 @@ static int compile_path(struct authorize_rule *r, struct arena *arena,
     struct str path = spec->path;
 
     r->has_path = spec->has_path;
+    r->is_path_inverted = spec->is_path_inverted;
     r->path_kind = spec->path_kind;
     if (!spec->has_path)
         return 0;
@@ -178,7 +179,7 @@ static bool header_holds(const struct authorize_rule *r, uint32_t index,
     return false;
 }
 
-static enum regex_verdict path_holds(const struct authorize_rule *r, struct str path)
+static enum regex_verdict path_matches(const struct authorize_rule *r, struct str path)
 {
     switch (r->path_kind) {
     case ROUTE_PATH_EXACT:
@@ -189,6 +190,16 @@ static enum regex_verdict path_holds(const struct authorize_rule *r, struct str 
     default:
         return route_path_has_prefix(path, r->path) ? REGEX_HIT : REGEX_MISS;
     }
+}
+
+/* A pattern that reached its limit says neither: it refuses, inverted or not. */
+static enum regex_verdict path_holds(const struct authorize_rule *r, struct str path)
+{
+    enum regex_verdict verdict = path_matches(r, path);
+
+    if (!r->is_path_inverted || verdict == REGEX_LIMIT)
+        return verdict;
+    return verdict == REGEX_HIT ? REGEX_MISS : REGEX_HIT;
 }
 
 static enum regex_verdict rule_holds(const struct authorize_rule *r,

@@ -33,6 +33,7 @@ struct authorize_rule_spec {
     const struct str *methods;
     size_t n_methods;
     bool has_path;
+    bool is_path_inverted; /* every path but these */
     enum route_path_kind path_kind;
     struct str path;
 };
@@ -44,6 +45,7 @@ struct authorize_rule {
     bool has_jwt;
     bool has_cidrs;
     bool has_path;
+    bool is_path_inverted;
     struct str provider;
     const struct authorize_values *claims;
     uint32_t n_claims;

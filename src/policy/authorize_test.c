@@ -227,6 +227,40 @@ TEST(cidrs_methods_and_paths_hold_together)
     arena_deinit(&p.arena);
 }
 
+TEST(inverted_path_means_every_other)
+{
+    static const struct str cidrs[] = {STR("10.0.0.0/8")};
+    static const struct {
+        enum route_path_kind kind;
+        const char *configured, *path;
+        bool is_denied;
+    } cases[] = {
+        {ROUTE_PATH_PREFIX, "/public", "/public/x", false},
+        {ROUTE_PATH_PREFIX, "/public", "/publicity", true},
+        {ROUTE_PATH_PREFIX, "/public", "/secret", true},
+        {ROUTE_PATH_PREFIX, "/", "/secret", false},
+        {ROUTE_PATH_EXACT, "/public", "/public", false},
+        {ROUTE_PATH_EXACT, "/public", "/public/x", true},
+        {ROUTE_PATH_REGEX, "/p[a-z]+", "/public", false},
+        {ROUTE_PATH_REGEX, "/p[a-z]+", "/public/x", true},
+    };
+    struct jwt_claims none = {0};
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct authorize_rule_spec rules[] = {{.has_path = true,
+                                               .is_path_inverted = true,
+                                               .path_kind = cases[i].kind,
+                                               .path = str_of(cases[i].configured)},
+                                              {.is_allow = true, .cidrs = cidrs, .n_cidrs = 1}};
+        struct play p;
+
+        play_init(&p, rules, 2);
+        p.request.path = str_of(cases[i].path);
+        CHECK_MSG((decide(&p, &none).verdict == AUTHORIZE_DENY) == cases[i].is_denied, "%zu", i);
+        arena_deinit(&p.arena);
+    }
+}
+
 TEST(second_header_line_does_not_slip_past_a_deny)
 {
     static const struct str bad[] = {STR("guest")};
@@ -265,6 +299,12 @@ TEST(pattern_at_its_limit_is_no_decision)
     play_init(&p, rules, 1);
     p.request.path = STR("/aab");
     CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_ALLOW);
+    p.request.path = STR("/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac");
+    CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_LIMIT);
+    arena_deinit(&p.arena);
+
+    rules[0].is_path_inverted = true;
+    play_init(&p, rules, 1);
     p.request.path = STR("/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac");
     CHECK_INT(decide(&p, &none).verdict, AUTHORIZE_LIMIT);
     arena_deinit(&p.arena);

@@ -127,6 +127,66 @@ bool cors_is_preflight(const struct http_request *request)
            http_headers_find_id(&request->headers, HEADER_ACCESS_CONTROL_REQUEST_METHOD);
 }
 
+static bool is_listed(const struct http_request *preflight, struct str name)
+{
+    const struct http_headers *h = &preflight->headers;
+
+    for (unsigned i = 0; i < h->n; i++) {
+        struct str rest = h->items[i].value;
+        struct str member;
+
+        if (h->items[i].id != HEADER_ACCESS_CONTROL_REQUEST_HEADERS)
+            continue;
+        while (str_split(&rest, ',', &member)) {
+            if (str_eq_nocase(str_trim(member), name))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Safelisted (Fetch 2.2.2), or the browser's own. */
+static bool is_unlisted(struct str name)
+{
+    static const char *const names[] = {
+        "accept",
+        "accept-language",
+        "content-language",
+        "content-type",
+        "range",
+        "accept-charset",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "cookie",
+        "date",
+        "dnt",
+        "expect",
+        "host",
+        "keep-alive",
+        "origin",
+        "referer",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "via",
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        if (str_eq_nocase(name, str_of(names[i])))
+            return true;
+    }
+    return str_starts_with_nocase(name, STR("sec-")) || str_starts_with_nocase(name, STR("proxy-"));
+}
+
+bool cors_may_bring(const struct http_request *preflight, struct str name)
+{
+    return is_unlisted(name) || is_listed(preflight, name) ||
+           http_headers_find(&preflight->headers, name);
+}
+
 static bool is_host_text(struct str s)
 {
     for (size_t i = 0; i < s.len; i++) {

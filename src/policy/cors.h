@@ -50,6 +50,10 @@ MUST_USE int cors_init(struct cors *c, struct arena *arena, const struct cors_po
                        size_t *ret_bad);
 /* An OPTIONS with Origin and Access-Control-Request-Method. */
 bool cors_is_preflight(const struct http_request *request);
+/* Could the request that the preflight announces carry a header of this name? What a script sets
+ * is listed there, but for the safelisted names; what the browser sets by itself never is (Fetch,
+ * "forbidden request-header"), nor what a proxy on the way adds, to the preflight too. */
+bool cors_may_bring(const struct http_request *preflight, struct str name);
 bool cors_allows_origin(const struct cors *c, struct str origin);
 /* Fills in the answer to a preflight (no body; the caller answers 204, or 403 when this is false:
  * the origin is not allowed and nothing but Vary was written). */

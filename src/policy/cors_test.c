@@ -190,3 +190,33 @@ TEST(bad_origins_are_refused_at_compile_time)
     }
     arena_deinit(&a);
 }
+
+TEST(a_preflight_tells_which_headers_may_come)
+{
+    static const struct {
+        const char *name;
+        bool may_bring;
+    } cases[] = {
+        {"x-key", true},
+        {"X-Other", true},
+        {"x-partner", false},
+        {"authorization", false},
+        {"Content-Type", true},
+        {"cookie", true},
+        {"sec-fetch-mode", true},
+        {"x-forwarded-for", true}, /* the preflight has it too */
+        {"x-", false},
+        {"", false},
+    };
+    struct arena arena;
+    struct http_request request = {.method = HTTP_METHOD_OPTIONS};
+
+    arena_init(&arena, 4096);
+    http_headers_init(&request.headers, &arena);
+    http_headers_add(&request.headers, STR("access-control-request-headers"), STR("a , X-Key"));
+    http_headers_add(&request.headers, STR("access-control-request-headers"), STR("x-other"));
+    http_headers_add(&request.headers, STR("x-forwarded-for"), STR("192.0.2.1"));
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+        CHECK(cors_may_bring(&request, str_of(cases[i].name)) == cases[i].may_bring);
+    arena_deinit(&arena);
+}

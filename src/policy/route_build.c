@@ -78,7 +78,9 @@ static int compare_drafts(const void *left, const void *right)
         order = str_compare(a->route_name, b->route_name);
     if (order == 0)
         order = compare_u64(a->rule_index, b->rule_index);
-    return order != 0 ? order : compare_u64(a->match_index, b->match_index);
+    if (order == 0)
+        order = compare_u64(a->match_index, b->match_index);
+    return order != 0 ? order : compare_u64(a->number, b->number);
 }
 
 /* An object at the start of a cache line with the text of its key right behind it. */

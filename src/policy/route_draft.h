@@ -15,6 +15,7 @@ struct route_draft {
     struct str route_name;
     uint32_t rule_index;
     uint32_t match_index;
+    size_t number; /* of adding */
     const struct str *hosts;
     size_t n_hosts;
 };

@@ -186,6 +186,7 @@ int route_table_builder_add(struct route_table_builder *b, const struct route_sp
     draft->route_name = arena_str(&b->scratch, spec->route_name);
     draft->rule_index = spec->rule_index;
     draft->match_index = spec->match_index;
+    draft->number = b->drafts.n;
     draft->hosts = copy_hosts(b, spec);
     draft->n_hosts = spec->n_hosts;
     return 0;

@@ -5,7 +5,7 @@
  * Order of candidates for one request: most specific host pattern only (no falling through) > Exact
  * path > RegularExpression path, longer pattern first (as Envoy Gateway ranks them) > longest
  * PathPrefix > has a method > more headers > more query parameters > oldest creation > rule of an
- * AIGatewayRoute > "namespace/name" > order of rules > order of matches. */
+ * AIGatewayRoute > "namespace/name" > order of rules > order of matches > order of adding. */
 #pragma once
 
 #include "policy/route_match.h"

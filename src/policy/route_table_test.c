@@ -211,6 +211,26 @@ TEST(more_specific_conditions_and_older_routes_come_first)
     world_deinit(&w);
 }
 
+TEST(equal_matches_keep_the_order_of_adding)
+{
+    static const char names[64][3];
+    struct world w;
+    const struct route_match *match;
+    struct route_cursor cursor;
+    size_t n = 0;
+
+    world_init(&w);
+    for (size_t i = 0; i < N_ELEMENTS(names); i++)
+        add_spec(&w, (struct route_spec){.path = STR("/")}, names[i]);
+    build(&w);
+    ask(&w, "GET", "", "/");
+    route_cursor_init(&cursor, w.table, &w.request, false);
+    while (route_cursor_next(&cursor, &match) == ROUTE_CANDIDATE)
+        CHECK(match->rule == (const void *)names[n++]);
+    CHECK_INT(n, N_ELEMENTS(names));
+    world_deinit(&w);
+}
+
 TEST(several_header_lines_count_as_one_joined_value)
 {
     struct world w;

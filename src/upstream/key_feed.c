@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-static const uint64_t KEY_FEED_STALE_US = 24ULL * 3600 * 1000000;
+static const uint64_t KEY_FEED_STALE_US = LIMIT_KEY_SET_STALE_S * 1000000ULL;
 static const uint64_t KEY_FEED_REFETCH_US = 10ULL * 1000000;
 
 static const struct attempt_events key_feed_events;
@@ -121,6 +121,35 @@ static struct key_feed *registry_find(struct key_feed_registry *r, struct str ke
     return f ? key_feed_ref(f) : NULL;
 }
 
+static bool key_feed_is_same_source(const struct key_feed *f, const struct key_feed_config *config)
+{
+    return f->config.cluster == config->cluster && str_eq(f->config.host, config->host) &&
+           str_eq(f->config.path, config->path);
+}
+
+/* A new feed begins with the keys of one that reads the same source, and fetches all the same: a
+ * changed timeout must not refuse everybody while the source is down. Under the registry's lock. */
+static void key_feed_inherit(struct key_feed *f)
+{
+    LIST_FOREACH (&f->registry->feeds, node) {
+        struct key_feed *other = CONTAINER_OF(node, struct key_feed, node);
+
+        if (other == f || !key_feed_is_same_source(other, &f->config))
+            continue;
+        pthread_mutex_lock(&other->lock);
+        if (other->keys && (!f->keys || other->fetched_us > f->fetched_us)) {
+            jwks_unref(f->keys);
+            f->keys = jwks_ref(other->keys);
+            f->fetched_us = other->fetched_us;
+            f->is_answered = true;
+            f->facts.n_keys = other->facts.n_keys;
+            f->facts.fetched_wall_us = other->facts.fetched_wall_us;
+            atomic_store(&f->keys_version, jwks_version(f->keys));
+        }
+        pthread_mutex_unlock(&other->lock);
+    }
+}
+
 struct key_feed *key_feed_get_remote(struct key_feed_registry *r, struct str key,
                                      const struct key_feed_config *config)
 {
@@ -136,6 +165,7 @@ struct key_feed *key_feed_get_remote(struct key_feed_registry *r, struct str key
         f->config.host = key_feed_copy(config->host);
         f->config.path = key_feed_copy(config->path);
         f->config.cluster = cluster_ref(config->cluster);
+        key_feed_inherit(f);
     }
     pthread_mutex_unlock(&r->lock);
     return f;
@@ -235,6 +265,7 @@ static void key_feed_publish(struct key_feed *f, struct jwks *keys, const char *
         atomic_store(&f->keys_version, jwks_version(keys));
         f->facts.n_keys = jwks_n_keys(keys);
         f->facts.n_fetches_ok++;
+        f->fetched_us = l->now.mono_us;
         f->facts.fetched_wall_us = l->now.wall_unix_us;
         f->facts.last_error[0] = '\0';
     } else {
@@ -257,20 +288,14 @@ static void key_feed_on_timer(struct timer *t)
     key_feed_fetch(CONTAINER_OF(t, struct key_feed, timer));
 }
 
-static uint64_t key_feed_back_off(struct key_feed *f)
+static uint64_t key_feed_pause(struct key_feed *f, uint32_t triggers)
 {
-    uint64_t us = f->config.back_off_us ? f->config.back_off_us : 1000000;
-    uint64_t max_us = f->config.back_off_max_us ? f->config.back_off_max_us : us * 10;
-    uint32_t shift = MIN(f->n_failures - 1, 10U);
-
-    us = MIN(us << shift, max_us);
-    /* Full jitter, but never at once. */
-    return us / 4 +
-           random_below(&f->registry->random, (uint32_t)MIN(us, (uint64_t)UINT32_MAX - 1) + 1);
+    return key_feed_retry_pause(&f->config.retry, &f->n_failed, triggers,
+                                random_u64(&f->registry->random));
 }
 
-/* The one end of a fetch. */
-static void key_feed_finish(struct key_feed *f, const char *error)
+/* The one end of a fetch. `triggers`: what kind of failure an error is (key_feed_retry.h). */
+static void key_feed_finish(struct key_feed *f, const char *error, uint32_t triggers)
 {
     struct loop *l = f->registry->upstreams->loop;
     struct jwks *keys = NULL;
@@ -279,17 +304,35 @@ static void key_feed_finish(struct key_feed *f, const char *error)
     if (!error && jwks_new(buf_str(&f->body), &keys) != 0)
         error = "the answer is not a usable JSON Web Key Set";
     buf_deinit(&f->body);
-    f->n_failures = error ? f->n_failures + 1 : 0;
     f->timer.fn = key_feed_on_timer;
     if (!error) {
-        f->fetched_us = l->now.mono_us;
+        f->n_failed = 0;
         key_feed_set_state(f, KEY_FEED_FRESH);
         timer_set(l, &f->timer, l->now.mono_us + f->config.cache_us / 10 * 8);
     } else {
         key_feed_set_state(f, KEY_FEED_RETRYING);
-        timer_set(l, &f->timer, l->now.mono_us + key_feed_back_off(f));
+        timer_set(l, &f->timer, l->now.mono_us + key_feed_pause(f, triggers));
     }
     key_feed_publish(f, keys, error);
+}
+
+static uint32_t key_feed_triggers(enum attempt_failure why)
+{
+    enum { RESET = KEY_FEED_ON_RESET | KEY_FEED_ON_5XX | KEY_FEED_ON_GATEWAY_ERROR };
+
+    switch (why) {
+    case ATTEMPT_NO_ENDPOINT:
+    case ATTEMPT_CONNECT_FAILED:
+    case ATTEMPT_CONNECT_TIMEOUT:
+        return KEY_FEED_ON_CONNECT_FAILURE | RESET;
+    case ATTEMPT_RESET:
+    case ATTEMPT_RESET_MIDWAY:
+    case ATTEMPT_BAD_ANSWER:
+        return RESET;
+    case ATTEMPT_OK:
+        break;
+    }
+    return 0;
 }
 
 static struct key_feed *key_feed_of(struct attempt *a)
@@ -302,7 +345,7 @@ static void key_feed_on_timeout(struct timer *t)
     struct key_feed *f = CONTAINER_OF(t, struct key_feed, timeout_timer);
 
     attempt_cancel(&f->attempt);
-    key_feed_finish(f, "timeout");
+    key_feed_finish(f, "timeout", KEY_FEED_ON_5XX | KEY_FEED_ON_GATEWAY_ERROR);
 }
 
 static void key_feed_fetch(struct key_feed *f)
@@ -327,9 +370,10 @@ static void key_feed_fetch(struct key_feed *f)
     attempt_init(&f->attempt, u, &key_feed_events, &f->arena);
     f->timeout_timer.fn = key_feed_on_timeout;
     timer_set(u->loop, &f->timeout_timer, u->loop->now.mono_us + f->config.timeout_us);
-    r = attempt_start(&f->attempt, f->config.cluster, request, f->config.timeout_us);
+    r = attempt_start(&f->attempt, f->config.cluster, request, f->config.connect_us);
     if (r != 0)
-        key_feed_finish(f, "no endpoint, or it could not be reached");
+        key_feed_finish(f, "no endpoint, or it could not be reached",
+                        key_feed_triggers((enum attempt_failure)r));
     else if (f->attempt.state == ATTEMPT_STREAMING)
         attempt_send_end(&f->attempt, NULL);
 }
@@ -352,7 +396,7 @@ static void key_feed_on_head(struct attempt *a)
     /* Redirects included: a key set comes from where the policy says, or not at all. */
     snprintf(error, sizeof error, "status %u", a->response.status);
     attempt_cancel(a);
-    key_feed_finish(key_feed_of(a), error);
+    key_feed_finish(key_feed_of(a), error, key_feed_triggers_of_status(a->response.status));
 }
 
 static void key_feed_on_data(struct attempt *a, struct str span)
@@ -361,7 +405,7 @@ static void key_feed_on_data(struct attempt *a, struct str span)
 
     if (f->body.len + span.len > LIMIT_KEY_SET_BYTES) {
         attempt_cancel(a);
-        key_feed_finish(f, "the key set is too large");
+        key_feed_finish(f, "the key set is too large", 0);
         return;
     }
     buf_append(&f->body, span.ptr, span.len);
@@ -369,7 +413,7 @@ static void key_feed_on_data(struct attempt *a, struct str span)
 
 static void key_feed_on_end(struct attempt *a)
 {
-    key_feed_finish(key_feed_of(a), NULL);
+    key_feed_finish(key_feed_of(a), NULL, 0);
 }
 
 static void key_feed_on_batch_end(struct attempt *a UNUSED)
@@ -378,7 +422,7 @@ static void key_feed_on_batch_end(struct attempt *a UNUSED)
 
 static void key_feed_on_fail(struct attempt *a, enum attempt_failure why)
 {
-    key_feed_finish(key_feed_of(a), attempt_failure_rows[why].text);
+    key_feed_finish(key_feed_of(a), attempt_failure_rows[why].text, key_feed_triggers(why));
 }
 
 static const struct attempt_events key_feed_events = {

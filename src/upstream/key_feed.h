@@ -1,8 +1,8 @@
 /* A key feed: the JSON Web Key Set of one token issuer, kept fresh. Local sets never change; remote
  * ones are fetched in the background by control, with a single fetch in flight, retried with the
- * policy's back-off, no redirects followed. The last good set serves while the source is down, for
- * 24 hours at most. Shared: workers read keys and version and ask for a refetch; everything
- * under "control only" belongs to the control thread.
+ * policy's retries, no redirects followed. The last good set serves while the source is down, for
+ * LIMIT_KEY_SET_STALE_S at most. Shared: workers read keys and version and ask for a refetch;
+ * everything under "control only" belongs to the control thread.
  *
  *     NEW --start--> FETCHING --ok--> FRESH --refresh due--> FETCHING (keys go on serving)
  *                       +--failed--> RETRYING --back-off--> FETCHING
@@ -14,6 +14,7 @@
 
 #include "auth/jwks.h"
 #include "upstream/attempt.h"
+#include "upstream/key_feed_retry.h"
 
 enum {
     KEY_FEED_RETRY_AFTER_S = 2,
@@ -33,11 +34,9 @@ struct key_feed_config {
     struct str path;         /* with query */
     struct cluster *cluster; /* the feed takes a reference of its own */
     uint64_t cache_us;       /* refreshed before it ends; 300 s by default */
-    uint64_t
-        back_off_us; /* first pause after a failure, doubled up to back_off_max_us, full jitter */
-    uint64_t back_off_max_us;
-    uint32_t n_retries;  /* of one round */
-    uint64_t timeout_us; /* of one fetch */
+    uint64_t connect_us;     /* of one fetch's connection */
+    uint64_t timeout_us;     /* of one fetch */
+    struct key_feed_retry retry;
 };
 
 /* Facts for status and metrics; a consistent copy under the lock. */
@@ -62,6 +61,8 @@ struct key_feed {
     _Atomic bool is_refetch_wanted;
     pthread_mutex_t lock;
     struct jwks *keys; /* NULL: none yet */
+    uint64_t fetched_us;
+    bool is_answered; /* some fetch has ended, well or not */
     struct key_feed_facts facts;
     struct list_node node;
     /* control only */
@@ -72,10 +73,8 @@ struct key_feed {
     struct buf body;
     struct timer timer;         /* refresh, back-off */
     struct timer timeout_timer; /* of the running fetch */
-    uint32_t n_failures;        /* in a row */
-    uint64_t fetched_us;
-    uint64_t refetched_us; /* last time an unknown kid caused a fetch */
-    bool is_answered;      /* some fetch has ended, well or not */
+    uint32_t n_failed;          /* tries of this round */
+    uint64_t refetched_us;      /* last time an unknown kid caused a fetch */
 };
 
 typedef void key_feed_news_fn(void *ctx);
@@ -98,8 +97,8 @@ void key_feed_registry_deinit(struct key_feed_registry *r);
 /* Starts new feeds, frees those that nobody references any more. Control. */
 void key_feed_registry_sweep(struct key_feed_registry *r);
 
-/* The feed of that identity with one more reference; compile thread. `config` is copied when new.
- */
+/* The feed of that identity with one more reference; compile thread. `config` is copied when new;
+ * the last good keys of another feed on the same source are taken over. */
 struct key_feed *key_feed_get_remote(struct key_feed_registry *r, struct str key,
                                      const struct key_feed_config *config);
 /* A local set. Positive: an enum jwks condition. */

@@ -94,17 +94,30 @@ struct endpoint *pool_pick(struct pool *p, const char *avoid)
     return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
 }
 
+static bool conn_is_expired(const struct conn *c, uint64_t now_us)
+{
+    return now_us - c->idle_since_us >= c->idle_us;
+}
+
 struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
 {
+    uint64_t now_us = p->upstreams->loop->now.mono_us;
+    struct list_node *before;
+
     /* Newest first: it is the least likely to have been closed meanwhile. */
-    for (struct list_node *node = p->lists[CONN_OPEN].last; node; node = node->prev) {
+    for (struct list_node *node = p->lists[CONN_OPEN].last; node; node = before) {
         struct conn *c = CONTAINER_OF(node, struct conn, node);
 
-        if (c->endpoint == e || strcmp(c->endpoint->text, e->text) == 0) {
-            conn_move(c, CONN_FULL);
-            c->attempt = a;
-            return c;
+        before = node->prev;
+        if (c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0)
+            continue;
+        if (conn_is_expired(c, now_us)) {
+            conn_close(c); /* the sweep has not come by yet */
+            continue;
         }
+        conn_move(c, CONN_FULL);
+        c->attempt = a;
+        return c;
     }
     return NULL;
 }
@@ -306,7 +319,7 @@ static void pool_sweep(struct pool *p, uint64_t now_us)
     LIST_FOREACH (&p->lists[CONN_OPEN], node) {
         struct conn *c = CONTAINER_OF(node, struct conn, node);
 
-        if (now_us - c->idle_since_us >= c->idle_us)
+        if (conn_is_expired(c, now_us))
             conn_close(c);
     }
 }

@@ -47,6 +47,55 @@ CASES = {
 }
 
 
+def key_set(**settings):
+    return thing("gateway.envoyproxy.io/v1alpha1", "SecurityPolicy", "p", {
+        "targetRefs": [target("HTTPRoute", "r")], "jwt": {"providers": [{"name": "p", "remoteJWKS": {
+            "uri": "http://keys.test/keys", **settings}}]}})
+
+
+NOT_HEEDED = {
+    "the second backend of a key set": (lambda m: m.append(key_set(backendRefs=[
+        {"name": "a", "group": "gateway.envoyproxy.io", "kind": "Backend"}] * 2)), r"backendRefs: .*only the first"),
+    "priorities of a key set": (lambda m: m.append(key_set(backendSettings={
+        "retry": {"numAttemptsPerPriority": 2}})), r"numAttemptsPerPriority"),
+    "idle times of a key set": (lambda m: m.append(key_set(backendSettings={
+        "timeout": {"http": {"streamIdleTimeout": "1s"}}})), r"only requestTimeout"),
+    "a Service of HTTP/2": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 80, "appProtocol": "kubernetes.io/h2c"}]})), r"appProtocol: HTTP/2"),
+    "a Service of gRPC": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 80, "appProtocol": "grpc"}]})), r"appProtocol: HTTP/2"),
+    "events of an access log": (lambda m: m.append(thing("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "e", {
+        "telemetry": {"accessLog": {"settings": [{"type": "Upstream", "sinks": [
+            {"type": "File", "file": {"path": "/dev/stdout"}}]}]}}})), r"settings\[0\]\.type: read but not enforced"),
+    "curves of a Backend": (lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "ecdhCurves": ["X25519"]}),
+                            r"ecdhCurves: read but not enforced"),
+    "names by URI": (lambda m: m.append(thing("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "t", {
+        "targetRefs": [{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "a"}],
+        "validation": {"hostname": "a.test", "wellKnownCACertificates": "System",
+                       "subjectAltNames": [{"type": "URI", "uri": "spiffe://a"}]}})), r"names by URI are not enforced"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_HEEDED)
+def test_what_is_not_heeded_is_named(tmp_path, name):
+    change, pattern = NOT_HEEDED[name]
+    run = check(tmp_path, altered(change), "--fail-on", "warning")
+    assert run.returncode == 1 and run.stdout.splitlines()[-1].startswith("0 errors"), run.stdout
+    assert [line for line in run.stdout.splitlines() if re.search(pattern, line)], run.stdout
+
+
+@pytest.mark.parametrize("change", [
+    lambda m: m.append(thing("v1", "Service", "s", {"ports": [
+        {"name": "a", "port": 80, "appProtocol": "kubernetes.io/ws"}, {"name": "b", "port": 81, "appProtocol": "http"}]})),
+    lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "minVersion": "1.2", "maxVersion": "1.3"}),
+    lambda m: m.append(key_set(backendSettings={"retry": {"numRetries": 3, "retryOn": {"triggers": ["5xx", "reset"]}},
+                                               "timeout": {"tcp": {"connectTimeout": "1s"}}})),
+])
+def test_what_is_heeded_is_not_warned_of(tmp_path, change):
+    run = check(tmp_path, altered(change), "--fail-on", "warning")
+    assert run.returncode == 0, run.stdout
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_an_error_is_named_with_its_place(tmp_path, name):
     change, pattern = CASES[name]

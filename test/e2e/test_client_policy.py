@@ -4,6 +4,7 @@ import time
 import pytest
 
 from play.client import request
+from play.deadline import eventually
 from play.manifests import backend, client_policy, http_listener, route, rule, security_policy, target, world
 
 OFFICE = {"defaultAction": "Deny", "rules": [{"action": "Allow", "principal": {"clientCIDRs": ["203.0.113.0/24"]}}]}
@@ -31,6 +32,16 @@ def test_trusted_networks_tell_the_client(gateway, upstream):
                          clientIPDetection={"xForwardedFor": {"trustedCIDRs": ["127.0.0.0/8", "198.51.100.0/24"]}}))
     assert allowed(gw, "203.0.113.9, 198.51.100.1")
     assert not allowed(gw, "203.0.113.9, 192.0.2.7, 198.51.100.1")
+
+
+@pytest.mark.parametrize("omits, given, passed", [
+    (False, None, "127.0.0.1"), (False, "203.0.113.9", "203.0.113.9,127.0.0.1"),
+    (True, None, None), (True, "203.0.113.9", "203.0.113.9")])
+def test_the_gateways_peer_may_stay_out_of_x_forwarded_for(gateway, upstream, omits, given, passed):
+    up = upstream("a")
+    gw = gateway(policed(up, clientIPDetection={"xForwardedFor": {"numTrustedHops": 1, "disableXForwardedForAppend": omits}}))
+    assert gw.request("/", headers=[("x-forwarded-for", given)] if given else []).status == 200
+    assert up.last.get("x-forwarded-for") == passed
 
 
 def test_without_a_policy_nobody_is_trusted(gateway, upstream):
@@ -97,9 +108,40 @@ def test_listeners_of_one_port_keep_their_own_word_on_underscores(gateway, upstr
         assert gw.request("/", host="refuses.test").status == 200
 
 
+def test_what_a_port_can_have_of_one_listener_only_is_named(gateway, upstream):
+    policy = client_policy("clients", timeout={"http": {"idleTimeout": "30s", "requestHeadersReceivedTimeout": "3s"}},
+                           headers={"maxRequestHeaderLimit": "8Ki"}, connection={"connectionLimit": {"value": 7}})
+    policy["spec"]["targetRefs"][0]["sectionName"] = "two"
+    listeners = [http_listener("one", hostname="one.test"), http_listener("two", hostname="two.test"),
+                 http_listener("other", port=81)]
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), policy, listeners=listeners))
+    texts = [d["text"] for d in gw.status()["diagnostics"] if d["code"] == "ineffective"]
+    assert len(texts) == 4 and all('listener "two"' in text and 'listener "one"' in text for text in texts)
+    for key in ("idleTimeout", "requestHeadersReceivedTimeout", "maxRequestHeaderLimit", "connectionLimit"):
+        assert [text for text in texts if key in text], key
+
+
 def test_the_policy_says_how_long_a_head_may_take(gateway, upstream):
     gw = gateway(policed(upstream("a"), timeout={"http": {"requestHeadersReceivedTimeout": "300ms"}}))
     started = time.monotonic()
     with gw.raw(b"GET / HTTP/1.1\r\n") as raw:
         assert raw.reply().status == 408
     assert 0.25 < time.monotonic() - started < 10
+
+
+def test_a_connection_from_before_a_reload_reads_underscores_no_longer(gateway, upstream):
+    up = upstream("a")
+    allows, plain = {"headers": {"withUnderscoresAction": "Allow"}}, {}
+    gw = gateway(policed(up, **allows), args=["--workers", "1"])
+    ask = b"GET / HTTP/1.1\r\nHost: a.test\r\nx_plain: 1\r\n\r\n"
+    trailers = (b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"1\r\na\r\n0\r\nx_plain: 1\r\nx-end: 2\r\n\r\n")
+    with gw.raw(ask) as one, gw.raw(ask) as two:
+        assert (one.reply().status, two.reply().status) == (200, 200)
+        gw.apply(policed(up, **plain))
+        eventually(lambda: gw.request("/", headers=[("x_plain", "1")]).status == 400, what="the new rules")
+        one.send(ask)
+        assert one.reply().status == 400
+        two.send(trailers)
+        assert two.reply().status == 200
+        assert ("x_plain", "1") not in up.last.trailers

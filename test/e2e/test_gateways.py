@@ -2,8 +2,8 @@
 import pytest
 
 from play.client import request
-from play.manifests import (backend, client_policy, gateway as gateway_object, https_listener, path, route, rule,
-                            tls_secret, world)
+from play.manifests import (ENVOY_API, backend, client_policy, gateway as gateway_object, https_listener, local_provider,
+                            path, route, rule, security_policy, target, thing, tls_secret, world)
 
 
 def condition(gw, name, about, kind, of="Gateway"):
@@ -106,3 +106,61 @@ def test_an_address_that_is_no_ip_address_is_named(gateway, upstream):
                   backend("a", upstream("a")), route("ra", rule("a"))])
     assert addresses(gw, "front") == ["127.0.0.2"]
     assert "only IPAddress is supported" in gw.stderr()
+
+
+def of_both(name, *rules, **more):
+    """A route that both Gateways attach."""
+    made = route(name, *rules, **more)
+    made["spec"]["parentRefs"] = [{"name": "front"}, {"name": "side"}]
+    return made
+
+
+@pytest.mark.parametrize("targets, status", [
+    (["side"], 500), (["front"], 500), (["front", "side"], 200),
+], ids=["younger", "older", "both"])
+def test_a_route_of_gateways_that_share_a_port_is_guarded_by_both_or_refuses(gateway, upstream, issuer, targets, status):
+    keys = issuer()
+    jwt = {"providers": [local_provider(keys)]}
+    gw = gateway(world(
+        backend("a", upstream("a")), gateway_object("side"),
+        of_both("r", rule("a", matches=[path("/r")])), of_both("own", rule("a", matches=[path("/own")])),
+        security_policy("guard", *[target("Gateway", name) for name in targets], jwt=jwt),
+        security_policy("own", target("HTTPRoute", "own"), jwt=jwt)))
+    assert (gw.request("/r", token=keys.token()).status, gw.request("/own", token=keys.token()).status) == (status, 200)
+    assert gw.request("/r").status in (401, status) and gw.request("/own").status == 401
+    assert ("with other SecurityPolicies for 1 of its rules: they refuse" in gw.stderr()) == (status == 500)
+
+
+def test_other_traffic_policies_of_the_younger_gateway_are_said_not_to_apply(gateway, upstream):
+    timeout = {"timeout": {"http": {"requestTimeout": "9s"}}}
+    gw = gateway(world(
+        backend("a", upstream("a")), gateway_object("side"), of_both("r", rule("a")),
+        thing(ENVOY_API, "BackendTrafficPolicy", "slow", {"targetRefs": [target("Gateway", "side")], **timeout})))
+    assert gw.request("/").status == 200
+    assert "with other BackendTrafficPolicies for 1 of its rules: those of the first Gateway apply" in gw.stderr()
+
+
+@pytest.mark.parametrize("front, side, listed", [
+    (["127.0.0.2"], ["::ffff:127.0.0.2"], ["127.0.0.2"]), (["::1"], ["0:0:0:0:0:0:0:1"], ["::1"]),
+    (["127.0.0.2"], ["::ffff:7f00:2", "127.0.0.2"], ["127.0.0.2"]), ([], ["::"], None),
+], ids=["mapped", "long", "twice", "wildcard"])
+def test_two_spellings_of_one_address_are_one_port(gateway, upstream, front, side, listed):
+    asked = {"front": [{"value": value} for value in front], "side": [{"value": value} for value in side]}
+    gw = gateway([
+        *world()[:1], gateway_object("front", addresses=asked["front"]), gateway_object("side", addresses=asked["side"]),
+        backend("a", upstream("a")), backend("b", upstream("b")),
+        route("ra", rule("a", matches=[path("/a")])), route("rb", rule("b", matches=[path("/b")]), parent="side")])
+    assert addresses(gw, "side") == addresses(gw, "front")
+    if listed:
+        assert addresses(gw, "side") == listed
+    for at in ("/a", "/b") * 8:
+        assert request(gw.port(), at, address=listed[0] if listed else "127.0.0.1").status == 200
+
+
+def test_an_address_that_a_gateway_asks_for_is_not_drawn_for_another(gateway, upstream):
+    objects = [backend("a", upstream("a")), route("r", rule("a"))]
+    gw = gateway(world(*objects), args=["--address-pool", "127.0.8.0/24"])
+    [drawn] = addresses(gw, "front")
+    gw.apply(world(gateway_object("side", addresses=[{"value": drawn}]), *objects))
+    assert addresses(gw, "side") == [drawn]
+    assert addresses(gw, "front") != [drawn]

@@ -76,13 +76,15 @@ def test_a_preflight_meets_the_rule_of_the_request_to_come(gateway, upstream):
               rule("a", matches=[{"headers": [header("x-key", "1")], **path("/p")}], filters=[cors("https://key.test")]),
               rule("a", matches=[path("/open")]))))
 
-    def preflight(origin, method, at="/p"):
-        return gw.request(at, "OPTIONS", headers=[("origin", origin), ("access-control-request-method", method)])
+    def preflight(origin, method, at="/p", names=()):
+        return gw.request(at, "OPTIONS", headers=[("origin", origin), ("access-control-request-method", method),
+                                                  *[("access-control-request-headers", n) for n in names]])
 
-    for origin, method in (("https://post.test", "POST"), ("https://key.test", "PUT")):
-        reply = preflight(origin, method)
+    for origin, method, names in (("https://post.test", "POST", ()), ("https://key.test", "PUT", ["x-one, X-Key"])):
+        reply = preflight(origin, method, names=names)
         assert reply.status == 204 and reply.get("access-control-allow-origin") == origin
-    assert preflight("https://post.test", "DELETE").status == 403, "only the rule by header is in question"
+    assert preflight("https://post.test", "DELETE", names=["x-key"]).status == 403, "only the rule by header is in question"
+    assert preflight("https://key.test", "PUT").status == 404, "the request to come has no x-key: no rule is in question"
     assert preflight("https://post.test", "POST", "/open").status == 200, "no rule has a policy: the backend answers"
     assert preflight("https://post.test", "POST", "/none").status == 404
 
@@ -164,3 +166,27 @@ def test_the_only_port_needs_a_name_on_one_side_at_most(gateway, upstream):
     del made["spec"]["ports"][0]["name"]
     gw = gateway(world(made, slice_, route("r", rule({"name": "svc", "port": 80}))))
     assert gw.request("/").status == 200
+
+
+def test_a_broken_route_refuses_on_every_spelling_of_its_paths(gateway, upstream):
+    gw = gateway(world(
+        backend("a", upstream("a")), route("fallback", rule("a")),
+        route("r", rule("a", matches=[{**path("/a"), "headers": [header("x", "[", "RegularExpression")]}]),
+              rule("a", matches=[path("/x%3Ay")]), rule("a", matches=[path("/%2F")]))))
+    assert gw.request("/else").status == 200
+    assert gw.request("/x:y").status == 500, "not the fallback's"
+
+
+def test_a_mirror_gets_nothing_that_one_backend_is_given(gateway, upstream):
+    a, copy = upstream("a"), upstream("copy")
+
+    def sets(name):
+        return {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": name, "value": "1"}]}}
+
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": to("copy")}}
+    gw = gateway(world(backend("a", a), backend("copy", copy), route(
+        "r", rule(to("a", filters=[sets("x-backend-key")]), filters=[mirror, sets("x-rule")]))))
+    assert gw.request("/").status == 200
+    copy.wait_for(1)
+    assert (a.last.get("x-rule"), a.last.get("x-backend-key")) == ("1", "1")
+    assert (copy.last.get("x-rule"), copy.last.get("x-backend-key")) == ("1", None)

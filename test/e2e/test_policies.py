@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from play.deadline import eventually
 from play.manifests import (ENVOY_API, backend, config_map, https_listener, local_provider, path, route, rule, secret,
                             security_policy, service, target, thing, tls_secret, to, world)
 from play.upstream import Answer
@@ -54,6 +55,24 @@ def test_a_silent_stream_ends_after_its_idle_time(gateway, upstream):
     with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n") as raw:
         assert b"second" not in raw.rest()
     assert time.monotonic() - started > 0.25
+
+
+def test_a_traffic_policy_with_an_error_refuses_what_it_covers(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(
+        backend("a", up), route("r", rule("a", matches=[path("/r")])), route("s", rule("a", matches=[path("/s")])),
+        route("t", rule("a", matches=[path("/t")])),
+        traffic_policy("bad", target("HTTPRoute", "r"), timeout={"http": {"requestTimeout": "soon"}}),
+        traffic_policy("parent", target("Gateway", "front"), circuitBreaker={"maxConnections": "lots"}),
+        traffic_policy("merged", target("HTTPRoute", "s"), mergeType="StrategicMerge"),
+        traffic_policy("whole", target("HTTPRoute", "t"), timeout={"http": {"requestTimeout": "9s"}})))
+    for at in ("/r", "/s"):
+        reply = gw.request(at)
+        assert (reply.status, reply.code) == (500, "route_misconfigured"), at
+    assert gw.request("/t").status == 200
+    assert len(up.requests) == 1
+    rules = gw.get_admin("/config").body.decode()
+    assert "its BackendTrafficPolicy has an error" in rules
 
 
 def operation(*methods, action="Deny"):
@@ -163,3 +182,10 @@ def test_no_secret_shows_on_the_admin_port(gateway, upstream, authority, issuer)
         text = gw.get_admin(page).body.decode()
         assert key_line not in text and "VeryNotAHash" not in text and "PRIVATE KEY" not in text, page
     assert "VeryNotAHash" not in gw.stderr() and key_line not in gw.stderr()
+
+
+def test_a_connection_that_was_idle_too_long_is_not_used_again(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), traffic_policy(
+        "p", target("HTTPRoute", "r"), timeout={"http": {"connectionIdleTimeout": "1ms"}})), args=["--workers", "1"])
+    eventually(lambda: gw.request("/").status == 200 and up.n_connections >= 4, 4, "a connection for nearly every request")

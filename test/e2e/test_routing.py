@@ -224,6 +224,31 @@ def test_a_direct_response(gateway, trio):
     assert (reply.status, reply.body, reply.get("content-type")) == (418, b"short and stout", "text/plain")
 
 
+def test_a_direct_response_has_its_headers(gateway, trio):
+    _, backends = trio
+    edit = {"set": [{"name": "X-Set", "value": "1"}, {"name": "content-type", "value": "text/tea"}],
+            "add": [{"name": "x-add", "value": "2"}],
+            "addIfAbsent": [{"name": "x-set", "value": "no"}, {"name": "x-new", "value": "3"}]}
+
+    def answer(name, **more):
+        return thing(ENVOY_API, "HTTPRouteFilter", name, {"directResponse": {
+            "body": {"type": "Inline", "inline": "tea"}, **more}})
+
+    def answered(name):
+        return rule(matches=[path(f"/{name}")], filters=[{"type": "ExtensionRef", "extensionRef": {
+            "group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": name}}])
+
+    gw = gateway(world(*backends, route("r", answered("pot")), route("s", answered("bad")), answer("pot", header=edit),
+                       answer("bad", header={"set": [{"name": "content-length", "value": "1"}]})))
+    reply = gw.request("/pot")
+    assert (reply.status, reply.body) == (200, b"tea")
+    assert [reply.all(name) for name in ("x-set", "content-type", "x-add", "x-new", "content-length")] == [
+        ["1"], ["text/tea"], ["2"], ["3"], ["3"]]
+    assert gw.request("/bad").status == 500
+    [made] = [o for o in gw.status()["objects"] if o["name"] == "bad"]
+    assert made["broken"] and made["conditions"][0]["status"] == "False"
+
+
 def test_an_older_route_wins_then_the_name(gateway, trio):
     _, backends = trio
 

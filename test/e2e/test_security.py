@@ -6,8 +6,9 @@ import pytest
 
 from play.deadline import eventually
 from play.issuer import Issuer, Key, b64
-from play.manifests import (backend, local_provider, path, provider, route, rule, security_policy, target,
-                            thing, world)
+from play.manifests import (backend, config_map, local_provider, path, provider, route, rule, security_policy, target,
+                            thing, to, world)
+from play.upstream import Answer
 
 CLAIMS = [{"claim": "sub", "header": "x-jwt-sub"}, {"claim": "tenant", "header": "x-tenant"}]
 ROUTE = target("HTTPRoute", "r")
@@ -137,7 +138,7 @@ def test_no_keys_yet_is_503_and_only_for_this_route(gateway, upstream, issuer):
     eventually(lambda: gw.request("/", token=keys.token()).status == 200, 30, "the keys to come")
 
 
-@pytest.mark.parametrize("mode", ["garbage", "error", "slow"])
+@pytest.mark.parametrize("mode", ["garbage", "error", "slow", "redirect"])
 def test_a_key_source_that_misbehaves(gateway, upstream, issuer, mode):
     up, keys = upstream("a"), issuer()
     keys.mode = mode
@@ -146,6 +147,54 @@ def test_a_key_source_that_misbehaves(gateway, upstream, issuer, mode):
     keys.mode = "ok"
     keys.release.set()
     eventually(lambda: gw.request("/", token=keys.token()).status == 200, 30, "the keys to come")
+    assert not [r for r in keys.server.requests if r.target == "/elsewhere"]
+
+
+@pytest.mark.parametrize("mode, n", [("error", 3), ("down", 3), ("garbage", 1)])
+def test_a_round_of_fetches_has_the_retries_of_the_policy(gateway, upstream, issuer, mode, n):
+    up, keys = upstream("a"), issuer()
+    keys.mode = mode
+    retry = {"numRetries": 2, "retryOn": {"triggers": ["5xx", "reset"]},
+             "perRetry": {"backOff": {"baseInterval": "20ms", "maxInterval": "50ms"}}}
+    source = {"backendSettings": {"retry": retry}, "failedRefetchDuration": "1h"}
+    gw = gateway(world(backend("a", up), backend("keys", keys), route("r", rule("a")), security_policy(
+        "p", ROUTE, jwt={"providers": [provider(keys, remoteJWKS=source)]})))
+    eventually(lambda: gw.status()["key_sets"][0]["fetches_failed"] == n, what="the round's last fetch")
+    time.sleep(0.3)  # several pauses long
+    assert gw.status()["key_sets"][0]["fetches_failed"] == n
+    refused(gw.request("/", token=keys.token()), 503, "keys_unavailable")
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_an_https_key_set_never_comes_in_clear_text(gateway, upstream, issuer, authority, tmp_path, has_tls):
+    keys = issuer()
+    source = upstream("keys", tls=authority.server(tmp_path, "keys.test") if has_tls else None)
+    source.script = lambda request, connection: Answer(body=json.dumps(keys.jwks()).encode())
+    tls = {"tls": {"sni": "keys.test", "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]}}
+    gw = gateway(world(
+        backend("a", upstream("a")), backend("keys", source, **(tls if has_tls else {})), route("r", rule("a")),
+        config_map("ca", **{"ca.crt": authority.pem}), security_policy("p", ROUTE, jwt={"providers": [provider(
+            keys, remoteJWKS={"uri": "https://keys.test/keys"})]})))
+    if has_tls:
+        eventually(lambda: gw.request("/", token=keys.token()).status == 200, what="the keys")
+        return
+    refused(gw.request("/", token=keys.token()), 500, "security_not_enforced")
+    assert not source.requests and source.n_connections == 0
+    [made] = [o for o in gw.status()["objects"] if o["kind"] == "SecurityPolicy"]
+    assert made["broken"] and made["conditions"][0]["status"] == "False"
+    assert "clear text" in made["conditions"][0]["message"]
+
+
+def test_a_key_source_whose_backend_cannot_be_used_refuses_and_says_so(gateway, upstream, issuer):
+    keys = issuer()
+    tls = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "comes-later"}]}
+    gw = gateway(world(backend("a", upstream("a")), backend("keys", keys, tls=tls), route("r", rule("a"), rule("a", matches=[path("/x")])),
+                       security_policy("p", ROUTE, jwt={"providers": [provider(keys)]})))
+    refused(gw.request("/", token=keys.token()), 500, "security_not_enforced")
+    [made] = [o for o in gw.status()["objects"] if o["kind"] == "SecurityPolicy"]
+    assert [(c["status"], c["reason"]) for c in made["conditions"]] == [("False", "Invalid")]
+    said = [d for d in gw.status()["diagnostics"] if "cannot be fetched" in d["text"]]
+    assert len(said) == 1 and said[0]["severity"] == "warning"
 
 
 def test_rotation_an_unknown_kid_fetches_once(scene):
@@ -250,6 +299,22 @@ def test_authorization_by_address(gateway, upstream):
     refused(gw.request("/"), 403, "forbidden")
 
 
+def test_authorization_by_an_inverted_path(gateway, upstream):
+    up = upstream("a")
+    anyone = {"clientCIDRs": ["0.0.0.0/0"]}
+    rules = [{"action": "Deny", "principal": anyone,
+              "operation": {"path": {"type": "PathPrefix", "value": "/public", "invert": True}}},
+             {"action": "Allow", "principal": anyone}]
+    gw = gateway(world(backend("a", up), route("r", rule("a")), security_policy(
+        "p", ROUTE, authorization={"defaultAction": "Deny", "rules": rules})))
+    for at in ("/public", "/public/x", "/x/../public"):
+        assert gw.request(at).status == 200, at
+    n = len(up.requests)
+    for at in ("/", "/secret", "/publicity", "/public/../secret"):
+        refused(gw.request(at), 403, "forbidden")
+    assert len(up.requests) == n
+
+
 def test_cors_preflight_passes_and_refusals_carry_it(gateway, upstream, issuer):
     up, keys = upstream("a"), issuer()
     gw = gateway(guarded(up, keys, policy={"cors": {
@@ -335,6 +400,8 @@ def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream, matches
             "parentRefs": [{"name": "front", "kind": "Gateway", "group": "gateway.networking.k8s.io"}],
             "rules": [{"backendRefs": [{"name": "ai"}], **matches}]})))
     refused(gw.request("/v1/chat/completions", json={"model": "m", "messages": []}), 501, "not_implemented")
+    refused(gw.request("/v1/models/m:predict", json={"instances": []}), 501, "not_implemented")
+    assert gw.request("/v1/models/other:predict", json={"instances": []}).status == (404 if matches else 501)
     assert gw.request("/web").status == 200
     assert gw.request("/else").status == 404
 
@@ -409,3 +476,28 @@ def test_a_mirror_to_a_guarded_backend_refuses(gateway, upstream):
             "targetRefs": [{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "s"}],
             "basicAuth": {"users": {"name": "missing"}}})))
     assert (gw.request().status, len(sink.requests)) == (500, 0)
+
+
+def test_a_changed_timeout_of_a_key_source_keeps_the_keys(scene):
+    gw, up, keys = scene
+    keys.mode = "down"
+    changed = guarded(up, keys)
+    [policy] = [made for made in changed if made["kind"] == "SecurityPolicy"]
+    policy["spec"]["jwt"]["providers"][0]["remoteJWKS"]["cacheDuration"] = "99s"
+    fetches = keys.n_fetches
+    gw.apply(changed)
+    assert gw.request("/", token=keys.token(sub="fresh")).status == 200
+    eventually(lambda: keys.n_fetches > fetches, what="a fetch by the new rules")
+
+
+def test_a_request_that_waited_for_keys_is_mirrored(gateway, upstream, issuer):
+    up, copy, keys = upstream("a"), upstream("copy"), issuer()
+    keys.mode = "slow"
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": to("copy")}}
+    gw = gateway(guarded(up, keys, backend("copy", copy), rules=[rule("a", filters=[mirror])]))
+    with gw.raw(f"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {keys.token()}\r\n\r\n") as raw:
+        eventually(lambda: gw.metric("tollgate_exchanges_active") == 1, what="the request to wait")
+        keys.mode = "ok"
+        keys.release.set()
+        assert raw.reply().status == 200
+    copy.wait_for(1)

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "gateway/server_options.h"
+#include "net/socket.h"
 #include "policy/cidr.h"
 
 enum { POOL_BITS_MAX = 16 };
@@ -68,8 +69,43 @@ static struct str address_draw(struct compile *c, const struct gateway *g, const
     return STR("");
 }
 
+/* One spelling per address: ports are told apart by it. What listens on every address by another
+ * name is the wildcard. */
+static struct str address_canonical(struct compile *c, struct str text)
+{
+    struct socket_address wildcard;
+    struct ip_address a, any = {0};
+    char room[46];
+
+    if (!ip_address_parse(text, &a))
+        return text; /* checked at decode */
+    if (socket_address_parse_ip(STR(""), 0, &wildcard) == 0)
+        any = ip_address_of_socket((const struct sockaddr *)&wildcard.address);
+    if (ip_address_eq(&a, &any))
+        return STR("");
+    return arena_str(&c->manifest->arena, ip_address_format(&a, room));
+}
+
+static bool address_is_asked_for(const struct gateway_address *a)
+{
+    return a->parsed_type == ADDRESS_IP && a->value.len > 0;
+}
+
+void address_pool_reserve(struct compile *c, const struct gateway *g)
+{
+    for (size_t i = 0; i < g->spec.addresses.n; i++) {
+        if (address_is_asked_for(&g->spec.addresses.items[i]))
+            VEC_PUSH(&c->scratch, &c->taken_addresses,
+                     address_canonical(c, g->spec.addresses.items[i].value));
+    }
+}
+
 static void address_add(struct compile *c, struct str_vec *ret, struct str text)
 {
+    for (size_t i = 0; i < ret->n; i++) {
+        if (str_eq(ret->items[i], text))
+            return;
+    }
     VEC_PUSH(&c->manifest->arena, ret, text);
 }
 
@@ -83,8 +119,8 @@ const char *address_pool_of(struct compile *c, const struct gateway *g, struct s
         const struct gateway_address *a = &g->spec.addresses.items[i];
 
         is_free &= a->value.len == 0 && a->parsed_type == ADDRESS_IP;
-        if (a->parsed_type == ADDRESS_IP && a->value.len > 0)
-            address_add(c, ret, a->value);
+        if (address_is_asked_for(a))
+            address_add(c, ret, address_canonical(c, a->value));
     }
     if (ret->n > 0)
         return NULL;

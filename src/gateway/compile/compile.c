@@ -13,9 +13,40 @@ static void compile_share_underscore(struct port_plan *p)
 {
     for (uint32_t i = 0; i < p->n_listeners; i++)
         p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
-    for (uint32_t i = 0; i < p->n_listeners; i++)
-        p->listeners[i]->client.rejects_underscore =
-            p->client.allows_underscore && !p->listeners[i]->client.allows_underscore;
+}
+
+/* What runs before a request tells its host can be of one listener only: the port's first. */
+static void compile_name_differences(struct compile *c, const struct port_draft *draft, uint32_t at)
+{
+    const struct listener_member *first = &draft->listeners.items[0].members.items[0];
+    const struct listener_member *m = &draft->listeners.items[at].members.items[0];
+    const struct client_plan *x = &draft->plan.client;
+    const struct client_plan *y = &draft->plan.listeners[at]->client;
+    const struct {
+        const char *key;
+        bool differs;
+    } rows[] = {
+        {"timeout.http.idleTimeout", x->idle_us != y->idle_us},
+        {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
+        {"headers.maxRequestHeaderLimit", x->head_bytes_limit != y->head_bytes_limit},
+        {"connection.connectionLimit", x->connection_limit != y->connection_limit},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct diag *d;
+
+        if (!rows[i].differs)
+            continue;
+        d = diag_add(
+            &c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, m->listener->mark,
+            m->gateway->object.label,
+            "listener \"%.*s\": %s of ClientTrafficPolicies differs on port %u, where that "
+            "of listener \"%.*s\" holds for all",
+            STR_ARG(m->listener->name), rows[i].key, draft->plan.number,
+            STR_ARG(first->listener->name));
+        d->other = first->listener->mark;
+        d->other_text = STR("the port's first listener");
+    }
 }
 
 /* False: the port cannot be opened (its TLS). */
@@ -33,6 +64,8 @@ static bool compile_port(struct compile *c, struct port_draft *draft)
             map_put(&p->by_host, l->hostname, l);
     }
     p->client = p->listeners[0]->client;
+    for (uint32_t i = 1; i < p->n_listeners; i++)
+        compile_name_differences(c, draft, i);
     compile_share_underscore(p);
     return !p->is_tls || compile_port_tls(c, draft);
 }

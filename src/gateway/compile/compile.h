@@ -1,7 +1,8 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, route.c, filter.c, security.c, layer.c, credential.c, cluster.c, tls.c. */
+ * gather.c, listener.c, shared_route.c, route.c, filter.c, security.c, key_source.c, layer.c,
+ * credential.c, cluster.c, tls.c. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
@@ -21,7 +22,7 @@ struct compile {
     VEC(struct cluster *) used_clusters; /* one reference each, handed to the snapshot */
     VEC(struct key_feed *) used_feeds;
     VEC(struct publication) publications; /* handed to the snapshot */
-    VEC(struct str) taken_addresses;      /* of --address-pool */
+    VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     VEC(struct object *) guards;          /* of the rule that is being compiled */
     struct map credential_sets;           /* credential.c: what Secrets were made into */
     uint32_t n_listeners;
@@ -83,6 +84,11 @@ const struct security_plan *compile_security(struct compile *c, const struct com
 /* A copy of `plan` (NULL: none) that refuses. `why` is static. */
 const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan,
                                                 const char *why);
+/* key_source.c: the keys of one provider, one reference, which is the caller's; NULL after saying
+ * why. */
+struct jwt_provider_spec;
+struct key_feed *compile_key_source(struct compile *c, struct object *policy,
+                                    const struct jwt_provider_spec *p);
 /* The names that a policy writes: late headers of its listeners. */
 void compile_late_headers(struct compile *c, struct arena *a, struct name_set *late);
 

@@ -137,8 +137,58 @@ static void compile_filter_host(struct compile_place *at, const struct filter_ho
         r->hides_former = tells_former.is_set && !tells_former.value;
 }
 
-static void compile_direct_response(struct compile_place *at, const struct custom_response *spec)
+static bool edit_writes(const struct header_edit *e, struct str name)
 {
+    for (size_t i = 0; i < e->set.n; i++) {
+        if (str_eq_nocase(e->set.items[i].name, name))
+            return true;
+    }
+    for (size_t i = 0; i < e->add.n; i++) {
+        if (str_eq_nocase(e->add.items[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+/* An answer made here has no headers yet but for its body's type: what is to be added where none is
+ * there can be told now. */
+static void compile_direct_headers(struct compile *c, struct compile_place *at, struct object *o,
+                                   const struct header_edit *e)
+{
+    struct header_mods *mods = ARENA_NEW(&at->plan->arena, struct header_mods);
+    size_t n = e->add.n;
+    struct header_mod *add =
+        ARENA_ARRAY(&c->scratch, struct header_mod, n + e->add_if_absent.n + 1);
+    struct header_mods_spec spec = {
+        .set = compile_mod_list(&c->scratch, e->set.items, e->set.n),
+        .n_set = e->set.n,
+        .add = add,
+    };
+    struct str name = STR_NULL;
+
+    for (size_t i = 0; i < n; i++)
+        add[i] = (struct header_mod){.name = e->add.items[i].name, .value = e->add.items[i].value};
+    VEC_FOREACH (&e->add_if_absent, h) {
+        bool is_there = edit_writes(e, h->name) || (at->rule->direct_body.len > 0 &&
+                                                    str_eq_nocase(h->name, STR("content-type")));
+
+        if (!is_there)
+            add[n++] = (struct header_mod){.name = h->name, .value = h->value};
+    }
+    spec.n_add = n;
+    if (header_mods_init(mods, &at->plan->arena, &spec, &name) == 0 && !mods->host.ptr) {
+        at->rule->direct_mods = mods;
+        return;
+    }
+    manifest_object_error(c->manifest, o, DIAG_INVALID_VALUE, e->mark,
+                          "header \"%.*s\" cannot be written on an answer", STR_ARG(name));
+    compile_break_rule(at, "a header of a direct response is not valid");
+}
+
+static void compile_direct_response(struct compile *c, struct compile_place *at,
+                                    struct http_route_filter *f)
+{
+    const struct custom_response *spec = f->spec.direct_response;
     struct arena *a = &at->plan->arena;
     struct rule_plan *rule = at->rule;
     struct str body = STR("");
@@ -162,12 +212,14 @@ static void compile_direct_response(struct compile_place *at, const struct custo
     rule->direct_status = (uint16_t)(spec->status_code.is_set ? spec->status_code.value : 200);
     rule->direct_body = arena_str(a, body);
     rule->direct_type = arena_str(a, spec->content_type);
+    if (spec->header)
+        compile_direct_headers(c, at, &f->object, spec->header);
 }
 
 static void compile_extension(struct compile *c, struct compile_place *at,
                               const struct local_object_ref *ref)
 {
-    const struct http_route_filter *f = (const struct http_route_filter *)ref->target;
+    struct http_route_filter *f = (struct http_route_filter *)ref->target;
 
     if (!f || f->object.kind->id != KIND_HTTP_ROUTE_FILTER || f->object.is_broken) {
         compile_break_rule(at, "the HTTPRouteFilter of a rule is missing or has an error");
@@ -184,7 +236,7 @@ static void compile_extension(struct compile *c, struct compile_place *at,
         compile_filter_host(at, f->spec.url_rewrite->hostname,
                             f->spec.url_rewrite->append_forwarded_host);
     if (f->spec.direct_response)
-        compile_direct_response(at, f->spec.direct_response);
+        compile_direct_response(c, at, f);
 }
 
 static void compile_mirror(struct compile *c, struct compile_place *at,

@@ -160,6 +160,11 @@ static int gather_compare(const void *a, const void *b)
     return object_compare_age(*(struct object *const *)a, *(struct object *const *)b);
 }
 
+static bool gather_is_served(const struct gateway *g)
+{
+    return g->is_ours && !g->object.is_broken;
+}
+
 void compile_gather(struct compile *c, struct port_draft_vec *ports)
 {
     const struct object_vec *all = manifest_kind(c->manifest, KIND_GATEWAY);
@@ -169,9 +174,13 @@ void compile_gather(struct compile *c, struct port_draft_vec *ports)
         sorted[i] = all->items[i];
     qsort(sorted, all->n, sizeof sorted[0], gather_compare);
     for (size_t i = 0; i < all->n; i++) {
+        if (gather_is_served((struct gateway *)sorted[i]))
+            address_pool_reserve(c, (struct gateway *)sorted[i]);
+    }
+    for (size_t i = 0; i < all->n; i++) {
         struct gateway *g = (struct gateway *)sorted[i];
 
-        if (!g->is_ours || g->object.is_broken)
+        if (!gather_is_served(g))
             continue;
         gather_addresses(c, g);
         gather_gateway(c, g, ports);

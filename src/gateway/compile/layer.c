@@ -173,12 +173,17 @@ static bool compile_ext_auth_path(const struct layer_draft *d, const struct ext_
 static struct cluster *compile_ext_auth_cluster(const struct layer_draft *d,
                                                 const struct ext_auth_server *s)
 {
-    if (s->backend_refs.n == 0)
-        return NULL;
+    struct cluster *cluster = NULL;
+
     if (s->backend_refs.n > 1)
         diag_add(&d->c->manifest->diags, DIAG_WARNING, DIAG_UNSUPPORTED_FIELD, s->mark,
                  d->policy->label, "of the backendRefs of extAuth only the first is used");
-    return compile_cluster_of(d->c, d->policy, &s->backend_refs.items[0]);
+    if (s->backend_refs.n > 0)
+        cluster = compile_cluster_of(d->c, d->policy, &s->backend_refs.items[0]);
+    if (!cluster)
+        manifest_object_error(d->c->manifest, d->policy, DIAG_INVALID_VALUE, s->mark,
+                              "the authorizer's backend cannot be had as written");
+    return cluster;
 }
 
 static const char *compile_ext_auth_layer(const struct layer_draft *d, const struct ext_auth *s)

@@ -1,6 +1,7 @@
 /* compile: a programmed listener with its routes, late headers, client settings and access logs. */
 #include "base/assert.h"
 #include "gateway/compile/layer.h"
+#include "gateway/compile/shared_route.h"
 #include "manifest/client_traffic_policy.h"
 #include "manifest/envoy_proxy.h"
 #include "policy/route_table.h"
@@ -46,6 +47,11 @@ static void compile_detection(const struct client_ip_detection *spec, struct are
     }
 }
 
+static bool detection_omits_append(const struct client_ip_detection *spec)
+{
+    return spec->x_forwarded_for && spec->x_forwarded_for->disable_append.value;
+}
+
 static void compile_client_headers(const struct client_headers *h, struct client_plan *ret)
 {
     ret->drops_underscore = h->with_underscores_action == UNDERSCORES_DROP;
@@ -76,6 +82,8 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         return;
     if (p->spec.client_ip_detection)
         compile_detection(p->spec.client_ip_detection, a, &ret->address);
+    ret->omits_forwarded_for =
+        p->spec.client_ip_detection && detection_omits_append(p->spec.client_ip_detection);
     if (p->spec.headers)
         compile_client_headers(p->spec.headers, ret);
     if (p->spec.timeout && p->spec.timeout->http) {
@@ -188,18 +196,30 @@ static void compile_log_settings(struct compile *c, struct envoy_proxy *proxy,
     }
 }
 
+/* NULL: the defaults, also where the parameters given cannot be used. */
+static struct envoy_proxy *compile_proxy(const struct gateway *g)
+{
+    return g->envoy_proxy && !g->envoy_proxy->is_broken ? (struct envoy_proxy *)g->envoy_proxy
+                                                        : NULL;
+}
+
 static void compile_logs(struct compile *c, const struct gateway *g, struct listener_plan *plan)
 {
-    struct envoy_proxy *proxy = (struct envoy_proxy *)g->envoy_proxy;
+    struct envoy_proxy *proxy = compile_proxy(g);
     const struct access_log_spec *spec =
         proxy && proxy->spec.telemetry ? proxy->spec.telemetry->access_log : NULL;
     struct log_plans logs = {0};
+    bool is_default = !spec || spec->settings.n == 0;
 
     if (spec && spec->disable.value)
         return;
-    if (spec && spec->settings.n > 0)
+    if (!is_default) {
         compile_log_settings(c, proxy, spec, &plan->arena, &logs);
-    else
+        is_default = proxy->object.is_broken; /* by a format: a gateway never serves unlogged */
+    }
+    if (is_default)
+        logs.n = 0;
+    if (is_default)
         compile_log_sink(c, NULL, &plan->arena, &logs, log_format_default(), STR("/dev/stdout"));
     plan->logs = logs.items;
     plan->n_logs = (uint32_t)logs.n;
@@ -218,22 +238,44 @@ static void compile_break_routes(struct listener_plan *plan, const char *why)
     }
 }
 
+/* Once, however many members attach it. */
+static void compile_attached(struct compile *c, const struct listener_member *m,
+                             const struct attached_route *attached, struct listener_plan *plan,
+                             struct route_table_builder *builder, struct map *firsts)
+{
+    const struct object *route = attached->route;
+    struct shared_route *first = map_find(firsts, route->label);
+    uint32_t n_before = plan->n_route_plans;
+
+    if (first) {
+        shared_route_compare(c, first, m, route);
+        return;
+    }
+    compile_route(c, m, attached, plan, builder);
+    plan->has_ai_routes |= route->kind->id == KIND_AI_GATEWAY_ROUTE;
+    if (plan->n_route_plans == n_before)
+        return; /* of a kind that is not served */
+    first = ARENA_NEW(&c->scratch, struct shared_route);
+    *first = (struct shared_route){m, plan->route_plans[n_before]};
+    map_put(firsts, route->label, first);
+}
+
 static void compile_routes(struct compile *c, const struct listener_draft *draft,
                            struct listener_plan *plan)
 {
     struct route_table_builder *builder =
         route_table_builder_new(&plan->routing, &plan->late_headers);
+    struct map firsts = {0}; /* struct shared_route by the route's label */
     size_t n = 0;
 
     VEC_FOREACH (&draft->members, m)
         n += m->listener->routes.n;
     plan->route_plans = ARENA_ARRAY(&plan->routing, struct route_plan *, n + 1);
     VEC_FOREACH (&draft->members, m) {
-        VEC_FOREACH (&m->listener->routes, attached) {
-            compile_route(c, m, attached, plan, builder);
-            plan->has_ai_routes |= attached->route->kind->id == KIND_AI_GATEWAY_ROUTE;
-        }
+        VEC_FOREACH (&m->listener->routes, attached)
+            compile_attached(c, m, attached, plan, builder, &firsts);
     }
+    map_deinit(&firsts);
     plan->routes = route_table_build(builder);
 }
 

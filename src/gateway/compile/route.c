@@ -24,7 +24,8 @@ static uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
     return d.is_set ? d.us : otherwise;
 }
 
-static void compile_timeouts(struct compile *c, const struct compile_place *at)
+/* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
+static void compile_timeouts(struct compile *c, struct compile_place *at)
 {
     struct policy_chain chain =
         manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route, at->rule_name,
@@ -34,6 +35,8 @@ static void compile_timeouts(struct compile *c, const struct compile_place *at)
     const struct cluster_timeout *t = spec && !merged.is_broken ? spec->cluster.timeout : NULL;
     struct rule_plan *rule = at->rule;
 
+    if (merged.is_broken)
+        compile_break_rule(at, "its BackendTrafficPolicy has an error");
     rule->stream_idle_us = STREAM_IDLE_DEFAULT_US;
     if (t && t->tcp)
         rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
@@ -47,7 +50,7 @@ static void compile_timeouts(struct compile *c, const struct compile_place *at)
     }
 }
 
-static const struct rule_plan *compile_rule_done(struct compile_rules *r)
+static void compile_rule_done(struct compile_rules *r)
 {
     struct rule_plan *rule = r->at.rule;
     const char *why;
@@ -59,11 +62,6 @@ static const struct rule_plan *compile_rule_done(struct compile_rules *r)
         rule->security = compile_unavailable(&r->at.plan->arena, rule->security, why);
     if (!rule->cors && rule->security)
         rule->cors = rule->security->cors;
-    if (r->at.route->is_broken && !rule->is_broken) {
-        rule->is_broken = true;
-        rule->why_broken = STR("the route has an error");
-    }
-    return rule;
 }
 
 static uint32_t compile_auth_group(struct compile_rules *r, const struct rule_plan *rule)
@@ -148,8 +146,16 @@ static void compile_match_path(struct compile_rules *r, const struct http_path_m
 
     spec->path_kind = path_kinds[m->type];
     spec->path = m->value;
-    if (m->type != PATH_REGEX && !r->at.route->is_broken &&
-        !compile_path(r->c, r->at.route, m->mark, m->value, &spec->path))
+    if (m->type == PATH_REGEX)
+        return;
+    /* A broken route needs no second report, but its traffic must find it all the same, and be
+     * refused. */
+    if (r->at.route->is_broken) {
+        if (path_normalize(m->value, &r->c->scratch, &spec->path) != 0)
+            spec->path = m->value; /* no request's, either way */
+        return;
+    }
+    if (!compile_path(r->c, r->at.route, m->mark, m->value, &spec->path))
         compile_break_rule(&r->at, "the path of a match is one that no request has");
 }
 
@@ -314,6 +320,15 @@ static void compile_number(struct compile *c, struct route_plan *plan)
     }
 }
 
+/* A bad object is isolated as a whole, also where its last rule alone is bad. */
+static void compile_break_route(struct compile_place *at)
+{
+    for (uint32_t i = 0; i < at->plan->n_rules; i++) {
+        at->rule = &at->plan->rules[i];
+        compile_break_rule(at, "the route has an error");
+    }
+}
+
 void compile_route(struct compile *c, const struct listener_member *m,
                    const struct attached_route *attached, struct listener_plan *plan,
                    struct route_table_builder *builder)
@@ -336,5 +351,7 @@ void compile_route(struct compile *c, const struct listener_member *m,
         compile_http_route(&r);
     else
         compile_ai_route(&r);
+    if (r.at.route->is_broken)
+        compile_break_route(&r.at);
     compile_number(c, r.at.plan);
 }

@@ -1,8 +1,6 @@
 /* compile: SecurityPolicies into security plans, and the late headers that they write. A policy
  * that is broken, or that uses a feature which is not enforced yet, makes its routes refuse: never
  * pass. */
-#include <stdio.h>
-
 #include "base/hash.h"
 #include "gateway/compile/layer.h"
 #include "gateway/server_options.h"
@@ -10,8 +8,6 @@
 #include "manifest/core.h"
 #include "manifest/policy_merge.h"
 #include "manifest/security_policy.h"
-
-enum { KEY_CACHE_DEFAULT_US = 300 * 1000000, KEY_FETCH_TIMEOUT_US = 5 * 1000000 };
 
 static struct merged_policy compile_security_chain(struct compile *c,
                                                    const struct compile_place *at)
@@ -32,102 +28,9 @@ static struct str *compile_strs(struct arena *a, const struct str *items, size_t
     return copy;
 }
 
-/* ---- key feeds ---- */
-
 static void key_feed_cleanup(void *feed)
 {
     key_feed_unref(feed);
-}
-
-/* "http://host[:port]/path?query" */
-static bool compile_split_uri(struct str uri, struct str *ret_host, struct str *ret_path)
-{
-    size_t scheme = str_starts_with_nocase(uri, STR("https://"))  ? 8
-                    : str_starts_with_nocase(uri, STR("http://")) ? 7
-                                                                  : 0;
-    ssize_t slash;
-
-    if (scheme == 0)
-        return false;
-    slash = str_find_char(uri, '/', scheme);
-    *ret_host = str_slice(uri, scheme, slash < 0 ? uri.len : (size_t)slash);
-    *ret_path = slash < 0 ? STR("/") : str_slice(uri, (size_t)slash, uri.len);
-    return ret_host->len > 0;
-}
-
-static void compile_feed_retry(const struct jwt_remote_jwks *spec, struct key_feed_config *config)
-{
-    const struct cluster_settings *s = spec->backend_settings;
-    const struct cluster_retry *retry = s ? s->retry : NULL;
-    const struct cluster_back_off *back_off =
-        retry && retry->per_retry ? retry->per_retry->back_off : NULL;
-
-    config->cache_us = spec->cache_duration.is_set ? spec->cache_duration.us : KEY_CACHE_DEFAULT_US;
-    config->timeout_us = KEY_FETCH_TIMEOUT_US;
-    if (s && s->timeout && s->timeout->http && s->timeout->http->request_timeout.us > 0)
-        config->timeout_us = s->timeout->http->request_timeout.us;
-    if (retry && retry->per_retry && retry->per_retry->timeout.is_set)
-        config->timeout_us = retry->per_retry->timeout.us;
-    config->n_retries = retry && retry->num_retries.is_set ? (uint32_t)retry->num_retries.value : 1;
-    config->back_off_us =
-        back_off && back_off->base_interval.is_set ? back_off->base_interval.us : 1000000;
-    config->back_off_max_us = back_off && back_off->max_interval.is_set ? back_off->max_interval.us
-                                                                        : config->back_off_us * 10;
-}
-
-/* The cluster of a key source: its backendRefs, else the host of its URI by DNS. */
-static struct cluster *compile_feed_cluster(struct compile *c, const struct object *policy,
-                                            const struct jwt_remote_jwks *spec, struct str host)
-{
-    if (spec->backend_refs.n > 0)
-        return compile_cluster_of(c, policy, &spec->backend_refs.items[0]);
-    return compile_cluster_of_uri(c, host, str_starts_with_nocase(spec->uri, STR("https://")));
-}
-
-static struct key_feed *compile_remote_feed(struct compile *c, const struct object *policy,
-                                            const struct jwt_provider_spec *p)
-{
-    struct key_feed_config config = {.name = p->name};
-    struct key_feed *feed;
-
-    if (!compile_split_uri(p->remote_jwks->uri, &config.host, &config.path))
-        return NULL;
-    config.cluster = compile_feed_cluster(c, policy, p->remote_jwks, config.host);
-    if (!config.cluster)
-        return NULL;
-    compile_feed_retry(p->remote_jwks, &config);
-    feed = key_feed_get_remote(
-        c->feeds,
-        arena_printf(&c->scratch, "remote|%.*s|%.*s|%llu|%llu|%u|%llu|%llu",
-                     STR_ARG(p->remote_jwks->uri), STR_ARG(config.cluster->key),
-                     (unsigned long long)config.cache_us, (unsigned long long)config.timeout_us,
-                     config.n_retries, (unsigned long long)config.back_off_us,
-                     (unsigned long long)config.back_off_max_us),
-        &config);
-    cluster_unref(config.cluster);
-    return feed;
-}
-
-static struct key_feed *compile_local_feed(struct compile *c, struct object *policy,
-                                           const struct jwt_provider_spec *p)
-{
-    const struct jwt_local_jwks *local = p->local_jwks;
-    struct str json = local->inline_text.text;
-    struct key_feed *feed = NULL;
-    struct str key;
-
-    if (local->value_ref)
-        json = keeper_find_or_first(local->value_ref->target, "jwks");
-    key = arena_printf(&c->scratch, "local|%.*s|%016llx%016llx", STR_ARG(p->name),
-                       (unsigned long long)hash_str(json),
-                       (unsigned long long)hash_sip24(hash_process_key(), json.ptr, json.len));
-    if (key_feed_get_local(c->feeds, key, p->name, json, &feed) != 0) {
-        manifest_object_error(c->manifest, policy, DIAG_INVALID_VALUE, local->mark,
-                              "the key set of provider %.*s is not a usable JSON Web Key Set",
-                              STR_ARG(p->name));
-        return NULL;
-    }
-    return feed;
 }
 
 /* ---- providers ---- */
@@ -209,9 +112,7 @@ static bool compile_provider(struct compile *c, const struct compile_place *at,
 {
     struct arena *a = &at->plan->arena;
 
-    plan->keys = spec->remote_jwks  ? compile_remote_feed(c, policy, spec)
-                 : spec->local_jwks ? compile_local_feed(c, policy, spec)
-                                    : NULL;
+    plan->keys = compile_key_source(c, policy, spec);
     if (!plan->keys)
         return false;
     arena_on_cleanup(a, key_feed_cleanup, plan->keys);
@@ -292,6 +193,7 @@ static void compile_operation(const struct rule_operation *op, struct authorize_
     rule->n_methods = op->methods.n;
     if (op->path) {
         rule->has_path = true;
+        rule->is_path_inverted = op->path->invert.value;
         rule->path_kind = op->path->type >= 0 && op->path->type < 3 ? path_kinds[op->path->type]
                                                                     : ROUTE_PATH_EXACT;
         rule->path = op->path->value;
@@ -327,11 +229,12 @@ static bool compile_authorization(struct compile *c, const struct compile_place 
     return true;
 }
 
-static bool compile_security_cors(const struct compile_place *at, const struct cors_spec *spec,
+static bool compile_security_cors(struct compile *c, const struct compile_place *at,
+                                  struct object *policy, const struct cors_spec *spec,
                                   struct security_plan *plan)
 {
     struct cors *cors = ARENA_NEW(&at->plan->arena, struct cors);
-    struct cors_policy policy = {
+    struct cors_policy settings = {
         .origins = spec->allow_origins.items,
         .n_origins = spec->allow_origins.n,
         .methods = spec->allow_methods.items,
@@ -345,8 +248,11 @@ static bool compile_security_cors(const struct compile_place *at, const struct c
     };
     size_t bad;
 
-    if (cors_init(cors, &at->plan->arena, &policy, &bad) != 0)
+    if (cors_init(cors, &at->plan->arena, &settings, &bad) != 0) {
+        manifest_object_error(c->manifest, policy, DIAG_INVALID_VALUE, spec->mark,
+                              "cors.allowOrigins[%zu] is not an origin", bad);
         return false;
+    }
     plan->cors = cors;
     return true;
 }
@@ -365,7 +271,7 @@ static const char *compile_security_parts(struct compile *c, const struct compil
         return "a key source of the policy cannot be had";
     if (spec->authorization && !compile_authorization(c, at, policy, spec->authorization, plan))
         return "an authorization rule is not valid";
-    if (spec->cors && !compile_security_cors(at, spec->cors, plan))
+    if (spec->cors && !compile_security_cors(c, at, policy, spec->cors, plan))
         return "an origin of the CORS policy is not valid";
     return compile_security_layers(c, at, policy, spec, plan->authentication);
 }

@@ -28,6 +28,27 @@ static void link_endpoint_slices(struct manifest *m)
     }
 }
 
+bool link_take_back(struct manifest *m, struct object *o, struct str message)
+{
+    bool was_accepted = false;
+
+    VEC_FOREACH (&o->conditions, set) {
+        VEC_FOREACH (&set->items, c) {
+            if (strcmp(c->type, "Accepted") != 0 || c->status != CONDITION_TRUE)
+                continue;
+            was_accepted = true;
+            *c = (struct condition){.type = c->type,
+                                    .status = CONDITION_FALSE,
+                                    .reason =
+                                        kind_is_route(o->kind->id) ? "UnsupportedValue" : "Invalid",
+                                    .message = message};
+        }
+    }
+    if (o->kind->id == KIND_ENVOY_PROXY)
+        link_judge_parameters(m, o);
+    return was_accepted;
+}
+
 void link_manifest(struct manifest *m)
 {
     link_grants(m);

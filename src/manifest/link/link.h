@@ -7,6 +7,11 @@
 
 void link_manifest(struct manifest *m);
 
+/* What compile finds an object not to do after all: it is not Accepted any more, and what uses it
+ * as its parameters says so (manifest_object_error does this too). `message` lives as long as the
+ * load. False: it was not accepted before. */
+bool link_take_back(struct manifest *m, struct object *o, struct str message);
+
 struct gateway;
 struct listener;
 /* What only compile can find, since it knows addresses and builds TLS. */

@@ -8,6 +8,17 @@
 #include "manifest/link/link.h"
 #include "manifest/link/link_internal.h"
 
+static void class_judge(struct manifest *m, struct gateway_class *c)
+{
+    bool is_bad = c->object.is_broken || (c->envoy_proxy && c->envoy_proxy->is_broken);
+
+    object_set_condition(&c->object, &m->arena, STR(""), "Accepted",
+                         is_bad ? CONDITION_FALSE : CONDITION_TRUE,
+                         is_bad ? "InvalidParameters" : "Accepted",
+                         is_bad ? "Served with default parameters: those given cannot be used."
+                                : "Served by this gateway.");
+}
+
 static void link_class(struct manifest *m, struct gateway_class *c)
 {
     const struct secret_ref *params = c->spec.parameters_ref;
@@ -21,13 +32,7 @@ static void link_class(struct manifest *m, struct gateway_class *c)
     }
     if (params && params->target && params->target->kind->id == KIND_ENVOY_PROXY)
         c->envoy_proxy = params->target;
-    bool is_bad = c->object.is_broken || (c->envoy_proxy && c->envoy_proxy->is_broken);
-
-    object_set_condition(&c->object, &m->arena, STR(""), "Accepted",
-                         is_bad ? CONDITION_FALSE : CONDITION_TRUE,
-                         is_bad ? "InvalidParameters" : "Accepted",
-                         is_bad ? "Served with default parameters: those given cannot be used."
-                                : "Served by this gateway.");
+    class_judge(m, c);
 }
 
 static void link_gateway_class(struct manifest *m, struct gateway *g)
@@ -211,26 +216,56 @@ void link_gateways(struct manifest *m)
     }
 }
 
+/* Its own parameters; those of its class are told there. */
+static bool gateway_has_bad_parameters(const struct gateway *g)
+{
+    const struct gateway_infrastructure *infra = g->spec.infrastructure;
+    const struct object *proxy;
+
+    if (!infra || !infra->parameters_ref)
+        return false;
+    proxy = infra->parameters_ref->target;
+    return !proxy || proxy->kind->id != KIND_ENVOY_PROXY || proxy->is_broken;
+}
+
 static void link_gateway_judge(struct manifest *m, struct gateway *g)
 {
     size_t n_programmed = 0;
-    bool is_accepted = g->is_ours && !g->object.is_broken;
+    bool is_served = g->is_ours && !g->object.is_broken;
+    bool has_bad_parameters = gateway_has_bad_parameters(g);
 
     VEC_FOREACH (&g->spec.listeners, l)
         n_programmed += l->is_programmed;
     bool is_partial = n_programmed < g->spec.listeners.n;
 
     object_set_condition(&g->object, &m->arena, STR(""), "Accepted",
-                         is_accepted ? CONDITION_TRUE : CONDITION_FALSE,
+                         is_served && !has_bad_parameters ? CONDITION_TRUE : CONDITION_FALSE,
                          !g->class             ? "NoMatchingClass"
                          : !g->is_ours         ? "Pending"
                          : g->object.is_broken ? "Invalid"
+                         : has_bad_parameters  ? "InvalidParameters"
                          : is_partial          ? "ListenersNotValid"
                                                : "Accepted",
                          "%zu of %zu listeners are valid.", n_programmed, g->spec.listeners.n);
     object_set_condition(&g->object, &m->arena, STR(""), "Programmed",
-                         is_accepted && n_programmed > 0 ? CONDITION_TRUE : CONDITION_FALSE,
-                         is_accepted && n_programmed > 0 ? "Programmed" : "Invalid", "%s", "");
+                         is_served && n_programmed > 0 ? CONDITION_TRUE : CONDITION_FALSE,
+                         is_served && n_programmed > 0 ? "Programmed" : "Invalid", "%s", "");
+}
+
+void link_judge_parameters(struct manifest *m, const struct object *proxy)
+{
+    VEC_FOREACH (manifest_kind(m, KIND_GATEWAY_CLASS), o) {
+        struct gateway_class *c = CONTAINER_OF(*o, struct gateway_class, object);
+
+        if (c->envoy_proxy == proxy)
+            class_judge(m, c);
+    }
+    VEC_FOREACH (manifest_kind(m, KIND_GATEWAY), o) {
+        struct gateway *g = CONTAINER_OF(*o, struct gateway, object);
+
+        if (g->envoy_proxy == proxy)
+            link_gateway_judge(m, g);
+    }
 }
 
 void link_gateway_conditions(struct manifest *m)

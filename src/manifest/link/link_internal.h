@@ -37,6 +37,8 @@ void link_report(struct manifest *m, struct object *o, const struct link_problem
 
 /* link_gateway.c: classes, listeners, certificates; before routes. */
 void link_gateways(struct manifest *m);
+/* The conditions of classes and Gateways whose parameters an EnvoyProxy is, anew. */
+void link_judge_parameters(struct manifest *m, const struct object *proxy);
 /* link_route.c: routes to listeners; afterwards the routes' conditions. */
 void link_routes(struct manifest *m);
 void link_gateway_conditions(struct manifest *m);

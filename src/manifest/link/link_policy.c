@@ -8,10 +8,13 @@
 #include <stdlib.h>
 
 #include "manifest/backend_security_policy.h"
+#include "manifest/backend_tls_policy.h"
+#include "manifest/client_traffic_policy.h"
 #include "manifest/core.h"
 #include "manifest/link/link_internal.h"
 #include "manifest/object_decode.h"
 #include "manifest/part/policy_target.h"
+#include "manifest/security_policy.h"
 
 /* Where policies of one kind are attached. */
 struct policy_point {
@@ -120,10 +123,44 @@ static bool policies_overlap(const struct object *a, const struct object *b)
            (x->ext_auth && y->ext_auth);
 }
 
+/* The first feature of a policy without which what it covers refuses; NULL when all are enforced.
+ */
+static const char *policy_find_unenforced(const struct object *policy)
+{
+    if (policy->kind->id == KIND_SECURITY_POLICY)
+        return security_policy_find_unenforced(
+            &CONTAINER_OF(policy, struct security_policy, object)->spec);
+    if (policy->kind->id == KIND_CLIENT_TRAFFIC_POLICY)
+        return client_traffic_policy_find_unenforced(
+            &CONTAINER_OF(policy, struct client_traffic_policy, object)->spec);
+    if (policy->kind->id == KIND_BACKEND_TLS_POLICY)
+        return backend_tls_policy_find_unenforced(
+            &CONTAINER_OF(policy, struct backend_tls_policy, object)->spec);
+    if (policy->kind->id == KIND_BACKEND_SECURITY_POLICY)
+        return backend_security_policy_find_unenforced(
+            &CONTAINER_OF(policy, struct backend_security_policy, object)->spec);
+    return NULL;
+}
+
+/* Why a policy that stands where it should is not accepted all the same; empty: it is. */
+static struct str policy_trouble(struct manifest *m, const struct object *policy)
+{
+    const char *unenforced = policy_find_unenforced(policy);
+
+    if (policy->is_broken)
+        return STR("The policy cannot be used as it stands: what it covers refuses.");
+    if (unenforced)
+        return arena_printf(&m->arena, "%s is not enforced yet: what the policy covers refuses.",
+                            unenforced);
+    return STR("");
+}
+
+/* `reason` and `message` NULL: as the policy is. */
 static void policy_condition(struct manifest *m, struct object *policy, const struct object *target,
                              const char *reason, const char *message)
 {
-    bool is_accepted = reason == NULL && !policy->is_broken;
+    struct str trouble = message ? str_of(message) : policy_trouble(m, policy);
+    bool is_accepted = trouble.len == 0;
     struct str ancestor = target->label;
     struct route_view view = {0};
 
@@ -133,15 +170,12 @@ static void policy_condition(struct manifest *m, struct object *policy, const st
     for (size_t i = 0; i < MAX(view.n_parent_refs, (size_t)1); i++) {
         if (i < view.n_parent_refs && view.parent_refs[i].target)
             ancestor = view.parent_refs[i].target->label;
-        object_set_condition(
-            policy, &m->arena, ancestor, "Accepted", is_accepted ? CONDITION_TRUE : CONDITION_FALSE,
-            reason              ? reason
-            : policy->is_broken ? "Invalid"
-                                : "Accepted",
-            "%s",
-            message             ? message
-            : policy->is_broken ? "The policy cannot be used as it stands: what it covers refuses."
-                                : "");
+        object_set_condition(policy, &m->arena, ancestor, "Accepted",
+                             is_accepted ? CONDITION_TRUE : CONDITION_FALSE,
+                             reason        ? reason
+                             : is_accepted ? "Accepted"
+                                           : "Invalid",
+                             "%.*s", STR_ARG(trouble));
     }
 }
 

@@ -480,6 +480,47 @@ TEST(link_breaks_a_security_policy_whose_secret_is_missing)
     manifest_deinit(&m);
 }
 
+TEST(link_does_not_accept_what_is_not_enforced)
+{
+    const struct object *o;
+
+    load(GATEWAY "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: infra}\n"
+                 "stringData: {.htpasswd: 'a:{SHA}x'}\n---\n"
+                 "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\n"
+                 "metadata: {name: p, namespace: infra}\nspec:\n"
+                 "  targetRefs: [" TARGET("Gateway", "g") "]\n  basicAuth: {users: {name: s}}\n");
+    o = manifest_get(&m, KIND_SECURITY_POLICY, STR("infra"), STR("p"));
+    CHECK(!o->is_broken);
+    CHECK_REASON(o, "Gateway/infra/g", "Accepted", "Invalid");
+    manifest_deinit(&m);
+}
+
+TEST(an_error_found_late_takes_acceptance_back)
+{
+    struct object *proxy, *policy;
+
+    load(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: c}\nspec:\n"
+        "  controllerName: gateway.envoyproxy.io/gatewayclass-controller\n"
+        "  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: e, namespace: "
+        "infra}\n---\n"
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\n"
+        "metadata: {name: e, namespace: infra}\nspec: {}\n---\n" SECURITY(
+            "p", "app", "[" TARGET("HTTPRoute", "r") "]") ROUTE("r", "app", "  rules: []\n"));
+    proxy = manifest_get(&m, KIND_ENVOY_PROXY, STR("infra"), STR("e"));
+    policy = manifest_get(&m, KIND_SECURITY_POLICY, STR("app"), STR("p"));
+    CHECK_REASON(proxy, "", "Accepted", "Accepted");
+    CHECK_REASON(policy, "HTTPRoute/app/r", "Accepted", "Accepted");
+    manifest_object_error(&m, proxy, DIAG_INVALID_VALUE, proxy->mark, "bad %s", "format");
+    manifest_object_error(&m, policy, DIAG_INVALID_VALUE, policy->mark, "bad %s", "keys");
+    CHECK_REASON(proxy, "", "Accepted", "Invalid");
+    CHECK_REASON(policy, "HTTPRoute/app/r", "Accepted", "Invalid");
+    CHECK_STR(object_find_condition(proxy, STR(""), "Accepted")->message, "bad format");
+    CHECK_REASON(manifest_get(&m, KIND_GATEWAY_CLASS, STR(""), STR("c")), "", "Accepted",
+                 "InvalidParameters");
+    manifest_deinit(&m);
+}
+
 TEST(link_takes_the_generated_route_of_an_ai_gateway_route_as_target)
 {
     const struct object *ai;

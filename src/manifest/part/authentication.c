@@ -15,6 +15,21 @@ static bool is_url(struct str s)
     return rest.len > 0 && rest.ptr[0] != '/' && str_find_char(rest, ' ', 0) < 0;
 }
 
+/* What a fetch has no use for, or does not heed yet. */
+static void warn_jwks_settings(struct decoder *d, const struct node *node,
+                               const struct cluster_settings *s)
+{
+    const struct cluster_http_timeout *http = s && s->timeout ? s->timeout->http : NULL;
+    const struct node *at = node_find(node, "backendSettings");
+
+    if (s && s->retry && s->retry->num_attempts_per_priority.is_set)
+        decode_warning(d, DIAG_NOT_ENFORCED, at, "backendSettings.retry.numAttemptsPerPriority",
+                       "read but not enforced for a key set: its backends have no priorities");
+    if (http && (http->connection_idle_timeout.is_set || http->stream_idle_timeout.is_set))
+        decode_warning(d, DIAG_NOT_ENFORCED, at, "backendSettings.timeout.http",
+                       "of a key set's time limits only requestTimeout is enforced yet");
+}
+
 /* The API refuses these two in a key-set fetch; a fetch always has a limit of its own. */
 static void check_jwks_retry(struct decoder *d, const struct node *node,
                              const struct cluster_settings *s)
@@ -44,7 +59,11 @@ static void jwt_remote_jwks_check(struct decoder *d, const struct node *node, vo
         decode_error(d, DIAG_OUT_OF_RANGE, node_find(node, "cacheDuration"), "cacheDuration",
                      "must be more than nothing");
     check_max_items(d, node, "backendRefs", 16);
+    if (r->backend_refs.n > 1)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "backendRefs"), "backendRefs",
+                       "of a key set's backends only the first is used yet");
     check_jwks_retry(d, node, r->backend_settings);
+    warn_jwks_settings(d, node, r->backend_settings);
 }
 
 static const struct field jwt_remote_jwks_fields[] = {
@@ -56,8 +75,7 @@ static const struct field jwt_remote_jwks_fields[] = {
                  "Retries and time limits of the fetch."),
     FIELD_DURATION(jwt_remote_jwks, cache_duration, "cacheDuration", 0,
                    "Time within which the set is fetched again; 300s unless given."),
-    FIELD_DURATION(jwt_remote_jwks, failed_refetch_duration, "failedRefetchDuration",
-                   FIELD_NOT_ENFORCED,
+    FIELD_DURATION(jwt_remote_jwks, failed_refetch_duration, "failedRefetchDuration", 0,
                    "Pause after a fetch that failed with all its retries; 1s unless given."),
     FIELD_UNSUPPORTED("backendRef", "Not allowed for a key set; backendRefs."),
 };

@@ -109,8 +109,8 @@ static void access_log_setting_check(struct decoder *d, const struct node *node,
 }
 
 static const struct field access_log_setting_fields[] = {
-    FIELD_ENUM(access_log_setting, type, "type", 0, access_log_names,
-               "Events that are logged: of listeners, routes or upstreams."),
+    FIELD_ENUM(access_log_setting, type, "type", FIELD_NOT_ENFORCED, access_log_names,
+               "Events that are logged: of listeners, routes or upstreams; requests here."),
     FIELD_OBJECT(access_log_setting, format, "format", 0, access_log_format,
                  "Format of the lines; JSON with the default fields unless given."),
     FIELD_OTHER(access_log_setting, matches, "matches", FIELD_NOT_ENFORCED, decode_marked_text_list,

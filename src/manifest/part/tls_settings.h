@@ -19,16 +19,17 @@ extern const struct table tls_settings_table;
 /* For the check of a struct that embeds the settings. */
 void tls_settings_check(struct decoder *d, const struct node *node, const struct tls_settings *t);
 
-#define TLS_SETTINGS_FIELDS(type, at, flags)                                                       \
+/* `flags`: of versions and ciphers; `rest`: of the others. */
+#define TLS_SETTINGS_FIELDS(type, at, flags, rest)                                                 \
     FIELD_ENUM(type, at min_version, "minVersion", flags, tls_version_names,                       \
                "Lowest TLS version; 1.2 unless given."),                                           \
         FIELD_ENUM(type, at max_version, "maxVersion", flags, tls_version_names,                   \
                    "Highest TLS version; 1.3 unless given."),                                      \
         FIELD_STRS(type, at ciphers, "ciphers", flags,                                             \
                    "Cipher suites up to TLS 1.2, by OpenSSL's names."),                            \
-        FIELD_STRS(type, at ecdh_curves, "ecdhCurves", flags, "Key exchange groups."),             \
-        FIELD_STRS(type, at signature_algorithms, "signatureAlgorithms", flags,                    \
+        FIELD_STRS(type, at ecdh_curves, "ecdhCurves", rest, "Key exchange groups."),              \
+        FIELD_STRS(type, at signature_algorithms, "signatureAlgorithms", rest,                     \
                    "Signature algorithms."),                                                       \
-        FIELD_STRS(type, at alpn_protocols, "alpnProtocols", flags,                                \
+        FIELD_STRS(type, at alpn_protocols, "alpnProtocols", rest,                                 \
                    "Application protocols to offer, best first."),                                 \
         FIELD_UNSUPPORTED("fingerprints", "Fingerprints of TLS handshakes.")

@@ -74,7 +74,7 @@ class Issuer:
     def __init__(self, name="inference-in-a-box", keys=None):
         self.name = name
         self.keys = keys or [Key()]
-        self.mode = "ok"  # ok, down, garbage, error, slow (waits for `release`)
+        self.mode = "ok"  # ok, down, garbage, error, redirect, slow (waits for `release`)
         self.release = threading.Event()
         self.server = Upstream("issuer")
         self.server.script = self._serve
@@ -86,6 +86,8 @@ class Issuer:
             return None
         if self.mode == "slow":
             self.release.wait(60)
+        if self.mode == "redirect":
+            return Answer(status=302, headers=[("location", "/elsewhere")])
         if self.mode == "error":
             return Answer(status=500, body=b"broken")
         if self.mode == "garbage":

@@ -1,0 +1,81 @@
+"""A security feature that cannot be enforced makes its routes refuse: 500, and nothing reaches a backend."""
+import pytest
+
+from play.manifests import (ENVOY_API, backend, client_policy, gateway, gateway_class, https_listener, path, route, rule,
+                            security_policy, target, thing, tls_secret, to, world)
+
+ROUTE = target("HTTPRoute", "r")
+ALLOW = {"principal": {"clientCIDRs": ["0.0.0.0/0"]}, "action": "Allow"}
+
+
+def unenforced(name="p", **spec):
+    return security_policy(name, ROUTE, **spec)
+
+
+POLICIES = {
+    "OpenID Connect": lambda: unenforced(oidc={"provider": {"issuer": "https://idp.test"}, "clientID": "x",
+                                               "clientSecret": {"name": "s"}}),
+    "CSRF": lambda: unenforced(csrf={}),
+    "an expression": lambda: unenforced(authorization={"defaultAction": "Allow", "rules": [
+        {**ALLOW, "action": "Deny", "cel": "request.path == '/'"}]}),
+    "places of clients": lambda: unenforced(authorization={"defaultAction": "Allow", "rules": [
+        {"action": "Deny", "principal": {"clientIPGeoLocations": [{"country": "XX"}]}}]}),
+    "an authorizer by gRPC": lambda: unenforced(extAuth={"grpc": {"backendRefs": [to("a")]}}),
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_with_a_feature_that_is_not_enforced_refuses(gateway, upstream, name):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a", matches=[path("/")])),
+                       route("open", rule("a", matches=[path("/open")])), POLICIES[name]()))
+    reply = gw.request("/x")
+    assert reply.status == 500, reply.body
+    assert not up.requests
+    assert gw.request("/open").status == 200
+
+
+def listener_world(authority, up, *more, **spec):
+    return [gateway_class(), gateway(listeners=[https_listener()], **spec), backend("a", up), route("r", rule("a")),
+            tls_secret("cert", authority.leaf("localhost")), *more]
+
+
+def test_client_certificates_that_are_not_asked_for_yet_refuse(gateway, upstream, authority):
+    up = upstream("a")
+    clients = client_policy("c", tls={"clientValidation": {"caCertificateRefs": [{"name": "ca"}]}})
+    gw = gateway(listener_world(authority, up, clients))
+    assert gw.request(port=443, tls=authority.client()).status == 500
+    assert not up.requests
+
+
+def test_a_client_policy_with_an_error_refuses(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("c", timeout={"http": {"idleTimeout": 5}})))
+    assert gw.request().status == 500
+    assert not up.requests
+
+
+def test_an_external_auth_filter_refuses(gateway, upstream):
+    up = upstream("a")
+    asks = {"type": "ExternalAuth", "externalAuth": {"protocol": "HTTP", "backendRef": to("a")}}
+    gw = gateway(world(backend("a", up), route("r", rule("a", filters=[asks]))))
+    assert gw.request().status == 500
+    assert not up.requests
+
+
+def test_a_guard_of_one_of_several_backends_guards_the_rule(gateway, upstream):
+    one, two = upstream("one"), upstream("two")
+    guard = thing(ENVOY_API, "BackendSecurityPolicy", "guard", {
+        "targetRefs": [target("Backend", "two")], "basicAuth": {"users": {"name": "missing"}}})
+    gw = gateway(world(backend("one", one), backend("two", two),
+                       route("r", rule(to("one", 99), to("two", 1))), guard))
+    assert {gw.request().status for _ in range(20)} == {500}
+    assert not one.requests and not two.requests
+
+
+def test_a_missing_grant_refuses_at_run(gateway, upstream):
+    up = upstream("a")
+    far = {**backend("far", up), "metadata": {"name": "far", "namespace": "elsewhere"}}
+    gw = gateway(world(far, route("r", rule(to("far", namespace="elsewhere")))))
+    assert gw.request().status == 500
+    assert not up.requests
