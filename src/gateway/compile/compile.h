@@ -84,8 +84,7 @@ const struct security_plan *compile_security(struct compile *c, const struct com
 /* A copy of `plan` (NULL: none) that refuses. `why` is static. */
 const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan,
                                                 const char *why);
-/* key_source.c: the keys of one provider, one reference, which is the caller's; NULL after saying
- * why. */
+/* key_source.c: the keys of one provider, one reference, the caller's; NULL after saying why. */
 struct jwt_provider_spec;
 struct key_feed *compile_key_source(struct compile *c, struct object *policy,
                                     const struct jwt_provider_spec *p);
@@ -112,11 +111,10 @@ void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
                           const struct backend_ref *ref);
 void compile_backend_ref(struct compile *c, const struct compile_place *at,
                          const struct backend_ref *ref, struct backend_draft_vec *drafts);
-/* The cluster behind a reference from a policy (key sets); NULL when there is none. One reference
- * is the caller's. */
 /* The cluster of "host[:port]" by DNS. */
 struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls);
 /* For arena_on_cleanup: gives back one reference. */
 void compile_cluster_cleanup(void *cluster);
+/* The cluster behind a reference from a policy; NULL: none. One reference is the caller's. */
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
                                    const struct backend_ref *ref);
