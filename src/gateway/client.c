@@ -367,7 +367,7 @@ static void client_on_again(struct deferred *d)
 {
     struct client *c = CONTAINER_OF(d, struct client, again);
 
-    if (c->state == CLIENT_OPEN && c->in.len > 0)
+    if (c->state == CLIENT_OPEN && (c->in.len > 0 || (c->is_message_open && c->wants_body)))
         client_process_kept(c);
     else
         client_after_answer(c);

@@ -176,7 +176,8 @@ static void down_want_body(struct downstream *d, bool is_wanted)
      * time is not the client's fault. */
     if (!c->is_raw && c->is_message_open && d->exchange->request.body != HTTP_BODY_NONE)
         client_set_phase(c, is_wanted ? CLIENT_BODY : CLIENT_BUSY);
-    if (is_wanted && c->in.len > 0 && !c->is_processing)
+    /* Of a message whose bytes have all come its end may still be untold. */
+    if (is_wanted && (c->in.len > 0 || c->is_message_open) && !c->is_processing)
         client_process_later(c);
 }
 
