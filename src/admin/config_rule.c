@@ -173,6 +173,69 @@ static void config_security(struct json *j, const struct security_plan *s)
     json_close(j, '}');
 }
 
+/* ---- layers ---- */
+
+static void config_api_key(struct json *j, const struct api_key_plan *p)
+{
+    static const char *const places[] = {"header", "param", "cookie"};
+
+    json_open(j, NULL, '{');
+    json_text(j, "kind", "api_key");
+    json_str(j, "policy", p->policy);
+    json_u64(j, "clients", api_keys_count(p->keys));
+    json_open(j, "sources", '[');
+    VEC_FOREACH (&p->sources, source) {
+        json_open(j, NULL, '{');
+        json_str(j, places[source->place], source->name);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+    json_str(j, "client_id_header", p->client_id_header);
+    json_bool(j, "forwards_credentials", p->forwards);
+    json_close(j, '}');
+}
+
+static void config_basic(struct json *j, const struct basic_plan *p)
+{
+    json_open(j, NULL, '{');
+    json_text(j, "kind", "basic");
+    json_str(j, "policy", p->policy);
+    json_u64(j, "users", htpasswd_count(p->users));
+    json_str(j, "credential_header", p->credential_header);
+    json_str(j, "user_header", p->user_header);
+    json_bool(j, "matches_tenant", p->matches_tenant);
+    json_bool(j, "forwards_credentials", p->forwards);
+    json_close(j, '}');
+}
+
+static void config_ext_auth(struct json *j, const struct ext_auth_plan *p)
+{
+    json_open(j, NULL, '{');
+    json_text(j, "kind", "external");
+    json_str(j, "policy", p->policy);
+    json_str(j, "backend", p->config.cluster->name);
+    json_str(j, "path",
+             p->config.path_override.len ? p->config.path_override : p->config.path_prefix);
+    json_bool(j, "path_is_whole", p->config.path_override.len > 0);
+    config_strs(j, "request_headers", p->config.headers, p->config.n_headers);
+    config_strs(j, "backend_headers", p->backend_headers, p->n_backend_headers);
+    json_u64(j, "timeout_ms", p->config.timeout_us / 1000);
+    json_bool(j, "fails_open", p->fails_open);
+    json_close(j, '}');
+}
+
+static void config_layers(struct json *j, const struct layer_plan *l)
+{
+    json_open(j, "layers", '[');
+    VEC_FOREACH (&l->api_keys, p)
+        config_api_key(j, p);
+    VEC_FOREACH (&l->basics, p)
+        config_basic(j, p);
+    VEC_FOREACH (&l->ext_auths, p)
+        config_ext_auth(j, p);
+    json_close(j, ']');
+}
+
 /* ---- what the rule does ---- */
 
 static void config_mod_names(struct json *j, const char *name, const struct header_mod *mods,
@@ -277,13 +340,13 @@ void config_format_rule(struct json *j, const struct manifest *m, const struct r
     json_bool(j, "ai", r->is_ai);
     if (r->is_broken)
         json_str(j, "refuses_because", r->why_broken);
-    if (r->has_unenforced_layer)
-        json_text(j, "refuses_because_of", "a backend's security that is not enforced yet");
     config_matches(j, m, r);
     config_filters(j, r);
     config_timeouts(j, r);
     if (r->security)
         config_security(j, r->security);
+    if (r->layers)
+        config_layers(j, r->layers);
     config_backends(j, r);
     json_close(j, '}');
 }

@@ -2,7 +2,8 @@
  * signature. */
 #include "auth/base64url.h"
 
-static int base64url_value(char c)
+/* `last` are the two digits in which the alphabets differ. */
+static int base64_value(char c, const char last[2])
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -10,12 +11,13 @@ static int base64url_value(char c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    if (c == '-')
+    if (c == last[0])
         return 62;
-    return c == '_' ? 63 : -1;
+    return c == last[1] ? 63 : -1;
 }
 
-ssize_t base64url_decode(struct str text, unsigned char *ret_bytes, size_t cap)
+static ssize_t base64_decode_digits(struct str text, const char last[2], unsigned char *ret_bytes,
+                                    size_t cap)
 {
     size_t n = text.len / 4 * 3 + (text.len % 4 ? text.len % 4 - 1 : 0);
     uint32_t bits = 0;
@@ -25,7 +27,7 @@ ssize_t base64url_decode(struct str text, unsigned char *ret_bytes, size_t cap)
     if (text.len % 4 == 1 || n > cap)
         return -1;
     for (size_t i = 0; i < text.len; i++) {
-        int value = base64url_value(text.ptr[i]);
+        int value = base64_value(text.ptr[i], last);
 
         if (value < 0)
             return -1;
@@ -38,6 +40,20 @@ ssize_t base64url_decode(struct str text, unsigned char *ret_bytes, size_t cap)
         }
     }
     return bits == 0 ? (ssize_t)out : -1;
+}
+
+ssize_t base64url_decode(struct str text, unsigned char *ret_bytes, size_t cap)
+{
+    return base64_decode_digits(text, "-_", ret_bytes, cap);
+}
+
+ssize_t base64_decode(struct str text, unsigned char *ret_bytes, size_t cap)
+{
+    if (text.len % 4 != 0)
+        return -1;
+    for (unsigned i = 0; i < 2 && text.len > 0 && text.ptr[text.len - 1] == '='; i++)
+        text.len--;
+    return base64_decode_digits(text, "+/", ret_bytes, cap);
 }
 
 size_t base64url_encode(const void *bytes, size_t n, char *room)

@@ -32,6 +32,13 @@ static struct failure_source failure_source_of(const uint8_t address[16])
     return source;
 }
 
+uint64_t failure_limit_source(const uint8_t address[16])
+{
+    struct failure_source source = failure_source_of(address);
+
+    return hash_sip13(hash_process_key(), source.bytes, sizeof source.bytes);
+}
+
 static struct failure_slot *failure_slot_of(const struct failure_limit *f,
                                             const struct failure_source *source)
 {

@@ -25,4 +25,7 @@ void failure_limit_init(struct failure_limit *f);
 void failure_limit_deinit(struct failure_limit *f);
 bool failure_limit_is_over(const struct failure_limit *f, const uint8_t address[16],
                            uint64_t now_us);
+/* A number for whom the address belongs to, the same for all of an IPv6 /64; keyed, so that nobody
+ * can choose to share another's. */
+uint64_t failure_limit_source(const uint8_t address[16]);
 void failure_limit_note(struct failure_limit *f, const uint8_t address[16], uint64_t now_us);

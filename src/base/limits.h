@@ -17,6 +17,13 @@
     X(TOKEN_JSON_DEPTH, 16, "levels", "nesting of a token's JSON")                                 \
     X(TOKEN_MEMORY_ENTRIES, 4096, "tokens", "verified tokens remembered by one worker")            \
     X(TOKEN_MEMORY_BYTES, 8388608, "bytes", "verified tokens remembered by one worker")            \
+    X(BASIC_CREDENTIAL_BYTES, 1024, "bytes", "a user name with its password; beyond: 401")         \
+    X(PASSWORD_MEMORY_ENTRIES, 4096, "pairs", "verified passwords remembered by one worker")       \
+    X(PASSWORD_QUEUE, 256, "passwords",                                                            \
+      "passwords that wait to be hashed, of all workers; beyond: 503")                             \
+    X(PASSWORD_QUEUE_PER_SOURCE, 64, "passwords", "those of one client address; beyond: 503")      \
+    X(EXT_AUTH_ANSWER_BYTES, 65536, "bytes",                                                       \
+      "the content of an external authorizer's answer; beyond: the answer counts as none")         \
     X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \
     X(KEY_SET_KEYS, 64, "keys", "keys of one set")                                                 \
     X(KEY_SET_STALE_S, 86400, "seconds",                                                           \

@@ -34,34 +34,42 @@ static const char *answer_error_type(uint16_t status)
     return status < 500 ? "invalid_request_error" : "server_error";
 }
 
-/* RFC 6750 section 3: without a token no error attribute. */
-static void answer_add_challenge(struct exchange *x)
+/* Which credential is asked for (RFC 9110 11.6.1). Of tokens RFC 6750 section 3: without one no
+ * error attribute. API keys have no registered scheme. */
+static struct str answer_challenge(enum refusal why)
 {
-    struct http_headers *h = &x->response.headers;
-
-    if (x->refusal == REFUSAL_TOKEN_MISSING)
-        http_headers_add_id(h, HEADER_WWW_AUTHENTICATE, STR("Bearer realm=\"tollgate\""));
-    else
-        http_headers_add_id(h, HEADER_WWW_AUTHENTICATE,
-                            STR("Bearer realm=\"tollgate\", error=\"invalid_token\""));
+    switch (why) {
+    case REFUSAL_BASIC_MISSING:
+    case REFUSAL_BASIC_INVALID:
+        return STR("Basic realm=\"tollgate\", charset=\"UTF-8\"");
+    case REFUSAL_API_KEY_MISSING:
+    case REFUSAL_API_KEY_INVALID:
+        return STR("ApiKey realm=\"tollgate\"");
+    case REFUSAL_TOKEN_MISSING:
+    case REFUSAL_EXT_AUTH_FAILED:
+        return STR("Bearer realm=\"tollgate\"");
+    default:
+        return STR("Bearer realm=\"tollgate\", error=\"invalid_token\"");
+    }
 }
 
 void answer_refusal(struct exchange *x)
 {
     const struct refusal_row *row = refusal_row(x->refusal);
+    uint16_t status = x->refusal_status ? x->refusal_status : row->status;
     struct http_headers *h;
 
-    answer_begin(x, row->status);
+    answer_begin(x, status);
     h = &x->response.headers;
     answer_set_body(
         x, STR("application/json"),
         arena_printf(
             &x->arena,
             "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}\n",
-            row->text, answer_error_type(row->status), row->code));
-    if (row->status == 401)
-        answer_add_challenge(x);
-    if (row->status == 503 || row->status == 429)
+            row->text, answer_error_type(status), row->code));
+    if (status == 401)
+        http_headers_add_id(h, HEADER_WWW_AUTHENTICATE, answer_challenge(x->refusal));
+    if (status == 503 || status == 429)
         http_headers_add_id(h, HEADER_RETRY_AFTER,
                             arena_printf(&x->arena, "%u", x->retry_after_s ? x->retry_after_s : 1));
     if (row->status == 405)

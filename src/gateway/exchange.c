@@ -97,6 +97,7 @@ static void exchange_finish(struct exchange *x)
     x->is_finished = true;
     x->downstream = NULL;
     attempt_cancel(&x->attempt);
+    layer_cancel(x);
     timer_cancel(&x->worker->loop, &x->total_timer);
     timer_cancel(&x->worker->loop, &x->try_timer);
     timer_cancel(&x->worker->loop, &x->idle_timer);
@@ -178,6 +179,7 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
     x->cancel = why;
     x->wait = 0;
     attempt_cancel(&x->attempt);
+    layer_cancel(x);
     if (x->refusal == REFUSAL_NONE)
         x->refusal = exchange_cancel_refusal(why);
     if (why == CANCEL_CLIENT_LEFT && d) {

@@ -9,6 +9,7 @@
 #include "gateway/downstream.h"
 #include "gateway/journey.h"
 #include "gateway/limit.h"
+#include "gateway/layer/layer.h"
 #include "gateway/plan.h"
 #include "gateway/refusal.h"
 #include "http/h1.h"
@@ -23,6 +24,8 @@ enum exchange_wait {
     WAIT_KEYS = 1,
     WAIT_UPSTREAM = 2, /* the answer's head */
     WAIT_ANSWER = 4,   /* the end of the answer */
+    WAIT_PASSWORD = 8, /* a slow hash */
+    WAIT_EXT_AUTH = 16,
 };
 
 enum exchange_cancel {
@@ -64,6 +67,7 @@ struct exchange {
     enum exchange_cancel cancel;
     enum refusal refusal;
     struct str refusal_detail; /* for the log; never for the client */
+    uint16_t refusal_status;   /* a policy's statusOnError; 0: that of the refusal's row */
     uint32_t retry_after_s;    /* 0: no Retry-After */
     uint64_t started_us;       /* first byte of the head */
     int64_t started_wall_us;
@@ -92,9 +96,10 @@ struct exchange {
     size_t n_matched;             /* bytes of the path that a PathPrefix matched */
     struct kserve_path kserve;
     struct verdict *identity; /* of the rule; NULL: none configured */
-    struct str model;         /* "" when none */
-    bool is_model_named;      /* by the rule's match: no invention of a client */
-    struct str tenant;        /* of a verified claim, else empty */
+    struct layer_state layers;
+    struct str model;    /* "" when none */
+    bool is_model_named; /* by the rule's match: no invention of a client */
+    struct str tenant;   /* of a verified claim, else empty */
     struct str subject;
     struct client_address client; /* detected (ClientTrafficPolicy) */
     struct str peer_ip;           /* of the connection, in the arena: outlives the client */

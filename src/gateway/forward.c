@@ -65,6 +65,10 @@ void forward_add_headers(struct exchange *x)
     forward_set_for(x);
     forward_set_proto(x);
     forward_set_request_id(x);
+}
+
+void forward_modify_headers(struct exchange *x)
+{
     if (x->rule->request_mods)
         header_mods_apply_request(x->rule->request_mods, &x->request);
 }
@@ -86,8 +90,12 @@ bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
     *ret = x->request;
     /* The list is shared with x->request until something differs: what a try adds must not pile up.
      */
-    if (rule->host_rewrite)
+    bool is_withholding = layer_is_withholding(x, backend);
+
+    if (rule->host_rewrite || is_withholding)
         ret->headers = http_headers_copy(&x->request.headers, &x->arena);
+    if (is_withholding)
+        layer_withhold(x, backend, ret);
     if (rule->path_rewrite && path_rewrite_apply(rule->path_rewrite, x->request.path, x->n_matched,
                                                  &x->arena, &ret->path) != 0)
         return false;

@@ -4,9 +4,10 @@
 
 #include "gateway/exchange.h"
 
-/* Once, after authorization: X-Forwarded-*, X-Request-Id and the route's header modifiers, on
- * x->request. */
+/* Once, after the authorization rules: X-Forwarded-* and X-Request-Id on x->request. */
 void forward_add_headers(struct exchange *x);
+/* Once, after all of authorization: the route's header modifiers, on x->request. */
+void forward_modify_headers(struct exchange *x);
 /* Before each attempt: `ret` is what the rule makes of the request, for the backend and its mirrors
  * alike. Its header list is its own. False: a pattern of a rewrite reached its limit. */
 MUST_USE bool forward_prepare(struct exchange *x, const struct backend_plan *backend,

@@ -23,7 +23,9 @@
     X(inspect, true, false, "Which model does the path or the body name?")                         \
     X(route, false, false,                                                                         \
       "Which rule, each judged with the headers that its own authentication leaves? Final.")       \
-    X(authorize, true, false, "May this caller use this route and model?")                         \
+    X(authorize, true, false,                                                                      \
+      "May this caller use this route and model? The layers that the rule and its backends ask "   \
+      "for (API key, password), the rules, then the external authorizers: all must agree.")        \
     X(limit, false, false, "Is there budget?")                                                     \
     X(upstream, true, false, "Which endpoint? Connect, send, await the head.")                     \
     X(respond, true, true, "Relay head and body, or the refusal.")                                 \

@@ -9,6 +9,7 @@
 #include "auth/jwt.h"
 #include "base/arena.h"
 #include "llm/cost.h"
+#include "gateway/layer/layer_plan.h"
 #include "policy/authorize.h"
 #include "policy/client_address.h"
 #include "policy/cors.h"
@@ -80,7 +81,8 @@ struct backend_plan {
     struct str name; /* "Service/ns/name:80" */
     const struct header_mods *request_mods;
     const struct header_mods *response_mods;
-    struct str host; /* the backend's own name, for rewrites that ask for it; empty: none */
+    struct str host;      /* the backend's own name, for rewrites that ask for it; empty: none */
+    bool withholds_token; /* an AIServiceBackend's: the caller's token stays here */
 };
 
 struct mirror_plan {
@@ -96,13 +98,14 @@ struct rule_plan {
     struct str name;     /* of the rule, may be empty */
     struct str log_name; /* "httproute/ns/name/rule/0" */
     uint32_t index;
-    uint32_t number;           /* of the snapshot's rules and their backends, for arrays by them */
-    bool is_ai;                /* of an AIGatewayRoute */
-    bool has_unenforced_layer; /* of one of its backends: refuses */
-    bool is_broken;            /* refuses with 500 */
+    uint32_t number;     /* of the snapshot's rules and their backends, for arrays by them */
+    bool is_ai;          /* of an AIGatewayRoute */
+    bool has_lost_guard; /* a check in front of a backend has no place: refuses */
+    bool is_broken;      /* refuses with 500 */
     struct str why_broken;
     const struct security_plan *security; /* NULL: none */
     const struct limit_plan *limits;      /* NULL: none */
+    struct layer_plan *layers;            /* NULL: none */
     const struct cors *cors; /* of the route's CORS filter, else the SecurityPolicy's */
     const struct header_mods *request_mods;
     const struct header_mods *response_mods;
@@ -175,6 +178,7 @@ struct listener_plan {
     const struct authentication **authentications; /* by auth_group - 1 */
     uint32_t n_authentications;
     struct name_set late_headers;
+    struct name_set credential_names; /* headers and parameters that no log shows */
     struct client_plan client;
     const struct access_log_plan *logs;
     uint32_t n_logs;

@@ -55,6 +55,21 @@
       "Too many tokens from this address were refused; try again shortly.")                        \
     X(KEYS_UNAVAILABLE, 503, "keys_unavailable", "UAEX",                                           \
       "The keys that verify tokens are not available yet.")                                        \
+    X(API_KEY_MISSING, 401, "api_key_missing", "UAEX", "An API key is required.")                  \
+    X(API_KEY_INVALID, 401, "api_key_invalid", "UAEX",                                             \
+      "The API key is not that of a known client.")                                                \
+    X(BASIC_MISSING, 401, "basic_missing", "UAEX", "A user name and a password are required.")     \
+    X(BASIC_INVALID, 401, "basic_invalid", "UAEX", "The user name and the password do not fit.")   \
+    X(BASIC_TENANT_MISMATCH, 403, "basic_tenant_mismatch", "UAEX",                                 \
+      "The user is not the tenant of the token.")                                                  \
+    X(CREDENTIAL_FAILURES, 429, "too_many_credential_failures", "RL",                              \
+      "Too many credentials from this address were refused; try again shortly.")                   \
+    X(HASH_QUEUE_FULL, 503, "hash_queue_full", "OM",                                               \
+      "Too many passwords wait to be checked; try again shortly.")                                 \
+    X(EXT_AUTH_DENIED, 403, "ext_auth_denied", "UAEX",                                             \
+      "The external authorization service refused this request.")                                  \
+    X(EXT_AUTH_FAILED, 403, "ext_auth_failed", "UAEX",                                             \
+      "The external authorization service gave no answer.")                                        \
     X(FORBIDDEN, 403, "forbidden", "UAEX", "This caller may not use this route.")                  \
     X(CLIENT_ADDRESS, 403, "client_address_missing", "UAEX",                                       \
       "The request does not carry the client address that the policy demands.")                    \

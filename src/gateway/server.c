@@ -83,6 +83,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     model_averages_init(&g->averages);
     upstreams_init(&g->upstreams, l, &g->outboxes, g->scratch, CONTROL_SCRATCH_BYTES);
     key_feed_registry_init(&g->feeds, &g->upstreams, server_on_key_news, g);
+    hash_pool_init(&g->hash_pool, options->n_workers);
     wake_init(&g->snapshots_done, l, server_on_snapshots_done);
     wake_init(&g->worker_idle, l, server_on_worker_idle);
     metrics_init(&g->metrics);
@@ -241,6 +242,7 @@ void server_deinit(struct server *g)
     server_end_workers(g, g->n_workers);
     g->on_idle = NULL;
     mem_free(g->workers);
+    hash_pool_deinit(&g->hash_pool);
     timer_cancel(g->loop, &g->sweep);
     server_free_snapshots(g);
     port_free_all(g);

@@ -23,6 +23,7 @@ struct server {
     struct key_feed_registry feeds;
     struct limit_memory limits;     /* counts of rate limits */
     struct model_averages averages; /* of answers' lengths */
+    struct hash_pool hash_pool;
     struct names names;
     struct upstreams upstreams; /* control's own, for key fetches */
     struct outbox_pool outboxes;

@@ -1,5 +1,8 @@
-/* authorize: may this caller use this route and this model? Judged on the request as claims left
- * it, before the route's own header modifiers. What passes gets its forwarding headers here. */
+/* authorize: may this caller use this route and this model? First the layers that say who calls,
+ * API keys and basic credentials, besides the token that identify has looked at; then the policy's
+ * rules, judged on the request as claims left it, before the route's own header modifiers; last the
+ * external authorizers, who see the forwarding headers too. All must agree. What passes gets its
+ * forwarding headers here. */
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
 
@@ -23,14 +26,31 @@ static enum step_result authorize_judge(struct exchange *x,
     return exchange_refuse(x, REFUSAL_FORBIDDEN);
 }
 
-enum step_result step_authorize(struct exchange *x)
+/* The step runs again when an authorizer has answered: the rules have their say once. */
+static enum step_result authorize_by_rules(struct exchange *x)
 {
     const struct security_plan *security = x->rule->security;
     enum step_result result = STEP_NEXT;
 
+    if (x->layers.is_judged)
+        return STEP_NEXT;
     if (security && security->authorization)
         result = authorize_judge(x, security->authorization);
     if (result == STEP_NEXT)
         forward_add_headers(x);
+    x->layers.is_judged = true;
+    return result;
+}
+
+enum step_result step_authorize(struct exchange *x)
+{
+    enum step_result result = layer_check_credentials(x);
+
+    if (result == STEP_NEXT)
+        result = authorize_by_rules(x);
+    if (result == STEP_NEXT)
+        result = layer_ask_authorizers(x);
+    if (result == STEP_NEXT)
+        forward_modify_headers(x);
     return result;
 }

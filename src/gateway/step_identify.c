@@ -5,6 +5,7 @@
 #include "auth/extract.h"
 #include "base/limits.h"
 #include "gateway/exchange.h"
+#include "gateway/layer/credential.h"
 #include "gateway/worker.h"
 #include "http/cookie.h"
 #include "http/query.h"
@@ -31,22 +32,6 @@ static enum refusal identify_refusal(int jwt_result)
 
 /* ---- where the token stands ---- */
 
-/* The one value of that header. Several are malformed: nobody could say which one counts, and the
- * backend might take the other. */
-static enum extract_result identify_single(const struct http_headers *h, struct str name,
-                                           struct str *ret_value)
-{
-    unsigned n = 0;
-
-    for (uint16_t i = 0; i < h->n; i++) {
-        if (str_eq(h->items[i].name, name)) {
-            *ret_value = h->items[i].value;
-            n++;
-        }
-    }
-    return n == 0 ? EXTRACT_NONE : n == 1 ? EXTRACT_TOKEN : EXTRACT_MALFORMED;
-}
-
 static enum extract_result identify_in_headers(const struct exchange *x, const struct jwt_plan *p,
                                                struct str *ret_token)
 {
@@ -54,7 +39,7 @@ static enum extract_result identify_in_headers(const struct exchange *x, const s
     struct str value;
 
     for (uint32_t i = 0; i < p->n_source_headers && found == EXTRACT_NONE; i++) {
-        found = identify_single(&x->request.headers, p->source_headers[i], &value);
+        found = credential_in_header(&x->request.headers, p->source_headers[i], &value);
         if (found == EXTRACT_TOKEN)
             found = extract_prefixed(value, p->source_prefixes[i], ret_token);
     }
@@ -83,7 +68,8 @@ static enum extract_result identify_find_token(struct exchange *x, const struct 
     struct str value;
 
     if (p->is_default_source) {
-        found = identify_single(&x->request.headers, header_name(HEADER_AUTHORIZATION), &value);
+        found =
+            credential_in_header(&x->request.headers, header_name(HEADER_AUTHORIZATION), &value);
         return found == EXTRACT_TOKEN ? extract_bearer(value, ret_token) : found;
     }
     found = identify_in_headers(x, p, ret_token);

@@ -12,6 +12,9 @@ static struct str log_request_header(const void *ctx, struct str name)
 {
     const struct exchange *x = ctx;
 
+    /* Names by which some policy finds credentials, however they are called. */
+    if (x->listener && name_set_has(&x->listener->credential_names, name))
+        return STR("redacted");
     return http_headers_joined(&x->request.headers, name);
 }
 
@@ -71,8 +74,8 @@ static void log_fill(struct exchange *x, struct access_record *r)
     r->start_wall_us = x->started_wall_us;
     r->method = x->request.method_text;
     r->path = x->request.path;
-    r->query = x->request.query;
-    r->original_path = x->original_path;
+    r->query = x->listener ? layer_redact_query(x, x->request.query) : x->request.query;
+    r->original_path = x->listener ? layer_redact_target(x, x->original_path) : x->original_path;
     r->protocol = x->request.minor_version == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
     r->status = x->is_head_sent ? x->response.status : 0;
     r->details = str_of(log_details(x));

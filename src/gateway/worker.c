@@ -302,6 +302,7 @@ static void worker_free(struct worker *w)
 {
     ASSERT(w->exchanges.n_nodes == 0);
     upstreams_deinit(&w->upstreams);
+    hash_desk_deinit(&w->passwords);
     if (loop_turn(&w->loop, 0) < 0) /* runs what was retired above */
         log_warn("worker %u: the last turn of the loop failed", w->index);
     worker_free_exchanges(w);
@@ -316,6 +317,7 @@ static void worker_free(struct worker *w)
     }
     token_memory_deinit(&w->tokens);
     failure_limit_deinit(&w->failures);
+    password_memory_deinit(&w->password_memory);
     arena_deinit(&w->spare_arena);
     outbox_pool_deinit(&w->outboxes);
     buf_deinit(&w->log_line);
@@ -335,6 +337,7 @@ int worker_start(struct worker *w, struct server *g, uint32_t index, struct snap
     upstreams_init(&w->upstreams, &w->loop, &w->outboxes, w->scratch, sizeof w->scratch);
     token_memory_init(&w->tokens);
     failure_limit_init(&w->failures);
+    hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);
     w->metrics = metrics_shard_new(&g->metrics);
     w->log = log_writer_ring(&g->log_writer);
     wake_init(&w->news, &w->loop, worker_on_news);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "auth/failure_limit.h"
+#include "auth/password_memory.h"
 #include "auth/token_memory.h"
 #include "base/arena.h"
 #include "base/random.h"
@@ -73,6 +74,8 @@ struct worker {
     struct snapshot_hold *current;
     struct token_memory tokens;
     struct failure_limit failures;
+    struct password_memory password_memory;
+    struct hash_desk passwords;
     struct metrics_shard *metrics;
     struct log_ring *log;
     struct buf log_line;

@@ -1,7 +1,7 @@
 /* Decoding of the two kinds named BackendSecurityPolicy: the founding document's inbound checks,
  * and the AI Gateway's upstream credentials.
  *
- * Owner: the load's arena. Thread: compile thread. A broken or not yet enforced policy makes the
+ * Owner: the load's arena. Thread: compile thread. A broken or not enforced policy makes the
  * routes that may use its targets refuse; that is compile's to do. */
 #include "manifest/backend_security_policy.h"
 
@@ -18,13 +18,13 @@ static void backend_security_policy_check(struct decoder *d, const struct node *
 
 static const struct field backend_security_policy_spec_fields[] = {
     POLICY_TARGET_FIELDS(backend_security_policy_spec, targets.),
-    FIELD_OTHER(backend_security_policy_spec, basic_auth, "basicAuth", FIELD_NOT_ENFORCED,
-                decode_object, &founding_basic_auth_table,
+    FIELD_OTHER(backend_security_policy_spec, basic_auth, "basicAuth", 0, decode_object,
+                &founding_basic_auth_table,
                 "Requests need a user name and password, besides what their route asks for."),
-    FIELD_OBJECT(backend_security_policy_spec, api_key_auth, "apiKeyAuth", FIELD_NOT_ENFORCED,
-                 api_key_auth, "Requests need an API key, besides what their route asks for."),
-    FIELD_OTHER(backend_security_policy_spec, ext_auth, "extAuth", FIELD_NOT_ENFORCED,
-                decode_object, &founding_ext_auth_table,
+    FIELD_OBJECT(backend_security_policy_spec, api_key_auth, "apiKeyAuth", 0, api_key_auth,
+                 "Requests need an API key, besides what their route asks for."),
+    FIELD_OTHER(backend_security_policy_spec, ext_auth, "extAuth", 0, decode_object,
+                &founding_ext_auth_table,
                 "A service of its own must agree, besides what their route asks for."),
 };
 const struct table backend_security_policy_spec_table =
@@ -32,11 +32,7 @@ const struct table backend_security_policy_spec_table =
 
 const char *backend_security_policy_find_unenforced(const struct backend_security_policy_spec *s)
 {
-    if (s->basic_auth)
-        return "basicAuth";
-    if (s->api_key_auth)
-        return "apiKeyAuth";
-    return s->ext_auth ? "extAuth" : NULL;
+    return s->ext_auth ? ext_auth_find_unenforced(s->ext_auth) : NULL;
 }
 
 static const struct field secret_credential_fields[] = {

@@ -194,10 +194,9 @@ TEST(security_features_that_are_not_enforced_are_named)
         const char *yaml;
         const char *key;
     } rows[] = {
-        {TARGET "basicAuth: {users: {name: s}}\n", "basicAuth"},
-        {TARGET "apiKeyAuth: {credentialRefs: [{name: s}], extractFrom: [{headers: [k]}]}\n",
-         "apiKeyAuth"},
-        {TARGET "extAuth: {http: {backendRefs: [{name: s, port: 80}]}}\n", "extAuth"},
+        {TARGET "extAuth: {grpc: {backendRefs: [{name: s, port: 80}]}}\n", "extAuth.grpc"},
+        {TARGET "extAuth: {http: {backendRefs: [{name: s, port: 80}]}, bodyToExtAuth: {}}\n",
+         "extAuth.bodyToExtAuth"},
         {TARGET "oidc: {clientID: x}\n", "oidc"},
         {TARGET "csrf: {}\n", "csrf"},
         {TARGET "authorization: {rules: [{action: Allow, cel: 'true'}]}\n",
@@ -584,8 +583,8 @@ TEST(founding_backend_security_policy_takes_the_short_form)
     CHECK_STR(s->ext_auth->http->backend_refs.items[0].name, "ext-auth-service");
     CHECK_STR(s->ext_auth->http->backend_refs.items[0].kind, "Service");
     CHECK_INT(s->ext_auth->http->headers_to_backend.n, 3);
-    CHECK(strcmp(backend_security_policy_find_unenforced(s), "basicAuth") == 0);
-    CHECK_INT(diags.n_warnings, 2);
+    CHECK(backend_security_policy_find_unenforced(s) == NULL);
+    CHECK_INT(diags.n_warnings, 0);
     done();
     check_refused(cases, N_ELEMENTS(cases));
 }

@@ -225,11 +225,11 @@ static const struct field security_policy_spec_fields[] = {
     FIELD_OBJECT(security_policy_spec, cors, "cors", 0, cors_spec,
                  "Which pages may call from browsers."),
     FIELD_OBJECT(security_policy_spec, jwt, "jwt", 0, jwt_spec, "Authentication by token."),
-    FIELD_OBJECT(security_policy_spec, api_key_auth, "apiKeyAuth", FIELD_NOT_ENFORCED, api_key_auth,
+    FIELD_OBJECT(security_policy_spec, api_key_auth, "apiKeyAuth", 0, api_key_auth,
                  "Authentication by API key."),
-    FIELD_OBJECT(security_policy_spec, basic_auth, "basicAuth", FIELD_NOT_ENFORCED, basic_auth,
+    FIELD_OBJECT(security_policy_spec, basic_auth, "basicAuth", 0, basic_auth,
                  "Authentication by user name and password."),
-    FIELD_OBJECT(security_policy_spec, ext_auth, "extAuth", FIELD_NOT_ENFORCED, ext_auth,
+    FIELD_OBJECT(security_policy_spec, ext_auth, "extAuth", 0, ext_auth,
                  "Authorization by a service of its own."),
     FIELD_OBJECT(security_policy_spec, authorization, "authorization", 0, authorization_spec,
                  "Who may do what."),
@@ -252,12 +252,10 @@ static const char *authorization_find_unenforced(const struct authorization_spec
 
 const char *security_policy_find_unenforced(const struct security_policy_spec *s)
 {
-    if (s->api_key_auth)
-        return "apiKeyAuth";
-    if (s->basic_auth)
-        return "basicAuth";
-    if (s->ext_auth)
-        return "extAuth";
+    const char *of_ext_auth = s->ext_auth ? ext_auth_find_unenforced(s->ext_auth) : NULL;
+
+    if (of_ext_auth)
+        return of_ext_auth;
     if (s->has_oidc)
         return "oidc";
     if (s->has_csrf)

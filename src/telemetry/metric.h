@@ -34,6 +34,12 @@
     X(EXCHANGES_ACTIVE, GAUGE, "tollgate_exchanges_active", "requests", "Requests under way now.") \
     X(TOKENS, COUNTER, "tollgate_tokens_total", "tokens",                                          \
       "Bearer tokens looked at: remembered, verified or refused.", "result")                       \
+    X(CREDENTIALS, COUNTER, "tollgate_credentials_total", "credentials",                           \
+      "API keys and passwords looked at: remembered (no hash was computed), verified or refused.", \
+      "kind", "result")                                                                            \
+    X(EXT_AUTH, COUNTER, "tollgate_external_authorizations_total", "calls",                        \
+      "Calls of external authorizers: allowed, denied, failed, or failed_open.", "policy",         \
+      "result")                                                                                    \
     X(KEY_SET_FETCHES, COUNTER, "tollgate_key_set_fetches_total", "fetches",                       \
       "Fetches of a provider's key set: ok or failed.", "provider", "result")                      \
     X(KEY_SET_AGE, GAUGE, "tollgate_key_set_age_seconds", "seconds",                               \

@@ -294,6 +294,8 @@ TEST(names_are_a_promise)
         "tollgate_connections_active",
         "tollgate_exchanges_active",
         "tollgate_tokens_total",
+        "tollgate_credentials_total",
+        "tollgate_external_authorizations_total",
         "tollgate_key_set_fetches_total",
         "tollgate_key_set_age_seconds",
         "tollgate_key_set_keys",

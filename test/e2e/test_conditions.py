@@ -1,6 +1,6 @@
 """What /status says of an object is what becomes of it, also where only compiling finds its fault."""
-from play.manifests import (ENVOY_API, backend, gateway as front, gateway_class, path, route, rule, secret, security_policy,
-                            target, thing, world)
+from play.manifests import (ENVOY_API, backend, gateway as front, gateway_class, path, route, rule, security_policy,
+                            target, thing, to, world)
 
 ROUTE = target("HTTPRoute", "r")
 
@@ -38,12 +38,11 @@ def test_a_policy_whose_keys_are_none_is_not_accepted(gateway, upstream):
 def test_a_policy_that_is_not_enforced_yet_says_so(gateway, upstream):
     gw = gateway(world(
         backend("a", upstream("a")), route("r", rule("a", matches=[path("/r")])), route("s", rule("a", matches=[path("/s")])),
-        secret("users", **{".htpasswd": "a:{SHA}x"}),
-        security_policy("p", ROUTE, basicAuth={"users": {"name": "users"}}),
+        security_policy("p", ROUTE, extAuth={"grpc": {"backendRefs": [to("a")]}}),
         security_policy("q", target("HTTPRoute", "s"), authorization={"defaultAction": "Allow"})))
     is_broken, [(status, reason, message)] = accepted(gw, "SecurityPolicy", "p")
     assert (is_broken, status, reason) == (False, "False", "Invalid")
-    assert "basicAuth is not enforced yet" in message
+    assert "extAuth.grpc is not enforced yet" in message
     assert accepted(gw, "SecurityPolicy", "q") == (False, [("True", "Accepted", "")])
     assert (gw.request("/r").status, gw.request("/s").status) == (500, 200)
 

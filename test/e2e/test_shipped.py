@@ -209,7 +209,7 @@ def test_the_deployment_order_file_by_file(town, gateway):
         "backends/ai-service-backends.yaml": (501, [CLASS]),
         "security/reference-grants.yaml": (501, [CLASS]),
         "security/jwt-security-policy.yaml": (501, [CLASS, POLICY]),  # its HTTPRoute is not there yet
-        "security/backend-security-policy.yaml": (501, [GUARD, CLASS, POLICY]),  # a Secret that nobody ships
+        "security/backend-security-policy.yaml": (500, [GUARD, CLASS, POLICY]),  # a Secret that nobody ships
         "routing/httproute.yaml": (200, [GUARD, CLASS]),
         "policies/rate-limiting.yaml": (200, [GUARD, CLASS]),
         "observability/telemetry-config.yaml": (200, [GUARD]),

@@ -5,8 +5,10 @@
  * Service. Clusters are shared by identity with earlier snapshots. */
 #include "gateway/compile/compile.h"
 
+#include "gateway/compile/layer.h"
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
+#include "manifest/ai_service_backend.h"
 #include "manifest/backend.h"
 #include "manifest/core.h"
 #include "upstream/key_feed.h"
@@ -305,7 +307,6 @@ void compile_cluster_cleanup(void *cluster)
 void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
                           const struct backend_ref *ref)
 {
-    const struct object_vec *guards = NULL;
     struct str namespace;
 
     if (!ref)
@@ -313,11 +314,16 @@ void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
     namespace = ref->target              ? ref->target->namespace
                 : ref->namespace.len > 0 ? ref->namespace
                                          : at->route->namespace;
-    if (ref->target)
-        guards =
-            manifest_policies_at(c->manifest, KIND_BACKEND_SECURITY_POLICY, ref->target, STR(""));
-    if ((guards && guards->n > 0) || manifest_has_lost_guard(c->manifest, namespace))
-        at->rule->has_unenforced_layer = true;
+    at->rule->has_lost_guard |= manifest_has_lost_guard(c->manifest, namespace);
+    if (!ref->target)
+        return;
+    VEC_FOREACH (
+        manifest_policies_at(c->manifest, KIND_BACKEND_SECURITY_POLICY, ref->target, STR("")),
+        policy)
+        compile_note_guard(c, *policy);
+    if (ref->target->kind->id == KIND_AI_SERVICE_BACKEND)
+        compile_guard_of_ref(
+            c, at, CONTAINER_OF(ref->target, struct ai_service_backend, object)->spec.backend_ref);
 }
 
 static void compile_backend(struct compile *c, const struct compile_place *at,

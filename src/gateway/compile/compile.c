@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "gateway/compile/cost.h"
+#include "gateway/compile/layer.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
@@ -120,6 +121,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     s->feeds = c.used_feeds.items;
     s->n_feeds = (uint32_t)c.used_feeds.n;
     compile_limits_done(&c);
+    compile_drop_sets(&c);
     arena_deinit(&c.scratch);
     *ret_snapshot = s;
     return 0;

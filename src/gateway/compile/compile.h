@@ -1,8 +1,8 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, shared_route.c, route.c, cost.c, limit.c, filter.c, security.c, key_source.c,
- * cluster.c, tls.c. */
+ * gather.c, listener.c, shared_route.c, route.c, cost.c, limit.c, filter.c, security.c,
+ * key_source.c, layer.c, credential.c, cluster.c, tls.c. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
@@ -25,6 +25,8 @@ struct compile {
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     struct map limit_sets;                /* by the lists they come from; one reference each */
+    VEC(struct object *) guards;          /* of the rule that is being compiled */
+    struct map credential_sets;           /* credential.c: what Secrets were made into */
     uint32_t n_listeners;
 };
 
@@ -84,8 +86,7 @@ const struct security_plan *compile_security(struct compile *c, const struct com
 /* A copy of `plan` (NULL: none) that refuses. `why` is static. */
 const struct security_plan *compile_unavailable(struct arena *a, const struct security_plan *plan,
                                                 const char *why);
-/* key_source.c: the keys of one provider, one reference, which is the caller's; NULL after saying
- * why. */
+/* key_source.c: the keys of one provider, one reference, the caller's; NULL after saying why. */
 struct jwt_provider_spec;
 struct key_feed *compile_key_source(struct compile *c, struct object *policy,
                                     const struct jwt_provider_spec *p);
@@ -104,8 +105,8 @@ struct backend_draft_vec {
     size_t n;
     size_t cap;
 };
-/* Inbound checks in front of a backend that are not enforced yet, or cannot be attached, guard the
- * whole rule: it refuses. NULL is nothing. */
+/* The inbound checks in front of a backend (of an AIServiceBackend: of its Backend) guard the whole
+ * rule that may use it. NULL is nothing. */
 void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
                           const struct backend_ref *ref);
 void compile_backend_ref(struct compile *c, const struct compile_place *at,
@@ -114,7 +115,6 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
 struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls);
 /* For arena_on_cleanup: gives back one reference. */
 void compile_cluster_cleanup(void *cluster);
-/* The cluster behind a reference from a policy (key sets); NULL: none. One reference is the
- * caller's. */
+/* The cluster behind a reference from a policy; NULL: none. One reference is the caller's. */
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
                                    const struct backend_ref *ref);

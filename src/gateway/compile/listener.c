@@ -1,6 +1,6 @@
 /* compile: a programmed listener with its routes, late headers, client settings and access logs. */
 #include "base/assert.h"
-#include "gateway/compile/compile.h"
+#include "gateway/compile/layer.h"
 #include "gateway/compile/shared_route.h"
 #include "manifest/client_traffic_policy.h"
 #include "manifest/envoy_proxy.h"
@@ -296,6 +296,7 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     plan->name = compile_listener_name(&plan->arena, g, l);
     plan->hostname = arena_lower(&plan->arena, l->hostname);
     compile_late_headers(c, &plan->arena, &plan->late_headers);
+    compile_credential_names(c, &plan->arena, &plan->credential_names);
     compile_client(c, g, l, &plan->arena, &plan->client);
     compile_logs(c, g, plan);
     compile_routes(c, draft, plan);

@@ -3,6 +3,7 @@
  * refuses; it never disappears, since then a less specific rule would take its traffic. */
 #include "base/assert.h"
 #include "gateway/compile/cost.h"
+#include "gateway/compile/layer.h"
 #include "gateway/compile/limit.h"
 #include "http/path.h"
 #include "manifest/ai_gateway_route.h"
@@ -60,13 +61,13 @@ static void compile_traffic(struct compile *c, struct compile_place *at)
 static void compile_rule_done(struct compile_rules *r)
 {
     struct rule_plan *rule = r->at.rule;
+    const char *why;
 
     compile_traffic(r->c, &r->at);
     rule->security = compile_security(r->c, &r->at);
-    if (rule->has_unenforced_layer)
-        rule->security =
-            compile_unavailable(&r->at.plan->arena, rule->security,
-                                "a check in front of one of its backends is not enforced yet");
+    why = compile_guards(r->c, &r->at);
+    if (why)
+        rule->security = compile_unavailable(&r->at.plan->arena, rule->security, why);
     if (!rule->cors && rule->security)
         rule->cors = rule->security->cors;
 }
@@ -309,6 +310,8 @@ static void compile_ai_route(struct compile_rules *r)
         rule->is_ai = true;
         rule->log_name = arena_printf(&r->at.plan->arena, "aigatewayroute/%.*s/rule/%zu",
                                       STR_ARG(r->at.plan->name), i);
+        VEC_FOREACH (&spec->backend_refs, ref)
+            compile_guard_of_ref(r->c, &r->at, &ref->ref);
         compile_rule_done(r);
         for (size_t k = 0; k < spec->matches.n; k++)
             compile_ai_match(r, &spec->matches.items[k], (uint32_t)k);

@@ -2,8 +2,9 @@
  * that is broken, or that uses a feature which is not enforced yet, makes its routes refuse: never
  * pass. */
 #include "base/hash.h"
-#include "gateway/compile/compile.h"
+#include "gateway/compile/layer.h"
 #include "gateway/server_options.h"
+#include "manifest/backend_security_policy.h"
 #include "manifest/core.h"
 #include "manifest/policy_merge.h"
 #include "manifest/security_policy.h"
@@ -34,21 +35,13 @@ static void key_feed_cleanup(void *feed)
 
 /* ---- providers ---- */
 
-/* A claim in a header that frames the message or names its host would let the token's owner decide
- * where messages end, and whose they are. */
 static bool compile_claims_are_writable(struct compile *c, struct object *policy,
                                         const struct jwt_spec *spec)
 {
     VEC_FOREACH (&spec->providers, provider) {
         VEC_FOREACH (&provider->claim_to_headers, claim) {
-            enum header_id id = header_id_find(claim->header);
-
-            if (!header_is_framing(id) && id != HEADER_HOST)
-                continue;
-            manifest_object_error(c->manifest, policy, DIAG_INVALID_VALUE, claim->mark,
-                                  "header \"%.*s\" cannot be written from a claim",
-                                  STR_ARG(claim->header));
-            return false;
+            if (!compile_may_write(c, policy, claim->mark, claim->header, "a claim"))
+                return false;
         }
     }
     return true;
@@ -280,7 +273,7 @@ static const char *compile_security_parts(struct compile *c, const struct compil
         return "an authorization rule is not valid";
     if (spec->cors && !compile_security_cors(c, at, policy, spec->cors, plan))
         return "an origin of the CORS policy is not valid";
-    return NULL;
+    return compile_security_layers(c, at, policy, spec, plan->authentication);
 }
 
 const struct security_plan *compile_security(struct compile *c, const struct compile_place *at)
@@ -329,35 +322,42 @@ static void compile_add_late(struct name_set *late, struct arena *a, struct str 
         name_set_add(late, a, name);
 }
 
-static void compile_late_of_policy(const struct object *o, struct arena *a, struct name_set *late)
+static void compile_late_of_claims(const struct jwt_spec *s, struct arena *a, struct name_set *late)
 {
-    const struct security_policy *p = (const struct security_policy *)o;
-
-    for (size_t i = 0; p->spec.jwt && i < p->spec.jwt->providers.n; i++) {
-        const struct jwt_provider_spec *provider = &p->spec.jwt->providers.items[i];
-
-        for (size_t k = 0; k < provider->claim_to_headers.n; k++)
-            compile_add_late(late, a, provider->claim_to_headers.items[k].header);
+    for (size_t i = 0; s && i < s->providers.n; i++) {
+        VEC_FOREACH (&s->providers.items[i].claim_to_headers, claim)
+            compile_add_late(late, a, claim->header);
     }
-    if (p->spec.api_key_auth)
-        compile_add_late(late, a, p->spec.api_key_auth->forward_client_id_header);
-    if (p->spec.basic_auth)
-        compile_add_late(late, a, p->spec.basic_auth->forward_username_header);
-    for (size_t i = 0; p->spec.ext_auth && i < p->spec.ext_auth->headers_to_backend.n; i++)
-        compile_add_late(late, a, p->spec.ext_auth->headers_to_backend.items[i]);
-    for (size_t i = 0; p->spec.ext_auth && p->spec.ext_auth->http &&
-                       i < p->spec.ext_auth->http->headers_to_backend.n;
-         i++)
-        compile_add_late(late, a, p->spec.ext_auth->http->headers_to_backend.items[i]);
+}
+
+static void compile_late_of_layers(const struct api_key_auth *api_key,
+                                   const struct basic_auth *basic, const struct ext_auth *ext,
+                                   struct arena *a, struct name_set *late)
+{
+    if (api_key)
+        compile_add_late(late, a, api_key->forward_client_id_header);
+    if (basic)
+        compile_add_late(late, a, basic->forward_username_header);
+    for (size_t i = 0; ext && ext->http && i < ext->http->headers_to_backend.n; i++)
+        compile_add_late(late, a, ext->http->headers_to_backend.items[i]);
 }
 
 void compile_late_headers(struct compile *c, struct arena *a, struct name_set *late)
 {
-    const struct object_vec *policies = manifest_kind(c->manifest, KIND_SECURITY_POLICY);
-
     name_set_add(late, a, STR("x-ai-eg-model"));
     name_set_add(late, a, STR("x-model"));
     /* Of every policy, attached here or not: a name that is late anywhere is nobody's to forge. */
-    for (size_t i = 0; i < policies->n; i++)
-        compile_late_of_policy(policies->items[i], a, late);
+    VEC_FOREACH (manifest_kind(c->manifest, KIND_SECURITY_POLICY), o) {
+        const struct security_policy_spec *s =
+            &CONTAINER_OF(*o, struct security_policy, object)->spec;
+
+        compile_late_of_claims(s->jwt, a, late);
+        compile_late_of_layers(s->api_key_auth, s->basic_auth, s->ext_auth, a, late);
+    }
+    VEC_FOREACH (manifest_kind(c->manifest, KIND_BACKEND_SECURITY_POLICY), o) {
+        const struct backend_security_policy_spec *s =
+            &CONTAINER_OF(*o, struct backend_security_policy, object)->spec;
+
+        compile_late_of_layers(s->api_key_auth, s->basic_auth, s->ext_auth, a, late);
+    }
 }

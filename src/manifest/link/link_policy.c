@@ -136,8 +136,10 @@ static const char *policy_find_unenforced(const struct object *policy)
     if (policy->kind->id == KIND_BACKEND_TLS_POLICY)
         return backend_tls_policy_find_unenforced(
             &CONTAINER_OF(policy, struct backend_tls_policy, object)->spec);
-    return policy->kind->id == KIND_BACKEND_SECURITY_POLICY ? "A check in front of a Backend"
-                                                            : NULL;
+    if (policy->kind->id == KIND_BACKEND_SECURITY_POLICY)
+        return backend_security_policy_find_unenforced(
+            &CONTAINER_OF(policy, struct backend_security_policy, object)->spec);
+    return NULL;
 }
 
 /* Why a policy that stands where it should is not accepted all the same; empty: it is. */

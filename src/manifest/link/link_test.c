@@ -484,11 +484,11 @@ TEST(link_does_not_accept_what_is_not_enforced)
 {
     const struct object *o;
 
-    load(GATEWAY "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: infra}\n"
-                 "stringData: {.htpasswd: 'a:{SHA}x'}\n---\n"
-                 "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\n"
+    load(GATEWAY "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\n"
                  "metadata: {name: p, namespace: infra}\nspec:\n"
-                 "  targetRefs: [" TARGET("Gateway", "g") "]\n  basicAuth: {users: {name: s}}\n");
+                 "  targetRefs: [" TARGET(
+                     "Gateway", "g") "]\n"
+                                     "  extAuth: {grpc: {backendRefs: [{name: s, port: 80}]}}\n");
     o = manifest_get(&m, KIND_SECURITY_POLICY, STR("infra"), STR("p"));
     CHECK(!o->is_broken);
     CHECK_REASON(o, "Gateway/infra/g", "Accepted", "Invalid");

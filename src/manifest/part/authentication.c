@@ -268,8 +268,8 @@ static void ext_auth_server_check(struct decoder *d, const struct node *node, vo
                  "The authorizer; older form of backendRefs."),                                    \
         FIELD_LIST(ext_auth_server, backend_refs, "backendRefs", FIELD_NON_EMPTY, backend_ref,     \
                    "The authorizer."),                                                             \
-        FIELD_OBJECT(ext_auth_server, backend_settings, "backendSettings", 0, cluster_settings,    \
-                     "Retries and time limits of the call.")
+        FIELD_OBJECT(ext_auth_server, backend_settings, "backendSettings", FIELD_NOT_ENFORCED,     \
+                     cluster_settings, "Retries and time limits of the call.")
 
 static const struct field ext_auth_http_fields[] = {
     EXT_AUTH_SERVER_FIELDS,
@@ -379,3 +379,11 @@ static const struct field founding_ext_auth_fields[] = {
 const struct table founding_ext_auth_table = {
     "founding_ext_auth", sizeof(struct ext_auth), founding_ext_auth_fields,
     N_ELEMENTS(founding_ext_auth_fields), founding_ext_auth_check};
+
+const char *ext_auth_find_unenforced(const struct ext_auth *e)
+{
+    if (e->grpc)
+        return "extAuth.grpc";
+    /* An authorizer that expects the body would judge less than it should. */
+    return e->has_body_to_ext_auth ? "extAuth.bodyToExtAuth" : NULL;
+}

@@ -115,3 +115,6 @@ struct ext_auth {
 };
 extern const struct table ext_auth_table;          /* SecurityPolicy */
 extern const struct table founding_ext_auth_table; /* BackendSecurityPolicy: struct ext_auth */
+
+/* The path (under spec) of what is given here and not enforced yet; NULL: all is. */
+const char *ext_auth_find_unenforced(const struct ext_auth *e);
