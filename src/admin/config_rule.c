@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "manifest/ai_service_backend.h"
 #include "manifest/manifest.h"
 #include "telemetry/log_redact.h"
 
@@ -293,11 +294,6 @@ static void config_timeouts(struct json *j, const struct rule_plan *r)
 
 /* ---- where it leads ---- */
 
-static uint64_t config_weight(const struct rule_plan *r, uint32_t i)
-{
-    return r->weights.ends[i] - (i > 0 ? r->weights.ends[i - 1] : 0);
-}
-
 static uint64_t config_gcd(uint64_t a, uint64_t b)
 {
     while (b > 0) {
@@ -309,6 +305,19 @@ static uint64_t config_gcd(uint64_t a, uint64_t b)
     return a;
 }
 
+/* A credential is told by its header only. */
+static void config_ai(struct json *j, const struct ai_backend_plan *ai)
+{
+    json_str(j, "ai_service", ai->name);
+    json_text(j, "schema", ai_schema_names[ai->target.schema]);
+    if (ai->model.len > 0)
+        json_str(j, "model", ai->model);
+    if (ai->credential.header.len > 0)
+        json_str(j, "credential_header", ai->credential.header);
+    config_mods(j, "route_headers", ai->route_mods);
+    config_mods(j, "service_headers", ai->service_mods);
+}
+
 /* Weights are compiled to a scale of their own: shown in their lowest terms. */
 static void config_backends(struct json *j, const struct rule_plan *r)
 {
@@ -316,15 +325,17 @@ static void config_backends(struct json *j, const struct rule_plan *r)
     uint64_t divisor = 0;
 
     for (uint32_t i = 0; i < r->n_backends; i++)
-        divisor = config_gcd(config_weight(r, i), divisor);
+        divisor = config_gcd(r->backends[i].weight, divisor);
     json_open(j, "backends", '[');
     for (uint32_t i = 0; i < r->n_backends; i++) {
         const struct backend_plan *b = &r->backends[i];
 
         json_open(j, NULL, '{');
         json_str(j, "name", b->name);
-        json_u64(j, "share", config_weight(r, i) / MAX(divisor, (uint64_t)1));
+        json_u64(j, "share", r->backends[i].weight / MAX(divisor, (uint64_t)1));
         json_text(j, "state", words[b->validity]);
+        if (b->ai)
+            config_ai(j, b->ai);
         config_mods(j, "request_headers", b->request_mods);
         config_mods(j, "response_headers", b->response_mods);
         json_close(j, '}');

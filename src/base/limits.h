@@ -38,6 +38,9 @@
     X(YAML_ALIASES, 100, "aliases", "aliases expanded in one document")                            \
     X(YAML_NODES, 1000000, "nodes", "nodes of one document, aliases expanded")                     \
     X(DIAGNOSTICS, 1000, "messages", "diagnostics kept of one load; further ones are counted")     \
+    X(AI_BODY_BYTES, 268435456, "bytes", "the body of a request to an AI endpoint; beyond: 413")   \
+    X(HELD_BYTES, 268435456, "bytes",                                                              \
+      "request bodies that one worker holds while it looks for their models; beyond: 503")         \
     X(MODEL_NAME_BYTES, 512, "bytes", "a model name in a path or a body; beyond: 400")             \
     X(JSON_DEPTH, 256, "levels", "nesting of a JSON body of an AI endpoint; beyond: 400")          \
     X(EVENT_BYTES, 8388608, "bytes",                                                               \

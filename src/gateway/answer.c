@@ -3,6 +3,7 @@
 #include "gateway/answer.h"
 
 #include "gateway/worker.h"
+#include "llm/translate/error_shape.h"
 
 static void answer_begin(struct exchange *x, uint16_t status)
 {
@@ -21,17 +22,25 @@ static void answer_set_body(struct exchange *x, struct str type, struct str body
         http_headers_add_id(&x->response.headers, HEADER_CONTENT_TYPE, type);
 }
 
-static const char *answer_error_type(uint16_t status)
+/* In the shape of the API that was called, so that its clients raise the right errors: Anthropic's
+ * on its endpoints, else OpenAI's, which most clients of models read. */
+static struct str answer_error_body(struct exchange *x, const struct refusal_row *row,
+                                    uint16_t status)
 {
-    if (status == 401)
-        return "authentication_error";
-    if (status == 403)
-        return "permission_error";
-    if (status == 404)
-        return "not_found_error";
-    if (status == 429)
-        return "rate_limit_error";
-    return status < 500 ? "invalid_request_error" : "server_error";
+    struct error_shape e = {
+        .status = status,
+        .message = x->refusal_message.len ? x->refusal_message : str_of(row->text),
+        .param = x->refusal_param,
+        .code = str_of(row->code),
+    };
+    struct buf text = {0};
+    struct str body;
+
+    error_shape_write(&e, ai_endpoint_row(x->endpoint)->dialect, &text);
+    buf_append_char(&text, '\n');
+    body = arena_str(&x->arena, buf_str(&text));
+    buf_deinit(&text);
+    return body;
 }
 
 /* Which credential is asked for (RFC 9110 11.6.1). Of tokens RFC 6750 section 3: without one no
@@ -61,12 +70,7 @@ void answer_refusal(struct exchange *x)
 
     answer_begin(x, status);
     h = &x->response.headers;
-    answer_set_body(
-        x, STR("application/json"),
-        arena_printf(
-            &x->arena,
-            "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}\n",
-            row->text, answer_error_type(status), row->code));
+    answer_set_body(x, STR("application/json"), answer_error_body(x, row, status));
     if (status == 401)
         http_headers_add_id(h, HEADER_WWW_AUTHENTICATE, answer_challenge(x->refusal));
     if (status == 503 || status == 429)
@@ -100,12 +104,19 @@ enum step_result answer_redirect(struct exchange *x, const struct redirect *redi
     return exchange_answer(x);
 }
 
+enum step_result answer_text(struct exchange *x, uint16_t status, struct str type, struct str body)
+{
+    answer_begin(x, status);
+    answer_set_body(x, type, body);
+    return exchange_answer(x);
+}
+
 enum step_result answer_direct(struct exchange *x, const struct rule_plan *rule)
 {
-    answer_begin(x, rule->direct_status);
-    answer_set_body(x, rule->direct_type.len ? rule->direct_type : STR("text/plain"),
-                    rule->direct_body);
+    struct str type = rule->direct_type.len ? rule->direct_type : STR("text/plain");
+    enum step_result result = answer_text(x, rule->direct_status, type, rule->direct_body);
+
     if (rule->direct_mods)
         header_mods_apply(rule->direct_mods, &x->response.headers);
-    return exchange_answer(x);
+    return result;
 }

@@ -4,6 +4,8 @@
  * the end of the loop turn. */
 #include "gateway/exchange.h"
 
+#include "gateway/ai/ai_answer.h"
+
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -56,6 +58,7 @@ static void exchange_store(struct exchange *x)
     arena_reset(&x->arena);
     arena_deinit(&x->tail);
     buf_deinit(&x->pipe);
+    buf_deinit(&x->edited);
     list_remove(&x->node);
     atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes,
                           memory_order_relaxed);
@@ -98,6 +101,8 @@ static void exchange_finish(struct exchange *x)
     x->downstream = NULL;
     attempt_cancel(&x->attempt);
     layer_cancel(x);
+    body_gate_release(x);
+    ai_answer_deinit(x);
     timer_cancel(&x->worker->loop, &x->total_timer);
     timer_cancel(&x->worker->loop, &x->try_timer);
     timer_cancel(&x->worker->loop, &x->idle_timer);
@@ -195,12 +200,18 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
     exchange_run(x);
 }
 
+struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group)
+{
+    VEC_FOREACH (&x->verdicts, v) {
+        if (v->auth_group == auth_group)
+            return v;
+    }
+    return NULL;
+}
+
 enum refusal exchange_no_route(const struct exchange *x)
 {
-    /* The model of a KServe call is in its path: there no rule is passed over. */
-    bool is_unread = x->is_ai_endpoint && x->kserve.call == KSERVE_NONE;
-
-    return is_unread && x->listener->has_ai_routes ? REFUSAL_NOT_ENFORCED : REFUSAL_NO_ROUTE;
+    return x->is_ai ? REFUSAL_MODEL_NOT_FOUND : REFUSAL_NO_ROUTE;
 }
 
 enum step_result exchange_refuse(struct exchange *x, enum refusal why)

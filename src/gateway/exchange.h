@@ -5,27 +5,32 @@
 #pragma once
 
 #include "base/vec.h"
+#include "gateway/ai/body_gate.h"
 #include "gateway/cost.h"
 #include "gateway/downstream.h"
 #include "gateway/journey.h"
-#include "gateway/limit.h"
 #include "gateway/layer/layer.h"
+#include "gateway/limit.h"
 #include "gateway/plan.h"
 #include "gateway/refusal.h"
 #include "http/h1.h"
-#include "llm/kserve.h"
+#include "llm/usage.h"
+
 #include "upstream/attempt.h"
 
+struct ai_answer;
 struct snapshot_hold;
 struct worker;
 
 /* What the exchange waits for, as flags; its cancel stops them all. */
 enum exchange_wait {
     WAIT_KEYS = 1,
-    WAIT_UPSTREAM = 2, /* the answer's head */
-    WAIT_ANSWER = 4,   /* the end of the answer */
-    WAIT_PASSWORD = 8, /* a slow hash */
-    WAIT_EXT_AUTH = 16,
+    WAIT_UPSTREAM = 2,  /* the answer's head */
+    WAIT_ANSWER = 4,    /* the end of the answer */
+    WAIT_BODY = 8,      /* the request's content, as much as the gate needs of it */
+    WAIT_CONTENT = 16,  /* enough of an answer to know that it is one (ai_answer.h) */
+    WAIT_PASSWORD = 32, /* a slow hash */
+    WAIT_EXT_AUTH = 64,
 };
 
 enum exchange_cancel {
@@ -66,10 +71,12 @@ struct exchange {
     bool is_finished;
     enum exchange_cancel cancel;
     enum refusal refusal;
-    struct str refusal_detail; /* for the log; never for the client */
-    uint16_t refusal_status;   /* a policy's statusOnError; 0: that of the refusal's row */
-    uint32_t retry_after_s;    /* 0: no Retry-After */
-    uint64_t started_us;       /* first byte of the head */
+    struct str refusal_detail;  /* for the log; never for the client */
+    struct str refusal_message; /* for the client, instead of the row's sentence; names no secret */
+    struct str refusal_param;   /* the field of the body that is wrong */
+    uint16_t refusal_status;    /* a policy's statusOnError; 0: that of the refusal's row */
+    uint32_t retry_after_s;     /* 0: no Retry-After */
+    uint64_t started_us;        /* first byte of the head */
     int64_t started_wall_us;
     uint64_t step_us[JOURNEY_END]; /* monotonic, when each step was last left */
 
@@ -80,6 +87,9 @@ struct exchange {
 
     /* Request content on its way: held here until the upstream takes it. */
     struct buf pipe;
+    struct body_gate gate;
+    struct buf edited;    /* a whole body as this attempt's backend gets it; empty: as it is */
+    struct str sent_body; /* of a body that is whole: what this attempt's backend gets */
     bool is_body_complete;
     bool has_trailers;
     struct http_headers trailers;
@@ -90,7 +100,8 @@ struct exchange {
     bool is_pinned;                       /* holds listener and route themselves */
     const struct listener_plan *listener; /* kept by `hold`, or pinned; `rule` too */
     VEC(struct verdict) verdicts;         /* of the shortlist's authentications */
-    bool is_ai_endpoint;
+    enum ai_endpoint endpoint;            /* by method and path */
+    bool is_ai;                           /* an AI request: metered, whichever route takes it */
     const struct cors *cors; /* of the likeliest rule, then of the rule: refusals carry it too */
     const struct rule_plan *rule; /* NULL until `route` */
     size_t n_matched;             /* bytes of the path that a PathPrefix matched */
@@ -99,6 +110,7 @@ struct exchange {
     struct layer_state layers;
     struct str model;    /* "" when none */
     bool is_model_named; /* by the rule's match: no invention of a client */
+    bool is_model_list;  /* the request asks which models there are */
     struct str tenant;   /* of a verified claim, else empty */
     struct str subject;
     struct client_address client; /* detected (ClientTrafficPolicy) */
@@ -113,11 +125,16 @@ struct exchange {
 
     struct limit_estimate estimate; /* before `limit` */
     struct exchange_limits limits;
-    VEC(struct cost_value) costs; /* before `account` */
+    VEC(struct cost_value) costs; /* from `account` on */
+    bool has_usage;               /* something was used, be it 0: it reached a backend */
+    struct usage usage;
 
     const struct backend_plan *backend;
     struct attempt attempt;
+    struct ai_answer *answer; /* of an AI request: what reads the answer as it passes; else NULL */
     uint32_t n_attempts;
+    uint32_t n_tries;  /* of them, at the priority under way */
+    uint32_t priority; /* index in the rule's priorities */
     enum attempt_failure failure;
     struct timer total_timer; /* the whole exchange */
     struct timer try_timer;   /* waiting for keys; then one attempt with its whole answer */
@@ -150,8 +167,9 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why);
  * listener and route and lets go of the rest. Rare, so that requests as a rule touch no counter
  * that workers share. */
 void exchange_pin(struct exchange *x);
-/* Why no rule took it: an endpoint that only AIGatewayRoutes serve is not enforced yet, their model
- * being in a body that nobody has read. */
+/* What its authentication said; NULL: the shortlist did not ask it. */
+struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group);
+/* Why no rule took it. */
 enum refusal exchange_no_route(const struct exchange *x);
 /* For steps: `return exchange_refuse(x, REFUSAL_OVERLOADED);` */
 enum step_result exchange_refuse(struct exchange *x, enum refusal why);
@@ -173,3 +191,7 @@ void exchange_on_drained(struct exchange *x);
 extern const struct attempt_events exchange_attempt_events;
 /* Sends what the pipe holds as far as the upstream takes it. */
 void exchange_pump_request(struct exchange *x);
+/* Tells the downstream whether request content is wanted now. */
+void exchange_allow_body(struct exchange *x);
+/* Something moved: the stream is not idle. */
+void exchange_note_progress(struct exchange *x);

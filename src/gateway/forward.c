@@ -4,6 +4,7 @@
  * unless the policy keeps the client's. */
 #include "gateway/forward.h"
 
+#include "gateway/ai/ai_request.h"
 #include "gateway/worker.h"
 #include "telemetry/trace_id.h"
 
@@ -82,8 +83,8 @@ static void forward_set_host(struct http_request *r, struct str host, bool tells
     r->authority = host;
 }
 
-bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
-                     struct http_request *ret)
+enum refusal forward_prepare(struct exchange *x, const struct backend_plan *backend,
+                             struct http_request *ret)
 {
     const struct rule_plan *rule = x->rule;
 
@@ -98,19 +99,20 @@ bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
         layer_withhold(x, backend, ret);
     if (rule->path_rewrite && path_rewrite_apply(rule->path_rewrite, x->request.path, x->n_matched,
                                                  &x->arena, &ret->path) != 0)
-        return false;
+        return REFUSAL_REWRITE;
     if (rule->host_rewrite)
         forward_set_host(ret, host_rewrite_apply(rule->host_rewrite, &x->request, backend->host),
                          !rule->host_rewrite->hides_former);
     ret->minor_version = 1;
-    return true;
+    return REFUSAL_NONE;
 }
 
-void forward_prepare_backend(struct exchange *x, const struct backend_plan *backend,
-                             struct http_request *request)
+enum refusal forward_prepare_backend(struct exchange *x, const struct backend_plan *backend,
+                                     struct http_request *request)
 {
-    if (!backend->request_mods)
-        return;
-    request->headers = http_headers_copy(&request->headers, &x->arena);
-    header_mods_apply_request(backend->request_mods, request);
+    if (backend->request_mods) {
+        request->headers = http_headers_copy(&request->headers, &x->arena);
+        header_mods_apply_request(backend->request_mods, request);
+    }
+    return x->is_ai ? ai_request_prepare(x, backend, request) : REFUSAL_NONE;
 }

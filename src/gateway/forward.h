@@ -9,9 +9,11 @@ void forward_add_headers(struct exchange *x);
 /* Once, after all of authorization: the route's header modifiers, on x->request. */
 void forward_modify_headers(struct exchange *x);
 /* Before each attempt: `ret` is what the rule makes of the request, for the backend and its mirrors
- * alike. Its header list is its own. False: a pattern of a rewrite reached its limit. */
-MUST_USE bool forward_prepare(struct exchange *x, const struct backend_plan *backend,
-                              struct http_request *ret);
-/* Then the header modifiers of the backendRef itself (a credential, say): nobody else's. */
-void forward_prepare_backend(struct exchange *x, const struct backend_plan *backend,
-                             struct http_request *request);
+ * alike. Its header list is its own. REFUSAL_NONE, or why nothing can be sent. */
+MUST_USE enum refusal forward_prepare(struct exchange *x, const struct backend_plan *backend,
+                                      struct http_request *ret);
+/* Then what is for this backend alone: the header modifiers of the backendRef itself, and what an
+ * AI service gets (ai_request.h). */
+MUST_USE enum refusal forward_prepare_backend(struct exchange *x,
+                                              const struct backend_plan *backend,
+                                              struct http_request *request);

@@ -7,9 +7,12 @@
 #include <stdatomic.h>
 
 #include "auth/jwt.h"
-#include "base/arena.h"
-#include "llm/cost.h"
+#include "base/vec.h"
 #include "gateway/layer/layer_plan.h"
+#include "llm/ai_endpoint.h"
+#include "llm/body_edit.h"
+#include "llm/cost.h"
+#include "llm/translate/path.h"
 #include "policy/authorize.h"
 #include "policy/client_address.h"
 #include "policy/cors.h"
@@ -33,6 +36,7 @@ struct client_plan {
     uint64_t idle_us;
     uint64_t head_us;
     uint32_t connection_limit; /* per port and process; 0: none */
+    uint32_t held_bytes;       /* of an AI request's body, before it is released as it comes */
     bool omits_limit_headers;  /* answers go without x-ratelimit headers */
 };
 
@@ -72,17 +76,49 @@ struct security_plan {
     struct str why;
 };
 
+/* A header that presents a backend's own credential. The value is a secret: it never goes into logs
+ * or /config, and is overwritten when the route goes. */
+struct credential_plan {
+    struct str header; /* lower-case; empty: none */
+    struct str value;
+};
+
+/* How a backend is spoken to as an AI service (AIServiceBackend, with what the route says of it).
+ */
+struct ai_backend_plan {
+    struct str name;                        /* "namespace/name" of the AIServiceBackend */
+    struct translate_target target;         /* its schema */
+    struct str model;                       /* the model that it gets; empty: the one asked for */
+    const struct header_mods *service_mods; /* the service's first: the route has the last word */
+    const struct header_mods *route_mods;
+    const struct body_field *set; /* top-level fields of the body */
+    size_t n_set;
+    const struct str *remove;
+    size_t n_remove;
+    struct credential_plan credential;
+    uint64_t request_us; /* of the AIServiceBackend's older form, 0: none */
+    uint64_t backend_request_us;
+};
+
 enum backend_validity { BACKEND_VALID, BACKEND_INVALID, BACKEND_NOT_ENFORCED };
 
 struct backend_plan {
     struct cluster *cluster; /* NULL: its share is refused */
     enum backend_validity validity;
     uint32_t number; /* as rule_plan.number */
+    uint32_t weight; /* among those of its priority */
     struct str name; /* "Service/ns/name:80" */
     const struct header_mods *request_mods;
     const struct header_mods *response_mods;
     struct str host;      /* the backend's own name, for rewrites that ask for it; empty: none */
     bool withholds_token; /* an AIServiceBackend's: the caller's token stays here */
+    const struct ai_backend_plan *ai; /* NULL: no AI service */
+};
+
+/* The backends of one priority: tried together, by weight. */
+struct priority_plan {
+    uint32_t first; /* in the rule's backends */
+    struct weights weights;
 };
 
 struct mirror_plan {
@@ -120,8 +156,9 @@ struct rule_plan {
     struct mirror_plan *mirrors;
     uint32_t n_mirrors;
     struct backend_plan *backends;
-    uint32_t n_backends;
-    struct weights weights;
+    uint32_t n_backends; /* ordered by priority */
+    struct priority_plan *priorities;
+    uint32_t n_priorities;       /* 0: no backend */
     uint64_t request_us;         /* total, 0: none (HTTPRoute timeouts.request) */
     uint64_t backend_request_us; /* one attempt, 0: none */
     uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
@@ -136,6 +173,11 @@ struct cost_plan {
     enum cost_type type;
     const struct cost_expr *expr; /* COST_CEL */
 };
+/* In the order of the manifest. */
+struct cost_list {
+    const struct cost_plan *items;
+    uint32_t n;
+};
 
 /* All rules of one route as one listener serves them. Refcounted: by its listener, and by exchanges
  * that are pinned (exchange_pin). */
@@ -146,8 +188,7 @@ struct route_plan {
     struct str label; /* "HTTPRoute/namespace/name" */
     struct rule_plan *rules;
     uint32_t n_rules;
-    const struct cost_plan *costs; /* in the order of the manifest */
-    uint32_t n_costs;
+    struct cost_list costs;
 };
 
 struct route_plan *route_plan_new(void);
@@ -165,6 +206,13 @@ struct access_log_plan {
 
 struct route_table;
 
+/* A model that an AIGatewayRoute of the listener names: for the list of models. */
+struct model_plan {
+    struct str name;
+    struct str owned_by;
+    int64_t created_unix_s;
+};
+
 struct listener_plan {
     _Atomic uint32_t n_refs;
     struct arena arena;
@@ -174,7 +222,9 @@ struct listener_plan {
     uint32_t index;        /* in the snapshot: metrics */
     uint64_t tls_identity; /* of its TLS rules: hosts whose rules differ are misdirected (421) */
     const struct route_table *routes;
-    bool has_ai_routes;                            /* AIGatewayRoutes are attached */
+    bool has_ai_routes;            /* AIGatewayRoutes are attached */
+    VEC(struct model_plan) models; /* in `routing` */
+    struct cost_list costs; /* of the first AIGatewayRoute: for AI requests that others take */
     const struct authentication **authentications; /* by auth_group - 1 */
     uint32_t n_authentications;
     struct name_set late_headers;

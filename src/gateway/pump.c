@@ -4,21 +4,24 @@
  * attempt to the downstream and belongs to the step `respond`. Each pauses its source when its sink
  * is full: at most LIMIT_PIPE_HIGH_BYTES plus one read are held per direction. */
 #include "base/limits.h"
+#include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/mirror.h"
 #include "gateway/worker.h"
 
-static void pump_note_progress(struct exchange *x)
+void exchange_note_progress(struct exchange *x)
 {
     if (timer_is_set(&x->idle_timer))
         timer_set(&x->worker->loop, &x->idle_timer,
                   x->worker->loop.now.mono_us + x->rule->stream_idle_us);
 }
 
-static void pump_allow_body(struct exchange *x)
+void exchange_allow_body(struct exchange *x)
 {
     bool is_wanted = x->attempt.state == ATTEMPT_STREAMING ? !attempt_is_full(&x->attempt)
                                                            : x->pipe.len <= LIMIT_PIPE_HIGH_BYTES;
+
+    is_wanted |= body_gate_wants_more(x);
 
     /* After an upgrade the bytes have no end that the codec could see. */
     if (x->downstream && (x->is_raw || !x->is_body_complete))
@@ -27,14 +30,17 @@ static void pump_allow_body(struct exchange *x)
 
 void exchange_on_body(struct exchange *x, struct str span)
 {
+    if (!body_gate_on_body(x, span))
+        return;
     if (x->mirrors.first)
         mirror_on_body(x, span);
     if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0)
         attempt_send(&x->attempt, span);
     else
         buf_append(&x->pipe, span.ptr, span.len);
-    pump_note_progress(x);
-    pump_allow_body(x);
+    body_gate_after_body(x);
+    exchange_note_progress(x);
+    exchange_allow_body(x);
 }
 
 /* Late headers are nobody's to send in a trailer either. */
@@ -60,7 +66,12 @@ void exchange_on_body_end(struct exchange *x, const struct http_headers *trailer
         x->trailers = *trailers;
         pump_drop_late_trailers(x);
     }
-    if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0)
+    if (x->gate.state == GATE_HOLDING || x->gate.state == GATE_STREAMING) {
+        body_gate_on_end(x);
+        if (x->is_finished || x->gate.state != GATE_OPEN)
+            return; /* what waited for the whole body has gone on with it */
+    }
+    if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0 && !x->attempt.is_request_done)
         attempt_send_end(&x->attempt, x->has_trailers ? &x->trailers : NULL);
 }
 
@@ -69,12 +80,28 @@ void exchange_on_body_flush(struct exchange *x)
     attempt_flush(&x->attempt);
 }
 
+/* A body that was held and is kept until no attempt can need it any more. */
+static void pump_send_kept(struct exchange *x)
+{
+    struct attempt *a = &x->attempt;
+
+    if (a->is_request_done)
+        return;
+    attempt_send(a, x->sent_body);
+    attempt_send_end(a, NULL);
+    attempt_flush(a);
+}
+
 void exchange_pump_request(struct exchange *x)
 {
     struct attempt *a = &x->attempt;
 
     if (a->state != ATTEMPT_STREAMING)
         return;
+    if (x->gate.state == GATE_WHOLE) {
+        pump_send_kept(x);
+        return;
+    }
     if (x->pipe.len > 0) {
         attempt_send(a, buf_str(&x->pipe));
         attempt_flush(a);
@@ -84,7 +111,7 @@ void exchange_pump_request(struct exchange *x)
         attempt_send_end(a, x->has_trailers ? &x->trailers : NULL);
         attempt_flush(a);
     }
-    pump_allow_body(x);
+    exchange_allow_body(x);
 }
 
 static struct exchange *pump_exchange(struct attempt *a)
@@ -99,7 +126,7 @@ static void pump_on_ready(struct attempt *a)
 
 static void pump_on_writable(struct attempt *a)
 {
-    pump_allow_body(pump_exchange(a));
+    exchange_allow_body(pump_exchange(a));
 }
 
 static void pump_on_head(struct attempt *a)
@@ -115,9 +142,13 @@ static void pump_on_data(struct attempt *a, struct str span)
     struct exchange *x = pump_exchange(a);
     struct downstream *d = x->downstream;
 
+    if (x->answer) {
+        ai_answer_on_data(x, span);
+        return;
+    }
     if (!d || !x->is_head_sent)
         return;
-    pump_note_progress(x);
+    exchange_note_progress(x);
     d->ops->send_data(d, span);
     if (d->ops->is_full(d))
         attempt_pause(a);
@@ -140,10 +171,15 @@ static void pump_on_end(struct attempt *a)
 
 static void pump_on_batch_end(struct attempt *a)
 {
-    struct downstream *d = pump_exchange(a)->downstream;
+    struct exchange *x = pump_exchange(a);
+    struct downstream *d = x->downstream;
 
+    if (x->answer)
+        ai_answer_send_made(x);
     if (d)
         d->ops->flush(d);
+    if (x->answer)
+        ai_answer_on_flush(x);
 }
 
 static void pump_on_fail(struct attempt *a, enum attempt_failure why)

@@ -75,8 +75,26 @@
       "The request does not carry the client address that the policy demands.")                    \
     X(RATE_LIMITED, 429, "rate_limited", "RL",                                                     \
       "A limit on requests or tokens is reached; try again later.")                                \
-    X(NOT_ENFORCED, 501, "not_implemented", "NR",                                                  \
-      "This endpoint is configured by an AIGatewayRoute, which is not enforced yet.")              \
+    X(MODEL_NOT_FOUND, 404, "model_not_found", "NR",                                               \
+      "No route of this gateway serves this model.")                                               \
+    X(INVALID_JSON, 400, "invalid_json", "-", "The request body is not valid JSON.")               \
+    X(INVALID_TYPE, 400, "invalid_type", "-", "A field of the request body is of the wrong type.") \
+    X(INVALID_VALUE, 400, "invalid_value", "-",                                                    \
+      "A field of the request body has a value that it cannot have.")                              \
+    X(MISSING_PARAMETER, 400, "missing_required_parameter", "-",                                   \
+      "A field that the endpoint needs is missing.")                                               \
+    X(DUPLICATE_PARAMETER, 400, "duplicate_parameter", "-",                                        \
+      "A field of the request body stands twice.")                                                 \
+    X(INVALID_PARAMETER_NAME, 400, "invalid_parameter_name", "-",                                  \
+      "The name of a field of the request body is spelt in escapes.")                              \
+    X(INVALID_FORM, 400, "invalid_form", "-", "The form data is malformed or ambiguous.")          \
+    X(UNTRANSLATABLE, 400, "unsupported_parameter", "-",                                           \
+      "The request cannot be said in the API of the model's provider.")                            \
+    X(BODY_TOO_LARGE, 413, "request_too_large", "-", "The request body is too large.")             \
+    X(ENCODED_BODY, 415, "unsupported_content_encoding", "-",                                      \
+      "The body of a request to a model must not be compressed.")                                  \
+    X(UNSUPPORTED_ENDPOINT, 501, "unsupported_endpoint", "NR",                                     \
+      "The model's provider does not serve this endpoint, or its API is not spoken here.")         \
     X(ROUTE_BROKEN, 500, "route_misconfigured", "NR",                                              \
       "The configuration of this route has an error; see the gateway's status.")                   \
     X(SECURITY_UNAVAILABLE, 500, "security_not_enforced", "NR",                                    \

@@ -2,6 +2,7 @@
  * outlives the exchange's arena: the snapshot or, of a pinned exchange, its listener and route. */
 #include <errno.h>
 
+#include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
@@ -66,6 +67,42 @@ static struct str log_upstream_failure(const struct exchange *x)
     return str_of(reason ? reason : attempt_failure_rows[x->failure].text);
 }
 
+static int64_t log_tokens(bool is_known, int64_t n)
+{
+    return is_known ? n : LOG_TOKENS_UNKNOWN;
+}
+
+/* The record of what was used: of every AI request that reached a backend. */
+static void log_fill_usage(struct exchange *x, struct access_record *r)
+{
+    const struct usage *u = &x->usage;
+    const struct ai_answer *a = x->answer;
+    bool is_known = x->has_usage;
+    struct access_cost *costs;
+
+    r->tokens_in = log_tokens(is_known && u->has_input, u->input);
+    r->tokens_cached = log_tokens(is_known && u->has_cached_input, u->cached_input);
+    r->tokens_out = log_tokens(is_known && u->has_output, u->output);
+    r->tokens_reasoning = log_tokens(is_known && u->has_reasoning, u->reasoning);
+    r->tokens_total = log_tokens(is_known && u->has_total, u->total);
+    r->first_token_ms = LOG_TOKENS_UNKNOWN;
+    if (is_known)
+        r->tokens_source = u->is_estimated ? STR("estimated") : STR("provider");
+    if (a && a->first_content_us)
+        r->first_token_ms = (int64_t)((a->first_content_us - x->started_us) / 1000);
+    if (a && a->has_scan)
+        r->model_served = str_make(a->scan.facts.model, a->scan.facts.model_len);
+    if (x->backend && x->backend->ai)
+        r->ai_service = x->backend->ai->name;
+    if (x->costs.n == 0)
+        return;
+    costs = ARENA_ARRAY(&x->tail, struct access_cost, x->costs.n);
+    for (size_t i = 0; i < x->costs.n; i++)
+        costs[i] = (struct access_cost){x->costs.items[i].key, x->costs.items[i].value};
+    r->costs = costs;
+    r->n_costs = x->costs.n;
+}
+
 static void log_fill(struct exchange *x, struct access_record *r)
 {
     uint64_t now_us = x->worker->loop.now.mono_us;
@@ -105,7 +142,7 @@ static void log_fill(struct exchange *x, struct access_record *r)
     r->tenant = x->tenant;
     r->model = x->model;
     r->subject = x->subject;
-    r->tokens_in = r->tokens_out = r->tokens_total = -1;
+    log_fill_usage(x, r);
     r->context = x;
     r->request_header = log_request_header;
     r->response_header = log_response_header;

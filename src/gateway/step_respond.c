@@ -2,6 +2,7 @@
  * and again when the answer is complete or broken. A broken answer is cut off such that the client
  * notices: never a clean end. */
 #include "base/assert.h"
+#include "gateway/ai/ai_answer.h"
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
@@ -71,15 +72,47 @@ static enum step_result respond_local(struct exchange *x)
     return STEP_NEXT;
 }
 
+/* The answer is complete, or broken: then such that the client notices. */
+static enum step_result respond_end(struct exchange *x)
+{
+    struct downstream *d = x->downstream;
+
+    if (!x->is_answer_broken && x->answer && !ai_answer_on_end(x)) {
+        x->is_answer_broken = true;
+        x->refusal = REFUSAL_UPSTREAM_BAD_ANSWER;
+    }
+    if (x->is_answer_broken) {
+        if (x->refusal == REFUSAL_NONE)
+            x->refusal = REFUSAL_UPSTREAM_RESET;
+        d->ops->flush(d);
+        d->ops->abort(d);
+        return STEP_NEXT;
+    }
+    ASSERT(x->is_answer_complete);
+    d->ops->send_end(d, x->response_trailers.n > 0 ? &x->response_trailers : NULL);
+    return STEP_NEXT;
+}
+
 static enum step_result respond_relay_head(struct exchange *x)
 {
     struct downstream *d = x->downstream;
 
+    enum refusal why;
+
     x->response = x->attempt.response;
+    why = ai_answer_finish_head(x);
+    if (why != REFUSAL_NONE) {
+        x->refusal = why;
+        attempt_cancel(&x->attempt);
+        return respond_local(x);
+    }
     respond_finish_headers(x);
     respond_set_timers(x);
     x->is_head_sent = true;
     d->ops->send_head(d, &x->response);
+    if (x->answer)
+        ai_answer_release(x);
+    body_gate_release(x);
     if (x->response.status == 101) {
         x->is_raw = true;
         attempt_set_raw(&x->attempt);
@@ -87,6 +120,8 @@ static enum step_result respond_relay_head(struct exchange *x)
     }
     x->attempt.arena = &x->tail;
     arena_seal(&x->arena);
+    if (x->is_answer_complete)
+        return respond_end(x); /* it was held until then */
     x->wait = WAIT_ANSWER;
     return STEP_WAIT;
 }
@@ -102,14 +137,5 @@ enum step_result step_respond(struct exchange *x)
             return respond_local(x);
         return respond_relay_head(x);
     }
-    if (x->is_answer_broken) {
-        if (x->refusal == REFUSAL_NONE)
-            x->refusal = REFUSAL_UPSTREAM_RESET;
-        d->ops->flush(d);
-        d->ops->abort(d);
-        return STEP_NEXT;
-    }
-    ASSERT(x->is_answer_complete);
-    d->ops->send_end(d, x->response_trailers.n > 0 ? &x->response_trailers : NULL);
-    return STEP_NEXT;
+    return respond_end(x);
 }

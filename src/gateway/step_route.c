@@ -2,23 +2,15 @@
  * authentication leaves them; the first that holds is final. A rule whose authentication failed
  * refuses here, with that authentication's reason. From now on the exchange needs nothing of the
  * snapshot but its listener and the rule's route (exchange_pin). */
+#include "gateway/ai/model_list.h"
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
 #include "policy/route_cursor.h"
 
-static struct verdict *route_verdict(struct exchange *x, uint32_t auth_group)
-{
-    VEC_FOREACH (&x->verdicts, v) {
-        if (v->auth_group == auth_group)
-            return v;
-    }
-    return NULL;
-}
-
 static struct str route_late_value(void *context, uint32_t auth_group, struct str name)
 {
     struct exchange *x = context;
-    const struct verdict *v = route_verdict(x, auth_group);
+    const struct verdict *v = exchange_verdict(x, auth_group);
 
     return v ? http_headers_joined(&v->headers, name) : STR_NULL;
 }
@@ -53,7 +45,7 @@ static void route_settle(struct exchange *x, const struct route_match *match, st
     x->rule = rule;
     x->n_matched = match->path_kind == ROUTE_PATH_PREFIX ? match->path.len : 0;
     x->cors = rule->cors;
-    x->is_model_named = x->is_ai_endpoint && route_names_model(x, match);
+    x->is_model_named = x->endpoint != AI_ENDPOINT_NONE && route_names_model(x, match);
     if (!x->hold->is_current)
         exchange_pin(x);
     else
@@ -69,7 +61,7 @@ static void route_settle(struct exchange *x, const struct route_match *match, st
 /* REGEX_HIT: final; REGEX_LIMIT: refuse. */
 static enum regex_verdict route_judge(struct exchange *x, const struct route_match *match)
 {
-    struct verdict *v = route_verdict(x, match->auth_group);
+    struct verdict *v = exchange_verdict(x, match->auth_group);
     enum regex_verdict holds;
 
     /* The shortlist saw every authentication up to the first rule that cannot be lost; if the two
@@ -89,7 +81,7 @@ enum step_result step_route(struct exchange *x)
     struct route_cursor cursor;
     enum route_step step;
 
-    route_cursor_init(&cursor, x->listener->routes, &x->request, x->is_ai_endpoint);
+    route_cursor_init(&cursor, x->listener->routes, &x->request, x->is_ai);
     route_cursor_set_late(&cursor, route_late_value, x);
     do {
         step = route_cursor_next(&cursor, &match);
@@ -98,8 +90,9 @@ enum step_result step_route(struct exchange *x)
     } while (step == ROUTE_CANDIDATE && holds == REGEX_MISS);
     if (step == ROUTE_REFUSE || holds == REGEX_LIMIT)
         return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
+    x->is_model_list = model_list_is_asked(x, x->rule ? match : NULL);
     if (!x->rule)
-        return exchange_refuse(x, exchange_no_route(x));
+        return x->is_model_list ? model_list_answer(x) : exchange_refuse(x, exchange_no_route(x));
     if (x->rule->security && x->rule->security->is_unavailable)
         return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
     if (x->identity->refusal != REFUSAL_NONE)

@@ -74,12 +74,12 @@ enum step_result step_shortlist(struct exchange *x)
 
     if (kserve_parse(x->request.path, &x->arena, &x->kserve) != 0)
         return exchange_refuse(x, REFUSAL_BAD_PATH);
-    x->is_ai_endpoint =
-        ai_endpoint_find(x->request.method, x->request.path, x->kserve.call) != AI_ENDPOINT_NONE;
+    x->endpoint = ai_endpoint_find(x->request.method, x->request.path, x->kserve.call);
+    x->is_ai = x->endpoint != AI_ENDPOINT_NONE && x->listener->has_ai_routes;
     preflight = has_origin && cors_is_preflight(&x->request) ? shortlist_preflight(x) : NULL;
     if (preflight)
         return answer_preflight(x, preflight);
-    route_cursor_init(&cursor, x->listener->routes, &x->request, x->is_ai_endpoint);
+    route_cursor_init(&cursor, x->listener->routes, &x->request, x->is_ai);
     route_cursor_set_shortlist(&cursor);
     while ((step = route_cursor_next(&cursor, &match)) == ROUTE_CANDIDATE) {
         const struct rule_plan *rule = match->rule;

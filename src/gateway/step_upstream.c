@@ -1,9 +1,14 @@
-/* upstream: which endpoint? Answers that need no backend end here (redirect, direct response); else
- * a backend is drawn by weight, the request is sent, and the step waits for the head of the answer.
- * Another try is made only where nothing can have been processed: the connection failed, or a
- * pooled one turned out to be closed under a request that may be repeated (RFC 9110 9.2.2) and has
- * no content. */
+/* upstream: which endpoint? Answers that need no backend end here (redirect, direct response, the
+ * list of models); else a backend of the first priority is drawn by weight, the request is sent,
+ * and the step waits for the head of the answer. Another try at a priority is made only where
+ * nothing can have been processed: the connection failed, or a pooled one turned out to be closed
+ * under a request that may be repeated (RFC 9110 9.2.2) and has no content. What fails for good,
+ * before any content of an answer, goes to the next priority where an AIGatewayRoute has one: that
+ * is what it is there for (decision 11). */
 #include "base/assert.h"
+#include "gateway/ai/ai_answer.h"
+#include "gateway/ai/ai_request.h"
+#include "gateway/ai/model_list.h"
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
@@ -22,6 +27,8 @@ static enum refusal upstream_refusal(enum attempt_failure why)
         [ATTEMPT_RESET] = REFUSAL_UPSTREAM_RESET,
         [ATTEMPT_RESET_MIDWAY] = REFUSAL_UPSTREAM_RESET,
         [ATTEMPT_BAD_ANSWER] = REFUSAL_UPSTREAM_BAD_ANSWER,
+        [ATTEMPT_TIMEOUT] = REFUSAL_UPSTREAM_TIMEOUT,
+        [ATTEMPT_ERROR_ANSWER] = REFUSAL_UPSTREAM_BAD_ANSWER,
     };
 
     return map[why];
@@ -32,24 +39,46 @@ static void upstream_on_total_timeout(struct timer *t)
     exchange_cancel(CONTAINER_OF(t, struct exchange, total_timer), CANCEL_REQUEST_TIMEOUT);
 }
 
+/* The body is whole here, or there is none: it can be sent once more, elsewhere. */
+static bool upstream_has_next_priority(const struct exchange *x)
+{
+    return x->priority + 1 < x->rule->n_priorities && !x->is_head_sent &&
+           (x->gate.state == GATE_WHOLE || !x->attempt.has_sent_body);
+}
+
 static void upstream_on_try_timeout(struct timer *t)
 {
-    exchange_cancel(CONTAINER_OF(t, struct exchange, try_timer), CANCEL_REQUEST_TIMEOUT);
+    struct exchange *x = CONTAINER_OF(t, struct exchange, try_timer);
+
+    if (!upstream_has_next_priority(x)) {
+        exchange_cancel(x, CANCEL_REQUEST_TIMEOUT);
+        return;
+    }
+    attempt_cancel(&x->attempt);
+    x->failure = ATTEMPT_TIMEOUT;
+    exchange_resume(x);
 }
 
 static void upstream_arm_timers(struct exchange *x)
 {
     struct loop *l = &x->worker->loop;
     const struct rule_plan *rule = x->rule;
+    const struct ai_backend_plan *ai = x->backend->ai;
     uint64_t total_us = rule->request_us ? rule->request_us : rule->policy_request_us;
+    uint64_t try_us = rule->backend_request_us;
 
+    /* The older form's times are the service's, where the route says none. */
+    if (ai && total_us == 0)
+        total_us = ai->request_us;
+    if (ai && try_us == 0)
+        try_us = ai->backend_request_us;
     if (total_us && !timer_is_set(&x->total_timer)) {
         x->total_timer.fn = upstream_on_total_timeout;
         timer_set(l, &x->total_timer, x->started_us + total_us);
     }
-    if (rule->backend_request_us) {
+    if (try_us) {
         x->try_timer.fn = upstream_on_try_timeout;
-        timer_set(l, &x->try_timer, l->now.mono_us + rule->backend_request_us);
+        timer_set(l, &x->try_timer, l->now.mono_us + try_us);
     }
 }
 
@@ -61,7 +90,7 @@ static bool upstream_may_repeat(const struct exchange *x)
         x->request.method == HTTP_METHOD_OPTIONS || x->request.method == HTTP_METHOD_PUT ||
         x->request.method == HTTP_METHOD_DELETE;
 
-    if (x->n_attempts >= UPSTREAM_TRIES || a->has_sent_body || a->has_head)
+    if (x->n_tries >= UPSTREAM_TRIES || a->has_sent_body || a->has_head)
         return false;
     if (x->failure == ATTEMPT_CONNECT_FAILED)
         return true;
@@ -69,19 +98,24 @@ static bool upstream_may_repeat(const struct exchange *x)
            x->request.body == HTTP_BODY_NONE;
 }
 
-static enum step_result upstream_try(struct exchange *x)
+/* REFUSAL_NONE: under way. */
+static enum refusal upstream_try(struct exchange *x)
 {
     struct http_request *request = ARENA_NEW(&x->arena, struct http_request);
+    enum refusal why = forward_prepare(x, x->backend, request);
     int r;
 
-    if (!forward_prepare(x, x->backend, request))
-        return exchange_refuse(x, REFUSAL_REWRITE);
+    if (why != REFUSAL_NONE)
+        return why;
     if (x->n_attempts == 0 && x->rule->n_mirrors > 0)
         mirror_begin(x, request);
-    forward_prepare_backend(x, x->backend, request);
+    why = forward_prepare_backend(x, x->backend, request);
+    if (why != REFUSAL_NONE)
+        return why;
     /* Some connections fail at once: then the next try is due here. */
     do {
         x->n_attempts++;
+        x->n_tries++;
         upstream_arm_timers(x);
         x->attempt.idle_us = x->rule->connection_idle_us;
         x->upstream_us = x->worker->loop.now.mono_us;
@@ -89,8 +123,43 @@ static enum step_result upstream_try(struct exchange *x)
         x->failure = (enum attempt_failure)r;
         x->attempt.is_fresh_wanted |= r != 0;
     } while (r != 0 && upstream_may_repeat(x));
-    if (r != 0)
-        return exchange_refuse(x, upstream_refusal(x->failure));
+    return r == 0 ? REFUSAL_NONE : upstream_refusal(x->failure);
+}
+
+/* A backend of the priority under way, drawn by weight. */
+static enum refusal upstream_draw(struct exchange *x)
+{
+    const struct rule_plan *rule = x->rule;
+    const struct priority_plan *p;
+    int32_t chosen;
+
+    if (rule->n_priorities == 0)
+        return REFUSAL_NO_BACKEND;
+    p = &rule->priorities[x->priority];
+    chosen = weights_pick(&p->weights, (uint32_t)(random_u64(&x->worker->random) >> 32));
+    if (chosen < 0)
+        return REFUSAL_NO_BACKEND;
+    x->backend = &rule->backends[p->first + (uint32_t)chosen];
+    if (x->backend->validity == BACKEND_NOT_ENFORCED)
+        return REFUSAL_SECURITY_UNAVAILABLE;
+    return x->backend->validity == BACKEND_VALID ? REFUSAL_NONE : REFUSAL_NO_BACKEND;
+}
+
+/* On to the next priority, and so on until one is under way. */
+static enum step_result upstream_fall_back(struct exchange *x, enum refusal why)
+{
+    while (why != REFUSAL_NONE && upstream_has_next_priority(x)) {
+        x->priority++;
+        x->n_tries = 0;
+        x->attempt.is_fresh_wanted = false;
+        attempt_cancel(&x->attempt);
+        ai_answer_drop(x);
+        why = upstream_draw(x);
+        if (why == REFUSAL_NONE)
+            why = upstream_try(x);
+    }
+    if (why != REFUSAL_NONE)
+        return exchange_refuse(x, why);
     x->wait = WAIT_UPSTREAM;
     exchange_pump_request(x);
     return STEP_WAIT;
@@ -99,27 +168,24 @@ static enum step_result upstream_try(struct exchange *x)
 static enum step_result upstream_begin(struct exchange *x)
 {
     const struct rule_plan *rule = x->rule;
-    int32_t chosen;
+    enum refusal why;
 
     if (rule->redirect)
         return answer_redirect(x, rule->redirect);
     if (rule->has_direct_response)
         return answer_direct(x, rule);
-    if (rule->is_ai)
-        return exchange_refuse(x, REFUSAL_NOT_ENFORCED);
-    chosen = rule->n_backends > 0
-                 ? weights_pick(&rule->weights, (uint32_t)(random_u64(&x->worker->random) >> 32))
-                 : -1;
-    if (chosen < 0)
-        return exchange_refuse(x, REFUSAL_NO_BACKEND);
-    x->backend = &rule->backends[chosen];
-    if (x->backend->validity == BACKEND_NOT_ENFORCED)
-        return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
-    if (x->backend->validity != BACKEND_VALID)
-        return exchange_refuse(x, REFUSAL_NO_BACKEND);
-    if (x->request.expects_continue && x->downstream)
+    if (x->is_model_list)
+        return model_list_answer(x);
+    why = upstream_draw(x);
+    /* What the backend needs of the body may be more than the gate has held so far. */
+    if (why == REFUSAL_NONE && ai_request_wants_whole(x, x->backend) &&
+        !body_gate_is_whole(&x->gate))
+        return body_gate_hold_on(x);
+    if (why == REFUSAL_NONE && x->request.expects_continue && x->downstream)
         x->downstream->ops->send_continue(x->downstream);
-    return upstream_try(x);
+    if (why == REFUSAL_NONE)
+        why = upstream_try(x);
+    return upstream_fall_back(x, why);
 }
 
 enum step_result step_upstream(struct exchange *x)
@@ -128,11 +194,14 @@ enum step_result step_upstream(struct exchange *x)
         return upstream_begin(x);
     if (x->failure == ATTEMPT_OK) {
         ASSERT(x->attempt.has_head);
-        return STEP_NEXT; /* its time goes on: it is that of the whole answer */
-    }
-    if (upstream_may_repeat(x)) {
+        bool has_next = x->is_ai && upstream_has_next_priority(x);
+
+        if (!has_next || !ai_answer_has_failed(x))
+            return ai_answer_hold(x, has_next) ? STEP_WAIT : STEP_NEXT;
+        x->failure = ATTEMPT_ERROR_ANSWER;
+    } else if (upstream_may_repeat(x)) {
         x->attempt.is_fresh_wanted = true;
-        return upstream_try(x);
+        return upstream_fall_back(x, upstream_try(x));
     }
-    return exchange_refuse(x, upstream_refusal(x->failure));
+    return upstream_fall_back(x, upstream_refusal(x->failure));
 }

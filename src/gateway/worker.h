@@ -64,6 +64,7 @@ struct worker {
     struct outbox_pool outboxes;
     struct arena spare_arena; /* for what belongs to no exchange */
     struct random random;
+    uint64_t n_held_bytes; /* of request bodies behind the gate */
     struct list clients;
     struct list exchanges;
     uint32_t n_mirrors;  /* those that wait for their content included */

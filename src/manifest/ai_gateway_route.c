@@ -75,9 +75,9 @@ static const struct field ai_backend_ref_fields[] = {
     FIELD_STR(ai_backend_ref, model_name_override, "modelNameOverride", 0,
               "Model name that the backend gets."),
     FIELD_OBJECT(ai_backend_ref, header_mutation, "headerMutation", 0, ai_header_mutation,
-                 "Changes to request headers, before those of the AIServiceBackend."),
+                 "Changes to request headers; stronger than those of the AIServiceBackend."),
     FIELD_OBJECT(ai_backend_ref, body_mutation, "bodyMutation", 0, ai_body_mutation,
-                 "Changes to the request body, before those of the AIServiceBackend."),
+                 "Changes to the request body; stronger than those of the AIServiceBackend."),
 };
 static const struct table ai_backend_ref_table =
     TABLE_CHECKED(ai_backend_ref, ai_backend_ref_check);
@@ -220,10 +220,10 @@ static const struct field ai_gateway_route_spec_fields[] = {
                  "Schema of requests: OpenAI; older form, told by the endpoint today."),
     FIELD_STRS(ai_gateway_route_spec, hostnames, "hostnames", 0,
                "Hosts that the route serves; all of its listeners unless given."),
-    FIELD_LIST(ai_gateway_route_spec, rules, "rules", FIELD_REQUIRED | FIELD_NOT_ENFORCED,
-               ai_route_rule, "Which backends answer which requests."),
-    FIELD_LIST(ai_gateway_route_spec, llm_request_costs, "llmRequestCosts", FIELD_NOT_ENFORCED,
-               ai_request_cost, "Usage that limits and logs see."),
+    FIELD_LIST(ai_gateway_route_spec, rules, "rules", FIELD_REQUIRED, ai_route_rule,
+               "Which backends answer which requests."),
+    FIELD_LIST(ai_gateway_route_spec, llm_request_costs, "llmRequestCosts", 0, ai_request_cost,
+               "Usage that limits and logs see."),
     FIELD_UNSUPPORTED("filterConfig", "Deployment of the processor; there is none here."),
 };
 const struct table ai_gateway_route_spec_table =

@@ -4,9 +4,9 @@
  * are applied. */
 #include "manifest/ai_service_backend.h"
 
-static const char *const ai_schema_names[] = {"OpenAI",      "Cohere",       "AWSBedrock",
-                                              "AzureOpenAI", "GCPVertexAI",  "GCPAnthropic",
-                                              "Anthropic",   "AWSAnthropic", NULL};
+const char *const ai_schema_names[] = {"OpenAI",      "Cohere",       "AWSBedrock",
+                                       "AzureOpenAI", "GCPVertexAI",  "GCPAnthropic",
+                                       "Anthropic",   "AWSAnthropic", NULL};
 
 static void ai_schema_check(struct decoder *d, const struct node *node, void *object)
 {
@@ -70,11 +70,22 @@ static const struct field ai_timeouts_fields[] = {
 };
 const struct table ai_timeouts_table = TABLE_CHECKED(ai_timeouts, ai_timeouts_check);
 
+/* Their bodies and signatures are not made here yet. */
+static bool ai_schema_is_foreign(int name)
+{
+    return name == AI_SCHEMA_AWS_BEDROCK || name == AI_SCHEMA_GCP_VERTEX_AI ||
+           name == AI_SCHEMA_GCP_ANTHROPIC || name == AI_SCHEMA_AWS_ANTHROPIC;
+}
+
 static void ai_service_backend_check(struct decoder *d, const struct node *node, void *object)
 {
     const struct ai_service_backend_spec *s = object;
     const struct backend_ref *r = s->backend_ref;
 
+    if (s->schema && ai_schema_is_foreign(s->schema->name))
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "schema"), "schema.name",
+                       "%s is not spoken yet: requests to this backend are refused",
+                       ai_schema_names[s->schema->name]);
     if (r && !(str_eq(r->kind, STR("Backend")) && str_eq(r->group, GROUP_ENVOY)))
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "backendRef"), "backendRef",
                      "must name a Backend of gateway.envoyproxy.io");
@@ -85,15 +96,14 @@ static const struct field ai_service_backend_spec_fields[] = {
                  "What the backend speaks."),
     FIELD_OBJECT(ai_service_backend_spec, backend_ref, "backendRef", FIELD_REQUIRED, backend_ref,
                  "Backend that is reached."),
-    FIELD_OBJECT(ai_service_backend_spec, header_mutation, "headerMutation", FIELD_NOT_ENFORCED,
-                 ai_header_mutation, "Changes to request headers."),
-    FIELD_OBJECT(ai_service_backend_spec, body_mutation, "bodyMutation", FIELD_NOT_ENFORCED,
-                 ai_body_mutation, "Changes to the request body."),
-    FIELD_OBJECT(ai_service_backend_spec, timeouts, "timeouts",
-                 FIELD_NOT_ENFORCED | FIELD_DEPRECATED, ai_timeouts,
+    FIELD_OBJECT(ai_service_backend_spec, header_mutation, "headerMutation", 0, ai_header_mutation,
+                 "Changes to request headers."),
+    FIELD_OBJECT(ai_service_backend_spec, body_mutation, "bodyMutation", 0, ai_body_mutation,
+                 "Changes to the request body."),
+    FIELD_OBJECT(ai_service_backend_spec, timeouts, "timeouts", FIELD_DEPRECATED, ai_timeouts,
                  "Time limits; older form of the route rule's timeouts."),
     FIELD_OBJECT(ai_service_backend_spec, backend_security_policy_ref, "backendSecurityPolicyRef",
-                 FIELD_NOT_ENFORCED | FIELD_DEPRECATED, local_object_ref,
+                 FIELD_DEPRECATED, local_object_ref,
                  "Credential; older form of the BackendSecurityPolicy's targetRefs."),
 };
 const struct table ai_service_backend_spec_table =

@@ -14,6 +14,7 @@ enum ai_schema_name {
     AI_SCHEMA_ANTHROPIC,
     AI_SCHEMA_AWS_ANTHROPIC,
 };
+extern const char *const ai_schema_names[]; /* by enum ai_schema_name */
 struct ai_schema {
     struct mark mark;
     int name;           /* enum ai_schema_name */

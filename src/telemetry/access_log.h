@@ -6,6 +6,12 @@
 
 enum { LOG_TOKENS_UNKNOWN = -1 };
 
+/* A cost of an AIGatewayRoute's llmRequestCosts, as it was charged. */
+struct access_cost {
+    struct str key;
+    uint64_t value;
+};
+
 struct access_record {
     int64_t start_wall_us; /* unix time of the first byte of the head */
     struct str method;
@@ -38,10 +44,18 @@ struct access_record {
     struct str request_id;
     struct str tenant; /* of a verified claim */
     struct str model;
-    struct str subject; /* of a verified token */
-    int64_t tokens_in;  /* LOG_TOKENS_UNKNOWN: not counted */
+    struct str subject;      /* of a verified token */
+    struct str model_served; /* as the answer names it */
+    struct str ai_service;   /* that answered, "namespace/name" */
+    int64_t tokens_in;       /* LOG_TOKENS_UNKNOWN: not counted */
+    int64_t tokens_cached;   /* of tokens_in */
     int64_t tokens_out;
+    int64_t tokens_reasoning; /* of tokens_out */
     int64_t tokens_total;
+    struct str tokens_source; /* "provider", "estimated"; empty: not counted */
+    int64_t first_token_ms;   /* from the head's first byte to the answer's first content */
+    const struct access_cost *costs;
+    size_t n_costs;
     const void *context; /* for the look-ups */
     /* A header's value by its lower-case name; STR_NULL when absent. NULL: none at all. */
     struct str (*request_header)(const void *context, struct str name);

@@ -72,6 +72,7 @@ static bool log_parse_argument(struct log_parser *p, struct str argument, struct
         return argument.len <= 128;
     case LOG_OP_DYNAMIC_METADATA:
         op->metadata = log_metadata_of(argument);
+        op->cost_key = arena_str(p->arena, log_cost_key_of(argument));
         return str_find_char(argument, ':', 0) > 0;
     default:
         return argument.len == 0;
@@ -306,9 +307,14 @@ static const struct {
     {"tenant", "%DYNAMIC_METADATA(tollgate:tenant)%"},
     {"model", "%DYNAMIC_METADATA(tollgate:model)%"},
     {"jwt_sub", "%DYNAMIC_METADATA(tollgate:jwt_sub)%"},
-    {"tokens_in", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)%"},
-    {"tokens_out", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%"},
-    {"tokens_total", "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%"},
+    {"model_served", "%DYNAMIC_METADATA(tollgate:model_served)%"},
+    {"tokens_in", "%DYNAMIC_METADATA(tollgate:tokens_in)%"},
+    {"tokens_cached", "%DYNAMIC_METADATA(tollgate:tokens_cached)%"},
+    {"tokens_out", "%DYNAMIC_METADATA(tollgate:tokens_out)%"},
+    {"tokens_reasoning", "%DYNAMIC_METADATA(tollgate:tokens_reasoning)%"},
+    {"tokens_total", "%DYNAMIC_METADATA(tollgate:tokens_total)%"},
+    {"tokens_source", "%DYNAMIC_METADATA(tollgate:tokens_source)%"},
+    {"first_token_ms", "%DYNAMIC_METADATA(tollgate:first_token_ms)%"},
 };
 
 static struct arena log_default_arena; /* process scope */

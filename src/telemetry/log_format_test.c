@@ -19,6 +19,8 @@ static struct str request_header(const void *context, struct str name)
 
 static const char *const headers[] = {"x-tenant", "tenant-a", "x-odd", "a\"b\nc\\\x80", NULL};
 
+static const struct access_cost costs[] = {{STR("llm_input_token"), 50}};
+
 static struct access_record record(void)
 {
     return (struct access_record){
@@ -55,8 +57,14 @@ static struct access_record record(void)
         .model = STR("iris"),
         .subject = STR("user-a"),
         .tokens_in = 5,
+        .tokens_cached = LOG_TOKENS_UNKNOWN,
         .tokens_out = LOG_TOKENS_UNKNOWN,
+        .tokens_reasoning = LOG_TOKENS_UNKNOWN,
         .tokens_total = 9,
+        .tokens_source = STR("provider"),
+        .first_token_ms = 12,
+        .costs = costs,
+        .n_costs = N_ELEMENTS(costs),
         .context = headers,
         .request_header = request_header,
         .response_header = request_header,
@@ -128,9 +136,11 @@ TEST(each_operator_prints_its_fact)
         {"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "10.0.0.1:5555"},
         {"%DOWNSTREAM_LOCAL_ADDRESS%", "10.0.0.2:80"},
         {"%REQUESTED_SERVER_NAME%", "sni.example"},
-        {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)%", "5"},
+        {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)%", "50"},
         {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%", "-"},
-        {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%", "9"},
+        {"%DYNAMIC_METADATA(tollgate:tokens_in)%", "5"},
+        {"%DYNAMIC_METADATA(tollgate:tokens_out)%", "-"},
+        {"%DYNAMIC_METADATA(tollgate:tokens_source)%", "provider"},
         {"%DYNAMIC_METADATA(other:thing)%", "-"},
         {"%DYNAMIC_METADATA(tollgate:tenant)%", "tenant-a"},
         {"%DYNAMIC_METADATA(tollgate:jwt_sub):4%", "user"},
@@ -239,8 +249,10 @@ TEST(the_default_is_json_with_the_usual_names)
     CHECK(str_find(line, STR("\"response_code\":200,\"response_flags\":\"-\"")) > 0);
     CHECK(str_find(line, STR("\"x-envoy-upstream-service-time\":\"5\"")) > 0);
     CHECK(str_ends_with(line, STR("\"tenant\":\"tenant-a\",\"model\":\"iris\",\"jwt_sub\":"
-                                  "\"user-a\",\"tokens_in\":5,\"tokens_out\":null,"
-                                  "\"tokens_total\":9}")));
+                                  "\"user-a\",\"model_served\":null,\"tokens_in\":5,"
+                                  "\"tokens_cached\":null,\"tokens_out\":null,"
+                                  "\"tokens_reasoning\":null,\"tokens_total\":9,"
+                                  "\"tokens_source\":\"provider\",\"first_token_ms\":12}")));
     CHECK(log_format_default() == log_format_default());
     buf_deinit(&out);
 }

@@ -43,12 +43,18 @@ struct log_header log_header_of(struct str name)
 }
 
 static const struct log_metadata log_metadata_rows[] = {
-    {"io.envoy.ai_gateway:llm_input_token", offsetof(struct access_record, tokens_in), false},
-    {"io.envoy.ai_gateway:llm_output_token", offsetof(struct access_record, tokens_out), false},
-    {"io.envoy.ai_gateway:llm_total_token", offsetof(struct access_record, tokens_total), false},
     {"tollgate:tenant", offsetof(struct access_record, tenant), true},
     {"tollgate:jwt_sub", offsetof(struct access_record, subject), true},
     {"tollgate:model", offsetof(struct access_record, model), true},
+    {"tollgate:model_served", offsetof(struct access_record, model_served), true},
+    {"tollgate:ai_service", offsetof(struct access_record, ai_service), true},
+    {"tollgate:tokens_in", offsetof(struct access_record, tokens_in), false},
+    {"tollgate:tokens_cached", offsetof(struct access_record, tokens_cached), false},
+    {"tollgate:tokens_out", offsetof(struct access_record, tokens_out), false},
+    {"tollgate:tokens_reasoning", offsetof(struct access_record, tokens_reasoning), false},
+    {"tollgate:tokens_total", offsetof(struct access_record, tokens_total), false},
+    {"tollgate:tokens_source", offsetof(struct access_record, tokens_source), true},
+    {"tollgate:first_token_ms", offsetof(struct access_record, first_token_ms), false},
 };
 
 const struct log_metadata *log_metadata_of(struct str argument)
@@ -58,6 +64,14 @@ const struct log_metadata *log_metadata_of(struct str argument)
             return &log_metadata_rows[i];
     }
     return NULL;
+}
+
+struct str log_cost_key_of(struct str argument)
+{
+    static const struct str namespace = {"io.envoy.ai_gateway:", 20};
+
+    return str_starts_with(argument, namespace) ? str_slice(argument, namespace.len, argument.len)
+                                                : STR("");
 }
 
 /* ---- time ---- */
@@ -261,6 +275,10 @@ static struct log_value log_metadata_value(const struct log_read *op, const stru
     int64_t count;
     struct str text;
 
+    for (size_t i = 0; op->cost_key.len > 0 && i < r->n_costs; i++) {
+        if (str_eq(r->costs[i].key, op->cost_key))
+            return log_number(r->costs[i].value);
+    }
     if (!op->metadata)
         return log_text(STR_NULL);
     if (op->metadata->is_text) {

@@ -70,7 +70,7 @@ struct log_header {
     bool is_secret;  /* its value never reaches a log */
 };
 
-/* What DYNAMIC_METADATA can name. */
+/* What DYNAMIC_METADATA can name beside the costs under io.envoy.ai_gateway. */
 struct log_metadata {
     const char *key; /* namespace and key */
     size_t field;    /* of the record */
@@ -84,7 +84,8 @@ struct log_read {
     struct log_header second;            /* X?Y */
     size_t limit_bytes;                  /* 0: none */
     struct str time_format;              /* START_TIME; empty: ISO 8601 with milliseconds */
-    const struct log_metadata *metadata; /* NULL: never present */
+    const struct log_metadata *metadata; /* NULL: a cost, or never present */
+    struct str cost_key;                 /* empty: no cost */
 };
 
 enum { LOG_SCRATCH_BYTES = 2048 };
@@ -93,6 +94,8 @@ enum { LOG_SCRATCH_BYTES = 2048 };
 struct log_header log_header_of(struct str name);
 /* By namespace and key; NULL when there is no such thing here. */
 const struct log_metadata *log_metadata_of(struct str argument);
+/* The key of a cost in `argument`, borrowed from it; empty when it names no cost. */
+struct str log_cost_key_of(struct str argument);
 /* `scratch` holds what had to be made. */
 struct log_value log_read(const struct log_read *op, const struct access_record *r,
                           char scratch[LOG_SCRATCH_BYTES]);

@@ -5,8 +5,7 @@
  *                        |               |              |
  *                        +---------------+--------------+-----> FAILED | IDLE (cancelled)
  *
- * The pieces that the owner reads while it runs are fields; worker-local, embedded in its owner (an
- * exchange, a key fetch), whose arena outlives it. */
+ * What the owner reads meanwhile are fields; worker-local, embedded in its owner. */
 #pragma once
 
 #include "upstream/pool.h"
@@ -21,7 +20,7 @@ enum attempt_state {
 };
 
 /* Name, word (metrics), text (logs). CONNECT_FAILED: TLS too; nothing was sent. RESET: before the
- * head was complete. BAD_ANSWER: see bad_answer. */
+ * head was complete. BAD_ANSWER: see bad_answer. TIMEOUT, ERROR_ANSWER: the owner's verdict. */
 #define ATTEMPT_FAILURES(X)                                                                        \
     X(OK, "none", "")                                                                              \
     X(NO_ENDPOINT, "no_endpoint", "the name does not resolve, or no endpoint is ready")            \
@@ -29,14 +28,15 @@ enum attempt_state {
     X(CONNECT_TIMEOUT, "connect_timeout", "connect timeout")                                       \
     X(RESET, "reset", "connection closed before an answer")                                        \
     X(RESET_MIDWAY, "reset_midway", "connection closed inside the answer")                         \
-    X(BAD_ANSWER, "bad_answer", "the answer is not valid HTTP")
+    X(BAD_ANSWER, "bad_answer", "the answer is not valid HTTP")                                    \
+    X(TIMEOUT, "timeout", "no answer in time")                                                     \
+    X(ERROR_ANSWER, "error_answer", "the answer was an error")
 
 enum attempt_failure {
 #define X(name, word, text) ATTEMPT_##name,
     ATTEMPT_FAILURES(X)
 #undef X
 };
-
 struct attempt_failure_row {
     const char *word;
     const char *text;

@@ -330,6 +330,8 @@ static uint32_t key_feed_triggers(enum attempt_failure why)
     case ATTEMPT_BAD_ANSWER:
         return RESET;
     case ATTEMPT_OK:
+    case ATTEMPT_TIMEOUT: /* whoever owns the attempt says these two: not a key feed */
+    case ATTEMPT_ERROR_ANSWER:
         break;
     }
     return 0;

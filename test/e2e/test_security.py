@@ -389,35 +389,6 @@ def test_no_token_reaches_the_log(scene):
     assert token not in text and token.split(".")[2] not in text
 
 
-@pytest.mark.parametrize("matches", [{}, {"matches": [{"headers": [{"name": "x-ai-eg-model", "value": "m"}]}]}])
-def test_an_ai_endpoint_only_an_ai_route_takes_is_501(gateway, upstream, matches):
-    up = upstream("a")
-    gw = gateway(world(backend("a", up), route("r", rule("a", matches=[path("/web")])), thing(
-        "aigateway.envoyproxy.io/v1alpha1", "AIServiceBackend", "ai",
-        {"schema": {"name": "OpenAI"}, "backendRef": {"group": "gateway.envoyproxy.io", "kind": "Backend",
-                                                     "name": "a"}}), thing(
-        "aigateway.envoyproxy.io/v1alpha1", "AIGatewayRoute", "ai", {
-            "parentRefs": [{"name": "front", "kind": "Gateway", "group": "gateway.networking.k8s.io"}],
-            "rules": [{"backendRefs": [{"name": "ai"}], **matches}]})))
-    refused(gw.request("/v1/chat/completions", json={"model": "m", "messages": []}), 501, "not_implemented")
-    refused(gw.request("/v1/models/m:predict", json={"instances": []}), 501, "not_implemented")
-    assert gw.request("/v1/models/other:predict", json={"instances": []}).status == (404 if matches else 501)
-    assert gw.request("/web").status == 200
-    assert gw.request("/else").status == 404
-
-
-def test_a_route_whose_costs_cannot_be_computed_refuses(gateway, upstream):
-    gw = gateway(world(backend("a", upstream("a")), thing(
-        "aigateway.envoyproxy.io/v1alpha1", "AIServiceBackend", "ai",
-        {"schema": {"name": "OpenAI"}, "backendRef": {"group": "gateway.envoyproxy.io", "kind": "Backend",
-                                                     "name": "a"}}), thing(
-        "aigateway.envoyproxy.io/v1alpha1", "AIGatewayRoute", "ai", {
-            "parentRefs": [{"name": "front", "kind": "Gateway", "group": "gateway.networking.k8s.io"}],
-            "llmRequestCosts": [{"metadataKey": "k", "type": "CEL", "cel": "input_tokens * 2"}],
-            "rules": [{"backendRefs": [{"name": "ai"}]}]})))
-    assert gw.request("/v1/chat/completions", json={"model": "m", "messages": []}).status == 500
-
-
 # ---- a guard that is lost must not open anything ----
 
 DENY = {"authorization": {"defaultAction": "Deny"}}

@@ -131,13 +131,24 @@ def test_anything_else_reaches_the_fallback(served):
     assert town.fallback.last.target == "/anything/else"
 
 
-def test_a_chat_completion_waits_for_ai_routes(served):
-    """The AIGatewayRoute's rule for every model wins on an AI endpoint, and AI routes are not enforced yet."""
+CHAT = "/v1/chat/completions"
+
+
+def test_a_chat_completion_for_any_model_goes_where_the_ai_route_says(served):
     gw, town = served
     n = len(town.fallback.requests)
-    reply = gw.request("/v1/chat/completions", json={"model": "x", "messages": []}, token=town.issuer.token())
-    assert (reply.status, reply.code) == (501, "not_implemented")
-    assert len(town.fallback.requests) == n
+    reply = gw.request(CHAT, json={"model": "x", "messages": []}, token=town.issuer.token())
+    assert reply.status == 200
+    assert len(town.fallback.requests) == n + 1 and town.fallback.last.get("x-ai-eg-model") == "x"
+    assert town.fallback.last.get("authorization") is None, "the caller's token stays in the gateway"
+
+
+def test_another_tenants_model_is_forbidden_on_the_chat_endpoint_too(served):
+    gw, town = served
+    for tenant in ("tenant-b", "tenant-c"):
+        reply = gw.request(CHAT, json={"model": "sklearn-iris", "messages": []}, token=town.issuer.token(tenant))
+        assert (reply.status, reply.code) == (403, "forbidden"), tenant
+    assert not town.iris.requests
 
 
 def test_check_finds_no_error():
@@ -204,11 +215,11 @@ def test_the_deployment_order_file_by_file(town, gateway):
 
     expected = {  # what a prediction gets, and which objects lack something
         "gateway/gatewayclass.yaml": (None, [CLASS]),
-        "gateway/ai-gateway.yaml": (501, [AI_ROUTE, CLASS]),
-        "backends/backends.yaml": (501, [AI_ROUTE, CLASS]),
-        "backends/ai-service-backends.yaml": (501, [CLASS]),
-        "security/reference-grants.yaml": (501, [CLASS]),
-        "security/jwt-security-policy.yaml": (501, [CLASS, POLICY]),  # its HTTPRoute is not there yet
+        "gateway/ai-gateway.yaml": (500, [AI_ROUTE, CLASS]),  # a rule without its backend
+        "backends/backends.yaml": (500, [AI_ROUTE, CLASS]),
+        "backends/ai-service-backends.yaml": (200, [CLASS]),
+        "security/reference-grants.yaml": (200, [CLASS]),
+        "security/jwt-security-policy.yaml": (200, [CLASS, POLICY]),  # its HTTPRoute is not there yet
         "security/backend-security-policy.yaml": (500, [GUARD, CLASS, POLICY]),  # a Secret that nobody ships
         "routing/httproute.yaml": (200, [GUARD, CLASS]),
         "policies/rate-limiting.yaml": (200, [GUARD, CLASS]),

@@ -3,7 +3,7 @@
  * --resolve override, the EndpointSlices of the Service in the given files, DNS. A Backend with a
  * name of the form service.namespace.svc.<cluster domain> that the files know is served like that
  * Service. Clusters are shared by identity with earlier snapshots. */
-#include "gateway/compile/compile.h"
+#include "gateway/compile/rule.h"
 
 #include "gateway/compile/layer.h"
 #include "gateway/compile/tls.h"

@@ -1,7 +1,7 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, shared_route.c, route.c, cost.c, limit.c, filter.c, security.c,
+ * gather.c, listener.c, shared_route.c, route.c, ai_route.c, cost.c, limit.c, filter.c, security.c,
  * key_source.c, layer.c, credential.c, cluster.c, tls.c. */
 #pragma once
 
@@ -73,6 +73,12 @@ void compile_route(struct compile *c, const struct listener_member *m,
                    struct route_table_builder *builder);
 
 /* filter.c */
+/* A header modifier of `owner` in `a`; NULL after an error: then what it belongs to must not be
+ * used. */
+struct header_modifier;
+const struct header_mods *compile_header_mods(struct compile *c, struct arena *a,
+                                              struct object *owner,
+                                              const struct header_modifier *m);
 void compile_filters(struct compile *c, struct compile_place *at, const struct http_filter *filters,
                      size_t n);
 /* Filters of one backendRef: header modifiers; others make its share refuse. */
@@ -93,18 +99,8 @@ struct key_feed *compile_key_source(struct compile *c, struct object *policy,
 /* The names that a policy writes: late headers of its listeners. */
 void compile_late_headers(struct compile *c, struct arena *a, struct name_set *late);
 
-/* cluster.c: one backendRef into one or more weighted entries. */
-struct backend_draft {
-    struct backend_plan plan;
-    uint64_t weight;
-};
-/* Divisible by 1..10: names of one Backend share its weight evenly. */
-enum { COMPILE_WEIGHT_SCALE = 2520 };
-struct backend_draft_vec {
-    struct backend_draft *items;
-    size_t n;
-    size_t cap;
-};
+/* cluster.c */
+struct backend_draft_vec;
 /* The inbound checks in front of a backend (of an AIServiceBackend: of its Backend) guard the whole
  * rule that may use it. NULL is nothing. */
 void compile_guard_of_ref(struct compile *c, const struct compile_place *at,

@@ -71,21 +71,20 @@ static enum cost_type cost_type_of(int type)
     return type < 0 || type >= (int)N_ELEMENTS(types) ? COST_TOTAL_TOKEN : types[type];
 }
 
-void compile_costs(const struct ai_gateway_route *route, struct route_plan *plan)
+struct cost_list compile_costs(const struct ai_gateway_route *route, struct arena *a)
 {
     const size_t n = route->spec.llm_request_costs.n;
-    struct cost_plan *costs = ARENA_ARRAY(&plan->arena, struct cost_plan, n + 1);
+    struct cost_plan *costs = ARENA_ARRAY(a, struct cost_plan, n + 1);
     struct cost_expr_error error;
 
     for (size_t i = 0; i < n; i++) {
         const struct ai_request_cost *spec = &route->spec.llm_request_costs.items[i];
 
-        costs[i].metadata_key = arena_str(&plan->arena, spec->metadata_key);
+        costs[i].metadata_key = arena_str(a, spec->metadata_key);
         costs[i].type = cost_type_of(spec->type);
         if (costs[i].type == COST_CEL &&
-            cost_expr_parse(&plan->arena, spec->cel.text, &costs[i].expr, &error) != 0)
+            cost_expr_parse(a, spec->cel.text, &costs[i].expr, &error) != 0)
             costs[i].type = COST_TOTAL_TOKEN; /* reported; the route refuses */
     }
-    plan->costs = costs;
-    plan->n_costs = (uint32_t)n;
+    return (struct cost_list){costs, (uint32_t)n};
 }

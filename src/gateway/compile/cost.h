@@ -7,5 +7,5 @@
 /* Reports every cost expression that is not valid, at its place, and breaks its route: once, and
  * before the listeners that share the route are compiled. */
 void compile_check_costs(struct compile *c);
-/* Fills in the plan's costs, in its arena. Those of a broken expression charge all tokens. */
-void compile_costs(const struct ai_gateway_route *route, struct route_plan *plan);
+/* The route's costs, in `a`. Those of a broken expression charge all tokens. */
+struct cost_list compile_costs(const struct ai_gateway_route *route, struct arena *a);

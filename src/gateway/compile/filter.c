@@ -24,11 +24,10 @@ static struct header_mod *compile_mod_list(struct arena *a, const struct header_
     return mods;
 }
 
-/* NULL after breaking the rule. */
-static const struct header_mods *compile_header_mods(struct compile *c, struct compile_place *at,
-                                                     const struct header_modifier *m)
+const struct header_mods *compile_header_mods(struct compile *c, struct arena *a,
+                                              struct object *owner, const struct header_modifier *m)
 {
-    struct header_mods *mods = ARENA_NEW(&at->plan->arena, struct header_mods);
+    struct header_mods *mods = ARENA_NEW(a, struct header_mods);
     struct header_mods_spec spec = {
         .set = compile_mod_list(&c->scratch, m->set.items, m->set.n),
         .n_set = m->set.n,
@@ -39,12 +38,22 @@ static const struct header_mods *compile_header_mods(struct compile *c, struct c
     };
     struct str name = STR_NULL;
 
-    if (header_mods_init(mods, &at->plan->arena, &spec, &name) == 0)
+    if (header_mods_init(mods, a, &spec, &name) == 0)
         return mods;
-    manifest_object_error(c->manifest, at->route, DIAG_INVALID_VALUE, m->mark,
-                          "header \"%.*s\" cannot be modified by a route", STR_ARG(name));
-    compile_break_rule(at, "a header modifier is not valid");
+    manifest_object_error(c->manifest, owner, DIAG_INVALID_VALUE, m->mark,
+                          "header \"%.*s\" cannot be modified here", STR_ARG(name));
     return NULL;
+}
+
+/* NULL after breaking the rule. */
+static const struct header_mods *compile_rule_mods(struct compile *c, struct compile_place *at,
+                                                   const struct header_modifier *m)
+{
+    const struct header_mods *mods = compile_header_mods(c, &at->plan->arena, at->route, m);
+
+    if (!mods)
+        compile_break_rule(at, "a header modifier is not valid");
+    return mods;
 }
 
 static void compile_path_modifier(struct compile *c, struct compile_place *at,
@@ -299,10 +308,10 @@ static void compile_filter(struct compile *c, struct compile_place *at, const st
 {
     switch ((enum http_filter_type)f->type) {
     case HTTP_FILTER_REQUEST_HEADER_MODIFIER:
-        at->rule->request_mods = compile_header_mods(c, at, f->request_header_modifier);
+        at->rule->request_mods = compile_rule_mods(c, at, f->request_header_modifier);
         break;
     case HTTP_FILTER_RESPONSE_HEADER_MODIFIER:
-        at->rule->response_mods = compile_header_mods(c, at, f->response_header_modifier);
+        at->rule->response_mods = compile_rule_mods(c, at, f->response_header_modifier);
         break;
     case HTTP_FILTER_REQUEST_MIRROR:
         compile_mirror(c, at, f->request_mirror);
@@ -344,9 +353,9 @@ void compile_backend_filters(struct compile *c, struct compile_place *at,
         const struct http_filter *f = &ref->filters.items[i];
 
         if (f->type == HTTP_FILTER_REQUEST_HEADER_MODIFIER)
-            plan->request_mods = compile_header_mods(c, at, f->request_header_modifier);
+            plan->request_mods = compile_rule_mods(c, at, f->request_header_modifier);
         else if (f->type == HTTP_FILTER_RESPONSE_HEADER_MODIFIER)
-            plan->response_mods = compile_header_mods(c, at, f->response_header_modifier);
+            plan->response_mods = compile_rule_mods(c, at, f->response_header_modifier);
         else
             plan->validity = BACKEND_INVALID;
     }

@@ -1,5 +1,6 @@
 /* compile: a programmed listener with its routes, late headers, client settings and access logs. */
 #include "base/assert.h"
+#include "gateway/compile/cost.h"
 #include "gateway/compile/layer.h"
 #include "gateway/compile/shared_route.h"
 #include "manifest/client_traffic_policy.h"
@@ -12,6 +13,7 @@ enum {
     CLIENT_IDLE_US = 300 * 1000000,
     CLIENT_HEAD_US = 15 * 1000000,
     CLIENT_HEAD_BYTES_MAX = 1024 * 1024,
+    CLIENT_HELD_BYTES = 1024 * 1024,
 };
 
 /* ---- clients ---- */
@@ -78,7 +80,8 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
 {
     const struct client_traffic_policy *p = compile_client_policy(c, g, l);
 
-    *ret = (struct client_plan){.idle_us = CLIENT_IDLE_US, .head_us = CLIENT_HEAD_US};
+    *ret = (struct client_plan){
+        .idle_us = CLIENT_IDLE_US, .head_us = CLIENT_HEAD_US, .held_bytes = CLIENT_HELD_BYTES};
     if (!p || p->object.is_broken)
         return;
     if (p->spec.client_ip_detection)
@@ -95,6 +98,9 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
     }
     if (p->spec.connection && p->spec.connection->limit && p->spec.connection->limit->value.is_set)
         ret->connection_limit = (uint32_t)p->spec.connection->limit->value.value;
+    if (p->spec.connection && p->spec.connection->buffer_limit_bytes.is_set)
+        ret->held_bytes =
+            (uint32_t)MIN(p->spec.connection->buffer_limit_bytes.value, (int64_t)LIMIT_HELD_BYTES);
 }
 
 /* Client certificates asked for and not enforced yet, or a policy with an error: everything
@@ -261,6 +267,24 @@ static void compile_attached(struct compile *c, const struct listener_member *m,
     map_put(firsts, route->label, first);
 }
 
+/* AI requests that an HTTPRoute takes cost what the first AIGatewayRoute says. */
+static void compile_default_costs(const struct listener_draft *draft, struct listener_plan *plan)
+{
+    const struct object *first = NULL;
+
+    VEC_FOREACH (&draft->members, m) {
+        VEC_FOREACH (&m->listener->routes, attached) {
+            const struct object *o = attached->route;
+
+            if (o->kind->id == KIND_AI_GATEWAY_ROUTE &&
+                (!first || object_compare_age(o, first) < 0))
+                first = o;
+        }
+    }
+    if (first)
+        plan->costs = compile_costs((const struct ai_gateway_route *)first, &plan->arena);
+}
+
 static void compile_routes(struct compile *c, const struct listener_draft *draft,
                            struct listener_plan *plan)
 {
@@ -278,6 +302,7 @@ static void compile_routes(struct compile *c, const struct listener_draft *draft
     }
     map_deinit(&firsts);
     plan->routes = route_table_build(builder);
+    compile_default_costs(draft, plan);
 }
 
 struct str compile_listener_name(struct arena *a, const struct gateway *g, const struct listener *l)

@@ -1,29 +1,15 @@
-/* compile: routes into rules. Every rule of an attached HTTPRoute (or AIGatewayRoute) becomes a
- * rule_plan, and each of its matches a row of the listener's route table. A rule with an error
- * refuses; it never disappears, since then a less specific rule would take its traffic. */
+/* compile: routes into rules. Every rule of an attached HTTPRoute (or AIGatewayRoute, ai_route.c)
+ * becomes a rule_plan, and each of its matches a row of the listener's route table. A rule with an
+ * error refuses; it never disappears, since then a less specific rule would take its traffic. */
 #include "base/assert.h"
-#include "gateway/compile/cost.h"
 #include "gateway/compile/layer.h"
 #include "gateway/compile/limit.h"
+#include "gateway/compile/rule.h"
 #include "http/path.h"
-#include "manifest/ai_gateway_route.h"
 #include "manifest/backend_traffic_policy.h"
 #include "policy/route_table.h"
 
 enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000, WEIGHT_MAX = 1000000 };
-
-struct compile_rules {
-    struct compile *c;
-    struct compile_place at;
-    const struct attached_route *attached;
-    struct listener_plan *listener;
-    struct route_table_builder *builder;
-};
-
-static uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
-{
-    return d.is_set ? d.us : otherwise;
-}
 
 static void compile_timeouts(struct rule_plan *rule, const struct merged_policy *merged)
 {
@@ -43,8 +29,7 @@ static void compile_timeouts(struct rule_plan *rule, const struct merged_policy 
     }
 }
 
-/* What the BackendTrafficPolicies of its chain say. What one with an error would have bounded must
- * not run unbounded: the rule refuses. */
+/* What the BackendTrafficPolicies of its chain say. */
 static void compile_traffic(struct compile *c, struct compile_place *at)
 {
     struct policy_chain chain =
@@ -52,13 +37,14 @@ static void compile_traffic(struct compile *c, struct compile_place *at)
                               &at->gateway->object, at->listener->name);
     struct merged_policy merged = policy_merge(&c->scratch, &chain);
 
+    /* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
     if (merged.is_broken)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
     compile_timeouts(at->rule, &merged);
     compile_limits(c, at, &chain, &merged);
 }
 
-static void compile_rule_done(struct compile_rules *r)
+void compile_rule_done(struct compile_rules *r)
 {
     struct rule_plan *rule = r->at.rule;
     const char *why;
@@ -92,7 +78,7 @@ static uint32_t compile_auth_group(struct compile_rules *r, const struct rule_pl
     return l->n_authentications;
 }
 
-static void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct mark mark)
+void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct mark mark)
 {
     struct regex_error error;
 
@@ -189,18 +175,32 @@ static void compile_http_match(struct compile_rules *r, const struct http_route_
     compile_add_match(r, &spec, mark);
 }
 
-static void compile_backends(struct compile_rules *r, const struct backend_draft_vec *drafts)
+/* Backends [first, end) are those of one priority. */
+static void compile_priority(struct compile *c, struct arena *a, struct rule_plan *rule,
+                             uint32_t first, uint32_t end)
+{
+    struct priority_plan *p = &rule->priorities[rule->n_priorities++];
+    uint32_t *weights = ARENA_ARRAY(&c->scratch, uint32_t, end - first + 1);
+
+    for (uint32_t i = first; i < end; i++)
+        weights[i - first] = rule->backends[i].weight;
+    p->first = first;
+    weights_init(&p->weights, a, weights, end - first);
+}
+
+void compile_backends(struct compile_rules *r, const struct backend_draft_vec *drafts)
 {
     struct rule_plan *rule = r->at.rule;
     struct arena *a = &r->at.plan->arena;
-    uint32_t *weights = ARENA_ARRAY(&r->c->scratch, uint32_t, drafts->n + 1);
     uint64_t largest = 0;
+    uint32_t first = 0;
 
     rule->backends = ARENA_ARRAY(a, struct backend_plan, drafts->n + 1);
+    rule->priorities = ARENA_ARRAY(a, struct priority_plan, drafts->n + 1);
     rule->n_backends = (uint32_t)drafts->n;
     for (size_t i = 0; i < drafts->n; i++)
         largest = MAX(largest, drafts->items[i].weight);
-    for (size_t i = 0; i < drafts->n; i++) {
+    for (uint32_t i = 0; i < rule->n_backends; i++) {
         uint64_t weight = drafts->items[i].weight;
 
         rule->backends[i] = drafts->items[i].plan;
@@ -208,9 +208,12 @@ static void compile_backends(struct compile_rules *r, const struct backend_draft
          * already. */
         if (largest > WEIGHT_MAX)
             weight = (weight + COMPILE_WEIGHT_SCALE - 1) / COMPILE_WEIGHT_SCALE;
-        weights[i] = (uint32_t)weight;
+        rule->backends[i].weight = (uint32_t)weight;
+        if (i + 1 == drafts->n || drafts->items[i + 1].priority != drafts->items[i].priority) {
+            compile_priority(r->c, a, rule, first, i + 1);
+            first = i + 1;
+        }
     }
-    weights_init(&rule->weights, a, weights, (uint32_t)drafts->n);
 }
 
 static void compile_http_backends(struct compile_rules *r, const struct http_route_rule *spec)
@@ -268,56 +271,6 @@ static void compile_http_route(struct compile_rules *r)
     /* "If no rules are specified": one that matches everything and has no backend. */
     if (route->spec.rules.n == 0)
         compile_http_rule(r, &everything, 0);
-}
-
-/* An AIGatewayRoute's rule takes part with its header matches on AI endpoints, and answers 501
- * until it is enforced; its policies hold already. */
-static void compile_ai_match(struct compile_rules *r, const struct ai_route_match *m,
-                             uint32_t index)
-{
-    struct route_spec spec = {
-        .path_kind = ROUTE_PATH_PREFIX, .path = STR("/"), .match_index = index, .is_ai = true};
-    struct route_field_spec *fields;
-
-    if (m && m->headers.n > 0) {
-        fields = ARENA_ARRAY(&r->c->scratch, struct route_field_spec, m->headers.n);
-        for (size_t i = 0; i < m->headers.n; i++) {
-            fields[i].name = m->headers.items[i].name;
-            fields[i].value = m->headers.items[i].value;
-            fields[i].is_regex = m->headers.items[i].type == 1;
-        }
-        spec.headers = fields;
-        spec.n_headers = m->headers.n;
-    }
-    compile_add_match(r, &spec, m ? m->mark : r->at.route->mark);
-}
-
-static void compile_ai_route(struct compile_rules *r)
-{
-    const struct ai_gateway_route *route = (const struct ai_gateway_route *)r->at.route;
-
-    compile_costs(route, r->at.plan);
-    r->at.plan->rules = ARENA_ARRAY(&r->at.plan->arena, struct rule_plan, route->spec.rules.n + 1);
-    r->at.plan->n_rules = (uint32_t)route->spec.rules.n;
-    for (size_t i = 0; i < route->spec.rules.n; i++) {
-        const struct ai_route_rule *spec = &route->spec.rules.items[i];
-        struct rule_plan *rule = &r->at.plan->rules[i];
-
-        r->at.rule = rule;
-        r->at.rule_name = spec->name;
-        rule->route = r->at.plan;
-        rule->index = (uint32_t)i;
-        rule->is_ai = true;
-        rule->log_name = arena_printf(&r->at.plan->arena, "aigatewayroute/%.*s/rule/%zu",
-                                      STR_ARG(r->at.plan->name), i);
-        VEC_FOREACH (&spec->backend_refs, ref)
-            compile_guard_of_ref(r->c, &r->at, &ref->ref);
-        compile_rule_done(r);
-        for (size_t k = 0; k < spec->matches.n; k++)
-            compile_ai_match(r, &spec->matches.items[k], (uint32_t)k);
-        if (spec->matches.n == 0)
-            compile_ai_match(r, NULL, 0);
-    }
 }
 
 static void compile_number(struct compile *c, struct route_plan *plan)

@@ -128,3 +128,42 @@ def service(name, port, target_port, namespace=NAMESPACE):
                      metadata={"labels": {"kubernetes.io/service-name": name}}),
              "addressType": "IPv4", "ports": [{"name": "http", "port": target_port}],
              "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}]}]
+
+
+# ---- AI ----
+
+AI_API = "aigateway.envoyproxy.io/v1alpha1"
+
+
+def ai_backend(name, backend_name=None, schema="OpenAI", **more):
+    """An AIServiceBackend on the Backend of the same name."""
+    schema = schema if isinstance(schema, dict) else {"name": schema}
+    return thing(AI_API, "AIServiceBackend", name,
+                 {"schema": schema, "backendRef": to(backend_name or name), **more})
+
+
+def model(name):
+    """A match of one model."""
+    return {"headers": [header("x-ai-eg-model", name)]}
+
+
+def ai_rule(*refs, matches=None, **more):
+    made = {"backendRefs": [{"name": ref} if isinstance(ref, str) else ref for ref in refs], **more}
+    if matches is not None:
+        made["matches"] = matches
+    return made
+
+
+def ai_route(name, *rules, parent="front", costs=(), **spec):
+    made = {"parentRefs": [{"name": parent, "kind": "Gateway", "group": "gateway.networking.k8s.io"}],
+            "rules": list(rules), **spec}
+    if costs:
+        made["llmRequestCosts"] = [{"metadataKey": key, "type": kind} for key, kind in costs]
+    return thing(AI_API, "AIGatewayRoute", name, made)
+
+
+def credentials(name, kind, field, secret_name, *services):
+    """A BackendSecurityPolicy: what the gateway presents to AIServiceBackends."""
+    refs = [{"group": "aigateway.envoyproxy.io", "kind": "AIServiceBackend", "name": s} for s in services]
+    return thing(AI_API, "BackendSecurityPolicy", name,
+                 {"targetRefs": refs, "type": kind, field: {"secretRef": {"name": secret_name}}})

@@ -1,0 +1,303 @@
+/* See body_gate.h.
+ *
+ *   OPEN --an AI request with content--> HOLDING --its end, valid--> WHOLE
+ *                                         |   ^ \--model known, bound reached--> STREAMING --end-->
+ * OPEN |   +------hold_on (an edit needs all of it)----+
+ *                                         +------invalid, too long--------------> FAILED
+ *
+ * What is held counts towards one bound of the worker, so that many long bodies at once are refused
+ * (503) before memory is. */
+#include "gateway/ai/body_gate.h"
+
+#include "base/limits.h"
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+#include "llm/multipart.h"
+#include "llm/request_scan.h"
+
+/* ---- verdicts ---- */
+
+static const enum refusal gate_scan_refusals[] = {
+    [REQUEST_NOT_JSON] = REFUSAL_INVALID_JSON,
+    [REQUEST_NOT_OBJECT] = REFUSAL_INVALID_TYPE,
+    [REQUEST_TOO_DEEP] = REFUSAL_INVALID_JSON,
+    [REQUEST_BAD_UTF8] = REFUSAL_INVALID_JSON,
+    [REQUEST_DUPLICATE_FIELD] = REFUSAL_DUPLICATE_PARAMETER,
+    [REQUEST_ESCAPED_FIELD] = REFUSAL_INVALID_PARAMETER_NAME,
+    [REQUEST_MISSING_FIELD] = REFUSAL_MISSING_PARAMETER,
+    [REQUEST_WRONG_TYPE] = REFUSAL_INVALID_TYPE,
+    [REQUEST_OUT_OF_RANGE] = REFUSAL_INVALID_VALUE,
+    [REQUEST_BAD_MODEL] = REFUSAL_INVALID_VALUE,
+};
+
+static void gate_fail(struct exchange *x, enum refusal why)
+{
+    x->gate.state = GATE_FAILED;
+    x->gate.refusal = why;
+}
+
+/* What the scan says of the JSON so far. */
+static void gate_judge_scan(struct exchange *x, int error)
+{
+    const struct request_scan *s = x->gate.scan;
+    struct buf text = {0};
+
+    if (error == 0)
+        return;
+    gate_fail(x, gate_scan_refusals[error]);
+    request_scan_explain(s, &text);
+    x->refusal_message = arena_str(&x->arena, buf_str(&text));
+    x->refusal_param = arena_str(&x->arena, request_scan_param(s));
+    buf_deinit(&text);
+}
+
+static void gate_judge_form(struct exchange *x, int condition)
+{
+    if (condition == 0)
+        return;
+    gate_fail(x, REFUSAL_INVALID_FORM);
+    x->refusal_message = str_of(multipart_condition_sentence(condition));
+    x->refusal_param = str_of(multipart_condition_field(condition));
+}
+
+static struct str gate_model(const struct exchange *x)
+{
+    if (x->kserve.call != KSERVE_NONE)
+        return x->kserve.model;
+    return x->gate.form ? multipart_model(x->gate.form) : request_scan_model(x->gate.scan);
+}
+
+static bool gate_knows_model(const struct exchange *x)
+{
+    if (x->kserve.call != KSERVE_NONE)
+        return true;
+    return x->gate.form ? multipart_has_model(x->gate.form) : request_scan_has_model(x->gate.scan);
+}
+
+/* The body is complete. */
+static void gate_end(struct exchange *x)
+{
+    struct body_gate *g = &x->gate;
+    bool is_held = g->state == GATE_HOLDING;
+
+    if (g->form)
+        gate_judge_form(x, multipart_finish(g->form));
+    else
+        gate_judge_scan(x, request_scan_end(g->scan));
+    if (g->state != GATE_FAILED)
+        g->state = is_held ? GATE_WHOLE : GATE_OPEN;
+}
+
+/* ---- beginning ---- */
+
+/* KServe's binary form: that many bytes are JSON, tensors follow (Open Inference Protocol, binary
+ * tensor data extension). */
+static bool gate_json_bytes(const struct exchange *x, uint64_t *ret_n)
+{
+    struct str value =
+        http_headers_value(&x->request.headers, STR("inference-header-content-length"));
+
+    *ret_n = UINT64_MAX;
+    return !value.ptr || str_to_u64(value, ret_n);
+}
+
+static struct str gate_content_type(const struct exchange *x)
+{
+    const struct http_header *type = http_headers_find_id(&x->request.headers, HEADER_CONTENT_TYPE);
+
+    return type ? type->value : STR("");
+}
+
+static bool gate_is_encoded(const struct exchange *x)
+{
+    struct str encoding = http_headers_joined(&x->request.headers, STR("content-encoding"));
+
+    return encoding.len > 0 && !str_eq_nocase(encoding, STR("identity"));
+}
+
+static enum step_result gate_begin(struct exchange *x)
+{
+    struct body_gate *g = &x->gate;
+    enum ai_body body = ai_endpoint_row(x->endpoint)->body;
+
+    if (x->request.body == HTTP_BODY_LENGTH && x->request.content_length > LIMIT_AI_BODY_BYTES)
+        return exchange_refuse(x, REFUSAL_BODY_TOO_LARGE);
+    /* What cannot be read cannot be metered or authorized by model. */
+    if (gate_is_encoded(x))
+        return exchange_refuse(x, REFUSAL_ENCODED_BODY);
+    if (body == AI_BODY_MULTIPART) {
+        g->form = ARENA_NEW(&x->arena, struct multipart);
+        gate_judge_form(x, multipart_init(g->form, gate_content_type(x)));
+    } else {
+        g->scan = ARENA_NEW(&x->arena, struct request_scan);
+        request_scan_init(g->scan, x->endpoint);
+        if (!gate_json_bytes(x, &g->n_json_bytes))
+            return exchange_refuse(x, REFUSAL_BAD_HEADER);
+    }
+    if (g->state == GATE_FAILED)
+        return STEP_WAIT;
+    g->state = GATE_HOLDING;
+    if (x->is_body_complete)
+        gate_end(x); /* its end came while another step waited: it has no content */
+    return STEP_WAIT;
+}
+
+/* What is to be expected, for reservations. */
+static void gate_estimate(struct exchange *x)
+{
+    const struct body_gate *g = &x->gate;
+    int64_t max_output = g->scan ? request_scan_max_tokens(g->scan) : -1;
+    bool is_rows = x->kserve.call == KSERVE_V1_PREDICT || x->kserve.call == KSERVE_V1_EXPLAIN ||
+                   x->kserve.call == KSERVE_V2_INFER;
+
+    x->estimate.is_set = true;
+    x->estimate.prompt_bytes =
+        x->request.body == HTTP_BODY_LENGTH ? x->request.content_length : g->n_bytes;
+    if (max_output > 0)
+        x->estimate.max_output = (uint64_t)max_output;
+    if (is_rows && g->scan)
+        x->estimate.n_rows = (uint64_t)request_scan_n_rows(g->scan);
+}
+
+enum step_result body_gate_run(struct exchange *x)
+{
+    struct body_gate *g = &x->gate;
+
+    if (g->state == GATE_OPEN && ai_endpoint_row(x->endpoint)->body == AI_BODY_NONE) {
+        x->model = x->kserve.model;
+        return STEP_NEXT;
+    }
+    if (g->state == GATE_OPEN) {
+        enum step_result begun = gate_begin(x);
+
+        if (begun == STEP_LAST)
+            return begun;
+    }
+    if (g->state == GATE_FAILED)
+        return exchange_refuse(x, (enum refusal)g->refusal);
+    if (g->state == GATE_HOLDING) {
+        if (x->request.expects_continue && x->downstream) {
+            x->downstream->ops->send_continue(x->downstream);
+            x->request.expects_continue = false;
+        }
+        x->wait = WAIT_BODY;
+        exchange_allow_body(x);
+        return STEP_WAIT;
+    }
+    x->model = arena_str(&x->arena, gate_model(x));
+    gate_estimate(x);
+    return STEP_NEXT;
+}
+
+enum step_result body_gate_hold_on(struct exchange *x)
+{
+    struct body_gate *g = &x->gate;
+
+    if (g->state == GATE_FAILED)
+        return exchange_refuse(x, (enum refusal)g->refusal);
+    g->wants_whole = true;
+    g->state = GATE_HOLDING;
+    x->wait = WAIT_BODY;
+    exchange_allow_body(x);
+    return STEP_WAIT;
+}
+
+/* ---- content ---- */
+
+static void gate_feed(struct exchange *x, struct str span)
+{
+    struct body_gate *g = &x->gate;
+    struct str json = span;
+
+    if (g->form) {
+        gate_judge_form(x, multipart_feed(g->form, span));
+        return;
+    }
+    if (g->n_bytes >= g->n_json_bytes)
+        return; /* tensors */
+    if (g->n_json_bytes - g->n_bytes < span.len)
+        json.len = (size_t)(g->n_json_bytes - g->n_bytes);
+    gate_judge_scan(x, request_scan_feed(g->scan, json));
+}
+
+static void gate_count(struct exchange *x, size_t n)
+{
+    struct worker *w = x->worker;
+
+    if (w->n_held_bytes + n > LIMIT_HELD_BYTES) {
+        gate_fail(x, REFUSAL_OVERLOADED);
+        return;
+    }
+    w->n_held_bytes += n;
+    x->gate.n_counted += n;
+}
+
+/* Whatever waits for the body learns what became of it. */
+static void gate_tell(struct exchange *x)
+{
+    if (x->wait & WAIT_BODY) {
+        exchange_resume(x);
+    } else if (x->gate.state == GATE_FAILED) {
+        x->refusal = (enum refusal)x->gate.refusal;
+        exchange_cancel(x, CANCEL_BAD_BODY);
+    }
+}
+
+/* The part that is held is enough to decide by, and more would be too much to hold. */
+static bool gate_may_release(const struct exchange *x)
+{
+    return !x->gate.wants_whole && x->pipe.len > x->listener->client.held_bytes &&
+           gate_knows_model(x);
+}
+
+bool body_gate_on_body(struct exchange *x, struct str span)
+{
+    struct body_gate *g = &x->gate;
+
+    if (g->state != GATE_HOLDING && g->state != GATE_STREAMING)
+        return g->state != GATE_FAILED;
+    gate_feed(x, span);
+    g->n_bytes += span.len;
+    if (g->state != GATE_FAILED && g->n_bytes > LIMIT_AI_BODY_BYTES)
+        gate_fail(x, REFUSAL_BODY_TOO_LARGE);
+    if (g->state == GATE_HOLDING)
+        gate_count(x, span.len);
+    if (g->state == GATE_FAILED) {
+        gate_tell(x);
+        return false;
+    }
+    return true;
+}
+
+void body_gate_after_body(struct exchange *x)
+{
+    if (x->gate.state == GATE_HOLDING && gate_may_release(x)) {
+        x->gate.state = GATE_STREAMING;
+        gate_tell(x);
+    }
+}
+
+void body_gate_on_end(struct exchange *x)
+{
+    if (x->gate.state != GATE_HOLDING && x->gate.state != GATE_STREAMING)
+        return;
+    gate_end(x);
+    gate_tell(x);
+}
+
+bool body_gate_wants_more(const struct exchange *x)
+{
+    return x->gate.state == GATE_HOLDING;
+}
+
+void body_gate_release(struct exchange *x)
+{
+    struct body_gate *g = &x->gate;
+
+    x->worker->n_held_bytes -= g->n_counted;
+    g->n_counted = 0;
+    if (g->state == GATE_WHOLE) {
+        buf_deinit(&x->pipe);
+        buf_deinit(&x->edited);
+    }
+}

@@ -1,0 +1,46 @@
+/* Between the files of compile/ that make rules: route.c (HTTPRoutes, and what all rules have),
+ * ai_route.c (AIGatewayRoutes), cluster.c (their backends). Compile thread. */
+#pragma once
+
+#include "gateway/compile/compile.h"
+
+/* One backendRef becomes one or more weighted entries. */
+struct backend_draft {
+    struct backend_plan plan;
+    uint64_t weight;
+    uint32_t priority; /* 0 is tried first */
+};
+/* Divisible by 1..10: names of one Backend share its weight evenly. */
+enum { COMPILE_WEIGHT_SCALE = 2520 };
+struct backend_draft_vec {
+    struct backend_draft *items;
+    size_t n;
+    size_t cap;
+};
+
+struct route_table_builder;
+struct route_spec;
+
+/* One attached route while its rules are compiled. */
+struct compile_rules {
+    struct compile *c;
+    struct compile_place at;
+    const struct attached_route *attached;
+    struct listener_plan *listener;
+    struct route_table_builder *builder;
+};
+
+/* The row of the listener's table for one match of r->at.rule; host, route and rule are filled in
+ * here. */
+void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct mark mark);
+/* What a rule has from policies: timeouts, security. After its filters and backends. */
+void compile_rule_done(struct compile_rules *r);
+/* The drafts, in order of priority, become the rule's backends. */
+void compile_backends(struct compile_rules *r, const struct backend_draft_vec *drafts);
+static inline uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
+{
+    return d.is_set ? d.us : otherwise;
+}
+
+/* The rules of an AIGatewayRoute. */
+void compile_ai_route(struct compile_rules *r);
