@@ -171,6 +171,12 @@ void exchange_pin(struct exchange *x);
 struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group);
 /* Why no rule took it. */
 enum refusal exchange_no_route(const struct exchange *x);
+/* Where memory may be taken now: the answer's head seals x->arena, what comes later (of a request
+ * that goes on meanwhile) is rare and bounded, and stands in x->tail. */
+static inline struct arena *exchange_arena(struct exchange *x)
+{
+    return x->is_head_sent ? &x->tail : &x->arena;
+}
 /* For steps: `return exchange_refuse(x, REFUSAL_OVERLOADED);` */
 enum step_result exchange_refuse(struct exchange *x, enum refusal why);
 /* For steps: x->response and x->local_body are the answer (redirect, preflight, direct response).

@@ -85,7 +85,8 @@ struct exchange_limits {
 
 /* step_limit.c */
 /* Between `limit` and `account`: that many prompt bytes have passed beyond the estimate. False: the
- * budget is gone meanwhile, and the request is to be aborted (REFUSAL_RATE_LIMITED). */
+ * budget is gone meanwhile, and the request is to be aborted (REFUSAL_RATE_LIMITED, of which the
+ * exchange knows the rule and when to come again). */
 MUST_USE bool limit_top_up(struct exchange *x, uint64_t n_bytes);
 /* Settles what is held, to the cost (cost.h) or, where there is none, to nothing. Once; later calls
  * do nothing. */

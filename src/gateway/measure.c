@@ -1,5 +1,6 @@
 /* Measuring: what an exchange adds to the metrics at its end, and what the server's own state shows
  * at a scrape. The tenant is that of a verified claim, never what a client wrote. */
+#include "gateway/ai/ai_answer.h"
 #include "gateway/server.h"
 
 static struct str measure_class(uint16_t status)
@@ -87,6 +88,17 @@ static struct str measure_model(const struct exchange *x, uint16_t status)
     return STR("other");
 }
 
+/* Estimates too: the sum is what was worked, and what limits charge. */
+static void measure_usage(struct exchange *x, struct str model)
+{
+    struct metrics_shard *m = x->worker->metrics;
+
+    metric_add(METRICS_SERIES(m, METRIC_AI_TOKENS_PROCESSED_TOTAL, x->tenant, model),
+               (uint64_t)x->usage.input);
+    metric_add(METRICS_SERIES(m, METRIC_AI_TOKENS_GENERATED_TOTAL, x->tenant, model),
+               (uint64_t)x->usage.output);
+}
+
 static void measure_ai(struct exchange *x, uint16_t status, uint64_t us)
 {
     struct metrics_shard *m = x->worker->metrics;
@@ -96,6 +108,11 @@ static void measure_ai(struct exchange *x, uint16_t status, uint64_t us)
     metric_add(METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, model, measure_code(status, code)),
                1);
     metric_observe_us(METRICS_SERIES(m, METRIC_AI_DURATION, x->tenant, model), us);
+    if (x->has_usage)
+        measure_usage(x, model);
+    if (x->answer && x->answer->first_content_us > 0)
+        metric_observe_us(METRICS_SERIES(m, METRIC_AI_FIRST_TOKEN, model),
+                          x->answer->first_content_us - x->started_us);
 }
 
 void worker_count_exchange(struct exchange *x)

@@ -125,9 +125,10 @@ void limit_write_headers(const struct exchange *x, struct http_headers *headers)
 }
 
 /* All that stands in the way must have gone; reservations go at any moment. */
-static enum step_result limit_refuse(struct exchange *x)
+static void limit_note_refusal(struct exchange *x)
 {
     struct exchange_limits *l = &x->limits;
+    struct arena *a = exchange_arena(x);
 
     x->retry_after_s = 1;
     for (uint32_t i = 0; i < l->n_claims; i++) {
@@ -141,10 +142,9 @@ static enum step_result limit_refuse(struct exchange *x)
                                   l->rules[i]->name),
                    1);
         x->refusal_detail = arena_printf(
-            &x->arena, "%.*s %.*s%s", STR_ARG(l->rules[i]->policy), STR_ARG(l->rules[i]->name),
+            a, "%.*s %.*s%s", STR_ARG(l->rules[i]->policy), STR_ARG(l->rules[i]->name),
             c->room == LIMIT_ROOM_CROWDED ? ": too many distinct values" : "");
     }
-    return exchange_refuse(x, REFUSAL_RATE_LIMITED);
 }
 
 enum step_result step_limit(struct exchange *x)
@@ -162,7 +162,10 @@ enum step_result step_limit(struct exchange *x)
         store->ops->reserve(store, l->claims, l->n_claims, x->worker->loop.now.wall_unix_us);
     limit_choose_told(x, is_admitted);
     l->is_held = is_admitted;
-    return is_admitted ? STEP_NEXT : limit_refuse(x);
+    if (is_admitted)
+        return STEP_NEXT;
+    limit_note_refusal(x);
+    return exchange_refuse(x, REFUSAL_RATE_LIMITED);
 }
 
 /* ---- afterwards ---- */
@@ -171,19 +174,25 @@ bool limit_top_up(struct exchange *x, uint64_t n_bytes)
 {
     struct exchange_limits *l = &x->limits;
     uint64_t before = l->n_topped_bytes / BYTES_PER_TOKEN;
+    bool is_admitted = true;
     uint64_t more;
 
     l->n_topped_bytes += n_bytes;
     more = l->n_topped_bytes / BYTES_PER_TOKEN - before;
-    for (uint32_t i = 0; l->is_held && i < l->n_claims; i++) {
+    for (uint32_t i = 0; l->is_held && more > 0 && i < l->n_claims; i++) {
         struct limit_claim *c = &l->claims[i];
         struct limit_store *store = x->rule->limits->set->store;
 
-        if (c->held && l->rules[i]->response.source == LIMIT_COST_METADATA &&
-            !store->ops->extend(store, c, more, x->worker->loop.now.wall_unix_us))
-            return false;
+        if (c->held && l->rules[i]->response.source == LIMIT_COST_METADATA)
+            is_admitted &=
+                store->ops->extend(store, c, more, x->worker->loop.now.wall_unix_us);
     }
-    return true;
+    if (!is_admitted) {
+        l->is_told = false;
+        limit_choose_told(x, false);
+        limit_note_refusal(x);
+    }
+    return is_admitted;
 }
 
 static uint64_t limit_cost_of(const struct exchange *x, const struct limit_cost *cost)

@@ -133,6 +133,10 @@ bool bucket_extend(struct limit_claim *claim, uint64_t more, int64_t now_wall_us
     if (is_admitted) {
         b->reserved = add_saturated(b->reserved, more);
         claim->reserve = add_saturated(claim->reserve, more);
+    } else {
+        claim->room = b->used < claim->limit ? LIMIT_ROOM_RESERVED : LIMIT_ROOM_USED;
+        claim->reset_s = bucket_reset_s(b->window_s, b->window, now_wall_us);
+        claim->remaining = 0;
     }
     pthread_mutex_unlock(&b->lock);
     return is_admitted;

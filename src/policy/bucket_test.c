@@ -133,9 +133,12 @@ TEST(a_reservation_grows_while_others_leave_room)
     CHECK(bucket_extend(&mine, 1000, S(1)));
     CHECK(!bucket_extend(&other, 1, S(1)));
     CHECK_INT(other.reserve, 50);
+    CHECK_INT(other.room, LIMIT_ROOM_RESERVED);
     bucket_settle(&b, mine.reserve, 100, S(2));
     CHECK_INT(b.reserved, 50);
     CHECK(!bucket_extend(&other, 1, S(2)));
+    CHECK_INT(other.room, LIMIT_ROOM_USED);
+    CHECK_INT(other.reset_s, HOUR - 2);
     other.is_shadow = true;
     CHECK(bucket_extend(&other, 1, S(2)));
     other.is_shadow = false;

@@ -46,7 +46,8 @@ struct limit_store_ops {
     bool (*reserve)(struct limit_store *s, struct limit_claim *claims, size_t n,
                     int64_t now_wall_us);
     /* A held claim reserves `more`: its request turns out larger than it seemed. False, and nothing
-     * is changed, when what is used and what others reserve have reached the limit meanwhile. */
+     * is reserved, when what is used and what others reserve have reached the limit meanwhile: then
+     * `room`, `reset_s` and `remaining` of the claim are told anew. */
     bool (*extend)(struct limit_store *s, struct limit_claim *claim, uint64_t more,
                    int64_t now_wall_us);
     /* Once for every claim with `held` of a successful reserve: the reservation goes, and `cost` is

@@ -315,6 +315,8 @@ static const struct {
     {"tokens_total", "%DYNAMIC_METADATA(tollgate:tokens_total)%"},
     {"tokens_source", "%DYNAMIC_METADATA(tollgate:tokens_source)%"},
     {"first_token_ms", "%DYNAMIC_METADATA(tollgate:first_token_ms)%"},
+    {"ai_service", "%DYNAMIC_METADATA(tollgate:ai_service)%"},
+    {"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
 };
 
 static struct arena log_default_arena; /* process scope */

@@ -252,7 +252,8 @@ TEST(the_default_is_json_with_the_usual_names)
                                   "\"user-a\",\"model_served\":null,\"tokens_in\":5,"
                                   "\"tokens_cached\":null,\"tokens_out\":null,"
                                   "\"tokens_reasoning\":null,\"tokens_total\":9,"
-                                  "\"tokens_source\":\"provider\",\"first_token_ms\":12}")));
+                                  "\"tokens_source\":\"provider\",\"first_token_ms\":12,"
+                                  "\"ai_service\":null,\"attempts\":1}")));
     CHECK(log_format_default() == log_format_default());
     buf_deinit(&out);
 }

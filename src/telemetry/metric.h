@@ -1,6 +1,7 @@
 /* Every metric of the program, in one table. Each row: enum METRIC_<id>, type, name, unit, help,
  * label names. `tollgate docs metrics` prints it. Names and units follow the conventions of
- * Prometheus; the first two are those of the shipped dashboard. */
+ * Prometheus; those that begin with ai_model_ are the shipped dashboard's. An UNTYPED metric is
+ * never counted: it shows the row behind it under another name. */
 #pragma once
 
 #include "base/str.h"
@@ -11,6 +12,20 @@
       "response_code")                                                                             \
     X(AI_DURATION, HISTOGRAM, "ai_model_request_duration_seconds", "seconds",                      \
       "From the first byte of a request to a model to the end of its answer.", "tenant", "model")  \
+    X(AI_TOKENS_PROCESSED, UNTYPED, "ai_model_tokens_processed", "tokens",                         \
+      "Tokens of prompts (rows into predictions), told or estimated; the dashboard's name.",       \
+      "tenant", "model")                                                                           \
+    X(AI_TOKENS_PROCESSED_TOTAL, COUNTER, "ai_model_tokens_processed_total", "tokens",             \
+      "The same, by the name that a counter should have.", "tenant", "model")                      \
+    X(AI_TOKENS_GENERATED, UNTYPED, "ai_model_tokens_generated", "tokens",                         \
+      "Tokens of answers (rows out of predictions), told or estimated; the dashboard's name.",     \
+      "tenant", "model")                                                                           \
+    X(AI_TOKENS_GENERATED_TOTAL, COUNTER, "ai_model_tokens_generated_total", "tokens",             \
+      "The same, by the name that a counter should have.", "tenant", "model")                      \
+    X(AI_FIRST_TOKEN, HISTOGRAM, "gen_ai_server_time_to_first_token_seconds", "seconds",           \
+      "From the first byte of a request to the first content of its answer (OpenTelemetry's "      \
+      "gen_ai.server.time_to_first_token).",                                                       \
+      "gen_ai_request_model")                                                                      \
     X(REQUESTS, COUNTER, "tollgate_requests_total", "requests", "Requests, whatever their end.",   \
       "listener", "route", "response_code_class")                                                  \
     X(REQUEST_DURATION, HISTOGRAM, "tollgate_request_duration_seconds", "seconds",                 \

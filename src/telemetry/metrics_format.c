@@ -166,6 +166,8 @@ static void format_metric(struct metrics_scrape *s, enum metric m, struct buf *o
 {
     const struct metric_row *row = &metric_rows[m];
 
+    if (row->type == METRIC_UNTYPED)
+        m++;
     if (s->sums[m].n == 0)
         return;
     qsort(s->sums[m].items, s->sums[m].n, sizeof s->sums[m].items[0], metric_sum_compare);
@@ -185,10 +187,10 @@ void metrics_format(const struct metrics *m, struct buf *out)
 
     arena_init(&s.arena, 16384);
     scrape_fill(&s, m);
-    for (unsigned i = 0; i < METRIC_COUNT_; i++) {
+    for (unsigned i = 0; i < METRIC_COUNT_; i++)
         format_metric(&s, (enum metric)i, out);
+    for (unsigned i = 0; i < METRIC_COUNT_; i++)
         map_deinit(&s.by_text[i]);
-    }
     arena_deinit(&s.arena);
 }
 

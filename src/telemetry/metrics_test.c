@@ -44,6 +44,31 @@ TEST(counters_of_all_shards_are_added)
     metrics_deinit(&m);
 }
 
+TEST(an_untyped_metric_shows_the_counter_behind_it)
+{
+    struct metrics m;
+    struct buf out = {0};
+
+    metrics_init(&m);
+    struct metrics_shard *s = metrics_shard_new(&m);
+
+    metric_add(METRICS_SERIES(s, METRIC_AI_TOKENS_GENERATED_TOTAL, STR("a"), STR("m")), 7);
+
+    struct str text = page(&m, &out);
+
+    CHECK(has(text, "\n# TYPE ai_model_tokens_generated untyped\n"
+                    "ai_model_tokens_generated{tenant=\"a\",model=\"m\"} 7\n"));
+    CHECK(has(text, "\n# TYPE ai_model_tokens_generated_total counter\n"
+                    "ai_model_tokens_generated_total{tenant=\"a\",model=\"m\"} 7\n"));
+    CHECK(!has(text, "ai_model_tokens_processed"));
+    for (unsigned i = 0; i < METRIC_COUNT_; i++) {
+        if (metric_rows[i].type == METRIC_UNTYPED)
+            CHECK(i + 1 < METRIC_COUNT_ && metric_rows[i + 1].type == METRIC_COUNTER);
+    }
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
 TEST(a_series_is_found_again_and_labels_do_not_run_together)
 {
     struct metrics m;
@@ -282,6 +307,11 @@ TEST(names_are_a_promise)
     static const char *const names[] = {
         "ai_model_requests_total",
         "ai_model_request_duration_seconds",
+        "ai_model_tokens_processed",
+        "ai_model_tokens_processed_total",
+        "ai_model_tokens_generated",
+        "ai_model_tokens_generated_total",
+        "gen_ai_server_time_to_first_token_seconds",
         "tollgate_requests_total",
         "tollgate_request_duration_seconds",
         "tollgate_refusals_total",

@@ -46,8 +46,8 @@ static void gate_judge_scan(struct exchange *x, int error)
         return;
     gate_fail(x, gate_scan_refusals[error]);
     request_scan_explain(s, &text);
-    x->refusal_message = arena_str(&x->arena, buf_str(&text));
-    x->refusal_param = arena_str(&x->arena, request_scan_param(s));
+    x->refusal_message = arena_str(exchange_arena(x), buf_str(&text));
+    x->refusal_param = arena_str(exchange_arena(x), request_scan_param(s));
     buf_deinit(&text);
 }
 
@@ -86,6 +86,9 @@ static void gate_end(struct exchange *x)
         gate_judge_scan(x, request_scan_end(g->scan));
     if (g->state != GATE_FAILED)
         g->state = is_held ? GATE_WHOLE : GATE_OPEN;
+    /* Of a long body all rows are known only now. */
+    if (x->estimate.n_rows > 0 && g->scan)
+        x->estimate.n_rows = (uint64_t)request_scan_n_rows(g->scan);
 }
 
 /* ---- beginning ---- */
@@ -153,8 +156,9 @@ static void gate_estimate(struct exchange *x)
     x->estimate.is_set = true;
     x->estimate.prompt_bytes =
         x->request.body == HTTP_BODY_LENGTH ? x->request.content_length : g->n_bytes;
+    /* Each of `n` answers may be as long. */
     if (max_output > 0)
-        x->estimate.max_output = (uint64_t)max_output;
+        x->estimate.max_output = (uint64_t)max_output * (uint64_t)request_scan_n_answers(g->scan);
     if (is_rows && g->scan)
         x->estimate.n_rows = (uint64_t)request_scan_n_rows(g->scan);
 }
@@ -232,6 +236,19 @@ static void gate_count(struct exchange *x, size_t n)
     x->gate.n_counted += n;
 }
 
+/* Content beyond what the estimate was made from: of a chunked body, which does not say its length.
+ * Whether it is held or passes, it counts as it comes, so that a budget is not overrun by a request
+ * that looked small. */
+static void gate_top_up(struct exchange *x, size_t n)
+{
+    if (!x->estimate.is_set || x->request.body == HTTP_BODY_LENGTH)
+        return;
+    x->estimate.prompt_bytes += n;
+    /* Rows are counted when all are there; before `limit` has run it reads the estimate. */
+    if (x->estimate.n_rows == 0 && x->limits.is_held && !limit_top_up(x, n))
+        gate_fail(x, REFUSAL_RATE_LIMITED);
+}
+
 /* Whatever waits for the body learns what became of it. */
 static void gate_tell(struct exchange *x)
 {
@@ -262,6 +279,8 @@ bool body_gate_on_body(struct exchange *x, struct str span)
         gate_fail(x, REFUSAL_BODY_TOO_LARGE);
     if (g->state == GATE_HOLDING)
         gate_count(x, span.len);
+    if (g->state != GATE_FAILED)
+        gate_top_up(x, span.len);
     if (g->state == GATE_FAILED) {
         gate_tell(x);
         return false;
