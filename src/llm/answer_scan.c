@@ -96,6 +96,10 @@ static void add_reading(struct answer_scan *s, const struct answer_reading *r)
     /* No tokens for some text: servers that do not count say 0, some until the end. */
     if ((r->has & (1U << ANSWER_OUTPUT)) && r->counts[ANSWER_OUTPUT] > 0)
         s->open_text_bytes = 0;
+    /* A total goes with the counts it was told with: of a frame that is cut within its usage the
+     * new output must not stand beside the old total. */
+    if (r->has & (1U << ANSWER_INPUT | 1U << ANSWER_OUTPUT))
+        s->has &= ~(1U << ANSWER_TOTAL);
     for (unsigned i = 0; i < ANSWER_COUNTS_; i++) {
         if (r->has & (1U << i))
             s->counts[i] = r->counts[i];

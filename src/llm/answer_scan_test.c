@@ -128,6 +128,12 @@ static const struct sample samples[] = {
      CHUNK "\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":7,"
            "\"completion_tokens\":1}}\n\n" DELTA("five5") DELTA("ok"),
      "in=7 out=1 total=8 | gpt-4o-2024-08-06 text=8+7 frames=3 content"},
+    {"chat stream, cumulative usage, cut before the new total", CHAT,
+     CHUNK "\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":7,"
+           "\"completion_tokens\":1,\"total_tokens\":8}}\n\n" CHUNK
+           "\"choices\":[{\"delta\":{\"content\":\"bcd\"}}],\"usage\":{\"prompt_tokens\":7,"
+           "\"completion_tokens\":3,\"total_tok",
+     "in=7 out=3 total=10 | gpt-4o-2024-08-06 text=4+0 frames=2 content"},
     {"chat stream, usage of zeros", CHAT,
      DELTA("five5") CHUNK "\"choices\":[],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,"
                           "\"total_tokens\":0}}\n\n" DONE,
