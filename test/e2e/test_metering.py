@@ -10,7 +10,8 @@ import pytest
 from play import exact
 from play.deadline import eventually
 from play.exact import CHAT, Exchange, ModelServer, content_of
-from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, model, target, thing, world)
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, local_provider, model,
+                            security_policy, target, thing, world)
 from play.upstream import Answer
 
 COSTS = [("llm_total_token", "TotalToken")]
@@ -123,3 +124,214 @@ def test_records_and_budgets_are_exact_whatever_the_end(gateway):
 @pytest.mark.exact
 def test_ten_thousand_records_and_budgets_are_exact(gateway):
     print(check_all(*play(gateway, 10_000, 128, "exact")))
+
+
+# ---- budgets ----
+
+JSON_TYPE = [("content-type", "application/json")]
+
+
+def chat(name="m", **more):
+    return {"model": name, "messages": [{"role": "user", "content": "hello"}], **more}
+
+
+def answers(n_in, n_out, gate=None):
+    """A script that tells this usage, once the gate is open."""
+    made = {"id": "c", "object": "chat.completion", "model": "m-2", "choices": [{"index": 0, "message": {
+        "role": "assistant", "content": "hi"}}],
+        "usage": {"prompt_tokens": n_in, "completion_tokens": n_out, "total_tokens": n_in + n_out}}
+
+    def script(*_):
+        assert gate is None or gate.wait(60)
+        return Answer(headers=JSON_TYPE, body=json.dumps(made).encode())
+    return script
+
+
+def told(reply):
+    return tuple(int(reply.get(f"x-ratelimit-{name}")) for name in ("limit", "remaining"))
+
+
+def test_of_200_requests_at_once_exactly_as_many_pass_as_the_budget_has_room_for(gateway, upstream):
+    body = json.dumps(chat(max_tokens=50)).encode()
+    n_in = len(body) // 4
+    up, gate = upstream(), threading.Event()
+    up.script = answers(n_in, 50, gate)
+    gw = gateway(one_model(up, budget(token_limit(20 * (n_in + 50)))), args=["--workers", "2"])
+    clients = [gw.raw() for _ in range(200)]
+    for client in clients:
+        client.send(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s" % (CHAT.encode(), len(body), body))
+    up.wait_for(20)
+    gate.set()
+    replies = [client.reply() for client in clients]
+    statuses = [reply.status for reply in replies]
+    assert (statuses.count(200), statuses.count(429), len(up.requests)) == (20, 180, 20)
+    reply = gw.request(CHAT, json=chat())
+    assert (reply.status, reply.code, told(reply)) == (429, "rate_limited", (20 * (n_in + 50), 0))
+    assert int(reply.get("retry-after")) > 1
+    records = eventually(lambda: len(gw.log()) > 200 and gw.log())
+    assert sum(record["tokens_total"] or 0 for record in records) == 20 * (n_in + 50)
+    for client in clients:
+        client.sock.close()
+
+
+def test_a_request_that_allows_more_than_the_budget_passes_alone(gateway, upstream):
+    """What others hold or have used must leave room; what it reserves itself may be more than all of the
+    budget: else no request without a small max_tokens could ever pass. The overshoot is one request's."""
+    up, gate = upstream(), threading.Event()
+    gw = gateway(one_model(up, budget(token_limit(10_000, clientSelectors=[{"headers": [
+        {"name": "x-counted", "value": "1"}]}]))))
+    up.script = answers(10, 9000)
+    for _ in range(20):
+        assert gw.request(CHAT, json=chat()).status == 200  # now an answer of 4 * 9000 is expected
+    up.script = answers(10, 700, gate)
+    counted = [("x-counted", "1")]
+    with gw.raw() as first:
+        body = json.dumps(chat(max_tokens=32_000)).encode()
+        first.send(b"POST %s HTTP/1.1\r\nHost: a.test\r\nX-Counted: 1\r\nContent-Length: %d\r\n\r\n%s"
+                   % (CHAT.encode(), len(body), body))
+        up.wait_for(21)
+        second = gw.request(CHAT, json=chat(max_tokens=32_000), headers=counted)
+        assert (second.status, second.get("retry-after"), told(second)) == (429, "1", (10_000, 0))
+        gate.set()
+        assert first.reply().status == 200
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
+    third = gw.request(CHAT, json=chat(max_tokens=1), headers=counted)
+    assert third.status == 200 and told(third)[1] == 10_000 - 710 - len(json.dumps(chat(max_tokens=1))) // 4 - 1
+
+
+def begin_long_body(gw, up, n_seen):
+    """A chunked request whose model is known, released to the backend before its end."""
+    raw = gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" % CHAT.encode())
+    send_chunk(raw, b'{"model":"m","max_tokens":1,"messages":["' + b"x" * 70_000)
+    eventually(lambda: up.n_heads >= n_seen, what="the backend to see the head")
+    return raw
+
+
+def send_chunk(raw, data):
+    raw.send(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+@pytest.fixture
+def long_bodies(gateway, upstream):
+    """long_bodies(budget): a gateway that releases bodies from 64 KiB on, and its backend."""
+    def start(limit):
+        up = upstream()
+        up.n_heads = 0
+
+        def on_head(*_):
+            up.n_heads += 1
+        up.on_head = on_head
+        up.script = answers(10, 20)
+        return gateway(one_model(up, budget(token_limit(limit)), client_policy("small", connection={"bufferLimit": "64Ki"}))), up
+    return start
+
+
+def test_a_body_that_grows_beyond_its_reservation_is_aborted_when_the_budget_is_used_meanwhile(long_bodies):
+    gw, up = long_bodies(20_000)
+    gate = threading.Event()
+    up.script = answers(15_000, 10_000, gate)
+    body = json.dumps(chat()).encode()
+    with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s"
+                % (CHAT.encode(), len(body), body)) as other:
+        up.wait_for(1)
+        with begin_long_body(gw, up, 2) as raw:
+            send_chunk(raw, b"y" * 10_000)
+            gate.set()
+            assert other.reply().status == 200
+            send_chunk(raw, b"z" * 10_000)
+            reply = raw.reply()
+        assert (reply.status, reply.code, told(reply)) == (429, "rate_limited", (20_000, 0))
+        assert int(reply.get("retry-after")) > 1
+    assert len(up.requests) == 1, "the backend never got the whole of it"
+    record = gw.wait_log(lambda r: r["response_code"] == 429)
+    assert (record["response_flags"], record["tokens_source"]) == ("RL", "estimated")
+    assert record["tokens_in"] >= 80_000 // 4, "what the backend got is charged"
+    assert gw.metric("tollgate_limit_refusals_total", policy="BackendTrafficPolicy/play/budget", rule="global/0") == 1
+
+
+def test_long_bodies_at_once_top_their_reservations_up(long_bodies):
+    gw, up = long_bodies(40_000)
+    with begin_long_body(gw, up, 1) as one, begin_long_body(gw, up, 2) as two:
+        for _ in range(10):
+            send_chunk(one, b"y" * 12_000)
+        eventually(lambda: gw.request(CHAT, json=chat()).status == 429, what="the larger reservation")
+        send_chunk(two, b"y" * 100)
+        refused = two.reply()
+        assert (refused.status, refused.code, refused.get("retry-after")) == (429, "rate_limited", "1")
+        send_chunk(one, b'"]}')
+        one.send(b"0\r\n\r\n")
+        assert one.reply().status == 200
+    gw.wait_log(lambda r: r["response_code"] == 200)
+    gw.wait_log(lambda r: r["tokens_source"] == "estimated")
+    spent = sum(record["tokens_total"] or 0 for record in gw.log())
+    reply = gw.request(CHAT, json=chat(max_tokens=1))
+    assert told(reply)[1] == 40_000 - spent - len(json.dumps(chat(max_tokens=1))) // 4 - 1
+
+
+def test_a_body_that_says_its_length_is_reserved_at_once(long_bodies):
+    gw, up = long_bodies(20_000)
+    gate = threading.Event()
+    up.script = answers(10, 20, gate)
+    body = json.dumps(chat(max_tokens=1, user="x" * 100_000)).encode()
+    with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s"
+                % (CHAT.encode(), len(body), body[:70_000])) as raw:
+        eventually(lambda: up.n_heads == 1)
+        reply = gw.request(CHAT, json=chat())
+        assert (reply.status, reply.get("retry-after")) == (429, "1")
+        raw.send(body[70_000:])
+        gate.set()
+        assert raw.reply().status == 200
+
+
+# ---- one record ----
+
+def test_a_record_says_who_asked_for_what_and_who_answered(gateway, upstream, issuer):
+    who = issuer()
+    bad, good = upstream("bad"), upstream("good")
+    bad.script, good.script = (lambda *_: Answer(status=503)), answers(7, 5)
+    gw = gateway(world(backend("bad", bad), backend("good", good), ai_backend("bad"), ai_backend("good"),
+                       ai_route("ai", ai_rule({"name": "bad", "priority": 0}, {"name": "good", "priority": 1},
+                                              matches=[model("m")]), costs=COSTS),
+                       budget(token_limit(20)),
+                       security_policy("jwt", target("HTTPRoute", "ai"), jwt={"providers": [local_provider(
+                           who, claimToHeaders=[{"claim": "tenant", "header": "x-tenant"}])]})))
+    token = who.token("tenant-a")
+    assert gw.request(CHAT, json=chat(max_tokens=1), token=token).status == 200
+    record = gw.wait_log(lambda r: r["response_code"] == 200)
+    assert {name: record[name] for name in ("tenant", "model", "model_served", "ai_service", "attempts", "tokens_in", "tokens_out",
+                                            "tokens_total", "tokens_source")} == {
+        "tenant": "tenant-a", "model": "m", "model_served": "m-2", "ai_service": "play/good", "attempts": 2, "tokens_in": 7,
+        "tokens_out": 5, "tokens_total": 12, "tokens_source": "provider"}
+    assert "good" in record["upstream_cluster"] and "ai" in record["route_name"]
+    assert record["upstream_host"] == f"127.0.0.1:{good.port}"
+    assert 0 <= record["first_token_ms"] <= record["duration"]
+    labels = {"tenant": "tenant-a", "model": "m"}
+    assert gw.metric("ai_model_tokens_processed", **labels) == gw.metric("ai_model_tokens_processed_total", **labels) == 7
+    assert gw.metric("ai_model_tokens_generated", **labels) == gw.metric("ai_model_tokens_generated_total", **labels) == 5
+    assert gw.metric("gen_ai_server_time_to_first_token_seconds_count", gen_ai_request_model="m") == 1
+
+    assert gw.request(CHAT, json=chat(max_tokens=1), token=token).status == 200
+    assert gw.request(CHAT, json=chat(), token=token).status == 429
+    refused = gw.wait_log(lambda r: r["response_code"] == 429)
+    assert {name: refused[name] for name in ("tenant", "model", "response_code_details", "attempts", "ai_service", "model_served",
+                                             "tokens_in", "tokens_out", "tokens_total", "tokens_source")} == {
+        "tenant": "tenant-a", "model": "m", "response_code_details": "rate_limited", "attempts": 0, "ai_service": None,
+        "model_served": None, "tokens_in": None, "tokens_out": None, "tokens_total": None, "tokens_source": None}
+
+
+def test_a_streams_first_token_is_timed_when_it_comes(gateway, upstream):
+    up, gate = upstream(), threading.Event()
+
+    def script(*_):
+        def chunks():
+            yield b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+            assert gate.wait(60)
+            yield b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+            yield b"data: [DONE]\n\n"
+        return Answer(headers=[("content-type", "text/event-stream")], chunks=chunks())
+    up.script = script
+    gw = gateway(one_model(up))
+    threading.Timer(0.3, gate.set).start()
+    assert gw.request(CHAT, json=chat(stream=True)).status == 200
+    record = gw.wait_log(lambda r: r["model"] == "m")
+    assert 250 <= record["first_token_ms"] <= record["duration"]
