@@ -84,6 +84,9 @@ static void gate_end(struct exchange *x)
         gate_judge_form(x, multipart_finish(g->form));
     else
         gate_judge_scan(x, request_scan_end(g->scan));
+    /* The backend would take what is not there for JSON, or refuse; nobody knows. */
+    if (g->state != GATE_FAILED && g->n_json_bytes != UINT64_MAX && g->n_bytes < g->n_json_bytes)
+        gate_fail(x, REFUSAL_BAD_HEADER);
     if (g->state != GATE_FAILED)
         g->state = is_held ? GATE_WHOLE : GATE_OPEN;
     /* Of a long body all rows are known only now. */
@@ -101,7 +104,9 @@ static bool gate_json_bytes(const struct exchange *x, uint64_t *ret_n)
         http_headers_value(&x->request.headers, STR("inference-header-content-length"));
 
     *ret_n = UINT64_MAX;
-    return !value.ptr || str_to_u64(value, ret_n);
+    if (x->endpoint != AI_ENDPOINT_KSERVE_V2_INFER || !value.ptr)
+        return true; /* elsewhere the field means nothing, and all of the body is read */
+    return str_to_u64(value, ret_n);
 }
 
 static struct str gate_content_type(const struct exchange *x)
