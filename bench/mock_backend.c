@@ -1,20 +1,28 @@
 /* The backend of the benchmark: answers as cheaply as a process can, so that what is measured is
  * the proxy. One thread, epoll, keep-alive, whole requests of at most 64 KiB. The path chooses the
- * answer: /200     200 bytes          /65536   64 KiB /chat    2 KB of JSON with usage (for POST)
- *   /stream  an event stream: 64 chunks of 256 bytes
- * Usage: mock_backend PORT */
+ * answer:
+ *   /200                   200 bytes
+ *   /65536                 64 KiB
+ *   /chat                  2 KB of JSON with usage (for POST)
+ *   /v1/chat/completions   a chat completion of 1.3 KB with usage; with "stream":true in the body
+ * an event stream: as many frames of content as X-Frames says (100 bytes each), one each
+ * X-Interval-Us, the first at once; then usage, if include_usage was asked for, and [DONE] All
+ * streams under way at a time must have the same interval: then the order in which frames fall due
+ * is that of a queue. Usage: mock_backend PORT */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { MAX_FDS = 65536, REQUEST_MAX = 65536, STREAM_CHUNKS = 64, STREAM_CHUNK = 256 };
+enum { MAX_FDS = 65536, REQUEST_MAX = 65536, COMPLETION_BYTES = 1300, N_WORDS = 7 };
 
 struct answer {
     const char *path;
@@ -27,11 +35,29 @@ struct connection {
     size_t in_len;
     char *out; /* what the socket did not take */
     size_t out_len;
+    /* Of a stream. */
+    int fd;
+    unsigned n_frames; /* left, of content */
+    int wants_usage;
+    uint64_t interval_us;
+    uint64_t due_us;
+    struct connection *next, *before; /* in the queue of those with a frame to come */
 };
 
 static struct answer answers[4];
+static struct answer frames[2][N_WORDS]; /* [1]: with usage asked for */
+static struct answer endings[2];
 static struct connection *connections[MAX_FDS];
+static struct connection *first_due, *last_due;
 static int epoll_fd;
+
+static uint64_t now_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
 
 static void make_plain(struct answer *a, const char *path, const char *type, const char *body,
                        size_t len)
@@ -63,24 +89,67 @@ static void make_chat(struct answer *a)
     make_plain(a, "/chat", "application/json", body, sizeof body);
 }
 
-static void make_stream(struct answer *a)
+/* The answer of a chat as a model server gives it, content of English length. */
+static void make_completion(struct answer *a)
 {
-    char *at;
+    static char body[COMPLETION_BYTES];
+    static const char head[] = "{\"id\":\"chatcmpl-9f0c2b7d51e84c4f\",\"object\":\"chat."
+                               "completion\",\"created\":1764183600,"
+                               "\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+                               "\"assistant\",\"content\":\"";
+    static const char tail[] =
+        "\",\"refusal\":null,\"tool_calls\":[]},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
+        "\"usage\":{\"prompt_tokens\":412,\"completion_tokens\":211,\"total_tokens\":623,"
+        "\"prompt_tokens_details\":{\"cached_tokens\":128},"
+        "\"completion_tokens_details\":{\"reasoning_tokens\":0}},\"system_fingerprint\":null}";
+    static const char prose[] =
+        "A gateway reads what passes, says \\\"no\\\" early, and counts.\\n";
+    size_t room = sizeof body - (sizeof head - 1) - (sizeof tail - 1);
+    char *at = body + sizeof head - 1;
 
-    a->path = "/stream";
-    a->bytes = malloc(STREAM_CHUNKS * (STREAM_CHUNK + 16) + 256);
-    if (!a->bytes)
+    memcpy(body, head, sizeof head - 1);
+    memset(at, '.', room);
+    for (size_t n = 0; n + sizeof prose - 1 <= room; n += sizeof prose - 1)
+        memcpy(at + n, prose, sizeof prose - 1);
+    memcpy(body + sizeof body - (sizeof tail - 1), tail, sizeof tail - 1);
+    make_plain(a, "/v1/chat/completions", "application/json", body, sizeof body);
+}
+
+static void append_chunk(struct answer *a, const char *data)
+{
+    char *grown = realloc(a->bytes, a->len + strlen(data) + 32);
+
+    if (!grown)
         exit(1);
-    at = a->bytes + sprintf(a->bytes, "HTTP/1.1 200 OK\r\nContent-Type: "
-                                      "text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
-    for (int i = 0; i < STREAM_CHUNKS; i++) {
-        at += sprintf(at, "%x\r\ndata: ", STREAM_CHUNK);
-        memset(at, 'x', STREAM_CHUNK - 8);
-        at += STREAM_CHUNK - 8;
-        at += sprintf(at, "\n\n\r\n");
+    a->bytes = grown;
+    a->len += (size_t)sprintf(a->bytes + a->len, "%zx\r\n%s\r\n", strlen(data), data);
+}
+
+/* Chunks of an event stream. */
+static void make_frames(void)
+{
+    static const char *const words[N_WORDS] = {" the",     " gateway", "s", " of",
+                                               " tokens,", "\\n",      " a"};
+    static const char usage[] =
+        "data: {\"id\":\"1-2345\",\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":412,"
+        "\"completion_tokens\":250,\"total_tokens\":662}}\n\n";
+
+    for (int asked = 0; asked < 2; asked++) {
+        for (int i = 0; i < N_WORDS; i++) {
+            char data[256];
+
+            /* OpenAI's servers say "usage":null in all other frames, once asked for usage. */
+            snprintf(data, sizeof data,
+                     "data: {\"id\":\"1-2345\",\"model\":\"m\",\"choices\":[{\"index\":0,"
+                     "\"delta\":{\"content\":\"%s\"},\"finish\":null}]%s}\n\n",
+                     words[i], asked ? ",\"usage\":null" : "");
+            append_chunk(&frames[asked][i], data);
+        }
+        if (asked)
+            append_chunk(&endings[asked], usage);
+        append_chunk(&endings[asked], "data: [DONE]\n\n");
+        append_chunk(&endings[asked], "");
     }
-    at += sprintf(at, "0\r\n\r\n");
-    a->len = (size_t)(at - a->bytes);
 }
 
 static void make_answers(void)
@@ -91,7 +160,8 @@ static void make_answers(void)
     make_plain(&answers[0], "/200", "text/plain", zeros, 200);
     make_plain(&answers[1], "/65536", "text/plain", zeros, 65536);
     make_chat(&answers[2]);
-    make_stream(&answers[3]);
+    make_completion(&answers[3]);
+    make_frames();
 }
 
 static const struct answer *find_answer(const char *request, size_t len)
@@ -125,10 +195,29 @@ static size_t request_length(const char *in, size_t len)
     return head + body <= len ? head + body : 0;
 }
 
+/* ---- the queue of streams ---- */
+
+static void queue_remove(struct connection *c)
+{
+    if (c != first_due && !c->before)
+        return;
+    *(c->before ? &c->before->next : &first_due) = c->next;
+    *(c->next ? &c->next->before : &last_due) = c->before;
+    c->next = c->before = NULL;
+}
+
+static void queue_append(struct connection *c)
+{
+    c->before = last_due;
+    *(last_due ? &last_due->next : &first_due) = c;
+    last_due = c;
+}
+
 static void close_connection(int fd)
 {
     struct connection *c = connections[fd];
 
+    queue_remove(c);
     connections[fd] = NULL;
     close(fd);
     free(c->in);
@@ -166,6 +255,74 @@ static int send_bytes(int fd, struct connection *c, const char *bytes, size_t le
     return 1;
 }
 
+/* ---- streams ---- */
+
+static uint64_t header_number(const char *request, size_t len, const char *name)
+{
+    const char *at = memmem(request, len, name, strlen(name));
+
+    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* The next frame, and the end behind the last one. False: the connection is gone. */
+static int send_frame(struct connection *c)
+{
+    const struct answer *a = &frames[c->wants_usage][c->n_frames % N_WORDS];
+    const struct answer *end = &endings[c->wants_usage];
+
+    c->n_frames--;
+    if (!send_bytes(c->fd, c, a->bytes, a->len))
+        return 0;
+    if (c->n_frames == 0)
+        return send_bytes(c->fd, c, end->bytes, end->len);
+    c->due_us += c->interval_us;
+    queue_append(c);
+    return 1;
+}
+
+static void send_due(void)
+{
+    uint64_t now = now_us();
+
+    while (first_due && first_due->due_us <= now) {
+        struct connection *c = first_due;
+
+        queue_remove(c);
+        send_frame(c);
+    }
+}
+
+/* Until the next frame is due, rounded up. */
+static int wait_ms(void)
+{
+    uint64_t now = now_us();
+
+    if (!first_due)
+        return -1;
+    return first_due->due_us <= now ? 0 : (int)((first_due->due_us - now + 999) / 1000);
+}
+
+static int begin_stream(int fd, struct connection *c, const char *request, size_t len)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                               "Transfer-Encoding: chunked\r\n\r\n";
+
+    if (!send_bytes(fd, c, head, sizeof head - 1))
+        return 0;
+    c->fd = fd;
+    c->wants_usage = memmem(request, len, "\"include_usage\":true", 20) != NULL;
+    c->n_frames = (unsigned)header_number(request, len, "X-Frames: ");
+    c->interval_us = header_number(request, len, "X-Interval-Us: ");
+    c->n_frames += c->n_frames == 0;
+    c->due_us = now_us();
+    return send_frame(c);
+}
+
+static int is_stream(const char *request, size_t len)
+{
+    return memmem(request, len, "\"stream\":true", 13) != NULL;
+}
+
 static void on_writable(int fd, struct connection *c)
 {
     ssize_t n = send(fd, c->out, c->out_len, MSG_NOSIGNAL);
@@ -197,8 +354,12 @@ static void on_readable(int fd, struct connection *c)
     while (len > 0 && (used = request_length(in, len)) > 0) {
         const struct answer *a = find_answer(in, used);
 
-        if (!send_bytes(fd, c, a->bytes, a->len))
+        if (a == &answers[3] && is_stream(in, used)) {
+            if (!begin_stream(fd, c, in, used))
+                return;
+        } else if (!send_bytes(fd, c, a->bytes, a->len)) {
             return;
+        }
         in += used;
         len -= used;
     }
@@ -254,7 +415,7 @@ int main(int argc, char **argv)
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     watch(listen_fd, EPOLLIN, EPOLL_CTL_ADD);
     for (;;) {
-        int n = epoll_wait(epoll_fd, events, 256, -1);
+        int n = epoll_wait(epoll_fd, events, 256, wait_ms());
 
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd;
@@ -267,5 +428,6 @@ int main(int argc, char **argv)
                 (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
                 on_readable(fd, connections[fd]);
         }
+        send_due();
     }
 }
