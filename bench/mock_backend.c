@@ -103,7 +103,9 @@ static void make_completion(struct answer *a)
         "\"prompt_tokens_details\":{\"cached_tokens\":128},"
         "\"completion_tokens_details\":{\"reasoning_tokens\":0}},\"system_fingerprint\":null}";
     static const char prose[] =
-        "A gateway reads what passes, says \\\"no\\\" early, and counts.\\n";
+        "A gateway reads what passes, says \\\"no\\\" early rather than late, counts what it let "
+        "pass, "
+        "and tells its operator why it did.\\nWhat it cannot read it says so. ";
     size_t room = sizeof body - (sizeof head - 1) - (sizeof tail - 1);
     char *at = body + sizeof head - 1;
 
