@@ -176,6 +176,18 @@ struct str arena_join(struct arena *a, struct str first, struct str second)
     return (struct str){text, first.len + second.len};
 }
 
+struct str arena_u64(struct arena *a, uint64_t value)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+
+    do {
+        digits[--n] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return arena_str(a, str_make(digits + n, sizeof digits - n));
+}
+
 void arena_seal(struct arena *a)
 {
     a->is_sealed = true;

@@ -42,6 +42,8 @@ const char *arena_text(struct arena *a, struct str s);
 struct str arena_printf(struct arena *a, const char *format, ...) PRINTF(2, 3);
 struct str arena_vprintf(struct arena *a, const char *format, va_list args) PRINTF(2, 0);
 struct str arena_join(struct arena *a, struct str first, struct str second);
+/* Decimal digits. */
+struct str arena_u64(struct arena *a, uint64_t value);
 /* From here on nothing may be allocated (checked in builds with debug_checks). */
 void arena_seal(struct arena *a);
 void arena_unseal(struct arena *a);

@@ -78,6 +78,8 @@ TEST(arena_runs_cleanups_and_keeps_a_chunk)
         memset(first, 'x', 100);
         CHECK(((uintptr_t)arena_alloc(&a, 24) & 15) == 0);
         CHECK_STR(arena_printf(&a, "%d-%s", 7, "x"), "7-x");
+        CHECK_STR(arena_u64(&a, 0), "0");
+        CHECK_STR(arena_u64(&a, UINT64_MAX), "18446744073709551615");
         arena_alloc(&a, 5000);
         arena_on_cleanup(&a, count_cleanup, &n_cleaned);
         arena_reset(&a);

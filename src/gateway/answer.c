@@ -75,7 +75,7 @@ void answer_refusal(struct exchange *x)
         http_headers_add_id(h, HEADER_WWW_AUTHENTICATE, answer_challenge(x->refusal));
     if (status == 503 || status == 429)
         http_headers_add_id(h, HEADER_RETRY_AFTER,
-                            arena_printf(&x->arena, "%u", x->retry_after_s ? x->retry_after_s : 1));
+                            arena_u64(&x->arena, x->retry_after_s ? x->retry_after_s : 1));
     if (row->status == 405)
         http_headers_add(h, STR("allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     x->is_local = true;

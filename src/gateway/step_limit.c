@@ -117,11 +117,9 @@ void limit_write_headers(const struct exchange *x, struct http_headers *headers)
 
     if (x->listener->client.omits_limit_headers)
         return;
-    http_headers_set(headers, STR("x-ratelimit-limit"),
-                     arena_printf(a, "%llu", (unsigned long long)l->limit));
-    http_headers_set(headers, STR("x-ratelimit-remaining"),
-                     arena_printf(a, "%llu", (unsigned long long)l->remaining));
-    http_headers_set(headers, STR("x-ratelimit-reset"), arena_printf(a, "%u", l->reset_s));
+    http_headers_set(headers, STR("x-ratelimit-limit"), arena_u64(a, l->limit));
+    http_headers_set(headers, STR("x-ratelimit-remaining"), arena_u64(a, l->remaining));
+    http_headers_set(headers, STR("x-ratelimit-reset"), arena_u64(a, l->reset_s));
 }
 
 /* All that stands in the way must have gone; reservations go at any moment. */

@@ -157,6 +157,24 @@ static struct str prefix_of(const struct translate_target *target)
     return trim_slashes(prefix);
 }
 
+/* Of every request: so without a format. */
+static struct str join_path(struct str prefix, struct str tail, struct arena *arena)
+{
+    char *text = arena_bytes(arena, prefix.len + tail.len + 3);
+    size_t n = 0;
+
+    if (prefix.len > 0) {
+        text[n++] = '/';
+        memcpy(text + n, prefix.ptr, prefix.len);
+        n += prefix.len;
+    }
+    text[n++] = '/';
+    memcpy(text + n, tail.ptr, tail.len);
+    n += tail.len;
+    text[n] = '\0';
+    return str_make(text, n);
+}
+
 int translate_path(enum ai_endpoint endpoint, const struct translate_target *target,
                    struct str model, struct arena *arena, struct str *ret_path)
 {
@@ -175,7 +193,6 @@ int translate_path(enum ai_endpoint endpoint, const struct translate_target *tar
         tail = target->schema == LLM_SCHEMA_ANTHROPIC ? STR("messages") : STR("chat/completions");
     struct str prefix = prefix_of(target);
 
-    *ret_path = prefix.len > 0 ? arena_printf(arena, "/%.*s/%.*s", STR_ARG(prefix), STR_ARG(tail))
-                               : arena_printf(arena, "/%.*s", STR_ARG(tail));
+    *ret_path = join_path(prefix, tail, arena);
     return 0;
 }
