@@ -191,11 +191,11 @@ static bool end_json_frame(struct answer_scan *s, const struct event *e)
     int error = json_scan_end(&s->json);
 
     if (error && !(is_part && error == JSON_TRUNCATED)) {
-        add_unreadable(s, e->n_data);
+        add_unreadable(s, e->is_cut ? e->end - e->begin : e->n_data);
         return false;
     }
     if (e->is_cut)
-        add_unreadable(s, 0);
+        add_unreadable(s, e->end - e->begin - e->n_data);
     if (is_error_name(e->name)) {
         r->is_error_first |= !r->is_error && text_of(r) == 0;
         r->is_error = true;
@@ -229,6 +229,8 @@ static void end_frame(struct answer_scan *s, const struct event *e)
             frame.null_begin = r->null_begin;
             frame.is_usage_only = r->has_usage && r->has_no_choices && !r->is_error;
         }
+    } else if (e->has_unknown) {
+        add_unreadable(s, e->end - e->begin); /* no frame at all, under the name of a stream */
     }
     s->is_scanning = false;
     tell_frame(s, e, &frame);
@@ -258,6 +260,15 @@ static void feed_json(struct answer_scan *s, struct str span)
         s->facts.has_content = true;
 }
 
+/* A document in which nothing is known: not the endpoint's. */
+static bool is_foreign(const struct answer_scan *s)
+{
+    const struct answer_reading *r = &s->reading;
+
+    return s->is_text && !r->has_text && text_of(r) == 0 && r->has == 0 && !r->has_usage &&
+           !r->is_error && r->finish_len == 0 && s->facts.model_len == 0;
+}
+
 static void end_json(struct answer_scan *s)
 {
     add_open_text(s);
@@ -273,6 +284,8 @@ static void end_json(struct answer_scan *s)
     }
     add_reading(s, &s->reading);
     s->facts.is_ended = error != JSON_TRUNCATED;
+    if (s->facts.is_ended && is_foreign(s))
+        add_unreadable(s, s->n_bytes);
 }
 
 void answer_scan_feed(struct answer_scan *s, struct str span)

@@ -52,8 +52,10 @@ static bool skip_bom(struct event_stream *s, struct str *input)
         if (input->len == 0)
             return false;
         if (input->ptr[0] != bom[s->n_bom]) {
-            if (s->n_bom > 0)
+            if (s->n_bom > 0) {
                 s->line = LINE_OTHER;
+                s->has_unknown = true;
+            }
             s->n_bom = 3;
             return true;
         }
@@ -86,6 +88,7 @@ static void begin_value(struct event_stream *s)
         s->name_len = 0;
     } else {
         s->line = LINE_OTHER;
+        s->has_unknown |= field.len > 0 && !str_eq(field, STR("id")) && !str_eq(field, STR("retry"));
     }
 }
 
@@ -108,7 +111,7 @@ static void read_field(struct event_stream *s, struct str *input, size_t *n)
         else if (s->n_field < sizeof s->field)
             s->field[s->n_field++] = c;
         else
-            s->line = LINE_OTHER;
+            begin_value(s); /* longer than any that is known */
     }
 }
 
@@ -179,12 +182,14 @@ static enum event_step tell_frame(struct event_stream *s, struct str piece, stru
         .is_whole = s->has_data && !s->is_pieced && !s->is_cut,
         .is_one_line = s->has_data && !s->has_lines,
         .is_cut = s->is_cut,
+        .has_unknown = s->has_unknown,
         .is_unfinished = !s->is_over,
     };
     s->begin = s->offset;
     s->n_data = 0;
     s->name_len = 0;
     s->is_over = s->has_data = s->has_lines = s->owes_joint = s->is_pieced = s->is_cut = false;
+    s->has_unknown = false;
     return EVENT_STREAM_FRAME;
 }
 

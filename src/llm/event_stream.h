@@ -25,6 +25,7 @@ struct event {
     bool is_whole;       /* `data` is all of it: nothing was told in pieces */
     bool is_one_line;    /* one data line: data byte k stands at data_begin + k */
     bool is_cut;         /* data behind LIMIT_EVENT_BYTES was not told */
+    bool has_unknown;    /* lines of a field that no event stream has */
     bool is_unfinished;  /* the stream ended before the blank line */
 };
 
@@ -45,6 +46,7 @@ struct event_stream {
     bool owes_joint;
     bool is_pieced;
     bool is_cut;
+    bool has_unknown;
     char field[6]; /* the line's field name, while it may still be one that matters */
     char name[EVENT_NAME_BYTES];
 };
