@@ -43,7 +43,7 @@ static void account_estimate(struct exchange *x)
     if (x->estimate.n_rows > 0)
         estimate_rows_fill(&x->usage, (int64_t)x->estimate.n_rows);
     else
-        estimate_tokens_fill(&x->usage, x->estimate.prompt_bytes, text_bytes);
+        estimate_tokens_fill(&x->usage, body_gate_text_bytes(&x->gate), text_bytes);
 }
 
 static void account_read_usage(struct exchange *x)

@@ -197,6 +197,18 @@ def test_a_form_is_routed_by_its_model_and_metered(gateway, upstream, where, is_
     assert gw.request(where, body=form(("model", b"nobody's")), headers=FORM_TYPE).status == 404
 
 
+def test_a_recording_is_no_text_where_the_provider_counts_nothing(gateway, upstream):
+    """A second of audio has about ten tokens, not four thousand."""
+    up = upstream()
+    up.script = lambda *_: answer({"text": "hello world, it is me", "usage": {"type": "duration", "seconds": 63}})
+    gw = gateway(one_model(up))
+    assert gw.request("/v1/audio/transcriptions", body=form(("file", bytes(1_000_000), "a.mp3"), ("model", b"m")),
+                      headers=FORM_TYPE).status == 200
+    record = gw.wait_log(lambda r: r["model"] == "m")
+    assert (record["tokens_source"], record["tokens_in"]) == ("estimated", 1_000_000 // 1600)
+    assert 5 <= record["tokens_out"] <= 7
+
+
 @pytest.mark.parametrize("n_bytes", [10_000, 3_000_000])
 def test_the_backends_own_model_name_stands_in_the_form(gateway, upstream, n_bytes):
     up = upstream()

@@ -3,6 +3,7 @@ what they do not tell is estimated near the truth; and budgets agree with the re
 import asyncio
 import json
 import re
+import signal
 import threading
 
 import pytest
@@ -281,6 +282,100 @@ def test_a_body_that_says_its_length_is_reserved_at_once(long_bodies):
         raw.send(body[70_000:])
         gate.set()
         assert raw.reply().status == 200
+
+
+# ---- ends ----
+
+def endless(_request, _connection):
+    """A stream that says something and then nothing more."""
+    def chunks():
+        yield b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % (b"x" * 400)
+        threading.Event().wait(30)
+    return Answer(headers=[("content-type", "text/event-stream")], chunks=chunks())
+
+
+def ask_stream(gw):
+    body = json.dumps(chat(stream=True)).encode()
+    return gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s" % (CHAT.encode(), len(body), body))
+
+
+@pytest.mark.parametrize("end, flag", [("client leaves", "DC"), ("upstream resets", "UC"), ("request timeout", "UT"),
+                                       ("idle timeout", "UT"), ("drained", "DC")])
+def test_whatever_ends_a_stream_it_is_recorded_once_with_what_passed(gateway, upstream, end, flag):
+    up = upstream()
+
+    def script(request, connection):
+        if end != "upstream resets":
+            return endless(request, connection)
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        text = b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % (b"x" * 400)
+        connection.send(b"%x\r\n%s\r\n" % (len(text), text))
+        connection.read_until(b"the client has read")
+        return None
+    up.script = script
+    more = [budget(token_limit(BUDGET))]
+    if end == "idle timeout":
+        more[0]["spec"]["timeout"] = {"http": {"streamIdleTimeout": "300ms"}}
+    made = one_model(up, *more)
+    if end == "request timeout":
+        next(o for o in made if o["kind"] == "AIGatewayRoute")["spec"]["rules"][0]["timeouts"] = {"request": "500ms"}
+    gw = gateway(made, drain=("0", "1"))
+    with ask_stream(gw) as raw:
+        raw.until(b"x" * 400)
+        if end == "upstream resets":
+            up.reset_all()
+        if end == "drained":
+            gw.signal(signal.SIGTERM)
+        if end != "client leaves":
+            assert not raw.rest().endswith(b"0\r\n\r\n"), "a cut stream must not look whole"
+    if end == "drained":
+        gw.wait()
+    gw.wait_log(lambda r: r["model"] == "m")
+    records = [r for r in gw.log() if r["model"] == "m"]
+    assert len(records) == 1
+    assert (records[0]["response_flags"], records[0]["response_code"]) == (flag, 200)
+    assert (records[0]["tokens_out"], records[0]["tokens_source"]) == (100, "estimated")
+
+
+def test_of_a_long_body_only_what_came_is_charged(long_bodies):
+    gw, up = long_bodies(BUDGET)
+    body = json.dumps(chat(max_tokens=1, user="x" * 1_000_000)).encode()
+    with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s" % (CHAT.encode(), len(body), body[:100_000])):
+        eventually(lambda: up.n_heads == 1)
+    record = gw.wait_log(lambda r: r["model"] == "m")
+    assert (record["response_flags"], record["tokens_source"]) == ("DC", "estimated")
+    assert 65_536 // 4 <= record["tokens_in"] <= 100_000 // 4
+
+
+@pytest.mark.parametrize("how", ["a violation", "the budget"])
+def test_a_body_that_goes_wrong_under_an_early_answer_ends_both(long_bodies, how):
+    """The answer's head is out: what follows can only be cut off."""
+    gw, up = long_bodies(20_000)
+    gate, seen = threading.Event(), threading.Event()
+
+    def on_head(request, connection):
+        up.n_heads += 1
+        if request.get("transfer-encoding") != "chunked":
+            return True
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{")
+        seen.set()
+        while connection.recv():
+            pass
+        return False
+    up.on_head = on_head
+    up.script = answers(15_000, 10_000, gate)
+    body = json.dumps(chat()).encode()
+    with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s" % (CHAT.encode(), len(body), body)) as other:
+        up.wait_for(1)
+        with begin_long_body(gw, up, 2) as raw:
+            raw.until(b"{")
+            gate.set()
+            assert other.reply().status == 200
+            send_chunk(raw, b'"],"model":"n"' if how == "a violation" else b"y" * 10_000)
+            assert len(raw.rest()) < 999
+    record = gw.wait_log(lambda r: r["response_code_details"] == ("duplicate_parameter" if how == "a violation" else "rate_limited"))
+    assert record["response_code"] == 200 and record["tokens_source"] == "estimated" and record["tokens_in"] >= 70_000 // 4
+    assert gw.metric("tollgate_exchanges_active") == 0
 
 
 # ---- one record ----

@@ -150,6 +150,20 @@ static enum step_result gate_begin(struct exchange *x)
     return STEP_WAIT;
 }
 
+/* Bytes of a form are those of a recording, of which 16 KB (a second at 128 kbit/s) make about ten
+ * tokens: 400 times as many as of text. */
+enum { FORM_BYTES_PER_TEXT_BYTE = 400 };
+
+static uint64_t gate_text_bytes(const struct body_gate *g, uint64_t n_bytes)
+{
+    return g->form ? n_bytes / FORM_BYTES_PER_TEXT_BYTE : n_bytes;
+}
+
+uint64_t body_gate_text_bytes(const struct body_gate *g)
+{
+    return gate_text_bytes(g, g->n_bytes);
+}
+
 /* What is to be expected, for reservations. */
 static void gate_estimate(struct exchange *x)
 {
@@ -159,8 +173,8 @@ static void gate_estimate(struct exchange *x)
                    x->kserve.call == KSERVE_V2_INFER;
 
     x->estimate.is_set = true;
-    x->estimate.prompt_bytes =
-        x->request.body == HTTP_BODY_LENGTH ? x->request.content_length : g->n_bytes;
+    x->estimate.prompt_bytes = gate_text_bytes(
+        g, x->request.body == HTTP_BODY_LENGTH ? x->request.content_length : g->n_bytes);
     /* Each of `n` answers may be as long. */
     if (max_output > 0)
         x->estimate.max_output = (uint64_t)max_output * (uint64_t)request_scan_n_answers(g->scan);
@@ -244,8 +258,11 @@ static void gate_count(struct exchange *x, size_t n)
 /* Content beyond what the estimate was made from: of a chunked body, which does not say its length.
  * Whether it is held or passes, it counts as it comes, so that a budget is not overrun by a request
  * that looked small. */
-static void gate_top_up(struct exchange *x, size_t n)
+static void gate_top_up(struct exchange *x, size_t n_came)
 {
+    const struct body_gate *g = &x->gate;
+    uint64_t n = gate_text_bytes(g, g->n_bytes) - gate_text_bytes(g, g->n_bytes - n_came);
+
     if (!x->estimate.is_set || x->request.body == HTTP_BODY_LENGTH)
         return;
     x->estimate.prompt_bytes += n;

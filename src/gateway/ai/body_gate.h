@@ -36,6 +36,8 @@ enum step_result body_gate_run(struct exchange *x);
 /* Holds a released body until it is complete, since what is to be done needs all of it; the step
  * that calls runs again then. */
 enum step_result body_gate_hold_on(struct exchange *x);
+/* Of the content that has come, how many bytes of text it stands for where nobody counts tokens. */
+uint64_t body_gate_text_bytes(const struct body_gate *g);
 static inline bool body_gate_is_whole(const struct body_gate *g)
 {
     return g->state == GATE_OPEN || g->state == GATE_WHOLE;

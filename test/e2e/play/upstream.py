@@ -123,6 +123,11 @@ class Upstream:
     def last(self):
         return self.requests[-1]
 
+    def reset_all(self):
+        """Ends every open connection with a TCP reset."""
+        for connection in list(self._open):
+            connection.reset()
+
     def stop(self):
         try:
             self._listener.shutdown(socket.SHUT_RDWR)
