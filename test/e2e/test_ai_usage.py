@@ -146,6 +146,33 @@ def test_usage_is_read_in_the_shape_of_the_endpoint(gateway, upstream, name):
     assert gw.metric("ai_model_tokens_generated", model="m") == counts[2]
 
 
+@pytest.mark.parametrize("schema, where, asked, reply, usage", [
+    ("OpenAI", "/v1/messages", ASK_MESSAGES, SHAPES["chat"][2], (19, 8, 10, 4, 29)),
+    ("Anthropic", CHAT, ASK_CHAT, SHAPES["messages"][2], (1110, 1000, 25, None, 1135)),
+    ("Anthropic", CHAT, {**ASK_CHAT, "stream": True}, SHAPES["messages stream"][2], (10, 0, 15, None, 25))])
+def test_usage_of_a_translated_answer_is_the_providers(gateway, upstream, schema, where, asked, reply, usage):
+    up = upstream()
+    up.script = lambda *_: reply
+    gw = gateway(one_model(up, schema=schema))
+    assert gw.request(where, json=asked).status == 200
+    record = gw.wait_log(lambda r: r["model"] == "m")
+    assert tuple(record[f"tokens_{what}"] for what in ("in", "cached", "out", "reasoning", "total")) == usage
+    assert (record["tokens_source"], record["model_served"]) == ("provider", "m-served")
+
+
+@pytest.mark.parametrize("where, asked, status, code", [
+    ("/v1/embeddings", {"model": "m", "input": "x"}, 501, "unsupported_endpoint"),
+    (CHAT, {**ASK_CHAT, "n": 2}, 400, "unsupported_parameter")])
+def test_what_the_providers_api_cannot_say_is_refused_before_it_is_asked(gateway, upstream, where, asked, status, code):
+    up = upstream()
+    gw = gateway(one_model(up, schema="Anthropic"))
+    reply = gw.request(where, json=asked)
+    assert (reply.status, reply.code) == (status, code)
+    record = gw.wait_log(lambda r: r["model"] == "m")
+    assert (record["response_code"], record["response_code_details"], record["tokens_total"]) == (status, code, None)
+    assert not up.requests
+
+
 @pytest.mark.parametrize("name", ["chat", "responses stream", "messages", "KServe V2"])
 def test_a_compressed_answer_is_read_and_passed_as_it_is(gateway, upstream, name):
     where, asked, reply, usage, source = SHAPES[name]
