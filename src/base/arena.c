@@ -97,6 +97,11 @@ void *arena_alloc(struct arena *a, size_t size)
     return memset(arena_take(a, size, 16), 0, size);
 }
 
+void *arena_room(struct arena *a, size_t size)
+{
+    return arena_take(a, size, 16);
+}
+
 char *arena_bytes(struct arena *a, size_t size)
 {
     return arena_take(a, size, 1);

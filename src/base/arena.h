@@ -31,6 +31,8 @@ void arena_deinit(struct arena *a);
 void arena_reset(struct arena *a);
 /* Zeroed, aligned to 16. Never NULL. */
 void *arena_alloc(struct arena *a, size_t size) __attribute__((returns_nonnull));
+/* Aligned to 16, not zeroed: for large structs that have an init of their own. */
+void *arena_room(struct arena *a, size_t size) __attribute__((returns_nonnull));
 /* Not zeroed, not aligned: for bytes of text. */
 char *arena_bytes(struct arena *a, size_t size) __attribute__((returns_nonnull));
 void arena_on_cleanup(struct arena *a, arena_cleanup_fn *fn, void *object);

@@ -13,7 +13,9 @@
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 
-enum { EXCHANGE_ARENA_BYTES = 6144, EXCHANGE_TAIL_BYTES = 1024, EXCHANGES_KEPT = 64 };
+/* One chunk has room for an AI request with its scans; what a plain one does not touch costs no
+ * memory. */
+enum { EXCHANGE_ARENA_BYTES = 16 * 1024 - 64, EXCHANGE_TAIL_BYTES = 1024, EXCHANGES_KEPT = 64 };
 
 const struct journey_row journey_rows[] = {
 #define X(name, may_wait, always, question) {#name, step_##name, may_wait, always, question},
@@ -28,15 +30,17 @@ struct exchange *exchange_new(struct worker *w, struct downstream *d)
     if (w->free_exchanges.last) {
         x = CONTAINER_OF(w->free_exchanges.last, struct exchange, node);
         struct arena arena = x->arena;
+        struct arena tail = x->tail;
 
         list_remove(&x->node);
         memset(x, 0, sizeof *x);
         x->arena = arena;
+        x->tail = tail;
     } else {
         x = MEM_NEW(struct exchange);
         arena_init(&x->arena, EXCHANGE_ARENA_BYTES);
+        arena_init(&x->tail, EXCHANGE_TAIL_BYTES);
     }
-    arena_init(&x->tail, EXCHANGE_TAIL_BYTES);
     x->worker = w;
     x->downstream = d;
     x->started_us = w->loop.now.mono_us;
@@ -56,7 +60,7 @@ static void exchange_store(struct exchange *x)
     struct worker *w = x->worker;
 
     arena_reset(&x->arena);
-    arena_deinit(&x->tail);
+    arena_reset(&x->tail);
     buf_deinit(&x->pipe);
     buf_deinit(&x->edited);
     list_remove(&x->node);
@@ -66,6 +70,7 @@ static void exchange_store(struct exchange *x)
         list_append(&w->free_exchanges, &x->node);
     } else {
         arena_deinit(&x->arena);
+        arena_deinit(&x->tail);
         mem_free(x);
     }
 }

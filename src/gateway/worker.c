@@ -294,6 +294,7 @@ static void worker_free_exchanges(struct worker *w)
 
         list_remove(node);
         arena_deinit(&x->arena);
+        arena_deinit(&x->tail);
         mem_free(x);
     }
 }

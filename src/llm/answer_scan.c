@@ -43,7 +43,9 @@ static void start_reading(struct answer_scan *s)
 
 void answer_scan_init(struct answer_scan *s, enum ai_endpoint endpoint, enum answer_kind kind)
 {
-    memset(s, 0, sizeof *s);
+    /* Not the reading and the JSON, which start with the first frame. */
+    memset(s, 0, offsetof(struct answer_scan, reading));
+    s->shape.n_slots = 0;
     s->paths = answer_paths_of(endpoint);
     s->is_text = answer_is_text(endpoint);
     s->uses_shapes = true;

@@ -86,7 +86,7 @@ struct answer_scan {
     char head[8];                     /* the frame's first bytes, when it comes in pieces */
     const struct answer_paths *paths; /* NULL: nothing to read */
     struct event_stream stream;
-    struct answer_reading reading;
+    struct answer_reading reading; /* this and what follows: nothing before a frame begins */
     struct json_scan json;
     struct event_shape shape;
 };

@@ -27,10 +27,10 @@ void ai_answer_begin(struct exchange *x, const struct backend_plan *b)
     if (ai_endpoint_row(x->endpoint)->body == AI_BODY_NONE)
         return;
     if (!a)
-        a = ARENA_NEW(&x->arena, struct ai_answer);
+        a = arena_room(&x->arena, sizeof *a);
     else
         ai_answer_deinit(x);
-    memset(a, 0, offsetof(struct ai_answer, scan));
+    memset(a, 0, offsetof(struct ai_answer, translate));
     x->answer = a;
     if (b->ai)
         translator = translate_find(x->endpoint, b->ai->target.schema);

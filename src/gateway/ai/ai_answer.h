@@ -32,13 +32,14 @@ struct ai_answer {
     bool has_scan;            /* of an answer that can be read */
     bool has_failed_decoding;
     struct decoder *decoder; /* NULL: not compressed */
-    struct translate translate;
-    struct usage_filter filter;
     struct buf held; /* for the client, while holding; of a document to translate as it came */
     struct buf out;  /* what is made for the client, until it is flushed */
     uint64_t n_body_bytes; /* of the answer, as they came */
     uint64_t first_content_us;
     struct timer timer; /* of holding */
+    /* Each is initialised where it is needed, and not otherwise. */
+    struct translate translate;
+    struct usage_filter filter;
     struct answer_scan scan;
 };
 

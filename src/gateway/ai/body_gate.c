@@ -137,7 +137,7 @@ static enum step_result gate_begin(struct exchange *x)
         g->form = ARENA_NEW(&x->arena, struct multipart);
         gate_judge_form(x, multipart_init(g->form, gate_content_type(x)));
     } else {
-        g->scan = ARENA_NEW(&x->arena, struct request_scan);
+        g->scan = arena_room(&x->arena, sizeof *g->scan);
         request_scan_init(g->scan, x->endpoint);
         if (!gate_json_bytes(x, &g->n_json_bytes))
             return exchange_refuse(x, REFUSAL_BAD_HEADER);
