@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "demo/ai_overlay.h"
 #include "demo/children.h"
 #include "demo/fetch.h"
 #include "demo/plays.h"
@@ -231,7 +232,7 @@ static int await_services(struct launcher *l)
 static int start_gateway(struct launcher *l)
 {
     const struct demo_ports *p = &l->ports;
-    char overlay[128], http[32], https[32], admin[32], resolve[4][160];
+    char overlay[128], http[32], https[32], admin[32], resolve[5][160];
     const char *argv[] = {l->gateway,
                           "run",
                           "-f",
@@ -254,6 +255,8 @@ static int start_gateway(struct launcher *l)
                           resolve[2],
                           "--resolve",
                           resolve[3],
+                          "--resolve",
+                          resolve[4],
                           "--drain-delay",
                           "0",
                           "--drain-timeout",
@@ -262,20 +265,21 @@ static int start_gateway(struct launcher *l)
     const struct {
         const char *host;
         int port, target;
-    } places[4] = {
-        {"jwt-server.default", 8080, p->jwt_server},
-        {"sklearn-iris-predictor-default.tenant-a", 80, p->iris},
-        {"pytorch-resnet-predictor-default.tenant-c", 80, p->resnet},
-        {"istio-ingressgateway.istio-system", 80, p->fallback},
+    } places[5] = {
+        {"jwt-server.default.svc.cluster.local", 8080, p->jwt_server},
+        {"sklearn-iris-predictor-default.tenant-a.svc.cluster.local", 80, p->iris},
+        {"pytorch-resnet-predictor-default.tenant-c.svc.cluster.local", 80, p->resnet},
+        {"istio-ingressgateway.istio-system.svc.cluster.local", 80, p->fallback},
+        {AI_OVERLAY_CHAT_HOST, 80, p->chat},
     };
 
     (void)snprintf(overlay, sizeof(overlay), "%s/overlay.yaml", l->folder);
     (void)snprintf(http, sizeof(http), "80=%d", p->http);
     (void)snprintf(https, sizeof(https), "443=%d", p->https);
     (void)snprintf(admin, sizeof(admin), "127.0.0.1:%d", p->admin);
-    for (int i = 0; i < 4; i++)
-        (void)snprintf(resolve[i], sizeof(resolve[i]), "%s.svc.cluster.local:%d=127.0.0.1:%d",
-                       places[i].host, places[i].port, places[i].target);
+    for (int i = 0; i < 5; i++)
+        (void)snprintf(resolve[i], sizeof(resolve[i]), "%s:%d=127.0.0.1:%d", places[i].host,
+                       places[i].port, places[i].target);
     return children_start(&l->children, "tollgate", argv, l->is_once ? l->log : NULL);
 }
 

@@ -1,5 +1,6 @@
 /* Writes the demo's overlay: Namespaces, Services and EndpointSlices on loopback, the Secret
- * ai-gateway-tls with a self-signed certificate, the Secret model-auth-secret with three passwords.
+ * ai-gateway-tls with a self-signed certificate, the Secret model-auth-secret with three passwords,
+ * and the demo's own models (ai_overlay.c).
  *
  * Keys and passwords are made here, live in a temporary folder of mode 0700 and go with it. Thread:
  * the launcher's only one. */
@@ -17,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "demo/ai_overlay.h"
 
 /* Enough for a demo's password of 20 random characters, quick at every start. */
 #define BCRYPT_COST       5
@@ -248,6 +251,7 @@ int overlay_write(const char *folder, const struct demo_ports *ports)
     if (r == 0) {
         (void)fprintf(out, "# Written by tollgate-demo for one run; it is removed at its end.\n");
         write_places(out, ports);
+        ai_overlay_write(out);
         r = write_certificate(out, ca);
     }
     if (r == 0)

@@ -1,61 +1,20 @@
-/* One table of calls, each with what it must answer: the demo prints it as curl lines, --once makes
- * the calls itself.
+/* The calls of play_table.c: the demo prints them as curl lines, --once makes them itself.
  *
  * Owner: struct plays owns its tokens. Thread: the launcher's only one. */
 #include "demo/plays.h"
 
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "demo/fetch.h"
+#include "demo/play_table.h"
 
-enum caller { TENANT_A, TENANT_B, TENANT_C, NOBODY, FORGER };
-
-struct play {
-    const char *says; /* what one sees */
-    enum caller caller;
-    bool is_tls;
-    const char *path;
-    const char *body;   /* POST, unless NULL */
-    const char *header; /* one more, unless NULL */
-    int status;
-    const char *answer; /* part of the body, unless NULL */
-};
-
-#define FLOWER  "{\"instances\":[[5.1,3.5,1.4,0.2]]}"
-#define FLOWER2 "{\"instances\":[[6.7,3.0,5.2,2.3],[5.1,3.5,1.4,0.2]]}"
-#define TENSOR                                                                                     \
-    "{\"inputs\":[{\"name\":\"input-0\",\"shape\":[1,4],\"datatype\":\"FP64\","                    \
-    "\"data\":[5.1,3.5,1.4,0.2]}]}"
-#define PICTURE "{\"instances\":[{\"image\":\"cat.png\"}]}"
-#define PREDICT "/v1/models/sklearn-iris:predict"
-
-static const struct play plays[] = {
-    {"tenant-a asks its model: a real prediction", TENANT_A, false, PREDICT, FLOWER, NULL, 200,
-     "\"predictions\":[0]"},
-    {"the same over HTTPS", TENANT_A, true, PREDICT, FLOWER2, NULL, 200, "\"predictions\":[2,0]"},
-    {"the same by KServe's V2 protocol", TENANT_A, false, "/v2/models/sklearn-iris/infer", TENSOR,
-     NULL, 200, "\"data\":[0]"},
-    {"the same with the colon encoded", TENANT_A, false, "/v1/models/sklearn-iris%3Apredict",
-     FLOWER, NULL, 200, "\"predictions\":[0]"},
-    {"a GET on :predict: the model's own 405", TENANT_A, false, PREDICT, NULL, NULL, 405, "POST"},
-    {"without a token: 401", NOBODY, false, PREDICT, FLOWER, NULL, 401, NULL},
-    {"with a forged token: 401", FORGER, false, PREDICT, FLOWER, NULL, 401, NULL},
-    {"tenant-c on tenant-a's model: 403", TENANT_C, false, PREDICT, FLOWER, NULL, 403, NULL},
-    {"by V2: 403", TENANT_C, false, "/v2/models/sklearn-iris/infer", TENSOR, NULL, 403, NULL},
-    {"with the colon encoded: 403", TENANT_C, false, "/v1/models/sklearn-iris%3Apredict", FLOWER,
-     NULL, 403, NULL},
-    {"claiming to be tenant-a in a header: 403", TENANT_C, false, PREDICT, FLOWER,
-     "x-tenant: tenant-a", 403, NULL},
-    {"tenant-c asks its model (a stand-in, which says so)", TENANT_C, false,
-     "/v1/models/pytorch-resnet:predict", PICTURE, NULL, 200, "\"stand_in\":true"},
-    {"tenant-b has no model: 403", TENANT_B, true, "/v1/models/pytorch-resnet:predict", PICTURE,
-     NULL, 403, NULL},
-    {"tenant-b anywhere else: the fallback, marked by the gateway", TENANT_B, false,
-     "/anything/else", NULL, NULL, 200, "\"x-forwarded-by\":\"ai-gateway\""},
-};
+#define ROW         "[5.1,3.5,1.4,0.2]"
+#define PRINTED_END 400 /* bytes */
 
 static const char *tenant_name(int i)
 {
@@ -130,9 +89,54 @@ static char *format_authorization(const struct plays *p, enum caller caller)
     return text;
 }
 
+/* The x-backend-authorization header with the tenant's line of passwords.txt. */
+static char *format_password(const struct plays *p, enum caller caller)
+{
+    char path[512];
+    char line[256] = "";
+    char encoded[4 * sizeof(line) / 3 + 4];
+    const char *tenant = tenant_name((int)caller);
+    char *text = NULL;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/passwords.txt", p->folder);
+    file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file) && strncmp(line, tenant, strlen(tenant)) != 0)
+        ;
+    if (file)
+        (void)fclose(file);
+    line[strcspn(line, "\n")] = '\0';
+    (void)EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)line, (int)strlen(line));
+    if (asprintf(&text, "x-backend-authorization: Basic %s", encoded) < 0)
+        abort();
+    return text;
+}
+
+/* NULL for a GET; free it. */
+static char *format_body(const struct play *play)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out;
+
+    if (play->n_flowers == 0)
+        return play->body ? strdup(play->body) : NULL;
+    out = open_memstream(&text, &len);
+    if (!out)
+        abort();
+    (void)fprintf(out, "{\"instances\":[" ROW);
+    for (int i = 1; i < play->n_flowers; i++)
+        (void)fprintf(out, "," ROW);
+    (void)fprintf(out, "]}");
+    (void)fclose(out);
+    return text;
+}
+
 static int make_call(const struct plays *p, const struct play *play, struct fetch_answer *answer)
 {
     char *authorization = format_authorization(p, play->caller);
+    char *password = play->has_password ? format_password(p, play->caller) : NULL;
+    char *body = format_body(play);
     char ca_file[512];
     const char *headers[5] = {0};
     int n = 0;
@@ -141,34 +145,39 @@ static int make_call(const struct plays *p, const struct play *play, struct fetc
     (void)snprintf(ca_file, sizeof(ca_file), "%s/ca.pem", p->folder);
     if (authorization[0] != '\0')
         headers[n++] = authorization;
+    if (password)
+        headers[n++] = password;
     if (play->header)
         headers[n++] = play->header;
-    if (play->body)
+    if (body)
         headers[n++] = "content-type: application/json";
     r = fetch(&(struct fetch_request){.host = "127.0.0.1",
                                       .port = play->is_tls ? p->ports.https : p->ports.http,
                                       .ca_file = play->is_tls ? ca_file : NULL,
-                                      .method = play->body ? "POST" : "GET",
+                                      .method = body ? "POST" : "GET",
                                       .path = play->path,
                                       .headers = headers,
-                                      .body = play->body,
+                                      .body = body,
                                       .timeout_ms = 10000},
               answer);
     free(authorization);
+    free(password);
+    free(body);
     return r;
 }
 
 static bool is_right(const struct play *play, const struct fetch_answer *answer)
 {
     return answer->status == play->status &&
+           (!play->head || strcasestr(answer->head, play->head) != NULL) &&
            (!play->answer || strstr(answer->body, play->answer) != NULL);
 }
 
 bool plays_try_first(const struct plays *p, FILE *complaints)
 {
     struct fetch_answer answer;
-    int r = make_call(p, &plays[0], &answer);
-    bool is_ready = r == 0 && is_right(&plays[0], &answer);
+    int r = make_call(p, &play_table[0], &answer);
+    bool is_ready = r == 0 && is_right(&play_table[0], &answer);
 
     if (!is_ready && complaints)
         (void)fprintf(complaints, "tollgate-demo: the gateway gives no prediction, but: %d %s\n",
@@ -177,9 +186,10 @@ bool plays_try_first(const struct plays *p, FILE *complaints)
     return is_ready;
 }
 
+/* Each line can be pasted into a shell; -i where the answer's head is the point. */
 static void print_curl(const struct plays *p, const struct play *play)
 {
-    (void)printf("curl -s");
+    (void)printf("curl -s%s", play->status == 429 ? "i" : "");
     if (play->is_tls)
         (void)printf(" --cacert %s/ca.pem", p->folder);
     if (play->caller < PLAYS_TENANTS)
@@ -187,49 +197,130 @@ static void print_curl(const struct plays *p, const struct play *play)
                      tenant_name((int)play->caller));
     else if (play->caller == FORGER)
         (void)printf(" -H 'Authorization: Bearer forged.forged.forged'");
+    if (play->has_password)
+        (void)printf(" -H \"x-backend-authorization: Basic "
+                     "$(grep ^%s: %s/passwords.txt | tr -d '\\n' | base64)\"",
+                     tenant_name((int)play->caller), p->folder);
     if (play->header)
         (void)printf(" -H '%s'", play->header);
-    if (play->body)
+    if (play->n_flowers > 0)
+        (void)printf(" -d \"{\\\"instances\\\":[$(yes '" ROW "' | head -n %d | paste -sd,)]}\"",
+                     play->n_flowers);
+    else if (play->body)
         (void)printf(" -d '%s'", play->body);
     (void)printf(" %s://127.0.0.1:%d%s\n", play->is_tls ? "https" : "http",
                  play->is_tls ? p->ports.https : p->ports.http, play->path);
 }
 
+static void print_says(const struct play *play)
+{
+    const char *line = play->says;
+
+    (void)printf("\n");
+    for (;;) {
+        size_t len = strcspn(line, "\n");
+
+        (void)printf("# %.*s\n", (int)len, line);
+        if (line[len] == '\0')
+            break;
+        line += len + 1;
+    }
+}
+
+static void print_client(const struct plays *p)
+{
+    (void)printf(
+        "\n# The OpenAI client as it is (pip install openai): a tenant's token is its API key\n"
+        "OPENAI_BASE_URL=http://127.0.0.1:%d/v1 OPENAI_API_KEY=\"$(cat %s/tenant-a.token)\" "
+        "python3 -c 'from openai import OpenAI; print(OpenAI().chat.completions.create("
+        "model=\"demo-chat\", messages=[{\"role\": \"user\", \"content\": \"Hello\"}]))'\n",
+        p->ports.http, p->folder);
+}
+
 void plays_print(const struct plays *p)
 {
-    for (size_t i = 0; i < sizeof(plays) / sizeof(plays[0]); i++) {
-        const struct play *play = &plays[i];
+    for (size_t i = 0; i < play_table_n; i++) {
+        const struct play *play = &play_table[i];
 
-        (void)printf("\n# %s\n#   answers %d%s%s\n", play->says, play->status,
-                     play->answer ? " with " : "", play->answer ? play->answer : "");
+        print_says(play);
+        (void)printf("#   answers %d%s%s%s\n", play->status, play->answer ? " with " : "",
+                     play->answer ? play->answer : "",
+                     play->max_calls > 0 ? ", after a few calls" : "");
         print_curl(p, play);
     }
+    print_client(p);
     (void)printf("\n");
+}
+
+/* The lines of the head that say how much budget is left. */
+static void print_budget(const struct fetch_answer *answer)
+{
+    for (const char *line = answer->head; *line != '\0';) {
+        size_t len = strcspn(line, "\r\n");
+
+        if (strncasecmp(line, "x-ratelimit-", 12) == 0 ||
+            strncasecmp(line, "retry-after:", 12) == 0)
+            (void)printf("%.*s\n", (int)len, line);
+        line += len;
+        line += strspn(line, "\r\n");
+    }
+}
+
+/* Of a long answer, both ends. */
+static void print_answer(const struct play *play, const struct fetch_answer *answer)
+{
+    const char *body = answer->body;
+    size_t len = strlen(body);
+
+    while (len > 0 && body[len - 1] == '\n')
+        len--;
+    (void)printf("%d ", answer->status);
+    if (len > 2 * PRINTED_END)
+        (void)printf("%.*s ... %s\n", PRINTED_END, body, body + len - PRINTED_END);
+    else
+        (void)printf("%.*s\n", (int)len, body);
+    if (play->status == 429)
+        print_budget(answer);
+}
+
+static bool run_play(const struct plays *p, const struct play *play)
+{
+    struct fetch_answer answer;
+    bool is_good;
+    int n = 0;
+    int r;
+
+    print_says(play);
+    print_curl(p, play);
+    for (;;) {
+        r = make_call(p, play, &answer);
+        is_good = r == 0 && is_right(play, &answer);
+        if (++n >= play->max_calls || is_good)
+            break;
+        (void)printf("%d\n", answer.status);
+        fetch_answer_free(&answer);
+    }
+    if (r == 0)
+        print_answer(play, &answer);
+    else
+        (void)printf("no answer: %s\n", answer.error);
+    if (is_good)
+        (void)printf("right\n");
+    else
+        (void)printf("WRONG: expected %d%s%s%s%s\n", play->status, play->head ? ", " : "",
+                     play->head ? play->head : "", play->answer ? " with " : "",
+                     play->answer ? play->answer : "");
+    fetch_answer_free(&answer);
+    return is_good;
 }
 
 int plays_run(const struct plays *p)
 {
     int n_wrong = 0;
 
-    for (size_t i = 0; i < sizeof(plays) / sizeof(plays[0]); i++) {
-        const struct play *play = &plays[i];
-        struct fetch_answer answer;
-        int r = make_call(p, play, &answer);
-        bool is_good = r == 0 && is_right(play, &answer);
-
-        (void)printf("\n# %s\n", play->says);
-        print_curl(p, play);
-        if (r == 0)
-            (void)printf("%d %s\n", answer.status, answer.body);
-        else
-            (void)printf("no answer: %s\n", answer.error);
-        (void)printf("%s", is_good ? "right\n" : "WRONG");
-        if (!is_good) {
-            (void)printf(": expected %d%s%s\n", play->status, play->answer ? " with " : "",
-                         play->answer ? play->answer : "");
+    for (size_t i = 0; i < play_table_n; i++) {
+        if (!run_play(p, &play_table[i]))
             n_wrong++;
-        }
-        fetch_answer_free(&answer);
     }
     return n_wrong;
 }
