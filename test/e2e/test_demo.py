@@ -31,6 +31,30 @@ class Demo:
         return [int(pid) for pid in out.stdout.split()]
 
 
+def pasted(line, expected):
+    """The status of a printed line, pasted; a budget needs a few calls until it is used up."""
+    for _ in range(12):
+        curl = subprocess.run(["bash", "-c", line + " -o /dev/null -w '%{http_code}'"], capture_output=True, text=True,
+                              timeout=20 * FACTOR, check=False)
+        if curl.stdout == expected:
+            break
+    return curl.stdout
+
+
+def test_each_printed_line_answers_as_is_printed_above_it():
+    demo = Demo()
+    try:
+        demo.wait_for(r"^# The access log follows")
+        lines = re.findall(r"^#   answers (\d+).*\n(curl .*)$", demo.text, re.M)
+        assert len(lines) > 20 and {"200", "400", "401", "403", "405", "429"} == {status for status, _ in lines}
+        wrong = [(line, expected) for expected, line in lines if pasted(line, expected) != expected]
+        assert not wrong
+        demo.wait_for(r'"POST /v1/chat/completions HTTP/1.1" 200 .*tenant="tenant-a" model="demo-chat" .*tokens_total=22')
+    finally:
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.process.wait(20 * FACTOR) == 0
+
+
 def test_the_demo_prints_lines_that_work_and_ends_by_ctrl_c():
     demo = Demo()
     try:
