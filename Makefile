@@ -5,6 +5,7 @@
 #   make test         every unit and end-to-end test (TEST_ARGS='-k routing' for some of the latter)
 #   make test-slow    the end-to-end tests that wait for timeouts of a minute or more
 #   make test-exact   ten thousand requests to models with every kind of end: records, usage and budgets agree
+#   make test-sdk     the official OpenAI and Anthropic clients against the gateway (from pip and npm)
 #   make bench        side by side with nginx and HAProxy (BENCH_ARGS)
 #   make lint         layers, sizes, formatting, clang-tidy, cppcheck, generated documents
 #   make sanitize     all tests under ASan and UBSan, with gcc and with clang
@@ -23,7 +24,7 @@ MESON := /usr/bin/meson
 NINJA := /usr/bin/ninja
 SETUP = tools/setup-build
 
-.PHONY: all demo test test-slow test-exact bench lint sanitize tsan fuzz docs format clean
+.PHONY: all demo test test-slow test-exact test-sdk bench lint sanitize tsan fuzz docs format clean
 
 all:
 	@tools/install-packages build
@@ -53,6 +54,12 @@ test-exact:
 	@$(SETUP) $(BUILD)
 	@$(NINJA) -C $(BUILD) --quiet
 	@$(PYTHON) tools/run-tests --build $(BUILD) --only e2e -- --exact -m exact -s $(TEST_ARGS)
+
+test-sdk:
+	@tools/install-packages build test sdk
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@tools/test-sdk $(BUILD) $(TEST_ARGS)
 
 bench:
 	@tools/install-packages build bench
