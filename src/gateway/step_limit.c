@@ -139,9 +139,9 @@ static void limit_note_refusal(struct exchange *x)
         metric_add(METRICS_SERIES(x->worker->metrics, METRIC_LIMIT_REFUSALS, l->rules[i]->policy,
                                   l->rules[i]->name),
                    1);
-        x->refusal_detail = arena_printf(
-            a, "%.*s %.*s%s", STR_ARG(l->rules[i]->policy), STR_ARG(l->rules[i]->name),
-            c->room == LIMIT_ROOM_CROWDED ? ": too many distinct values" : "");
+        x->refusal_detail =
+            arena_printf(a, "%.*s %.*s%s", STR_ARG(l->rules[i]->policy), STR_ARG(l->rules[i]->name),
+                         c->room == LIMIT_ROOM_CROWDED ? ": too many distinct values" : "");
     }
 }
 
@@ -182,8 +182,7 @@ bool limit_top_up(struct exchange *x, uint64_t n_bytes)
         struct limit_store *store = x->rule->limits->set->store;
 
         if (c->held && l->rules[i]->response.source == LIMIT_COST_METADATA)
-            is_admitted &=
-                store->ops->extend(store, c, more, x->worker->loop.now.wall_unix_us);
+            is_admitted &= store->ops->extend(store, c, more, x->worker->loop.now.wall_unix_us);
     }
     if (!is_admitted) {
         l->is_told = false;

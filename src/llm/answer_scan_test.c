@@ -518,7 +518,8 @@ TEST(content_and_errors_are_known_before_the_end)
     CHECK(s.facts.has_content);
 }
 
-/* 10 MB in one frame: read as far as the bound, counted in full, and what follows is read as ever. */
+/* 10 MB in one frame: read as far as the bound, counted in full, and what follows is read as ever.
+ */
 TEST(a_huge_frame_passes)
 {
     static struct answer_scan s;
@@ -536,7 +537,8 @@ TEST(a_huge_frame_passes)
     answer_scan_usage(&s, &u);
     CHECK_INT(u.total, 3);
     CHECK(s.facts.is_ended && s.facts.has_content);
-    CHECK(s.facts.text_bytes >= 160 * sizeof block && s.facts.text_bytes < 160 * sizeof block + 100);
+    CHECK(s.facts.text_bytes >= 160 * sizeof block &&
+          s.facts.text_bytes < 160 * sizeof block + 100);
 }
 
 TEST(bytes_that_pass_unread_stand_for_text)

@@ -88,7 +88,8 @@ static void begin_value(struct event_stream *s)
         s->name_len = 0;
     } else {
         s->line = LINE_OTHER;
-        s->has_unknown |= field.len > 0 && !str_eq(field, STR("id")) && !str_eq(field, STR("retry"));
+        s->has_unknown |=
+            field.len > 0 && !str_eq(field, STR("id")) && !str_eq(field, STR("retry"));
     }
 }
 
