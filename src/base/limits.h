@@ -39,6 +39,10 @@
     X(YAML_NODES, 1000000, "nodes", "nodes of one document, aliases expanded")                     \
     X(DIAGNOSTICS, 1000, "messages", "diagnostics kept of one load; further ones are counted")     \
     X(AI_BODY_BYTES, 268435456, "bytes", "the body of a request to an AI endpoint; beyond: 413")   \
+    X(HELD_BODY_BYTES, 134217728, "bytes",                                                         \
+      "such a body while its model is not known yet; beyond: 413")                                 \
+    X(EDITED_BODY_BYTES, 33554432, "bytes",                                                        \
+      "such a body where a backend gets another one made of it; beyond: 413")                      \
     X(HELD_BYTES, 268435456, "bytes",                                                              \
       "request bodies that one worker holds while it looks for their models; beyond: 503")         \
     X(MODEL_NAME_BYTES, 512, "bytes", "a model name in a path or a body; beyond: 400")             \

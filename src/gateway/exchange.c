@@ -205,6 +205,24 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
     exchange_run(x);
 }
 
+static void exchange_on_total(struct timer *t)
+{
+    exchange_cancel(CONTAINER_OF(t, struct exchange, total_timer), CANCEL_REQUEST_TIMEOUT);
+}
+
+bool exchange_arm_total(struct exchange *x)
+{
+    const struct rule_plan *rule = x->rule;
+    struct loop *l = &x->worker->loop;
+    uint64_t total_us = rule->request_us ? rule->request_us : rule->policy_request_us;
+
+    if (total_us == 0)
+        return true;
+    x->total_timer.fn = exchange_on_total;
+    timer_set(l, &x->total_timer, x->started_us + total_us);
+    return x->started_us + total_us > l->now.mono_us;
+}
+
 struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group)
 {
     VEC_FOREACH (&x->verdicts, v) {

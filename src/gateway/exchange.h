@@ -88,7 +88,7 @@ struct exchange {
     /* Request content on its way: held here until the upstream takes it. */
     struct buf pipe;
     struct body_gate gate;
-    struct buf edited;    /* a whole body as this attempt's backend gets it; empty: as it is */
+    struct buf edited;    /* the body (so far) as this attempt's backend gets it; empty: as it is */
     struct str sent_body; /* of a body that is whole: what this attempt's backend gets */
     bool is_body_complete;
     bool has_trailers;
@@ -108,10 +108,11 @@ struct exchange {
     struct kserve_path kserve;
     struct verdict *identity; /* of the rule; NULL: none configured */
     struct layer_state layers;
-    struct str model;    /* "" when none */
-    bool is_model_named; /* by the rule's match: no invention of a client */
-    bool is_model_list;  /* the request asks which models there are */
-    struct str tenant;   /* of a verified claim, else empty */
+    struct str model;      /* "" when none */
+    bool is_model_named;   /* by the rule's match: no invention of a client */
+    bool is_model_list;    /* the request asks which models there are */
+    struct str model_list; /* the answer to that */
+    struct str tenant;     /* of a verified claim, else empty */
     struct str subject;
     struct client_address client; /* detected (ClientTrafficPolicy) */
     struct str peer_ip;           /* of the connection, in the arena: outlives the client */
@@ -169,6 +170,9 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why);
 void exchange_pin(struct exchange *x);
 /* What its authentication said; NULL: the shortlist did not ask it. */
 struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group);
+/* The rule's time for the whole exchange, from its first byte; the step that waits when it ends is
+ * cancelled. False: it has ended already. */
+MUST_USE bool exchange_arm_total(struct exchange *x);
 /* Why no rule took it. */
 enum refusal exchange_no_route(const struct exchange *x);
 /* Where memory may be taken now: the answer's head seals x->arena, what comes later (of a request

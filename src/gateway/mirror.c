@@ -139,7 +139,9 @@ void mirror_begin(struct exchange *x, const struct http_request *request)
             random_below(&x->worker->random, plan->denominator) < plan->numerator)
             mirror_add(x, plan, request);
     }
-    /* What has no content may have ended while the exchange waited (for keys). */
+    /* What came while the exchange waited: for keys, or behind the gate of an AI request. */
+    if (x->pipe.len > 0)
+        mirror_on_body(x, buf_str(&x->pipe));
     if (x->is_body_complete && x->mirrors.first)
         mirror_on_body_end(x);
 }

@@ -103,9 +103,11 @@ void exchange_pump_request(struct exchange *x)
         return;
     }
     if (x->pipe.len > 0) {
-        attempt_send(a, buf_str(&x->pipe));
+        attempt_send(a, x->edited.len > 0 ? buf_str(&x->edited) : buf_str(&x->pipe));
         attempt_flush(a);
         buf_deinit(&x->pipe);
+        buf_deinit(&x->edited);
+        body_gate_uncount(x);
     }
     if (x->is_body_complete && !a->is_request_done && a->state == ATTEMPT_STREAMING) {
         attempt_send_end(a, x->has_trailers ? &x->trailers : NULL);

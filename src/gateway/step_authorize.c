@@ -3,6 +3,7 @@
  * rules, judged on the request as claims left it, before the route's own header modifiers; last the
  * external authorizers, who see the forwarding headers too. All must agree. What passes gets its
  * forwarding headers here. */
+#include "gateway/ai/ai_request.h"
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
 
@@ -50,6 +51,10 @@ enum step_result step_authorize(struct exchange *x)
         result = authorize_by_rules(x);
     if (result == STEP_NEXT)
         result = layer_ask_authorizers(x);
+    /* What a backend needs of the body may be more than the gate has held so far; nothing may be
+     * reserved while the client takes its time. */
+    if (result == STEP_NEXT && ai_request_needs_hold(x))
+        return body_gate_hold_on(x);
     if (result == STEP_NEXT)
         forward_modify_headers(x);
     return result;

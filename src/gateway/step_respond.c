@@ -96,7 +96,6 @@ static enum step_result respond_end(struct exchange *x)
 static enum step_result respond_relay_head(struct exchange *x)
 {
     struct downstream *d = x->downstream;
-
     enum refusal why;
 
     x->response = x->attempt.response;
@@ -120,6 +119,10 @@ static enum step_result respond_relay_head(struct exchange *x)
     }
     x->attempt.arena = &x->tail;
     arena_seal(&x->arena);
+    if (ai_answer_is_over(x) && !x->is_answer_complete) {
+        attempt_cancel(&x->attempt);
+        x->is_answer_complete = true;
+    }
     if (x->is_answer_complete)
         return respond_end(x); /* it was held until then */
     x->wait = WAIT_ANSWER;

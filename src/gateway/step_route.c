@@ -46,9 +46,7 @@ static void route_settle(struct exchange *x, const struct route_match *match, st
     x->n_matched = match->path_kind == ROUTE_PATH_PREFIX ? match->path.len : 0;
     x->cors = rule->cors;
     x->is_model_named = x->endpoint != AI_ENDPOINT_NONE && route_names_model(x, match);
-    if (!x->hold->is_current)
-        exchange_pin(x);
-    else
+    if (x->hold->is_current)
         PREFETCH(&x->hold->memos[rule->number]);
     if (rule->n_backends > 0)
         PREFETCH(rule->backends);
@@ -69,9 +67,20 @@ static enum regex_verdict route_judge(struct exchange *x, const struct route_mat
     if (!v)
         return REGEX_LIMIT;
     holds = route_match_late(match, &v->headers);
-    if (holds == REGEX_HIT)
+    if (holds == REGEX_HIT) {
+        x->is_model_list = model_list_is_asked(x, match);
         route_settle(x, match, v);
+    }
     return holds;
+}
+
+/* What needs the snapshot is done here: it may go as soon as the exchange is pinned. */
+static void route_leave_snapshot(struct exchange *x)
+{
+    if (x->is_model_list)
+        model_list_make(x);
+    if (x->rule && !x->hold->is_current)
+        exchange_pin(x);
 }
 
 enum step_result step_route(struct exchange *x)
@@ -90,7 +99,9 @@ enum step_result step_route(struct exchange *x)
     } while (step == ROUTE_CANDIDATE && holds == REGEX_MISS);
     if (step == ROUTE_REFUSE || holds == REGEX_LIMIT)
         return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
-    x->is_model_list = model_list_is_asked(x, x->rule ? match : NULL);
+    if (!x->rule)
+        x->is_model_list = model_list_is_asked(x, NULL);
+    route_leave_snapshot(x);
     if (!x->rule)
         return x->is_model_list ? model_list_answer(x) : exchange_refuse(x, exchange_no_route(x));
     if (x->rule->security && x->rule->security->is_unavailable)
@@ -99,5 +110,5 @@ enum step_result step_route(struct exchange *x)
         return exchange_refuse(x, x->identity->refusal);
     if (x->rule->is_broken)
         return exchange_refuse(x, REFUSAL_ROUTE_BROKEN);
-    return STEP_NEXT;
+    return exchange_arm_total(x) ? STEP_NEXT : exchange_refuse(x, REFUSAL_UPSTREAM_TIMEOUT);
 }

@@ -34,11 +34,6 @@ static enum refusal upstream_refusal(enum attempt_failure why)
     return map[why];
 }
 
-static void upstream_on_total_timeout(struct timer *t)
-{
-    exchange_cancel(CONTAINER_OF(t, struct exchange, total_timer), CANCEL_REQUEST_TIMEOUT);
-}
-
 /* The body is whole here, or there is none: it can be sent once more, elsewhere. */
 static bool upstream_has_next_priority(const struct exchange *x)
 {
@@ -59,26 +54,21 @@ static void upstream_on_try_timeout(struct timer *t)
     exchange_resume(x);
 }
 
-static void upstream_arm_timers(struct exchange *x)
+/* The time of one attempt with its whole answer: the route's, else that of the older form of the
+ * AIServiceBackend, whose total is a total of its own attempt. */
+static void upstream_arm_try(struct exchange *x)
 {
     struct loop *l = &x->worker->loop;
-    const struct rule_plan *rule = x->rule;
     const struct ai_backend_plan *ai = x->backend->ai;
-    uint64_t total_us = rule->request_us ? rule->request_us : rule->policy_request_us;
-    uint64_t try_us = rule->backend_request_us;
+    uint64_t try_us = x->rule->backend_request_us;
 
-    /* The older form's times are the service's, where the route says none. */
-    if (ai && total_us == 0)
-        total_us = ai->request_us;
     if (ai && try_us == 0)
-        try_us = ai->backend_request_us;
-    if (total_us && !timer_is_set(&x->total_timer)) {
-        x->total_timer.fn = upstream_on_total_timeout;
-        timer_set(l, &x->total_timer, x->started_us + total_us);
-    }
+        try_us = ai->backend_request_us ? ai->backend_request_us : ai->request_us;
     if (try_us) {
         x->try_timer.fn = upstream_on_try_timeout;
         timer_set(l, &x->try_timer, l->now.mono_us + try_us);
+    } else {
+        timer_cancel(l, &x->try_timer);
     }
 }
 
@@ -116,7 +106,7 @@ static enum refusal upstream_try(struct exchange *x)
     do {
         x->n_attempts++;
         x->n_tries++;
-        upstream_arm_timers(x);
+        upstream_arm_try(x);
         x->attempt.idle_us = x->rule->connection_idle_us;
         x->upstream_us = x->worker->loop.now.mono_us;
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
@@ -152,6 +142,9 @@ static enum step_result upstream_fall_back(struct exchange *x, enum refusal why)
         x->priority++;
         x->n_tries = 0;
         x->attempt.is_fresh_wanted = false;
+        x->refusal_message = x->refusal_param = STR("");
+        x->is_answer_complete = false;
+        x->response_trailers.n = 0;
         attempt_cancel(&x->attempt);
         ai_answer_drop(x);
         why = upstream_draw(x);
@@ -177,10 +170,6 @@ static enum step_result upstream_begin(struct exchange *x)
     if (x->is_model_list)
         return model_list_answer(x);
     why = upstream_draw(x);
-    /* What the backend needs of the body may be more than the gate has held so far. */
-    if (why == REFUSAL_NONE && ai_request_wants_whole(x, x->backend) &&
-        !body_gate_is_whole(&x->gate))
-        return body_gate_hold_on(x);
     if (why == REFUSAL_NONE && x->request.expects_continue && x->downstream)
         x->downstream->ops->send_continue(x->downstream);
     if (why == REFUSAL_NONE)

@@ -108,7 +108,7 @@ static void attempt_wait_for_name(struct attempt *a)
 int attempt_start(struct attempt *a, struct cluster *b, const struct http_request *request,
                   uint64_t connect_timeout_us)
 {
-    PRE(a->state == ATTEMPT_IDLE || a->state == ATTEMPT_FAILED);
+    PRE(a->state == ATTEMPT_IDLE || a->state == ATTEMPT_FAILED || a->state == ATTEMPT_DONE);
     a->state = ATTEMPT_IDLE;
     a->pool = upstreams_pool(a->upstreams, b);
     a->request = request;

@@ -104,6 +104,14 @@ static struct str ai_answer_header(const struct exchange *x, struct str name)
     return http_headers_value(&x->attempt.response.headers, name);
 }
 
+static bool ai_answer_is_good_stream(const struct exchange *x)
+{
+    const struct http_response *r = &x->attempt.response;
+
+    return x->answer->scan.kind == ANSWER_EVENTS && r->status / 100 == 2 &&
+           r->body != HTTP_BODY_NONE;
+}
+
 static void ai_answer_begin_scan(struct exchange *x)
 {
     struct ai_answer *a = x->answer;
@@ -118,8 +126,8 @@ static void ai_answer_begin_scan(struct exchange *x)
         a->has_failed_decoding = true;
     else if (coding != DECODER_IDENTITY)
         a->decoder = decoder_new(coding);
-    if (!a->is_translated && a->is_changed && kind == ANSWER_EVENTS && coding == DECODER_IDENTITY &&
-        x->attempt.response.status / 100 == 2) {
+    if (!a->is_translated && a->is_changed && coding == DECODER_IDENTITY &&
+        ai_answer_is_good_stream(x)) {
         usage_filter_init(&a->filter, &a->scan);
         a->is_filtering = true;
     }
@@ -135,15 +143,11 @@ static void ai_answer_on_timeout(struct timer *t)
     exchange_resume(a->exchange);
 }
 
-static bool ai_answer_is_good_stream(const struct exchange *x)
-{
-    return x->answer->scan.kind == ANSWER_EVENTS && x->attempt.response.status / 100 == 2;
-}
-
 /* What is to be translated as a document must be there as a whole: complete answers, errors. */
 static bool ai_answer_needs_whole(const struct exchange *x)
 {
-    return x->answer->is_translated && !ai_answer_is_good_stream(x);
+    return x->answer->is_translated && !ai_answer_is_good_stream(x) &&
+           x->attempt.response.body != HTTP_BODY_NONE;
 }
 
 static void ai_answer_choose_state(struct exchange *x, bool has_next)
@@ -187,7 +191,11 @@ bool ai_answer_has_failed(const struct exchange *x)
 
     if (status == 429 || status >= 500)
         return true;
-    return a && a->has_scan && a->scan.kind == ANSWER_EVENTS && a->scan.facts.is_error_first;
+    if (!a || !a->has_scan || a->scan.kind != ANSWER_EVENTS)
+        return false;
+    /* An event stream that ends without having said anything is no answer either. */
+    return a->scan.facts.is_error_first ||
+           (x->is_answer_complete && !a->scan.facts.has_content && !a->scan.facts.is_finished);
 }
 
 /* Is it known by now what this answer is? */
@@ -260,9 +268,12 @@ void ai_answer_on_data(struct exchange *x, struct str span)
         ai_answer_make(x, span);
     ai_answer_note_content(x);
     if (!x->is_head_sent) {
-        ai_answer_keep(x, is_made ? buf_str(&a->out) : span);
-        if (!x->is_head_sent)
-            buf_clear(&a->out);
+        /* Keeping it may send the head and all that is kept: then nothing may be left here. */
+        struct buf made = a->out;
+
+        a->out = (struct buf){0};
+        ai_answer_keep(x, is_made ? buf_str(&made) : span);
+        buf_deinit(&made);
         return;
     }
     exchange_note_progress(x);
@@ -321,7 +332,7 @@ enum refusal ai_answer_finish_head(struct exchange *x)
     struct ai_answer *a = x->answer;
     struct http_response *r = &x->response;
 
-    if (!a || (!a->is_translated && !a->is_filtering))
+    if (!a || (!a->is_translated && !a->is_filtering) || r->body == HTTP_BODY_NONE)
         return REFUSAL_NONE;
     if (a->decoder || a->has_failed_decoding)
         return REFUSAL_UPSTREAM_BAD_ANSWER; /* compressed, though nobody asked for it */
@@ -335,6 +346,11 @@ enum refusal ai_answer_finish_head(struct exchange *x)
     r->body = HTTP_BODY_CHUNKED;
     r->has_content_length = false;
     return REFUSAL_NONE;
+}
+
+bool ai_answer_is_over(const struct exchange *x)
+{
+    return x->answer && x->answer->is_translation_over;
 }
 
 bool ai_answer_on_end(struct exchange *x)

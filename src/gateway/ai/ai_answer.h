@@ -61,6 +61,8 @@ void ai_answer_release(struct exchange *x);
 void ai_answer_on_data(struct exchange *x, struct str span);
 void ai_answer_send_made(struct exchange *x);
 void ai_answer_on_flush(struct exchange *x);
+/* The client has been told all that will be, whatever the upstream still says. */
+bool ai_answer_is_over(const struct exchange *x);
 /* The upstream's answer is complete: whatever is left to say to the client, who was told the head.
  * False: it must not look complete. */
 bool ai_answer_on_end(struct exchange *x);

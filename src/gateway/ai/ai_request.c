@@ -23,8 +23,9 @@ static bool ai_request_has_costs(const struct exchange *x)
     return (x->rule->is_ai ? &x->rule->route->costs : &x->listener->costs)->n > 0;
 }
 
-/* OpenAI's streams tell usage only when asked (API reference, stream_options). */
-bool ai_request_asks_for_usage(const struct exchange *x)
+/* Is it a stream that tells usage only when asked (OpenAI API reference, stream_options), and was
+ * not? */
+static bool ai_request_is_silent_stream(const struct exchange *x)
 {
     const struct request_scan *s = x->gate.scan;
 
@@ -35,13 +36,40 @@ bool ai_request_asks_for_usage(const struct exchange *x)
            ai_request_has_costs(x);
 }
 
-bool ai_request_wants_whole(const struct exchange *x, const struct backend_plan *b)
+bool ai_request_asks_for_usage(const struct exchange *x)
 {
-    if (!x->is_ai)
-        return false;
-    if (ai_request_is_translated(x, b) || ai_request_asks_for_usage(x))
-        return true;
-    return b->ai && (b->ai->n_set + b->ai->n_remove > 0 || b->ai->model.len > 0);
+    return x->gate.state == GATE_WHOLE && ai_request_is_silent_stream(x);
+}
+
+/* Asking is worth waiting for a body of a known and moderate length; of others usage is estimated.
+ */
+static bool ai_request_waits_to_ask(const struct exchange *x)
+{
+    return x->request.body == HTTP_BODY_LENGTH &&
+           x->request.content_length <= LIMIT_EDITED_BODY_BYTES && ai_request_is_silent_stream(x);
+}
+
+static bool ai_request_is_named(const struct exchange *x, const struct backend_plan *b)
+{
+    return b->ai && b->ai->model.len > 0 && x->kserve.call == KSERVE_NONE;
+}
+
+/* Does what this backend gets need the whole body at once? The model's name alone can be replaced
+ * in a beginning of JSON. */
+static bool ai_request_wants_whole(const struct exchange *x, const struct backend_plan *b)
+{
+    return ai_request_is_translated(x, b) || (ai_request_is_named(x, b) && x->gate.form) ||
+           (b->ai && b->ai->n_set + b->ai->n_remove > 0);
+}
+
+bool ai_request_needs_hold(const struct exchange *x)
+{
+    /* Of every backend: whichever answers, perhaps after others failed, gets what is its own. */
+    for (uint32_t i = 0; x->gate.state == GATE_STREAMING && i < x->rule->n_backends; i++) {
+        if (ai_request_wants_whole(x, &x->rule->backends[i]))
+            return true;
+    }
+    return x->gate.state == GATE_STREAMING && ai_request_waits_to_ask(x);
 }
 
 /* ---- the body ---- */
@@ -90,24 +118,37 @@ static void ai_request_edit(struct exchange *x, const struct ai_backend_plan *ai
         body_edit_apply(&edit, x->gate.scan, buf_str(&x->pipe), &x->edited);
 }
 
+/* A body that goes on while it still comes: its length may change with the model's name. */
+static enum refusal ai_request_prepare_stream(struct exchange *x, const struct backend_plan *b,
+                                              struct http_request *r)
+{
+    r->body = HTTP_BODY_CHUNKED;
+    if (ai_request_is_named(x, b) &&
+        body_edit_model_prefix(x->gate.scan, buf_str(&x->pipe), b->ai->model, &x->edited) != 0)
+        return REFUSAL_INTERNAL;
+    return REFUSAL_NONE;
+}
+
 static enum refusal ai_request_prepare_body(struct exchange *x, const struct backend_plan *b,
                                             struct http_request *r)
 {
     enum refusal why = REFUSAL_NONE;
 
     buf_deinit(&x->edited);
-    if (x->gate.state == GATE_STREAMING) {
-        r->body = HTTP_BODY_CHUNKED;
-        return REFUSAL_NONE;
+    if (x->gate.state != GATE_WHOLE) {
+        /* ai_request_needs_hold has seen to it; were it wrong, nothing may pass unchanged. */
+        if (x->gate.state != GATE_OPEN && ai_request_wants_whole(x, b))
+            return REFUSAL_INTERNAL;
+        return x->gate.state == GATE_STREAMING ? ai_request_prepare_stream(x, b, r) : REFUSAL_NONE;
     }
-    if (x->gate.state != GATE_WHOLE)
-        return REFUSAL_NONE;
     if (ai_request_is_translated(x, b))
         why = ai_request_translate(x, b);
     else if (x->gate.form && b->ai)
         why = ai_request_edit_form(x, b->ai);
     else if (x->gate.scan && x->gate.n_json_bytes == UINT64_MAX)
         ai_request_edit(x, b->ai);
+    else if (b->ai && b->ai->n_set + b->ai->n_remove > 0)
+        why = REFUSAL_UNTRANSLATABLE; /* changes of a body that is not JSON alone */
     x->sent_body = x->edited.len > 0 ? buf_str(&x->edited) : buf_str(&x->pipe);
     r->body = HTTP_BODY_LENGTH;
     r->content_length = x->sent_body.len;

@@ -5,8 +5,10 @@
 
 #include "gateway/exchange.h"
 
-/* Does what this backend gets need the whole body at once? */
-bool ai_request_wants_whole(const struct exchange *x, const struct backend_plan *b);
+/* Must the rest of the body be waited for, because some backend of the rule needs all of it at
+ * once?
+ */
+bool ai_request_needs_hold(const struct exchange *x);
 /* Before each attempt, on the head that forward_prepare made (its header list is its own). Sets
  * x->sent_body and makes x->answer anew. REFUSAL_NONE, or why the backend cannot serve this. */
 enum refusal ai_request_prepare(struct exchange *x, const struct backend_plan *b,

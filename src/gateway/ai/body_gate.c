@@ -15,6 +15,8 @@
 #include "llm/multipart.h"
 #include "llm/request_scan.h"
 
+enum { GATE_US = 300 * 1000000 };
+
 /* ---- verdicts ---- */
 
 static const enum refusal gate_scan_refusals[] = {
@@ -78,7 +80,8 @@ static bool gate_knows_model(const struct exchange *x)
 static void gate_end(struct exchange *x)
 {
     struct body_gate *g = &x->gate;
-    bool is_held = g->state == GATE_HOLDING;
+    /* Released, and complete before any of it was sent: it is whole after all. */
+    bool is_held = g->state == GATE_HOLDING || x->pipe.len == g->n_bytes;
 
     if (g->form)
         gate_judge_form(x, multipart_finish(g->form));
@@ -101,7 +104,7 @@ static void gate_end(struct exchange *x)
 static bool gate_json_bytes(const struct exchange *x, uint64_t *ret_n)
 {
     struct str value =
-        http_headers_value(&x->request.headers, STR("inference-header-content-length"));
+        http_headers_joined(&x->request.headers, STR("inference-header-content-length"));
 
     *ret_n = UINT64_MAX;
     if (x->endpoint != AI_ENDPOINT_KSERVE_V2_INFER || !value.ptr)
@@ -182,6 +185,20 @@ static void gate_estimate(struct exchange *x)
         x->estimate.n_rows = (uint64_t)request_scan_n_rows(g->scan);
 }
 
+/* No rule is known yet whose timeout could hold: a body that comes byte by byte ends here. */
+static void gate_on_time(struct timer *t)
+{
+    exchange_cancel(CONTAINER_OF(t, struct exchange, try_timer), CANCEL_BODY_TIMEOUT);
+}
+
+static void gate_arm(struct exchange *x)
+{
+    struct loop *l = &x->worker->loop;
+
+    x->try_timer.fn = gate_on_time;
+    timer_set(l, &x->try_timer, l->now.mono_us + GATE_US);
+}
+
 enum step_result body_gate_run(struct exchange *x)
 {
     struct body_gate *g = &x->gate;
@@ -204,9 +221,11 @@ enum step_result body_gate_run(struct exchange *x)
             x->request.expects_continue = false;
         }
         x->wait = WAIT_BODY;
+        gate_arm(x);
         exchange_allow_body(x);
         return STEP_WAIT;
     }
+    timer_cancel(&x->worker->loop, &x->try_timer);
     x->model = arena_str(&x->arena, gate_model(x));
     gate_estimate(x);
     return STEP_NEXT;
@@ -218,6 +237,8 @@ enum step_result body_gate_hold_on(struct exchange *x)
 
     if (g->state == GATE_FAILED)
         return exchange_refuse(x, (enum refusal)g->refusal);
+    if (x->request.body == HTTP_BODY_LENGTH && x->request.content_length > LIMIT_EDITED_BODY_BYTES)
+        return exchange_refuse(x, REFUSAL_BODY_TOO_LARGE);
     g->wants_whole = true;
     g->state = GATE_HOLDING;
     x->wait = WAIT_BODY;
@@ -289,6 +310,15 @@ static bool gate_may_release(const struct exchange *x)
            gate_knows_model(x);
 }
 
+/* What is held because its model is still unknown, or because an edit needs all of it, is bounded
+ * lower than what passes. */
+static uint64_t gate_bound(const struct body_gate *g)
+{
+    if (g->state != GATE_HOLDING)
+        return LIMIT_AI_BODY_BYTES;
+    return g->wants_whole ? LIMIT_EDITED_BODY_BYTES : LIMIT_HELD_BODY_BYTES;
+}
+
 bool body_gate_on_body(struct exchange *x, struct str span)
 {
     struct body_gate *g = &x->gate;
@@ -297,7 +327,7 @@ bool body_gate_on_body(struct exchange *x, struct str span)
         return g->state != GATE_FAILED;
     gate_feed(x, span);
     g->n_bytes += span.len;
-    if (g->state != GATE_FAILED && g->n_bytes > LIMIT_AI_BODY_BYTES)
+    if (g->state != GATE_FAILED && g->n_bytes > gate_bound(g))
         gate_fail(x, REFUSAL_BODY_TOO_LARGE);
     if (g->state == GATE_HOLDING)
         gate_count(x, span.len);
@@ -331,13 +361,16 @@ bool body_gate_wants_more(const struct exchange *x)
     return x->gate.state == GATE_HOLDING;
 }
 
+void body_gate_uncount(struct exchange *x)
+{
+    x->worker->n_held_bytes -= x->gate.n_counted;
+    x->gate.n_counted = 0;
+}
+
 void body_gate_release(struct exchange *x)
 {
-    struct body_gate *g = &x->gate;
-
-    x->worker->n_held_bytes -= g->n_counted;
-    g->n_counted = 0;
-    if (g->state == GATE_WHOLE) {
+    body_gate_uncount(x);
+    if (x->gate.state == GATE_WHOLE) {
         buf_deinit(&x->pipe);
         buf_deinit(&x->edited);
     }

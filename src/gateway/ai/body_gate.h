@@ -51,5 +51,7 @@ void body_gate_after_body(struct exchange *x);
 void body_gate_on_end(struct exchange *x);
 /* May more content come, as far as the gate is concerned? */
 bool body_gate_wants_more(const struct exchange *x);
+/* What was held has been sent on. */
+void body_gate_uncount(struct exchange *x);
 /* The end of the exchange, or nobody needs the kept body any more. Repeatable. */
 void body_gate_release(struct exchange *x);

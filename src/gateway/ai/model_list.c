@@ -148,7 +148,7 @@ static struct str list_format(struct exchange *x, const struct model_plan *const
     return copy;
 }
 
-enum step_result model_list_answer(struct exchange *x)
+void model_list_make(struct exchange *x)
 {
     const struct listener_plan *l = x->listener;
     struct model_probe p = {.x = x, .request = x->request};
@@ -167,5 +167,10 @@ enum step_result model_list_answer(struct exchange *x)
         if (probe_may_reach(&p, &late))
             found[n++] = m;
     }
-    return answer_text(x, 200, STR("application/json"), list_format(x, found, n));
+    x->model_list = list_format(x, found, n);
+}
+
+enum step_result model_list_answer(struct exchange *x)
+{
+    return answer_text(x, 200, STR("application/json"), x->model_list);
 }

@@ -13,20 +13,6 @@ static void ext_auth_count(struct exchange *x, const struct ext_auth_plan *p, co
 
 /* ---- the call ---- */
 
-static void ext_auth_on_total_timeout(struct timer *t)
-{
-    exchange_cancel(CONTAINER_OF(t, struct exchange, total_timer), CANCEL_REQUEST_TIMEOUT);
-}
-
-/* The route's timeout is that of the whole exchange: the step `upstream` finds its timer set. */
-static void ext_auth_arm_total(struct exchange *x)
-{
-    if (x->rule->request_us == 0 || timer_is_set(&x->total_timer))
-        return;
-    x->total_timer.fn = ext_auth_on_total_timeout;
-    timer_set(&x->worker->loop, &x->total_timer, x->started_us + x->rule->request_us);
-}
-
 /* The call knows its exchange. */
 struct layer_call {
     struct ext_auth_call call;
@@ -45,7 +31,6 @@ static void ext_auth_begin(struct exchange *x, const struct ext_auth_plan *p)
     made->exchange = x;
     made->call.on_done = ext_auth_on_done;
     x->layers.call = &made->call;
-    ext_auth_arm_total(x);
     ext_auth_start(&made->call, &p->config, &x->request, &x->worker->upstreams, &x->arena);
 }
 
