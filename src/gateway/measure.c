@@ -97,6 +97,10 @@ static void measure_usage(struct exchange *x, struct str model)
                (uint64_t)x->usage.input);
     metric_add(METRICS_SERIES(m, METRIC_AI_TOKENS_GENERATED_TOTAL, x->tenant, model),
                (uint64_t)x->usage.output);
+    metric_observe(METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("input"), model),
+                   (uint64_t)x->usage.input);
+    metric_observe(METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("output"), model),
+                   (uint64_t)x->usage.output);
 }
 
 static void measure_ai(struct exchange *x, uint16_t status, uint64_t us)

@@ -22,6 +22,9 @@
       "tenant", "model")                                                                           \
     X(AI_TOKENS_GENERATED_TOTAL, COUNTER, "ai_model_tokens_generated_total", "tokens",             \
       "The same, by the name that a counter should have.", "tenant", "model")                      \
+    X(AI_TOKEN_USAGE, HISTOGRAM, "gen_ai_client_token_usage", "tokens",                            \
+      "Tokens of one request: input or output (OpenTelemetry's gen_ai.client.token.usage).",       \
+      "gen_ai_token_type", "gen_ai_request_model")                                                 \
     X(AI_FIRST_TOKEN, HISTOGRAM, "gen_ai_server_time_to_first_token_seconds", "seconds",           \
       "From the first byte of a request to the first content of its answer (OpenTelemetry's "      \
       "gen_ai.server.time_to_first_token).",                                                       \

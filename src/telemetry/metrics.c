@@ -13,10 +13,19 @@ const struct metric_row metric_rows[METRIC_COUNT_] = {
 #undef X
 };
 
-const uint64_t metric_bucket_us[METRIC_BUCKETS] = {
-    500,    1000,    2500,    5000,    10000,    25000,    50000,    100000,    250000,
-    500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000,
-};
+const uint64_t *metric_buckets(enum metric m)
+{
+    static const uint64_t us[METRIC_BUCKETS] = {
+        500,    1000,    2500,    5000,    10000,    25000,    50000,    100000,    250000,
+        500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000,
+    };
+    /* Powers of four, as OpenTelemetry's conventions for generative AI want them. */
+    static const uint64_t tokens[METRIC_BUCKETS] = {
+        1,      4,       16,      64,       256,      1024,      4096,       16384,     65536,
+        262144, 1048576, 4194304, 16777216, 67108864, 268435456, 1073741824, 4294967296};
+
+    return metric_is_time(m) ? us : tokens;
+}
 
 const char *metric_type_name(enum metric_type type)
 {
@@ -185,7 +194,8 @@ static struct metric_series *metric_series_new(struct metrics_shard *s, uint64_t
 static bool metric_label_is_closed(const char *name)
 {
     return str_starts_with(str_of(name), STR("response_code")) || strcmp(name, "result") == 0 ||
-           strcmp(name, "reason") == 0 || strcmp(name, "metric") == 0;
+           strcmp(name, "reason") == 0 || strcmp(name, "metric") == 0 ||
+           strcmp(name, "gen_ai_token_type") == 0;
 }
 
 static void metric_overflow(enum metric metric, const struct str *labels,
@@ -238,15 +248,16 @@ struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric
     return series;
 }
 
-void metric_observe_us(struct metric_series *s, uint64_t us)
+void metric_observe(struct metric_series *s, uint64_t value)
 {
+    const uint64_t *bounds = metric_buckets(s->metric);
     unsigned i = 0;
 
     PRE(s->buckets);
-    while (i < METRIC_BUCKETS && us > metric_bucket_us[i])
+    while (i < METRIC_BUCKETS && value > bounds[i])
         i++;
     atomic_store_explicit(&s->buckets[i],
                           atomic_load_explicit(&s->buckets[i], memory_order_relaxed) + 1,
                           memory_order_relaxed);
-    metric_add(s, us);
+    metric_add(s, value);
 }

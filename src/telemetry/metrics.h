@@ -13,8 +13,8 @@
 
 enum { METRIC_BUCKETS = 17, METRIC_LABEL_BYTES_MAX = 128 };
 
-/* Upper bounds of the buckets of every histogram, in microseconds. */
-extern const uint64_t metric_bucket_us[METRIC_BUCKETS];
+/* Upper bounds of a histogram's buckets: microseconds where its unit is seconds, else tokens. */
+const uint64_t *metric_buckets(enum metric m);
 
 /* One line of a metric (a histogram: its lines) as one thread sees it. Lives as long as its shard,
  * so callers may keep it. */
@@ -23,7 +23,7 @@ struct metric_series {
     uint64_t hash;
     struct metric_series *chain;        /* next in its hash bucket: writer only */
     struct metric_series *_Atomic next; /* older series of the shard: read by scrapes */
-    _Atomic uint64_t value;             /* counter; histogram: sum in microseconds */
+    _Atomic uint64_t value;             /* counter; histogram: sum, as it was observed */
     _Atomic uint64_t *buckets;          /* METRIC_BUCKETS + 1, not cumulated; NULL: no histogram */
     struct metric_series *overflow;     /* of the series `other`: counts what it takes in */
     uint32_t values_len;                /* identity: each label value behind its length */
@@ -80,8 +80,12 @@ static inline void metric_add(struct metric_series *s, uint64_t n)
     if (s->overflow)
         metric_raise(s->overflow, 1);
 }
-/* Histograms only. */
-void metric_observe_us(struct metric_series *s, uint64_t us);
+/* Histograms only, in the unit of their buckets. */
+void metric_observe(struct metric_series *s, uint64_t value);
+static inline void metric_observe_us(struct metric_series *s, uint64_t us)
+{
+    metric_observe(s, us);
+}
 
 /* For collectors: one value of a counter or gauge; values of equal labels are added. */
 void metrics_emit(struct metrics_scrape *scrape, enum metric metric, const struct str *labels,

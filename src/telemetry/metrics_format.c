@@ -10,7 +10,7 @@
 
 struct metric_sum {
     struct str text; /* labels */
-    double value;    /* histogram: sum in seconds */
+    double value;    /* histogram: the sum */
     uint64_t buckets[METRIC_BUCKETS + 1];
 };
 
@@ -99,7 +99,7 @@ static void scrape_series(struct metrics_scrape *s, struct metric_series *series
         sum->value += (double)value;
         return;
     }
-    sum->value += (double)value / 1e6;
+    sum->value += (double)value / metric_scale(series->metric);
     for (unsigned i = 0; i <= METRIC_BUCKETS; i++)
         sum->buckets[i] += atomic_load_explicit(&series->buckets[i], memory_order_relaxed);
 }
@@ -138,16 +138,17 @@ static void format_line(const char *name, const char *suffix, struct str labels,
     buf_append_char(out, '\n');
 }
 
-static void format_histogram(const struct metric_row *row, const struct metric_sum *sum,
-                             struct buf *out)
+static void format_histogram(enum metric m, const struct metric_sum *sum, struct buf *out)
 {
+    const struct metric_row *row = &metric_rows[m];
+    const uint64_t *bounds = metric_buckets(m);
     const char *comma = sum->text.len > 0 ? "," : "";
     uint64_t n = 0;
 
     for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
         n += sum->buckets[i];
-        buf_printf(out, "%s_bucket{%.*s%sle=\"%g\"} %llu\n", row->name, STR_ARG(sum->text), comma,
-                   (double)metric_bucket_us[i] / 1e6, (unsigned long long)n);
+        buf_printf(out, "%s_bucket{%.*s%sle=\"%.10g\"} %llu\n", row->name, STR_ARG(sum->text),
+                   comma, (double)bounds[i] / metric_scale(m), (unsigned long long)n);
     }
     n += sum->buckets[METRIC_BUCKETS];
     buf_printf(out, "%s_bucket{%.*s%sle=\"+Inf\"} %llu\n", row->name, STR_ARG(sum->text), comma,
@@ -175,7 +176,7 @@ static void format_metric(struct metrics_scrape *s, enum metric m, struct buf *o
                metric_type_name(row->type));
     VEC_FOREACH (&s->sums[m], sum) {
         if (row->type == METRIC_HISTOGRAM)
-            format_histogram(row, *sum, out);
+            format_histogram(m, *sum, out);
         else
             format_line(row->name, "", (*sum)->text, (*sum)->value, out);
     }
@@ -194,11 +195,19 @@ void metrics_format(const struct metrics *m, struct buf *out)
     arena_deinit(&s.arena);
 }
 
+static void format_bounds(enum metric m, struct buf *out)
+{
+    for (unsigned i = 0; i < METRIC_BUCKETS; i++)
+        buf_printf(out, "%s %.10g", i > 0 ? "," : "",
+                   (double)metric_buckets(m)[i] / metric_scale(m));
+}
+
 void metrics_format_docs(struct buf *out)
 {
     buf_printf(out, "# Metrics\n\nPrometheus text at `/metrics`. Histogram buckets, in seconds:");
-    for (unsigned i = 0; i < METRIC_BUCKETS; i++)
-        buf_printf(out, "%s %g", i > 0 ? "," : "", (double)metric_bucket_us[i] / 1e6);
+    format_bounds(METRIC_REQUEST_DURATION, out);
+    buf_printf(out, "; of tokens:");
+    format_bounds(METRIC_AI_TOKEN_USAGE, out);
     buf_printf(out, ".\n\n| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
     for (unsigned m = 0; m < METRIC_COUNT_; m++) {
         const struct metric_row *row = &metric_rows[m];

@@ -16,6 +16,16 @@ struct metrics_shard {
     struct metric_series *_Atomic newest;
 };
 
+static inline bool metric_is_time(enum metric m)
+{
+    return str_eq(str_of(metric_rows[m].unit), STR("seconds"));
+}
+/* What one of the unit's is, in what is observed. */
+static inline double metric_scale(enum metric m)
+{
+    return metric_is_time(m) ? 1e6 : 1;
+}
+
 /* tenant="a",model="b"; values escaped, cut to METRIC_LABEL_BYTES_MAX. */
 void metric_format_labels(enum metric m, const struct str *labels, struct buf *out);
 

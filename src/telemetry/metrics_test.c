@@ -114,6 +114,30 @@ TEST(histograms_are_cumulative_and_in_seconds)
     metrics_deinit(&m);
 }
 
+TEST(histograms_of_tokens_have_bounds_of_their_own)
+{
+    struct metrics m;
+    struct buf out = {0};
+
+    metrics_init(&m);
+    struct metric_series *s =
+        METRICS_SERIES(metrics_shard_new(&m), METRIC_AI_TOKEN_USAGE, STR("input"), STR("m"));
+
+    metric_observe(s, 4);
+    metric_observe(s, 5);
+    metric_observe(s, 1000000000);
+
+    struct str text = page(&m, &out);
+
+    CHECK(has(text, "gen_ai_request_model=\"m\",le=\"4\"} 1\n"));
+    CHECK(has(text, "gen_ai_request_model=\"m\",le=\"16\"} 2\n"));
+    CHECK(has(text, "gen_ai_request_model=\"m\",le=\"1073741824\"} 3\n"));
+    CHECK(has(text,
+              "usage_sum{gen_ai_token_type=\"input\",gen_ai_request_model=\"m\"} 1000000009\n"));
+    buf_deinit(&out);
+    metrics_deinit(&m);
+}
+
 TEST(label_values_cannot_break_the_text)
 {
     struct metrics m;
@@ -311,6 +335,7 @@ TEST(names_are_a_promise)
         "ai_model_tokens_processed_total",
         "ai_model_tokens_generated",
         "ai_model_tokens_generated_total",
+        "gen_ai_client_token_usage",
         "gen_ai_server_time_to_first_token_seconds",
         "tollgate_requests_total",
         "tollgate_request_duration_seconds",

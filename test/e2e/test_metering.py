@@ -403,6 +403,10 @@ def test_a_record_says_who_asked_for_what_and_who_answered(gateway, upstream, is
     labels = {"tenant": "tenant-a", "model": "m"}
     assert gw.metric("ai_model_tokens_processed", **labels) == gw.metric("ai_model_tokens_processed_total", **labels) == 7
     assert gw.metric("ai_model_tokens_generated", **labels) == gw.metric("ai_model_tokens_generated_total", **labels) == 5
+    for kind, n, bound in (("input", 7, "16"), ("output", 5, "16")):
+        gen_ai = {"gen_ai_request_model": "m", "gen_ai_token_type": kind}
+        assert gw.metric("gen_ai_client_token_usage_sum", **gen_ai) == n
+        assert [gw.metric("gen_ai_client_token_usage_bucket", le=le, **gen_ai) for le in ("4", bound)] == [0, 1]
     assert gw.metric("gen_ai_server_time_to_first_token_seconds_count", gen_ai_request_model="m") == 1
 
     assert gw.request(CHAT, json=chat(max_tokens=1), token=token).status == 200
