@@ -424,3 +424,13 @@ def test_a_budget_of_zero_lets_nothing_pass(gateway, upstream):
     reply = gw.request(CHAT, json=chat())
     assert (reply.status, reply.code, reply.get("x-ratelimit-limit"), reply.get("x-ratelimit-remaining")) == (429, "rate_limited", "0", "0")
     assert not up.requests
+
+
+def test_the_record_of_a_refused_body_names_the_model_that_was_asked_for(gateway, upstream):
+    gw = gateway(one_model(upstream()))
+    assert gw.request(CHAT, json={"model": "whatever"}).status == 400
+    record = gw.wait_log(lambda r: r["response_code"] == 400)
+    assert (record["model"], record["response_code_details"], record["tokens_total"]) == ("whatever", "missing_required_parameter", None)
+    assert gw.request("/v1/models/asked:predict", body=b"no").status == 400
+    assert gw.wait_log(lambda r: r["model"] == "asked")["response_code_details"] == "invalid_json"
+    assert gw.metric("ai_model_requests_total") == 0, "a name that a client made up makes no series"

@@ -213,8 +213,11 @@ enum step_result body_gate_run(struct exchange *x)
         if (begun == STEP_LAST)
             return begun;
     }
-    if (g->state == GATE_FAILED)
+    if (g->state == GATE_FAILED) {
+        /* For the record. No rule will see it. */
+        x->model = arena_str(&x->arena, gate_model(x));
         return exchange_refuse(x, (enum refusal)g->refusal);
+    }
     if (g->state == GATE_HOLDING) {
         if (x->request.expects_continue && x->downstream) {
             x->downstream->ops->send_continue(x->downstream);
