@@ -431,6 +431,6 @@ def test_the_record_of_a_refused_body_names_the_model_that_was_asked_for(gateway
     assert gw.request(CHAT, json={"model": "whatever"}).status == 400
     record = gw.wait_log(lambda r: r["response_code"] == 400)
     assert (record["model"], record["response_code_details"], record["tokens_total"]) == ("whatever", "missing_required_parameter", None)
-    assert gw.request("/v1/models/asked:predict", body=b"no").status == 400
+    assert gw.request("/v1/models/asked:predict", body=b"{").status == 400
     assert gw.wait_log(lambda r: r["model"] == "asked")["response_code_details"] == "invalid_json"
     assert gw.metric("ai_model_requests_total") == 0, "a name that a client made up makes no series"
