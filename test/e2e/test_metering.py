@@ -255,18 +255,18 @@ def test_a_body_that_is_held_for_an_edit_tops_its_reservation_up_too(long_bodies
     """Its stream is to be asked for usage, so all of it is needed: budget first, then the rest of the body."""
     gw, up = long_bodies(18_000)
     gate = threading.Event()
-    up.script = answers(15_000, 10_000, gate)
+    expensive, cheap = answers(15_000, 10_000, gate), answers(1, 1)
+    up.script = lambda request, _: (cheap if b"max_tokens" in request.body else expensive)()
     body = json.dumps(chat()).encode()
     with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s"
                 % (CHAT.encode(), len(body), body)) as other:
         up.wait_for(1)
         with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" % CHAT.encode()) as raw:
             send_chunk(raw, b'{"model":"m","stream":true,"max_tokens":1,"messages":["' + b"x" * 70_000)
-            refused = lambda: gw.request(CHAT, json=chat(max_tokens=1))  # noqa: E731
-            eventually(lambda: refused().status == 429, what="the reservation of the long body")
+            eventually(lambda: gw.request(CHAT, json=chat(max_tokens=1)).status == 429, what="the reservation of the long body")
             gate.set()
             assert other.reply().status == 200
-            eventually(lambda: int(refused().get("retry-after")) > 1, what="the cost of the other")
+            eventually(lambda: int(gw.request(CHAT, json=chat(max_tokens=1)).get("retry-after")) > 1, what="the cost of the other")
             send_chunk(raw, b"z" * 10_000)
             reply = raw.reply()
     assert (reply.status, reply.code, told(reply)) == (429, "rate_limited", (18_000, 0))
