@@ -147,7 +147,8 @@ class Sink:
             tail = (tail + data)[-5:]
         self.n_complete += 1
         answer = b'{"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}'
-        connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer))
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n"
+                        b"content-length: %d\r\n\r\n%s" % (len(answer), answer))
         return False
 
 
