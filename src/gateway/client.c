@@ -120,6 +120,7 @@ void client_close(struct client *c)
     list_remove(&c->node);
     timer_cancel(&w->loop, &c->timer);
     list_remove(&c->again.node);
+    list_remove(&c->flush.node);
     list_remove(&c->gone.node);
     outbox_deinit(&c->out);
     stream_close(&c->stream, c->is_aborted);

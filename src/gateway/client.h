@@ -55,6 +55,7 @@ struct client {
     struct timer timer;
     struct list_node node; /* worker's list by idleness */
     struct deferred again; /* process what `in` holds */
+    struct deferred flush; /* at the end of the turn */
     struct deferred gone;  /* the stream broke while sending */
     struct deferred retire;
     char peer_text[64];

@@ -26,8 +26,9 @@ void client_watch(struct client *c)
     stream_want(&c->stream, read | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
 }
 
-static void client_flush(struct client *c)
+static void client_flush_now(struct client *c)
 {
+    list_remove(&c->flush.node);
     if (c->state == CLIENT_CLOSED || outbox_is_empty(&c->out))
         return;
     if (outbox_flush(&c->out) != 0) {
@@ -47,9 +48,28 @@ static void client_flush(struct client *c)
     }
 }
 
+static void client_on_flush(struct deferred *d)
+{
+    struct client *c = CONTAINER_OF(d, struct client, flush);
+
+    client_flush_now(c);
+    if (outbox_is_empty(&c->out))
+        client_after_answer(c);
+}
+
+static void client_flush(struct client *c)
+{
+    struct loop *l = &c->worker->loop;
+
+    if (c->state != CLIENT_CLOSED && !c->was_full && loop_is_busy(l) && outbox_wait(&c->out))
+        loop_defer(l, &c->flush, client_on_flush);
+    else
+        client_flush_now(c);
+}
+
 void client_on_room(struct client *c)
 {
-    client_flush(c);
+    client_flush_now(c);
     if (c->phase == CLIENT_TAKING)
         client_set_phase(c, CLIENT_TAKING); /* progress */
     if (outbox_is_empty(&c->out))
@@ -148,6 +168,7 @@ static void down_abort(struct downstream *d)
 {
     struct client *c = client_of(d);
 
+    client_flush_now(c); /* what was said before is still to be seen */
     c->is_aborted = true;
     c->must_close = true;
 }

@@ -78,6 +78,12 @@ MUST_USE int loop_run(struct loop *l);
  */
 MUST_USE int loop_turn(struct loop *l, int timeout_ms);
 void loop_stop(struct loop *l);
+/* Have more descriptors reported in this turn than have been told? What can wait for the end of the
+ * turn then goes out together with theirs. */
+static inline bool loop_is_busy(const struct loop *l)
+{
+    return l->batch_at + 1 < l->batch_n;
+}
 
 /* `events` is what to watch for. 0 or negative. */
 MUST_USE int loop_fd_add(struct loop *l, struct loop_fd *io, int fd, unsigned events,

@@ -168,6 +168,15 @@ int outbox_flush(struct outbox *o)
     return o->is_broken ? STREAM_RESET : 0;
 }
 
+bool outbox_wait(struct outbox *o)
+{
+    if (o->is_broken || o->held.len + o->n_borrowed > OUTBOX_WAIT_BYTES)
+        return false;
+    if (o->n_borrowed > 0)
+        outbox_keep(o);
+    return true;
+}
+
 bool outbox_is_full(const struct outbox *o)
 {
     return o->held.len + o->n_borrowed > LIMIT_PIPE_HIGH_BYTES;

@@ -10,9 +10,10 @@
 
 enum {
     OUTBOX_PIECES = 48,
-    OUTBOX_SPARE_BUFS = 32,
+    OUTBOX_SPARE_BUFS = 64,
     OUTBOX_SPARE_BYTES = 16384, /* larger buffers go back to the system */
     OUTBOX_SMALL_BYTES = 1024,
+    OUTBOX_WAIT_BYTES = 8192, /* more is not copied only to be sent later */
 };
 
 /* Shared by all outboxes of one worker: since an outbox is flushed before the next one borrows, the
@@ -48,6 +49,10 @@ void outbox_borrow(struct outbox *o, const void *bytes, size_t n);
 /* Sends what it can, keeps (copies) the rest. 0: all gone or kept, or STREAM_RESET. The caller
  * watches LOOP_WRITE while outbox_is_empty is false. */
 MUST_USE int outbox_flush(struct outbox *o);
+/* In place of a flush: keeps what is borrowed, to be flushed at the end of the turn. A peer that
+ * sleeps is woken by each send, and sleeps again before the next one comes; sends that follow each
+ * other closely find it awake. False: there is too much, or it has failed; flush now. */
+MUST_USE bool outbox_wait(struct outbox *o);
 static inline bool outbox_is_empty(const struct outbox *o)
 {
     return o->held.len == 0 && o->n_borrowed == 0;

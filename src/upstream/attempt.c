@@ -297,6 +297,10 @@ void attempt_flush(struct attempt *a)
 {
     if (a->state != ATTEMPT_STREAMING || outbox_is_empty(&a->conn->out))
         return;
+    if (!a->was_full && loop_is_busy(a->upstreams->loop) && outbox_wait(&a->conn->out)) {
+        conn_flush_later(a->conn);
+        return;
+    }
     conn_flush(a->conn);
     attempt_on_room(a);
 }
