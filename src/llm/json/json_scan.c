@@ -189,11 +189,12 @@ static bytes scan_character(struct json_scan *s, bytes p)
     return p + 1;
 }
 
+/* Of the escapes of two characters. */
+static const char meanings[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                   ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+
 static bytes scan_escape(struct json_scan *s, bytes p)
 {
-    static const char meanings[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
-                                       ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
-
     s->has_escape = true;
     if (*p == 'u') {
         s->state = STATE_HEX;
@@ -230,6 +231,25 @@ static bytes scan_hex(struct json_scan *s, bytes p)
     return p + 1;
 }
 
+/* Of a string whose text is only counted, its short escapes too: an answer's words. */
+static bytes count_string(struct json_scan *s, bytes p, bytes end)
+{
+    for (;;) {
+        size_t left = (size_t)(end - p);
+        size_t n = json_short_plain(p, left);
+
+        if (n == 16 || (n < left && p[n] >= 0x80))
+            n += json_skip->plain(p + n, left - n);
+        s->n_bytes += n;
+        p += n;
+        if (end - p < 2 || p[0] != '\\' || meanings[p[1]] == '\0')
+            return p;
+        s->has_escape = true;
+        s->n_bytes++;
+        p += 2;
+    }
+}
+
 /* As far as a string goes without the machine's other states. */
 static bytes skip_string(struct json_scan *s, bytes p, bytes end)
 {
@@ -238,6 +258,8 @@ static bytes skip_string(struct json_scan *s, bytes p, bytes end)
 
     if (s->keep == KEEP_NOTHING)
         return n < left && p[n] == '"' ? p + n : p + n + json_skip->string(p + n, left - n);
+    if (s->keep == KEEP_COUNT && s->high == 0)
+        return count_string(s, p, end);
     if (n == 16 || (n < left && p[n] >= 0x80))
         n += json_skip->plain(p + n, left - n);
     if (n > 0)
@@ -321,6 +343,8 @@ static bytes scan_number(struct json_scan *s, bytes p, bytes end)
     bytes start = p;
     enum json_number_step at = (enum json_number_step)s->step;
 
+    while (p < end && at == NUMBER_WHOLE && json_is_digit(*p))
+        p++;
     while (p < end) {
         enum json_number_step next = json_number_next(at, *p);
 
@@ -335,17 +359,12 @@ static bytes scan_number(struct json_scan *s, bytes p, bytes end)
     return p < end ? end_number(s, p) : p;
 }
 
-static bytes scan_literal(struct json_scan *s, bytes p)
-{
-    static const char *const words[] = {
-        [JSON_TRUE] = "true", [JSON_FALSE] = "false", [JSON_NULL] = "null"};
-    const char *word = words[s->code];
+static const struct str literals[] = {
+    [JSON_TRUE] = {"true", 4}, [JSON_FALSE] = {"false", 5}, [JSON_NULL] = {"null", 4}};
 
-    if (*p != (unsigned char)word[s->step])
-        return fail(s, JSON_NOT_JSON);
-    p++;
-    if (word[++s->step] != '\0')
-        return p;
+/* `p` is just behind the literal. */
+static bytes end_literal(struct json_scan *s, bytes p)
+{
     if (is_wanted(s))
         report(s, &(struct json_hit){.type = (enum json_type)s->code, .begin = s->begin}, s->node,
                p);
@@ -353,10 +372,25 @@ static bytes scan_literal(struct json_scan *s, bytes p)
     return p;
 }
 
-static bytes start_literal(struct json_scan *s, enum json_type type, bytes p)
+static bytes scan_literal(struct json_scan *s, bytes p)
 {
-    s->state = STATE_LITERAL;
+    struct str word = literals[s->code];
+
+    if (*p != (unsigned char)word.ptr[s->step])
+        return fail(s, JSON_NOT_JSON);
+    p++;
+    return ++s->step < word.len ? p : end_literal(s, p);
+}
+
+/* Most lie whole in the span. */
+static bytes start_literal(struct json_scan *s, enum json_type type, bytes p, bytes end)
+{
+    struct str word = literals[type];
+
     s->code = (uint16_t)type;
+    if ((size_t)(end - p) >= word.len && memcmp(p, word.ptr, word.len) == 0)
+        return end_literal(s, p + word.len);
+    s->state = STATE_LITERAL;
     s->step = 1;
     return p + 1;
 }
@@ -394,11 +428,11 @@ static bytes start_value(struct json_scan *s, bytes p, bytes end)
     case '"':
         return start_string(s, false, keep_of(s), p, end);
     case 't':
-        return start_literal(s, JSON_TRUE, p);
+        return start_literal(s, JSON_TRUE, p, end);
     case 'f':
-        return start_literal(s, JSON_FALSE, p);
+        return start_literal(s, JSON_FALSE, p, end);
     case 'n':
-        return start_literal(s, JSON_NULL, p);
+        return start_literal(s, JSON_NULL, p, end);
     default:
         if (*p != '-' && (*p < '0' || *p > '9')) {
             s->has_begun = s->depth > 0;
@@ -409,7 +443,7 @@ static bytes start_value(struct json_scan *s, bytes p, bytes end)
             json_text_add(s, p, 1);
         s->state = STATE_NUMBER;
         s->step = *p == '-' ? NUMBER_MINUS : *p == '0' ? NUMBER_ZERO : NUMBER_WHOLE;
-        return p + 1;
+        return scan_number(s, p + 1, end);
     }
 }
 
@@ -431,7 +465,13 @@ static bytes start_key(struct json_scan *s, bytes p, bytes end)
         return start_string(s, true, KEEP_TEXT, p, end);
     s->has_escape = false;
     s->state = STATE_COLON;
-    return take_key(s, frame, str_make(p + 1, n)) ? p + n + 2 : NULL;
+    if (!take_key(s, frame, str_make(p + 1, n)))
+        return NULL;
+    p += n + 2;
+    if (p == end || *p != ':')
+        return p;
+    s->state = STATE_VALUE;
+    return p + 1;
 }
 
 /* ---- The machine ---- */
