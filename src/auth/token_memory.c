@@ -7,7 +7,15 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-enum { TOKEN_BUCKETS = 4096 };
+enum { TOKEN_BUCKETS = 4096, TOKEN_HASHED_BYTES = 64 };
+
+/* Of a token's end only: what stands there is its signature, which nobody chooses. Only tokens that
+ * verified are kept, and one is found by all of its bytes. */
+static uint64_t token_hash(struct str token)
+{
+    return hash_str(str_slice(
+        token, token.len > TOKEN_HASHED_BYTES ? token.len - TOKEN_HASHED_BYTES : 0, token.len));
+}
 
 void token_memory_init(struct token_memory *m)
 {
@@ -60,7 +68,7 @@ struct token_entry *token_memory_find(struct token_memory *m, struct str token, 
 
     if (!m->buckets)
         return NULL;
-    hash = hash_str(token);
+    hash = token_hash(token);
     for (struct token_entry *e = m->buckets[hash % TOKEN_BUCKETS]; e; e = e->chain) {
         if (e->hash == hash && e->identity == identity && e->key_version == key_version &&
             e->token_len == token.len && memcmp(e->token, token.ptr, token.len) == 0) {
@@ -80,7 +88,7 @@ struct token_entry *token_memory_add(struct token_memory *m, struct str token, u
 
     if (!m->buckets)
         m->buckets = mem_alloc_zero(TOKEN_BUCKETS * sizeof(struct token_entry *));
-    e->hash = hash_str(token);
+    e->hash = token_hash(token);
     e->identity = identity;
     e->key_version = key_version;
     e->claims = claims;

@@ -109,29 +109,39 @@ static bool buf_is_plain_json(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* How many bytes from s[i] on stand for themselves. Eight at a time: a byte of `odd` has its top
- * bit set where one of the word may not (the tests for a zero byte and for one below n are the
- * usual ones; both are exact as long as no byte of the word has its own top bit set, which ends the
- * run anyway). */
-static size_t buf_plain_json_span(struct str s, size_t i)
+/* Do all eight bytes stand for themselves? A byte of `odd` has its top bit set where one of the word
+ * may not (the tests for a zero byte and for one below n are the usual ones; both are exact as long
+ * as no byte of the word has its own top bit set, which ends the run anyway). */
+static inline bool buf_is_plain_json_word(uint64_t word)
 {
     static const uint64_t ones = 0x0101010101010101;
     static const uint64_t tops = 0x8080808080808080;
+    uint64_t quote = (word ^ (ones * '"')) - ones;
+    uint64_t backslash = (word ^ (ones * '\\')) - ones;
+    uint64_t del = word + ones;
+    uint64_t odd = word | quote | backslash | del | (word - ones * 0x20);
+
+    return (odd & tops) == 0;
+}
+
+static inline uint64_t buf_word(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, 8);
+    return word;
+}
+
+/* How many bytes from s[i] on stand for themselves. Eight at a time; the last ones once more
+ * together with some before them. */
+static size_t buf_plain_json_span(struct str s, size_t i)
+{
     size_t start = i;
 
-    for (; i + 8 <= s.len; i += 8) {
-        uint64_t word;
-
-        memcpy(&word, s.ptr + i, 8);
-
-        uint64_t quote = (word ^ (ones * '"')) - ones;
-        uint64_t backslash = (word ^ (ones * '\\')) - ones;
-        uint64_t del = word + ones;
-        uint64_t odd = word | quote | backslash | del | (word - ones * 0x20);
-
-        if (odd & tops)
-            break;
-    }
+    while (i + 8 <= s.len && buf_is_plain_json_word(buf_word(s.ptr + i)))
+        i += 8;
+    if (i > start && i + 8 > s.len && buf_is_plain_json_word(buf_word(s.ptr + s.len - 8)))
+        return s.len - start;
     while (i < s.len && buf_is_plain_json((unsigned char)s.ptr[i]))
         i++;
     return i - start;
@@ -159,7 +169,8 @@ void buf_append_json(struct buf *b, struct str s)
 {
     size_t i = 0;
 
-    buf_append_char(b, '"');
+    buf_reserve(b, s.len + 2); /* as a rule */
+    b->ptr[b->len++] = '"';
     while (i < s.len) {
         size_t n = buf_plain_json_span(s, i);
 
