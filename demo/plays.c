@@ -20,7 +20,7 @@ static const char *tenant_name(int i)
 {
     static const char *const names[PLAYS_TENANTS] = {"tenant-a", "tenant-b", "tenant-c"};
 
-    return names[i];
+    return i >= 0 && i < PLAYS_TENANTS ? names[i] : "nobody";
 }
 
 static int write_token(const struct plays *p, int i)
