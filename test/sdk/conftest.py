@@ -25,15 +25,17 @@ def start_upstream(script):
     return made
 
 
-def budget(name, tokens):
-    """A limit on tokens for every value of x-budget, so that each test has its own."""
-    rule = {"clientSelectors": [{"headers": [{"name": "x-budget", "type": "Distinct"}]}],
-            "limit": {"requests": tokens, "unit": "Year"}, "shared": True,
-            "cost": {"request": {"from": "Number", "number": 0},
-                     "response": {"from": "Metadata",
-                                  "metadata": {"namespace": "io.envoy.ai_gateway", "key": "llm_total_token"}}}}
+def limits(name, rule):
     return thing(ENVOY_API, "BackendTrafficPolicy", name,
                  {"targetRefs": [target("HTTPRoute", name)], "rateLimit": {"type": "Global", "global": {"rules": [rule]}}})
+
+
+def budget(name, tokens):
+    """A limit on tokens for every value of x-budget, so that each test has its own."""
+    used = {"from": "Metadata", "metadata": {"namespace": "io.envoy.ai_gateway", "key": "llm_total_token"}}
+    return limits(name, {"clientSelectors": [{"headers": [{"name": "x-budget", "type": "Distinct"}]}],
+                         "limit": {"requests": tokens, "unit": "Year"}, "shared": True,
+                         "cost": {"request": {"from": "Number", "number": 0}, "response": used}})
 
 
 def key_policy(issuer, *routes):
@@ -73,7 +75,10 @@ class Town:
                      ai_rule("openai", matches=[{"headers": [header("x-ai-eg-model", "m-of-a"), header("x-tenant", "tenant-a")]}]),
                      costs=COSTS),
             ai_route("small", ai_rule("openai", matches=[model("m-small")]), costs=COSTS),
-            budget("small", SMALL_BUDGET), key_policy(self.issuer, "ai", "small"))
+            budget("small", SMALL_BUDGET),
+            ai_route("slow", ai_rule("openai", matches=[model("m-slow")]), costs=COSTS),
+            limits("slow", {"limit": {"requests": 1, "unit": "Second"}, "shared": True}),
+            key_policy(self.issuer, "ai", "small", "slow"))
 
     def client(self, kind, tenant="tenant-a", key=None, headers=None):
         return kind(self.gateway.url, key or self.issuer.token(tenant), headers or {})

@@ -93,8 +93,8 @@ def test_the_other_base_url_of_messages(town, kind):
 @each(ALL)
 def test_the_list_shows_what_the_caller_may_reach(town, kind):
     common = ["m-openai", "m-azure", "m-anthropic", "m-down"]
-    assert town.client(kind).call("models") == {"ids": [*common, "m-private", "m-of-a", "m-small"]}
-    assert town.client(kind, tenant="tenant-b").call("models") == {"ids": [*common, "m-small"]}
+    assert town.client(kind).call("models") == {"ids": [*common, "m-private", "m-of-a", "m-small", "m-slow"]}
+    assert town.client(kind, tenant="tenant-b").call("models") == {"ids": [*common, "m-small", "m-slow"]}
 
 
 def test_the_provider_never_sees_the_callers_key(town):
@@ -155,6 +155,17 @@ def test_429_once_the_budget_is_used_up(town, kind, operation):
     made = client.call(operation, "m-small")
     assert refusal(made) == ("RateLimitError", 429)
     assert made["type"] == "rate_limit_error" and int(made["retry_after"]) > 1
+
+
+@each([OPENAI[0], ANTHROPIC[0]])
+def test_a_client_that_retries_waits_as_it_is_told(town, kind):
+    """One request a second: of three in a row, those refused come again after retry-after and pass."""
+    client = town.client(kind)
+    client.client = client.client.with_options(max_retries=5)
+    before = town.gateway.metric("tollgate_limit_refusals_total", policy="BackendTrafficPolicy/play/slow")
+    for _ in range(3):
+        assert client.call("chat", "m-slow")["text"] == TEXT
+    assert town.gateway.metric("tollgate_limit_refusals_total", policy="BackendTrafficPolicy/play/slow") > before
 
 
 SERVER_ERRORS = ("InternalServerError", "ServiceUnavailableError", "OverloadedError", "GatewayTimeoutError")
