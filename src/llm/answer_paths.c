@@ -92,11 +92,16 @@
     X("error", ERROR, INPUT)                                                                       \
     X("type", TYPE, INPUT)
 
-#define PATHS_KSERVE(X)                                                                            \
+#define PATHS_PREDICT(X)                                                                           \
+    COUNTS_OPENAI(X, "usage.")                                                                     \
+    X("predictions", ROWS, INPUT)                                                                  \
+    X("outputs", ROWS, INPUT)                                                                      \
+    X("explanations", ROWS, INPUT)                                                                 \
+    X("error", ERROR, INPUT)
+
+#define PATHS_INFER(X)                                                                             \
     COUNTS_OPENAI(X, "usage.")                                                                     \
     COUNTS_OPENAI(X, "parameters.")                                                                \
-    X("predictions", ROWS, INPUT)                                                                  \
-    X("explanations", ROWS, INPUT)                                                                 \
     X("outputs.*.shape", SHAPE, INPUT)                                                             \
     X("outputs.*.shape.*", LENGTH, INPUT)                                                          \
     X("text_output", TEXT, INPUT)                                                                  \
@@ -124,7 +129,8 @@ enum { TEXT_OF_ERROR, TEXT_OF_TYPE = 1, TEXT_OF_ROWS = 0, TEXT_OF_SHAPE = 0, TEX
 TABLE(openai, PATHS_OPENAI)
 TABLE(responses, PATHS_RESPONSES)
 TABLE(anthropic, PATHS_ANTHROPIC)
-TABLE(kserve, PATHS_KSERVE)
+TABLE(predict, PATHS_PREDICT)
+TABLE(infer, PATHS_INFER)
 
 const struct answer_paths *answer_paths_of(enum ai_endpoint endpoint)
 {
@@ -145,10 +151,11 @@ const struct answer_paths *answer_paths_of(enum ai_endpoint endpoint)
         return &anthropic;
     case AI_ENDPOINT_KSERVE_V1_PREDICT:
     case AI_ENDPOINT_KSERVE_V1_EXPLAIN:
+        return &predict;
     case AI_ENDPOINT_KSERVE_V2_INFER:
     case AI_ENDPOINT_KSERVE_V2_GENERATE:
     case AI_ENDPOINT_KSERVE_V2_GENERATE_STREAM:
-        return &kserve;
+        return &infer;
     default:
         return NULL;
     }

@@ -49,10 +49,10 @@ struct answer_reading {
     bool is_error;
     bool is_error_first; /* before any text of its own */
     bool is_end;
-    bool is_no_text; /* its text is a copy of what came before, or base64 */
-    bool is_invalid; /* a count that is none */
-    bool is_unusual; /* says more than content: no shape for others */
-    bool has_shape;  /* of a tensor: only the first one's counts */
+    bool is_no_text;  /* its text is a copy of what came before, or base64 */
+    bool is_invalid;  /* a count that is none */
+    bool is_unusual;  /* says more than content: no shape for others */
+    bool is_in_shape; /* of a tensor, past its first dimension */
     uint8_t finish_len;
     char finish[ANSWER_FINISH_BYTES];
     struct event_slot slots[EVENT_SHAPE_SLOTS];

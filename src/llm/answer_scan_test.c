@@ -382,7 +382,14 @@ static const struct sample samples[] = {
      "\"datatype\":\"INT64\","
      "\"shape\":[4,2],\"data\":[1,1,1,1,1,1,1,1]},{\"name\":\"q\",\"datatype\":\"FP32\",\"shape\":["
      "9],\"data\":[]}]}",
-     "out=4 | iris text=0+0 frames=0 ended"},
+     "out=9 | iris text=0+0 frames=0 ended"},
+    {"predict, columns", AI_ENDPOINT_KSERVE_V1_PREDICT, ANSWER_JSON,
+     "{\"outputs\":[[0,1,2,3],[1,2,3,4],[2,3,4,5]]}", "out=3 | text=0+0 frames=0 ended"},
+    {"infer, a flag first", AI_ENDPOINT_KSERVE_V2_INFER, ANSWER_JSON,
+     "{\"outputs\":[{\"shape\":[1],\"data\":[1]},{\"shape\":[300,2]},{\"shape\":[2,900]}]}",
+     "out=300 | text=0+0 frames=0 ended"},
+    {"infer, a shape that is none", AI_ENDPOINT_KSERVE_V2_INFER, ANSWER_JSON,
+     "{\"outputs\":[{\"shape\":[\"3\"]},{\"shape\":7}]}", "invalid | text=0+0 frames=0 ended"},
     {"infer, binary tensors behind the JSON", AI_ENDPOINT_KSERVE_V2_INFER, ANSWER_OTHER,
      "{\"model_name\":\"m\",\"outputs\":[{\"name\":\"p\",\"shape\":[2,1],\"datatype\":\"FP32\","
      "\"parameters\":"
@@ -390,7 +397,7 @@ static const struct sample samples[] = {
      "out=2 | m text=0+0 frames=0 content ended"},
     {"infer, a scalar first", AI_ENDPOINT_KSERVE_V2_INFER, ANSWER_JSON,
      "{\"model_name\":\"m\",\"outputs\":[{\"shape\":[],\"data\":[1]},{\"shape\":[9]}]}",
-     "out=1 | m text=0+0 frames=0 ended"},
+     "out=9 | m text=0+0 frames=0 ended"},
     {"infer, tokens in parameters", AI_ENDPOINT_KSERVE_V2_INFER, ANSWER_JSON,
      "{\"model_name\":\"m\",\"parameters\":{\"prompt_tokens\":11,\"completion_tokens\":5,\"other\":"
      "true},\"outputs\":"

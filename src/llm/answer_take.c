@@ -107,24 +107,40 @@ static void take_type(struct answer_reading *r, const struct json_hit *hit)
     }
 }
 
-/* Rows of the first tensor: its first dimension; of a scalar, one. */
+/* The most that any part of the answer says: which of several tensors is the batch is the model's
+ * to know. */
+static void note_rows(struct answer_reading *r, int64_t n)
+{
+    r->counts[ANSWER_ROWS] = MAX(r->counts[ANSWER_ROWS], n);
+    r->has |= 1U << ANSWER_ROWS;
+}
+
+/* Told behind its elements. A scalar is one row. */
 static void take_shape(struct answer_reading *r, const struct json_hit *hit)
 {
-    if (hit->type != JSON_ARRAY || r->has_shape)
+    r->is_in_shape = false;
+    if (hit->type == JSON_ARRAY && hit->n_items == 0)
+        note_rows(r, 1);
+}
+
+/* Rows of a tensor are its first dimension. */
+static void take_length(struct answer_reading *r, const struct json_hit *hit)
+{
+    int64_t n;
+
+    if (r->is_in_shape)
         return;
-    r->has_shape = true;
-    if (hit->n_items == 0) {
-        r->counts[ANSWER_ROWS] = 1;
-        r->has |= 1U << ANSWER_ROWS;
-    }
+    r->is_in_shape = true;
+    if (hit->type == JSON_NUMBER && usage_count(hit->number, &n))
+        note_rows(r, n);
+    else
+        r->is_invalid = true;
 }
 
 static void take_rows(struct answer_reading *r, const struct json_hit *hit)
 {
-    if (hit->type != JSON_ARRAY || hit->n_items > LIMIT_USAGE_TOKENS)
-        return;
-    r->counts[ANSWER_ROWS] = (int64_t)hit->n_items;
-    r->has |= 1U << ANSWER_ROWS;
+    if (hit->type == JSON_ARRAY && hit->n_items <= LIMIT_USAGE_TOKENS)
+        note_rows(r, (int64_t)hit->n_items);
 }
 
 void answer_take(void *context, const struct json_hit *hit)
@@ -180,8 +196,7 @@ void answer_take(void *context, const struct json_hit *hit)
         take_shape(r, hit);
         break;
     case ANSWER_TAKE_LENGTH:
-        if (!r->has_shape && !(r->has & (1U << ANSWER_ROWS)))
-            take_count(r, ANSWER_ROWS, hit);
+        take_length(r, hit);
         break;
     }
 }

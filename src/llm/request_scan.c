@@ -124,7 +124,7 @@ static const struct rule predict_rules[] = {
 };
 static const struct rule infer_rules[] = {
     {REQUEST_FIELD_INPUTS, false, ARRAY, 0},
-    {REQUEST_FIELD_SHAPE, false, NUMBER, 0},
+    {REQUEST_FIELD_LENGTH, false, NUMBER, 0},
     {0},
 };
 /* Triton takes parameters beside the text as well. */
@@ -184,7 +184,7 @@ static void fail(struct request_scan *s, enum request_error error, struct str pa
 
 static struct str name_of(enum request_field field)
 {
-    return field == REQUEST_FIELD_SHAPE ? STR("inputs.shape") : str_of(field_rows[field].path);
+    return field == REQUEST_FIELD_LENGTH ? STR("inputs.shape") : str_of(field_rows[field].path);
 }
 
 /* What the name goes into, a header and a log, takes visible ASCII; a space at either end would be
@@ -208,11 +208,16 @@ static void take_model(struct request_scan *s, const struct json_hit *hit)
     s->model_len = hit->text.len;
 }
 
-/* Of all dimensions of all tensors, only the first counts. */
-static bool is_later_shape(const struct request_scan *s, enum request_field field)
+/* Of a tensor's dimensions only the first counts. True: this is a later one. */
+static bool is_later_length(struct request_scan *s, enum request_field field)
 {
-    return field == REQUEST_FIELD_SHAPE && (s->values[REQUEST_FIELD_SHAPE].is_present ||
-                                            s->values[REQUEST_FIELD_TENSOR].is_present);
+    bool is_later = field == REQUEST_FIELD_LENGTH && s->is_in_shape;
+
+    if (field == REQUEST_FIELD_LENGTH)
+        s->is_in_shape = true;
+    else if (field == REQUEST_FIELD_SHAPE)
+        s->is_in_shape = false;
+    return is_later;
 }
 
 static void on_hit(void *context, const struct json_hit *hit)
@@ -222,7 +227,7 @@ static void on_hit(void *context, const struct json_hit *hit)
     const struct rule *rule = find_rule(s->endpoint, field);
     struct request_value *value = &s->values[field];
 
-    if (is_later_shape(s, field))
+    if (is_later_length(s, field))
         return;
     if (rule && !(rule->types & (1U << hit->type))) {
         fail(s, REQUEST_WRONG_TYPE, name_of(field));
@@ -243,6 +248,8 @@ static void on_hit(void *context, const struct json_hit *hit)
                                     .integer = hit->is_integer ? hit->integer : 0};
     if (field == REQUEST_FIELD_MODEL && rule)
         take_model(s, hit);
+    if (field == REQUEST_FIELD_LENGTH)
+        s->most_rows = MAX(s->most_rows, value->integer);
 }
 
 void request_scan_init(struct request_scan *s, enum ai_endpoint endpoint)
@@ -250,6 +257,8 @@ void request_scan_init(struct request_scan *s, enum ai_endpoint endpoint)
     s->endpoint = endpoint;
     s->error = REQUEST_OK_;
     s->param = STR_NULL;
+    s->is_in_shape = false;
+    s->most_rows = 0;
     s->model_len = 0;
     memset(s->values, 0, sizeof s->values);
     json_scan_init(&s->json, &field_paths, on_hit, s);
@@ -366,14 +375,17 @@ int64_t request_scan_n_answers(const struct request_scan *s)
 int64_t request_scan_n_rows(const struct request_scan *s)
 {
     const struct request_value *instances = &s->values[REQUEST_FIELD_INSTANCES];
-    const struct request_value *shape = &s->values[REQUEST_FIELD_SHAPE];
-    int64_t n = 0;
+    const struct request_value *inputs = &s->values[REQUEST_FIELD_INPUTS];
+    uint64_t n = 0;
 
-    if (find_rule(s->endpoint, REQUEST_FIELD_INSTANCES) && instances->is_present)
-        n = (int64_t)instances->n_items;
-    else if (find_rule(s->endpoint, REQUEST_FIELD_SHAPE) && shape->is_present)
-        n = shape->integer;
-    return MAX(n, INT64_C(1));
+    if (find_rule(s->endpoint, REQUEST_FIELD_INSTANCES)) {
+        n = instances->n_items;
+        if (inputs->is_present && inputs->type == JSON_ARRAY)
+            n = MAX(n, inputs->n_items);
+    } else if (find_rule(s->endpoint, REQUEST_FIELD_LENGTH)) {
+        n = (uint64_t)s->most_rows;
+    }
+    return (int64_t)MAX(n, UINT64_C(1));
 }
 
 struct str request_scan_param(const struct request_scan *s)

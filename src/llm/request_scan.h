@@ -27,8 +27,8 @@
     X(DOCUMENTS, "documents")                                                                      \
     X(INSTANCES, "instances")                                                                      \
     X(INPUTS, "inputs")                                                                            \
-    X(TENSOR, "inputs.*")                                                                          \
-    X(SHAPE, "inputs.*.shape.*")                                                                   \
+    X(SHAPE, "inputs.*.shape")                                                                     \
+    X(LENGTH, "inputs.*.shape.*")                                                                  \
     X(PARAMETERS, "parameters")                                                                    \
     X(PARAMETERS_MAX_TOKENS, "parameters.max_tokens")
 
@@ -76,6 +76,8 @@ struct request_scan {
     enum ai_endpoint endpoint;
     enum request_error error; /* sticky: the first one in the order of the bytes */
     struct str param;
+    bool is_in_shape;  /* of a tensor, past its first dimension */
+    int64_t most_rows; /* the largest first dimension so far */
     size_t model_len;
     char model[LIMIT_MODEL_NAME_BYTES];
     struct request_value values[REQUEST_FIELD_COUNT_];
@@ -103,7 +105,8 @@ bool request_scan_has_include_usage(const struct request_scan *s);
 int64_t request_scan_max_tokens(const struct request_scan *s);
 /* Answers asked for ("n"): 1 or more. */
 int64_t request_scan_n_answers(const struct request_scan *s);
-/* Rows of a KServe prediction: instances, or the first dimension of the first tensor; 1 or more. */
+/* Rows of a KServe prediction: instances, or those of the column form; or the largest first
+ * dimension of a tensor, since which of several is the batch is the model's to know. 1 or more. */
 int64_t request_scan_n_rows(const struct request_scan *s);
 
 /* The field that the error is about, as the endpoint's API spells its path; or empty. */

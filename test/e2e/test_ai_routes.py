@@ -452,13 +452,16 @@ def test_a_client_that_leaves_has_used_what_passed(gateway, model_server):
     assert record["tokens_source"] == "estimated"
 
 
-def test_kserve_predictions_are_counted_by_rows(gateway, model_server):
-    def predict(*_):
-        return Answer(headers=JSON_TYPE, body=b'{"predictions":[0,1,2]}')
-    gw = gateway(one_model(model_server("m", predict)))
-    assert gw.request("/v1/models/m:predict", json={"instances": [[1], [2], [3]]}).status == 200
+@pytest.mark.parametrize("where, asked, reply, rows", [
+    ("/v1/models/m:predict", {"instances": [[1], [2], [3]]}, {"predictions": [0, 1]}, (3, 2)),
+    ("/v1/models/m:predict", {"inputs": [[1], [2], [3]]}, {"outputs": [[0], [1]]}, (3, 2)),
+    ("/v2/models/m/infer", {"inputs": [{"name": "flag", "shape": [1]}, {"name": "i", "shape": [300, 2]}]},
+     {"outputs": [{"name": "flag", "shape": []}, {"name": "o", "shape": [299]}]}, (300, 299))])
+def test_kserve_predictions_are_counted_by_rows(gateway, model_server, where, asked, reply, rows):
+    gw = gateway(one_model(model_server("m", lambda *_: Answer(headers=JSON_TYPE, body=json.dumps(reply).encode()))))
+    assert gw.request(where, json=asked).status == 200
     record = gw.wait_log(lambda r: r.get("model") == "m")
-    assert (record["tokens_in"], record["tokens_out"]) == (3, 3)
+    assert (record["tokens_in"], record["tokens_out"]) == rows
 
 
 # ---- the list of models ----
