@@ -1,4 +1,4 @@
-/* Reading a KServe path.
+/* Reading a KServe path, and naming another model in it.
  *
  * The model is the element behind "models"; V1 hangs its verb on it with a colon. Names may hold
  * colons themselves ("llama3:8b"), so only a known verb is cut off. Anything deeper below a model
@@ -52,6 +52,15 @@ static int decode_name(struct str raw, struct arena *arena, struct str *ret_name
     }
     *ret_name = out ? str_make(out, n) : raw;
     return 0;
+}
+
+/* `raw` is part of `path`. */
+static int take_model(struct str path, struct str raw, struct arena *arena,
+                      struct kserve_path *ret_path)
+{
+    ret_path->begin = (size_t)(raw.ptr - path.ptr);
+    ret_path->end = ret_path->begin + raw.len;
+    return decode_name(raw, arena, &ret_path->model);
 }
 
 /* Cuts the next element off a path that begins with '/' or is empty. */
@@ -131,7 +140,7 @@ static int parse_repository(struct str path, struct arena *arena, struct kserve_
     if (element.len == 0)
         return 0;
     ret_path->call = KSERVE_OTHER;
-    return decode_name(element, arena, &ret_path->model);
+    return take_model(path, element, arena, ret_path);
 }
 
 int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_path)
@@ -151,5 +160,55 @@ int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_p
     if (element.len == 0)
         return 0;
     ret_path->call = is_v1 ? parse_v1(&element, rest) : parse_v2(rest, &ret_path->version);
-    return decode_name(element, arena, &ret_path->model);
+    return take_model(path, element, arena, ret_path);
+}
+
+/* ---- another model ---- */
+
+/* What may stand in an element of a path as it is (RFC 3986 3.3), but for the colon. */
+static bool is_plain(char c)
+{
+    static const char marks[] = "-._~@!$&'()*+,;=";
+
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr(marks, c));
+}
+
+/* V1 hangs its verb on the name with a colon. Names hold colons themselves, and servers that
+ * compare the path as it is spelt know them by it: only where a name's own end would be read as a
+ * verb are its colons encoded. */
+static bool has_verb(struct str model)
+{
+    return parse_v1(&model, STR("")) != KSERVE_V1_MODEL;
+}
+
+int kserve_replace_model(struct str path, const struct kserve_path *parsed, struct str model,
+                         struct arena *arena, struct str *ret_path)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    struct str tail = str_slice(path, parsed->end, path.len);
+    bool keeps_colon = !has_verb(model);
+    size_t n = parsed->begin;
+    char *out;
+
+    /* However they are spelt, those two are no names but steps (RFC 3986 5.2.4). */
+    if (model.len == 0 || str_eq(model, STR(".")) || str_eq(model, STR("..")))
+        return KSERVE_BAD_NAME;
+    out = arena_bytes(arena, n + 3 * model.len + tail.len);
+    memcpy(out, path.ptr, n);
+    for (size_t i = 0; i < model.len; i++) {
+        unsigned char c = (unsigned char)model.ptr[i];
+
+        if (is_plain((char)c) || (c == ':' && keeps_colon)) {
+            out[n++] = (char)c;
+            continue;
+        }
+        out[n++] = '%';
+        out[n++] = digits[c >> 4];
+        out[n++] = digits[c & 15];
+    }
+    if (tail.len > 0)
+        memcpy(out + n, tail.ptr, tail.len);
+    *ret_path = str_make(out, n + tail.len);
+    return 0;
 }

@@ -21,14 +21,20 @@ enum kserve_call {
 
 /* Conditions of kserve_parse. */
 enum kserve_condition {
-    KSERVE_BAD_NAME = 1, /* the model name is too long or holds a byte that no name has: 400 */
+    KSERVE_BAD_NAME = 1, /* the model name is too long or holds a byte that no name has: 400; or no
+                            element of a path can say it */
 };
 
 struct kserve_path {
     enum kserve_call call;
     struct str model;   /* percent-decoded; borrows from the path where nothing was to decode */
     struct str version; /* as in the path; empty: none */
+    size_t begin, end;  /* of the model's spelling in the path */
 };
 
 /* `*ret_path` is filled in with 0; its model is empty exactly with KSERVE_NONE. */
 MUST_USE int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_path);
+/* The same path with another model, percent-encoded, in the arena. `parsed` is what kserve_parse
+ * made of `path`. */
+MUST_USE int kserve_replace_model(struct str path, const struct kserve_path *parsed,
+                                  struct str model, struct arena *arena, struct str *ret_path);

@@ -72,3 +72,42 @@ TEST(bad_model_names_are_refused)
     CHECK_INT(kserve_parse(str_of(long_path), &a, &p), KSERVE_BAD_NAME);
     arena_deinit(&a);
 }
+
+TEST(another_model_takes_the_place_of_the_one_that_was_read)
+{
+    static const struct {
+        const char *path, *model;
+        const char *want; /* NULL: refused */
+    } cases[] = {
+        {"/v1/models/llama3:8b:predict", "own", "/v1/models/own:predict"},
+        {"/v1/models/llama3:8b", "own", "/v1/models/own"},
+        {"/v1/models/m:classify", "own", "/v1/models/own:classify"},
+        {"/v1/models/m/versions/2:predict", "own", "/v1/models/own/versions/2:predict"},
+        {"/v1/models/m:predict", "org/own", "/v1/models/org%2Fown:predict"},
+        {"/v1/models/m:predict", "llama3:8b", "/v1/models/llama3:8b:predict"},
+        {"/v1/models/m", "m:predict", "/v1/models/m%3Apredict"},
+        {"/v1/models/m:predict", "m:explain", "/v1/models/m%3Aexplain:predict"},
+        {"/v2/models/m%2B1/versions/7/infer", "a b%2F\xc3\xa9?#",
+         "/v2/models/a%20b%252F%C3%A9%3F%23/versions/7/infer"},
+        {"/v2/models/m:x/infer", "v1.5~b_c", "/v2/models/v1.5~b_c/infer"},
+        {"/v2/repository/models/m/load", "own", "/v2/repository/models/own/load"},
+        {"/v2/models/m/infer", "...", "/v2/models/.../infer"},
+        {"/v2/models/m/infer", ".", NULL},
+        {"/v2/models/m/infer", "..", NULL},
+        {"/v2/models/m/infer", "", NULL},
+    };
+    struct arena a;
+
+    arena_init(&a, 1024);
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct str path = str_of(cases[i].path);
+        struct kserve_path p;
+        struct str got = STR("");
+
+        CHECK_INT(kserve_parse(path, &a, &p), 0);
+        CHECK_INT(kserve_replace_model(path, &p, str_of(cases[i].model), &a, &got),
+                  cases[i].want ? 0 : KSERVE_BAD_NAME);
+        CHECK_STR(got, cases[i].want ? cases[i].want : "");
+    }
+    arena_deinit(&a);
+}

@@ -464,6 +464,19 @@ def test_kserve_predictions_are_counted_by_rows(gateway, model_server, where, as
     assert (record["tokens_in"], record["tokens_out"]) == rows
 
 
+@pytest.mark.parametrize("name, own, element", [
+    ("llama3:8b", "own", "own"), ("m", "org/own", "org%2Fown"), ("m", "llama3:8b", "llama3:8b"), ("m", "..", None)])
+def test_a_model_in_a_path_is_replaced_where_it_was_read(gateway, model_server, name, own, element):
+    up = model_server("m", lambda *_: Answer(headers=JSON_TYPE, body=b'{"predictions":[0]}'))
+    gw = gateway(world(backend("b", up), ai_backend("b"),
+                       ai_route("ai", ai_rule({"name": "b", "modelNameOverride": own}, matches=[model(name)]))))
+    reply = gw.request(f"/v1/models/{name}:predict", json={"instances": [1]})
+    if element:
+        assert (reply.status, up.last.target) == (200, f"/v1/models/{element}:predict")
+    else:
+        assert reply.status == 500 and not up.requests
+
+
 # ---- the list of models ----
 
 def test_a_caller_sees_the_models_that_it_may_reach(gateway, model_server, issuer):

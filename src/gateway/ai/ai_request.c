@@ -182,20 +182,11 @@ static void ai_request_speak(const struct exchange *x, const struct ai_backend_p
 }
 
 /* A KServe model is named by the path. */
-static struct str ai_request_kserve_path(struct exchange *x, struct str model)
+static enum refusal ai_request_kserve_path(struct exchange *x, struct str model, struct str *path)
 {
-    struct str path = x->request.path;
-    struct str lead = str_slice(path, 0, strlen("/v1/models/"));
-    ssize_t end = str_find_char(path, '/', lead.len);
-    ssize_t colon = str_find_char(path, ':', lead.len);
-    size_t tail = path.len;
-
-    if (end >= 0)
-        tail = (size_t)end;
-    if (colon >= 0 && x->kserve.call <= KSERVE_V1_EXPLAIN)
-        tail = MIN(tail, (size_t)colon);
-    return arena_printf(&x->arena, "%.*s%.*s%.*s", STR_ARG(lead), STR_ARG(model),
-                        STR_ARG(str_slice(path, tail, path.len)));
+    return kserve_replace_model(x->request.path, &x->kserve, model, &x->arena, path) == 0
+               ? REFUSAL_NONE
+               : REFUSAL_ROUTE_BROKEN;
 }
 
 static enum refusal ai_request_address(struct exchange *x, const struct ai_backend_plan *ai,
@@ -213,9 +204,9 @@ static enum refusal ai_request_address(struct exchange *x, const struct ai_backe
     if (translate_path(x->endpoint, &ai->target, model, &x->arena, &path) != 0)
         return REFUSAL_ROUTE_BROKEN;
     if (path.len == 0) {
-        if (x->kserve.call != KSERVE_NONE && ai->model.len > 0)
-            r->path = ai_request_kserve_path(x, ai->model);
-        return REFUSAL_NONE;
+        return x->kserve.call != KSERVE_NONE && ai->model.len > 0
+                   ? ai_request_kserve_path(x, ai->model, &r->path)
+                   : REFUSAL_NONE;
     }
     mark = str_find_char(path, '?', 0);
     if (mark < 0) {
