@@ -37,9 +37,9 @@ static void account_estimate(struct exchange *x)
     const struct ai_answer *a = x->answer;
     uint64_t text_bytes = a->has_scan ? answer_scan_open_text_bytes(&a->scan) : 0;
 
-    /* What could not be read stands for itself. */
+    /* What could not be read stands for itself, and what was read before that for no less. */
     if (a->has_failed_decoding)
-        text_bytes = a->n_body_bytes;
+        text_bytes = MAX(text_bytes, a->n_body_bytes);
     if (x->estimate.n_rows > 0)
         estimate_rows_fill(&x->usage, (int64_t)x->estimate.n_rows);
     else

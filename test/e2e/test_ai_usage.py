@@ -2,6 +2,7 @@
 import gzip
 import json
 import struct
+import zlib
 
 import pytest
 
@@ -185,6 +186,26 @@ def test_a_compressed_answer_is_read_and_passed_as_it_is(gateway, upstream, name
     record = gw.wait_log(lambda r: r["model"] == "m")
     assert tuple(record[f"tokens_{what}"] for what in ("in", "cached", "out", "reasoning", "total")) == usage
     assert record["tokens_source"] == source
+
+
+@pytest.mark.parametrize("text, least", [("word " * 40_000, 50_000), ("", 0)], ids=["much was read", "nothing was"])
+def test_an_answer_whose_compression_breaks_costs_what_was_read_or_came(gateway, upstream, text, least):
+    """Text compresses far below its own size: what the client could read of it is not free."""
+    garbage = bytes(range(256)) * 40
+    packer = zlib.compressobj(wbits=31)
+    packed = b""
+    if text:
+        packed = packer.compress(json.dumps({"choices": [{"message": {"content": text}}]}).encode()[:-4])
+        packed += packer.flush(zlib.Z_FULL_FLUSH)
+    up = upstream()
+    up.script = lambda *_: Answer(headers=[("content-type", "application/json"), ("content-encoding", "gzip")],
+                                  body=packed + garbage)
+    gw = gateway(one_model(up))
+    assert gw.request("/v1/chat/completions", json={"model": "m", "messages": []},
+                      headers=[("accept-encoding", "gzip")]).body == packed + garbage
+    record = gw.wait_log(lambda r: r["model"] == "m")
+    assert record["tokens_source"] == "estimated"
+    assert record["tokens_out"] >= max(least, len(packed + garbage) // 4)
 
 
 # ---- forms ----
