@@ -27,7 +27,9 @@ bool exchange_cost(const struct exchange *x, struct str metadata_namespace, stru
 /* Did a backend take the request to work on it? A status that says no means that it did not. */
 static bool account_was_served(const struct exchange *x)
 {
-    if (x->n_attempts == 0 || !x->answer)
+    /* Without a try at the last priority, x->attempt is still that of the one before, which did not
+     * serve it: else nobody would have gone on. */
+    if (x->n_tries == 0 || !x->answer)
         return false;
     return x->attempt.has_head ? x->attempt.response.status / 100 == 2 : x->attempt.has_sent_body;
 }

@@ -387,6 +387,17 @@ def test_a_priority_that_is_not_there_is_passed_over(gateway, model_server):
     assert len(second.requests) == 1
 
 
+def test_an_answer_that_was_given_up_is_not_paid_where_nobody_takes_its_place(gateway, model_server):
+    def overloaded(*_):
+        return Answer(headers=EVENTS_TYPE, chunks=[frame({"error": {"message": "overloaded"}})])
+    refs = [{"name": "first", "priority": 0}, {"name": "gone", "priority": 1}]
+    gw = gateway(world(backend("first", model_server("first", overloaded)), ai_backend("first"),
+                       ai_route("ai", ai_rule(*refs, matches=[model("m")]), costs=COSTS)))
+    reply = gw.request(CHAT, json=chat(stream=True))
+    record = gw.wait_log(lambda r: r.get("model") == "m")
+    assert (reply.status, record["tokens_total"]) == (500, None)
+
+
 def test_what_fails_after_content_is_not_tried_again(gateway, model_server):
     def broken(_request, connection):
         connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
