@@ -224,7 +224,7 @@ struct listener_plan {
     const struct route_table *routes;
     bool has_ai_routes;            /* AIGatewayRoutes are attached */
     VEC(struct model_plan) models; /* in `routing` */
-    struct cost_list costs; /* of the first AIGatewayRoute: for AI requests that others take */
+    struct cost_list costs; /* of the first AIGatewayRoute with some: where the route has none */
     const struct authentication **authentications; /* by auth_group - 1 */
     uint32_t n_authentications;
     struct name_set late_headers;

@@ -64,10 +64,17 @@ static void account_read_usage(struct exchange *x)
 
 /* ---- costs ---- */
 
+const struct cost_list *exchange_costs(const struct exchange *x)
+{
+    const struct cost_list *own = &x->rule->route->costs;
+
+    return own->n > 0 ? own : &x->listener->costs;
+}
+
 static void account_price(struct exchange *x)
 {
     const struct usage *u = &x->usage;
-    const struct cost_list *costs = x->rule->is_ai ? &x->rule->route->costs : &x->listener->costs;
+    const struct cost_list *costs = exchange_costs(x);
     enum cost_expr_condition failure;
     struct cost_input input = {
         .input_tokens = (uint64_t)u->input,

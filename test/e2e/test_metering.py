@@ -11,8 +11,10 @@ import pytest
 from play import exact
 from play.deadline import eventually
 from play.exact import CHAT, Exchange, ModelServer, content_of
+from play.gateway import as_text, tollgate
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, local_provider, model,
                             security_policy, target, thing, world)
+from play.ports import free_port
 from play.upstream import Answer
 
 COSTS = [("llm_total_token", "TotalToken")]
@@ -173,6 +175,31 @@ def test_of_200_requests_at_once_exactly_as_many_pass_as_the_budget_has_room_for
     assert sum(record["tokens_total"] or 0 for record in records) == 20 * (n_in + 50)
     for client in clients:
         client.sock.close()
+
+
+def costless(up, n_costs):
+    """Two routes under one budget of tokens: `paid`, and `other`, whose costs know no total."""
+    other = [("llm_output_token", "OutputToken")][:n_costs]
+    return world(backend("b", up), ai_backend("b"), ai_route("paid", ai_rule("b", matches=[model("m")]), costs=COSTS),
+                 ai_route("other", ai_rule("b", matches=[model("n")]), costs=other), budget(token_limit(100)))
+
+
+def test_a_route_without_costs_is_not_free(gateway, upstream):
+    up = upstream()
+    reply = {"model": "n", "choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 10, "total_tokens": 40}}
+    up.script = lambda *_: Answer(headers=[("content-type", "application/json")], body=json.dumps(reply).encode())
+    gw = gateway(costless(up, 0))
+    ask = {"model": "n", "messages": [], "max_tokens": 1}
+    assert [gw.request(CHAT, json=ask).status for _ in range(4)] == [200, 200, 200, 429]
+    assert gw.request(CHAT, json={**ask, "model": "m"}).status == 429
+
+
+def test_a_limit_that_counts_a_cost_which_a_route_does_not_have_is_told(tmp_path):
+    file = tmp_path / "world.yaml"
+    for n_costs, is_told in ((0, False), (1, True)):
+        file.write_text(as_text(costless(free_port(), n_costs)))
+        said = tollgate("check", "-f", file).stdout
+        assert said.count('warning: AIGatewayRoute/play/other: llmRequestCosts has no "llm_total_token"') == is_told
 
 
 def test_a_request_that_allows_more_than_the_budget_passes_alone(gateway, upstream):

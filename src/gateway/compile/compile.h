@@ -25,6 +25,7 @@ struct compile {
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     struct map limit_sets;                /* by the lists they come from; one reference each */
+    struct map told_costs;                /* limit.c: of what a warning has told */
     VEC(struct object *) guards;          /* of the rule that is being compiled */
     struct map credential_sets;           /* credential.c: what Secrets were made into */
     uint32_t n_listeners;

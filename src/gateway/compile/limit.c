@@ -178,15 +178,15 @@ static bool compile_selectors(struct limit_compile *l, const struct rate_limit_r
 
 /* ---- costs ---- */
 
-static bool cost_is_known(const struct manifest *m, const struct metadata_key *metadata)
+static bool cost_is_known(const struct manifest *m, struct str namespace, struct str key)
 {
-    if (!str_eq(metadata->namespace, COST_NAMESPACE))
+    if (!str_eq(namespace, COST_NAMESPACE))
         return false;
     VEC_FOREACH (manifest_kind(m, KIND_AI_GATEWAY_ROUTE), o) {
         const struct ai_gateway_route *route = CONTAINER_OF(*o, struct ai_gateway_route, object);
 
         VEC_FOREACH (&route->spec.llm_request_costs, cost) {
-            if (str_eq(cost->metadata_key, metadata->key))
+            if (str_eq(cost->metadata_key, key))
                 return true;
         }
     }
@@ -204,7 +204,7 @@ static struct limit_cost compile_cost(struct limit_compile *l,
         return (struct limit_cost){.source = LIMIT_COST_NUMBER,
                                    .number =
                                        part->number.is_set ? (uint64_t)part->number.value : 1};
-    if (!cost_is_known(l->c->manifest, part->metadata))
+    if (!cost_is_known(l->c->manifest, part->metadata->namespace, part->metadata->key))
         diag_add(&l->c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, part->metadata->mark,
                  l->policy->label,
                  "no AIGatewayRoute has a cost \"%.*s\" in %.*s: the limit counts nothing",
@@ -382,8 +382,49 @@ void compile_limits(struct compile *c, struct compile_place *at, const struct po
         at->rule->limits = compile_limit_plan(c, at, set);
 }
 
+static bool cost_list_has(const struct cost_list *costs, struct str key)
+{
+    for (uint32_t i = 0; i < costs->n; i++) {
+        if (str_eq(costs->items[i].metadata_key, key))
+            return true;
+    }
+    return false;
+}
+
+static void check_limit_cost(struct compile *c, const struct compile_place *at,
+                             const struct limit_rule_plan *rule, const struct limit_cost *cost,
+                             const struct cost_list *costs)
+{
+    struct str told;
+
+    /* Of a cost that no route has the policy is told. */
+    if (cost->source != LIMIT_COST_METADATA || cost_list_has(costs, cost->key) ||
+        !cost_is_known(c->manifest, cost->namespace, cost->key))
+        return;
+    told = arena_printf(&c->scratch, "%.*s|%.*s", STR_ARG(at->route->label), STR_ARG(cost->key));
+    if (map_find(&c->told_costs, told))
+        return;
+    map_put(&c->told_costs, told, at->route);
+    diag_add(
+        &c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, at->route->mark, at->route->label,
+        "llmRequestCosts has no \"%.*s\", which a limit of %.*s counts: requests of this route "
+        "cost nothing there",
+        STR_ARG(cost->key), STR_ARG(rule->policy));
+}
+
+void compile_check_limit_costs(struct compile *c, const struct compile_place *at,
+                               const struct cost_list *costs)
+{
+    const struct limit_set *set = at->rule->limits ? at->rule->limits->set : NULL;
+    const struct cost_list *own = &at->plan->costs;
+
+    for (uint32_t i = 0; set && i < set->n_rules; i++)
+        check_limit_cost(c, at, &set->rules[i], &set->rules[i].response, own->n > 0 ? own : costs);
+}
+
 void compile_limits_done(struct compile *c)
 {
+    map_deinit(&c->told_costs);
     MAP_FOREACH (&c->limit_sets, slot)
         limit_set_unref(slot->value);
     map_deinit(&c->limit_sets);

@@ -8,5 +8,9 @@
  * rule->limits. What cannot be had as written makes the rule refuse: it must not pass unlimited. */
 void compile_limits(struct compile *c, struct compile_place *at, const struct policy_chain *chain,
                     const struct merged_policy *merged);
+/* Warns of costs that the limits of the rule at `at` (of an AIGatewayRoute) ask for and neither its
+ * route nor `costs`, those of the listener, define: once for each route and cost. */
+void compile_check_limit_costs(struct compile *c, const struct compile_place *at,
+                               const struct cost_list *costs);
 /* At the end: lets go of what was kept while compiling. */
 void compile_limits_done(struct compile *c);

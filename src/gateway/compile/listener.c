@@ -267,7 +267,8 @@ static void compile_attached(struct compile *c, const struct listener_member *m,
     map_put(firsts, route->label, first);
 }
 
-/* AI requests that an HTTPRoute takes cost what the first AIGatewayRoute says. */
+/* AI requests that an HTTPRoute takes, or an AIGatewayRoute without costs, cost what the first
+ * AIGatewayRoute with costs says. */
 static void compile_default_costs(const struct listener_draft *draft, struct listener_plan *plan)
 {
     const struct object *first = NULL;
@@ -277,6 +278,7 @@ static void compile_default_costs(const struct listener_draft *draft, struct lis
             const struct object *o = attached->route;
 
             if (o->kind->id == KIND_AI_GATEWAY_ROUTE &&
+                ((const struct ai_gateway_route *)o)->spec.llm_request_costs.n > 0 &&
                 (!first || object_compare_age(o, first) < 0))
                 first = o;
         }
@@ -296,13 +298,13 @@ static void compile_routes(struct compile *c, const struct listener_draft *draft
     VEC_FOREACH (&draft->members, m)
         n += m->listener->routes.n;
     plan->route_plans = ARENA_ARRAY(&plan->routing, struct route_plan *, n + 1);
+    compile_default_costs(draft, plan);
     VEC_FOREACH (&draft->members, m) {
         VEC_FOREACH (&m->listener->routes, attached)
             compile_attached(c, m, attached, plan, builder, &firsts);
     }
     map_deinit(&firsts);
     plan->routes = route_table_build(builder);
-    compile_default_costs(draft, plan);
 }
 
 struct str compile_listener_name(struct arena *a, const struct gateway *g, const struct listener *l)

@@ -50,6 +50,8 @@ void compile_rule_done(struct compile_rules *r)
     const char *why;
 
     compile_traffic(r->c, &r->at);
+    if (rule->is_ai)
+        compile_check_limit_costs(r->c, &r->at, &r->listener->costs);
     rule->security = compile_security(r->c, &r->at);
     why = compile_guards(r->c, &r->at);
     if (why)
