@@ -283,12 +283,18 @@ def test_what_another_api_cannot_say_is_refused_with_its_place(gateway, model_se
     assert not up.requests
 
 
-def test_a_schema_that_is_not_spoken_is_501(gateway, model_server):
+@pytest.mark.parametrize("schema, more", [
+    ("AWSBedrock", ()), ("AWSAnthropic", ()), ("GCPVertexAI", ()), ("GCPAnthropic", ()),
+    ("AWSBedrock", [credentials("aws", "AWSCredentials", "awsCredentials", "aws", "b")])])
+def test_a_schema_that_is_not_spoken_is_501(gateway, model_server, schema, more):
     up = model_server()
-    gw = gateway(one_model(up, schema="AWSBedrock"))
+    if more:
+        more[0]["spec"]["awsCredentials"] = {"region": "us-east-1"}
+    gw = gateway(one_model(up, *more, schema=schema))
     reply = gw.request(CHAT, json=chat())
     assert (reply.status, reply.code) == (501, "unsupported_endpoint")
-    assert not up.requests and "schema.name" in gw.stderr()
+    assert reply.json["error"]["message"] == "The backend's API schema is not supported yet."
+    assert not up.requests and f"schema.name: {schema} is not spoken yet" in gw.stderr()
 
 
 def message(request, _connection):

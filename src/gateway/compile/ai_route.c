@@ -219,7 +219,10 @@ static const struct ai_backend_plan *compile_ai_service(struct compile_rules *r,
     struct arena *a = &r->at.plan->arena;
     struct ai_backend_plan *plan = ARENA_NEW(a, struct ai_backend_plan);
     const struct ai_timeouts *older = s->spec.timeouts;
-    bool is_valid = compile_credentials(r, s, &plan->credential);
+    /* Nothing is ever sent to a schema that is not spoken: that is what its clients are told. */
+    bool is_spoken = translate_verdict(AI_ENDPOINT_CHAT_COMPLETIONS,
+                                       (enum llm_schema)s->spec.schema->name) != TRANSLATE_NOT_YET;
+    bool is_valid = !is_spoken || compile_credentials(r, s, &plan->credential);
 
     plan->name =
         arena_printf(a, "%.*s/%.*s", STR_ARG(s->object.namespace), STR_ARG(s->object.name));
