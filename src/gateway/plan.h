@@ -103,7 +103,8 @@ struct ai_backend_plan {
 enum backend_validity { BACKEND_VALID, BACKEND_INVALID, BACKEND_NOT_ENFORCED };
 
 struct backend_plan {
-    struct cluster *cluster; /* NULL: its share is refused */
+    struct cluster *cluster; /* NULL: its share is refused, also where it is valid: of a kind that
+                                is not supported */
     enum backend_validity validity;
     uint32_t number; /* as rule_plan.number */
     uint32_t weight; /* among those of its priority */

@@ -54,9 +54,11 @@ static void ai_backend_ref_check(struct decoder *d, const struct node *node, voi
     }
     if (str_eq(r->kind, STR("AIServiceBackend")) && str_eq(r->group, GROUP_AI_GATEWAY))
         return;
-    if (str_eq(r->kind, STR("InferencePool")))
-        decode_error(d, DIAG_UNSUPPORTED_FIELD, node, "kind",
-                     "InferencePool is known to the API but not supported here");
+    if (str_eq(r->kind, STR("InferencePool")) &&
+        str_starts_with(r->group, STR("inference.networking.")))
+        decode_warning(d, DIAG_UNSUPPORTED_FIELD, node, "kind",
+                       "InferencePool is known to the API but not supported here: its share of the "
+                       "requests is refused");
     else if (r->kind.len > 0)
         decode_error(d, DIAG_INVALID_VALUE, node, "kind", "must be AIServiceBackend");
 }

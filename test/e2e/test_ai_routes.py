@@ -297,6 +297,18 @@ def test_a_schema_that_is_not_spoken_is_501(gateway, model_server, schema, more)
     assert not up.requests and f"schema.name: {schema} is not spoken yet" in gw.stderr()
 
 
+def test_only_the_share_of_an_inference_pool_is_refused(gateway, model_server):
+    pool = {"name": "p", "group": "inference.networking.k8s.io", "kind": "InferencePool"}
+    gw = gateway(world(backend("b", model_server()), ai_backend("b"), ai_route(
+        "ai", ai_rule(pool, matches=[model("m")]), ai_rule("b", matches=[model("n")]),
+        ai_rule(pool, {"name": "b", "priority": 1}, matches=[model("o")]))))
+    reply = gw.request(CHAT, json=chat())
+    assert (reply.status, reply.code) == (501, "unsupported_endpoint")
+    assert reply.json["error"]["message"] == "The backend is of a kind that is not supported."
+    assert [gw.request(CHAT, json=chat(name)).status for name in "no"] == [200, 200]
+    assert gw.stderr().count("InferencePool is known to the API but not supported here") == 2
+
+
 def message(request, _connection):
     asked = json.loads(request.body)
     usage = {"input_tokens": 5, "cache_read_input_tokens": 2, "output_tokens": 5}

@@ -266,6 +266,8 @@ static void compile_ai_ref(struct compile_rules *r, struct ai_backend_ref *ref,
         d->plan.withholds_token = true;
         if (is_usable && !plan)
             d->plan.validity = BACKEND_NOT_ENFORCED;
+        else if (ref->ref.state == REF_INVALID_KIND) /* an InferencePool; others break the route */
+            d->plan.validity = BACKEND_VALID;
     }
 }
 

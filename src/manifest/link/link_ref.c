@@ -132,6 +132,10 @@ static void link_one(struct ref_walk *w, enum ref_type type, const struct ref_vi
     problem.state = link_resolve(w, type, v, namespace);
     *v->state = problem.state;
     problem.is_fatal = link_is_fatal(w->object, problem.state, v->kind);
+    /* Of kinds that an AIGatewayRoute does not take the decoder has told, and one only warns. */
+    if (problem.state == REF_INVALID_KIND && type == REF_BACKEND &&
+        w->object->kind->id == KIND_AI_GATEWAY_ROUTE)
+        return;
     if (problem.state != REF_RESOLVED)
         link_report(w->m, w->object, &problem);
 }
