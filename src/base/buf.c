@@ -109,9 +109,9 @@ static bool buf_is_plain_json(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* Do all eight bytes stand for themselves? A byte of `odd` has its top bit set where one of the word
- * may not (the tests for a zero byte and for one below n are the usual ones; both are exact as long
- * as no byte of the word has its own top bit set, which ends the run anyway). */
+/* Do all eight bytes stand for themselves? A byte of `odd` has its top bit set where one of the
+ * word may not (the tests for a zero byte and for one below n are the usual ones; both are exact as
+ * long as no byte of the word has its own top bit set, which ends the run anyway). */
 static inline bool buf_is_plain_json_word(uint64_t word)
 {
     static const uint64_t ones = 0x0101010101010101;
