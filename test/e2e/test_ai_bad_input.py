@@ -205,21 +205,31 @@ def test_100_mb_with_the_model_at_the_end_are_held_and_given_back(long_bodies):
     assert gw.wait_log(lambda r: r["bytes_received"] > 100 * MIB)["tokens_total"] == 12
 
 
+def send_unnamed(raw, n_mib):
+    """The beginning of a long body that does not say its model."""
+    raw.send(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), 200 * MIB))
+    raw.send(b'{"messages":["')
+    try:
+        for _ in range(n_mib):
+            raw.send(b"x" * MIB)
+    except OSError:
+        pass  # refused meanwhile
+
+
+def test_what_one_request_holds_is_bounded(long_bodies):
+    with long_bodies[0].raw() as raw:
+        send_unnamed(raw, 130)
+        reply = raw.reply()
+    assert (reply.status, reply.code) == (413, "request_too_large")
+
+
 def test_what_all_requests_hold_is_bounded(long_bodies):
-    gw, sink, _, _ = long_bodies
-    with gw.raw() as one, gw.raw() as two:
-        one.send(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), 200 * MIB))
-        one.send(b'{"messages":["')
-        for _ in range(180):
-            one.send(b"x" * MIB)
-        two.send(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), 200 * MIB))
-        two.send(b'{"messages":["')
-        try:
-            for _ in range(100):
-                two.send(b"x" * MIB)
-        except OSError:
-            pass  # refused meanwhile
-        reply = two.reply()
+    gw, _, _, _ = long_bodies
+    with gw.raw() as one, gw.raw() as two, gw.raw() as three:
+        send_unnamed(one, 120)
+        send_unnamed(two, 120)
+        send_unnamed(three, 60)
+        reply = three.reply()
         assert (reply.status, reply.code) == (503, "overloaded")
         assert gw.request(CHAT, json=chat()).status == 200, "a short one still passes"
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)

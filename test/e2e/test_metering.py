@@ -278,29 +278,6 @@ def test_a_body_that_grows_beyond_its_reservation_is_aborted_when_the_budget_is_
     assert gw.metric("tollgate_limit_refusals_total", policy="BackendTrafficPolicy/play/budget", rule="global/0") == 1
 
 
-def test_a_body_that_is_held_for_an_edit_tops_its_reservation_up_too(long_bodies):
-    """Its stream is to be asked for usage, so all of it is needed: budget first, then the rest of the body."""
-    gw, up = long_bodies(18_000)
-    gate = threading.Event()
-    expensive, cheap = answers(15_000, 10_000, gate), answers(1, 1)
-    up.script = lambda request, _: (cheap if b"max_tokens" in request.body else expensive)()
-    body = json.dumps(chat()).encode()
-    with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s"
-                % (CHAT.encode(), len(body), body)) as other:
-        up.wait_for(1)
-        with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" % CHAT.encode()) as raw:
-            send_chunk(raw, b'{"model":"m","stream":true,"max_tokens":1,"messages":["' + b"x" * 70_000)
-            eventually(lambda: gw.request(CHAT, json=chat(max_tokens=1)).status == 429, what="the reservation of the long body")
-            gate.set()
-            assert other.reply().status == 200
-            eventually(lambda: int(gw.request(CHAT, json=chat(max_tokens=1)).get("retry-after")) > 1, what="the cost of the other")
-            send_chunk(raw, b"z" * 10_000)
-            reply = raw.reply()
-    assert (reply.status, reply.code, told(reply)) == (429, "rate_limited", (18_000, 0))
-    record = gw.wait_log(lambda r: r["response_code"] == 429 and r["bytes_received"] > 70_000)
-    assert (record["attempts"], record["tokens_source"], record["model"]) == (0, None, "m"), "no backend got any of it"
-
-
 def test_long_bodies_at_once_top_their_reservations_up(long_bodies):
     gw, up = long_bodies(40_000)
     with begin_long_body(gw, up, 1) as one, begin_long_body(gw, up, 2) as two:
