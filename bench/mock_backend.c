@@ -5,7 +5,7 @@
  *   /65536                 64 KiB
  *   /chat                  2 KB of JSON with usage (for POST)
  *   /v1/chat/completions   a chat completion of 1.3 KB with usage; with "stream":true in the body
- * an event stream: as many frames of content as X-Frames says (100 bytes each), one each
+ * an event stream: as many frames of content as x-frames says (100 bytes each), one each
  * X-Interval-Us, the first at once; then usage, if include_usage was asked for, and [DONE] All
  * streams under way at a time must have the same interval: then the order in which frames fall due
  * is that of a queue. Usage: mock_backend PORT */
@@ -313,8 +313,8 @@ static int begin_stream(int fd, struct connection *c, const char *request, size_
         return 0;
     c->fd = fd;
     c->wants_usage = memmem(request, len, "\"include_usage\":true", 20) != NULL;
-    c->n_frames = (unsigned)header_number(request, len, "X-Frames: ");
-    c->interval_us = header_number(request, len, "X-Interval-Us: ");
+    c->n_frames = (unsigned)header_number(request, len, "x-frames: ");
+    c->interval_us = header_number(request, len, "x-interval-us: ");
     c->n_frames += c->n_frames == 0;
     c->due_us = now_us();
     return send_frame(c);
