@@ -74,8 +74,7 @@ MUST_USE int loop_init(struct loop *l);
 void loop_deinit(struct loop *l);
 /* Turns until loop_stop(). */
 MUST_USE int loop_run(struct loop *l);
-/* One turn that waits at most `timeout_ms` (-1: until something happens). For tests and start-up.
- */
+/* One turn that waits at most `timeout_ms` (-1: until something happens): tests, start-up. */
 MUST_USE int loop_turn(struct loop *l, int timeout_ms);
 void loop_stop(struct loop *l);
 /* Have more descriptors reported in this turn than have been told? What can wait for the end of the
@@ -91,12 +90,10 @@ MUST_USE int loop_fd_add(struct loop *l, struct loop_fd *io, int fd, unsigned ev
 /* No system call when nothing changes. Level-triggered: an unwanted readable descriptor must be
  * unwatched once it has reported, or it reports each turn. */
 MUST_USE int loop_fd_want(struct loop_fd *io, unsigned events);
-/* Before the descriptor is closed. No further callback, also not in this turn. Safe when not added.
- */
+/* Before the descriptor is closed. No callback follows, also in this turn. Safe when not added. */
 void loop_fd_remove(struct loop_fd *io);
 
-/* (Re)arms; never a system call. A timer that is moved later is cheap: it is moved when it fires.
- */
+/* (Re)arms; never a system call. Moving a timer later is cheap: it is moved when it fires. */
 void timer_set(struct loop *l, struct timer *t, uint64_t due_us);
 void timer_cancel(struct loop *l, struct timer *t);
 static inline bool timer_is_set(const struct timer *t)
