@@ -321,7 +321,7 @@ static void config_ai(struct json *j, const struct ai_backend_plan *ai)
 /* Weights are compiled to a scale of their own: shown in their lowest terms. */
 static void config_backends(struct json *j, const struct rule_plan *r)
 {
-    static const char *const words[] = {"valid", "invalid", "not enforced"};
+    static const char *const words[] = {"valid", "invalid", "not enforced", "not supported"};
     uint64_t divisor = 0;
 
     for (uint32_t i = 0; i < r->n_backends; i++)

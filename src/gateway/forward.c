@@ -110,10 +110,6 @@ enum refusal forward_prepare(struct exchange *x, const struct backend_plan *back
 enum refusal forward_prepare_backend(struct exchange *x, const struct backend_plan *backend,
                                      struct http_request *request)
 {
-    if (!backend->cluster) {
-        x->refusal_message = STR("The backend is of a kind that is not supported.");
-        return REFUSAL_UNSUPPORTED_ENDPOINT;
-    }
     if (backend->request_mods) {
         request->headers = http_headers_copy(&request->headers, &x->arena);
         header_mods_apply_request(backend->request_mods, request);

@@ -100,11 +100,15 @@ struct ai_backend_plan {
     uint64_t backend_request_us;
 };
 
-enum backend_validity { BACKEND_VALID, BACKEND_INVALID, BACKEND_NOT_ENFORCED };
+enum backend_validity {
+    BACKEND_VALID,
+    BACKEND_INVALID,
+    BACKEND_NOT_ENFORCED, /* of what guards it */
+    BACKEND_UNSUPPORTED,  /* of a kind that is not served */
+};
 
 struct backend_plan {
-    struct cluster *cluster; /* NULL: its share is refused, also where it is valid: of a kind that
-                                is not supported */
+    struct cluster *cluster; /* NULL: its share is refused */
     enum backend_validity validity;
     uint32_t number; /* as rule_plan.number */
     uint32_t weight; /* among those of its priority */

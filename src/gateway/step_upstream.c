@@ -132,6 +132,10 @@ static enum refusal upstream_draw(struct exchange *x)
     x->backend = &rule->backends[p->first + (uint32_t)chosen];
     if (x->backend->validity == BACKEND_NOT_ENFORCED)
         return REFUSAL_SECURITY_UNAVAILABLE;
+    if (x->backend->validity == BACKEND_UNSUPPORTED) {
+        x->refusal_message = STR("The backend is of a kind that is not supported.");
+        return REFUSAL_UNSUPPORTED_ENDPOINT;
+    }
     return x->backend->validity == BACKEND_VALID ? REFUSAL_NONE : REFUSAL_NO_BACKEND;
 }
 

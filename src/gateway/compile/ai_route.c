@@ -245,6 +245,7 @@ static const struct ai_backend_plan *compile_ai_service(struct compile_rules *r,
 static void compile_ai_ref(struct compile_rules *r, struct ai_backend_ref *ref,
                            struct backend_draft_vec *drafts)
 {
+    bool is_pool = ref->ref.state == REF_INVALID_KIND; /* others of a wrong kind break the route */
     struct ai_service_backend *s =
         ref->ref.state == REF_RESOLVED ? (struct ai_service_backend *)ref->ref.target : NULL;
     bool is_usable = s && s->object.kind->id == KIND_AI_SERVICE_BACKEND && !s->object.is_broken &&
@@ -266,8 +267,8 @@ static void compile_ai_ref(struct compile_rules *r, struct ai_backend_ref *ref,
         d->plan.withholds_token = true;
         if (is_usable && !plan)
             d->plan.validity = BACKEND_NOT_ENFORCED;
-        else if (ref->ref.state == REF_INVALID_KIND) /* an InferencePool; others break the route */
-            d->plan.validity = BACKEND_VALID;
+        else if (is_pool)
+            d->plan.validity = BACKEND_UNSUPPORTED;
     }
 }
 
