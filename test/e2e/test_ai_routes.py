@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from play.deadline import eventually
-from play.manifests import (ai_backend, ai_route, ai_rule, backend, client_policy, credentials, header, local_provider,
-                            model, path, route, rule, secret, security_policy, target, world)
+from play.manifests import (ai_backend, ai_route, ai_rule, backend, client_policy, credentials, header,
+                            local_provider, model, path, route, rule, secret, security_policy, target, world)
 from play.ports import free_port
 from play.upstream import Answer
 
@@ -521,8 +521,45 @@ def test_a_caller_sees_the_models_that_it_may_reach(gateway, model_server, issue
                 {"name": "iss", "values": [who.name]}]},
                 "headers": [{"name": "x-ai-eg-model", "values": ["denied"]}]}}]})
     gw = gateway(world(backend("b", model_server()), ai_backend("b"), ai_route("ai", refs), policy))
-    listed = {tenant: gw.request("/v1/models", token=who.token(tenant)).json for tenant in ("tenant-a", "tenant-b")}
-    assert [m["id"] for m in listed["tenant-a"]["data"]] == ["a-model", "shared"]
-    assert [m["id"] for m in listed["tenant-b"]["data"]] == ["shared"]
-    assert listed["tenant-b"]["object"] == "list" and listed["tenant-b"]["data"][0]["owned_by"] == "us"
+    lists = {tenant: gw.request("/v1/models", token=who.token(tenant)).json for tenant in ("tenant-a", "tenant-b")}
+    assert [m["id"] for m in lists["tenant-a"]["data"]] == ["a-model", "shared"]
+    assert [m["id"] for m in lists["tenant-b"]["data"]] == ["shared"]
+    assert lists["tenant-b"]["object"] == "list" and lists["tenant-b"]["data"][0]["owned_by"] == "us"
     assert gw.request("/v1/models").status == 401
+
+
+def tenants_only(who, name="x-tenant"):
+    """Allows tenant-a, told by the header that its claim becomes."""
+    return security_policy(
+        "jwt", target("HTTPRoute", "ai"),
+        jwt={"providers": [local_provider(who, claimToHeaders=[{"claim": "tenant", "header": name}])]},
+        authorization={"defaultAction": "Deny", "rules": [{"action": "Allow", "principal": {
+            "jwt": {"provider": "provider", "claims": [{"name": "iss", "values": [who.name]}]},
+            "headers": [{"name": name, "values": ["tenant-a"]}]}}]})
+
+
+def listed(gw, **asked):
+    reply = gw.request("/v1/models", **asked)
+    return sorted(m["id"] for m in reply.json["data"]) if reply.status == 200 else reply.status
+
+
+def test_the_list_is_judged_by_claims_where_a_rule_took_it_too(gateway, model_server, issuer):
+    who = issuer()
+    gw = gateway(world(backend("b", model_server()), ai_backend("b"),
+                       ai_route("ai", ai_rule("b", matches=[model("m")]), ai_rule("b")), tenants_only(who)))
+    assert gw.request(CHAT, json=chat(), token=who.token("tenant-a")).status == 200
+    assert listed(gw, token=who.token("tenant-a")) == ["m"]
+    assert listed(gw, token=who.token("tenant-b")) == 403
+
+
+def test_claims_of_the_rule_that_took_the_list_are_no_others(gateway, model_server, issuer):
+    """x-tenant comes from the claim of one route's tokens; the other route, without a token, believes it."""
+    who = issuer()
+    believes = security_policy("believes", target("HTTPRoute", "other"), authorization={
+        "defaultAction": "Deny", "rules": [{"action": "Allow", "principal": {
+            "headers": [{"name": "x-tenant", "values": ["tenant-a"]}]}}]})
+    gw = gateway(world(backend("b", model_server()), ai_backend("b"),
+                       ai_route("ai", ai_rule("b", matches=[model("m")]), ai_rule("b")), tenants_only(who),
+                       ai_route("other", ai_rule("b", matches=[model("n")])), believes))
+    assert gw.request(CHAT, json=chat("n"), token=who.token("tenant-a")).status == 403
+    assert listed(gw, token=who.token("tenant-a")) == ["m"]

@@ -1,6 +1,8 @@
 /* See model_list.h. A model is listed when a chat request for it, with these very credentials,
  * would find a rule and pass its authorization: the same lookup and the same judgement as for the
- * request itself, once per model that the listener's AIGatewayRoutes name. Worker-local. */
+ * request itself, once per model that the listener's AIGatewayRoutes name. The request that is
+ * asked about starts from what the client sent: whatever rule took the list has left nothing on it.
+ * Worker-local. */
 #include "gateway/ai/model_list.h"
 
 #include "gateway/answer.h"
@@ -10,7 +12,8 @@
 /* The request that is asked about. */
 struct model_probe {
     struct exchange *x;
-    struct http_request request;
+    struct http_request request; /* by which routes are found: without late headers */
+    struct http_request judged;  /* the same with those of one candidate's authentication */
     struct str model;
 };
 
@@ -39,30 +42,49 @@ static struct str probe_late_value(void *context, uint32_t auth_group, struct st
     return is_model_header(name) ? p->model : http_headers_joined(&v->headers, name);
 }
 
-/* The headers that this verdict leaves on a request for the model: its list is made anew for each
+/* The list's headers as they were before `route` added those of its own rule. */
+static struct http_headers probe_own_headers(struct exchange *x)
+{
+    struct http_headers h = http_headers_copy(&x->request.headers, &x->arena);
+    uint16_t n_kept = 0;
+
+    for (uint16_t i = 0; i < h.n; i++) {
+        if (!listener_plan_is_late(x->listener, h.items[i].name))
+            h.items[n_kept++] = h.items[i];
+    }
+    h.n = n_kept;
+    return h;
+}
+
+static void probe_add_headers(struct model_probe *p, const struct verdict *v,
+                              struct http_headers *to)
+{
+    for (uint16_t i = 0; i < v->headers.n; i++)
+        http_headers_add(to, v->headers.items[i].name, v->headers.items[i].value);
+    http_headers_add_id(to, HEADER_X_AI_EG_MODEL, p->model);
+    http_headers_add_id(to, HEADER_X_MODEL, p->model);
+}
+
+/* The headers that this verdict leaves on a request for the model: its lists are made anew for each
  * question in the same place. */
 static void probe_set_headers(struct model_probe *p, const struct verdict *v,
                               struct http_headers *late)
 {
-    struct http_headers *all = &p->request.headers;
+    const struct http_headers *own = &p->request.headers;
+    struct http_headers *all = &p->judged.headers;
 
-    all->n = p->x->request.headers.n;
-    late->n = 0;
-    for (uint16_t i = 0; i < v->headers.n; i++) {
-        http_headers_add(late, v->headers.items[i].name, v->headers.items[i].value);
-        http_headers_add(all, v->headers.items[i].name, v->headers.items[i].value);
-    }
-    http_headers_add_id(late, HEADER_X_AI_EG_MODEL, p->model);
-    http_headers_add_id(late, HEADER_X_MODEL, p->model);
-    http_headers_add_id(all, HEADER_X_AI_EG_MODEL, p->model);
-    http_headers_add_id(all, HEADER_X_MODEL, p->model);
+    late->n = all->n = 0;
+    for (uint16_t i = 0; i < own->n; i++)
+        http_headers_add(all, own->items[i].name, own->items[i].value);
+    probe_add_headers(p, v, late);
+    probe_add_headers(p, v, all);
 }
 
-static bool probe_is_authorized(const struct model_probe *p, const struct rule_plan *rule,
+static bool probe_is_authorized(struct model_probe *p, const struct rule_plan *rule,
                                 const struct verdict *v)
 {
     struct authorize_input input = {
-        .request = &p->request,
+        .request = &p->judged,
         .client = &p->x->client.address,
         .provider = v->provider,
         .claims = v->claims,
@@ -70,11 +92,9 @@ static bool probe_is_authorized(const struct model_probe *p, const struct rule_p
 
     if (v->refusal != REFUSAL_NONE || rule->is_broken)
         return false;
-    if (!rule->security)
-        return true;
-    if (rule->security->is_unavailable)
+    if (rule->security && rule->security->is_unavailable)
         return false;
-    return !rule->security->authorization ||
+    return !rule->security || !rule->security->authorization ||
            authorization_decide(rule->security->authorization, &input).verdict == AUTHORIZE_ALLOW;
 }
 
@@ -161,7 +181,9 @@ void model_list_make(struct exchange *x)
     p.request.method = HTTP_METHOD_POST;
     p.request.method_text = STR("POST");
     p.request.path = ai_endpoint_row(AI_ENDPOINT_CHAT_COMPLETIONS)->path;
-    p.request.headers = http_headers_copy(&x->request.headers, &x->arena);
+    p.request.headers = probe_own_headers(x);
+    p.judged = p.request;
+    http_headers_init(&p.judged.headers, &x->arena);
     VEC_FOREACH (&l->models, m) {
         p.model = m->name;
         if (probe_may_reach(&p, &late))
