@@ -6,8 +6,9 @@ import threading
 import pytest
 
 from play.deadline import eventually
-from play.manifests import (ai_backend, ai_route, ai_rule, backend, client_policy, credentials, header,
-                            local_provider, model, path, route, rule, secret, security_policy, target, world)
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, credentials, header,
+                            local_provider, model, path, route, rule, secret, security_policy, target, thing, to, world)
+from play.passwords import basic, htpasswd
 from play.ports import free_port
 from play.upstream import Answer
 
@@ -563,3 +564,66 @@ def test_claims_of_the_rule_that_took_the_list_are_no_others(gateway, model_serv
                        ai_route("other", ai_rule("b", matches=[model("n")])), believes))
     assert gw.request(CHAT, json=chat("n"), token=who.token("tenant-a")).status == 403
     assert listed(gw, token=who.token("tenant-a")) == ["m"]
+
+
+KEYED = {"credentialRefs": [{"name": "keys"}], "extractFrom": [{"headers": ["x-api-key"]}, {"params": ["key"]}],
+         "forwardClientIDHeader": "x-client"}
+
+
+def test_models_behind_an_api_key_are_listed_to_whom_has_it(gateway, model_server):
+    named = {"defaultAction": "Deny", "rules": [{"action": "Allow", "principal": {
+        "headers": [{"name": "x-client", "values": ["alice"]}, {"name": "x-ai-eg-model", "values": ["m"]}]}}]}
+    gw = gateway(world(
+        backend("b", model_server()), ai_backend("b"), secret("keys", alice="sesame", bob="open"),
+        ai_route("ai", ai_rule("b", matches=[model("m"), model("denied")])), ai_route("free", ai_rule("b", matches=[model("n")])),
+        security_policy("k", target("HTTPRoute", "ai"), apiKeyAuth=KEYED, authorization=named)))
+    for key, models in ((None, ["n"]), ("wrong", ["n"]), ("open", ["n"]), ("sesame", ["m", "n"])):
+        headers = [("x-api-key", key)] if key else []
+        assert listed(gw, headers=headers) == models, key
+        chats = [gw.request(CHAT, json=chat(name), headers=headers).status for name in ("m", "denied", "n")]
+        assert [status == 200 for status in chats] == [name in models for name in ("m", "denied", "n")]
+    assert gw.request("/v1/models?key=sesame").json["data"][0]["id"] == "m"
+    assert listed(gw, headers=[("x-api-key", "sesame"), ("x-client", "alice")]) == ["m", "n"]
+    assert listed(gw, headers=[("x-api-key", "open"), ("x-client", "alice")]) == ["n"]
+
+
+@pytest.mark.parametrize("scheme, at_once", [("bcrypt", False), ("sha1", True)])
+def test_models_behind_a_password_are_listed_once_it_is_known_to_be_right(gateway, model_server, scheme, at_once):
+    gw = gateway(one_model(model_server(), htpasswd(scheme=scheme, alice="secret"), thing(
+        ENVOY_API, "BackendSecurityPolicy", "g", {"targetRefs": [target("Backend", "b")],
+                                                  "basicAuth": {"users": {"name": "users"}}})),
+                 args=["--workers", "1"])
+    right, wrong = ([("authorization", basic("alice", word))] for word in ("secret", "guess"))
+    assert listed(gw) == listed(gw, headers=wrong) == []
+    assert listed(gw, headers=right) == (["m"] if at_once else [])
+    assert gw.request(CHAT, json=chat(), headers=right).status == 200
+    assert listed(gw, headers=right) == ["m"]
+    assert listed(gw, headers=wrong) == []
+
+
+@pytest.mark.parametrize("told", [[], ["x-ai-eg-model"]])
+def test_models_behind_an_authorizer_are_listed_where_the_list_passes_it_too(gateway, model_server, upstream, told):
+    authz = upstream("authz")
+    authz.script = lambda request, _: Answer(status=200 if request.get("authorization") else 403)
+    asks = {"http": {"backendRefs": [to("authz")], "path": "/check"}, "headersToExtAuth": told}
+    objects = [backend("b", model_server()), ai_backend("b"), backend("authz", authz),
+               ai_route("ai", ai_rule("b", matches=[model("m")])),
+               security_policy("x", target("HTTPRoute", "ai"), target("HTTPRoute", "all"), extAuth=asks)]
+    gw = gateway(world(*objects))
+    assert listed(gw, headers=[("authorization", "yes")]) == []
+    gw = gateway(world(*objects, ai_route("all", ai_rule("b"))))
+    assert listed(gw, headers=[("authorization", "yes")]) == ([] if told else ["m"])
+    assert listed(gw) == 403
+
+
+def test_a_list_is_no_faster_way_to_guess_a_password(gateway, model_server):
+    gw = gateway(one_model(model_server(), htpasswd(scheme="sha1", alice="secret"), security_policy(
+        "p", target("HTTPRoute", "ai"), basicAuth={"users": {"name": "users"}})), args=["--workers", "1"])
+    guess, right = ([("authorization", basic("alice", word))] for word in ("guess", "secret"))
+
+    def all_at_once():
+        """More failures than an address may have in a second, within one."""
+        for _ in range(101):
+            listed(gw, headers=guess)
+        return listed(gw, headers=right) == []
+    eventually(all_at_once, 10, "the right password is not judged either")

@@ -1,11 +1,13 @@
 /* See model_list.h. A model is listed when a chat request for it, with these very credentials,
- * would find a rule and pass its authorization: the same lookup and the same judgement as for the
- * request itself, once per model that the listener's AIGatewayRoutes name. The request that is
- * asked about starts from what the client sent: whatever rule took the list has left nothing on it.
- * Worker-local. */
+ * would find a rule and pass its layers and its authorization: the same lookup and the same
+ * judgement as for the request itself, once per model that the listener's AIGatewayRoutes name. The
+ * request that is asked about starts from what the client sent: whatever rule took the list has
+ * left nothing on it. Where a rule took it, the list may only be sent once that rule's layers have
+ * passed. Worker-local. */
 #include "gateway/ai/model_list.h"
 
 #include "gateway/answer.h"
+#include "gateway/layer/layer_forecast.h"
 #include "gateway/worker.h"
 #include "policy/route_cursor.h"
 
@@ -14,6 +16,7 @@ struct model_probe {
     struct exchange *x;
     struct http_request request; /* by which routes are found: without late headers */
     struct http_request judged;  /* the same with those of one candidate's authentication */
+    struct layer_forecast layers;
     struct str model;
 };
 
@@ -93,6 +96,8 @@ static bool probe_is_authorized(struct model_probe *p, const struct rule_plan *r
     if (v->refusal != REFUSAL_NONE || rule->is_broken)
         return false;
     if (rule->security && rule->security->is_unavailable)
+        return false;
+    if (!layer_forecast_passes(&p->layers, rule->layers, v, &p->judged))
         return false;
     return !rule->security || !rule->security->authorization ||
            authorization_decide(rule->security->authorization, &input).verdict == AUTHORIZE_ALLOW;
@@ -184,11 +189,13 @@ void model_list_make(struct exchange *x)
     p.request.headers = probe_own_headers(x);
     p.judged = p.request;
     http_headers_init(&p.judged.headers, &x->arena);
+    layer_forecast_init(&p.layers, x, x->rule ? x->rule->layers : NULL);
     VEC_FOREACH (&l->models, m) {
         p.model = m->name;
         if (probe_may_reach(&p, &late))
             found[n++] = m;
     }
+    layer_forecast_done(&p.layers);
     x->model_list = list_format(x, found, n);
 }
 

@@ -3,6 +3,7 @@
  * slowed down. */
 #include "gateway/exchange.h"
 #include "gateway/layer/credential.h"
+#include "gateway/layer/layer_forecast.h"
 #include "gateway/worker.h"
 
 /* The key of an Authorization header may stand behind "Bearer ", as Envoy reads it. */
@@ -38,13 +39,14 @@ static void api_key_withhold(struct exchange *x, const struct api_key_plan *p,
     }
 }
 
-static enum extract_result api_key_find(struct exchange *x, const struct api_key_plan *p,
+static enum extract_result api_key_find(const struct http_request *r, const struct api_key_plan *p,
+                                        struct arena *a,
                                         const struct credential_source **ret_source,
                                         struct str *ret_key)
 {
     for (size_t i = 0; i < p->sources.n; i++) {
         const struct credential_source *source = &p->sources.items[i];
-        enum extract_result found = credential_find(&x->request, source, &x->arena, ret_key);
+        enum extract_result found = credential_find(r, source, a, ret_key);
 
         if (found == EXTRACT_NONE || (found == EXTRACT_TOKEN && ret_key->len == 0))
             continue;
@@ -66,7 +68,7 @@ enum step_result layer_check_api_key(struct exchange *x, const struct api_key_pl
 {
     const struct credential_source *source = NULL;
     struct str key, client_id;
-    enum extract_result found = api_key_find(x, p, &source, &key);
+    enum extract_result found = api_key_find(&x->request, p, &x->arena, &source, &key);
 
     x->refusal_detail = p->policy;
     if (found == EXTRACT_NONE)
@@ -84,4 +86,23 @@ enum step_result layer_check_api_key(struct exchange *x, const struct api_key_pl
         http_headers_set(&x->request.headers, p->client_id_header, client_id);
     x->refusal_detail = STR("");
     return STEP_NEXT;
+}
+
+enum layer_outlook layer_foresee_api_key(struct layer_forecast *f, const struct api_key_plan *p,
+                                         const struct http_request *r)
+{
+    const struct credential_source *source = NULL;
+    struct str key, client_id;
+    enum extract_result found = api_key_find(r, p, &f->exchange->arena, &source, &key);
+
+    if (found == EXTRACT_NONE)
+        return LAYER_REFUSES;
+    if (found != EXTRACT_TOKEN || !api_keys_find(p->keys, key, &client_id)) {
+        f->has_wrong_key = true;
+        return LAYER_REFUSES;
+    }
+    f->has_right = true;
+    if (p->client_id_header.len > 0)
+        http_headers_add(&f->written, p->client_id_header, client_id);
+    return LAYER_PASSES;
 }

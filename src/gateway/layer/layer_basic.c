@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "gateway/exchange.h"
 #include "gateway/layer/credential.h"
+#include "gateway/layer/layer_forecast.h"
 #include "gateway/worker.h"
 
 /* "user:password", decoded. */
@@ -28,29 +29,29 @@ static bool basic_is_scheme(struct str value)
            (value.len == basic_scheme.len || value.ptr[basic_scheme.len] == ' ');
 }
 
-static enum extract_result basic_in_authorization(const struct exchange *x, struct str *ret_value)
+static enum extract_result basic_in_authorization(const struct http_headers *h,
+                                                  struct str *ret_value)
 {
     struct str name = header_name(HEADER_AUTHORIZATION);
-    enum extract_result found = credential_in_header(&x->request.headers, name, ret_value);
+    enum extract_result found = credential_in_header(h, name, ret_value);
 
     if (found == EXTRACT_TOKEN && !basic_is_scheme(*ret_value))
         return EXTRACT_NONE; /* the token's */
     return found;
 }
 
-static enum extract_result basic_find(const struct exchange *x, const struct basic_plan *p,
+static enum extract_result basic_find(const struct http_headers *h, const struct basic_plan *p,
                                       struct str *ret_value)
 {
-    const struct http_headers *h = &x->request.headers;
     enum extract_result found;
 
     if (!p->prefers_header) {
-        found = basic_in_authorization(x, ret_value);
+        found = basic_in_authorization(h, ret_value);
         return found != EXTRACT_NONE ? found
                                      : credential_in_header(h, p->credential_header, ret_value);
     }
     found = credential_in_header(h, p->credential_header, ret_value);
-    return found != EXTRACT_NONE ? found : basic_in_authorization(x, ret_value);
+    return found != EXTRACT_NONE ? found : basic_in_authorization(h, ret_value);
 }
 
 /* What stands in the header of its own stays here too where Authorization was taken. */
@@ -139,9 +140,9 @@ static enum step_result basic_ask(struct exchange *x, const struct hash_question
 
 /* The tenant of the token and the user must be the same: asked before the password, so that nobody
  * can try those of others behind a token of his own. */
-static bool basic_is_tenant(const struct exchange *x, const struct basic_plan *p, struct str user)
+static bool basic_is_tenant(struct str tenant, const struct basic_plan *p, struct str user)
 {
-    return !p->matches_tenant || x->tenant.len == 0 || str_eq(x->tenant, user);
+    return !p->matches_tenant || tenant.len == 0 || str_eq(tenant, user);
 }
 
 static enum step_result basic_judge(struct exchange *x, const struct basic_plan *p,
@@ -151,7 +152,7 @@ static enum step_result basic_judge(struct exchange *x, const struct basic_plan 
     struct hash_question q = {.password = pair->password,
                               .source = failure_limit_source(x->client.address.bytes)};
 
-    if (!basic_is_tenant(x, p, pair->user))
+    if (!basic_is_tenant(x->tenant, p, pair->user))
         return basic_reject(x, REFUSAL_BASIC_TENANT_MISMATCH);
     s->user = arena_str(&x->arena, pair->user);
     q.is_known = htpasswd_find(p->users, pair->user, &q.hash);
@@ -181,7 +182,7 @@ enum step_result layer_check_basic(struct exchange *x, const struct basic_plan *
         s->is_hashing = false;
         return basic_conclude(x, p, s->hash.verdict == HASH_RIGHT);
     }
-    found = basic_find(x, p, &value);
+    found = basic_find(&x->request.headers, p, &value);
     if (found == EXTRACT_NONE)
         return exchange_refuse(x, REFUSAL_BASIC_MISSING);
     if (!p->forwards)
@@ -192,4 +193,46 @@ enum step_result layer_check_basic(struct exchange *x, const struct basic_plan *
         result = basic_reject(x, REFUSAL_BASIC_INVALID);
     mem_wipe(&pair, sizeof pair);
     return result;
+}
+
+/* ---- of a request that nobody has sent ---- */
+
+static enum layer_outlook basic_foresee(struct layer_forecast *f, const struct basic_plan *p,
+                                        const struct basic_pair *pair)
+{
+    struct exchange *x = f->exchange;
+    struct str tenant = f->met->claims ? jwt_claim_string(f->met->claims, STR("tenant")) : STR("");
+    struct credential_digest digest;
+    struct str hash;
+    bool is_known;
+
+    if (!basic_is_tenant(tenant, p, pair->user))
+        return LAYER_REFUSES;
+    is_known = htpasswd_find(p->users, pair->user, &hash);
+    password_memory_digest(&digest, hash, pair->user, pair->password);
+    if (password_memory_has(&x->worker->password_memory, &digest, x->worker->loop.now.mono_us))
+        return LAYER_PASSES;
+    if (password_is_slow(hash))
+        return LAYER_CANNOT_TELL;
+    if (!layer_is_guessing(x) && password_verify(hash, pair->password) && is_known)
+        return LAYER_PASSES;
+    f->has_wrong_password = true;
+    return LAYER_REFUSES;
+}
+
+enum layer_outlook layer_foresee_basic(struct layer_forecast *f, const struct basic_plan *p,
+                                       const struct http_request *r)
+{
+    enum layer_outlook outlook = LAYER_REFUSES;
+    struct basic_pair pair;
+    struct str value;
+
+    if (basic_find(&r->headers, p, &value) == EXTRACT_TOKEN && basic_decode(value, &pair)) {
+        outlook = basic_foresee(f, p, &pair);
+        if (outlook != LAYER_REFUSES && p->user_header.len > 0)
+            http_headers_add(&f->written, p->user_header,
+                             arena_str(&f->exchange->arena, pair.user));
+    }
+    mem_wipe(&pair, sizeof pair);
+    return outlook;
 }
