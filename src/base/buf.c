@@ -3,6 +3,9 @@
 #include "base/buf.h"
 
 #include <stdio.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -25,14 +28,6 @@ char *buf_reserve(struct buf *b, size_t extra)
         b->ptr = mem_realloc(b->ptr, b->cap);
     }
     return b->ptr + b->len;
-}
-
-void buf_append(struct buf *b, const void *bytes, size_t n)
-{
-    if (n == 0)
-        return;
-    memcpy(buf_reserve(b, n), bytes, n);
-    b->len += n;
 }
 
 void buf_append_char(struct buf *b, char c)
@@ -104,47 +99,44 @@ static size_t buf_utf8_length(struct str s, size_t i)
     return n;
 }
 
-static bool buf_is_plain_json(unsigned char c)
+/* How many of 16 bytes, from the first on, stand for themselves. */
+static inline size_t buf_plain_json_block(const char *p)
 {
-    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+#ifdef __SSE2__
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)), /* signed: past ASCII too */
+                               _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)));
+
+    odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8('"')));
+    odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    unsigned mask = (unsigned)_mm_movemask_epi8(odd);
+
+    return mask != 0 ? (size_t)__builtin_ctz(mask) : 16;
+#else
+    size_t n = 0;
+
+    while (n < 16 && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
+        n++;
+    return n;
+#endif
 }
 
-/* Do all eight bytes stand for themselves? A byte of `odd` has its top bit set where one of the
- * word may not (the tests for a zero byte and for one below n are the usual ones; both are exact as
- * long as no byte of the word has its own top bit set, which ends the run anyway). */
-static inline bool buf_is_plain_json_word(uint64_t word)
-{
-    static const uint64_t ones = 0x0101010101010101;
-    static const uint64_t tops = 0x8080808080808080;
-    uint64_t quote = (word ^ (ones * '"')) - ones;
-    uint64_t backslash = (word ^ (ones * '\\')) - ones;
-    uint64_t del = word + ones;
-    uint64_t odd = word | quote | backslash | del | (word - ones * 0x20);
-
-    return (odd & tops) == 0;
-}
-
-static inline uint64_t buf_word(const char *p)
-{
-    uint64_t word;
-
-    memcpy(&word, p, 8);
-    return word;
-}
-
-/* How many bytes from s[i] on stand for themselves. Eight at a time; the last ones once more
- * together with some before them. */
+/* How many bytes from s[i] on stand for themselves. */
 static size_t buf_plain_json_span(struct str s, size_t i)
 {
     size_t start = i;
+    char last[16];
 
-    while (i + 8 <= s.len && buf_is_plain_json_word(buf_word(s.ptr + i)))
-        i += 8;
-    if (i > start && i + 8 > s.len && buf_is_plain_json_word(buf_word(s.ptr + s.len - 8)))
-        return s.len - start;
-    while (i < s.len && buf_is_plain_json((unsigned char)s.ptr[i]))
-        i++;
-    return i - start;
+    while (i + 16 <= s.len) {
+        size_t n = buf_plain_json_block(s.ptr + i);
+
+        i += n;
+        if (n < 16)
+            return i - start;
+    }
+    memset(last, 0, sizeof last); /* a zero ends the run */
+    memcpy(last, s.ptr + i, s.len - i);
+    return i + buf_plain_json_block(last) - start;
 }
 
 static size_t buf_append_json_special(struct buf *b, struct str s, size_t i)

@@ -21,7 +21,13 @@ static inline void buf_clear(struct buf *b)
 }
 /* Room for `extra` more bytes; returns where they go (b->ptr + b->len). */
 char *buf_reserve(struct buf *b, size_t extra);
-void buf_append(struct buf *b, const void *bytes, size_t n);
+static inline void buf_append(struct buf *b, const void *bytes, size_t n)
+{
+    if (n == 0) /* perhaps of no memory at all */
+        return;
+    memcpy(b->cap - b->len >= n ? b->ptr + b->len : buf_reserve(b, n), bytes, n);
+    b->len += n;
+}
 static inline void buf_append_str(struct buf *b, struct str s)
 {
     buf_append(b, s.ptr, s.len);

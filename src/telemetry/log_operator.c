@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "telemetry/log_redact.h"
 
@@ -228,9 +229,12 @@ static struct str log_response_header(const struct log_header *h, const struct a
     struct str text = find && h->name.len > 0 ? find(r->context, h->name) : STR_NULL;
 
     if (text.len == 0 && !is_trailer && r->has_upstream &&
-        str_eq(h->name, STR("x-envoy-upstream-service-time")))
-        text = str_make(scratch, (size_t)snprintf(scratch, LOG_SCRATCH_BYTES, "%llu",
-                                                  (unsigned long long)(r->upstream_us / 1000)));
+        str_eq(h->name, STR("x-envoy-upstream-service-time"))) {
+        struct buf digits = {scratch, 0, LOG_SCRATCH_BYTES};
+
+        buf_append_u64(&digits, r->upstream_us / 1000);
+        text = buf_str(&digits);
+    }
     return log_clean_header(h, text);
 }
 
