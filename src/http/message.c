@@ -153,8 +153,10 @@ static unsigned http_headers_drop(struct http_headers *h, enum header_id id, str
 
 void http_headers_set(struct http_headers *h, struct str name, struct str value)
 {
-    http_headers_drop(h, header_id_find(name), name);
-    http_headers_add(h, name, value);
+    enum header_id id = header_id_find(name);
+
+    http_headers_drop(h, id, name);
+    http_headers_push(h, (struct http_header){name, value, id});
 }
 
 unsigned http_headers_remove(struct http_headers *h, struct str name)

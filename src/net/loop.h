@@ -77,8 +77,7 @@ MUST_USE int loop_run(struct loop *l);
 /* One turn that waits at most `timeout_ms` (-1: until something happens): tests, start-up. */
 MUST_USE int loop_turn(struct loop *l, int timeout_ms);
 void loop_stop(struct loop *l);
-/* Have more descriptors reported in this turn than have been told? What can wait for the end of the
- * turn then goes out together with theirs. */
+/* Have more descriptors reported in this turn than were told? */
 static inline bool loop_is_busy(const struct loop *l)
 {
     return l->batch_at + 1 < l->batch_n;
