@@ -177,6 +177,33 @@ TEST(an_outbox_sends_copies_and_borrowed_bytes_in_their_order)
     test_pair_free(p);
 }
 
+TEST(an_outbox_that_waits_lends_nothing_any_more)
+{
+    static char much[OUTBOX_WAIT_BYTES];
+    struct test_pair *p = connected_pair();
+    char lent[] = "body";
+    struct outbox o;
+
+    outbox_init(&o, &pool, &p->client.stream);
+    buf_append_str(outbox_held(&o), STR("head "));
+    outbox_borrow(&o, lent, 4);
+    CHECK(outbox_wait(&o));
+    memset(lent, '?', 4);
+    outbox_borrow(&o, " end", 4);
+    CHECK(outbox_wait(&o) && outbox_wait(&o));
+    CHECK(!outbox_is_empty(&o));
+    CHECK(outbox_flush(&o) == 0);
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in == 13);
+    CHECK(memcmp(p->server.in, "head body end", 13) == 0);
+    outbox_copy(&o, "x", 1);
+    outbox_borrow(&o, much, sizeof much);
+    CHECK(!outbox_wait(&o)); /* too much to copy: flush */
+    CHECK(outbox_flush(&o) == 0);
+    outbox_deinit(&o);
+    outbox_pool_deinit(&pool);
+    test_pair_free(p);
+}
+
 TEST(any_mix_of_pieces_through_an_outbox_arrives_unchanged)
 {
     enum { TOTAL = 700000, ROUNDS = 400 };
