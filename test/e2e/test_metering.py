@@ -190,7 +190,9 @@ def test_a_route_without_costs_is_not_free(gateway, upstream):
     up.script = lambda *_: Answer(headers=[("content-type", "application/json")], body=json.dumps(reply).encode())
     gw = gateway(costless(up, 0))
     ask = {"model": "n", "messages": [], "max_tokens": 1}
-    assert [gw.request(CHAT, json=ask).status for _ in range(4)] == [200, 200, 200, 429]
+    assert [gw.request(CHAT, json=ask).status for _ in range(2)] == [200, 200]
+    # An answer is settled behind its last byte.
+    eventually(lambda: gw.request(CHAT, json=ask).status == 429)
     assert gw.request(CHAT, json={**ask, "model": "m"}).status == 429
 
 
