@@ -458,6 +458,17 @@ def test_usage_is_asked_for_and_taken_out_again(gateway, model_server):
     assert b'"total_tokens": 12' in reply.body, "who asked for it gets it"
 
 
+def test_usage_is_asked_for_where_a_route_is_paid_by_the_costs_of_another(gateway, model_server):
+    up = model_server()
+    gw = gateway(world(backend("b", up), ai_backend("b"), ai_route("paid", ai_rule("b", matches=[model("m")]), costs=COSTS),
+                       ai_route("other", ai_rule("b", matches=[model("n")]))))
+    reply = gw.request(CHAT, json=chat("n", stream=True))
+    assert json.loads(up.last.body)["stream_options"] == {"include_usage": True}
+    assert b"[DONE]" in reply.body and b"usage" not in reply.body
+    record = gw.wait_log(lambda r: r["model"] == "n")
+    assert (record["tokens_in"], record["tokens_out"], record["tokens_source"]) == (7, 5, "provider")
+
+
 def test_a_client_that_leaves_has_used_what_passed(gateway, model_server):
     sent, leave = threading.Event(), threading.Event()
 

@@ -4,6 +4,7 @@
 #include "gateway/ai/ai_request.h"
 
 #include "gateway/ai/ai_answer.h"
+#include "gateway/cost.h"
 #include "gateway/worker.h"
 #include "llm/multipart.h"
 #include "llm/request_scan.h"
@@ -18,11 +19,6 @@ static bool ai_request_is_translated(const struct exchange *x, const struct back
     return b->ai && translate_verdict(x->endpoint, b->ai->target.schema) == TRANSLATE_BODIES;
 }
 
-static bool ai_request_has_costs(const struct exchange *x)
-{
-    return (x->rule->is_ai ? &x->rule->route->costs : &x->listener->costs)->n > 0;
-}
-
 /* Is it a stream that tells usage only when asked (OpenAI API reference, stream_options), and was
  * not? */
 static bool ai_request_is_silent_stream(const struct exchange *x)
@@ -33,7 +29,7 @@ static bool ai_request_is_silent_stream(const struct exchange *x)
            (x->endpoint == AI_ENDPOINT_CHAT_COMPLETIONS ||
             x->endpoint == AI_ENDPOINT_COMPLETIONS) &&
            request_scan_is_stream(s) && !request_scan_has_include_usage(s) &&
-           ai_request_has_costs(x);
+           exchange_costs(x)->n > 0;
 }
 
 bool ai_request_asks_for_usage(const struct exchange *x)
