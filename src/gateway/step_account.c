@@ -71,6 +71,26 @@ const struct cost_list *exchange_costs(const struct exchange *x)
     return own->n > 0 ? own : &x->listener->costs;
 }
 
+/* CEL's `backend`: "name.namespace" (Envoy AI Gateway, LLMRequestCost). Of an HTTPRoute's backend,
+ * "Kind/namespace/name:port", the same two. */
+static struct str account_backend_name(struct exchange *x)
+{
+    struct str name = x->backend->ai ? x->backend->ai->name : x->backend->name;
+    ssize_t slash = str_find_char(name, '/', 0);
+    ssize_t colon = str_find_char(name, ':', 0);
+    struct str namespace;
+
+    if (!x->backend->ai) {
+        name = str_slice(name, (size_t)(slash + 1), colon >= 0 ? (size_t)colon : name.len);
+        slash = str_find_char(name, '/', 0);
+    }
+    if (slash < 0)
+        return name;
+    namespace = str_slice(name, 0, (size_t)slash);
+    name = str_slice(name, (size_t)slash + 1, name.len);
+    return arena_printf(&x->tail, "%.*s.%.*s", STR_ARG(name), STR_ARG(namespace));
+}
+
 static void account_price(struct exchange *x)
 {
     const struct usage *u = &x->usage;
@@ -84,13 +104,14 @@ static void account_price(struct exchange *x)
         .total_tokens = (uint64_t)u->total,
         .reasoning_tokens = (uint64_t)u->reasoning,
         .model = x->model,
-        .backend = x->backend->ai ? x->backend->ai->name : x->backend->name,
         .route_name = x->rule->route->name,
     };
 
     for (uint32_t i = 0; i < costs->n; i++) {
         const struct cost_plan *c = &costs->items[i];
 
+        if (c->expr && !input.backend.ptr)
+            input.backend = account_backend_name(x);
         VEC_PUSH(&x->tail, &x->costs,
                  ((struct cost_value){c->metadata_key,
                                       cost_compute(c->type, c->expr, &input, &failure)}));

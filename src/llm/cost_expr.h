@@ -23,8 +23,8 @@ struct cost_input {
     uint64_t total_tokens;
     uint64_t reasoning_tokens;
     struct str model;
-    struct str backend;    /* "namespace/name" */
-    struct str route_name; /* "namespace/name" */
+    struct str backend;    /* "name.namespace", as Envoy AI Gateway's LLMRequestCost says */
+    struct str route_name; /* "namespace/name" of the route */
 };
 
 enum cost_expr_condition {

@@ -13,7 +13,7 @@ static const struct cost_input usage = {
     .total_tokens = 1200,
     .reasoning_tokens = 30,
     .model = STR("gpt-4o"),
-    .backend = STR("ai/openai"),
+    .backend = STR("openai.ai"),
     .route_name = STR("ai/chat"),
 };
 
@@ -63,11 +63,11 @@ TEST(expressions_compute_what_cel_computes)
         {"uint(int(uint(3)))", 3},
         {"int(double(5))", 5},
         {"model == 'gpt-4o' ? 1 : 2", 1},
-        {"model != \"gpt-4o\" ? 1 : backend == 'ai/openai' ? 3 : 4", 3},
+        {"model != \"gpt-4o\" ? 1 : backend == 'openai.ai' ? 3 : 4", 3},
         {"route_name == 'ai/' + 'chat' ? 1 : 0", 1},
-        {"model.startsWith('gpt-') && backend.endsWith('openai') ? 1 : 0", 1},
+        {"model.startsWith('gpt-') && backend.endsWith('.ai') ? 1 : 0", 1},
         {"model.contains('4') && !('abc'.contains('d')) ? 1 : 0", 1},
-        {"(model + '@' + backend) == 'gpt-4o@ai/openai' ? 1 : 0", 1},
+        {"(model + '@' + backend) == 'gpt-4o@openai.ai' ? 1 : 0", 1},
         {"model in ['a', 'gpt-4o', 'b'] ? 1 : 0", 1},
         {"model in [] ? 1 : 0", 0},
         {"input_tokens in [1, 1000.0,] ? 1 : 0", 1},

@@ -420,13 +420,18 @@ def test_a_cost_that_cannot_be_computed_is_all_tokens(gateway, upstream, cel):
     assert remaining(gw) == BUDGET - 12
 
 
-def test_a_cost_is_what_its_expression_says(gateway, upstream):
+@pytest.mark.parametrize("cel, cost", [
+    ("model == 'm' ? input_tokens + 3u * output_tokens : 0u", 22),
+    ("backend == 'b.play' ? 30u : 0u", 30),
+    ("route_name == 'play/ai' ? 40u : 0u", 40),
+])
+def test_a_cost_is_what_its_expression_says(gateway, upstream, cel, cost):
     up = upstream()
     up.script = lambda *_: Answer(headers=JSON_TYPE, body=document(b'{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}'))
-    gw = gateway(one_model(up, {"type": "CEL", "cel": "model == 'm' ? input_tokens + 3u * output_tokens : 0u"}))
+    gw = gateway(one_model(up, {"type": "CEL", "cel": cel}))
     assert gw.request(CHAT, json=chat()).status == 200
     gw.wait_log(lambda r: r["model"] == "m")
-    assert remaining(gw) == BUDGET - 22
+    assert remaining(gw) == BUDGET - cost
 
 
 def test_a_budget_of_zero_lets_nothing_pass(gateway, upstream):
