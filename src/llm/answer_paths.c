@@ -42,6 +42,8 @@
     COUNTS_OPENAI(X, "x_groq.usage.")                                                              \
     X("meta.billed_units.input_tokens", COUNT, INPUT)                                              \
     X("meta.billed_units.output_tokens", COUNT, OUTPUT)                                            \
+    X("meta.tokens.input_tokens", COUNT, INPUT)                                                    \
+    X("meta.tokens.output_tokens", COUNT, OUTPUT)                                                  \
     X("choices", CHOICES, INPUT)                                                                   \
     TEXTS_CHAT(X, "choices.*.delta.")                                                              \
     TEXTS_CHAT(X, "choices.*.message.")                                                            \
@@ -54,7 +56,15 @@
     X("object", TYPE, INPUT)                                                                       \
     X("type", TYPE, INPUT)                                                                         \
     X("created", NUMBER, INPUT)                                                                    \
-    X("obfuscation", FILLER, INPUT)
+    X("obfuscation", FILLER, INPUT)                                                                \
+    X("b64_json", MEDIA, INPUT)
+
+/* The stream of /v1/audio/speech (stream_format "sse"); a recording is no text. */
+#define PATHS_SPEECH(X)                                                                            \
+    COUNTS_OPENAI(X, "usage.")                                                                     \
+    X("audio", MEDIA, INPUT)                                                                       \
+    X("error", ERROR, INPUT)                                                                       \
+    X("type", TYPE, INPUT)
 
 #define PATHS_RESPONSES(X)                                                                         \
     COUNTS_OPENAI(X, "usage.")                                                                     \
@@ -117,6 +127,7 @@ enum {
     TEXT_OF_FINISH = 1
 };
 enum { TEXT_OF_TEXT, TEXT_OF_DELTA = 0, TEXT_OF_VALUE = 0, TEXT_OF_FILLER = 0, TEXT_OF_NUMBER = 0 };
+enum { TEXT_OF_MEDIA };
 enum { TEXT_OF_ERROR, TEXT_OF_TYPE = 1, TEXT_OF_ROWS = 0, TEXT_OF_SHAPE = 0, TEXT_OF_LENGTH = 0 };
 
 #define JSON_ROW(path, take, count)   {path, TEXT_OF_##take},
@@ -127,6 +138,7 @@ enum { TEXT_OF_ERROR, TEXT_OF_TYPE = 1, TEXT_OF_ROWS = 0, TEXT_OF_SHAPE = 0, TEX
     static const struct answer_paths name = {&name##_paths, name##_takes};
 
 TABLE(openai, PATHS_OPENAI)
+TABLE(speech, PATHS_SPEECH)
 TABLE(responses, PATHS_RESPONSES)
 TABLE(anthropic, PATHS_ANTHROPIC)
 TABLE(predict, PATHS_PREDICT)
@@ -144,6 +156,8 @@ const struct answer_paths *answer_paths_of(enum ai_endpoint endpoint)
     case AI_ENDPOINT_RERANK:
     case AI_ENDPOINT_COHERE_RERANK:
         return &openai;
+    case AI_ENDPOINT_SPEECH:
+        return &speech;
     case AI_ENDPOINT_RESPONSES:
         return &responses;
     case AI_ENDPOINT_MESSAGES:

@@ -32,6 +32,7 @@ enum answer_take {
     ANSWER_TAKE_VALUE,  /* an object that the model wrote */
     ANSWER_TAKE_FILLER, /* a string that differs from frame to frame and says nothing */
     ANSWER_TAKE_NUMBER, /* such a number */
+    ANSWER_TAKE_MEDIA,  /* a string of content that is no text: a picture, a recording */
     ANSWER_TAKE_ERROR,  /* anything but null and false: the answer is an error */
     ANSWER_TAKE_TYPE,   /* what the frame or object is */
     ANSWER_TAKE_ROWS,   /* an array whose elements are rows */
@@ -49,7 +50,7 @@ struct answer_paths {
     const struct answer_path *rows; /* as the rows of `paths` */
 };
 
-/* NULL: the answers of this endpoint say nothing about usage (speech, lists of models). */
+/* NULL: the answers of this endpoint say nothing about usage (lists of models). */
 const struct answer_paths *answer_paths_of(enum ai_endpoint endpoint);
 /* What the model makes there is text, so that bytes of an answer that cannot be read stand for
  * tokens. */

@@ -95,6 +95,7 @@ static void add_reading(struct answer_scan *s, const struct answer_reading *r)
 {
     add_error(s, r);
     add_text(s, text_of(r));
+    s->facts.has_content |= r->has_media;
     /* No tokens for some text: servers that do not count say 0, some until the end. */
     if ((r->has & (1U << ANSWER_OUTPUT)) && r->counts[ANSWER_OUTPUT] > 0)
         s->open_text_bytes = 0;

@@ -50,6 +50,7 @@ struct answer_reading {
     bool is_error_first; /* before any text of its own */
     bool is_end;
     bool is_no_text;  /* its text is a copy of what came before, or base64 */
+    bool has_media;   /* content that is no text */
     bool is_invalid;  /* a count that is none */
     bool is_unusual;  /* says more than content: no shape for others */
     bool is_in_shape; /* of a tensor, past its first dimension */

@@ -258,7 +258,7 @@ static const struct sample samples[] = {
      "event: image_generation.completed\ndata: "
      "{\"type\":\"image_generation.completed\",\"b64_json\":\"AAAA\",\"usage\":"
      "{\"total_tokens\":100,\"input_tokens\":50,\"output_tokens\":50}}\n\n",
-     "in=50 out=50 total=100 | text=0+0 frames=2 ended"},
+     "in=50 out=50 total=100 | text=0+0 frames=2 content ended"},
     {"transcription", AI_ENDPOINT_TRANSCRIPTIONS, ANSWER_JSON,
      "{\"text\":\"Imagine\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"input_token_"
      "details\":"
@@ -278,6 +278,17 @@ static const struct sample samples[] = {
      "in=14 out=45 total=59 | text=5+0 frames=3 content ended"},
     {"speech", AI_ENDPOINT_SPEECH, ANSWER_OTHER, "ID3 audio",
      "| text=0+0 frames=0 unreadable=1 content"},
+    {"speech stream", AI_ENDPOINT_SPEECH, ANSWER_EVENTS,
+     "data: {\"type\":\"speech.audio.delta\",\"audio\":\"SUQz\"}\n\n"
+     "data: {\"type\":\"speech.audio.delta\",\"audio\":\"BAAA\"}\n\n"
+     "data: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":14,\"output_tokens\":101,"
+     "\"total_tokens\":115}}\n\n",
+     "in=14 out=101 total=115 | text=0+0 frames=3 content ended"},
+    {"rerank, Cohere, tokens", AI_ENDPOINT_COHERE_RERANK, ANSWER_JSON,
+     "{\"results\":[],\"meta\":{\"billed_units\":{\"search_units\":1},\"tokens\":{\"input_tokens\":"
+     "17,"
+     "\"output_tokens\":3}}}",
+     "in=17 out=3 total=20 | text=0+0 frames=0 ended"},
     {"rerank, Cohere", AI_ENDPOINT_COHERE_RERANK, ANSWER_JSON,
      "{\"id\":\"r\",\"results\":[{\"index\":3,\"relevance_score\":0.9}],\"meta\":{\"api_version\":{"
      "\"version\":\"2\"},"

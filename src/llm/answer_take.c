@@ -52,6 +52,14 @@ static void take_text(struct answer_reading *r, uint64_t *n_bytes, const struct 
     add_slot(r, EVENT_SLOT_TEXT, hit);
 }
 
+static void take_media(struct answer_reading *r, const struct json_hit *hit)
+{
+    if (hit->type != JSON_STRING || hit->n_bytes == 0)
+        return;
+    r->has_media = true;
+    add_slot(r, EVENT_SLOT_FILLER, hit);
+}
+
 static void take_model(struct answer_facts *facts, const struct json_hit *hit)
 {
     if (hit->type != JSON_STRING || hit->is_cut || facts->model_len > 0)
@@ -91,6 +99,7 @@ static void take_type(struct answer_reading *r, const struct json_hit *hit)
         {STR("response.incomplete"), true, false, true},
         {STR("response.failed"), true, true, true},
         {STR("transcript.text.done"), true, false, true},
+        {STR("speech.audio.done"), true, false, true},
         {STR("image_generation.completed"), true, false, true},
     };
 
@@ -178,6 +187,9 @@ void answer_take(void *context, const struct json_hit *hit)
     case ANSWER_TAKE_FILLER:
         if (hit->type == JSON_STRING)
             add_slot(r, EVENT_SLOT_FILLER, hit);
+        break;
+    case ANSWER_TAKE_MEDIA:
+        take_media(r, hit);
         break;
     case ANSWER_TAKE_NUMBER:
         if (hit->type == JSON_NUMBER)

@@ -97,6 +97,10 @@ SHAPES = {
                   "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}}}), (50, None, 50, None, 100), "provider"),
     "speech": ("/v1/audio/speech", ASK_SPEECH, answer(b"ID3" + bytes(range(256)) * 100, [("content-type", "audio/mpeg")]),
                (SPEECH_TOKENS, None, 0, None, SPEECH_TOKENS), "estimated"),
+    "speech stream": ("/v1/audio/speech", {**ASK_SPEECH, "stream_format": "sse"}, events(
+        {"type": "speech.audio.delta", "audio": "SUQz" * 500}, {"type": "speech.audio.delta", "audio": "BAAA"},
+        {"type": "speech.audio.done", "usage": {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}}, done=False),
+        (14, None, 101, None, 115), "provider"),
     "rerank": ("/v1/rerank", ASK_RERANK, answer({
         "model": "m-served", "results": [{"index": 0, "relevance_score": 0.9}], "usage": {"total_tokens": 15}}),
         (15, None, 0, None, 15), "provider"),
@@ -104,6 +108,9 @@ SHAPES = {
         "id": "1", "results": [{"index": 0, "relevance_score": 0.9}],
         "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}}}),
         (RERANK_TOKENS, None, 0, None, RERANK_TOKENS), "estimated"),
+    "cohere rerank with tokens": ("/cohere/v2/rerank", ASK_RERANK, answer({
+        "id": "1", "results": [], "meta": {"billed_units": {"search_units": 1}, "tokens": {"input_tokens": 17, "output_tokens": 3}}}),
+        (17, None, 3, None, 20), "provider"),
     "messages": ("/v1/messages", ASK_MESSAGES, answer(MESSAGE), (1110, 1000, 25, None, 1135), "provider"),
     "anthropic messages": ("/anthropic/v1/messages", ASK_MESSAGES, answer(MESSAGE), (1110, 1000, 25, None, 1135), "provider"),
     "messages stream": ("/v1/messages", {**ASK_MESSAGES, "stream": True}, events(*MESSAGE_EVENTS, named=True, done=False),
