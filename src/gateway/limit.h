@@ -62,12 +62,13 @@ void limit_set_unref(struct limit_set *s);
 void limit_plan_cleanup(void *plan);
 
 /* What the request says about the cost of its answer. Reserved are prompt_bytes / 4 and what
- * model_average_expect says; or n_rows. */
+ * model_average_expect says; or the rows. */
 struct limit_estimate {
     bool is_set;           /* an AI request; else nothing is reserved for usage values */
     uint64_t prompt_bytes; /* four of them are taken for a token */
     uint64_t max_output;   /* tokens that the request allows; 0: it does not say */
     uint64_t n_rows;       /* of a KServe prediction, whose cost they are; 0: counted in tokens */
+    uint64_t n_rows_ahead; /* to be expected beyond those, by the length of the body */
 };
 
 /* What an exchange holds, and what its answer tells: of the matching rule that leaves least. */
@@ -88,6 +89,8 @@ struct exchange_limits {
  * budget is gone meanwhile, and the request is to be aborted (REFUSAL_RATE_LIMITED, of which the
  * exchange knows the rule and when to come again). */
 MUST_USE bool limit_top_up(struct exchange *x, uint64_t n_bytes);
+/* The same for rows of a prediction beyond those that were expected. */
+MUST_USE bool limit_top_up_rows(struct exchange *x, uint64_t n_rows);
 /* Settles what is held, to the cost (cost.h) or, where there is none, to nothing. Once; later calls
  * do nothing. */
 void limit_settle(struct exchange *x);

@@ -84,9 +84,10 @@ TEST(an_answer_is_reserved_as_estimated_and_settled_as_counted)
         struct limit_estimate estimate;
         uint64_t reserved;
     } cases[] = {
-        {{true, 400, 0, 0}, 100 + 1024}, {{true, 400, 32000, 0}, 100 + 1024},
-        {{true, 400, 50, 0}, 100 + 50},  {{true, 0, 0, 0}, 1024},
-        {{true, 400, 32000, 3}, 3},      {{false, 400, 32000, 0}, 0},
+        {{true, 400, 0, 0, 0}, 100 + 1024}, {{true, 400, 32000, 0, 0}, 100 + 1024},
+        {{true, 400, 50, 0, 0}, 100 + 50},  {{true, 0, 0, 0, 0}, 1024},
+        {{true, 400, 32000, 3, 0}, 3},      {{true, 400, 32000, 3, 4}, 7},
+        {{false, 400, 32000, 0, 0}, 0},
     };
 
     play_init(10000);
@@ -113,7 +114,7 @@ TEST(a_model_that_is_known_reserves_four_of_its_answers)
     exchange_begin(&x);
     for (int i = 0; i < MODEL_AVERAGE_MIN_ANSWERS; i++)
         limit_learn(&x, 20);
-    x.estimate = (struct limit_estimate){true, 40, 0, 0};
+    x.estimate = (struct limit_estimate){true, 40, 0, 0, 0};
     CHECK_INT(step_limit(&x), STEP_NEXT);
     CHECK_INT(x.limits.claims[0].reserve, 10 + 80);
     limit_settle(&x);
@@ -125,7 +126,7 @@ TEST(what_has_no_cost_gives_its_reservation_back)
 {
     play_init(10000);
     exchange_begin(&x);
-    x.estimate = (struct limit_estimate){true, 4000, 0, 0};
+    x.estimate = (struct limit_estimate){true, 4000, 0, 0, 0};
     CHECK_INT(step_limit(&x), STEP_NEXT);
     limit_settle(&x);
     CHECK_INT(remaining(), 10000);
@@ -141,7 +142,7 @@ TEST(a_request_that_allows_more_than_the_budget_passes_alone)
     exchange_begin(&x);
     for (int i = 0; i < MODEL_AVERAGE_MIN_ANSWERS; i++)
         limit_learn(&x, 100000);
-    x.estimate = (struct limit_estimate){true, 4000, 32000, 0};
+    x.estimate = (struct limit_estimate){true, 4000, 32000, 0, 0};
     CHECK_INT(step_limit(&x), STEP_NEXT);
     CHECK_INT(x.limits.claims[0].reserve, 33000);
     CHECK_INT(x.limits.remaining, 0);
@@ -165,18 +166,20 @@ TEST(a_body_that_goes_on_tops_its_reservation_up)
 
     play_init(2000);
     exchange_begin(&x);
-    x.estimate = (struct limit_estimate){true, 0, 100, 0};
+    x.estimate = (struct limit_estimate){true, 0, 100, 0, 0};
     CHECK_INT(step_limit(&x), STEP_NEXT);
     for (int i = 0; i < 8; i++)
         CHECK(limit_top_up(&x, 3)); /* six tokens, whatever the pieces */
     CHECK_INT(x.limits.claims[0].reserve, 106);
     CHECK_INT(x.limits.claims[1].reserve, 7);
     exchange_begin(&other);
-    other.estimate = (struct limit_estimate){true, 0, 2000, 5000};
+    other.estimate = (struct limit_estimate){true, 0, 2000, 5000, 0};
     CHECK_INT(step_limit(&other), STEP_NEXT);
     CHECK(!limit_top_up(&x, 4));
     limit_settle(&other);
     CHECK(limit_top_up(&x, 4));
+    CHECK(limit_top_up_rows(&x, 5));
+    CHECK_INT(x.limits.claims[0].reserve, 112);
     limit_settle(&x);
     CHECK(limit_top_up(&x, 4)); /* nothing is held any more */
     CHECK_INT(remaining(), 2000);

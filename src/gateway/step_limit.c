@@ -15,7 +15,7 @@ static uint64_t limit_estimate(const struct exchange *x)
     const struct limit_estimate *e = &x->estimate;
 
     if (e->n_rows > 0)
-        return e->n_rows;
+        return e->n_rows + e->n_rows_ahead;
     return e->prompt_bytes / BYTES_PER_TOKEN +
            model_average_expect(&x->worker->server->averages, x->model, e->max_output);
 }
@@ -168,15 +168,11 @@ enum step_result step_limit(struct exchange *x)
 
 /* ---- afterwards ---- */
 
-bool limit_top_up(struct exchange *x, uint64_t n_bytes)
+static bool limit_extend(struct exchange *x, uint64_t more)
 {
     struct exchange_limits *l = &x->limits;
-    uint64_t before = l->n_topped_bytes / BYTES_PER_TOKEN;
     bool is_admitted = true;
-    uint64_t more;
 
-    l->n_topped_bytes += n_bytes;
-    more = l->n_topped_bytes / BYTES_PER_TOKEN - before;
     for (uint32_t i = 0; l->is_held && more > 0 && i < l->n_claims; i++) {
         struct limit_claim *c = &l->claims[i];
         struct limit_store *store = x->rule->limits->set->store;
@@ -190,6 +186,20 @@ bool limit_top_up(struct exchange *x, uint64_t n_bytes)
         limit_note_refusal(x);
     }
     return is_admitted;
+}
+
+bool limit_top_up(struct exchange *x, uint64_t n_bytes)
+{
+    struct exchange_limits *l = &x->limits;
+    uint64_t before = l->n_topped_bytes / BYTES_PER_TOKEN;
+
+    l->n_topped_bytes += n_bytes;
+    return limit_extend(x, l->n_topped_bytes / BYTES_PER_TOKEN - before);
+}
+
+bool limit_top_up_rows(struct exchange *x, uint64_t n_rows)
+{
+    return limit_extend(x, n_rows);
 }
 
 static uint64_t limit_cost_of(const struct exchange *x, const struct limit_cost *cost)

@@ -379,9 +379,10 @@ int64_t request_scan_n_rows(const struct request_scan *s)
     uint64_t n = 0;
 
     if (find_rule(s->endpoint, REQUEST_FIELD_INSTANCES)) {
-        n = instances->n_items;
+        n = MAX(instances->n_items, json_scan_open_items(&s->json, REQUEST_FIELD_INSTANCES));
         if (inputs->is_present && inputs->type == JSON_ARRAY)
             n = MAX(n, inputs->n_items);
+        n = MAX(n, json_scan_open_items(&s->json, REQUEST_FIELD_INPUTS));
     } else if (find_rule(s->endpoint, REQUEST_FIELD_LENGTH)) {
         n = (uint64_t)s->most_rows;
     }

@@ -106,7 +106,8 @@ int64_t request_scan_max_tokens(const struct request_scan *s);
 /* Answers asked for ("n"): 1 or more. */
 int64_t request_scan_n_answers(const struct request_scan *s);
 /* Rows of a KServe prediction: instances, or those of the column form; or the largest first
- * dimension of a tensor, since which of several is the batch is the model's to know. 1 or more. */
+ * dimension of a tensor, since which of several is the batch is the model's to know. 1 or more; so
+ * far, while the body still comes. */
 int64_t request_scan_n_rows(const struct request_scan *s);
 
 /* The field that the error is about, as the endpoint's API spells its path; or empty. */

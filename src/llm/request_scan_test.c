@@ -229,6 +229,29 @@ TEST(bodies_say_what_is_metered)
     }
 }
 
+TEST(rows_are_counted_as_they_come)
+{
+    static const struct {
+        enum ai_endpoint endpoint;
+        const char *body;
+        int64_t n_rows;
+    } cases[] = {
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"instances\":", 1},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"instances\":[[1,2,3],{\"a\":[1,1]},", 2},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"instances\":[[1,2,3],[4,5,6],[7", 3},
+        {AI_ENDPOINT_KSERVE_V1_EXPLAIN, "{\"instances\":[1,2],\"inputs\":[1,2,3", 3},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[1,2],\"b\":[", 1},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"other\":[1,2,3", 1},
+        {AI_ENDPOINT_KSERVE_V2_INFER, "{\"inputs\":[{\"shape\":[70,2],\"data\":[1,2,", 70},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        request_scan_init(&scan, cases[i].endpoint);
+        CHECK_MSG(request_scan_feed(&scan, str_of(cases[i].body)) == 0, "%s", cases[i].body);
+        CHECK_MSG(request_scan_n_rows(&scan) == cases[i].n_rows, "%s", cases[i].body);
+    }
+}
+
 TEST(the_model_is_known_as_soon_as_its_value_ends)
 {
     struct str body = STR("{\"model\":\"a\\u002fb\",\"messages\":[],\"model\":1}");

@@ -314,6 +314,49 @@ def test_a_body_that_says_its_length_is_reserved_at_once(long_bodies):
         assert raw.reply().status == 200
 
 
+def predictions(gateway, upstream, limit, n_rows, gate):
+    """A gateway with a budget of rows that releases bodies from 64 KiB on, before all rows are known."""
+    up = upstream()
+
+    def script(*_):
+        assert gate.wait(60)
+        return Answer(headers=JSON_TYPE, body=json.dumps({"predictions": [0] * n_rows}).encode())
+    up.script = script
+    return gateway(one_model(up, budget(token_limit(limit)), client_policy("small", connection={"bufferLimit": "64Ki"}))), up
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["with its length", "chunked"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_of_long_predictions_at_once_those_pass_that_the_budget_has_rows_for(gateway, upstream, is_chunked, version):
+    """All have begun before the rows of any are known. A budget lets the last one pass that finds it not yet used
+    up; chunked bodies that grow at the same time may get in each other's way."""
+    n_rows, gate = 20_000, threading.Event()
+    gw, up = predictions(gateway, upstream, 30_000, n_rows, gate)
+    if version == "v1":
+        where, body = "/v1/models/m:predict", b'{"instances":[%s]}' % b",".join([b"[1.5,2]"] * n_rows)
+    else:
+        where, body = "/v2/models/m/infer", b'{"inputs":[{"name":"x","shape":[%d,1],"datatype":"FP32","data":[%s]}]}' % (
+            n_rows, b",".join([b"1.5"] * n_rows))
+    assert len(body) > 70_000
+    framing = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % len(body)
+    clients = [gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\n%s\r\n\r\n" % (where.encode(), framing)) for _ in range(5)]
+    for client in clients:
+        if is_chunked:
+            send_chunk(client, body[:70_000])
+            send_chunk(client, body[70_000:])
+            client.send(b"0\r\n\r\n")
+        else:
+            client.send(body)
+    least = 1 if is_chunked else 2
+    eventually(lambda: least <= gw.metric("tollgate_exchanges_active") <= 2 and gw.metric("tollgate_exchanges_active") == len(up.requests),
+               what="those without room to be refused")
+    gate.set()
+    statuses = [client.reply().status for client in clients]
+    assert (statuses.count(200), statuses.count(429)) == (len(up.requests), 5 - len(up.requests))
+    for client in clients:
+        client.sock.close()
+
+
 # ---- ends ----
 
 def endless(_request, _connection):

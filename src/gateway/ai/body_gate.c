@@ -167,6 +167,19 @@ uint64_t body_gate_text_bytes(const struct body_gate *g)
     return gate_text_bytes(g, g->n_bytes);
 }
 
+/* Of a list of rows that says its length and still comes: the rest has as many to its bytes as what
+ * came (a tensor's shape tells them all at once). Cannot overflow: both factors are at most
+ * LIMIT_AI_BODY_BYTES. */
+static uint64_t gate_rows_ahead(const struct exchange *x)
+{
+    const struct body_gate *g = &x->gate;
+
+    if (g->state != GATE_STREAMING || x->kserve.call == KSERVE_V2_INFER ||
+        x->request.body != HTTP_BODY_LENGTH || g->n_bytes == 0)
+        return 0;
+    return x->estimate.n_rows * (x->request.content_length - g->n_bytes) / g->n_bytes;
+}
+
 /* What is to be expected, for reservations. */
 static void gate_estimate(struct exchange *x)
 {
@@ -181,8 +194,10 @@ static void gate_estimate(struct exchange *x)
     /* Each of `n` answers may be as long. */
     if (max_output > 0)
         x->estimate.max_output = (uint64_t)max_output * (uint64_t)request_scan_n_answers(g->scan);
-    if (is_rows && g->scan)
-        x->estimate.n_rows = (uint64_t)request_scan_n_rows(g->scan);
+    if (!is_rows || !g->scan)
+        return;
+    x->estimate.n_rows = (uint64_t)request_scan_n_rows(g->scan);
+    x->estimate.n_rows_ahead = gate_rows_ahead(x);
 }
 
 /* No rule is known yet whose timeout could hold: a body that comes byte by byte ends here. */
@@ -279,6 +294,20 @@ static void gate_count(struct exchange *x, size_t n)
     x->gate.n_counted += n;
 }
 
+/* Rows that came, which are first those that were expected. */
+static void gate_top_up_rows(struct exchange *x)
+{
+    struct limit_estimate *e = &x->estimate;
+    uint64_t n = (uint64_t)request_scan_n_rows(x->gate.scan);
+    uint64_t n_new = n > e->n_rows ? n - e->n_rows : 0;
+    uint64_t n_expected = MIN(n_new, e->n_rows_ahead);
+
+    e->n_rows += n_new;
+    e->n_rows_ahead -= n_expected;
+    if (n_new > n_expected && x->limits.is_held && !limit_top_up_rows(x, n_new - n_expected))
+        gate_fail(x, REFUSAL_RATE_LIMITED);
+}
+
 /* Content beyond what the estimate was made from: of a chunked body, which does not say its length.
  * Whether it is held or passes, it counts as it comes, so that a budget is not overrun by a request
  * that looked small. */
@@ -287,11 +316,15 @@ static void gate_top_up(struct exchange *x, size_t n_came)
     const struct body_gate *g = &x->gate;
     uint64_t n = gate_text_bytes(g, g->n_bytes) - gate_text_bytes(g, g->n_bytes - n_came);
 
+    if (x->estimate.n_rows > 0) {
+        gate_top_up_rows(x);
+        return;
+    }
     if (!x->estimate.is_set || x->request.body == HTTP_BODY_LENGTH)
         return;
     x->estimate.prompt_bytes += n;
-    /* Rows are counted when all are there; before `limit` has run it reads the estimate. */
-    if (x->estimate.n_rows == 0 && x->limits.is_held && !limit_top_up(x, n))
+    /* Before `limit` has run it reads the estimate. */
+    if (x->limits.is_held && !limit_top_up(x, n))
         gate_fail(x, REFUSAL_RATE_LIMITED);
 }
 

@@ -598,3 +598,14 @@ uint64_t json_scan_open_text(const struct json_scan *s, unsigned *ret_path)
     *ret_path = s->paths->nodes[s->node].row;
     return s->n_bytes;
 }
+
+uint64_t json_scan_open_items(const struct json_scan *s, unsigned path)
+{
+    for (unsigned level = 0; level < s->n_frames; level++) {
+        const struct json_node *node = &s->paths->nodes[s->frames[level].node];
+
+        if (node->is_path && node->row == path && !json_is_object(s, level))
+            return s->frames[level].n_items;
+    }
+    return 0;
+}

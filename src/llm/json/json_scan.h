@@ -108,3 +108,5 @@ struct str json_scan_error_path(const struct json_scan *s);
 /* Bytes so far of the text of the table's string that the input has stopped in, and its row; 0 when
  * it stopped elsewhere: what a cut answer had already said. */
 uint64_t json_scan_open_text(const struct json_scan *s, unsigned *ret_path);
+/* Elements begun so far of the array at that row's path, while it is open; else 0. */
+uint64_t json_scan_open_items(const struct json_scan *s, unsigned path);
