@@ -333,6 +333,13 @@ def allow(*headers):
     return lambda request, connection: Answer(headers=list(headers), body=b"ok")
 
 
+@pytest.mark.parametrize("spec, timeout_ms", [({}, 10_000), ({"timeout": "250ms"}, 250)])
+def test_an_authorizer_has_ten_seconds_unless_the_policy_says_otherwise(gateway, upstream, spec, timeout_ms):
+    gw = gateway(external(upstream("a"), upstream("authorizer"), **spec))
+    text = gw.get_admin("/config").body.decode().replace(" ", "")
+    assert f'"timeout_ms":{timeout_ms}' in text[text.index('"kind":"external"'):].split("}")[0]
+
+
 def test_the_authorizer_sees_the_head_and_never_the_body(gateway, upstream):
     up, authorizer = upstream("a"), upstream("authorizer")
     gw = gateway(external(up, authorizer, headersToExtAuth=["X-Model", "x-seen"]))
