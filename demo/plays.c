@@ -166,9 +166,16 @@ static int make_call(const struct plays *p, const struct play *play, struct fetc
     return r;
 }
 
+/* Who is refused for now learns when to come again. */
+static bool tells_when(const struct fetch_answer *answer)
+{
+    return strcasestr(answer->head, "\nretry-after: ") != NULL &&
+           strcasestr(answer->head, "\nx-ratelimit-reset: ") != NULL;
+}
+
 static bool is_right(const struct play *play, const struct fetch_answer *answer)
 {
-    return answer->status == play->status &&
+    return answer->status == play->status && (play->status != 429 || tells_when(answer)) &&
            (!play->head || strcasestr(answer->head, play->head) != NULL) &&
            (!play->answer || strstr(answer->body, play->answer) != NULL);
 }
@@ -227,14 +234,23 @@ static void print_says(const struct play *play)
     }
 }
 
+#define HELLO "model=\"demo-chat\", messages=[{\"role\": \"user\", \"content\": \"Hello\"}]"
+
 static void print_client(const struct plays *p)
 {
-    (void)printf(
-        "\n# The OpenAI client as it is (pip install openai): a tenant's token is its API key\n"
-        "OPENAI_BASE_URL=http://127.0.0.1:%d/v1 OPENAI_API_KEY=\"$(cat %s/tenant-a.token)\" "
-        "python3 -c 'from openai import OpenAI; print(OpenAI().chat.completions.create("
-        "model=\"demo-chat\", messages=[{\"role\": \"user\", \"content\": \"Hello\"}]))'\n",
-        p->ports.http, p->folder);
+    static const char *const lines[] = {
+        "print(OpenAI().chat.completions.create(" HELLO "))",
+        "[print(c.choices[0].delta.content or \"\", end=\"\", flush=True) for c in "
+        "OpenAI().chat.completions.create(" HELLO ", stream=True) if c.choices]",
+        "print([model.id for model in OpenAI().models.list()])",
+    };
+
+    (void)printf("\n# The OpenAI client as it is (pip install openai): a tenant's token is its API "
+                 "key.\n# An answer, a streamed one, and the models that this tenant may use\n");
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        (void)printf("OPENAI_BASE_URL=http://127.0.0.1:%d/v1 OPENAI_API_KEY=\"$(cat "
+                     "%s/tenant-a.token)\" python3 -c 'from openai import OpenAI; %s'\n",
+                     p->ports.http, p->folder, lines[i]);
 }
 
 void plays_print(const struct plays *p)

@@ -59,6 +59,11 @@ function openaiOperations() {
     return { name: call.name, arguments: JSON.parse(call.arguments), finish, text: second.choices[0].message.content };
   }
 
+  async function embeddings(more) {
+    const made = await client.embeddings.create({ model, input: ["a", "b"], ...more });
+    return { vectors: made.data.map((item) => item.embedding), tokens: made.usage.total_tokens };
+  }
+
   return {
     async chat() {
       const made = await client.chat.completions.create({ model, messages });
@@ -68,10 +73,8 @@ function openaiOperations() {
     chat_stream_usage: () => stream({ stream_options: { include_usage: true } }),
     tools: () => tools(false),
     tools_stream: () => tools(true),
-    async embeddings() {
-      const made = await client.embeddings.create({ model, input: ["a", "b"], encoding_format: "float" });
-      return { vectors: made.data.map((item) => item.embedding), tokens: made.usage.total_tokens };
-    },
+    embeddings: () => embeddings({ encoding_format: "float" }),
+    embeddings_by_default: () => embeddings({}),
     async models() {
       const ids = [];
       for await (const one of client.models.list()) ids.push(one.id);

@@ -89,7 +89,13 @@ class OpenaiPython:
         return self.tools(model, messages, stream=True)
 
     def embeddings(self, model, _):
-        made = self.client.embeddings.create(model=model, input=["a", "b"], encoding_format="float")
+        return self.embed(model, encoding_format="float")
+
+    def embeddings_by_default(self, model, _):
+        return self.embed(model)
+
+    def embed(self, model, **more):
+        made = self.client.embeddings.create(model=model, input=["a", "b"], **more)
         return {"vectors": [item.embedding for item in made.data], "tokens": made.usage.total_tokens}
 
     def models(self, *_):

@@ -1,8 +1,10 @@
 """Stand-ins of two providers, as strict as the real ones about what they are asked and in the real ones' words.
 The last user message says what to do: "fail 500" fails so, "break" breaks a stream midway, anything else is
 answered; with tools offered, the first one is called, and its result is then told."""
+import base64
 import json
 import re
+import struct
 
 from play.upstream import Answer
 
@@ -50,7 +52,10 @@ class Openai:
         if path == "/v1/chat/completions":
             return self.chat(asked, connection)
         if path == "/v1/embeddings":
-            data = [{"object": "embedding", "index": i, "embedding": [0.5, -0.25]} for i in range(len(asked["input"]))]
+            vector = [0.5, -0.25]
+            if asked.get("encoding_format") == "base64":
+                vector = base64.b64encode(struct.pack("<2f", *vector)).decode()
+            data = [{"object": "embedding", "index": i, "embedding": vector} for i in range(len(asked["input"]))]
             return self.json({"object": "list", "model": asked["model"], "data": data,
                               "usage": {"prompt_tokens": USAGE_IN, "total_tokens": USAGE_IN}})
         if path == "/v1/responses":

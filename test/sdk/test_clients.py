@@ -52,8 +52,10 @@ def test_a_tool_is_called_and_its_result_told(town, kind, provider, operation):
 
 @each(OPENAI)
 @pytest.mark.parametrize("provider", ["openai", "azure"])
-def test_embeddings(town, kind, provider):
-    made = town.client(kind).call("embeddings", f"m-{provider}")
+@pytest.mark.parametrize("operation", ["embeddings", "embeddings_by_default"])
+def test_embeddings(town, kind, provider, operation):
+    """The clients ask for base64 unless told otherwise, and decode it themselves."""
+    made = town.client(kind).call(operation, f"m-{provider}")
     assert made == {"vectors": [[0.5, -0.25]] * 2, "tokens": USAGE_IN}
 
 
@@ -201,15 +203,20 @@ def test_a_stream_that_breaks_is_an_error_and_never_an_end(town, kind, provider)
 
 # ---- the demo's own words ----
 
-def test_the_line_that_the_demo_prints_for_the_client():
+def test_the_lines_that_the_demo_prints_for_the_client():
     demo = subprocess.Popen([BUILD / "demo/tollgate-demo", "--port-offset=auto"], cwd=ROOT, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, start_new_session=True)
     try:
-        line = next(line for line in demo.stdout if line.startswith("OPENAI_BASE_URL="))
+        lines = (line for line in demo.stdout if line.startswith("OPENAI_BASE_URL="))
         path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-        done = eventually(lambda: subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False,
-                                                 env={**os.environ, "PATH": path}))
-        assert "You said: Hello" in done.stdout and "total_tokens=22" in done.stdout, done
+
+        def say(line):
+            return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False,
+                                  env={**os.environ, "PATH": path})
+        whole, streamed, models = (say(next(lines)) for _ in range(3))
+        assert "You said: Hello" in whole.stdout and "total_tokens=22" in whole.stdout, whole
+        assert "You said: Hello" in streamed.stdout and streamed.returncode == 0, streamed
+        assert "'demo-chat'" in models.stdout, models
     finally:
         os.killpg(demo.pid, signal.SIGTERM)
         demo.wait(20)
