@@ -219,15 +219,18 @@ TEST(a_path_whose_folder_is_not_there_either_is_looked_for)
 TEST(changes_without_end_are_told_all_the_same)
 {
     struct scene s = {0};
-    uint64_t started_us;
+    uint64_t started_us, last_us;
+    bool was_quiet = false; /* for as long as ends a burst: the machine had no time for this test */
 
     scene_make_root();
     scene_open(&s, ".", NULL);
-    started_us = s.loop.now.mono_us;
+    started_us = last_us = s.loop.now.mono_us;
     while (n_changes == 0) {
         write_file("a.yaml", "a");
         CHECK(loop_turn(&s.loop, 0) == 0);
+        was_quiet |= s.loop.now.mono_us - last_us >= WATCH_QUIET_US - 10000;
+        last_us = s.loop.now.mono_us;
     }
-    CHECK(s.loop.now.mono_us - started_us >= WATCH_BURST_US - 1000);
+    CHECK(was_quiet || s.loop.now.mono_us - started_us >= WATCH_BURST_US - 1000);
     scene_close(&s);
 }
