@@ -378,11 +378,18 @@ def broken_stream(_request, connection):
     connection.reset()
 
 
+def broken_document(_request, connection):
+    connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"id\":\"c-1\",")
+    connection.reset()
+
+
 FAILURES = {
     "503": lambda *_: Answer(status=503),
     "429": lambda *_: Answer(status=429),
     "an error event before content": error_event,
     "a stream cut before content": broken_stream,
+    "a document that is an error": lambda *_: Answer(headers=JSON_TYPE, body=b'{"error":{"message":"busy now"}}'),
+    "a document cut before content": broken_document,
     "a reset": lambda _request, connection: connection.reset(),
 }
 

@@ -104,12 +104,17 @@ static struct str ai_answer_header(const struct exchange *x, struct str name)
     return http_headers_value(&x->attempt.response.headers, name);
 }
 
-static bool ai_answer_is_good_stream(const struct exchange *x)
+/* Is it of this kind, and does its head promise something? */
+static bool ai_answer_is_good(const struct exchange *x, enum answer_kind kind)
 {
     const struct http_response *r = &x->attempt.response;
 
-    return x->answer->scan.kind == ANSWER_EVENTS && r->status / 100 == 2 &&
-           r->body != HTTP_BODY_NONE;
+    return x->answer->scan.kind == kind && r->status / 100 == 2 && r->body != HTTP_BODY_NONE;
+}
+
+static bool ai_answer_is_good_stream(const struct exchange *x)
+{
+    return ai_answer_is_good(x, ANSWER_EVENTS);
 }
 
 static void ai_answer_begin_scan(struct exchange *x)
@@ -160,7 +165,7 @@ static void ai_answer_choose_state(struct exchange *x, bool has_next)
     a->state = AI_ANSWER_PASSING;
     if (ai_answer_needs_whole(x)) {
         a->state = AI_ANSWER_HOLDING_WHOLE;
-    } else if (has_next && ai_answer_is_good_stream(x)) {
+    } else if (has_next && (ai_answer_is_good_stream(x) || ai_answer_is_good(x, ANSWER_JSON))) {
         a->state = AI_ANSWER_HOLDING_CONTENT;
         a->timer.fn = ai_answer_on_timeout;
         timer_set(l, &a->timer, l->now.mono_us + HOLD_US);
@@ -191,7 +196,11 @@ bool ai_answer_has_failed(const struct exchange *x)
 
     if (status == 429 || status >= 500)
         return true;
-    if (!a || !a->has_scan || a->scan.kind != ANSWER_EVENTS)
+    if (!a || !a->has_scan)
+        return false;
+    if (ai_answer_is_good(x, ANSWER_JSON))
+        return a->scan.facts.is_error_first;
+    if (a->scan.kind != ANSWER_EVENTS)
         return false;
     /* An event stream that ends without having said anything is no answer either. */
     return a->scan.facts.is_error_first ||
