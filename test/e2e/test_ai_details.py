@@ -115,6 +115,17 @@ def test_a_budget_is_charged_with_the_kind_of_token_that_its_cost_counts(gateway
     assert before - after == cost, "both have the same reserved for the answer to come"
 
 
+def test_a_cost_knows_an_http_routes_backend_by_the_same_spelling(gateway, model_server):
+    cost = {"metadataKey": "k", "type": "CEL", "cel": "backend == 'own.play' && route_name == 'play/r' ? 30u : 0u"}
+    manifests = one_model(model_server(), backend("own", model_server("own")), route("r", rule("own", matches=[path(CHAT)])),
+                          budget(1_000_000, "k"), costs=[("k", "CEL")])
+    next(m for m in manifests if m["kind"] == "AIGatewayRoute")["spec"]["llmRequestCosts"] = [cost]
+    gw = gateway(manifests)
+    before = int(gw.request(CHAT, json=chat(max_tokens=1)).get("x-ratelimit-remaining"))
+    gw.wait_log(lambda r: r["model"] == "m")
+    assert before - int(gw.request(CHAT, json=chat(max_tokens=1)).get("x-ratelimit-remaining")) == 30
+
+
 def test_a_budget_that_is_used_up_is_told_in_the_shape_of_messages(gateway, model_server):
     message = {"id": "msg", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "hi"}],
                "stop_reason": "end_turn", "usage": {"input_tokens": 7, "output_tokens": 5}}
