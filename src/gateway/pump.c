@@ -21,6 +21,11 @@ void exchange_allow_body(struct exchange *x)
     bool is_wanted = x->attempt.state == ATTEMPT_STREAMING ? !attempt_is_full(&x->attempt)
                                                            : x->pipe.len <= LIMIT_PIPE_HIGH_BYTES;
 
+    /* What this backend gets was made of the pipe as it is: nothing joins it before it is sent. */
+    if (x->gate.state == GATE_STREAMING && x->n_attempts > 0 &&
+        x->attempt.state != ATTEMPT_STREAMING)
+        is_wanted = false;
+
     is_wanted |= body_gate_wants_more(x);
 
     /* After an upgrade the bytes have no end that the codec could see. */
@@ -96,8 +101,11 @@ void exchange_pump_request(struct exchange *x)
 {
     struct attempt *a = &x->attempt;
 
-    if (a->state != ATTEMPT_STREAMING)
+    if (a->state != ATTEMPT_STREAMING) {
+        if (x->gate.state == GATE_STREAMING)
+            exchange_allow_body(x);
         return;
+    }
     if (x->gate.state == GATE_WHOLE) {
         pump_send_kept(x);
         return;

@@ -53,7 +53,7 @@ enum step_result step_authorize(struct exchange *x)
         result = layer_ask_authorizers(x);
     /* What a backend needs of the body may be more than the gate has held so far; nothing may be
      * reserved while the client takes its time. */
-    if (result == STEP_NEXT && ai_request_needs_hold(x))
+    if (result == STEP_NEXT && (x->gate.state == GATE_FAILED || ai_request_needs_hold(x)))
         return body_gate_hold_on(x);
     if (result == STEP_NEXT)
         forward_modify_headers(x);
