@@ -117,6 +117,23 @@ static bool is_utf8(struct str charset)
     return str_eq_nocase(charset, STR("utf-8")) || str_eq_nocase(charset, STR("us-ascii"));
 }
 
+bool multipart_head_is_utf8(struct str content_type)
+{
+    ssize_t mark = str_find_char(content_type, ';', 0);
+    struct head_param param;
+    bool is_bad = false;
+
+    if (mark < 0)
+        return true;
+    content_type = str_slice(content_type, (size_t)mark, content_type.len);
+    while (next_param(&content_type, &param, &is_bad)) {
+        if (str_starts_with_nocase(param.name, STR("charset")) && !is_utf8(param.value) &&
+            !str_eq_nocase(param.value, STR("utf8")))
+            return false;
+    }
+    return !is_bad;
+}
+
 int multipart_head_boundary(struct str content_type, struct str *ret_boundary)
 {
     struct str type = STR("multipart/form-data");

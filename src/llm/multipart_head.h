@@ -4,6 +4,8 @@
 
 #include "llm/multipart.h"
 
+/* Does a Content-Type of any media type name no charset, or UTF-8? */
+bool multipart_head_is_utf8(struct str content_type);
 /* The boundary of multipart/form-data, borrowing. 0, MULTIPART_NOT_FORM_DATA or
  * MULTIPART_BAD_BOUNDARY. */
 MUST_USE int multipart_head_boundary(struct str content_type, struct str *ret_boundary);

@@ -237,3 +237,47 @@ def test_a_reload_while_the_list_of_models_waits_for_an_authorizer(gateway, mode
         gw.apply(manifests(route("r", rule("b", matches=[path("/other")]))))
         slow.may_answer.set()
         assert raw.reply().status == 200
+
+
+# ---- the gate ----
+
+def streamed(n):
+    return json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": "x" * n}]}).encode()
+
+
+@pytest.mark.parametrize("schema", ["OpenAI", "Anthropic"])
+@pytest.mark.parametrize("tail", [b" ", b',"model":"other"}'], ids=["never closed", "model twice"])
+def test_a_long_body_that_is_bad_after_its_model_reaches_no_backend(gateway, model_server, schema, tail):
+    up = model_server()
+    gw = gateway(one_model(up, schema=schema))
+    body = streamed(2_000_000)[:-1] + tail
+    with gw.raw(request_head(body) + body) as raw:
+        assert raw.reply().status == 400
+    assert not up.requests and up.n_connections == 0
+
+
+@pytest.mark.parametrize("ref", [{}, {"modelNameOverride": "own"}])
+@pytest.mark.parametrize("pieces", [(50_000,), (40_000, 5_000, 5_500)], ids=["its end", "more of it"])
+def test_what_comes_while_the_backend_connects_is_sent_too(gateway, model_server, pieces, ref):
+    up = model_server()
+    gw = gateway(world(backend("b", up), ai_backend("b"), ai_route("ai", ai_rule({"name": "b", **ref}, matches=[model("m")])),
+                       client_policy("small", connection={"bufferLimit": "32Ki"})))
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * (sum(pieces) - 200)}]}).encode()
+    chunks, at = b"", 0
+    for n in (*pieces[:-1], len(body)):
+        if body[at:at + n]:
+            chunks += b"%x\r\n%s\r\n" % (len(body[at:at + n]), body[at:at + n])
+        at += n
+    with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n%s0\r\n\r\n" % (CHAT.encode(), chunks)) as raw:
+        assert raw.reply().status == 200
+    assert up.last.body == body.replace(b'"m"', b'"own"', 1 if ref else 0)
+
+
+def test_json_in_another_charset_is_refused(gateway, model_server):
+    up = model_server()
+    gw = gateway(one_model(up))
+    body = b'{"model":"m","messages":[],"user":"+ACI-,+ACI-model+ACI-:+ACI-expensive"}'
+    assert gw.request(CHAT, "POST", body=body, headers=[("content-type", "application/json; charset=utf-7")]).status == 415
+    assert gw.request(CHAT, json=chat(), headers=[]).status == 200
+    assert post(gw, b'{"model":"m","messages":[]}', headers=[("content-type", "application/json")]).status == 400, "two of them"
+    assert len(up.requests) == 1

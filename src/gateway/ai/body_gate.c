@@ -13,6 +13,7 @@
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
 #include "llm/multipart.h"
+#include "llm/multipart_head.h"
 #include "llm/request_scan.h"
 
 enum { GATE_US = 300 * 1000000 };
@@ -112,11 +113,20 @@ static bool gate_json_bytes(const struct exchange *x, uint64_t *ret_n)
     return str_to_u64(value, ret_n);
 }
 
-static struct str gate_content_type(const struct exchange *x)
+/* False: there are several, of which the backend might read by another one. */
+static bool gate_content_type(const struct exchange *x, struct str *ret_type)
 {
-    const struct http_header *type = http_headers_find_id(&x->request.headers, HEADER_CONTENT_TYPE);
+    const struct http_headers *h = &x->request.headers;
+    unsigned n = 0;
 
-    return type ? type->value : STR("");
+    *ret_type = STR("");
+    for (uint16_t i = 0; i < h->n; i++) {
+        if (h->items[i].id == HEADER_CONTENT_TYPE) {
+            *ret_type = h->items[i].value;
+            n++;
+        }
+    }
+    return n <= 1;
 }
 
 static bool gate_is_encoded(const struct exchange *x)
@@ -130,15 +140,21 @@ static enum step_result gate_begin(struct exchange *x)
 {
     struct body_gate *g = &x->gate;
     enum ai_body body = ai_endpoint_row(x->endpoint)->body;
+    struct str type;
 
     if (x->request.body == HTTP_BODY_LENGTH && x->request.content_length > LIMIT_AI_BODY_BYTES)
         return exchange_refuse(x, REFUSAL_BODY_TOO_LARGE);
     /* What cannot be read cannot be metered or authorized by model. */
     if (gate_is_encoded(x))
         return exchange_refuse(x, REFUSAL_ENCODED_BODY);
+    if (!gate_content_type(x, &type))
+        return exchange_refuse(x, REFUSAL_BAD_HEADER);
+    /* Servers decode JSON by it, and some know UTF-7, in which ASCII stands for quotes. */
+    if (body != AI_BODY_MULTIPART && !multipart_head_is_utf8(type))
+        return exchange_refuse(x, REFUSAL_ENCODED_BODY);
     if (body == AI_BODY_MULTIPART) {
         g->form = ARENA_NEW(&x->arena, struct multipart);
-        gate_judge_form(x, multipart_init(g->form, gate_content_type(x)));
+        gate_judge_form(x, multipart_init(g->form, type));
     } else {
         g->scan = arena_room(&x->arena, sizeof *g->scan);
         request_scan_init(g->scan, x->endpoint);
@@ -260,6 +276,7 @@ enum step_result body_gate_hold_on(struct exchange *x)
     g->wants_whole = true;
     g->state = GATE_HOLDING;
     x->wait = WAIT_BODY;
+    gate_arm(x); /* the attempt's time takes its place */
     exchange_allow_body(x);
     return STEP_WAIT;
 }
