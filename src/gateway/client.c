@@ -116,6 +116,7 @@ void client_close(struct client *c)
 
     if (c->state == CLIENT_CLOSED)
         return;
+    outbox_flush_last(&c->out, &c->flush);
     c->state = CLIENT_CLOSED;
     list_remove(&c->node);
     timer_cancel(&w->loop, &c->timer);

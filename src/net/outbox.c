@@ -177,6 +177,12 @@ bool outbox_wait(struct outbox *o)
     return true;
 }
 
+void outbox_flush_last(struct outbox *o, const struct deferred *flush)
+{
+    if (flush->node.owner && outbox_flush(o) != 0)
+        return; /* there is nobody any more to tell */
+}
+
 bool outbox_is_full(const struct outbox *o)
 {
     return o->held.len + o->n_borrowed > LIMIT_PIPE_HIGH_BYTES;

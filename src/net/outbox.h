@@ -53,6 +53,9 @@ MUST_USE int outbox_flush(struct outbox *o);
  * sleeps is woken by each send, and sleeps again before the next one comes; sends that follow each
  * other closely find it awake. False: there is too much, or it has failed; flush now. */
 MUST_USE bool outbox_wait(struct outbox *o);
+/* Before its stream is closed: what outbox_wait has put off goes out now. `flush` is what would
+ * have done so at the end of the turn. */
+void outbox_flush_last(struct outbox *o, const struct deferred *flush);
 static inline bool outbox_is_empty(const struct outbox *o)
 {
     return o->held.len == 0 && o->n_borrowed == 0;

@@ -179,6 +179,7 @@ static void conn_close(struct conn *c)
 
     if (c->state == CONN_CLOSED)
         return;
+    outbox_flush_last(&c->out, &c->flush);
     conn_move(c, CONN_CLOSED);
     timer_cancel(l, &c->timer);
     list_remove(&c->flush.node);

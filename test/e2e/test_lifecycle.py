@@ -9,7 +9,7 @@ import pytest
 from play import client
 from play.deadline import eventually
 from play.gateway import StartFailed, tollgate
-from play.manifests import (backend, client_policy, http_listener, https_listener, route, rule,
+from play.manifests import (backend, client_policy, http_listener, https_listener, path, route, rule,
                             world)
 from play.ports import free_port
 
@@ -228,3 +228,26 @@ def test_two_listener_ports_that_would_share_a_port_are_refused(gateway, upstrea
                       listeners=[http_listener(), http_listener("two", 81)]),
                 port_map=[(80, shared), (81, shared)])
     assert failed.value.code == 1 and "would both be served" in failed.value.text
+
+
+def test_who_waits_for_a_head_learns_of_the_end_though_the_worker_is_busy(gateway, upstream):
+    hang, flow, is_over = upstream("hang"), upstream("flow"), threading.Event()
+    hang.script = lambda *_: is_over.wait(30) and None
+
+    def flowing(_request, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        while not is_over.wait(0.0005):
+            connection.send(b"5\r\nabcde\r\n")
+    flow.script = flowing
+    gw = gateway(world(backend("hang", hang), backend("flow", flow),
+                       route("r", rule("hang", matches=[path("/hang")]), rule("flow", matches=[path("/flow")]))),
+                 args=["--workers", "1"], drain=("0", "1"))
+    streams = [gw.raw(b"GET /flow HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(20)]
+    for stream in streams:
+        threading.Thread(target=lambda s=stream: s.until(b"never"), daemon=True).start()
+    waiting = [gw.raw(b"GET /hang HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(40)]
+    hang.wait_for(40)
+    gw.signal(signal.SIGTERM)
+    gw.wait()
+    assert [raw.reply().status for raw in waiting] == [503] * 40
+    is_over.set()
