@@ -86,11 +86,17 @@ static void claim_finish(struct limit_claim *c, bool is_admitted)
     c->remaining = total < c->limit ? c->limit - total : 0;
 }
 
-/* Few, and mostly in order already: insertion. */
-static void claims_sort(struct limit_claim *claims, size_t n, struct limit_claim **ret_sorted)
+/* Few, and mostly in order already: insertion. Those without a bucket are left out. */
+static size_t claims_sort(struct limit_claim *claims, size_t n, struct limit_claim **ret_sorted)
 {
+    size_t n_sorted = 0;
+
     for (size_t i = 0; i < n; i++) {
-        size_t at = i;
+        size_t at = n_sorted;
+
+        if (!claims[i].held)
+            continue;
+        n_sorted++;
 
         while (at > 0 && (uintptr_t)ret_sorted[at - 1]->held > (uintptr_t)claims[i].held) {
             ret_sorted[at] = ret_sorted[at - 1];
@@ -98,6 +104,7 @@ static void claims_sort(struct limit_claim *claims, size_t n, struct limit_claim
         }
         ret_sorted[at] = &claims[i];
     }
+    return n_sorted;
 }
 
 bool buckets_reserve(struct limit_claim *claims, size_t n, int64_t now_wall_us)
@@ -106,7 +113,7 @@ bool buckets_reserve(struct limit_claim *claims, size_t n, int64_t now_wall_us)
     bool is_admitted = true;
 
     PRE(n <= BUCKET_CLAIMS_MAX);
-    claims_sort(claims, n, sorted);
+    n = claims_sort(claims, n, sorted);
     for (size_t i = 0; i < n; i++) {
         ASSERT(i == 0 || sorted[i]->held != sorted[i - 1]->held);
         pthread_mutex_lock(&((struct bucket *)sorted[i]->held)->lock);

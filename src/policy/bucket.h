@@ -25,8 +25,8 @@ void bucket_deinit(struct bucket *b);
 int64_t bucket_window(uint32_t window_s, int64_t now_wall_us);
 /* Seconds from now to the end of window `window`, at least 1. */
 uint32_t bucket_reset_s(uint32_t window_s, int64_t window, int64_t now_wall_us);
-/* The claims' buckets stand in claim.held, none of them NULL; n <= BUCKET_CLAIMS_MAX. As
- * limit_store_ops.reserve. */
+/* The claims' buckets stand in claim.held; NULL: left alone (a shadow's); n <= BUCKET_CLAIMS_MAX.
+ * As limit_store_ops.reserve. */
 bool buckets_reserve(struct limit_claim *claims, size_t n, int64_t now_wall_us);
 /* As limit_store_ops.extend. */
 bool bucket_extend(struct limit_claim *claim, uint64_t more, int64_t now_wall_us);

@@ -74,7 +74,7 @@ static bool memory_take_all(struct limit_claim *claims, size_t n, int64_t now_wa
         claims[i].remaining = 0;
         claims[i].reset_s =
             bucket_reset_s(t->window_s, bucket_window(t->window_s, now_wall_us), now_wall_us);
-        has_all &= claims[i].held != NULL;
+        has_all &= claims[i].held != NULL || claims[i].is_shadow;
     }
     return has_all;
 }
