@@ -281,3 +281,12 @@ def test_json_in_another_charset_is_refused(gateway, model_server):
     assert gw.request(CHAT, json=chat(), headers=[]).status == 200
     assert post(gw, b'{"model":"m","messages":[]}', headers=[("content-type", "application/json")]).status == 400, "two of them"
     assert len(up.requests) == 1
+
+
+def test_json_that_calls_itself_a_form_is_passed_on_as_json(gateway, model_server):
+    up = model_server()
+    gw = gateway(world(backend("b", up), ai_backend("b"), ai_route("ai", ai_rule("b", matches=[model("m")]))))
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "&model=expensive&"}]}).encode()
+    for kind in ("application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-8"):
+        assert gw.request(CHAT, "POST", body=body, headers=[("content-type", kind)]).status == 200
+        assert up.last.body == body and up.last.all("content-type") == ["application/json"]

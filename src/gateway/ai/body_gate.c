@@ -136,6 +136,14 @@ static bool gate_is_encoded(const struct exchange *x)
     return encoding.len > 0 && !str_eq_nocase(encoding, STR("identity"));
 }
 
+/* `curl -d` calls JSON a form: a server that believed it might read another model in it. */
+static void gate_call_json(struct exchange *x, struct str type)
+{
+    if (str_starts_with_nocase(type, STR("application/x-www-form-urlencoded")))
+        http_headers_set(&x->request.headers, header_name(HEADER_CONTENT_TYPE),
+                         STR("application/json"));
+}
+
 static enum step_result gate_begin(struct exchange *x)
 {
     struct body_gate *g = &x->gate;
@@ -156,6 +164,7 @@ static enum step_result gate_begin(struct exchange *x)
         g->form = ARENA_NEW(&x->arena, struct multipart);
         gate_judge_form(x, multipart_init(g->form, type));
     } else {
+        gate_call_json(x, type);
         g->scan = arena_room(&x->arena, sizeof *g->scan);
         request_scan_init(g->scan, x->endpoint);
         if (!gate_json_bytes(x, &g->n_json_bytes))
