@@ -201,7 +201,7 @@ static size_t request_length(const char *in, size_t len)
 
 static void queue_remove(struct connection *c)
 {
-    if (c != first_due && !c->before)
+    if (!c || (c != first_due && !c->before))
         return;
     *(c->before ? &c->before->next : &first_due) = c->next;
     *(c->next ? &c->next->before : &last_due) = c->before;
