@@ -8,6 +8,7 @@ import pytest
 
 from play.deadline import eventually
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, model, target, thing, world)
+from play.memory import anonymous_kib, is_sanitized
 from play.upstream import Answer
 
 CHAT = "/v1/chat/completions"
@@ -40,17 +41,6 @@ def remaining(gw):
     body = json.dumps(chat(max_tokens=1)).encode()
     reply = gw.request(CHAT, body=body, headers=[*JSON_TYPE, ("x-probe", "1")])
     return int(reply.get("x-ratelimit-remaining")) + len(body) // 4 + 1
-
-
-def anonymous_kib(gw):
-    with open(f"/proc/{gw.process.pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-
-def is_sanitized(gw):
-    """A sanitizer's own memory is no measure."""
-    with open(f"/proc/{gw.process.pid}/maps", encoding="ascii", errors="replace") as maps:
-        return any(name in maps.read() for name in ("libasan", "libtsan"))
 
 
 # ---- requests ----

@@ -14,6 +14,7 @@ from play.client import Raw
 from play.deadline import FACTOR, eventually
 from play.manifests import (backend, client_policy, http_listener, https_listener, local_provider, path, route, rule,
                             security_policy, target, tls_secret, world)
+from play.memory import anonymous_kib, is_sanitized
 from play.upstream import Answer
 
 UPGRADE = (b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
@@ -32,24 +33,14 @@ def send_until_blocked(sock, data, limit):
     return n
 
 
-def memory_kib(gw):
-    with open(f"/proc/{gw.process.pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-
-def is_sanitized(gw):
-    with open(f"/proc/{gw.process.pid}/maps", encoding="ascii") as maps:
-        return any("san.so" in line or "[shadow" in line for line in maps) or memory_kib(gw) > 30000
-
-
 def test_pipelined_requests_wait_while_their_answers_are_not_taken(gateway, upstream):
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a", matches=[path("/only")]))))
-    before = memory_kib(gw)
+    before = anonymous_kib(gw)
     with gw.raw() as raw:
         n = send_until_blocked(raw.sock, b"GET /none HTTP/1.1\r\nHost: a.test\r\n\r\n" * 4000, 200_000_000)
         assert n < 100_000_000, "nothing pushes back"
         if not is_sanitized(gw):
-            assert memory_kib(gw) - before < 16384
+            assert anonymous_kib(gw) - before < 16384
         assert gw.request("/only").status == 200, "others are served"
 
 
@@ -62,13 +53,13 @@ def test_an_upgraded_connection_pushes_back(gateway, upstream):
 
     up.script = script
     gw = gateway(world(backend("a", up), route("r", rule("a"))))
-    before = memory_kib(gw)
+    before = anonymous_kib(gw)
     with gw.raw(UPGRADE) as raw:
         assert raw.head()[0] == 101
         n = send_until_blocked(raw.sock, b"x" * 1_000_000, 400_000_000)
         assert n < 100_000_000, "nothing pushes back"
         if not is_sanitized(gw):
-            assert memory_kib(gw) - before < 4096
+            assert anonymous_kib(gw) - before < 4096
     may_end.set()
 
 
@@ -153,7 +144,7 @@ def test_mirrors_that_hang_are_bounded(gateway, upstream):
     mirror = {"type": "RequestMirror",
               "requestMirror": {"backendRef": {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "s"}}}
     gw = gateway(world(backend("a", upstream("a")), backend("s", sink), route("r", rule("a", filters=[mirror]))))
-    before = memory_kib(gw)
+    before = anonymous_kib(gw)
     body = b"x" * 1_000_000
     with gw.raw() as raw:
         for _ in range(200):
@@ -162,7 +153,7 @@ def test_mirrors_that_hang_are_bounded(gateway, upstream):
             # Those that gave up after their time make room for others: what counts is how many there are at once.
             assert gw.metric("tollgate_upstream_connections", backend="Backend/play/s") <= 2 * 64
     if not is_sanitized(gw):
-        assert memory_kib(gw) - before < 65536
+        assert anonymous_kib(gw) - before < 65536
     may_end.set()
 
 

@@ -244,7 +244,7 @@ def test_who_waits_for_a_head_learns_of_the_end_though_the_worker_is_busy(gatewa
                  args=["--workers", "1"], drain=("0", "1"))
     streams = [gw.raw(b"GET /flow HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(20)]
     for stream in streams:
-        threading.Thread(target=lambda s=stream: s.until(b"never"), daemon=True).start()
+        threading.Thread(target=stream.rest, daemon=True).start()
     waiting = [gw.raw(b"GET /hang HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(40)]
     hang.wait_for(40)
     gw.signal(signal.SIGTERM)
