@@ -27,8 +27,16 @@ class Demo:
         return eventually(lambda: re.search(pattern, self.text, re.M), 30, f"{pattern} in the demo's output")
 
     def children(self):
-        out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
-        return [int(pid) for pid in out.stdout.split()]
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if parent(pid) == self.process.pid]
+
+
+def parent(pid):
+    """Nobody's, when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            return int(stat.read().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def pasted(line, expected):
