@@ -198,7 +198,7 @@ static int h1_field_sort(struct h1 *c, struct h1_fields *f, const struct http_he
     default:
         break;
     }
-    f->headers->n++;
+    http_headers_took(f->headers, header->id);
     return 0;
 }
 

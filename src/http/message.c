@@ -51,7 +51,14 @@ void http_headers_reserve(struct http_headers *h, unsigned extra)
 static void http_headers_push(struct http_headers *h, struct http_header header)
 {
     http_headers_reserve(h, 1);
-    h->items[h->n++] = header;
+    h->items[h->n] = header;
+    http_headers_took(h, header.id);
+}
+
+/* Most that are asked for are not there. */
+static bool http_headers_may_have(const struct http_headers *h, enum header_id id)
+{
+    return (h->may_have >> (id % 64)) & 1;
 }
 
 void http_headers_add(struct http_headers *h, struct str name, struct str value)
@@ -73,7 +80,7 @@ const struct http_header *http_headers_find(const struct http_headers *h, struct
 {
     enum header_id id = header_id_find(name);
 
-    for (unsigned i = 0; i < h->n; i++) {
+    for (unsigned i = 0; http_headers_may_have(h, id) && i < h->n; i++) {
         if (http_header_is(&h->items[i], id, name))
             return &h->items[i];
     }
@@ -82,7 +89,7 @@ const struct http_header *http_headers_find(const struct http_headers *h, struct
 
 const struct http_header *http_headers_find_id(const struct http_headers *h, enum header_id id)
 {
-    for (unsigned i = 0; i < h->n; i++) {
+    for (unsigned i = 0; http_headers_may_have(h, id) && i < h->n; i++) {
         if (h->items[i].id == id)
             return &h->items[i];
     }
@@ -103,7 +110,7 @@ struct str http_headers_joined(const struct http_headers *h, struct str name)
     size_t bytes = 0;
     unsigned n_found = 0;
 
-    for (unsigned i = 0; i < h->n; i++) {
+    for (unsigned i = 0; http_headers_may_have(h, id) && i < h->n; i++) {
         if (!http_header_is(&h->items[i], id, name))
             continue;
         if (n_found++ == 0)
@@ -138,6 +145,8 @@ static unsigned http_headers_drop(struct http_headers *h, enum header_id id, str
 {
     unsigned n_kept = 0;
 
+    if (!http_headers_may_have(h, id))
+        return 0;
     for (unsigned i = 0; i < h->n; i++) {
         if (http_header_is(&h->items[i], id, name))
             continue;
@@ -178,6 +187,7 @@ struct http_headers http_headers_copy(const struct http_headers *h, struct arena
     http_headers_reserve(&copy, h->n + 4u);
     if (h->n > 0)
         memcpy(copy.items, h->items, sizeof *h->items * h->n);
+    copy.may_have = h->may_have;
     copy.n = h->n;
     return copy;
 }

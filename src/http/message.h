@@ -29,6 +29,7 @@ struct http_header {
 struct http_headers {
     struct http_header *items;
     struct arena *arena;
+    uint64_t may_have; /* a bit for each header_id (modulo 64) that was ever in it */
     uint16_t n;
     uint16_t cap;
 };
@@ -86,6 +87,12 @@ struct str http_status_reason(uint16_t status);
 void http_headers_init(struct http_headers *h, struct arena *a);
 /* Room for `extra` more without growing. */
 void http_headers_reserve(struct http_headers *h, unsigned extra);
+/* A header of this id has been written behind the last item, in what was reserved. */
+static inline void http_headers_took(struct http_headers *h, enum header_id id)
+{
+    h->may_have |= UINT64_C(1) << (id % 64);
+    h->n++;
+}
 /* Appends; `name` must be lower-case, both must live in the arena or be static. */
 void http_headers_add(struct http_headers *h, struct str name, struct str value);
 void http_headers_add_id(struct http_headers *h, enum header_id id, struct str value);
