@@ -338,6 +338,10 @@ TEST(credentials_never_reach_a_log)
     check_text("%REQ(:PATH)%", &r, "/v1/models/iris:predict?api_key=redacted");
     CHECK(!log_redact_is_secret_name(STR("x-tenant")));
     CHECK(!log_redact_has_token(STR("eyJ but no dots in this text")));
+    CHECK(!log_redact_has_token(STR("J.J.JyJ.eJ.eyj.a.b.c.d.ey")));
+    CHECK(!log_redact_has_token(STR("a.b.c.d.e.f.g.h then eyJ")));
+    CHECK(log_redact_has_token(STR("JJ eJ yJ eyJ then a dot . and another .")));
+    CHECK(log_redact_has_token(STR("eyJ.eyJ...............")));
 }
 
 TEST(credentials_in_targets_are_found_wherever_they_stand)
