@@ -88,35 +88,76 @@ static struct str measure_model(const struct exchange *x, uint16_t status)
     return STR("other");
 }
 
-/* Estimates too: the sum is what was worked, and what limits charge. */
-static void measure_usage(struct exchange *x, struct str model)
+/* Names differ in their ends; where two share a place, each finds it taken by the other. */
+static unsigned measure_place(struct str tenant, struct str model)
+{
+    unsigned place = 0;
+
+    for (size_t i = 1; i <= MIN(tenant.len, (size_t)8); i++)
+        place = place * 31 + (unsigned char)tenant.ptr[tenant.len - i];
+    for (size_t i = 1; i <= MIN(model.len, (size_t)8); i++)
+        place = place * 31 + (unsigned char)model.ptr[model.len - i];
+    return place % WORKER_AI_SERIES;
+}
+
+/* `unusual`: for what is not worth a place. */
+static struct ai_series *measure_find_ai(struct exchange *x, uint16_t status, struct str model,
+                                         struct ai_series *unusual)
 {
     struct metrics_shard *m = x->worker->metrics;
+    struct ai_series *s =
+        status == 200 ? &x->worker->ai_series[measure_place(x->tenant, model)] : unusual;
+    char code[4];
+    struct str code_text = measure_code(status, code);
 
-    metric_add(METRICS_SERIES(m, METRIC_AI_TOKENS_PROCESSED_TOTAL, x->tenant, model),
-               (uint64_t)x->usage.input);
-    metric_add(METRICS_SERIES(m, METRIC_AI_TOKENS_GENERATED_TOTAL, x->tenant, model),
-               (uint64_t)x->usage.output);
-    metric_observe(METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("input"), model),
-                   (uint64_t)x->usage.input);
-    metric_observe(METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("output"), model),
-                   (uint64_t)x->usage.output);
+    if (!s->requests || !METRIC_SERIES_IS(s->requests, x->tenant, model, code_text))
+        *s = (struct ai_series){
+            .requests = METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, model, code_text),
+            .duration = METRICS_SERIES(m, METRIC_AI_DURATION, x->tenant, model),
+        };
+    return s;
+}
+
+/* Estimates too: the sum is what was worked, and what limits charge. */
+static void measure_usage(struct exchange *x, struct str model, struct ai_series *s)
+{
+    struct metrics_shard *m = x->worker->metrics;
+    uint64_t input = (uint64_t)x->usage.input;
+    uint64_t output = (uint64_t)x->usage.output;
+
+    if (!s->processed)
+        s->processed = METRICS_SERIES(m, METRIC_AI_TOKENS_PROCESSED_TOTAL, x->tenant, model);
+    if (!s->generated)
+        s->generated = METRICS_SERIES(m, METRIC_AI_TOKENS_GENERATED_TOTAL, x->tenant, model);
+    if (!s->input)
+        s->input = METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("input"), model);
+    if (!s->output)
+        s->output = METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("output"), model);
+    metric_add(s->processed, input);
+    metric_add(s->generated, output);
+    metric_observe(s->input, input);
+    metric_observe(s->output, output);
+}
+
+static void measure_first_token(struct exchange *x, struct str model, struct ai_series *s)
+{
+    if (!s->first_token)
+        s->first_token = METRICS_SERIES(x->worker->metrics, METRIC_AI_FIRST_TOKEN, model);
+    metric_observe_us(s->first_token, x->answer->first_content_us - x->started_us);
 }
 
 static void measure_ai(struct exchange *x, uint16_t status, uint64_t us)
 {
-    struct metrics_shard *m = x->worker->metrics;
     struct str model = measure_model(x, status);
-    char code[4];
+    struct ai_series unusual = {0};
+    struct ai_series *s = measure_find_ai(x, status, model, &unusual);
 
-    metric_add(METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, model, measure_code(status, code)),
-               1);
-    metric_observe_us(METRICS_SERIES(m, METRIC_AI_DURATION, x->tenant, model), us);
+    metric_add(s->requests, 1);
+    metric_observe_us(s->duration, us);
     if (x->has_usage)
-        measure_usage(x, model);
+        measure_usage(x, model, s);
     if (x->answer && x->answer->first_content_us > 0)
-        metric_observe_us(METRICS_SERIES(m, METRIC_AI_FIRST_TOKEN, model),
-                          x->answer->first_content_us - x->started_us);
+        measure_first_token(x, model, s);
 }
 
 void worker_count_exchange(struct exchange *x)

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "gateway/client.h"
 #include "gateway/exchange.h"
+#include "gateway/series.h"
 #include "gateway/snapshot.h"
 #include "net/listener.h"
 #include "net/loop.h"
@@ -28,12 +29,6 @@ enum { WORKER_SCRATCH_BYTES = 131072, WORKER_EXCHANGES_MAX = 65536 };
 struct offer {
     struct snapshot *snapshot;
     struct offer *before;
-};
-
-/* The series that a rule's or a backend's successful requests count in, once looked up. */
-struct series_memo {
-    struct metric_series *requests;
-    struct metric_series *duration;
 };
 
 /* A snapshot as one worker holds it; its exchanges count here until they end or are pinned. */
@@ -78,6 +73,7 @@ struct worker {
     struct password_memory password_memory;
     struct hash_desk passwords;
     struct metrics_shard *metrics;
+    struct ai_series ai_series[WORKER_AI_SERIES]; /* by tenant and model */
     struct log_ring *log;
     struct buf log_line;
     char date_text[30]; /* of date_s */

@@ -124,6 +124,19 @@ static void metric_identify(enum metric metric, const struct str *labels, unsign
     }
 }
 
+static bool metric_has_values(const struct metric_series *s, const struct metric_identity *id)
+{
+    return s->values_len == id->len - 8 && memcmp(s->bytes, id->bytes + 8, s->values_len) == 0;
+}
+
+bool metric_series_is(const struct metric_series *s, const struct str *labels)
+{
+    struct metric_identity id;
+
+    metric_identify(s->metric, labels, metric_n_labels(s->metric), &id);
+    return metric_has_values(s, &id);
+}
+
 static struct metric_series *metric_series_find(const struct metrics_shard *s, uint64_t hash,
                                                 const struct metric_identity *id,
                                                 enum metric metric)
@@ -133,8 +146,7 @@ static struct metric_series *metric_series_find(const struct metrics_shard *s, u
     if (s->n_buckets == 0)
         return NULL;
     for (series = s->buckets[hash & (s->n_buckets - 1)]; series; series = series->chain) {
-        if (series->hash == hash && series->metric == metric && series->values_len == id->len - 8 &&
-            memcmp(series->bytes, id->bytes + 8, series->values_len) == 0)
+        if (series->hash == hash && series->metric == metric && metric_has_values(series, id))
             return series;
     }
     return NULL;

@@ -63,6 +63,10 @@ struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric
 #define METRICS_SERIES(shard, metric, ...)                                                         \
     metrics_series((shard), (metric), (const struct str[METRIC_LABELS_MAX]){__VA_ARGS__})
 
+/* Is it the series of these labels, of those that its metric has? */
+bool metric_series_is(const struct metric_series *s, const struct str *labels);
+#define METRIC_SERIES_IS(series, ...)                                                              \
+    metric_series_is((series), (const struct str[METRIC_LABELS_MAX]){__VA_ARGS__})
 /* Is there such a series? Makes none. */
 bool metrics_has(const struct metrics_shard *s, enum metric metric, const struct str *labels);
 #define METRICS_HAS(shard, metric, ...)                                                            \

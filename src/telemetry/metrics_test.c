@@ -83,6 +83,10 @@ TEST(a_series_is_found_again_and_labels_do_not_run_together)
           METRICS_SERIES(s, METRIC_AI_DURATION, STR("a"), str_make("b\0c", 3)));
     CHECK(METRICS_SERIES(s, METRIC_TOKENS, STR("x")) !=
           METRICS_SERIES(s, METRIC_REFUSALS, STR("x")));
+    CHECK(METRIC_SERIES_IS(one, STR("ab"), STR("c")));
+    CHECK(!METRIC_SERIES_IS(one, STR("a"), STR("bc")));
+    CHECK(!METRIC_SERIES_IS(one, STR("ab"), STR("c2")));
+    CHECK(!METRIC_SERIES_IS(one, STR("ab"), STR("")));
     metrics_deinit(&m);
 }
 

@@ -508,3 +508,17 @@ def test_a_streams_first_token_is_timed_when_it_comes(gateway, upstream):
     assert gw.request(CHAT, json=chat(stream=True)).status == 200
     record = gw.wait_log(lambda r: r["model"] == "m")
     assert 250 <= record["first_token_ms"] <= record["duration"]
+
+
+def test_the_series_of_a_hundred_models_are_kept_apart(gateway, upstream):
+    """A worker remembers the series of fewer: where two share a place each finds the other's."""
+    names = [f"model-{n}" for n in range(100)]
+    up = upstream("a")
+    up.script = answers(7, 5)
+    gw = gateway(world(backend("a", up), ai_backend("a"), ai_route("ai", ai_rule("a"))))
+    for name in names + names:
+        assert gw.request(CHAT, json=chat(name)).status == 200
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
+    for name in names:
+        assert gw.metric("ai_model_tokens_processed", model=name) == 2 * 7
+        assert gw.metric("gen_ai_client_token_usage_count", gen_ai_request_model=name, gen_ai_token_type="output") == 2
