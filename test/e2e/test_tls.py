@@ -1,9 +1,14 @@
-"""TLS on both sides: names, certificates, versions, resumption, and backends that must prove themselves."""
+"""TLS on both sides: names, certificates, versions, resumption, ends, and backends that must prove themselves."""
+import os
+import queue
+import signal
+import socket
 import ssl
 
 import pytest
 
 from play.certs import Authority, fingerprint
+from play.deadline import FACTOR
 from play.manifests import (backend, config_map, https_listener, path, route, rule, service, thing,
                             tls_secret, world)
 
@@ -123,6 +128,101 @@ def test_a_missing_secret_leaves_the_rest_serving(gateway, upstream, authority):
         presented(gw, authority.client(), "one.test")
     gw.apply([*manifests, tls_secret("missing", authority.leaf("one.test"))])
     assert gw.request("/", port=443, tls=authority.client(), host="one.test").status == 200
+
+
+# ---- last words ----
+
+class LastWords:
+    """A TLS client that can say its last bytes and that it says no more (close_notify) in one piece, as
+    no socket of a library does, and goes on reading."""
+
+    def __init__(self, gw, context):
+        self.sock = socket.create_connection(("127.0.0.1", gw.port(443)), timeout=20 * FACTOR)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname="one.test")
+        self._wait_for(self._tls.do_handshake)
+
+    def _wait_for(self, call):
+        while True:
+            try:
+                return call()
+            except ssl.SSLWantReadError:
+                self.flush()
+                self._in.write(self.sock.recv(65536))
+            finally:
+                self.flush()
+
+    def flush(self):
+        if self._out.pending:
+            self.sock.sendall(self._out.read())
+
+    def read_until(self, mark):
+        data = b""
+        while mark not in data:
+            data += self._wait_for(lambda: self._tls.read(65536))
+        return data
+
+    def send(self, data):
+        self._tls.write(data)
+        self.flush()
+
+    def send_last(self, data):
+        self._tls.write(data)
+        with pytest.raises(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        self.flush()
+
+    def rest(self):
+        """What the gateway says until its own close_notify."""
+        data = b""
+        try:
+            while more := self._wait_for(lambda: self._tls.read(65536)):
+                data += more
+        except ssl.SSLZeroReturnError:
+            pass
+        return data
+
+
+def say_at_once(gw, clients, last):
+    """All of it is there when the worker looks next: all but one of the connections are told of while others wait."""
+    gw.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, gw.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    for client in clients:
+        client.send_last(last)
+    gw.signal(signal.SIGCONT)
+
+
+def test_who_ends_its_side_with_its_request_has_the_answer_though_the_worker_is_busy(gateway, upstream, authority):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a", matches=[path("/only")])),
+                       tls_secret("cert", authority.leaf("one.test")), listeners=[https_listener()]),
+                 args=["--workers", "1"])
+    clients = [LastWords(gw, authority.client()) for _ in range(10)]
+    say_at_once(gw, clients, b"GET /x HTTP/1.1\r\nHost: one.test\r\n\r\n")
+    for client in clients:
+        head, body = client.rest().split(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 404 ") and b"content-length: %d" % len(body) in head.lower()
+        client.sock.close()
+
+
+def test_the_last_words_of_a_tunnel_are_passed_on_though_the_worker_is_busy(gateway, upstream, authority):
+    up, heard = upstream("a"), queue.Queue()
+
+    def tunnel(_request, connection):
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        while connection.recv():
+            pass
+        heard.put(connection.buffer)
+    up.script = tunnel
+    gw = gateway(https_world(up, authority), args=["--workers", "1"])
+    clients = [LastWords(gw, authority.client()) for _ in range(10)]
+    for client in clients:
+        client.send(b"GET / HTTP/1.1\r\nHost: one.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        assert client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+    say_at_once(gw, clients, b"farewell")
+    assert [heard.get(timeout=20 * FACTOR) for _ in clients] == [b"farewell"] * len(clients)
+    for client in clients:
+        client.sock.close()
 
 
 # ---- backends ----
