@@ -100,3 +100,50 @@ TEST(a_crowded_rule_refuses_the_whole_request)
     release(each);
     limit_memory_deinit(&memory);
 }
+
+TEST(a_crowded_rule_in_shadow_refuses_nobody)
+{
+    struct limit_claim set[3], last;
+    char room[16];
+
+    limit_memory_init(&memory);
+    struct limit_counter *each = counter("each", true);
+    struct limit_counter *all = counter("all", false);
+    struct limit_counter *tokens = counter("tokens", false);
+
+    for (unsigned i = 0; i < LIMIT_DISTINCT_VALUES; i++) {
+        int n = snprintf(room, sizeof room, "%u", i);
+
+        last = (struct limit_claim){.counter = each,
+                                    .key = str_make(room, (size_t)n),
+                                    .limit = 1,
+                                    .take = 1,
+                                    .is_shadow = true};
+        CHECK(reserve(&last, 1, S(1)));
+    }
+    CHECK(reserve(&last, 1, S(1)));
+    CHECK_INT(last.room, LIMIT_ROOM_USED);
+    for (unsigned i = 0; i < 3; i++) {
+        set[0] = (struct limit_claim){.counter = each,
+                                      .key = STR("one too many"),
+                                      .limit = 1,
+                                      .take = 1,
+                                      .is_settled = true,
+                                      .is_shadow = true};
+        set[1] = (struct limit_claim){
+            .counter = tokens, .limit = 100, .reserve = 10, .is_settled = true};
+        set[2] = (struct limit_claim){.counter = all, .limit = 2, .take = 1};
+        /* What limits in earnest beside it does so still. */
+        CHECK_INT(reserve(set, 3, S(1)), i < 2);
+        CHECK_INT(set[0].room, LIMIT_ROOM_CROWDED);
+        CHECK(set[0].held == NULL);
+        CHECK((set[1].held != NULL) == (i < 2));
+        if (set[1].held)
+            memory.store.ops->settle(&memory.store, &set[1], 10, S(1));
+        CHECK_INT(set[2].room, i < 2 ? LIMIT_ROOM_YES : LIMIT_ROOM_USED);
+    }
+    release(each);
+    release(all);
+    release(tokens);
+    limit_memory_deinit(&memory);
+}
