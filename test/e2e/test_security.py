@@ -157,11 +157,22 @@ def test_a_round_of_fetches_has_the_retries_of_the_policy(gateway, upstream, iss
     retry = {"numRetries": 2, "retryOn": {"triggers": ["5xx", "reset"]},
              "perRetry": {"backOff": {"baseInterval": "20ms", "maxInterval": "50ms"}}}
     source = {"backendSettings": {"retry": retry}, "failedRefetchDuration": "1h"}
-    gw = gateway(world(backend("a", up), backend("keys", keys), route("r", rule("a")), security_policy(
-        "p", ROUTE, jwt={"providers": [provider(keys, remoteJWKS=source)]})))
-    eventually(lambda: gw.status()["key_sets"][0]["fetches_failed"] == n, what="the round's last fetch")
-    time.sleep(0.3)  # several pauses long
-    assert gw.status()["key_sets"][0]["fetches_failed"] == n
+    # Another set's pauses are told by the same clock, and each is longer than any within a round.
+    other = {"backendSettings": {"retry": {"numRetries": 0}}, "failedRefetchDuration": "100ms"}
+    gw = gateway(world(
+        backend("a", up), backend("keys", keys), route("r", rule("a")),
+        route("other", rule("a", matches=[path("/other")])),
+        security_policy("p", ROUTE, jwt={"providers": [provider(keys, "rounds", remoteJWKS=source)]}),
+        security_policy("q", target("HTTPRoute", "other"), jwt={"providers": [provider(keys, "other", remoteJWKS=other)]})))
+
+    def key_set(name):
+        [one] = [s for s in gw.status()["key_sets"] if s["provider"] == name]
+        return one
+    eventually(lambda: key_set("rounds")["fetches_failed"] == n, what="the round's last fetch")
+    before = key_set("other")["fetches_failed"]
+    eventually(lambda: key_set("other")["fetches_failed"] >= before + 2, what="a whole pause of the other set")
+    rounds = key_set("rounds")
+    assert (rounds["fetches_failed"], rounds["state"]) == (n, "retrying")
     refused(gw.request("/", token=keys.token()), 503, "keys_unavailable")
 
 
