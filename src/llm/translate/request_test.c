@@ -95,6 +95,12 @@ static const struct request_case chat_cases[] = {
      "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"},\"cache_control\":{"
      "\"type\":\"ephemeral\"}}]}",
      false, false},
+    {"an empty list of tools, of which there is nothing to choose",
+     "{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+     "\"tools\":[],\"tool_choice\":\"required\"}",
+     "{\"model\":\"served\",\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":[{"
+     "\"type\":\"text\",\"text\":\"a\"}]}]}",
+     false, false},
 };
 
 static const struct request_case messages_cases[] = {
@@ -169,6 +175,12 @@ static const struct request_case messages_cases[] = {
      "\"function\":{\"name\":\"f\",\"parameters\":{}}}],\"tool_choice\":{\"type\":\"function\","
      "\"function\":{\"name\":\"f\"}},\"response_format\":{\"type\":\"json_schema\","
      "\"json_schema\":{\"name\":\"answer\",\"strict\":true,\"schema\":{\"type\":\"object\"}}}}",
+     false, false},
+    {"an empty list of tools, of which there is nothing to choose",
+     "{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+     "\"tools\":[],\"tool_choice\":{\"type\":\"any\"}}",
+     "{\"model\":\"served\",\"max_completion_tokens\":5,\"messages\":[{\"role\":\"user\","
+     "\"content\":\"a\"}]}",
      false, false},
 };
 

@@ -226,29 +226,6 @@ static bool write_tool_choice(const struct reading *r, const json_t *root, struc
     return true;
 }
 
-static bool write_tools(const struct reading *r, const json_t *root, struct writer *w)
-{
-    static const struct place list = {NULL, "tools", 0};
-    const json_t *tools;
-    const json_t *tool;
-    size_t i;
-
-    if (!reading_get(r, NULL, root, "tools", WANT_ARRAY, &tools))
-        return false;
-    if (json_array_size(tools) == 0)
-        return true;
-    writer_member_open(w, "tools", '[');
-    json_array_foreach(tools, i, tool)
-    {
-        struct place at = {&list, NULL, i};
-
-        if (!write_tool(r, &at, tool, w))
-            return false;
-    }
-    writer_close(w, ']');
-    return write_tool_choice(r, root, w);
-}
-
 static bool write_format(const struct reading *r, const json_t *root, struct writer *w)
 {
     static const struct place at = {NULL, "response_format", 0};
@@ -324,8 +301,9 @@ bool to_messages_write(struct translate *t, const struct reading *r, const json_
     writer_open(&w, '{');
     writer_member(&w, "model", model);
     if (!write_max_tokens(r, root, &w) || !to_messages_write_messages(r, root, &w) ||
-        !write_sampling(r, root, &w) || !write_stop(r, root, &w) || !write_tools(r, root, &w) ||
-        !write_format(r, root, &w) || !write_user(r, root, &w) || !write_stream(t, r, root, &w))
+        !write_sampling(r, root, &w) || !write_stop(r, root, &w) ||
+        !tools_write(r, root, write_tool, write_tool_choice, &w) || !write_format(r, root, &w) ||
+        !write_user(r, root, &w) || !write_stream(t, r, root, &w))
         return false;
     writer_close(&w, '}');
     return true;

@@ -21,6 +21,14 @@ struct translator {
     int (*on_done)(struct translate *t, bool is_said, struct buf *out);
 };
 
+/* One tool, and "tool_choice", in the upstream's words. False: the fault is filled in. */
+typedef bool tool_fn(const struct reading *r, const struct place *at, const json_t *tool,
+                     struct writer *w);
+typedef bool tool_choice_fn(const struct reading *r, const json_t *root, struct writer *w);
+/* tools.c: all of them; without any there is no choice to be told of. */
+MUST_USE bool tools_write(const struct reading *r, const json_t *root, tool_fn *write_tool,
+                          tool_choice_fn *write_choice, struct writer *w);
+
 /* OpenAI Chat Completions clients at Anthropic Messages. */
 bool to_messages_write(struct translate *t, const struct reading *r, const json_t *root,
                        struct str model, struct buf *out);
