@@ -10,10 +10,20 @@
 
 static void docs_refusals(struct buf *out)
 {
-    buf_printf(out,
-               "# Refusals\n\nEvery way in which the gateway itself says no. The body is JSON: "
-               "`{\"error\":{\"message\",\"type\",\"param\",\"code\"}}`.\n\n"
-               "| status | code | log flag | message |\n|--:|---|---|---|\n");
+    buf_printf(
+        out,
+        "# Refusals\n\nEvery way in which the gateway itself says no. The body is JSON in the "
+        "shape of the API that was called:\n\n"
+        "| path | body |\n|---|---|\n"
+        "| KServe V1 and V2: `/v1/models/{model}...`, `/v2/models/{model}...`, `/v2/health/...`, "
+        "`/v2/repository/...`, `/v2` | `{\"error\": message, \"code\": code}` |\n"
+        "| Anthropic: `/v1/messages`, `/anthropic/v1/messages` | `{\"type\": \"error\", "
+        "\"error\": {\"type\", \"message\"}}` |\n"
+        "| any other | `{\"error\": {\"message\", \"type\", \"param\", \"code\"}}`, "
+        "OpenAI's |\n\n"
+        "`type` follows the status; `param` is the field of the body that is wrong, or null. The "
+        "message may say more\nthan the table.\n\n"
+        "| status | code | log flag | message |\n|--:|---|---|---|\n");
     for (int i = REFUSAL_NONE + 1; i < REFUSAL_COUNT_; i++) {
         const struct refusal_row *row = refusal_row((enum refusal)i);
 

@@ -22,8 +22,9 @@ static void answer_set_body(struct exchange *x, struct str type, struct str body
         http_headers_add_id(&x->response.headers, HEADER_CONTENT_TYPE, type);
 }
 
-/* In the shape of the API that was called, so that its clients raise the right errors: Anthropic's
- * on its endpoints, else OpenAI's, which most clients of models read. */
+/* In the shape of the API that was called, so that its clients raise the right errors. The path
+ * decides, not the endpoint: also a call of a wrong method, or one that is refused before or
+ * without AI routes, comes from a client of that API. */
 static struct str answer_error_body(struct exchange *x, const struct refusal_row *row,
                                     uint16_t status)
 {
@@ -33,10 +34,12 @@ static struct str answer_error_body(struct exchange *x, const struct refusal_row
         .param = x->refusal_param,
         .code = str_of(row->code),
     };
+    enum ai_dialect dialect =
+        x->request.path.len > 0 ? ai_dialect_of_path(x->request.path) : x->head_dialect;
     struct buf text = {0};
     struct str body;
 
-    error_shape_write(&e, ai_endpoint_row(x->endpoint)->dialect, &text);
+    error_shape_write(&e, dialect, &text);
     buf_append_char(&text, '\n');
     body = arena_str(&x->arena, buf_str(&text));
     buf_deinit(&text);

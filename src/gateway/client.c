@@ -171,7 +171,8 @@ void client_after_answer(struct client *c)
                                                : CLIENT_IDLE);
 }
 
-static void client_refuse_early(struct client *c, enum refusal why, enum h1_error error)
+static void client_refuse_early(struct client *c, enum refusal why, enum h1_error error,
+                                enum ai_dialect dialect)
 {
     struct exchange *x = exchange_new(c->worker, &c->down);
 
@@ -180,6 +181,7 @@ static void client_refuse_early(struct client *c, enum refusal why, enum h1_erro
     c->is_head_sent = false;
     x->refusal = why;
     x->head_error = error;
+    x->head_dialect = dialect;
     x->request.scheme = c->codec.options.scheme;
     http_headers_init(&x->request.headers, &x->arena);
     exchange_start(x);
@@ -196,7 +198,7 @@ static void client_on_timer(struct timer *t)
         c->must_close = true;
         exchange_cancel(x, CANCEL_BODY_TIMEOUT);
     } else if (c->phase == CLIENT_HEAD && !x) {
-        client_refuse_early(c, REFUSAL_REQUEST_TIMEOUT, H1_ERROR_NONE);
+        client_refuse_early(c, REFUSAL_REQUEST_TIMEOUT, H1_ERROR_NONE, AI_DIALECT_NONE);
     } else if (!x) {
         /* An answer that was not taken must not look complete. */
         c->is_aborted = c->phase == CLIENT_TAKING;
@@ -227,9 +229,12 @@ static bool client_next_head(struct client *c, struct str *input)
     }
     if (r != H1_EVENT) {
         enum h1_error error = c->codec.error;
+        /* As far as the head was read: a path with an error in it is the target alone. */
+        enum ai_dialect dialect =
+            ai_dialect_of_path(x->request.path.len > 0 ? x->request.path : x->request.target);
 
         exchange_discard(x);
-        client_refuse_early(c, REFUSAL_NONE, error);
+        client_refuse_early(c, REFUSAL_NONE, error, dialect);
         return false;
     }
     client_set_phase(c, CLIENT_BUSY);

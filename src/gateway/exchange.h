@@ -82,8 +82,9 @@ struct exchange {
 
     struct http_request request;
     enum h1_error head_error;
-    struct str original_path; /* as received, for the log */
-    const struct port *port;  /* it came by; for the log, where no listener is known */
+    enum ai_dialect head_dialect; /* of the path in a head that is refused, and else not kept */
+    struct str original_path;     /* as received, for the log */
+    const struct port *port;      /* it came by; for the log, where no listener is known */
 
     /* Request content on its way: held here until the upstream takes it. */
     struct buf pipe;

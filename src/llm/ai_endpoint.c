@@ -29,6 +29,19 @@ enum ai_endpoint ai_endpoint_find(enum http_method method, struct str path, enum
     return AI_ENDPOINT_NONE;
 }
 
+enum ai_dialect ai_dialect_of_path(struct str path)
+{
+    unsigned version = kserve_version(path);
+
+    if (version > 0)
+        return version == 1 ? AI_DIALECT_KSERVE_V1 : AI_DIALECT_KSERVE_V2;
+    for (unsigned i = AI_ENDPOINT_NONE + 1; i < AI_ENDPOINT_COUNT_; i++) {
+        if (rows[i].call == KSERVE_NONE && str_eq(rows[i].path, path))
+            return rows[i].dialect;
+    }
+    return AI_DIALECT_NONE;
+}
+
 const struct ai_endpoint_row *ai_endpoint_row(enum ai_endpoint endpoint)
 {
     return &rows[endpoint];

@@ -67,5 +67,8 @@ struct ai_endpoint_row {
 
 /* `call` is what kserve_parse made of the same path. */
 enum ai_endpoint ai_endpoint_find(enum http_method method, struct str path, enum kserve_call call);
+/* Whose API a path belongs to, whatever the method and however much of the request is understood:
+ * its callers read errors in that API's shape. */
+enum ai_dialect ai_dialect_of_path(struct str path);
 /* Never NULL; AI_ENDPOINT_NONE gives a row of nothing. */
 const struct ai_endpoint_row *ai_endpoint_row(enum ai_endpoint endpoint);

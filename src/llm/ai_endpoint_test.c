@@ -56,3 +56,35 @@ TEST(every_row_finds_itself)
         CHECK(row->dialect != AI_DIALECT_NONE);
     }
 }
+
+TEST(the_path_alone_says_whose_api_was_called)
+{
+    static const struct {
+        const char *path;
+        enum ai_dialect dialect;
+    } cases[] = {
+        {"/v1/models/m", AI_DIALECT_KSERVE_V1},
+        {"/v1/models/m:predict", AI_DIALECT_KSERVE_V1},
+        {"/v1/models/m:explain", AI_DIALECT_KSERVE_V1},
+        {"/v2/models/m", AI_DIALECT_KSERVE_V2},
+        {"/v2/models/m/versions/1/ready", AI_DIALECT_KSERVE_V2},
+        {"/v2/models/m/infer", AI_DIALECT_KSERVE_V2},
+        {"/v2/models/m/generate_stream", AI_DIALECT_KSERVE_V2},
+        {"/v2/models/m/else", AI_DIALECT_KSERVE_V2},
+        {"/v2/health/ready", AI_DIALECT_KSERVE_V2},
+        {"/v1/models", AI_DIALECT_OPENAI},
+        {"/v1/messages/", AI_DIALECT_NONE},
+        {"/", AI_DIALECT_NONE},
+        {"", AI_DIALECT_NONE},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+        CHECK_MSG(ai_dialect_of_path(str_of(cases[i].path)) == cases[i].dialect, "%s",
+                  cases[i].path);
+    for (unsigned i = 1; i < AI_ENDPOINT_COUNT_; i++) {
+        const struct ai_endpoint_row *row = ai_endpoint_row((enum ai_endpoint)i);
+
+        CHECK_MSG(row->call != KSERVE_NONE || ai_dialect_of_path(row->path) == row->dialect, "%s",
+                  row->name);
+    }
+}

@@ -143,6 +143,22 @@ static int parse_repository(struct str path, struct arena *arena, struct kserve_
     return take_model(path, element, arena, ret_path);
 }
 
+unsigned kserve_version(struct str path)
+{
+    static const struct str v2_folders[] = {STR("/v2/models/"), STR("/v2/health/"),
+                                            STR("/v2/repository/")};
+    static const struct str v1_folder = STR("/v1/models/");
+
+    /* "/v1/models" itself is OpenAI's list. */
+    if (path.len > v1_folder.len && str_starts_with(path, v1_folder))
+        return 1;
+    for (size_t i = 0; i < N_ELEMENTS(v2_folders); i++) {
+        if (path.len > v2_folders[i].len && str_starts_with(path, v2_folders[i]))
+            return 2;
+    }
+    return str_eq(path, STR("/v2")) ? 2 : 0;
+}
+
 int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_path)
 {
     struct str rest = path;

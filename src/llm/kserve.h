@@ -32,6 +32,9 @@ struct kserve_path {
     size_t begin, end;  /* of the model's spelling in the path */
 };
 
+/* 1 or 2: the protocol that has this path, be it about a model or about the server, and however the
+ * model is spelt; 0: neither. */
+unsigned kserve_version(struct str path);
 /* `*ret_path` is filled in with 0; its model is empty exactly with KSERVE_NONE. */
 MUST_USE int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_path);
 /* The same path with another model, percent-encoded, in the arena. `parsed` is what kserve_parse

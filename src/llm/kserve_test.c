@@ -111,3 +111,34 @@ TEST(another_model_takes_the_place_of_the_one_that_was_read)
     }
     arena_deinit(&a);
 }
+
+TEST(the_protocol_is_known_by_any_of_its_paths)
+{
+    static const struct {
+        const char *path;
+        unsigned version;
+    } cases[] = {
+        {"/v1/models/m:predict", 1},
+        {"/v1/models/m", 1},
+        {"/v1/models/m/unheard/of", 1},
+        {"/v1/models/a%2fb:predict", 1}, /* a name that is refused */
+        {"/v1/models/", 0},
+        {"/v1/models", 0},
+        {"/v1/modelsm", 0},
+        {"/v2/models/m/infer", 2},
+        {"/v2/models/m/unheard/of", 2},
+        {"/v2/models/", 0},
+        {"/v2/health/live", 2},
+        {"/v2/repository/models/m/load", 2},
+        {"/v2/repository/index", 2},
+        {"/v2/", 0},
+        {"/v2", 2},
+        {"/x/v2/models/m", 0},
+        {"/v3/models/m", 0},
+        {"*", 0},
+        {"", 0},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+        CHECK_MSG(kserve_version(str_of(cases[i].path)) == cases[i].version, "%s", cases[i].path);
+}

@@ -96,6 +96,7 @@ def test_another_tenants_model_is_forbidden_however_spelled(served, target):
         reply = gw.request(target, json=IRIS, token=town.issuer.token(tenant),
                            headers=[("x-tenant", "tenant-a"), ("x-ai-eg-model", "other")])
         assert (reply.status, reply.code) == (403, "forbidden"), tenant
+        assert isinstance(reply.json["error"], str), "KServe's shape"
     assert not town.iris.requests
 
 

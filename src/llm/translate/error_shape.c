@@ -84,27 +84,58 @@ static void member_or_null(struct writer *w, const char *key, struct str value)
         writer_member_raw(w, key, STR("null"));
 }
 
+static void write_openai(struct writer *w, const struct error_shape *e, struct str type)
+{
+    struct str code = e->code;
+
+    if (code.len == 0 && e->status != 0)
+        code = by_status[find_status(e->status)].code;
+    writer_member_open(w, "error", '{');
+    writer_member(w, "message", e->message);
+    writer_member(w, "type", type);
+    member_or_null(w, "param", e->param);
+    member_or_null(w, "code", code);
+    writer_close(w, '}');
+}
+
+static void write_anthropic(struct writer *w, const struct error_shape *e, struct str type)
+{
+    writer_member(w, "type", STR("error"));
+    writer_member_open(w, "error", '{');
+    writer_member(w, "type", type);
+    writer_member(w, "message", e->message);
+    writer_close(w, '}');
+}
+
+/* The "error" of the Open Inference Protocol is the message and nothing else: an object in its
+ * place is shown as it stands, or breaks clients that read a string. */
+static void write_kserve(struct writer *w, const struct error_shape *e)
+{
+    writer_member(w, "error", e->message);
+    if (e->code.len > 0)
+        writer_member(w, "code", e->code);
+}
+
 void error_shape_write(const struct error_shape *e, enum ai_dialect dialect, struct buf *out)
 {
     struct writer w = {.out = out};
-    size_t row = find_status(e->status);
-    struct str type = e->type.len > 0 ? e->type : by_status[row].type;
+    struct str type = e->type.len > 0 ? e->type : error_shape_type(e->status);
 
     writer_open(&w, '{');
-    if (dialect == AI_DIALECT_ANTHROPIC) {
-        writer_member(&w, "type", STR("error"));
-        writer_member_open(&w, "error", '{');
-        writer_member(&w, "type", type);
-        writer_member(&w, "message", e->message);
-    } else {
-        writer_member_open(&w, "error", '{');
-        writer_member(&w, "message", e->message);
-        writer_member(&w, "type", type);
-        member_or_null(&w, "param", e->param);
-        member_or_null(&w, "code",
-                       e->code.len > 0 || e->status == 0 ? e->code : by_status[row].code);
+    switch (dialect) {
+    case AI_DIALECT_ANTHROPIC:
+        write_anthropic(&w, e, type);
+        break;
+    case AI_DIALECT_KSERVE_V1:
+    case AI_DIALECT_KSERVE_V2:
+        write_kserve(&w, e);
+        break;
+    case AI_DIALECT_NONE:
+    case AI_DIALECT_OPENAI:
+    case AI_DIALECT_COHERE:
+        write_openai(&w, e, type);
+        break;
     }
-    writer_close(&w, '}');
     writer_close(&w, '}');
 }
 

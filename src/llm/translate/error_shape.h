@@ -1,7 +1,8 @@
 /* Errors in the shape of the client's API, so that its library raises the class that its author
  * expects. OpenAI: {"error":{"message","type","param","code"}}; Anthropic:
- * {"type":"error","error":{"type","message"}}. The type follows the status by one table, which both
- * APIs share. Pure; any thread. */
+ * {"type":"error","error":{"type","message"}}. Their type follows the status by one table. KServe
+ * V1 and V2: {"error":message}, with the code, where there is one, as a second member: clients of
+ * KServe and Triton show the string, and look at no other. Pure; any thread. */
 #pragma once
 
 #include "base/buf.h"
@@ -12,12 +13,13 @@ struct error_shape {
     struct str type; /* empty: by status */
     struct str message;
     struct str param; /* OpenAI only; empty: null */
-    struct str code;  /* OpenAI only; empty: by status, or null */
+    struct str code;  /* OpenAI, where empty is by status, or null; KServe, where empty is none */
 };
 
 /* The type that both APIs give to a status. Never empty. */
 struct str error_shape_type(unsigned status);
-/* As a JSON document. Any dialect but Anthropic gets OpenAI's shape. */
+/* As a JSON document. A dialect that is neither Anthropic's nor KServe's gets OpenAI's shape, which
+ * most clients of models read. */
 void error_shape_write(const struct error_shape *e, enum ai_dialect dialect, struct buf *out);
 /* As the frame that each API sends when an event stream fails. */
 void error_shape_write_frame(const struct error_shape *e, enum ai_dialect dialect, struct buf *out);

@@ -88,3 +88,54 @@ TEST(type_of_a_status_is_never_empty)
     CHECK_STR(error_shape_type(599), "api_error");
     CHECK_STR(error_shape_type(0), "invalid_request_error");
 }
+
+TEST(error_is_written_in_the_shape_of_each_api)
+{
+    static const struct error_shape full = {.status = 400,
+                                            .message = STR("A \"field\" is missing."),
+                                            .param = STR("inputs"),
+                                            .code = STR("missing")};
+    static const struct error_shape bare = {.status = 429, .message = STR("slow")};
+    static const struct {
+        const struct error_shape *e;
+        enum ai_dialect dialect;
+        const char *expected;
+    } cases[] = {
+        {&full, AI_DIALECT_KSERVE_V1,
+         "{\"error\":\"A \\\"field\\\" is missing.\",\"code\":\"missing\"}"},
+        {&full, AI_DIALECT_KSERVE_V2,
+         "{\"error\":\"A \\\"field\\\" is missing.\",\"code\":\"missing\"}"},
+        {&bare, AI_DIALECT_KSERVE_V1, "{\"error\":\"slow\"}"},
+        {&bare, AI_DIALECT_KSERVE_V2, "{\"error\":\"slow\"}"},
+        {&full, AI_DIALECT_ANTHROPIC,
+         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"A "
+         "\\\"field\\\" is missing.\"}}"},
+        {&full, AI_DIALECT_OPENAI,
+         "{\"error\":{\"message\":\"A \\\"field\\\" is missing.\",\"type\":"
+         "\"invalid_request_error\",\"param\":\"inputs\",\"code\":\"missing\"}}"},
+        {&bare, AI_DIALECT_COHERE,
+         "{\"error\":{\"message\":\"slow\",\"type\":\"rate_limit_error\",\"param\":null,\"code\":"
+         "\"rate_limit_exceeded\"}}"},
+        {&bare, AI_DIALECT_NONE,
+         "{\"error\":{\"message\":\"slow\",\"type\":\"rate_limit_error\",\"param\":null,\"code\":"
+         "\"rate_limit_exceeded\"}}"},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct buf out = {0};
+
+        error_shape_write(cases[i].e, cases[i].dialect, &out);
+        CHECK_STR(buf_str(&out), cases[i].expected);
+        buf_deinit(&out);
+    }
+}
+
+TEST(frame_of_an_error_holds_the_document_of_its_api)
+{
+    static const struct error_shape e = {.message = STR("cut"), .type = STR("api_error")};
+    struct buf out = {0};
+
+    error_shape_write_frame(&e, AI_DIALECT_KSERVE_V2, &out);
+    CHECK_STR(buf_str(&out), "data: {\"error\":\"cut\"}\n\n");
+    buf_deinit(&out);
+}

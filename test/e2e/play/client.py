@@ -28,7 +28,9 @@ class Reply:
     @property
     def code(self):
         """The stable code of a refusal."""
-        return self.json["error"]["code"]
+        document = self.json
+        error = document["error"]
+        return document["code"] if isinstance(error, str) else error["code"]  # KServe's error is the message alone
 
 
 def request(port, path="/", method=None, host="localhost", headers=(), body=None, json=None, token=None,
