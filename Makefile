@@ -1,6 +1,7 @@
 # What people type. The build itself is Meson's (meson.build); this file only names the errands.
 #
 #   make              builds build/src/app/tollgate
+#   make release      builds build-release/src/app/tollgate, for production: what `make bench` measures
 #   make demo         the gateway on the shipped manifests, with stand-in neighbours (DEMO_ARGS=--once)
 #   make test         every unit and end-to-end test (TEST_ARGS='-k routing' for some of the latter)
 #   make test-slow    the end-to-end tests that wait for timeouts of a minute or more
@@ -24,12 +25,17 @@ MESON := /usr/bin/meson
 NINJA := /usr/bin/ninja
 SETUP = tools/setup-build
 
-.PHONY: all demo test test-slow test-exact test-sdk bench lint sanitize tsan fuzz docs format clean
+.PHONY: all release demo test test-slow test-exact test-sdk bench lint sanitize tsan fuzz docs format clean
 
 all:
 	@tools/install-packages build
 	@$(SETUP) $(BUILD)
 	@$(NINJA) -C $(BUILD)
+
+release:
+	@tools/install-packages build
+	@$(SETUP) build-release --native-file tools/release.ini
+	@$(NINJA) -C build-release --quiet src/app/tollgate
 
 demo:
 	@tools/install-packages build demo
