@@ -106,6 +106,7 @@
     COUNTS_OPENAI(X, "usage.")                                                                     \
     X("predictions", ROWS, INPUT)                                                                  \
     X("outputs", ROWS, INPUT)                                                                      \
+    X("outputs.{*}", ROWS, INPUT)                                                                  \
     X("explanations", ROWS, INPUT)                                                                 \
     X("error", ERROR, INPUT)
 

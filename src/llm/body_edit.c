@@ -164,9 +164,11 @@ static bool is_removed(const struct body_edit *e, struct str raw)
 
 struct body_field body_field_make(struct arena *arena, struct str name, struct str value)
 {
-    static const struct json_paths nothing = {
-        .n_nodes = 1,
-        .nodes = {{.star = JSON_NODE_NONE, .child = JSON_NODE_NONE, .next = JSON_NODE_NONE}}};
+    static const struct json_paths nothing = {.n_nodes = 1,
+                                              .nodes = {{.star = JSON_NODE_NONE,
+                                                         .any = JSON_NODE_NONE,
+                                                         .child = JSON_NODE_NONE,
+                                                         .next = JSON_NODE_NONE}}};
     struct json_scan s;
     struct buf text = {0};
 

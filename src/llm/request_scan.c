@@ -117,7 +117,9 @@ static const struct rule message_rules[] = {
     STREAM_RULE,
     {0},
 };
-/* TensorFlow Serving's column form has "inputs" in place of "instances", of any type. */
+/* TensorFlow Serving's column form has "inputs" in place of "instances", of any type: a list of the
+ * only input's rows, or an object of such lists by the inputs' names (its RESTful API, "column
+ * format"). */
 static const struct rule predict_rules[] = {
     {REQUEST_FIELD_INSTANCES, false, ARRAY, 0},
     {0},
@@ -250,6 +252,8 @@ static void on_hit(void *context, const struct json_hit *hit)
         take_model(s, hit);
     if (field == REQUEST_FIELD_LENGTH)
         s->most_rows = MAX(s->most_rows, value->integer);
+    if (field == REQUEST_FIELD_COLUMN && hit->type == JSON_ARRAY)
+        s->longest_column = MAX(s->longest_column, hit->n_items);
 }
 
 void request_scan_init(struct request_scan *s, enum ai_endpoint endpoint)
@@ -259,6 +263,7 @@ void request_scan_init(struct request_scan *s, enum ai_endpoint endpoint)
     s->param = STR_NULL;
     s->is_in_shape = false;
     s->most_rows = 0;
+    s->longest_column = 0;
     s->model_len = 0;
     memset(s->values, 0, sizeof s->values);
     json_scan_init(&s->json, &field_paths, on_hit, s);
@@ -383,10 +388,18 @@ int64_t request_scan_n_rows(const struct request_scan *s)
         if (inputs->is_present && inputs->type == JSON_ARRAY)
             n = MAX(n, inputs->n_items);
         n = MAX(n, json_scan_open_items(&s->json, REQUEST_FIELD_INPUTS));
+        n = MAX(n, s->longest_column);
+        n = MAX(n, json_scan_open_items(&s->json, REQUEST_FIELD_COLUMN));
     } else if (find_rule(s->endpoint, REQUEST_FIELD_LENGTH)) {
         n = (uint64_t)s->most_rows;
     }
     return (int64_t)MAX(n, UINT64_C(1));
+}
+
+bool request_scan_has_all_rows(const struct request_scan *s)
+{
+    return find_rule(s->endpoint, REQUEST_FIELD_LENGTH) ||
+           (find_rule(s->endpoint, REQUEST_FIELD_INSTANCES) && s->longest_column > 0);
 }
 
 struct str request_scan_param(const struct request_scan *s)

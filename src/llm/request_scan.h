@@ -29,6 +29,7 @@
     X(INPUTS, "inputs")                                                                            \
     X(SHAPE, "inputs.*.shape")                                                                     \
     X(LENGTH, "inputs.*.shape.*")                                                                  \
+    X(COLUMN, "inputs.{*}")                                                                        \
     X(PARAMETERS, "parameters")                                                                    \
     X(PARAMETERS_MAX_TOKENS, "parameters.max_tokens")
 
@@ -39,8 +40,7 @@ enum request_field {
         REQUEST_FIELD_COUNT_,
 };
 
-/* X(name, code, sentence): conditions of request_scan_feed and request_scan_end, with the
- * provider's `code` for it; "%s" is the field. */
+/* X(name, code, sentence): conditions of a scan, with the provider's `code`; "%s": the field. */
 #define REQUEST_ERRORS(X)                                                                          \
     X(NOT_JSON, "invalid_json", "The request body is not valid JSON.")                             \
     X(NOT_OBJECT, "invalid_type", "The request body must be a JSON object.")                       \
@@ -76,8 +76,9 @@ struct request_scan {
     enum ai_endpoint endpoint;
     enum request_error error; /* sticky: the first one in the order of the bytes */
     struct str param;
-    bool is_in_shape;  /* of a tensor, past its first dimension */
-    int64_t most_rows; /* the largest first dimension so far */
+    bool is_in_shape;        /* of a tensor, past its first dimension */
+    int64_t most_rows;       /* the largest first dimension so far */
+    uint64_t longest_column; /* items of the longest column that has ended */
     size_t model_len;
     char model[LIMIT_MODEL_NAME_BYTES];
     struct request_value values[REQUEST_FIELD_COUNT_];
@@ -105,11 +106,12 @@ bool request_scan_has_include_usage(const struct request_scan *s);
 int64_t request_scan_max_tokens(const struct request_scan *s);
 /* Answers asked for ("n"): 1 or more. */
 int64_t request_scan_n_answers(const struct request_scan *s);
-/* Rows of a KServe prediction: instances, or those of the column form; or the largest first
- * dimension of a tensor, since which of several is the batch is the model's to know. 1 or more; so
- * far, while the body still comes. */
+/* Rows of a KServe prediction so far, 1 or more: instances, those of the longest column, or the
+ * largest first dimension of a tensor: which of several is the batch is the model's to know. */
 int64_t request_scan_n_rows(const struct request_scan *s);
-
+/* A tensor's shape tells all rows at once, and columns are equally long: none are to be expected.
+ */
+bool request_scan_has_all_rows(const struct request_scan *s);
 /* The field that the error is about, as the endpoint's API spells its path; or empty. */
 struct str request_scan_param(const struct request_scan *s);
 /* The provider's word for the error; never NULL. */

@@ -210,7 +210,9 @@ TEST(bodies_say_what_is_metered)
          "{\"inputs\":[{\"shape\":[]},{\"shape\":[300,2]},{\"shape\":[1]}]}", false, false, -1, 1,
          300},
         {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":[[1],[2],[3]]}", false, false, -1, 1, 3},
-        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[1,2]}}", false, false, -1, 1, 1},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[1,2]}}", false, false, -1, 1, 2},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":7}", false, false, -1, 1, 1},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"b64\":\"AAAA\"}}", false, false, -1, 1, 1},
         {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"instances\":[1],\"inputs\":[1,2]}", false, false, -1, 1,
          2},
         {AI_ENDPOINT_KSERVE_V2_GENERATE,
@@ -240,7 +242,9 @@ TEST(rows_are_counted_as_they_come)
         {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"instances\":[[1,2,3],{\"a\":[1,1]},", 2},
         {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"instances\":[[1,2,3],[4,5,6],[7", 3},
         {AI_ENDPOINT_KSERVE_V1_EXPLAIN, "{\"instances\":[1,2],\"inputs\":[1,2,3", 3},
-        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[1,2],\"b\":[", 1},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[1,2],\"b\":[", 2},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[1,2],\"b\":[[1],[2],[", 3},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[[1,2,3],[4,5,6", 2},
         {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"other\":[1,2,3", 1},
         {AI_ENDPOINT_KSERVE_V2_INFER, "{\"inputs\":[{\"shape\":[70,2],\"data\":[1,2,", 70},
     };
@@ -249,6 +253,82 @@ TEST(rows_are_counted_as_they_come)
         request_scan_init(&scan, cases[i].endpoint);
         CHECK_MSG(request_scan_feed(&scan, str_of(cases[i].body)) == 0, "%s", cases[i].body);
         CHECK_MSG(request_scan_n_rows(&scan) == cases[i].n_rows, "%s", cases[i].body);
+    }
+}
+
+static int64_t rows_of(struct str body, size_t split, int64_t *ret_before)
+{
+    request_scan_init(&scan, AI_ENDPOINT_KSERVE_V1_PREDICT);
+    CHECK_INT(request_scan_feed(&scan, str_slice(body, 0, split)), 0);
+    *ret_before = request_scan_n_rows(&scan);
+    CHECK_INT(request_scan_feed(&scan, str_slice(body, split, body.len)), 0);
+    CHECK_INT(request_scan_end(&scan), 0);
+    return request_scan_n_rows(&scan);
+}
+
+TEST(columns_count_as_many_rows_as_the_longest_of_them_at_every_split)
+{
+    static char long_name[JSON_TEXT_BYTES + 64];
+    static const struct {
+        const char *body;
+        int64_t n_rows;
+    } cases[] = {
+        {"{\"inputs\":{\"a\":[1,2,3],\"b\":[[4,0],[5,0],[6,0]]}}", 3},
+        {" { \"inputs\" : { \"a\" : [ 1 , 2 ] , \"b\" : [ 1 , 2 , 3 , 4 ] , \"c\" : [ ] } } ", 4},
+        {"{\"signature_name\":\"s\",\"inputs\":{\"a\":[\"x,y\",\"]\",null,true,{\"b\":[1,2,3,4,5,"
+         "6]}],\"b\":7}}",
+         5},
+        {"{\"inputs\":{\"a\":5,\"b\":{\"c\":[1,2]},\"d\":\"[1,2]\"}}", 1},
+        {"{\"inputs\":{\"shape\":[1,2,3],\"\":[1,2],\"\\u0061\\\"\":[1,2,3,4,5]}}", 5},
+        {"{\"inputs\":{\"a\":[1],\"a\":[1,2]}}", 2},
+        {"{\"inputs\":{}}", 1},
+        {"{\"inputs\":[{\"name\":\"x\",\"shape\":[70,2],\"data\":[1,2,3]},5]}", 2},
+        {"{\"inputs\":{\"a\":[1,2]},\"instances\":[1,2,3]}", 3},
+        {"{\"other\":{\"a\":[1,2]},\"nested\":{\"inputs\":{\"a\":[1,2]}}}", 1},
+        {long_name, 3},
+    };
+
+    memset(long_name, 'n', sizeof long_name);
+    memcpy(long_name, "{\"inputs\":{\"", 12);
+    memcpy(long_name + sizeof long_name - 13, "\":[1,2,3] }}", 13);
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct str body = str_of(cases[i].body);
+        int64_t last = 1;
+
+        for (size_t split = 0; split <= body.len; split++) {
+            int64_t before;
+
+            CHECK_MSG(rows_of(body, split, &before) == cases[i].n_rows, "%s", cases[i].body);
+            CHECK_MSG(before >= last && before <= cases[i].n_rows, "%s at %zu", cases[i].body,
+                      split);
+            last = before;
+        }
+        CHECK_INT(last, cases[i].n_rows);
+        CHECK_INT(read_whole(AI_ENDPOINT_KSERVE_V1_PREDICT, body), 0);
+        CHECK_INT(request_scan_n_rows(&scan), cases[i].n_rows);
+    }
+}
+
+TEST(rows_are_all_known_when_a_column_has_ended)
+{
+    static const struct {
+        enum ai_endpoint endpoint;
+        const char *body;
+        bool has_all;
+    } cases[] = {
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[1,2],\"b\":[", true},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[1,2", false},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":{\"a\":[],\"b\":[", false},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"instances\":[[1],", false},
+        {AI_ENDPOINT_KSERVE_V1_PREDICT, "{\"inputs\":[[1],", false},
+        {AI_ENDPOINT_KSERVE_V2_INFER, "{\"inputs\":[{\"shape\":[70,2],\"data\":[", true},
+        {CHAT, "{\"inputs\":{\"a\":[1,2],\"b\":[", false},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        request_scan_init(&scan, cases[i].endpoint);
+        CHECK_MSG(request_scan_feed(&scan, str_of(cases[i].body)) == 0, "%s", cases[i].body);
+        CHECK_MSG(request_scan_has_all_rows(&scan) == cases[i].has_all, "%s", cases[i].body);
     }
 }
 

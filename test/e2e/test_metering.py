@@ -326,7 +326,7 @@ def predictions(gateway, upstream, limit, n_rows, gate):
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["with its length", "chunked"])
-@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("version", ["v1", "v1 columns", "v2"])
 def test_of_long_predictions_at_once_those_pass_that_the_budget_has_rows_for(gateway, upstream, is_chunked, version):
     """All have begun before the rows of any are known. A budget lets the last one pass that finds it not yet used
     up; chunked bodies that grow at the same time may get in each other's way."""
@@ -334,6 +334,9 @@ def test_of_long_predictions_at_once_those_pass_that_the_budget_has_rows_for(gat
     gw, up = predictions(gateway, upstream, 30_000, n_rows, gate)
     if version == "v1":
         where, body = "/v1/models/m:predict", b'{"instances":[%s]}' % b",".join([b"[1.5,2]"] * n_rows)
+    elif version == "v1 columns":
+        where, body = "/v1/models/m:predict", b'{"inputs":{"a":[%s],"b":[%s]}}' % (
+            b",".join([b"1"] * n_rows), b",".join([b"[1.5,2]"] * n_rows))
     else:
         where, body = "/v2/models/m/infer", b'{"inputs":[{"name":"x","shape":[%d,1],"datatype":"FP32","data":[%s]}]}' % (
             n_rows, b",".join([b"1.5"] * n_rows))

@@ -26,7 +26,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 JSON_PATHS(paths, {"", true}, {"model", true}, {"a", true}, {"a.*", false}, {"a.*.b", true},
-           {"u.n", false}, {"u", true}, {"n", true})
+           {"a.{*}", true}, {"a.b", false}, {"u.n", false}, {"u", true}, {"n", true})
 
 struct draw {
     uint32_t state;

@@ -193,13 +193,12 @@ uint64_t body_gate_text_bytes(const struct body_gate *g)
 }
 
 /* Of a list of rows that says its length and still comes: the rest has as many to its bytes as what
- * came (a tensor's shape tells them all at once). Cannot overflow: both factors are at most
- * LIMIT_AI_BODY_BYTES. */
+ * came, unless all are known. Cannot overflow: both factors are at most LIMIT_AI_BODY_BYTES. */
 static uint64_t gate_rows_ahead(const struct exchange *x)
 {
     const struct body_gate *g = &x->gate;
 
-    if (g->state != GATE_STREAMING || x->kserve.call == KSERVE_V2_INFER ||
+    if (g->state != GATE_STREAMING || request_scan_has_all_rows(g->scan) ||
         x->request.body != HTTP_BODY_LENGTH || g->n_bytes == 0)
         return 0;
     return x->estimate.n_rows * (x->request.content_length - g->n_bytes) / g->n_bytes;

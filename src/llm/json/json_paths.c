@@ -33,6 +33,7 @@ static unsigned add_node(struct json_paths *p, unsigned row, size_t end)
 
     ASSERT(index < JSON_NODES);
     p->nodes[index] = (struct json_node){.star = JSON_NODE_NONE,
+                                         .any = JSON_NODE_NONE,
                                          .child = JSON_NODE_NONE,
                                          .next = JSON_NODE_NONE,
                                          .end = (uint8_t)end,
@@ -40,11 +41,12 @@ static unsigned add_node(struct json_paths *p, unsigned row, size_t end)
     return index;
 }
 
-static unsigned star_of(struct json_paths *p, unsigned parent, unsigned row, size_t end)
+/* `link` is a field of a node. */
+static unsigned node_at(struct json_paths *p, uint8_t *link, unsigned row, size_t end)
 {
-    if (p->nodes[parent].star == JSON_NODE_NONE)
-        p->nodes[parent].star = (uint8_t)add_node(p, row, end);
-    return p->nodes[parent].star;
+    if (*link == JSON_NODE_NONE)
+        *link = (uint8_t)add_node(p, row, end);
+    return *link;
 }
 
 static unsigned member_of(struct json_paths *p, unsigned parent, struct str key, unsigned row,
@@ -84,8 +86,12 @@ static void add_row(struct json_paths *p, unsigned row)
         ASSERT(has_part && n_levels <= JSON_PATH_LEVELS);
         size_t end = (size_t)(part.ptr - all.ptr) + part.len;
 
-        node = str_eq(part, STR("*")) ? star_of(p, node, row, end)
-                                      : member_of(p, node, part, row, end);
+        if (str_eq(part, STR("*")))
+            node = node_at(p, &p->nodes[node].star, row, end);
+        else if (str_eq(part, STR("{*}")))
+            node = node_at(p, &p->nodes[node].any, row, end);
+        else
+            node = member_of(p, node, part, row, end);
     }
     ASSERT(!p->nodes[node].is_path);
     p->nodes[node].is_path = true;

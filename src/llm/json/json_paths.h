@@ -1,7 +1,8 @@
 /* A table of paths into JSON, compiled into a small tree that json_scan walks beside the text. A
- * path is keys joined by dots, "*" for every element of an array: "usage.prompt_tokens",
- * "choices.*.delta.content", "inputs.*.shape.*"; "" is the whole document. Compiled once, before
- * main(); immutable from then on and read by any thread. */
+ * path is keys joined by dots, "*" for every element of an array, "{*}" for every member of an
+ * object that has no key of its own in the table: "usage.prompt_tokens", "choices.*.delta.content",
+ * "inputs.*.shape.*", "inputs.{*}"; "" is the whole document. Compiled once, before main();
+ * immutable from then on and read by any thread. */
 #pragma once
 
 #include "base/str.h"
@@ -23,6 +24,7 @@ struct json_node {
     uint64_t lengths; /* of the members' keys, a bit each */
     uint8_t key_len;
     uint8_t star;    /* the node of an array's elements, or JSON_NODE_NONE */
+    uint8_t any;     /* the node of an object's members that are no child, or JSON_NODE_NONE */
     uint8_t child;   /* first node of an object's members, or JSON_NODE_NONE */
     uint8_t next;    /* sibling among members */
     uint8_t ordinal; /* among its siblings: the bit that says "seen" */
@@ -53,7 +55,7 @@ static inline bool json_paths_may_have(const struct json_paths *paths, unsigned 
 void json_paths_guard(struct json_paths *paths, struct str key);
 /* The node of the guarded key that `key` spells in other case, or JSON_NODE_NONE. */
 unsigned json_paths_find_guarded(const struct json_paths *paths, unsigned node, struct str key);
-/* The member `key` of the object at `node`, or JSON_NODE_NONE. */
+/* The member `key` of the object at `node` by its own name, or JSON_NODE_NONE. */
 unsigned json_paths_find(const struct json_paths *paths, unsigned node, struct str key);
 /* "usage.prompt_tokens": how the table spells the way to `node`. */
 struct str json_paths_spelling(const struct json_paths *paths, unsigned node);

@@ -105,7 +105,7 @@ static bool take_key(struct json_scan *s, struct json_frame *frame, struct str k
     unsigned node;
     uint64_t bit;
 
-    s->node = JSON_NODE_NONE;
+    s->node = s->paths->nodes[frame->node].any;
     if (!json_paths_may_have(s->paths, frame->node, key.len))
         return true;
     node = json_paths_find(s->paths, frame->node, key);
@@ -127,8 +127,12 @@ static bytes end_key(struct json_scan *s, bytes p)
 {
     s->state = STATE_COLON;
     s->node = JSON_NODE_NONE;
-    if (s->keep == KEEP_NOTHING || s->is_cut)
+    if (s->keep == KEEP_NOTHING)
         return p;
+    if (s->is_cut) { /* longer than any key of the table's */
+        s->node = s->paths->nodes[frame_of(s)->node].any;
+        return p;
+    }
     return take_key(s, frame_of(s), str_make(s->text, s->text_len)) ? p : NULL;
 }
 

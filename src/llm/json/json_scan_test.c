@@ -10,12 +10,13 @@
 #include "llm/json/json_skip.h"
 #include "test/harness/test.h"
 
-enum { TOP, MODEL, STREAM, USAGE_IN, USAGE, DELTA, SHAPE, LIST, N };
+enum { TOP, MODEL, STREAM, USAGE_IN, USAGE, DELTA, SHAPE, LIST, N, NAMED, ANY };
 
 JSON_PATHS(paths, [TOP] = {"", false}, [MODEL] = {"model", true}, [STREAM] = {"stream", false},
            [USAGE_IN] = {"usage.in", false}, [USAGE] = {"usage", false},
            [DELTA] = {"choices.*.delta.content", true}, [SHAPE] = {"inputs.*.shape.*", false},
-           [LIST] = {"list", false}, [N] = {"n", false})
+           [LIST] = {"list", false}, [N] = {"n", false}, [NAMED] = {"any.x", false},
+           [ANY] = {"any.{*}", false})
 
 /* Everything that was told, as text to compare. */
 struct log {
@@ -308,6 +309,9 @@ TEST(values_of_the_table_are_told)
         {"12", "# 0-2 '12' 12 =12\n"},
         {"\"x\"", "s 0-3 1''\n"},
         {"{\"a.b\":1,\"\":2,\"mode\":3,\"models\":4}", "{ 0-34 n=4\n"},
+        {"{\"any\":{\"x\":1,\"y\":[1,2],\"\":\"z\"}}",
+         "any.x# 12-13 '1' 1 =1\nany.{*}[ 18-23 n=2\nany.{*}s 27-30 1''\n{ 0-32 n=1\n"},
+        {"{\"any\":[1,{\"y\":2}],\"{*}\":3}", "{ 0-27 n=2\n"},
         {"{\"model\":{},\"list\":[]}", "model{ 9-11 n=0\nlist[ 19-21 n=0\n{ 0-22 n=2\n"},
     };
     struct log log = {0};
@@ -382,6 +386,8 @@ TEST(keys_of_the_table_stand_once_and_plainly)
         {"{\"x\":{\"model\":1,\"model\":2}}", 0, ""},
         {"{\"other\":1,\"other\":2}", 0, ""},
         {"{\"oth\\u0065r\":1}", 0, ""},
+        {"{\"any\":{\"x\":1,\"x\":2}}", JSON_DUPLICATE_KEY, "any.x"},
+        {"{\"any\":{\"y\":1,\"y\":2,\"\\u0079\":3}}", 0, ""},
         {"{\"Model\":1,\"model\":2}", 0, ""},
         {"{\"model\\u0000\":1,\"model\":2}", 0, ""},
     };
