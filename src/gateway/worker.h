@@ -59,7 +59,7 @@ struct worker {
     struct outbox_pool outboxes;
     struct arena spare_arena; /* for what belongs to no exchange */
     struct random random;
-    uint64_t n_held_bytes; /* of request bodies behind the gate */
+    uint64_t n_held_bytes; /* of request bodies behind the gate, and of answers held back */
     struct list clients;
     struct list exchanges;
     uint32_t n_mirrors;  /* those that wait for their content included */
@@ -109,5 +109,8 @@ void worker_count_connection(struct worker *w, struct port *port, int change);
 /* An exchange takes and lets go of the current snapshot. */
 struct snapshot_hold *worker_hold(struct worker *w);
 void worker_unhold(struct worker *w, struct snapshot_hold *h);
+/* Content that is held, with its owner's own count. False: there is no room, and it is not. */
+MUST_USE bool worker_count_held(struct worker *w, size_t n_bytes, uint64_t *counted);
+void worker_uncount_held(struct worker *w, uint64_t *counted);
 /* "Sun, 06 Nov 1994 08:49:37 GMT" of this second. */
 struct str worker_date(struct worker *w);

@@ -41,6 +41,12 @@ void ai_answer_begin(struct exchange *x, const struct backend_plan *b)
     a->is_changed = a->is_translated || ai_request_asks_for_usage(x);
 }
 
+static void ai_answer_give_back(struct exchange *x)
+{
+    buf_deinit(&x->answer->held);
+    worker_uncount_held(x->worker, &x->answer->n_counted);
+}
+
 void ai_answer_deinit(struct exchange *x)
 {
     struct ai_answer *a = x->answer;
@@ -55,7 +61,7 @@ void ai_answer_deinit(struct exchange *x)
     if (a->is_filtering)
         usage_filter_deinit(&a->filter);
     a->is_translated = a->is_filtering = false;
-    buf_deinit(&a->held);
+    ai_answer_give_back(x);
     buf_deinit(&a->out);
 }
 
@@ -214,10 +220,10 @@ static void ai_answer_judge_held(struct exchange *x)
     bool is_over;
 
     if (a->state == AI_ANSWER_HOLDING_CONTENT)
-        is_over =
-            a->scan.facts.has_content || a->scan.facts.is_error || a->n_body_bytes > HOLD_BYTES;
+        is_over = a->scan.facts.has_content || a->scan.facts.is_error ||
+                  a->n_body_bytes > HOLD_BYTES || a->is_crowded;
     else
-        is_over = a->held.len > LIMIT_TRANSLATE_BYTES; /* translating it fails, with its reason */
+        is_over = a->n_body_bytes > LIMIT_TRANSLATE_BYTES; /* translating it fails, and says why */
     if (is_over) {
         a->state = AI_ANSWER_PASSING;
         exchange_resume(x);
@@ -261,7 +267,12 @@ static void ai_answer_keep(struct exchange *x, struct str span)
 {
     struct ai_answer *a = x->answer;
 
-    buf_append(&a->held, span.ptr, span.len);
+    if (!a->is_crowded)
+        a->is_crowded = !worker_count_held(x->worker, span.len, &a->n_counted);
+    if (a->is_crowded && a->state == AI_ANSWER_HOLDING_WHOLE)
+        ai_answer_give_back(x);
+    else /* a look-ahead ends here, and goes out in this turn */
+        buf_append(&a->held, span.ptr, span.len);
     if (a->state != AI_ANSWER_PASSING)
         ai_answer_judge_held(x);
 }
@@ -311,7 +322,7 @@ void ai_answer_release(struct exchange *x)
         return;
     ai_answer_send(x, buf_str(&a->held));
     x->downstream->ops->flush(x->downstream);
-    buf_deinit(&a->held);
+    ai_answer_give_back(x);
 }
 
 /* ---- head and end ---- */
@@ -322,6 +333,9 @@ static enum refusal ai_answer_translate_document(struct exchange *x)
     struct http_response *r = &x->response;
     struct buf made = {0};
 
+    /* A longer one would be refused with room as well, and by every try. */
+    if (a->is_crowded && a->n_body_bytes <= LIMIT_TRANSLATE_BYTES)
+        return REFUSAL_OVERLOADED;
     if (r->status / 100 != 2)
         translate_error(&a->translate, r->status, buf_str(&a->held), &made);
     else if (translate_answer(&a->translate, buf_str(&a->held), &made) != 0)
@@ -330,8 +344,8 @@ static enum refusal ai_answer_translate_document(struct exchange *x)
     r->body = HTTP_BODY_LENGTH;
     r->content_length = made.len;
     r->has_content_length = true;
-    buf_deinit(&a->held);
-    a->held = made;
+    ai_answer_give_back(x);
+    a->held = made; /* not counted: it goes out in this turn */
     a->is_translation_over = true;
     return REFUSAL_NONE;
 }

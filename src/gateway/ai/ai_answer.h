@@ -6,6 +6,9 @@
  *             \--> HOLDING_CONTENT --content, an error, 16 KiB, 2 s--> PASSING | dropped
  *             \--> HOLDING_WHOLE --its end (a document to translate)--> PASSING
  *
+ * What is held counts towards the worker's bound, as request bodies do. Without room a look-ahead
+ * ends; a document is read to its end for its usage, and then refused.
+ *
  * One per attempt, in the exchange's arena; worker-local. */
 #pragma once
 
@@ -31,9 +34,11 @@ struct ai_answer {
     bool is_translation_over; /* nothing more will be said: a document is done, or it failed */
     bool has_scan;            /* of an answer that can be read */
     bool has_failed_decoding;
+    bool is_crowded;         /* the worker had no room to hold more of it */
     struct decoder *decoder; /* NULL: not compressed */
-    struct buf held; /* for the client, while holding; of a document to translate as it came */
-    struct buf out;  /* what is made for the client, until it is flushed */
+    struct buf held;    /* for the client, while holding; of a document to translate as it came */
+    uint64_t n_counted; /* of `held`, in the worker's n_held_bytes */
+    struct buf out;     /* what is made for the client, until it is flushed */
     uint64_t n_body_bytes; /* of the answer, as they came */
     uint64_t first_content_us;
     struct timer timer; /* of holding */

@@ -5,8 +5,8 @@
  * OPEN |   +------hold_on (an edit needs all of it)----+
  *                                         +------invalid, too long--------------> FAILED
  *
- * What is held counts towards one bound of the worker, so that many long bodies at once are refused
- * (503) before memory is. */
+ * What is held counts towards one bound of the worker, as held answers do, so that many long bodies
+ * at once are refused (503) before memory is. */
 #include "gateway/ai/body_gate.h"
 
 #include "base/limits.h"
@@ -307,18 +307,6 @@ static void gate_feed(struct exchange *x, struct str span)
     gate_judge_scan(x, request_scan_feed(g->scan, json));
 }
 
-static void gate_count(struct exchange *x, size_t n)
-{
-    struct worker *w = x->worker;
-
-    if (w->n_held_bytes + n > LIMIT_HELD_BYTES) {
-        gate_fail(x, REFUSAL_OVERLOADED);
-        return;
-    }
-    w->n_held_bytes += n;
-    x->gate.n_counted += n;
-}
-
 /* Rows that came, which are first those that were expected. */
 static void gate_top_up_rows(struct exchange *x)
 {
@@ -390,8 +378,8 @@ bool body_gate_on_body(struct exchange *x, struct str span)
     g->n_bytes += span.len;
     if (g->state != GATE_FAILED && g->n_bytes > gate_bound(g))
         gate_fail(x, REFUSAL_BODY_TOO_LARGE);
-    if (g->state == GATE_HOLDING)
-        gate_count(x, span.len);
+    if (g->state == GATE_HOLDING && !worker_count_held(x->worker, span.len, &g->n_counted))
+        gate_fail(x, REFUSAL_OVERLOADED);
     if (g->state != GATE_FAILED)
         gate_top_up(x, span.len);
     if (g->state == GATE_FAILED) {
@@ -424,8 +412,7 @@ bool body_gate_wants_more(const struct exchange *x)
 
 void body_gate_uncount(struct exchange *x)
 {
-    x->worker->n_held_bytes -= x->gate.n_counted;
-    x->gate.n_counted = 0;
+    worker_uncount_held(x->worker, &x->gate.n_counted);
 }
 
 void body_gate_release(struct exchange *x)
