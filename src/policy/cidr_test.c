@@ -74,19 +74,24 @@ TEST(unknown_address_lies_in_no_range)
 
 TEST(socket_addresses_and_text_agree)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
-    struct sockaddr_storage local = {.ss_family = AF_UNIX};
+    /* Room for either family, as the system's calls have it. */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_storage room;
+    } v4 = {.in = {.sin_family = AF_INET}}, v6 = {.in6 = {.sin6_family = AF_INET6}},
+      local = {.any = {.sa_family = AF_UNIX}};
     char room[46];
 
-    CHECK_INT(inet_pton(AF_INET, "10.1.2.3", &in.sin_addr), 1);
-    CHECK_INT(inet_pton(AF_INET6, "::ffff:10.1.2.3", &in6.sin6_addr), 1);
-    struct ip_address a = ip_address_of_socket((struct sockaddr *)&in);
-    struct ip_address b = ip_address_of_socket((struct sockaddr *)&in6);
+    CHECK_INT(inet_pton(AF_INET, "10.1.2.3", &v4.in.sin_addr), 1);
+    CHECK_INT(inet_pton(AF_INET6, "::ffff:10.1.2.3", &v6.in6.sin6_addr), 1);
+    struct ip_address a = ip_address_of_socket(&v4.any);
+    struct ip_address b = ip_address_of_socket(&v6.any);
 
     CHECK(ip_address_eq(&a, &b));
     CHECK_STR(ip_address_format(&b, room), "10.1.2.3");
-    CHECK(!ip_address_of_socket((struct sockaddr *)&local).is_valid);
+    CHECK(!ip_address_of_socket(&local.any).is_valid);
     CHECK(ip_address_parse(STR("2001:db8::1"), &a));
     CHECK_STR(ip_address_format(&a, room), "2001:db8::1");
     CHECK_STR(ip_address_format(&(struct ip_address){0}, room), "");
