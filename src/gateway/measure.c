@@ -1,7 +1,8 @@
-/* Measuring: what an exchange adds to the metrics at its end, and what the server's own state shows
- * at a scrape. The tenant is that of a verified claim, never what a client wrote. */
-#include "gateway/ai/ai_answer.h"
+/* Measuring: what an exchange's record adds to the metrics, and what the server's own state shows
+ * at a scrape. The tenant is that of a verified claim, never what a client wrote. Of the exchange
+ * itself only its plans are asked, for the series that are remembered by them. */
 #include "gateway/server.h"
+#include "telemetry/access_log.h"
 
 static struct str measure_class(uint16_t status)
 {
@@ -24,67 +25,65 @@ static struct series_memo *measure_memo(struct exchange *x, uint32_t number)
     return x->hold ? &x->hold->memos[number] : NULL;
 }
 
-static struct series_memo measure_find_upstream(struct exchange *x)
+static struct series_memo measure_find_upstream(struct metrics_shard *m,
+                                                const struct access_record *r)
 {
-    struct metrics_shard *m = x->worker->metrics;
-
     return (struct series_memo){
-        METRICS_SERIES(m, METRIC_UPSTREAM_REQUESTS, x->backend->name,
-                       measure_class(x->attempt.response.status)),
-        METRICS_SERIES(m, METRIC_UPSTREAM_DURATION, x->backend->name),
+        METRICS_SERIES(m, METRIC_UPSTREAM_REQUESTS, r->upstream_cluster,
+                       measure_class(r->upstream_status)),
+        METRICS_SERIES(m, METRIC_UPSTREAM_DURATION, r->upstream_cluster),
     };
 }
 
-static void measure_upstream(struct exchange *x)
+static void measure_upstream(struct exchange *x, const struct access_record *r)
 {
-    bool is_usual = x->attempt.response.status / 100 == 2;
+    struct metrics_shard *m = x->worker->metrics;
+    bool is_usual = r->upstream_status / 100 == 2;
     struct series_memo *memo = is_usual ? measure_memo(x, x->backend->number) : NULL;
     struct series_memo series;
 
-    if (x->first_byte_us > 0) {
-        series = memo && memo->requests ? *memo : measure_find_upstream(x);
+    if (r->has_upstream) {
+        series = memo && memo->requests ? *memo : measure_find_upstream(m, r);
         if (memo)
             *memo = series;
         metric_add(series.requests, 1);
-        metric_observe_us(series.duration, x->first_byte_us - x->upstream_us);
+        metric_observe_us(series.duration, r->upstream_us);
     }
-    if (x->failure != ATTEMPT_OK)
-        metric_add(METRICS_SERIES(x->worker->metrics, METRIC_UPSTREAM_FAILURES, x->backend->name,
-                                  str_of(attempt_failure_rows[x->failure].word)),
-                   1);
+    if (r->upstream_error.len > 0)
+        metric_add(
+            METRICS_SERIES(m, METRIC_UPSTREAM_FAILURES, r->upstream_cluster, r->upstream_error), 1);
 }
 
-static struct series_memo measure_find_route(struct exchange *x, uint16_t status)
+static struct series_memo measure_find_route(struct metrics_shard *m, const struct access_record *r)
 {
-    struct metrics_shard *m = x->worker->metrics;
-    struct str route = x->rule ? x->rule->log_name : STR("-");
-    struct str listener = x->listener ? x->listener->name : STR("-");
+    struct str class = measure_class(r->status);
 
     return (struct series_memo){
-        METRICS_SERIES(m, METRIC_REQUESTS, listener, route, measure_class(status)),
-        METRICS_SERIES(m, METRIC_REQUEST_DURATION, route),
+        METRICS_SERIES(m, METRIC_REQUESTS, r->listener_name, r->route_name, class),
+        METRICS_SERIES(m, METRIC_REQUEST_DURATION, r->route_name),
     };
 }
 
-static void measure_route(struct exchange *x, uint16_t status, uint64_t us)
+static void measure_route(struct exchange *x, const struct access_record *r)
 {
-    bool is_usual = x->rule && status / 100 == 2;
+    bool is_usual = x->rule && r->status / 100 == 2;
     struct series_memo *memo = is_usual ? measure_memo(x, x->rule->number) : NULL;
-    struct series_memo series = memo && memo->requests ? *memo : measure_find_route(x, status);
+    struct series_memo series =
+        memo && memo->requests ? *memo : measure_find_route(x->worker->metrics, r);
 
     if (memo)
         *memo = series;
     metric_add(series.requests, 1);
-    metric_observe_us(series.duration, us);
+    metric_observe_us(series.duration, r->duration_us);
 }
 
 /* Anyone may ask for models that nobody serves. A name makes a series of its own when the rule
  * names it, or once a request for it was answered well. */
-static struct str measure_model(const struct exchange *x, uint16_t status)
+static struct str measure_model(const struct exchange *x, const struct access_record *r)
 {
-    if (x->is_model_named || status / 100 == 2 ||
-        METRICS_HAS(x->worker->metrics, METRIC_AI_REQUESTS, x->tenant, x->model, STR("200")))
-        return x->model;
+    if (x->is_model_named || r->status / 100 == 2 ||
+        METRICS_HAS(x->worker->metrics, METRIC_AI_REQUESTS, r->tenant, r->model, STR("200")))
+        return r->model;
     return STR("other");
 }
 
@@ -101,34 +100,34 @@ static unsigned measure_place(struct str tenant, struct str model)
 }
 
 /* `unusual`: for what is not worth a place. */
-static struct ai_series *measure_find_ai(struct exchange *x, uint16_t status, struct str model,
-                                         struct ai_series *unusual)
+static struct ai_series *measure_find_ai(struct worker *w, const struct access_record *r,
+                                         struct str model, struct ai_series *unusual)
 {
-    struct metrics_shard *m = x->worker->metrics;
+    struct metrics_shard *m = w->metrics;
     struct ai_series *s =
-        status == 200 ? &x->worker->ai_series[measure_place(x->tenant, model)] : unusual;
-    char code[4];
-    struct str code_text = measure_code(status, code);
+        r->status == 200 ? &w->ai_series[measure_place(r->tenant, model)] : unusual;
+    char room[4];
+    struct str code = measure_code(r->status, room);
 
-    if (!s->requests || !METRIC_SERIES_IS(s->requests, x->tenant, model, code_text))
+    if (!s->requests || !METRIC_SERIES_IS(s->requests, r->tenant, model, code))
         *s = (struct ai_series){
-            .requests = METRICS_SERIES(m, METRIC_AI_REQUESTS, x->tenant, model, code_text),
-            .duration = METRICS_SERIES(m, METRIC_AI_DURATION, x->tenant, model),
+            .requests = METRICS_SERIES(m, METRIC_AI_REQUESTS, r->tenant, model, code),
+            .duration = METRICS_SERIES(m, METRIC_AI_DURATION, r->tenant, model),
         };
     return s;
 }
 
 /* Estimates too: the sum is what was worked, and what limits charge. */
-static void measure_usage(struct exchange *x, struct str model, struct ai_series *s)
+static void measure_usage(struct metrics_shard *m, const struct access_record *r, struct str model,
+                          struct ai_series *s)
 {
-    struct metrics_shard *m = x->worker->metrics;
-    uint64_t input = (uint64_t)x->usage.input;
-    uint64_t output = (uint64_t)x->usage.output;
+    uint64_t input = (uint64_t)MAX(r->tokens_in, (int64_t)0);
+    uint64_t output = (uint64_t)MAX(r->tokens_out, (int64_t)0);
 
     if (!s->processed)
-        s->processed = METRICS_SERIES(m, METRIC_AI_TOKENS_PROCESSED_TOTAL, x->tenant, model);
+        s->processed = METRICS_SERIES(m, METRIC_AI_TOKENS_PROCESSED_TOTAL, r->tenant, model);
     if (!s->generated)
-        s->generated = METRICS_SERIES(m, METRIC_AI_TOKENS_GENERATED_TOTAL, x->tenant, model);
+        s->generated = METRICS_SERIES(m, METRIC_AI_TOKENS_GENERATED_TOTAL, r->tenant, model);
     if (!s->input)
         s->input = METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("input"), model);
     if (!s->output)
@@ -139,41 +138,34 @@ static void measure_usage(struct exchange *x, struct str model, struct ai_series
     metric_observe(s->output, output);
 }
 
-static void measure_first_token(struct exchange *x, struct str model, struct ai_series *s)
-{
-    if (!s->first_token)
-        s->first_token = METRICS_SERIES(x->worker->metrics, METRIC_AI_FIRST_TOKEN, model);
-    metric_observe_us(s->first_token, x->answer->first_content_us - x->started_us);
-}
-
-static void measure_ai(struct exchange *x, uint16_t status, uint64_t us)
-{
-    struct str model = measure_model(x, status);
-    struct ai_series unusual = {0};
-    struct ai_series *s = measure_find_ai(x, status, model, &unusual);
-
-    metric_add(s->requests, 1);
-    metric_observe_us(s->duration, us);
-    if (x->has_usage)
-        measure_usage(x, model, s);
-    if (x->answer && x->answer->first_content_us > 0)
-        measure_first_token(x, model, s);
-}
-
-void worker_count_exchange(struct exchange *x)
+static void measure_ai(struct exchange *x, const struct access_record *r)
 {
     struct metrics_shard *m = x->worker->metrics;
-    uint64_t us = x->worker->loop.now.mono_us - x->started_us;
-    uint16_t status = x->is_head_sent ? x->response.status : 0;
+    struct str model = measure_model(x, r);
+    struct ai_series unusual = {0};
+    struct ai_series *s = measure_find_ai(x->worker, r, model, &unusual);
 
-    measure_route(x, status, us);
+    metric_add(s->requests, 1);
+    metric_observe_us(s->duration, r->duration_us);
+    if (r->tokens_source.len > 0)
+        measure_usage(m, r, model, s);
+    if (r->first_token_us == LOG_TOKENS_UNKNOWN)
+        return;
+    if (!s->first_token)
+        s->first_token = METRICS_SERIES(m, METRIC_AI_FIRST_TOKEN, model);
+    metric_observe_us(s->first_token, (uint64_t)r->first_token_us);
+}
+
+void worker_count_exchange(struct exchange *x, const struct access_record *r)
+{
+    measure_route(x, r);
     /* Where no rule took the request its model is a client's invention: no series for that. */
-    if (x->rule && x->model.len > 0)
-        measure_ai(x, status, us);
-    if (x->refusal != REFUSAL_NONE)
-        metric_add(METRICS_SERIES(m, METRIC_REFUSALS, str_of(refusal_row(x->refusal)->code)), 1);
-    if (x->backend)
-        measure_upstream(x);
+    if (r->route_name.len > 0 && r->model.len > 0)
+        measure_ai(x, r);
+    if (r->refusal.len > 0)
+        metric_add(METRICS_SERIES(x->worker->metrics, METRIC_REFUSALS, r->refusal), 1);
+    if (r->upstream_cluster.len > 0)
+        measure_upstream(x, r);
 }
 
 /* ---- at a scrape, on control ---- */

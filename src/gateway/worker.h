@@ -20,6 +20,7 @@
 #include "telemetry/metrics.h"
 #include "upstream/pool.h"
 
+struct access_record;
 struct server;
 
 enum { WORKER_SCRATCH_BYTES = 131072, WORKER_EXCHANGES_MAX = 65536 };
@@ -104,7 +105,7 @@ void worker_join(struct worker *w);
 /* On the worker's thread. */
 const struct port_plan *worker_port_plan(struct worker *w, const struct port *port);
 /* At the end of an exchange: metrics. */
-void worker_count_exchange(struct exchange *x);
+void worker_count_exchange(struct exchange *x, const struct access_record *r);
 void worker_count_connection(struct worker *w, struct port *port, int change);
 /* An exchange takes and lets go of the current snapshot. */
 struct snapshot_hold *worker_hold(struct worker *w);

@@ -1,5 +1,6 @@
-/* The access record: all facts of one request as plain values, borrowed until the line is
- * formatted. Empty texts are facts that are absent. */
+/* The access record: all facts of one request as plain values, one for each request whatever its
+ * end. Metrics and access logs are fed from it and from nothing else. Borrowed until the request's
+ * last step is over. Empty texts are facts that are absent. */
 #pragma once
 
 #include "base/str.h"
@@ -21,6 +22,7 @@ struct access_record {
     struct str protocol;      /* "HTTP/1.1" */
     uint16_t status;          /* 0: no head was sent */
     struct str details;       /* one word for why the answer is what it is */
+    struct str refusal;       /* the gateway's own; empty: it did not refuse */
     struct str flags;         /* Envoy's short codes, separated by commas; "-" when none */
     struct str termination;   /* why the connection ended, when that was our decision */
     uint64_t bytes_received;  /* content */
@@ -32,7 +34,10 @@ struct access_record {
     struct str upstream_host; /* address and port */
     struct str upstream_local;
     struct str upstream_cluster;
+    uint16_t upstream_status;    /* of the last attempt; 0: it had no head */
+    struct str upstream_error;   /* one word for how the last attempt failed */
     struct str upstream_failure; /* of its transport */
+    struct str listener_name;
     struct str route_name;
     struct str remote;      /* the peer, address and port */
     struct str remote_ip;   /* the client as detected */
@@ -53,7 +58,7 @@ struct access_record {
     int64_t tokens_reasoning; /* of tokens_out */
     int64_t tokens_total;
     struct str tokens_source; /* "provider", "estimated"; empty: not counted */
-    int64_t first_token_ms;   /* from the head's first byte to the answer's first content */
+    int64_t first_token_us;   /* from the head's first byte to the answer's first content */
     const struct access_cost *costs;
     size_t n_costs;
     const void *context; /* for the look-ups */

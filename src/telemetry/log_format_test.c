@@ -62,7 +62,7 @@ static struct access_record record(void)
         .tokens_reasoning = LOG_TOKENS_UNKNOWN,
         .tokens_total = 9,
         .tokens_source = STR("provider"),
-        .first_token_ms = 12,
+        .first_token_us = 12999,
         .costs = costs,
         .n_costs = N_ELEMENTS(costs),
         .context = headers,

@@ -44,18 +44,18 @@ struct log_header log_header_of(struct str name)
 }
 
 static const struct log_metadata log_metadata_rows[] = {
-    {"tollgate:tenant", offsetof(struct access_record, tenant), true},
-    {"tollgate:jwt_sub", offsetof(struct access_record, subject), true},
-    {"tollgate:model", offsetof(struct access_record, model), true},
-    {"tollgate:model_served", offsetof(struct access_record, model_served), true},
-    {"tollgate:ai_service", offsetof(struct access_record, ai_service), true},
-    {"tollgate:tokens_in", offsetof(struct access_record, tokens_in), false},
-    {"tollgate:tokens_cached", offsetof(struct access_record, tokens_cached), false},
-    {"tollgate:tokens_out", offsetof(struct access_record, tokens_out), false},
-    {"tollgate:tokens_reasoning", offsetof(struct access_record, tokens_reasoning), false},
-    {"tollgate:tokens_total", offsetof(struct access_record, tokens_total), false},
-    {"tollgate:tokens_source", offsetof(struct access_record, tokens_source), true},
-    {"tollgate:first_token_ms", offsetof(struct access_record, first_token_ms), false},
+    {"tollgate:tenant", offsetof(struct access_record, tenant), true, 0},
+    {"tollgate:jwt_sub", offsetof(struct access_record, subject), true, 0},
+    {"tollgate:model", offsetof(struct access_record, model), true, 0},
+    {"tollgate:model_served", offsetof(struct access_record, model_served), true, 0},
+    {"tollgate:ai_service", offsetof(struct access_record, ai_service), true, 0},
+    {"tollgate:tokens_in", offsetof(struct access_record, tokens_in), false, 0},
+    {"tollgate:tokens_cached", offsetof(struct access_record, tokens_cached), false, 0},
+    {"tollgate:tokens_out", offsetof(struct access_record, tokens_out), false, 0},
+    {"tollgate:tokens_reasoning", offsetof(struct access_record, tokens_reasoning), false, 0},
+    {"tollgate:tokens_total", offsetof(struct access_record, tokens_total), false, 0},
+    {"tollgate:tokens_source", offsetof(struct access_record, tokens_source), true, 0},
+    {"tollgate:first_token_ms", offsetof(struct access_record, first_token_us), false, 1000},
 };
 
 const struct log_metadata *log_metadata_of(struct str argument)
@@ -291,7 +291,9 @@ static struct log_value log_metadata_value(const struct log_read *op, const stru
         return log_text(op->limit_bytes > 0 ? str_slice(text, 0, op->limit_bytes) : text);
     }
     memcpy(&count, (const char *)r + op->metadata->field, sizeof count);
-    return count < 0 ? log_text(STR_NULL) : log_number((uint64_t)count);
+    if (count < 0)
+        return log_text(STR_NULL);
+    return log_number((uint64_t)count / MAX(op->metadata->divisor, 1U));
 }
 
 static struct log_value log_duration(bool is_known, uint64_t us)

@@ -72,9 +72,10 @@ struct log_header {
 
 /* What DYNAMIC_METADATA can name beside the costs under io.envoy.ai_gateway. */
 struct log_metadata {
-    const char *key; /* namespace and key */
-    size_t field;    /* of the record */
-    bool is_text;    /* a str; else an int64_t that may be unknown */
+    const char *key;  /* namespace and key */
+    size_t field;     /* of the record */
+    bool is_text;     /* a str; else an int64_t that may be unknown */
+    unsigned divisor; /* 0: none */
 };
 
 /* Immutable part of a compiled format. */

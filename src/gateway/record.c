@@ -1,0 +1,168 @@
+/* The record of an exchange that has ended: what happened, in words that outlive its machinery. */
+#include "gateway/record.h"
+
+#include <errno.h>
+
+#include "gateway/ai/ai_answer.h"
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+
+static struct str record_request_header(const void *ctx, struct str name)
+{
+    const struct exchange *x = ctx;
+
+    /* Names by which some policy finds credentials, however they are called. */
+    if (x->listener && name_set_has(&x->listener->credential_names, name))
+        return STR("redacted");
+    return http_headers_joined(&x->request.headers, name);
+}
+
+static struct str record_response_header(const void *ctx, struct str name)
+{
+    const struct exchange *x = ctx;
+
+    return http_headers_joined(&x->response.headers, name);
+}
+
+static const char *record_flags(const struct exchange *x)
+{
+    if (x->cancel == CANCEL_CLIENT_LEFT)
+        return "DC";
+    if (x->refusal != REFUSAL_NONE)
+        return refusal_row(x->refusal)->flag;
+    return "-";
+}
+
+static const char *record_details(const struct exchange *x)
+{
+    if (x->cancel == CANCEL_CLIENT_LEFT)
+        return "downstream_remote_disconnect";
+    if (x->refusal != REFUSAL_NONE)
+        return refusal_row(x->refusal)->code;
+    return x->is_local ? "direct_response" : "via_upstream";
+}
+
+static struct str record_response_trailer(const void *ctx, struct str name)
+{
+    const struct exchange *x = ctx;
+
+    return http_headers_joined(&x->response_trailers, name);
+}
+
+/* Why the last connection to an endpoint failed; empty when it did not, or when what came over it
+ * was to blame. */
+static struct str record_transport_failure(const struct exchange *x)
+{
+    int error = x->attempt.transport_error;
+    const char *reason = error > 0 ? strerrordesc_np(error) : NULL;
+
+    if (x->failure == ATTEMPT_OK || x->failure == ATTEMPT_BAD_ANSWER)
+        return STR("");
+    if (error == EKEYREJECTED)
+        reason = "certificate not accepted";
+    else if (error == EPROTO)
+        reason = "TLS handshake failed";
+    return str_of(reason ? reason : attempt_failure_rows[x->failure].text);
+}
+
+static int64_t record_tokens(bool is_known, int64_t n)
+{
+    return is_known ? n : LOG_TOKENS_UNKNOWN;
+}
+
+/* The record of what was used: of every AI request that reached a backend. */
+static void record_fill_usage(struct exchange *x, struct access_record *r)
+{
+    const struct usage *u = &x->usage;
+    const struct ai_answer *a = x->answer;
+    bool is_known = x->has_usage;
+    struct access_cost *costs;
+
+    r->tokens_in = record_tokens(is_known && u->has_input, u->input);
+    r->tokens_cached = record_tokens(is_known && u->has_cached_input, u->cached_input);
+    r->tokens_out = record_tokens(is_known && u->has_output, u->output);
+    r->tokens_reasoning = record_tokens(is_known && u->has_reasoning, u->reasoning);
+    r->tokens_total = record_tokens(is_known && u->has_total, u->total);
+    r->first_token_us = LOG_TOKENS_UNKNOWN;
+    if (is_known)
+        r->tokens_source = u->is_estimated ? STR("estimated") : STR("provider");
+    if (a && a->first_content_us)
+        r->first_token_us = (int64_t)(a->first_content_us - x->started_us);
+    if (a && a->has_scan)
+        r->model_served = str_make(a->scan.facts.model, a->scan.facts.model_len);
+    if (x->backend && x->backend->ai)
+        r->ai_service = x->backend->ai->name;
+    if (x->costs.n == 0)
+        return;
+    costs = ARENA_ARRAY(&x->tail, struct access_cost, x->costs.n);
+    for (size_t i = 0; i < x->costs.n; i++)
+        costs[i] = (struct access_cost){x->costs.items[i].key, x->costs.items[i].value};
+    r->costs = costs;
+    r->n_costs = x->costs.n;
+}
+
+static void record_fill_upstream(const struct exchange *x, struct access_record *r)
+{
+    r->has_upstream = x->first_byte_us > 0;
+    r->upstream_us = x->first_byte_us > 0 ? x->first_byte_us - x->upstream_us : 0;
+    r->n_attempts = x->n_attempts;
+    if (!x->backend)
+        return;
+    r->upstream_cluster = x->backend->name;
+    r->upstream_status = r->has_upstream ? x->attempt.response.status : 0;
+    if (x->failure != ATTEMPT_OK)
+        r->upstream_error = str_of(attempt_failure_rows[x->failure].word);
+}
+
+void record_fill(struct exchange *x, struct access_record *r)
+{
+    *r = (struct access_record){
+        .start_wall_us = x->started_wall_us,
+        .duration_us = x->worker->loop.now.mono_us - x->started_us,
+        .status = x->is_head_sent ? x->response.status : 0,
+        .details = str_of(record_details(x)),
+        .bytes_received = x->bytes_received,
+        .bytes_sent = x->bytes_sent,
+        .listener_name = x->listener ? x->listener->name : STR_NULL,
+        .route_name = x->rule ? x->rule->log_name : STR_NULL,
+        .tenant = x->tenant,
+        .model = x->model,
+        .subject = x->subject,
+    };
+    if (x->refusal != REFUSAL_NONE)
+        r->refusal = str_of(refusal_row(x->refusal)->code);
+    record_fill_upstream(x, r);
+    record_fill_usage(x, r);
+}
+
+static struct str record_header(const struct exchange *x, enum header_id id)
+{
+    const struct http_header *header = http_headers_find_id(&x->request.headers, id);
+
+    return header ? header->value : STR_NULL;
+}
+
+void record_add_request(struct exchange *x, struct access_record *r)
+{
+    r->method = x->request.method_text;
+    r->path = x->request.path;
+    r->query = x->listener ? layer_redact_query(x, x->request.query) : x->request.query;
+    r->original_path = x->listener ? layer_redact_target(x, x->original_path) : x->original_path;
+    r->protocol = x->request.minor_version == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
+    r->flags = str_of(record_flags(x));
+    r->upstream_host = str_of(x->attempt.endpoint_text);
+    r->upstream_local = str_of(x->attempt.local_text);
+    r->upstream_failure = record_transport_failure(x);
+    r->remote = x->peer;
+    r->remote_ip = x->client_ip;
+    r->local = x->local;
+    r->server_name = x->server_name;
+    r->authority = x->request.authority;
+    r->user_agent = record_header(x, HEADER_USER_AGENT);
+    r->forwarded_for = record_header(x, HEADER_X_FORWARDED_FOR);
+    r->request_id = record_header(x, HEADER_X_REQUEST_ID);
+    r->context = x;
+    r->request_header = record_request_header;
+    r->response_header = record_response_header;
+    r->response_trailer = record_response_trailer;
+}

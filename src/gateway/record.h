@@ -1,0 +1,13 @@
+/* The one record of an exchange, made at its end: metrics, access logs and whatever else accounts
+ * for requests are fed from it. Worker-local; texts borrow from the exchange and its snapshot. */
+#pragma once
+
+#include "telemetry/access_log.h"
+
+struct exchange;
+
+/* What happened: who, which route, model and backend, status, usage, costs, durations. After the
+ * step account. */
+void record_fill(struct exchange *x, struct access_record *ret_record);
+/* And what only log lines show: the request's and the answer's words, addresses. */
+void record_add_request(struct exchange *x, struct access_record *r);
