@@ -1,8 +1,8 @@
 /* log: one access record whatever the end, and from it metrics and log lines. Lets go of everything
  * that outlives the exchange's arena: the snapshot or, of a pinned exchange, its listener and
  * route. */
+#include "gateway/account/record.h"
 #include "gateway/exchange.h"
-#include "gateway/record.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "telemetry/log_format.h"

@@ -1,5 +1,5 @@
 /* The record of an exchange that has ended: what happened, in words that outlive its machinery. */
-#include "gateway/record.h"
+#include "gateway/account/record.h"
 
 #include <errno.h>
 
