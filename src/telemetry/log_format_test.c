@@ -342,6 +342,7 @@ TEST(credentials_never_reach_a_log)
     CHECK(!log_redact_has_token(STR("a.b.c.d.e.f.g.h then eyJ")));
     CHECK(log_redact_has_token(STR("JJ eJ yJ eyJ then a dot . and another .")));
     CHECK(log_redact_has_token(STR("eyJ.eyJ...............")));
+    CHECK(!log_redact_has_token(STR(".. eyJeyJeyJeyJeyJeyJ")));
 }
 
 TEST(credentials_in_targets_are_found_wherever_they_stand)

@@ -38,21 +38,19 @@ bool log_redact_is_secret_name(struct str name)
 /* "eyJ" is how base64url of `{"` begins; a token has two dots behind it. */
 bool log_redact_has_token(struct str text)
 {
-    const char *end;
-    const char *at;
+    const char *end = text.ptr + text.len;
+    const char *at = text.len >= 20 ? text.ptr + 2 : NULL;
+    const char *dot;
 
-    if (text.len < 20)
-        return false;
-    end = text.ptr + text.len;
     /* By its rarest letter: most texts have none at all. */
-    for (at = text.ptr + 2; (at = memchr(at, 'J', (size_t)(end - at))) != NULL; at++) {
-        const char *dot =
-            at[-2] == 'e' && at[-1] == 'y' ? memchr(at, '.', (size_t)(end - at)) : NULL;
-
-        if (dot)
-            return memchr(dot + 1, '.', (size_t)(end - dot - 1)) != NULL;
+    while (at && (at = memchr(at, 'J', (size_t)(end - at))) != NULL) {
+        if (at[-2] == 'e' && at[-1] == 'y')
+            break;
+        at++;
     }
-    return false;
+    /* The dots that the first one lacks a later one lacks too. */
+    dot = at ? memchr(at, '.', (size_t)(end - at)) : NULL;
+    return dot && memchr(dot + 1, '.', (size_t)(end - dot - 1));
 }
 
 static int log_redact_digit(char c)
