@@ -104,11 +104,14 @@ static enum refusal upstream_try(struct exchange *x)
         return why;
     /* Some connections fail at once: then the next try is due here. */
     do {
+        if (x->n_tries > 0)
+            worker_count_attempt(x);
         x->n_attempts++;
         x->n_tries++;
         upstream_arm_try(x);
         x->attempt.idle_us = x->rule->connection_idle_us;
         x->upstream_us = x->worker->loop.now.mono_us;
+        x->first_byte_us = 0;
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
         x->failure = (enum attempt_failure)r;
         x->attempt.is_fresh_wanted |= r != 0;
@@ -143,8 +146,12 @@ static enum refusal upstream_draw(struct exchange *x)
 static enum step_result upstream_fall_back(struct exchange *x, enum refusal why)
 {
     while (why != REFUSAL_NONE && upstream_has_next_priority(x)) {
+        if (x->n_tries > 0)
+            worker_count_attempt(x);
         x->priority++;
         x->n_tries = 0;
+        x->first_byte_us = 0;
+        x->failure = ATTEMPT_OK;
         x->attempt.is_fresh_wanted = false;
         x->refusal_message = x->refusal_param = STR("");
         x->is_answer_complete = false;

@@ -60,22 +60,6 @@ void worker_unhold(struct worker *w, struct snapshot_hold *h)
         worker_drop_hold(w, h);
 }
 
-bool worker_count_held(struct worker *w, size_t n_bytes, uint64_t *counted)
-{
-    if (w->n_held_bytes + n_bytes > LIMIT_HELD_BYTES)
-        return false;
-    w->n_held_bytes += n_bytes;
-    *counted += n_bytes;
-    return true;
-}
-
-void worker_uncount_held(struct worker *w, uint64_t *counted)
-{
-    ASSERT(*counted <= w->n_held_bytes);
-    w->n_held_bytes -= *counted;
-    *counted = 0;
-}
-
 const struct port_plan *worker_port_plan(struct worker *w, const struct port *port)
 {
     return snapshot_find_port(w->current->snapshot, port);

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/random.h"
 #include "gateway/account/series.h"
+#include "gateway/ai/held_share.h"
 #include "gateway/client.h"
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
@@ -60,7 +61,8 @@ struct worker {
     struct outbox_pool outboxes;
     struct arena spare_arena; /* for what belongs to no exchange */
     struct random random;
-    uint64_t n_held_bytes; /* of request bodies behind the gate, and of answers held back */
+    struct held_share held_bodies;  /* LIMIT_HELD_BYTES */
+    struct held_share held_answers; /* LIMIT_HELD_ANSWER_BYTES */
     struct list clients;
     struct list exchanges;
     uint32_t n_mirrors;  /* those that wait for their content included */
@@ -104,14 +106,13 @@ void worker_join(struct worker *w);
 
 /* On the worker's thread. */
 const struct port_plan *worker_port_plan(struct worker *w, const struct port *port);
-/* At the end of an exchange: metrics. */
+/* An attempt that has ended, and is not the exchange's last: metrics. */
+void worker_count_attempt(struct exchange *x);
+/* At the end of an exchange: metrics, of its last attempt too. */
 void worker_count_exchange(struct exchange *x, const struct access_record *r);
 void worker_count_connection(struct worker *w, struct port *port, int change);
 /* An exchange takes and lets go of the current snapshot. */
 struct snapshot_hold *worker_hold(struct worker *w);
 void worker_unhold(struct worker *w, struct snapshot_hold *h);
-/* Content that is held, with its owner's own count. False: there is no room, and it is not. */
-MUST_USE bool worker_count_held(struct worker *w, size_t n_bytes, uint64_t *counted);
-void worker_uncount_held(struct worker *w, uint64_t *counted);
 /* "Sun, 06 Nov 1994 08:49:37 GMT" of this second. */
 struct str worker_date(struct worker *w);

@@ -34,7 +34,7 @@ struct access_record {
     struct str upstream_host; /* address and port */
     struct str upstream_local;
     struct str upstream_cluster;
-    uint16_t upstream_status;    /* of the last attempt; 0: it had no head */
+    uint16_t upstream_status;    /* of the last attempt; 0: it has no head */
     struct str upstream_error;   /* one word for how the last attempt failed */
     struct str upstream_failure; /* of its transport */
     struct str listener_name;
@@ -49,6 +49,7 @@ struct access_record {
     struct str request_id;
     struct str tenant; /* of a verified claim */
     struct str model;
+    bool is_model_named;     /* by a rule, so that it is no invention of the client's */
     struct str subject;      /* of a verified token */
     struct str model_served; /* as the answer names it */
     struct str ai_service;   /* that answered, "namespace/name" */

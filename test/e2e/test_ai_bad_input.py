@@ -2,6 +2,7 @@
 bounded, and nothing that a model worked on is free because of it."""
 import gzip
 import json
+import threading
 import zlib
 
 import pytest
@@ -206,18 +207,6 @@ def send_unnamed(raw, n_mib):
         pass  # refused meanwhile
 
 
-def wait_until_read(gw):
-    """The gateway has read all that was sent to it: nothing waits in a socket of its port, at either end."""
-    port = f":{gw.port():04X}"
-
-    def n_waiting():
-        with open("/proc/net/tcp", encoding="ascii") as table:
-            rows = [line.split() for line in table][1:]
-        return sum(int(n, 16) for row in rows if row[1].endswith(port) or row[2].endswith(port) for n in row[4].split(":"))
-    # The table is no snapshot: bytes may move from a row that comes late to one that was read. Not twice.
-    eventually(lambda: n_waiting() == 0 and n_waiting() == 0, 30, "the gateway to have read all that was sent")
-
-
 def test_what_one_request_holds_is_bounded(long_bodies):
     with long_bodies[0].raw() as raw:
         send_unnamed(raw, 130)
@@ -240,60 +229,92 @@ def test_what_all_requests_hold_is_bounded(long_bodies):
         assert again.reply().status == 200, "what was held has been given back"
 
 
-def test_an_answer_that_finds_no_room_to_be_translated_is_refused_and_paid(gateway, upstream):
+def is_read(port):
+    """Nothing waits in a socket of this port, at either end. The table is no snapshot: bytes may move from a row that
+    comes late to one that was read; not twice."""
+    with open("/proc/net/tcp", encoding="ascii") as table:  # upstreams listen on IPv4
+        rows = [line.split() for line in table][1:]
+    ends = [row for row in rows if f":{port:04X}" in (row[1][-5:], row[2][-5:])]
+    return sum(int(n, 16) for row in ends for n in row[4].split(":")) == 0
+
+
+@pytest.fixture
+def crowd(upstream):
+    """A model whose eight answers, which do not end before it is let go, fill what a worker may hold but for some bytes."""
+    held = upstream("held")
+    gate, sent = threading.Event(), []
+
+    def parts():
+        yield b" " * (8 * MIB - 1)
+        sent.append(True)
+        assert gate.wait(60)
+        yield b'{"usage":{"input_tokens":0,"output_tokens":1}}'  # more than 8 MiB: 502, and told to be as good as free
+    held.script = lambda *_: Answer(headers=JSON_TYPE, chunks=parts())
+    objects = [backend("held", held), ai_backend("held", schema="Anthropic"),
+               ai_route("held", ai_rule("held", matches=[model("held")]))]
+    threads = []
+
+    def fill(gw):
+        threads.extend(threading.Thread(target=gw.request, args=(CHAT,), kwargs={"json": chat(model="held")})
+                       for _ in range(8))
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(sent) == len(threads) and is_read(held.port) and is_read(held.port), 30, "the answers to be held")
+
+    def let_go():
+        gate.set()
+        for thread in threads:
+            thread.join(60)
+    yield objects, fill, let_go
+    let_go()
+
+
+def test_an_answer_that_finds_no_room_to_be_translated_is_refused_and_paid(gateway, upstream, crowd):
+    objects, fill, let_go = crowd
     text = "x" * (6 * MIB)
     up = upstream()
     up.script = lambda *_: Answer(headers=JSON_TYPE, body=json.dumps({
         "id": "i", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}],
         "stop_reason": "end_turn", "usage": {"input_tokens": 7, "output_tokens": 5}}).encode())
-    gw = gateway(one_model(up, schema="Anthropic"), args=["--workers", "1"])
+    gw = gateway([*one_model(up, schema="Anthropic"), *objects], args=["--workers", "1"])
     replies = []
 
     def ask():
         replies.append(gw.request(CHAT, json=chat()))
         return replies[-1]
-    with gw.raw() as one, gw.raw() as two, gw.raw() as three:
-        send_unnamed(one, 120)
-        send_unnamed(two, 120)
-        send_unnamed(three, 12)  # four MiB are left
-        wait_until_read(gw)
-        ask()
-        assert (replies[-1].status, replies[-1].code, replies[-1].get("retry-after")) == (503, "overloaded", "1")
-        assert text[:100].encode() not in replies[-1].body
-        text = "short"
-        assert ask().json["choices"][0]["message"]["content"] == "short"
+    assert ask().status == 200
+    fill(gw)
+    ask()
+    assert (replies[-1].status, replies[-1].code, replies[-1].get("retry-after")) == (503, "overloaded", "1")
+    assert text[:100].encode() not in replies[-1].body
+    assert len(up.requests) == len(replies)
+    let_go()
+    text = "short"
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
-    text = "x" * (6 * MIB)
-    assert [ask().status for _ in range(3)] == [200] * 3, "what was held has been given back"
+    assert ask().json["choices"][0]["message"]["content"] == "short", "what was held has been given back"
     assert gw.wait_log(lambda r: r["response_code"] == 503)["tokens_source"] == "provider"
     told = int(ask().get("x-ratelimit-remaining"))
-    reserved = BUDGET - 12 * (len(replies) - 1) - told
+    reserved = BUDGET - 8 - 12 * (len(replies) - 1) - told
     assert 0 < reserved < 5000, "each was paid with what its provider told, and the last is still under way"
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
     assert gw.metric("ai_model_tokens_processed", model="m") == 7 * len(replies)
     assert gw.metric("ai_model_tokens_generated", model="m") == 5 * len(replies)
 
 
-def test_a_stream_that_finds_no_room_is_passed_on_before_it_has_content(gateway, upstream):
+def test_a_stream_that_finds_no_room_is_passed_on_before_it_has_content(gateway, upstream, crowd):
     """With room, a stream that ends without content is held back, and another backend asked."""
+    objects, fill, _ = crowd
     frame = b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n'
     first, second = upstream(), upstream()
     first.script = lambda *_: Answer(headers=EVENTS_TYPE, chunks=[frame])
     second.script = lambda *_: Answer(headers=JSON_TYPE, body=b"{}")
     refs = [{"name": "first", "priority": 0}, {"name": "second", "priority": 1}]
     gw = gateway(world(backend("first", first), backend("second", second), ai_backend("first"), ai_backend("second"),
-                       ai_route("ai", ai_rule(*refs, matches=[model("m")]))), args=["--workers", "1"])
-    body = json.dumps(chat(stream=True)).encode()
-    assert gw.request(CHAT, body=body, headers=JSON_TYPE).body == b"{}" and len(second.requests) == 1
-    with gw.raw() as one, gw.raw() as two, gw.raw() as three:
-        send_unnamed(one, 120)
-        send_unnamed(two, 120)
-        send_unnamed(three, 15)
-        three.send(b"x" * (MIB - 3 * len(b'{"messages":["') - len(body) - 1))  # room for the request and a byte
-        wait_until_read(gw)
-        assert gw.request(CHAT, body=body + b"  ", headers=JSON_TYPE).status == 503
-        assert gw.request(CHAT, body=body, headers=JSON_TYPE).body == frame
-        assert len(second.requests) == 1
+                       ai_route("ai", ai_rule(*refs, matches=[model("m")])), *objects), args=["--workers", "1"])
+    assert gw.request(CHAT, json=chat(stream=True)).body == b"{}" and len(second.requests) == 1
+    fill(gw)
+    assert gw.request(CHAT, json=chat(stream=True)).body == frame
+    assert len(second.requests) == 1
 
 
 def test_a_body_beyond_the_bound_is_refused(long_bodies):

@@ -525,3 +525,24 @@ def test_the_series_of_a_hundred_models_are_kept_apart(gateway, upstream):
     for name in names:
         assert gw.metric("ai_model_tokens_processed", model=name) == 2 * 7
         assert gw.metric("gen_ai_client_token_usage_count", gen_ai_request_model=name, gen_ai_token_type="output") == 2
+
+
+def test_every_attempt_counts_for_the_backend_that_it_was_made_at(gateway, upstream):
+    """The first answers well, then says that it failed before any content; the second cannot be reached."""
+    error = b'event: error\ndata: {"error":{"message":"overloaded"}}\n\n'
+    first = upstream("first")
+    first.script = lambda *_: Answer(headers=[("content-type", "text/event-stream")], chunks=[error])
+    gw = gateway(world(backend("first", first), backend("second", free_port()), ai_backend("first"), ai_backend("second"),
+                       ai_route("ai", ai_rule({"name": "first", "priority": 0}, {"name": "second", "priority": 1},
+                                              matches=[model("m")]))))
+    assert gw.request(CHAT, json=chat(stream=True)).status == 503
+    record = gw.wait_log(lambda r: r["response_code"] == 503)
+    assert "second" in record["upstream_cluster"] and record["x-envoy-upstream-service-time"] is None
+    assert record["attempts"] >= 2
+    first_name, second_name = (record["upstream_cluster"].replace("second", name) for name in ("first", "second"))
+    assert gw.metric("tollgate_upstream_requests_total", backend=first_name, response_code_class="2xx") == 1
+    assert gw.metric("tollgate_upstream_failures_total", backend=first_name, reason="error_answer") == 1
+    assert gw.metric("tollgate_upstream_first_byte_seconds_count", backend=first_name) == 1
+    assert gw.metric("tollgate_upstream_first_byte_seconds_sum", backend=first_name) < 60
+    assert gw.metric("tollgate_upstream_failures_total", backend=second_name, reason="connect_failed") == record["attempts"] - 1
+    assert gw.metric("tollgate_upstream_requests_total", backend=second_name) == 0

@@ -1,8 +1,8 @@
 /* Measuring: what an exchange's record adds to the metrics, and what the server's own state shows
  * at a scrape. The tenant is that of a verified claim, never what a client wrote. Of the exchange
  * itself only its plans are asked, for the series that are remembered by them. */
+#include "gateway/account/record.h"
 #include "gateway/server.h"
-#include "telemetry/access_log.h"
 
 static struct str measure_class(uint16_t status)
 {
@@ -54,6 +54,14 @@ static void measure_upstream(struct exchange *x, const struct access_record *r)
             METRICS_SERIES(m, METRIC_UPSTREAM_FAILURES, r->upstream_cluster, r->upstream_error), 1);
 }
 
+void worker_count_attempt(struct exchange *x)
+{
+    struct access_record r = {0};
+
+    record_fill_attempt(x, &r);
+    measure_upstream(x, &r);
+}
+
 static struct series_memo measure_find_route(struct metrics_shard *m, const struct access_record *r)
 {
     struct str class = measure_class(r->status);
@@ -79,10 +87,10 @@ static void measure_route(struct exchange *x, const struct access_record *r)
 
 /* Anyone may ask for models that nobody serves. A name makes a series of its own when the rule
  * names it, or once a request for it was answered well. */
-static struct str measure_model(const struct exchange *x, const struct access_record *r)
+static struct str measure_model(struct metrics_shard *m, const struct access_record *r)
 {
-    if (x->is_model_named || r->status / 100 == 2 ||
-        METRICS_HAS(x->worker->metrics, METRIC_AI_REQUESTS, r->tenant, r->model, STR("200")))
+    if (r->is_model_named || r->status / 100 == 2 ||
+        METRICS_HAS(m, METRIC_AI_REQUESTS, r->tenant, r->model, STR("200")))
         return r->model;
     return STR("other");
 }
@@ -141,7 +149,7 @@ static void measure_usage(struct metrics_shard *m, const struct access_record *r
 static void measure_ai(struct exchange *x, const struct access_record *r)
 {
     struct metrics_shard *m = x->worker->metrics;
-    struct str model = measure_model(x, r);
+    struct str model = measure_model(m, r);
     struct ai_series unusual = {0};
     struct ai_series *s = measure_find_ai(x->worker, r, model, &unusual);
 

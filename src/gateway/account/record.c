@@ -78,7 +78,8 @@ static void record_fill_usage(struct exchange *x, struct access_record *r)
     bool is_known = x->has_usage;
     struct access_cost *costs;
 
-    r->tokens_in = record_tokens(is_known && u->has_input, u->input);
+    /* What is known of the input may be its cached part alone. */
+    r->tokens_in = record_tokens(is_known && (u->has_input || u->input > 0), u->input);
     r->tokens_cached = record_tokens(is_known && u->has_cached_input, u->cached_input);
     r->tokens_out = record_tokens(is_known && u->has_output, u->output);
     r->tokens_reasoning = record_tokens(is_known && u->has_reasoning, u->reasoning);
@@ -101,7 +102,7 @@ static void record_fill_usage(struct exchange *x, struct access_record *r)
     r->n_costs = x->costs.n;
 }
 
-static void record_fill_upstream(const struct exchange *x, struct access_record *r)
+void record_fill_attempt(const struct exchange *x, struct access_record *r)
 {
     r->has_upstream = x->first_byte_us > 0;
     r->upstream_us = x->first_byte_us > 0 ? x->first_byte_us - x->upstream_us : 0;
@@ -127,11 +128,12 @@ void record_fill(struct exchange *x, struct access_record *r)
         .route_name = x->rule ? x->rule->log_name : STR_NULL,
         .tenant = x->tenant,
         .model = x->model,
+        .is_model_named = x->is_model_named,
         .subject = x->subject,
     };
     if (x->refusal != REFUSAL_NONE)
         r->refusal = str_of(refusal_row(x->refusal)->code);
-    record_fill_upstream(x, r);
+    record_fill_attempt(x, r);
     record_fill_usage(x, r);
 }
 

@@ -9,5 +9,7 @@ struct exchange;
 /* What happened: who, which route, model and backend, status, usage, costs, durations. After the
  * step account. */
 void record_fill(struct exchange *x, struct access_record *ret_record);
+/* Of it, what the attempt under way or just ended gives. */
+void record_fill_attempt(const struct exchange *x, struct access_record *r);
 /* And what only log lines show: the request's and the answer's words, addresses. */
 void record_add_request(struct exchange *x, struct access_record *r);

@@ -44,7 +44,7 @@ void ai_answer_begin(struct exchange *x, const struct backend_plan *b)
 static void ai_answer_give_back(struct exchange *x)
 {
     buf_deinit(&x->answer->held);
-    worker_uncount_held(x->worker, &x->answer->n_counted);
+    held_share_give_back(&x->worker->held_answers, &x->answer->n_counted);
 }
 
 void ai_answer_deinit(struct exchange *x)
@@ -268,7 +268,8 @@ static void ai_answer_keep(struct exchange *x, struct str span)
     struct ai_answer *a = x->answer;
 
     if (!a->is_crowded)
-        a->is_crowded = !worker_count_held(x->worker, span.len, &a->n_counted);
+        a->is_crowded = !held_share_take(&x->worker->held_answers, LIMIT_HELD_ANSWER_BYTES,
+                                         span.len, &a->n_counted);
     if (a->is_crowded && a->state == AI_ANSWER_HOLDING_WHOLE)
         ai_answer_give_back(x);
     else /* a look-ahead ends here, and goes out in this turn */
@@ -345,7 +346,7 @@ static enum refusal ai_answer_translate_document(struct exchange *x)
     r->content_length = made.len;
     r->has_content_length = true;
     ai_answer_give_back(x);
-    a->held = made; /* not counted: it goes out in this turn */
+    a->held = made; /* not counted: it moves on to the client's outbox in this turn */
     a->is_translation_over = true;
     return REFUSAL_NONE;
 }

@@ -6,8 +6,8 @@
  *             \--> HOLDING_CONTENT --content, an error, 16 KiB, 2 s--> PASSING | dropped
  *             \--> HOLDING_WHOLE --its end (a document to translate)--> PASSING
  *
- * What is held counts towards the worker's bound, as request bodies do. Without room a look-ahead
- * ends; a document is read to its end for its usage, and then refused.
+ * What is held counts towards a bound of the worker's. Without room a look-ahead ends; a document
+ * is read to its end for its usage, and then refused.
  *
  * One per attempt, in the exchange's arena; worker-local. */
 #pragma once
@@ -37,7 +37,7 @@ struct ai_answer {
     bool is_crowded;         /* the worker had no room to hold more of it */
     struct decoder *decoder; /* NULL: not compressed */
     struct buf held;    /* for the client, while holding; of a document to translate as it came */
-    uint64_t n_counted; /* of `held`, in the worker's n_held_bytes */
+    uint64_t n_counted; /* of `held`, in the worker's held_answers */
     struct buf out;     /* what is made for the client, until it is flushed */
     uint64_t n_body_bytes; /* of the answer, as they came */
     uint64_t first_content_us;

@@ -38,7 +38,7 @@ static void play_begin(enum llm_schema schema, const char *type, uint64_t room)
     struct http_response *r = &x.attempt.response;
 
     CHECK_INT(loop_init(&worker.loop), 0);
-    worker.n_held_bytes = LIMIT_HELD_BYTES - room;
+    worker.held_answers.n_bytes = LIMIT_HELD_ANSWER_BYTES - room;
     client.ops = &client_ops;
     provider.target.schema = schema;
     x = (struct exchange){.worker = &worker,
@@ -58,7 +58,7 @@ static void play_begin(enum llm_schema schema, const char *type, uint64_t room)
 static void play_end(uint64_t room)
 {
     ai_answer_deinit(&x);
-    CHECK_INT(worker.n_held_bytes, LIMIT_HELD_BYTES - room);
+    CHECK_INT(worker.held_answers.n_bytes, LIMIT_HELD_ANSWER_BYTES - room);
     arena_deinit(&x.arena);
     buf_deinit(&sent);
     loop_deinit(&worker.loop);
@@ -85,17 +85,17 @@ TEST(a_document_counts_as_it_grows_until_it_is_given_back)
         play_begin(LLM_SCHEMA_ANTHROPIC, "application/json", ROOM);
         CHECK(ai_answer_hold(&x, end == 1));
         feed_document(100);
-        CHECK_INT(worker.n_held_bytes, LIMIT_HELD_BYTES - ROOM + 100);
+        CHECK_INT(worker.held_answers.n_bytes, LIMIT_HELD_ANSWER_BYTES - ROOM + 100);
         switch (end) {
         case 0: /* cancelled */
             break;
         case 1: /* another backend's turn */
             ai_answer_drop(&x);
-            CHECK_INT(worker.n_held_bytes, LIMIT_HELD_BYTES - ROOM);
+            CHECK_INT(worker.held_answers.n_bytes, LIMIT_HELD_ANSWER_BYTES - ROOM);
             break;
         case 2:
             ai_answer_begin(&x, &backend);
-            CHECK_INT(worker.n_held_bytes, LIMIT_HELD_BYTES - ROOM);
+            CHECK_INT(worker.held_answers.n_bytes, LIMIT_HELD_ANSWER_BYTES - ROOM);
             break;
         case 3: /* cut off */
             x.response = x.attempt.response;
@@ -106,12 +106,12 @@ TEST(a_document_counts_as_it_grows_until_it_is_given_back)
             ai_answer_begin(&x, &backend);
             CHECK(ai_answer_hold(&x, false));
             feed_document(WHOLE);
-            CHECK_INT(worker.n_held_bytes, LIMIT_HELD_BYTES - ROOM + WHOLE);
+            CHECK_INT(worker.held_answers.n_bytes, LIMIT_HELD_ANSWER_BYTES - ROOM + WHOLE);
             x.is_answer_complete = true;
             CHECK(!ai_answer_hold(&x, false));
             x.response = x.attempt.response;
             CHECK_INT(ai_answer_finish_head(&x), REFUSAL_NONE);
-            CHECK_INT(worker.n_held_bytes, LIMIT_HELD_BYTES - ROOM);
+            CHECK_INT(worker.held_answers.n_bytes, LIMIT_HELD_ANSWER_BYTES - ROOM);
             ai_answer_release(&x);
             CHECK(str_find(buf_str(&sent), STR("\"It is said\"")) >= 0);
         }
@@ -132,7 +132,7 @@ TEST(a_document_without_room_is_read_on_for_its_usage_and_refused)
         CHECK(ai_answer_hold(&x, false));
         feed_document(WHOLE);
         CHECK_INT(x.answer->held.len, has_room ? WHOLE : 0);
-        CHECK_INT(worker.n_held_bytes, LIMIT_HELD_BYTES - (has_room ? 0 : rooms[i]));
+        CHECK_INT(worker.held_answers.n_bytes, LIMIT_HELD_ANSWER_BYTES - (has_room ? 0 : rooms[i]));
         CHECK(ai_answer_hold(&x, false)); /* its end is to come */
         x.is_answer_complete = true;
         CHECK(!ai_answer_hold(&x, false));
@@ -153,7 +153,7 @@ TEST(a_document_that_is_too_long_is_refused_as_such_with_room_and_without)
 
     memset(spaces, ' ', sizeof spaces);
     for (int has_room = 0; has_room < 2; has_room++) {
-        uint64_t room = has_room ? LIMIT_HELD_BYTES : 1000;
+        uint64_t room = has_room ? LIMIT_HELD_ANSWER_BYTES : 1000;
         uint64_t n_fed = 0;
 
         play_begin(LLM_SCHEMA_ANTHROPIC, "application/json", room);
@@ -184,12 +184,12 @@ TEST(a_look_ahead_without_room_ends_and_nothing_of_it_is_lost)
             buf_append_str(&all, frames[i]);
         }
         CHECK(ai_answer_hold(&x, true) == (all.len <= room));
-        CHECK(worker.n_held_bytes <= LIMIT_HELD_BYTES);
+        CHECK(worker.held_answers.n_bytes <= LIMIT_HELD_ANSWER_BYTES);
         x.response = x.attempt.response;
         CHECK_INT(ai_answer_finish_head(&x), REFUSAL_NONE);
         ai_answer_release(&x);
         CHECK(str_eq(buf_str(&sent), buf_str(&all)));
-        CHECK_INT(worker.n_held_bytes, LIMIT_HELD_BYTES - room);
+        CHECK_INT(worker.held_answers.n_bytes, LIMIT_HELD_ANSWER_BYTES - room);
         buf_deinit(&all);
         play_end(room);
     }

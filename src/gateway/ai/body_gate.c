@@ -378,7 +378,8 @@ bool body_gate_on_body(struct exchange *x, struct str span)
     g->n_bytes += span.len;
     if (g->state != GATE_FAILED && g->n_bytes > gate_bound(g))
         gate_fail(x, REFUSAL_BODY_TOO_LARGE);
-    if (g->state == GATE_HOLDING && !worker_count_held(x->worker, span.len, &g->n_counted))
+    if (g->state == GATE_HOLDING &&
+        !held_share_take(&x->worker->held_bodies, LIMIT_HELD_BYTES, span.len, &g->n_counted))
         gate_fail(x, REFUSAL_OVERLOADED);
     if (g->state != GATE_FAILED)
         gate_top_up(x, span.len);
@@ -412,7 +413,7 @@ bool body_gate_wants_more(const struct exchange *x)
 
 void body_gate_uncount(struct exchange *x)
 {
-    worker_uncount_held(x->worker, &x->gate.n_counted);
+    held_share_give_back(&x->worker->held_bodies, &x->gate.n_counted);
 }
 
 void body_gate_release(struct exchange *x)

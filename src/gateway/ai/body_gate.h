@@ -27,7 +27,7 @@ struct body_gate {
     struct multipart *form;
     uint64_t n_json_bytes; /* of a KServe request with binary tensors; else all */
     uint64_t n_bytes;      /* that have come */
-    uint64_t n_counted;    /* of them, counted in the worker's n_held_bytes */
+    uint64_t n_counted;    /* of them, counted in the worker's held_bodies */
 };
 
 /* For the step `inspect`: NEXT when the body may go on (or there is none to read), with x->model
