@@ -1,7 +1,7 @@
 /* The event loop; see loop.h. Order within a turn: wait, read the clocks, timers that are due,
- * descriptors, deferred work, retired memory. Deferred work scheduled by deferred work runs in the
- * same turn (an answer that is complete leads to the next pipelined request), up to
- * LOOP_DEFER_ROUNDS rounds; the rest waits for the next turn, which then does not block. What is
+ * descriptors, late descriptors, deferred work, retired memory. Deferred work scheduled by deferred
+ * work runs in the same turn (an answer that is complete leads to the next pipelined request), up
+ * to LOOP_DEFER_ROUNDS rounds; the rest waits for the next turn, which then does not block. What is
  * retired goes only after a whole round that began later: its own deferred work has run by then.
  * Thread: the loop's own, but for wake_post. */
 #include "net/loop.h"
@@ -18,23 +18,33 @@
 
 enum { LOOP_DEFER_ROUNDS = 8 };
 
-int loop_init(struct loop *l)
+static int loop_open(struct loop *l)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event wakes = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event late = {.events = EPOLLIN, .data.ptr = LOOP_LATE};
 
-    *l = (struct loop){.is_open = true, .epoll_fd = -1, .event_fd = -1};
-    l->now = clock_read();
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll_fd < 0)
         return error_origin(-errno);
+    l->late_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->late_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->late_fd, &late) < 0)
+        return error_origin(-errno);
     l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->event_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->event_fd, &event) < 0) {
-        int r = error_origin(-errno);
-
-        loop_deinit(l);
-        return r;
-    }
+    if (l->event_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->event_fd, &wakes) < 0)
+        return error_origin(-errno);
     return 0;
+}
+
+int loop_init(struct loop *l)
+{
+    int r;
+
+    *l = (struct loop){.is_open = true, .epoll_fd = -1, .late_fd = -1, .event_fd = -1};
+    l->now = clock_read();
+    r = loop_open(l);
+    if (r < 0)
+        loop_deinit(l);
+    return r;
 }
 
 void loop_deinit(struct loop *l)
@@ -43,10 +53,12 @@ void loop_deinit(struct loop *l)
         return;
     if (l->epoll_fd >= 0)
         close(l->epoll_fd);
+    if (l->late_fd >= 0)
+        close(l->late_fd);
     if (l->event_fd >= 0)
         close(l->event_fd);
     mem_free(l->heap);
-    *l = (struct loop){.epoll_fd = -1, .event_fd = -1};
+    *l = (struct loop){.epoll_fd = -1, .late_fd = -1, .event_fd = -1};
 }
 
 /* ---- descriptors ---- */
@@ -54,6 +66,11 @@ void loop_deinit(struct loop *l)
 static uint32_t loop_epoll_mask(unsigned events)
 {
     return ((events & LOOP_READ) ? EPOLLIN : 0U) | ((events & LOOP_WRITE) ? EPOLLOUT : 0U);
+}
+
+static int loop_epoll_of(const struct loop_fd *io)
+{
+    return io->is_late ? io->loop->late_fd : io->loop->epoll_fd;
 }
 
 int loop_fd_add(struct loop *l, struct loop_fd *io, int fd, unsigned events, loop_fd_fn *on_ready)
@@ -67,6 +84,23 @@ int loop_fd_add(struct loop *l, struct loop_fd *io, int fd, unsigned events, loo
     io->fd = fd;
     io->wanted = events;
     io->on_ready = on_ready;
+    io->is_late = false;
+    return 0;
+}
+
+int loop_fd_make_late(struct loop_fd *io)
+{
+    struct epoll_event event = {.events = loop_epoll_mask(io->wanted), .data.ptr = io};
+    int r;
+
+    PRE(io->loop && !io->is_late);
+    if (epoll_ctl(io->loop->late_fd, EPOLL_CTL_ADD, io->fd, &event) < 0) {
+        r = error_origin(-errno);
+        loop_fd_remove(io);
+        return r;
+    }
+    epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+    io->is_late = true;
     return 0;
 }
 
@@ -76,7 +110,7 @@ int loop_fd_want(struct loop_fd *io, unsigned events)
 
     if (io->wanted == events)
         return 0;
-    if (epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_MOD, io->fd, &event) < 0)
+    if (epoll_ctl(loop_epoll_of(io), EPOLL_CTL_MOD, io->fd, &event) < 0)
         return error_origin(-errno);
     io->wanted = events;
     return 0;
@@ -88,7 +122,7 @@ void loop_fd_remove(struct loop_fd *io)
 
     if (!l)
         return;
-    epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+    epoll_ctl(loop_epoll_of(io), EPOLL_CTL_DEL, io->fd, NULL);
     /* Events of this turn that were fetched already must not find it. */
     for (int i = l->batch_at; i < l->batch_n; i++) {
         if (l->batch[i].data.ptr == io)
@@ -119,6 +153,10 @@ static void loop_dispatch(struct loop *l, const struct epoll_event *event)
 
     if (event->data.ptr == LOOP_GONE)
         return;
+    if (event->data.ptr == LOOP_LATE) {
+        l->has_late = true;
+        return;
+    }
     if (!io) {
         ssize_t unused UNUSED = read(l->event_fd, &count, sizeof count);
 
@@ -190,6 +228,14 @@ static int loop_timeout_ms(struct loop *l, int timeout_ms)
     return timeout_ms;
 }
 
+static void loop_dispatch_batch(struct loop *l, int n)
+{
+    l->batch_n = n < 0 ? 0 : n; /* interrupted: what is ready is reported again */
+    for (l->batch_at = 0; l->batch_at < l->batch_n; l->batch_at++)
+        loop_dispatch(l, &l->batch[l->batch_at]);
+    l->batch_n = 0;
+}
+
 int loop_turn(struct loop *l, int timeout_ms)
 {
     int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, loop_timeout_ms(l, timeout_ms));
@@ -197,12 +243,14 @@ int loop_turn(struct loop *l, int timeout_ms)
     if (n < 0 && errno != EINTR)
         return error_origin(-errno);
     l->now = clock_read();
-    l->batch_n = n < 0 ? 0 : n;
+    l->batch_n = MAX(n, 0); /* what a timer removes must not be told */
     l->batch_at = 0;
     loop_run_timers(l);
-    for (; l->batch_at < l->batch_n; l->batch_at++)
-        loop_dispatch(l, &l->batch[l->batch_at]);
-    l->batch_n = 0;
+    loop_dispatch_batch(l, n);
+    if (l->has_late) {
+        l->has_late = false;
+        loop_dispatch_batch(l, epoll_wait(l->late_fd, l->batch, LOOP_BATCH, 0));
+    }
     loop_end_turn(l);
     return 0;
 }

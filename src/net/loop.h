@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "net/wake.h"
 
 enum loop_events {
     LOOP_READ = 1,
@@ -24,6 +25,7 @@ struct loop_fd {
     loop_fd_fn *on_ready;
     int fd;
     unsigned wanted; /* LOOP_READ | LOOP_WRITE as known to epoll */
+    bool is_late;    /* see loop_fd_make_late */
 };
 
 struct timer;
@@ -47,14 +49,12 @@ struct deferred {
     deferred_fn *fn;
 };
 
-struct wake;
-typedef void wake_fn(struct wake *w);
-
 enum { LOOP_BATCH = 256 };
 
 struct loop {
     struct clock now; /* read once a turn */
     int epoll_fd;
+    int late_fd; /* an epoll of those that are late; watched by the first */
     int event_fd;
     bool is_open;
     bool is_stopping;
@@ -64,8 +64,9 @@ struct loop {
     struct list deferred;
     struct list retired;
     struct wake *_Atomic wakes; /* posted, last in first out */
-    int batch_n;                /* events of this turn */
+    int batch_n;                /* events in hand */
     int batch_at;
+    bool has_late; /* there are late ones to fetch in this turn */
     struct epoll_event batch[LOOP_BATCH];
 };
 
@@ -86,6 +87,10 @@ static inline bool loop_is_busy(const struct loop *l)
 /* `events` is what to watch for. 0 or negative. */
 MUST_USE int loop_fd_add(struct loop *l, struct loop_fd *io, int fd, unsigned events,
                          loop_fd_fn *on_ready);
+/* From now on it is served after the others of each turn, at most LOOP_BATCH of its kind at once.
+ * Epoll reports in the order in which descriptors become ready: a request would wait behind
+ * whatever thousands of answers have to say. 0 or negative; then it is watched no longer. */
+MUST_USE int loop_fd_make_late(struct loop_fd *io);
 /* No system call when nothing changes. Level-triggered: an unwanted readable descriptor must be
  * unwatched once it has reported, or it reports each turn. */
 MUST_USE int loop_fd_want(struct loop_fd *io, unsigned events);
@@ -104,16 +109,3 @@ static inline bool timer_is_set(const struct timer *t)
 void loop_defer(struct loop *l, struct deferred *d, deferred_fn *fn);
 /* After all deferred work of this turn: for freeing. */
 void loop_retire(struct loop *l, struct deferred *d, deferred_fn *fn);
-
-/* A wake-up that another thread posts; `fn` runs on the loop's thread, once for any number of posts
- * since the last run. Embedded in its owner, which must outlive the loop or be unposted by its
- * thread. */
-struct wake {
-    struct loop *loop;
-    wake_fn *fn;
-    struct wake *next;
-    _Atomic bool is_posted;
-};
-void wake_init(struct wake *w, struct loop *l, wake_fn *fn);
-/* Any thread. */
-void wake_post(struct wake *w);

@@ -6,6 +6,9 @@
 /* Stands in a fetched event whose descriptor was removed in this turn. */
 #define LOOP_GONE ((void *)(uintptr_t)-1)
 
+/* In place of a descriptor: there are late ones. */
+#define LOOP_LATE ((void *)(uintptr_t)-2)
+
 /* Milliseconds to the next timer, rounded up; -1: none. */
 int loop_timer_wait_ms(struct loop *l);
 /* Calls every timer that is due. */

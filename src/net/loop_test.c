@@ -316,6 +316,49 @@ TEST(a_removed_descriptor_is_not_called_for_events_of_the_same_turn)
     loop_deinit(&l);
 }
 
+static struct told_fd *fd_order[4];
+static int n_fd_order;
+
+static void ordered_fd_on_ready(struct loop_fd *io, unsigned events UNUSED)
+{
+    fd_order[n_fd_order++] = CONTAINER_OF(io, struct told_fd, io);
+    CHECK(loop_fd_want(io, 0) == 0);
+}
+
+TEST(late_descriptors_are_served_after_the_others_of_a_turn)
+{
+    struct loop l;
+    struct told_fd last, early;
+    int last_fd, early_fd;
+
+    CHECK(loop_init(&l) == 0);
+    told_fd_open(&last, &l, LOOP_READ);
+    told_fd_open(&early, &l, LOOP_READ);
+    last.io.on_ready = early.io.on_ready = ordered_fd_on_ready;
+    last_fd = last.io.fd;
+    early_fd = early.io.fd;
+    CHECK(loop_fd_make_late(&last.io) == 0);
+    CHECK(write(last.peer, "x", 1) == 1 && write(early.peer, "x", 1) == 1);
+    CHECK(loop_turn(&l, 1000) == 0);
+    CHECK_INT(n_fd_order, 2);
+    CHECK(fd_order[0] == &early && fd_order[1] == &last);
+    /* Alone it wakes the loop as any other; what it wants is known where it is now. */
+    CHECK(loop_fd_want(&last.io, LOOP_READ) == 0);
+    CHECK(loop_turn(&l, 1000) == 0);
+    CHECK_INT(n_fd_order, 3);
+    CHECK(fd_order[2] == &last);
+    /* Removed by an earlier one of the same turn it is told nothing. */
+    early.io.on_ready = told_fd_on_ready;
+    early.removes = &last;
+    CHECK(loop_fd_want(&last.io, LOOP_READ) == 0 && loop_fd_want(&early.io, LOOP_READ) == 0);
+    CHECK(loop_turn(&l, 1000) == 0);
+    CHECK_INT(early.n_calls, 1);
+    CHECK_INT(n_fd_order, 3);
+    told_fd_close(&last, last_fd);
+    told_fd_close(&early, early_fd);
+    loop_deinit(&l);
+}
+
 TEST(a_descriptor_is_told_what_it_wants_and_the_hangup)
 {
     struct loop l;

@@ -111,6 +111,9 @@ static void stream_on_connected(struct stream *s, unsigned events)
     socklen_t len = sizeof error;
 
     getsockopt(s->io.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    /* What an upstream says waits for what clients ask; that it is there does not. */
+    if (error == 0 && loop_fd_make_late(&s->io) < 0)
+        error = ENOMEM;
     if (error != 0 || (events & (LOOP_WRITE | LOOP_HANGUP)) == LOOP_HANGUP) {
         s->error = error;
         s->on_event(s, LOOP_HANGUP);
