@@ -217,8 +217,12 @@ def test_a_port_of_a_snapshot_that_a_worker_took_late_is_closed(gateway, upstrea
     seize, interrupt, detach = 0x4206, 0x4207, 17
     up = upstream("a")
     gw = gateway(bounce(up), ports=[80, 81], args=["--workers", "1"])
-    tasks = pathlib.Path(f"/proc/{gw.process.pid}/task").iterdir()
-    worker = next(int(t.name) for t in tasks if (t / "comm").read_text().startswith("worker-"))
+
+    def workers():
+        tasks = pathlib.Path(f"/proc/{gw.process.pid}/task").iterdir()
+        return [int(t.name) for t in tasks if (t / "comm").read_text().startswith("worker-")]
+    eventually(workers, what="the worker to have named itself")
+    [worker] = workers()
     if libc.ptrace(seize, worker, None, None) != 0:
         pytest.skip("ptrace is not allowed here")
     assert libc.ptrace(interrupt, worker, None, None) == 0
