@@ -5,8 +5,8 @@
  * OPEN |   +------hold_on (an edit needs all of it)----+
  *                                         +------invalid, too long--------------> FAILED
  *
- * What is held counts towards one bound of the worker, as held answers do, so that many long bodies
- * at once are refused (503) before memory is. */
+ * What is held counts towards one bound of the worker, so that many long bodies at once are refused
+ * (503) before memory is. */
 #include "gateway/ai/body_gate.h"
 
 #include "base/limits.h"
