@@ -337,6 +337,7 @@ TEST(credentials_never_reach_a_log)
     r.query = STR("api_key=abc");
     check_text("%REQ(:PATH)%", &r, "/v1/models/iris:predict?api_key=redacted");
     CHECK(!log_redact_is_secret_name(STR("x-tenant")));
+    CHECK(!log_redact_has_token(STR_NULL)); /* of a request that never had a target */
     CHECK(!log_redact_has_token(STR("eyJ but no dots in this text")));
     CHECK(!log_redact_has_token(STR("J.J.JyJ.eJ.eyj.a.b.c.d.ey")));
     CHECK(!log_redact_has_token(STR("a.b.c.d.e.f.g.h then eyJ")));

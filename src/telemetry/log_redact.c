@@ -5,7 +5,7 @@
 
 #include "base/macro.h"
 
-enum { LOG_REDACT_NAME_MAX = 64 };
+enum { LOG_REDACT_NAME_MAX = 64, LOG_REDACT_TOKEN_MIN = 20 };
 
 static const struct str log_redacted = {"redacted", 8};
 
@@ -38,10 +38,12 @@ bool log_redact_is_secret_name(struct str name)
 /* "eyJ" is how base64url of `{"` begins; a token has two dots behind it. */
 bool log_redact_has_token(struct str text)
 {
-    const char *end = text.ptr + text.len;
-    const char *at = text.len >= 20 ? text.ptr + 2 : NULL;
-    const char *dot;
+    const char *end, *at, *dot;
 
+    if (text.len < LOG_REDACT_TOKEN_MIN) /* perhaps of no memory at all */
+        return false;
+    end = text.ptr + text.len;
+    at = text.ptr + 2;
     /* By its rarest letter: most texts have none at all. */
     while (at && (at = memchr(at, 'J', (size_t)(end - at))) != NULL) {
         if (at[-2] == 'e' && at[-1] == 'y')
