@@ -384,7 +384,8 @@ bool ai_answer_on_end(struct exchange *x)
 
     if (a->is_filtering)
         usage_filter_end(&a->filter, &a->out);
-    else if (a->is_translated && !a->is_translation_over)
+    else if (a->is_translated && !a->is_translation_over &&
+             x->attempt.response.body != HTTP_BODY_NONE) /* 204 or 304: complete as it is */
         is_good = translate_end(&a->translate, &a->out) == 0;
     ai_answer_send_made(x);
     return is_good;

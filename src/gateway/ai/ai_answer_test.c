@@ -194,3 +194,29 @@ TEST(a_look_ahead_without_room_ends_and_nothing_of_it_is_lost)
         play_end(room);
     }
 }
+
+TEST(a_translated_answer_without_content_is_complete_as_it_is)
+{
+    static const uint16_t statuses[] = {204, 304};
+
+    for (size_t i = 0; i < N_ELEMENTS(statuses); i++) {
+        struct http_response *r = &x.attempt.response;
+
+        play_begin(LLM_SCHEMA_ANTHROPIC, "application/json", 0);
+        r->status = statuses[i];
+        r->body = HTTP_BODY_NONE;
+        CHECK(!ai_answer_hold(&x, false));
+        x.response = *r;
+        CHECK_INT(ai_answer_finish_head(&x), REFUSAL_NONE);
+        CHECK(ai_answer_on_end(&x));
+        CHECK_INT(sent.len, 0);
+        play_end(0);
+    }
+    /* One with content that has not a byte of it is none. */
+    play_begin(LLM_SCHEMA_ANTHROPIC, "text/event-stream", 0);
+    CHECK(!ai_answer_hold(&x, false));
+    x.response = x.attempt.response;
+    CHECK_INT(ai_answer_finish_head(&x), REFUSAL_NONE);
+    CHECK(!ai_answer_on_end(&x));
+    play_end(0);
+}
