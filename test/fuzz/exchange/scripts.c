@@ -107,7 +107,9 @@ const char *const backend_scripts[] = {
     /* Q */ "HTTP/1.1 403 No\r\n%content-length: 0\r\n\r\n",
     /* R */
     JSON(
-        "{\"id\":\"a\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[],"
+        "{\"id\":\"a\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{"
+        "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":"
+        "\"stop\"}],"
         "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}, \"a\":\"b\"}"),
     /* S */ EVENTS "^" OPEN_FRAME "|",
     /* T */ "^" OPEN_FRAME "|",

@@ -159,7 +159,8 @@ static void world_publish(struct cluster *c)
 
     memcpy(&e->address, &world.address, world.address_len);
     e->address_len = world.address_len;
-    snprintf(e->text, sizeof e->text, "127.0.0.1:%u", c->id);
+    /* Unlike any of the manifests, whose set would else be taken for the same. */
+    snprintf(e->text, sizeof e->text, "socket %u", c->id);
     if (str_find(c->name, STR("/dead")) >= 0)
         ((struct sockaddr_un *)(void *)&e->address)->sun_path[1] ^= 0x7f;
     cluster_publish(c, set);
