@@ -300,7 +300,7 @@ static void worker_free_exchanges(struct worker *w)
     }
 }
 
-static void worker_free(struct worker *w)
+void worker_deinit(struct worker *w)
 {
     ASSERT(w->exchanges.n_nodes == 0);
     upstreams_deinit(&w->upstreams);
@@ -326,14 +326,14 @@ static void worker_free(struct worker *w)
     loop_deinit(&w->loop);
 }
 
-int worker_start(struct worker *w, struct server *g, uint32_t index, struct snapshot *first)
+int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot *first)
 {
     int r = loop_init(&w->loop);
 
     if (r < 0)
         return r;
     w->server = g;
-    w->index = index;
+    w->index = n;
     arena_init(&w->spare_arena, 4096);
     random_init(&w->random);
     upstreams_init(&w->upstreams, &w->loop, &w->outboxes, w->scratch, sizeof w->scratch);
@@ -346,15 +346,24 @@ int worker_start(struct worker *w, struct server *g, uint32_t index, struct snap
     wake_init(&w->keys_changed, &w->loop, worker_on_keys);
     atomic_fetch_add(&first->n_workers, 1);
     worker_use_snapshot(w, first);
+    return 0;
+}
+
+int worker_start(struct worker *w, struct server *g, uint32_t n, struct snapshot *first)
+{
+    int r = worker_init(w, g, n, first);
+
+    if (r < 0)
+        return r;
     r = pthread_create(&w->thread, NULL, worker_main, w);
     if (r == 0)
         return 0;
-    worker_free(w);
+    worker_deinit(w);
     return error_origin(-r);
 }
 
 void worker_join(struct worker *w)
 {
     pthread_join(w->thread, NULL);
-    worker_free(w);
+    worker_deinit(w);
 }

@@ -95,9 +95,11 @@ enum worker_order {
     ORDER_STOP = 2,  /* end now */
 };
 
-/* Starts the thread on `first`. 0 or negative. */
-MUST_USE int worker_start(struct worker *w, struct server *g, uint32_t index,
-                          struct snapshot *first);
+/* All but the thread, for who turns the loop himself; then start: the thread, on `first`. 0 or
+ * negative. At deinit neither clients nor exchanges may be left. */
+MUST_USE int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot *first);
+MUST_USE int worker_start(struct worker *w, struct server *g, uint32_t n, struct snapshot *first);
+void worker_deinit(struct worker *w);
 /* Control: tells the worker; returns at once. */
 void worker_order(struct worker *w, uint32_t orders);
 void worker_offer_snapshot(struct worker *w, struct snapshot *s);

@@ -1,7 +1,7 @@
 /* Fuzz target of the HTTP/1 codec and the path. The first byte says what to play: bit 7 responses,
  * bit 6 an answer to HEAD, the rest where to cut. Beyond not crashing, three properties hold:
  *   - events and errors are the same however the bytes are cut;
- *   - a request that we read and write again reads the same;
+ *   - a request or answer that we read and write again reads the same;
  *   - a normalized path is its own normal form. */
 #include "base/assert.h"
 #include "http/h1_play.h"
@@ -66,6 +66,50 @@ static void check_round_trip(struct str bytes)
     buf_deinit(&again);
 }
 
+/* The same of an answer. What is hop by hop is not looked at. */
+static bool reread_response(struct str bytes, enum http_method answered, struct buf *ret_text,
+                            struct buf *ret_bytes)
+{
+    struct h1_play play = {.options = {.is_client = true, .allows_underscore = true}};
+    struct http_response q;
+    struct h1_event event;
+    struct arena arena;
+    struct h1 c;
+
+    arena_init(&arena, 16384);
+    h1_init(&c, &play.options);
+    h1_expect_response_to(&c, answered);
+    int r = h1_next(&c, &bytes, &arena, NULL, &q, &event);
+
+    if (r == H1_EVENT && q.headers.n < 120) {
+        q.is_keep_alive = true;
+        q.minor_version = 1;
+        if (q.reason.len == 0)
+            q.reason = STR("x");
+        h1_play_response(&play, &q);
+        h1_format_response(ret_bytes, &q, true);
+    }
+    *ret_text = play.text;
+    arena_deinit(&arena);
+    return r == H1_EVENT;
+}
+
+static void check_response_round_trip(struct str bytes, enum http_method answered)
+{
+    struct buf first = {0}, second = {0}, written = {0}, again = {0};
+
+    if (reread_response(bytes, answered, &first, &written) && written.len > 0 &&
+        written.len < 60000) {
+        ASSERT(reread_response(buf_str(&written), answered, &second, &again));
+        ASSERT(str_eq(buf_str(&first), buf_str(&second)));
+        ASSERT(str_eq(buf_str(&written), buf_str(&again)));
+    }
+    buf_deinit(&first);
+    buf_deinit(&second);
+    buf_deinit(&written);
+    buf_deinit(&again);
+}
+
 static void check_path(struct str raw)
 {
     struct arena arena;
@@ -93,7 +137,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     };
 
     check_cuts(&play, rest, bytes[0] & 0x3f);
-    if (!play.options.is_client)
+    if (play.options.is_client)
+        check_response_round_trip(rest, play.answered);
+    else
         check_round_trip(rest);
     check_path(rest);
     return 0;

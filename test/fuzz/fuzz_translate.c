@@ -5,14 +5,21 @@
  *   s  an event stream, fed whole and in pieces whose sizes follow the second byte;
  *   e  an error document.
  * Beyond not crashing: conditions are those of the header, what is accepted becomes a JSON
- * document, the output of a stream is the same however it is cut, each of its data lines is JSON,
- * and equal to what is said when no frame's shape is remembered. */
+ * document, what comes out is bounded by what went in, the output of a stream is the same however
+ * it is cut, each of its data lines is JSON, and equal to what is said when no frame's shape is
+ * remembered. */
 #include <jansson.h>
 
 #include "base/assert.h"
 #include "llm/translate/translate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+enum {
+    DOCUMENT_RATIO = 16, /* escapes take six bytes for one, and strings may be wrapped */
+    STREAM_RATIO = 128,  /* each chunk repeats an id and a model name of bounded lengths */
+    SLACK_BYTES = 16384,
+};
 
 static void check_document(struct str text)
 {
@@ -70,6 +77,7 @@ static void play_request(struct translate *t, struct str text)
         buf_clear(&out);
         translate_fault_write(t, &fault, &out);
     }
+    ASSERT(out.len <= DOCUMENT_RATIO * text.len + SLACK_BYTES);
     check_document(buf_str(&out));
     buf_deinit(&out);
     arena_deinit(&arena);
@@ -82,6 +90,7 @@ static void play_answer(struct translate *t, struct str text)
 
     ASSERT(r == 0 || r == TRANSLATE_BAD_ANSWER);
     ASSERT((r == 0) == (out.len > 0));
+    ASSERT(r != 0 || out.len <= DOCUMENT_RATIO * text.len + SLACK_BYTES);
     if (r == 0)
         check_document(buf_str(&out));
     buf_deinit(&out);
@@ -105,6 +114,7 @@ static void play_stream(const struct translator *translator, struct str text, si
 
     ASSERT(r == 0 || end == r);
     ASSERT(end != 0 || t.stage == TRANSLATE_AFTER);
+    ASSERT(out->len <= STREAM_RATIO * text.len + SLACK_BYTES);
     translate_deinit(&t);
 }
 
@@ -131,6 +141,7 @@ static void play_error(struct translate *t, struct str text)
     struct buf out = {0};
 
     translate_error(t, 503, text, &out);
+    ASSERT(out.len <= DOCUMENT_RATIO * text.len + SLACK_BYTES);
     check_document(buf_str(&out));
     buf_deinit(&out);
 }

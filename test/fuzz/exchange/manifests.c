@@ -1,0 +1,106 @@
+/* What the gateway of the fuzzer serves: a route for each thing that an exchange can run into. Two
+ * configurations, so that one can follow the other under a request. */
+#include "test/fuzz/exchange/world.h"
+
+#define COMMON                                                                                     \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: c}, spec: "   \
+    "{controllerName: gateway.envoyproxy.io/gatewayclass-controller, parametersRef: {group: "      \
+    "gateway.envoyproxy.io, kind: EnvoyProxy, name: p, namespace: play}}}\n---\n"                  \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyProxy, metadata: {name: p, "          \
+    "namespace: play}, spec: {telemetry: {accessLog: {settings: [{format: {type: Text, text: "     \
+    "\"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %RESPONSE_CODE% %REQ(X-ID)%\\n\"}, "      \
+    "sinks: [{type: File, file: {path: /dev/null}}]}]}}}}\n---\n"                                  \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: front, "           \
+    "namespace: play}, spec: {gatewayClassName: c, listeners: [{name: http, port: 80, protocol: "  \
+    "HTTP, allowedRoutes: {namespaces: {from: All}}}]}}\n---\n"                                    \
+    "{apiVersion: v1, kind: Secret, metadata: {name: keys, namespace: play}, stringData: {alice: " \
+    "key-of-alice}}\n---\n"
+
+#define BACKEND(name, port)                                                                        \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backend, metadata: {name: " name           \
+    ", namespace: play}, spec: {endpoints: [{ip: {address: 127.0.0.1, port: " port "}}]}}\n---\n"
+#define NAMED(name, host)                                                                          \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backend, metadata: {name: " name           \
+    ", namespace: play}, spec: {endpoints: [{fqdn: {hostname: " host ", port: 80}}]}}\n---\n"
+#define TO(name) "{group: gateway.envoyproxy.io, kind: Backend, name: " name "}"
+#define ROUTE(name, path, more)                                                                    \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: " name           \
+    ", namespace: play}, spec: {parentRefs: [{name: front}], rules: [{matches: [{path: {type: "    \
+    "PathPrefix, value: " path "}}], " more "}]}}\n---\n"
+#define SECURITY(name, more)                                                                       \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {name: " name    \
+    ", namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, " \
+    "name: " name "}], " more "}}\n---\n"
+#define MIRROR "filters: [{type: RequestMirror, requestMirror: {backendRef: " TO("copy") "}}], "
+
+#define PLAIN                                                                                      \
+    BACKEND("plain", "1")                                                                          \
+    BACKEND("copy", "2")                                                                           \
+    BACKEND("judge", "3")                                                                          \
+    BACKEND("dead", "4")                                                                           \
+    NAMED("named", "named.play")                                                                   \
+    ROUTE("plain", "/plain", "backendRefs: [" TO("plain") "]")                                     \
+    ROUTE("two", "/two", "backendRefs: [" TO("plain") ", " TO("copy") "]")                         \
+    ROUTE("timed", "/timed",                                                                       \
+          "timeouts: {request: 4s, backendRequest: 2s}, backendRefs: [" TO("plain") "]")           \
+    ROUTE("mirror", "/mirror", MIRROR "backendRefs: [" TO("plain") "]")                            \
+    ROUTE("key", "/key", "backendRefs: [" TO("plain") "]")                                         \
+    ROUTE("judged", "/judged", MIRROR "backendRefs: [" TO("plain") "]")                            \
+    ROUTE("dead", "/dead", "backendRefs: [" TO("dead") "]")                                        \
+    ROUTE("named", "/named", "backendRefs: [" TO("named") "]")                                     \
+    ROUTE("limited", "/limited", "backendRefs: [" TO("plain") "]")                                 \
+    ROUTE("elsewhere", "/elsewhere",                                                               \
+          "filters: [{type: RequestRedirect, requestRedirect: {statusCode: 301, hostname: x.y}}]") \
+    ROUTE("changed", "/changed",                                                                   \
+          "filters: [{type: URLRewrite, urlRewrite: {hostname: a.b, path: {type: "                 \
+          "ReplacePrefixMatch, replacePrefixMatch: /z}}}, {type: ResponseHeaderModifier, "         \
+          "responseHeaderModifier: {set: [{name: x-set, value: v}], remove: [x-gone]}}], "         \
+          "backendRefs: [" TO("plain") "]")                                                        \
+    SECURITY("key", "apiKeyAuth: {credentialRefs: [{name: keys}], extractFrom: [{headers: "        \
+                    "[x-api-key]}, {params: [key]}, {cookies: [key]}]}")                           \
+    SECURITY("judged", "extAuth: {headersToExtAuth: [x-id], http: {backendRefs: [" TO(             \
+                           "judge") "], headersToBackend: [x-said]}}")
+
+#define AI_BACKEND(name, schema)                                                                   \
+    BACKEND(name, "5")                                                                             \
+    "{apiVersion: aigateway.envoyproxy.io/v1alpha1, kind: AIServiceBackend, metadata: "            \
+    "{name: " name ", namespace: play}, spec: {schema: {name: " schema                             \
+    "}, backendRef: " TO(name) "}}\n---\n"
+#define MODEL(name, refs)                                                                          \
+    "{matches: [{headers: [{type: Exact, name: x-ai-eg-model, value: " name                        \
+    "}]}], backendRefs: [" refs "]}"
+#define AI(more)                                                                                   \
+    AI_BACKEND("open", "OpenAI")                                                                   \
+    AI_BACKEND("anth", "Anthropic")                                                                \
+    "{apiVersion: aigateway.envoyproxy.io/v1alpha1, kind: AIGatewayRoute, metadata: {name: ai, "   \
+    "namespace: play}, spec: {parentRefs: [{name: front, kind: Gateway, group: "                   \
+    "gateway.networking.k8s.io}], llmRequestCosts: [{metadataKey: all, type: TotalToken}], "       \
+    "rules: [" MODEL("m-open", "{name: open}") ", " MODEL("m-anth", "{name: anth}") ", " MODEL(    \
+        "m-both",                                                                                  \
+        "{name: anth}, {name: open, priority: 1}") ", " MODEL("m-served",                          \
+                                                              "{name: open, modelNameOverride: "   \
+                                                              "other}") more "]}}\n---\n"
+
+#define LIMIT(requests, response)                                                                  \
+    "{limit: {requests: " requests ", unit: Hour}, shared: true, cost: {request: {from: Number, "  \
+    "number: 1}, response: " response "}}"
+#define TRAFFIC(name, group, kind, rules)                                                          \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: " name ", namespace: play}, spec: {targetRefs: [{group: " group ", kind: " kind        \
+    ", name: " name "}], rateLimit: {type: Global, global: {rules: [" rules "]}}}}\n---\n"
+
+static const char first[] = COMMON PLAIN AI("") TRAFFIC(
+    "limited", "gateway.networking.k8s.io", "HTTPRoute", LIMIT("20", "{from: Number, number: 2}"))
+    TRAFFIC(
+        "ai", "gateway.networking.k8s.io", "HTTPRoute",
+        LIMIT("5000", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
+
+static const char second[] = COMMON PLAIN AI(", " MODEL("m-new", "{name: open}")) TRAFFIC(
+    "limited", "gateway.networking.k8s.io", "HTTPRoute", LIMIT("5", "{from: Number, number: 1}"))
+    TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute",
+            LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
+
+const struct str world_manifests[WORLD_SNAPSHOTS] = {
+    {first, sizeof first - 1},
+    {second, sizeof second - 1},
+};

@@ -1,0 +1,126 @@
+/* What clients and backends can say in one piece; anything else the program spells out. "%" is the
+ * header that carries a request's id, "@" stands for SCRIPT_LONG_BYTES of content, "$" for the
+ * length of what follows the head, and "^...|" is a chunk. */
+#include "base/macro.h"
+#include "test/fuzz/exchange/peer.h"
+
+#define GET(path)       "GET " path " HTTP/1.1\r\nhost: a\r\n%\r\n"
+#define ASK(path, body) "POST " path " HTTP/1.1\r\nhost: a\r\n%content-length: $\r\n\r\n" body
+#define CHUNKED(path)   "POST " path " HTTP/1.1\r\nhost: a\r\n%transfer-encoding: chunked\r\n\r\n"
+#define CHAT(model, more)                                                                          \
+    "{\"model\": \"" model "\", \"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]" more \
+    "}"
+
+const char *const client_scripts[] = {
+    /* A */ GET("/plain/a"),
+    /* B */ ASK("/plain/b", "hello"),
+    /* C */ CHUNKED("/plain/c") "^hello|0\r\n\r\n",
+    /* D */ CHUNKED("/plain/d"),
+    /* E */ "^hello|",
+    /* F */ "0\r\n\r\n",
+    /* G */ "0\r\nx-t: a\r\nx-tenant: b\r\n\r\n",
+    /* H */ "HEAD /plain/h HTTP/1.1\r\nhost: a\r\n%\r\n",
+    /* I */ "GET /plain/i HTTP/1.0\r\n%\r\n",
+    /* J */
+    "GET /plain/j HTTP/1.1\r\nhost: a\r\n%connection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    /* K */
+    "POST /plain/k HTTP/1.1\r\nhost: a\r\n%content-length: 5\r\nexpect: 100-continue\r\n\r\n",
+    /* L */ "hello",
+    /* M */ "GET /key HTTP/1.1\r\nhost: a\r\nx-api-key: key-of-alice\r\n%\r\n",
+    /* N */ GET("/key?key=wrong"),
+    /* O */ GET("/judged"),
+    /* P */ ASK("/judged", "hello"),
+    /* Q */ GET("/dead"),
+    /* R */ GET("/named"),
+    /* S */ GET("/elsewhere"),
+    /* T */ GET("/mirror"),
+    /* U */ ASK("/mirror", "hello"),
+    /* V */ ASK("/limited", "hello"),
+    /* W */ ASK("/plain/w", "@"),
+    /* X */ CHUNKED("/two") "^@|0\r\n\r\n",
+    /* Y */ GET("/timed"),
+    /* Z */ ASK("/timed", "hello"),
+    /* [ */ ASK("/v1/chat/completions", CHAT("m-open", "")),
+    /* \ */ ASK("/v1/chat/completions", CHAT("m-open", ", \"stream\": true")),
+    /* ] */ ASK("/v1/chat/completions", CHAT("m-anth", ", \"stream\": true")),
+    /* ^ */ ASK("/v1/chat/completions", CHAT("m-anth", "")),
+    /* _ */ ASK("/v1/chat/completions", CHAT("m-both", "")),
+    /* ` */ ASK("/v1/chat/completions", CHAT("m-both", ", \"stream\": true")),
+    /* a */ ASK("/v1/messages", CHAT("m-open", ", \"max_tokens\": 10")),
+    /* b */ ASK("/v1/messages", CHAT("m-open", ", \"max_tokens\": 10, \"stream\": true")),
+    /* c */ CHUNKED("/v1/chat/completions") "^" CHAT("m-both", ", \"stream\": true") "|0\r\n\r\n",
+    /* d */ GET("/v1/models"),
+    /* e */ ASK("/v1/chat/completions", CHAT("m-served", "")),
+    /* f */ "GET /changed/f?a=b HTTP/1.1\r\nhost: a\r\n%connection: close\r\n\r\n",
+    /* g */ ASK("/v2/models/m-open/infer", "{}"),
+    /* h */ "OPTIONS * HTTP/1.1\r\nhost: a\r\n%\r\n",
+    /* i */ "GET /plain/%2e%2e/x HTTP/1.1\r\nhost: a\r\n\r\n",
+    /* j */ "DELETE /plain/j HTTP/1.1\r\nhost: a\r\n%content-length: 5\r\n\r\nhello",
+};
+const unsigned n_client_scripts = N_ELEMENTS(client_scripts);
+
+#define OK(body) "HTTP/1.1 200 OK\r\n%content-length: $\r\n\r\n" body
+#define JSON(body)                                                                                 \
+    "HTTP/1.1 200 OK\r\n%content-type: application/json\r\ncontent-length: $\r\n\r\n" body
+#define SLOW(body)                                                                                 \
+    "HTTP/1.1 429 Slow\r\n%content-type: application/json\r\ncontent-length: $\r\n\r\n" body
+#define EVENTS                                                                                     \
+    "HTTP/1.1 200 OK\r\n%content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+#define OPEN_FRAME                                                                                 \
+    "data: {\"id\":\"a\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","      \
+    "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n"
+#define OPEN_LAST                                                                                  \
+    "data: {\"id\":\"a\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","      \
+    "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+#define ANTH_START                                                                                 \
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"a\",\"type\":"  \
+    "\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"usage\":"                 \
+    "{\"input_tokens\":3,\"output_tokens\":1}}}\n\n"                                               \
+    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"             \
+    "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n"
+#define ANTH_DELTA                                                                                 \
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":"   \
+    "{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n"
+#define ANTH_STOP                                                                                  \
+    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"           \
+    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"          \
+    "\"end_turn\"},\"usage\":{\"output_tokens\":2}}\n\n"                                           \
+    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+
+const char *const backend_scripts[] = {
+    /* A */ OK("hello"),
+    /* B */ "HTTP/1.1 200 OK\r\n%transfer-encoding: chunked\r\n\r\n^hello|0\r\n\r\n",
+    /* C */ "HTTP/1.1 200 OK\r\n%transfer-encoding: chunked\r\n\r\n",
+    /* D */ "^hello|",
+    /* E */ "0\r\n\r\n",
+    /* F */ "0\r\nx-t: a\r\n\r\n",
+    /* G */ "HTTP/1.1 200 OK\r\n%connection: close\r\n\r\nhello",
+    /* H */ "HTTP/1.1 100 Continue\r\n\r\n",
+    /* I */ "HTTP/1.1 204 No Content\r\n%\r\n",
+    /* J */ "HTTP/1.1 304 Not Modified\r\n%content-length: 5\r\n\r\n",
+    /* K */ "HTTP/1.1 500 No\r\n%content-length: 2\r\n\r\nno",
+    /* L */ "HTTP/1.1 101 Yes\r\n%connection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    /* M */ OK("@"),
+    /* N */ "HTTP/1.1 200 OK\r\n%transfer-encoding: chunked\r\n\r\n^@|0\r\n\r\n",
+    /* O */ "HTTP/1.1 200 OK\r\n%content-length: 5\r\n\r\nhello more",
+    /* P */ "HTTP/1.0 200 OK\r\n%\r\n@",
+    /* Q */ "HTTP/1.1 403 No\r\n%content-length: 0\r\n\r\n",
+    /* R */
+    JSON(
+        "{\"id\":\"a\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{"
+        "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":"
+        "\"stop\"}],"
+        "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}, \"a\":\"b\"}"),
+    /* S */ EVENTS "^" OPEN_FRAME "|",
+    /* T */ "^" OPEN_FRAME "|",
+    /* U */ "^" OPEN_LAST "|0\r\n\r\n",
+    /* V */ EVENTS "^" ANTH_START "|",
+    /* W */ "^" ANTH_DELTA "|",
+    /* X */ "^" ANTH_STOP "|0\r\n\r\n",
+    /* Y */
+    JSON("{\"id\":\"a\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],"
+         "\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}"),
+    /* Z */ SLOW("{\"error\":\"slow\"}"),
+    /* [ */ "HTTP/1.1 200 OK\r\n%content-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+};
+const unsigned n_backend_scripts = N_ELEMENTS(backend_scripts);
