@@ -48,15 +48,31 @@ static uint64_t client_phase_us(const struct client *c, enum client_phase phase)
     return CLIENT_NEVER_US;
 }
 
+/* A new request: all of it has to come until c->due_us. */
+static void client_start_request(struct client *c)
+{
+    c->due_us = c->worker->loop.now.mono_us + c->received_us;
+}
+
 void client_set_phase(struct client *c, enum client_phase phase)
 {
     struct loop *l = &c->worker->loop;
+    uint64_t now_us = l->now.mono_us;
     bool is_head_running = phase == CLIENT_HEAD && c->phase == CLIENT_HEAD;
+    uint64_t end_us = now_us + client_phase_us(c, phase);
 
+    if (phase == CLIENT_HEAD && !is_head_running)
+        client_start_request(c);
+    if (phase == CLIENT_BUSY)
+        c->busy_us = now_us;
+    else if (phase == CLIENT_BODY && c->phase == CLIENT_BUSY)
+        c->due_us += now_us - c->busy_us; /* it is not the client who was slow */
     c->phase = phase;
+    if (phase == CLIENT_HEAD || phase == CLIENT_BODY)
+        end_us = MIN(end_us, c->due_us);
     /* A head's time counts from its first byte: more bytes do not extend it. */
     if (!is_head_running)
-        timer_set(l, &c->timer, l->now.mono_us + client_phase_us(c, phase));
+        timer_set(l, &c->timer, end_us);
 }
 
 void client_accept(struct worker *w, struct port *port, int fd, const struct sockaddr *peer)
@@ -84,6 +100,7 @@ void client_accept(struct worker *w, struct port *port, int fd, const struct soc
     c->port = port;
     c->idle_us = plan->client.idle_us;
     c->head_us = plan->client.head_us;
+    c->received_us = plan->client.received_us ? plan->client.received_us : CLIENT_NEVER_US;
     socket_format_address(peer, c->peer_text, sizeof c->peer_text);
     socket_format_local(fd, c->local_text, sizeof c->local_text);
     c->down = (struct downstream){.ops = &client_downstream_ops,
@@ -237,6 +254,8 @@ static bool client_next_head(struct client *c, struct str *input)
         client_refuse_early(c, REFUSAL_NONE, error, dialect);
         return false;
     }
+    if (c->phase != CLIENT_HEAD)
+        client_start_request(c); /* the head has come in one piece */
     client_set_phase(c, CLIENT_BUSY);
     c->is_message_open = true;
     c->has_served = true;

@@ -163,6 +163,18 @@ static inline void h1_note(struct str *slot, uint8_t *n, struct str value)
     *n = (uint8_t)(*n < 2 ? *n + 1 : 2);
 }
 
+/* White space around a value may be a tab (RFC 9110 5.6.3), but readers differ about it: for nginx
+ * it is a part of the value, for llhttp of a coding. What one of two readers does not see of
+ * length, coding or host is where smuggling begins, and no client sends tabs. Answers are read by
+ * us alone. */
+static bool h1_has_tab(const struct h1 *c, const struct h1_fields *f,
+                       const struct http_header *header)
+{
+    const char *colon = header->name.ptr + header->name.len;
+
+    return !c->options.is_client && memchr(colon, '\t', (size_t)(f->cursor - colon));
+}
+
 /* Takes note of the framing and hop-by-hop headers; the others stay in their slot of the list. */
 static int h1_field_sort(struct h1 *c, struct h1_fields *f, const struct http_header *header)
 {
@@ -170,12 +182,18 @@ static int h1_field_sort(struct h1 *c, struct h1_fields *f, const struct http_he
     case HEADER_HOST:
         if (c->options.is_client)
             break;
+        if (h1_has_tab(c, f, header))
+            return h1_fail(c, H1_ERROR_BAD_HOST);
         h1_note(&f->host, &f->n_host, header->value);
         return 0;
     case HEADER_CONTENT_LENGTH:
+        if (h1_has_tab(c, f, header))
+            return h1_fail(c, H1_ERROR_BAD_CONTENT_LENGTH);
         h1_note(&f->content_length, &f->n_content_length, header->value);
         return 0;
     case HEADER_TRANSFER_ENCODING:
+        if (h1_has_tab(c, f, header))
+            return h1_fail(c, H1_ERROR_BAD_TRANSFER_ENCODING);
         h1_note(&f->transfer_encoding, &f->n_transfer_encoding, header->value);
         return 0;
     case HEADER_CONNECTION:

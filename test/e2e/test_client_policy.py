@@ -109,15 +109,16 @@ def test_listeners_of_one_port_keep_their_own_word_on_underscores(gateway, upstr
 
 
 def test_what_a_port_can_have_of_one_listener_only_is_named(gateway, upstream):
-    policy = client_policy("clients", timeout={"http": {"idleTimeout": "30s", "requestHeadersReceivedTimeout": "3s"}},
+    policy = client_policy("clients", timeout={"http": {"idleTimeout": "30s", "requestHeadersReceivedTimeout": "3s",
+                                                    "requestReceivedTimeout": "9s"}},
                            headers={"maxRequestHeaderLimit": "8Ki"}, connection={"connectionLimit": {"value": 7}})
     policy["spec"]["targetRefs"][0]["sectionName"] = "two"
     listeners = [http_listener("one", hostname="one.test"), http_listener("two", hostname="two.test"),
                  http_listener("other", port=81)]
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), policy, listeners=listeners))
     texts = [d["text"] for d in gw.status()["diagnostics"] if d["code"] == "ineffective"]
-    assert len(texts) == 4 and all('listener "two"' in text and 'listener "one"' in text for text in texts)
-    for key in ("idleTimeout", "requestHeadersReceivedTimeout", "maxRequestHeaderLimit", "connectionLimit"):
+    assert len(texts) == 5 and all('listener "two"' in text and 'listener "one"' in text for text in texts)
+    for key in ("idleTimeout", "requestHeadersReceivedTimeout", "requestReceivedTimeout", "maxRequestHeaderLimit", "connectionLimit"):
         assert [text for text in texts if key in text], key
 
 

@@ -30,6 +30,7 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
     } rows[] = {
         {"timeout.http.idleTimeout", x->idle_us != y->idle_us},
         {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
+        {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},
         {"headers.maxRequestHeaderLimit", x->head_bytes_limit != y->head_bytes_limit},
         {"connection.connectionLimit", x->connection_limit != y->connection_limit},
     };

@@ -95,6 +95,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
 
         ret->idle_us = positive_or(t->idle_timeout, CLIENT_IDLE_US);
         ret->head_us = positive_or(t->request_headers_received_timeout, CLIENT_HEAD_US);
+        ret->received_us = positive_or(t->request_received_timeout, 0);
     }
     if (p->spec.connection && p->spec.connection->limit && p->spec.connection->limit->value.is_set)
         ret->connection_limit = (uint32_t)p->spec.connection->limit->value.value;

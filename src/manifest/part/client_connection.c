@@ -16,8 +16,9 @@ static const struct field client_tcp_timeout_fields[] = {
 static const struct table client_tcp_timeout_table = TABLE(client_tcp_timeout);
 
 static const struct field client_http_timeout_fields[] = {
-    FIELD_DURATION(client_http_timeout, request_received_timeout, "requestReceivedTimeout",
-                   FIELD_NOT_ENFORCED, "Time for a whole request to come in."),
+    FIELD_DURATION(
+        client_http_timeout, request_received_timeout, "requestReceivedTimeout", 0,
+        "Time for a whole request to come in, less what its backend takes; beyond: 408."),
     FIELD_DURATION(client_http_timeout, request_headers_received_timeout,
                    "requestHeadersReceivedTimeout", 0,
                    "Time for a request's head to come in; beyond: 408."),
