@@ -86,9 +86,6 @@ static void listener_tls_check(struct decoder *d, const struct node *node, void 
     if (t->mode < 0)
         t->mode = LISTENER_TLS_TERMINATE;
     check_max_items(d, node, "certificateRefs", 64);
-    if (t->certificate_refs.n > 1)
-        decode_warning(d, DIAG_UNSUPPORTED_FIELD, node_find(node, "certificateRefs"),
-                       "certificateRefs", "only the first certificate is presented so far");
     VEC_FOREACH (&t->options, option) {
         struct node at = {.mark = option->mark};
         bool is_known = false;

@@ -111,6 +111,20 @@ def test_sessions_resume_on_their_own_listener_only(gateway, upstream, authority
     assert not any(connect("two.test", session)[1] for _ in range(10))
 
 
+def test_the_server_name_chooses_among_a_listeners_certificates(gateway, upstream, authority):
+    pairs = {name: authority.leaf(name) for name in ("one.test", "two.test", "*.wild.test")}
+    gw = gateway(world(
+        backend("a", upstream("a")), route("r", rule("a")),
+        *(tls_secret(f"cert-{i}", pair) for i, pair in enumerate(pairs.values())),
+        listeners=[https_listener(secrets=["cert-0", "cert-1", "cert-2"])]))
+    client = authority.client()
+    client.check_hostname = False
+    for asked, given in (("one.test", "one.test"), ("two.test", "two.test"), ("x.wild.test", "*.wild.test"),
+                         ("unknown.test", "one.test"), (None, "one.test")):
+        assert presented(gw, client, asked) == fingerprint(pairs[given][0]), asked
+    assert gw.request("/", port=443, tls=client, host="two.test", server_name="one.test").status == 200
+
+
 def test_plain_http_on_the_tls_port_and_the_reverse(gateway, upstream, authority):
     gw = gateway(https_world(upstream("a"), authority))
     with gw.raw(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n", port=443) as raw:

@@ -40,6 +40,9 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = []
         for name in names:
+            if "://" in name:
+                alternatives.append(x509.UniformResourceIdentifier(name))
+                continue
             try:
                 alternatives.append(x509.IPAddress(ipaddress.ip_address(name)))
             except ValueError:
@@ -49,9 +52,23 @@ class Authority:
                 .sign(self._key, hashes.SHA256()))
         return cert.public_bytes(serialization.Encoding.PEM).decode(), _key_pem(key)
 
-    def client(self, **limits):
-        """What a client of this authority uses; limits: minimum_version and the like."""
+    def revocations(self, *pems, hours=24):
+        """A list of revoked leaves of ours, as PEM, that holds for so long."""
+        now = datetime.datetime.utcnow()
+        builder = (x509.CertificateRevocationListBuilder().issuer_name(_name(self.name))
+                   .last_update(now - datetime.timedelta(hours=48)).next_update(now + datetime.timedelta(hours=hours)))
+        for pem in pems:
+            serial = x509.load_pem_x509_certificate(pem.encode()).serial_number
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    def client(self, own=None, **limits):
+        """What a client of this authority uses; own: a file with its certificate and key; limits:
+        minimum_version and the like."""
         context = ssl.create_default_context(cadata=self.pem)
+        if own:
+            context.load_cert_chain(own)
         for name, value in limits.items():
             setattr(context, name, value)
         return context
