@@ -15,6 +15,7 @@
     X(MIRROR_BYTES, 1048576, "bytes", "request content kept for a mirror; beyond: no copy")        \
     X(CLIENT_CHAIN_BYTES, 32768, "bytes",                                                          \
       "the certificates that a client presents; beyond: no handshake")                             \
+    X(OCSP_BYTES, 16384, "bytes", "an OCSP response to be stapled; beyond: not stapled")           \
     X(TICKET_KEY_S, 3600, "seconds",                                                               \
       "age at which the key of TLS session tickets is replaced; tickets of the two before it "     \
       "are taken")                                                                                 \

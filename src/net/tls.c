@@ -365,6 +365,7 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
     SSL_CTX_set_client_hello_cb(e->ctx, tls_on_client_hello, NULL);
     SSL_CTX_set_tlsext_servername_callback(e->ctx, tls_on_server_name);
     tls_set_session_context(e->ctx, config);
+    tls_staple(e, config);
     r = tls_set_ciphers(e->ctx, config->ciphers, ret_why);
     if (r == 0)
         r = tls_ask_clients(e, config, ret_why);
@@ -413,6 +414,7 @@ void tls_server_unref(struct tls_server *t)
     for (size_t i = 0; i < t->n; i++) {
         SSL_CTX_free(t->entries[i].ctx);
         tls_forget_clients(&t->entries[i]);
+        mem_free((void *)(uintptr_t)t->entries[i].ocsp.ptr);
         mem_free((void *)(uintptr_t)t->entries[i].hostname.ptr);
     }
     tls_tickets_unref(t->tickets);

@@ -21,10 +21,12 @@ struct tls_entry_config {
     struct str hostname;        /* lower-case; "*.example.com"; empty: any server name, or none */
     struct str certificate_pem; /* chain, leaf first */
     struct str key_pem;
-    struct str ciphers; /* OpenSSL names joined with ':', TLS 1.2 and below; empty: the default.
-                           Names of TLS 1.3 suites have no effect. */
-    int min_version;    /* 0x0303 = TLS 1.2; 0: the default (1.2) */
-    int max_version;    /* 0: 1.3 */
+    struct str ocsp_der;  /* stapled, has passed tls_check_staple; empty: none */
+    int64_t ocsp_until_s; /* and not after this (unix) */
+    struct str ciphers;   /* OpenSSL names joined with ':', TLS 1.2 and below; empty: the default.
+                             Names of TLS 1.3 suites have no effect. */
+    int min_version;      /* 0x0303 = TLS 1.2; 0: the default (1.2) */
+    int max_version;      /* 0: 1.3 */
     struct str client_ca_pem;  /* authorities of clients' certificates; empty: none is asked for */
     bool is_client_optional;   /* a client without a certificate is let in; a bad one never */
     struct str client_crl_pem; /* what they have revoked, every authority of a chain; empty: not
@@ -50,7 +52,7 @@ struct tls_peer {
     struct arena arena;
 };
 
-/* Conditions of tls_server_new, tls_client_new, tls_check_pair. */
+/* Conditions of tls_server_new, tls_client_new, tls_check_pair, tls_check_staple. */
 enum tls_condition {
     TLS_BAD_CERTIFICATE = 1,
     TLS_BAD_KEY,
@@ -58,6 +60,7 @@ enum tls_condition {
     TLS_BAD_CIPHERS,
     TLS_BAD_CA,
     TLS_BAD_CRL,
+    TLS_BAD_STAPLE,
     TLS_BAD_VERSIONS, /* the lowest is above the highest */
 };
 
@@ -73,6 +76,11 @@ void tls_server_unref(struct tls_server *t);
  * may be NULL. 0 or a tls_condition. */
 MUST_USE int tls_check_pair(struct str certificate_pem, struct str key_pem,
                             int64_t *ret_not_after_s, struct buf *ret_why);
+
+/* Can the OCSP response be stapled to the certificate? `ret_until_s`: how long it holds (unix). 0
+ * or a tls_condition. */
+MUST_USE int tls_check_staple(struct str certificate_pem, struct str ocsp_der, int64_t *ret_until_s,
+                              struct buf *ret_why);
 
 /* A pin's text: base64 of a key's digest, hex (with or without colons) of a certificate's. False:
  * it is none. */

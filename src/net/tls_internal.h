@@ -18,6 +18,8 @@ struct tls_entry {
     struct tls_pin *pins;    /* owned; of the certificates that may come, none: any */
     size_t n_pins;
     uint64_t client_rule; /* of the rule on them; 0: not asked */
+    struct str ocsp;      /* owned; empty: none */
+    int64_t ocsp_until_s;
 };
 
 struct tls_server {
@@ -73,6 +75,8 @@ bool tls_client_prepare(const struct tls_client *t, struct tls_session *session,
  * tls_condition. */
 MUST_USE int tls_ask_clients(struct tls_entry *e, const struct tls_entry_config *config,
                              struct buf *ret_why);
+/* tls_staple.c: the context staples what the configuration holds. */
+void tls_staple(struct tls_entry *e, const struct tls_entry_config *config);
 void tls_forget_clients(struct tls_entry *e);
 /* For SSL_set_verify. */
 int tls_on_verify(int is_good, X509_STORE_CTX *ctx);

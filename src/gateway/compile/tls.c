@@ -291,6 +291,24 @@ static void compile_client_tls(struct compile *c, struct client_traffic_policy *
         entry->client_ca_pem = STR("");
 }
 
+/* A response that cannot be stapled is left out: clients then ask for one themselves. `tells`: says
+ * so. */
+static void compile_staple(struct compile *c, const struct object *secret, bool tells,
+                           struct tls_entry_config *entry)
+{
+    struct str der = keeper_find(secret, "tls.ocsp-staple");
+    struct buf why = {0};
+
+    if (der.len == 0)
+        return;
+    if (tls_check_staple(entry->certificate_pem, der, &entry->ocsp_until_s, &why) == 0)
+        entry->ocsp_der = der;
+    else if (tells)
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_BAD_CERTIFICATE, secret->mark,
+                 secret->label, "tls.ocsp-staple is not stapled: %.*s", STR_ARG(buf_str(&why)));
+    buf_deinit(&why);
+}
+
 /* With the certificate that `secret` keeps. */
 static struct tls_entry_config compile_tls_entry(struct compile *c, const struct gateway *g,
                                                  const struct listener *l,
@@ -320,15 +338,17 @@ struct tls_entry_vec {
 };
 
 /* One for each of the listener's certificates, in c->scratch. */
-static void compile_tls_entries(struct compile *c, const struct listener_member *m,
+static void compile_tls_entries(struct compile *c, const struct listener_member *m, bool tells,
                                 struct tls_entry_vec *entries)
 {
     const struct listener_tls *tls = m->listener->tls;
 
     for (size_t i = 0; i < tls->certificate_refs.n; i++) {
         const struct object *secret = tls->certificate_refs.items[i].target;
+        struct tls_entry_config *entry = VEC_ADD(&c->scratch, entries);
 
-        VEC_PUSH(&c->scratch, entries, compile_tls_entry(c, m->gateway, m->listener, secret));
+        *entry = compile_tls_entry(c, m->gateway, m->listener, secret);
+        compile_staple(c, secret, tells, entry);
     }
 }
 
@@ -340,7 +360,7 @@ bool compile_listener_tls(struct compile *c, const struct listener_member *m)
     struct buf why = {0};
     int r;
 
-    compile_tls_entries(c, m, &entries);
+    compile_tls_entries(c, m, true, &entries);
     r = tls_server_new(entries.items, entries.n, &server, &why);
 
     if (r != 0) {
@@ -370,7 +390,7 @@ bool compile_port_tls(struct compile *c, struct port_draft *draft)
         size_t at = entries.n;
         struct str rules;
 
-        compile_tls_entries(c, m, &entries);
+        compile_tls_entries(c, m, false, &entries); /* compile_listener_tls has told */
         first = &entries.items[at];
         port->listeners[i]->client_rule = tls_client_rule(first);
         rules = arena_printf(&c->scratch, "%d-%d|%.*s|%llx", first->min_version, first->max_version,

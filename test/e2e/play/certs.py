@@ -6,6 +6,7 @@ import ssl
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 
@@ -33,6 +34,7 @@ class Authority:
         cert = (_builder(name, name, self._key)
                 .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
                 .sign(self._key, hashes.SHA256()))
+        self._cert = cert
         self.pem = cert.public_bytes(serialization.Encoding.PEM).decode()
 
     def leaf(self, *names):
@@ -62,6 +64,17 @@ class Authority:
             builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build())
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    def ocsp(self, pem, hours=24, is_revoked=False):
+        """A response about a leaf of ours, as DER, that holds for so long."""
+        now = datetime.datetime.utcnow()
+        status = ocsp.OCSPCertStatus.REVOKED if is_revoked else ocsp.OCSPCertStatus.GOOD
+        builder = ocsp.OCSPResponseBuilder().add_response(
+            cert=x509.load_pem_x509_certificate(pem.encode()), issuer=self._cert, algorithm=hashes.SHA1(),
+            cert_status=status, this_update=now - datetime.timedelta(hours=48),
+            next_update=now + datetime.timedelta(hours=hours), revocation_time=now if is_revoked else None,
+            revocation_reason=None).responder_id(ocsp.OCSPResponderEncoding.HASH, self._cert)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
     def client(self, own=None, **limits):
         """What a client of this authority uses; own: a file with its certificate and key; limits:
