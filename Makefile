@@ -7,6 +7,7 @@
 #   make test-slow    the end-to-end tests that wait for timeouts of a minute or more
 #   make test-exact   ten thousand requests to models with every kind of end: records, usage and budgets agree
 #   make test-sdk     the official OpenAI and Anthropic clients against the gateway (from pip and npm)
+#   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW
 #   make bench        side by side with nginx and HAProxy (BENCH_ARGS)
 #   make lint         layers, sizes, formatting, clang-tidy, cppcheck, generated documents
 #   make sanitize     all tests under ASan and UBSan, with gcc and with clang
@@ -25,7 +26,7 @@ MESON := /usr/bin/meson
 NINJA := /usr/bin/ninja
 SETUP = tools/setup-build
 
-.PHONY: all release demo test test-slow test-exact test-sdk bench lint sanitize tsan fuzz docs format clean
+.PHONY: all release demo test test-slow test-exact test-sdk test-testssl bench lint sanitize tsan fuzz docs format clean
 
 all:
 	@tools/install-packages build
@@ -66,6 +67,12 @@ test-sdk:
 	@$(SETUP) $(BUILD)
 	@$(NINJA) -C $(BUILD) --quiet
 	@tools/test-sdk $(BUILD) $(TEST_ARGS)
+
+test-testssl:
+	@tools/install-packages build test testssl
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@$(PYTHON) tools/run-tests --build $(BUILD) --only e2e -- --testssl -m testssl -s $(TEST_ARGS)
 
 bench:
 	@tools/install-packages build bench
