@@ -5,6 +5,7 @@
 
 #include <openssl/tls1.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "manifest/backend_tls_policy.h"
 #include "manifest/client_traffic_policy.h"
@@ -391,6 +392,7 @@ bool compile_port_tls(struct compile *c, struct port_draft *draft)
         struct str rules;
 
         compile_tls_entries(c, m, false, &entries); /* compile_listener_tls has told */
+        ASSERT(entries.items && entries.n > at);    /* no certificate: not programmed */
         first = &entries.items[at];
         port->listeners[i]->client_rule = tls_client_rule(first);
         rules = arena_printf(&c->scratch, "%d-%d|%.*s|%llx", first->min_version, first->max_version,
