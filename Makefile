@@ -8,6 +8,7 @@
 #   make test-exact   ten thousand requests to models with every kind of end: records, usage and budgets agree
 #   make test-sdk     the official OpenAI and Anthropic clients against the gateway (from pip and npm)
 #   make test-differential  the same bytes to the gateway, nginx, HAProxy and Node's parser, in thousands of cases
+#   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW
 #   make bench        side by side with nginx and HAProxy (BENCH_ARGS)
 #   make lint         layers, sizes, formatting, clang-tidy, cppcheck, generated documents
 #   make sanitize     all tests under ASan and UBSan, with gcc and with clang
@@ -26,7 +27,7 @@ MESON := /usr/bin/meson
 NINJA := /usr/bin/ninja
 SETUP = tools/setup-build
 
-.PHONY: all release demo test test-slow test-exact test-sdk test-differential bench lint sanitize tsan fuzz docs format clean
+.PHONY: all release demo test test-slow test-exact test-sdk test-differential test-testssl bench lint sanitize tsan fuzz docs format clean
 
 all:
 	@tools/install-packages build
@@ -74,6 +75,12 @@ test-differential:
 	@$(NINJA) -C $(BUILD) --quiet
 	@TOLLGATE_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 timeout 300 $(PYTHON) -m pytest -q -p no:cacheprovider \
 		test/differential $(TEST_ARGS)
+
+test-testssl:
+	@tools/install-packages build test testssl
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@$(PYTHON) tools/run-tests --build $(BUILD) --only e2e -- --testssl -m testssl -s $(TEST_ARGS)
 
 bench:
 	@tools/install-packages build bench

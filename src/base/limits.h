@@ -13,6 +13,12 @@
     X(PIPE_HIGH_BYTES, 65536, "bytes", "one direction of a body held between reader and writer")   \
     X(MIRRORS, 64, "copies", "mirrored requests of one worker under way; beyond: no copy")         \
     X(MIRROR_BYTES, 1048576, "bytes", "request content kept for a mirror; beyond: no copy")        \
+    X(CLIENT_CHAIN_BYTES, 32768, "bytes",                                                          \
+      "the certificates that a client presents; beyond: no handshake")                             \
+    X(OCSP_BYTES, 16384, "bytes", "an OCSP response to be stapled; beyond: not stapled")           \
+    X(TICKET_KEY_S, 3600, "seconds",                                                               \
+      "age at which the key of TLS session tickets is replaced; tickets of the two before it "     \
+      "are taken")                                                                                 \
     X(TOKEN_BYTES, 16384, "bytes", "a JSON Web Token")                                             \
     X(TOKEN_JSON_DEPTH, 16, "levels", "nesting of a token's JSON")                                 \
     X(TOKEN_MEMORY_ENTRIES, 4096, "tokens", "verified tokens remembered by one worker")            \

@@ -443,6 +443,8 @@ static void client_read(struct client *c)
 static void client_on_ready(struct client *c)
 {
     c->down.server_name = stream_server_name(&c->stream);
+    c->down.client_certificate = stream_tls_peer(&c->stream);
+    c->down.client_rule = stream_tls_client_rule(&c->stream);
 }
 
 static void client_on_event(struct stream *s, unsigned events)

@@ -90,6 +90,9 @@ static bool client_may_keep(struct client *c, const struct http_request *request
 {
     if (c->must_close || c->worker->is_draining)
         return false;
+    /* Only another connection can help (RFC 9110 15.5.20). */
+    if (c->down.exchange->refusal == REFUSAL_MISDIRECTED)
+        return false;
     if (!c->is_message_open || request->body == HTTP_BODY_NONE)
         return true;
     /* Content that was not read yet is either being relayed or will be thrown away: only a little.

@@ -9,6 +9,7 @@
 struct downstream;
 struct exchange;
 struct port;
+struct tls_peer; /* net/tls.h */
 
 struct downstream_ops {
     void (*send_continue)(struct downstream *d);
@@ -38,8 +39,10 @@ struct downstream {
     const char *peer_text;  /* "192.0.2.1:1234" */
     const char *local_text; /* "192.0.2.9:443" */
     const struct port *listen_port;
-    uint16_t port;          /* its number as the Gateway states it */
-    struct str server_name; /* SNI, empty when plain or none */
+    uint16_t port;                             /* its number as the Gateway states it */
+    struct str server_name;                    /* SNI, empty when plain or none */
+    const struct tls_peer *client_certificate; /* verified; NULL: none */
+    uint64_t client_rule; /* on certificates, that its handshake obeyed; 0: none */
     bool is_tls;
     bool reads_underscore;   /* header names with '_': as its port's policy was at accept */
     uint64_t bytes_sent;     /* of the current exchange's answer, heads included */

@@ -56,8 +56,6 @@ void forward_add_headers(struct exchange *x)
 {
     struct http_headers *h = &x->request.headers;
 
-    /* Only who ends TLS can say whose certificate came: nothing from outside (Envoy's SANITIZE). */
-    http_headers_remove_id(h, HEADER_X_FORWARDED_CLIENT_CERT);
     if (!x->client.is_trusted_peer) {
         http_headers_remove_id(h, HEADER_X_FORWARDED_HOST);
         http_headers_remove_id(h, HEADER_X_FORWARDED_PORT);

@@ -72,24 +72,35 @@ void listener_plan_close(struct listener_plan *p)
     arena_deinit(&p->routing);
 }
 
-bool listener_plan_is_late(const struct listener_plan *p, struct str name)
+/* Does `name` begin with `prefix`, which is lower-case? '_' counts as '-' (policy/name_set.h). */
+static bool plan_name_begins(struct str name, struct str prefix)
 {
-    static const char prefix[] = "x-ai-eg-";
     size_t n = 0;
 
-    if (name_set_has(&p->late_headers, name))
-        return true;
-    if (name.len < sizeof prefix - 1)
+    if (name.len < prefix.len)
         return false;
-    while (n < sizeof prefix - 1 &&
-           (str_lower_char(name.ptr[n]) == prefix[n] || (name.ptr[n] == '_' && prefix[n] == '-')))
+    while (n < prefix.len && (str_lower_char(name.ptr[n]) == prefix.ptr[n] ||
+                              (name.ptr[n] == '_' && prefix.ptr[n] == '-')))
         n++;
-    return n == sizeof prefix - 1;
+    return n == prefix.len;
+}
+
+bool listener_plan_is_late(const struct listener_plan *p, struct str name)
+{
+    return name_set_has(&p->late_headers, name) || plan_name_begins(name, STR("x-ai-eg-"));
+}
+
+bool listener_plan_is_own(const struct listener_plan *p, struct str name)
+{
+    static const struct str certificate = {"x-forwarded-client-cert", 23};
+
+    return listener_plan_is_late(p, name) ||
+           (name.len == certificate.len && plan_name_begins(name, certificate));
 }
 
 bool listener_plan_drops(const struct listener_plan *p, struct str name)
 {
-    return listener_plan_is_late(p, name) ||
+    return listener_plan_is_own(p, name) ||
            ((p->client.drops_underscore || !p->client.allows_underscore) &&
             str_find_char(name, '_', 0) >= 0);
 }

@@ -36,9 +36,11 @@ struct client_plan {
     uint64_t idle_us;
     uint64_t head_us;
     uint64_t received_us;      /* of a whole request; 0: none */
-    uint32_t connection_limit; /* per port and process; 0: none */
-    uint32_t held_bytes;       /* of an AI request's body, before it is released as it comes */
-    bool omits_limit_headers;  /* answers go without x-ratelimit headers */
+    uint32_t connection_limit;    /* per port and process; 0: none */
+    uint32_t held_bytes;          /* of an AI request's body, before it is released as it comes */
+    bool omits_limit_headers;     /* answers go without x-ratelimit headers */
+    bool tells_certificate;       /* backends get x-forwarded-client-cert of a verified one */
+    uint32_t certificate_details; /* of it, as struct forwarded_client_cert has them */
 };
 
 /* One accepted issuer of an authentication. */
@@ -227,6 +229,7 @@ struct listener_plan {
     struct str hostname;   /* lower-case pattern, empty: any */
     uint32_t index;        /* in the snapshot: metrics */
     uint64_t tls_identity; /* of its TLS rules: hosts whose rules differ are misdirected (421) */
+    uint64_t client_rule;  /* on clients' certificates (net/tls.h); 0: none is asked for */
     const struct route_table *routes;
     bool has_ai_routes;            /* AIGatewayRoutes are attached */
     VEC(struct model_plan) models; /* in `routing` */
@@ -248,7 +251,10 @@ void listener_plan_unref(const struct listener_plan *p);
 /* Is this a header that only the gateway writes: a late one of the listener, or any x-ai-eg-*?
  * Spelling as in name_set. */
 bool listener_plan_is_late(const struct listener_plan *p, struct str name);
-/* Is this a header (or trailer) that no client may bring: a late one, or one that its
+/* Is this a header that no client may write or name in Connection: a late one, or
+ * x-forwarded-client-cert, which only who ends TLS can know? */
+bool listener_plan_is_own(const struct listener_plan *p, struct str name);
+/* Is this a header (or trailer) that no client may bring: one of those, or one that its
  * ClientTrafficPolicy drops? */
 bool listener_plan_drops(const struct listener_plan *p, struct str name);
 /* The snapshot goes: so do route table and routes, whatever streams still hold the listener. */

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/tls_tickets.h"
 
 enum { SERVER_SWEEP_US = 2 * 1000000, CONTROL_SCRATCH_BYTES = 65536 };
 
@@ -68,6 +69,7 @@ static void server_on_sweep(struct timer *t)
     port_sweep(g);
     names_sweep(&g->names);
     key_feed_registry_sweep(&g->feeds);
+    tls_tickets_rotate(g->tickets, g->loop->now.mono_us);
     timer_set(g->loop, t, g->loop->now.mono_us + SERVER_SWEEP_US);
 }
 
@@ -86,6 +88,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     hash_pool_init(&g->hash_pool, options->n_workers);
     wake_init(&g->snapshots_done, l, server_on_snapshots_done);
     wake_init(&g->worker_idle, l, server_on_worker_idle);
+    g->tickets = tls_tickets_new(l->now.mono_us);
     metrics_init(&g->metrics);
     server_measure(g);
     r = log_writer_start(&g->log_writer);
@@ -256,6 +259,7 @@ void server_deinit(struct server *g)
     outbox_pool_deinit(&g->outboxes);
     cluster_registry_deinit(&g->clusters);
     limit_memory_deinit(&g->limits);
+    tls_tickets_unref(g->tickets);
     model_averages_deinit(&g->averages);
     mem_free(g->scratch);
     g->loop = NULL;

@@ -30,8 +30,9 @@ struct server {
     char *scratch;
     struct metrics metrics;
     struct log_writer log_writer;
-    struct wake snapshots_done; /* a worker let go of a snapshot */
-    struct wake worker_idle;    /* a draining worker has no connection left */
+    struct tls_tickets *tickets; /* keys of session tickets, for every snapshot's listeners */
+    struct wake snapshots_done;  /* a worker let go of a snapshot */
+    struct wake worker_idle;     /* a draining worker has no connection left */
     struct timer sweep;
     bool is_draining;
     uint64_t n_reloads_ok; /* counted by whoever reloads */

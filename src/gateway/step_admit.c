@@ -1,7 +1,8 @@
 /* admit: is the gateway willing? Answers malformed heads, finds the listener of the host, detects
  * the client's address, and removes what a client must not bring: late headers of the listener
- * (those that the gateway itself writes there). Hop-by-hop headers have left in the codec already.
- */
+ * (those that the gateway itself writes there) and x-forwarded-client-cert, in whose place it tells
+ * of the certificate that was verified. Hop-by-hop headers have left in the codec already. */
+#include "gateway/client_cert.h"
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
@@ -44,6 +45,10 @@ static bool admit_is_misdirected(const struct exchange *x, const struct port_pla
 
     if (!d->is_tls)
         return false;
+    /* Certificates are asked for in handshakes only: one by another name, or before a reload that
+     * brought the rule, has not met it. */
+    if (x->listener->client_rule != 0 && x->listener->client_rule != d->client_rule)
+        return true;
     /* Without a name the handshake took the listener that asks for none. */
     of_name = port_plan_find_listener(port, d->server_name);
     return of_name && of_name != x->listener && of_name->tls_identity != x->listener->tls_identity;
@@ -70,10 +75,20 @@ static bool admit_names_late(const struct exchange *x)
     while (str_split(&rest, ',', &part)) {
         struct str name = str_trim(part);
 
-        if (name.len > 0 && listener_plan_is_late(x->listener, name))
+        if (name.len > 0 && listener_plan_is_own(x->listener, name))
             return true;
     }
     return false;
+}
+
+static void admit_tell_certificate(struct exchange *x)
+{
+    const struct client_plan *client = &x->listener->client;
+    const struct tls_peer *peer = x->downstream->client_certificate;
+
+    if (peer && client->tells_certificate)
+        http_headers_add_id(&x->request.headers, HEADER_X_FORWARDED_CLIENT_CERT,
+                            client_cert_format(peer, client->certificate_details, &x->arena));
 }
 
 static bool admit_has_underscore(const struct exchange *x)
@@ -144,5 +159,6 @@ enum step_result step_admit(struct exchange *x)
     if (x->client.is_missing)
         return exchange_refuse(x, REFUSAL_CLIENT_ADDRESS);
     admit_remove_late(x);
+    admit_tell_certificate(x);
     return STEP_NEXT;
 }

@@ -61,6 +61,15 @@ static void forwarded_client_cert_check(struct decoder *d, const struct node *no
         f->mode != CLIENT_CERT_SANITIZE_SET)
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "certDetailsToAdd"), "certDetailsToAdd",
                      "allowed only with mode AppendForward or SanitizeSet");
+    if (f->details & 1U << CLIENT_CERT_CHAIN)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "certDetailsToAdd"),
+                       "certDetailsToAdd", "Chain is not told yet");
+    if (f->mode == CLIENT_CERT_FORWARD_ONLY || f->mode == CLIENT_CERT_ALWAYS_FORWARD_ONLY)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
+                       "a header that a client brings is always removed: as Sanitize");
+    if (f->mode == CLIENT_CERT_APPEND_FORWARD)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
+                       "a header that a client brings is always removed: as SanitizeSet");
 }
 
 static const struct field forwarded_client_cert_fields[] = {
@@ -102,7 +111,7 @@ static const struct field client_headers_fields[] = {
     FIELD_ENUM(client_headers, with_underscores_action, "withUnderscoresAction", 0,
                underscores_names,
                "What becomes of header names with an underscore; RejectRequest unless given."),
-    FIELD_OBJECT(client_headers, forwarded_client_cert, "xForwardedClientCert", FIELD_NOT_ENFORCED,
+    FIELD_OBJECT(client_headers, forwarded_client_cert, "xForwardedClientCert", 0,
                  forwarded_client_cert, "What backends learn of a client's certificate."),
     FIELD_OBJECT(client_headers, early_request_headers, "earlyRequestHeaders", FIELD_NOT_ENFORCED,
                  header_edit, "Edits of request headers before routing."),
@@ -210,5 +219,7 @@ const struct table client_traffic_policy_spec_table =
 
 const char *client_traffic_policy_find_unenforced(const struct client_traffic_policy_spec *s)
 {
-    return s->tls && s->tls->client_validation ? "tls.clientValidation" : NULL;
+    return s->tls && s->tls->client_validation
+               ? client_validation_find_unenforced(s->tls->client_validation)
+               : NULL;
 }

@@ -42,7 +42,7 @@ enum client_cert_mode {
 struct forwarded_client_cert {
     struct mark mark;
     int mode;         /* enum client_cert_mode; -1: Sanitize */
-    uint32_t details; /* bits in order Subject, Cert, Chain, DNS, URI */
+    uint32_t details; /* bits by enum client_cert */
 };
 struct client_host {
     struct mark mark;

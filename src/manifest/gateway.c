@@ -54,8 +54,9 @@ static const struct table allowed_routes_table = TABLE(allowed_routes);
 static const char *const tls_mode_names[] = {"Terminate", "Passthrough", NULL};
 static const struct field listener_tls_fields[] = {
     FIELD_ENUM(listener_tls, mode, "mode", 0, tls_mode_names, "Terminate unless given."),
-    FIELD_LIST(listener_tls, certificate_refs, "certificateRefs", 0, secret_ref,
-               "Secrets with tls.crt and tls.key."),
+    FIELD_LIST(
+        listener_tls, certificate_refs, "certificateRefs", 0, secret_ref,
+        "Secrets with tls.crt and tls.key, and tls.ocsp-staple where a response is stapled."),
     FIELD_TEXT_MAP(listener_tls, options, "options", 0,
                    "tls.cipher_suites, tls.min_protocol_version, tls.max_protocol_version."),
 };
@@ -86,9 +87,6 @@ static void listener_tls_check(struct decoder *d, const struct node *node, void 
     if (t->mode < 0)
         t->mode = LISTENER_TLS_TERMINATE;
     check_max_items(d, node, "certificateRefs", 64);
-    if (t->certificate_refs.n > 1)
-        decode_warning(d, DIAG_UNSUPPORTED_FIELD, node_find(node, "certificateRefs"),
-                       "certificateRefs", "only the first certificate is presented so far");
     VEC_FOREACH (&t->options, option) {
         struct node at = {.mark = option->mark};
         bool is_known = false;

@@ -475,9 +475,48 @@ TEST(client_traffic_policy_decodes_and_refuses)
     CHECK_INT(s->headers->with_underscores_action, UNDERSCORES_ALLOW);
     CHECK_INT(s->connection->buffer_limit_bytes.value, 2097152);
     CHECK_STR(s->tls->client_validation->ca_certificate_refs.items[0].kind, "Secret");
-    CHECK(strcmp(client_traffic_policy_find_unenforced(s), "tls.clientValidation") == 0);
+    CHECK(client_traffic_policy_find_unenforced(s) == NULL);
+    CHECK(!client_validation_is_optional(s->tls->client_validation));
     done();
     check_refused(cases, N_ELEMENTS(cases));
+}
+
+TEST(client_certificates_that_are_not_judged_as_asked_are_named)
+{
+    static const struct {
+        const char *text;
+        const char *unenforced; /* NULL: none */
+        bool is_optional;
+    } cases[] = {
+        {"mode: VerifyIfGiven", NULL, true},
+        {"mode: RequireAndVerify, optional: true", NULL, false},
+        {"optional: true", NULL, true},
+        {"mode: Request", "tls.clientValidation.mode", false},
+        {"mode: RequireAny", "tls.clientValidation.mode", false},
+        {"allowExpiredCertificate: true", "tls.clientValidation.allowExpiredCertificate", false},
+        {"spkiHashes: [x], certificateHashes: [x]", NULL, false},
+        {"subjectAltNames: {dnsNames: [{value: a.test}]}", "tls.clientValidation.subjectAltNames",
+         false},
+        {"crl: {refs: [{name: crl}]}", NULL, false},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct buf text = {0};
+        const struct client_traffic_policy_spec *s;
+        const char *unenforced;
+
+        buf_printf(&text, GATEWAY_TARGET "tls: {clientValidation: {%s}}", cases[i].text);
+        buf_append_char(&text, '\0');
+        s = decode_spec(&client_traffic_policy_spec_table, text.ptr);
+        unenforced = client_traffic_policy_find_unenforced(s);
+        CHECK_MSG((unenforced == NULL) == (cases[i].unenforced == NULL) &&
+                      (!unenforced || strcmp(unenforced, cases[i].unenforced) == 0),
+                  "%s: %s", cases[i].text, unenforced ? unenforced : "none");
+        CHECK_MSG(client_validation_is_optional(s->tls->client_validation) == cases[i].is_optional,
+                  "%s", cases[i].text);
+        done();
+        buf_deinit(&text);
+    }
 }
 
 TEST(envoy_proxy_keeps_the_place_of_a_log_format)

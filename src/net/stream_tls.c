@@ -291,6 +291,8 @@ static void tls_handshake(struct stream *s)
     r = SSL_do_handshake(t->ssl);
     if (r == 1) {
         s->is_ready = true;
+        if (t->server)
+            t->peer = tls_peer_new(t->ssl);
         s->wanted |= LOOP_READ;
         tls_watch(s);
         tls_note_input(s); /* the first request may have come with the last handshake bytes */
@@ -335,6 +337,7 @@ static void tls_close(struct stream *s, bool is_abort)
         ERR_clear_error();
     }
     SSL_free(t->ssl);
+    tls_peer_free(t->peer);
     tls_server_unref(t->server);
     mem_free(t);
 }
@@ -375,6 +378,18 @@ bool stream_is_tls(const struct stream *s)
 int stream_tls_entry(const struct stream *s)
 {
     return s->tls ? s->tls->entry : -1;
+}
+
+const struct tls_peer *stream_tls_peer(const struct stream *s)
+{
+    return s->tls ? s->tls->peer : NULL;
+}
+
+uint64_t stream_tls_client_rule(const struct stream *s)
+{
+    return s->tls && s->tls->server && s->tls->entry >= 0
+               ? s->tls->server->entries[s->tls->entry].client_rule
+               : 0;
 }
 
 bool stream_tls_is_resumed(const struct stream *s)

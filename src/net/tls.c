@@ -1,14 +1,15 @@
 /* TLS configurations over OpenSSL 3: certificates, ciphers, servers (clients: tls_client.c). A
  * server is a list of entries, one SSL_CTX each; the ClientHello callback selects by server name
  * (exact, then the longest wildcard, then the entry without a name) and refuses a name that nobody
- * serves. Sessions resume only within one entry: each has an id context of its own, and each server
- * its own ticket keys. */
+ * serves. Sessions resume only within one entry and its rules, which their id context tells, over
+ * reloads too; keys of tickets are the process's (tls_tickets.h). */
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/tls_internal.h"
 
@@ -133,6 +134,22 @@ int tls_use_pair(SSL_CTX *ctx, struct str certificate_pem, struct str key_pem, s
     return 0;
 }
 
+int tls_add_authorities(X509_STORE *store, SSL_CTX *naming, struct str pem, struct buf *ret_why)
+{
+    BIO *bio AUTO(tls_bio_free) = tls_bio(pem);
+    X509 *ca;
+    int n = 0;
+
+    while (bio && (ca = PEM_read_bio_X509(bio, NULL, tls_no_password, NULL))) {
+        n += X509_STORE_add_cert(store, ca) == 1 &&
+             (!naming || SSL_CTX_add_client_CA(naming, ca) == 1);
+        X509_free(ca);
+    }
+    if (bio && !tls_is_pem_end())
+        return tls_fail(ret_why, TLS_BAD_CA, "the CA bundle is not valid PEM");
+    return n > 0 ? 0 : tls_fail(ret_why, TLS_BAD_CA, "the CA bundle holds no certificate");
+}
+
 /* Is `name` one cipher suite, and not one of OpenSSL's words for many, or an instruction? */
 static bool tls_is_cipher(SSL_CTX *ctx, const char *name)
 {
@@ -206,6 +223,15 @@ static unsigned tls_rank(struct str pattern, struct str name)
     return 0;
 }
 
+static bool tls_fits(const struct tls_entry *e, struct str name)
+{
+    return name.len > 0 && X509_check_host(SSL_CTX_get0_certificate(e->ctx), name.ptr, name.len,
+                                           X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
+                                           NULL) == 1;
+}
+
+/* The hostname decides; among the certificates of one listener, which fits. */
 static int tls_select(const struct tls_server *server, struct str name)
 {
     unsigned best_rank = 0;
@@ -214,7 +240,9 @@ static int tls_select(const struct tls_server *server, struct str name)
     for (size_t i = 0; i < server->n; i++) {
         unsigned rank = tls_rank(server->entries[i].hostname, name);
 
-        if (rank > best_rank) {
+        if (rank > best_rank ||
+            (rank > 0 && rank == best_rank && !tls_fits(&server->entries[best], name) &&
+             tls_fits(&server->entries[i], name))) {
             best_rank = rank;
             best = (int)i;
         }
@@ -261,7 +289,9 @@ static int tls_on_client_hello(SSL *ssl, int *alert, void *arg UNUSED)
     const struct tls_entry *e = &session->server->entries[i];
 
     session->entry = i;
-    /* Versions are copied at SSL_new and not by SSL_set_SSL_CTX: set them again. */
+    /* Versions and verification are copied at SSL_new and not by SSL_set_SSL_CTX: set them again.
+     */
+    SSL_set_verify(ssl, e->verify_mode, tls_on_verify);
     if (!SSL_set_SSL_CTX(ssl, e->ctx) || SSL_set_min_proto_version(ssl, e->min_version) != 1 ||
         SSL_set_max_proto_version(ssl, e->max_version) != 1) {
         *alert = SSL_AD_INTERNAL_ERROR;
@@ -283,10 +313,32 @@ void tls_set_io(SSL_CTX *ctx)
     SSL_CTX_set_read_ahead(ctx, 1); /* one recv for several records, not two for each */
 }
 
+/* A session is worth something only under the very rules it was made under: a ticket of a listener
+ * that asks for no certificate, or trusts other authorities, must not stand in for one here. All of
+ * them are in the id context, by a digest that nobody can collide. */
+static void tls_set_session_context(SSL_CTX *ctx, const struct tls_entry_config *config)
+{
+    const struct str parts[] = {config->identity, config->hostname, config->certificate_pem,
+                                config->ciphers};
+    unsigned char digest[SSL_MAX_SID_CTX_LENGTH];
+    struct buf rules = {0};
+    int is_set;
+
+    buf_printf(&rules, "%d-%d", config->min_version, config->max_version);
+    for (size_t i = 0; i < N_ELEMENTS(parts); i++) {
+        buf_printf(&rules, " %zu:", parts[i].len);
+        buf_append_str(&rules, parts[i]);
+    }
+    tls_append_client_rule(config, &rules);
+    is_set = EVP_Q_digest(NULL, "SHA256", NULL, rules.ptr, rules.len, digest, NULL) == 1 &&
+             SSL_CTX_set_session_id_context(ctx, digest, sizeof digest) == 1;
+    ASSERT(is_set);
+    buf_deinit(&rules);
+}
+
 static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *config,
                           struct buf *ret_why)
 {
-    uint64_t id = hash_str(config->identity);
     int r;
 
     e->hostname =
@@ -304,13 +356,19 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
     SSL_CTX_set_session_cache_mode(e->ctx,
                                    SSL_SESS_CACHE_OFF); /* tickets only: no memory per client */
     SSL_CTX_set_num_tickets(e->ctx, 1);
+    /* No longer than its key lives after it was made. */
+    SSL_CTX_set_timeout(e->ctx, 2 * LIMIT_TICKET_KEY_S);
+    SSL_CTX_set_max_cert_list(e->ctx, LIMIT_CLIENT_CHAIN_BYTES);
     SSL_CTX_set_min_proto_version(e->ctx, e->min_version);
     SSL_CTX_set_max_proto_version(e->ctx, e->max_version);
     SSL_CTX_set_alpn_select_cb(e->ctx, tls_on_alpn, NULL);
     SSL_CTX_set_client_hello_cb(e->ctx, tls_on_client_hello, NULL);
     SSL_CTX_set_tlsext_servername_callback(e->ctx, tls_on_server_name);
-    SSL_CTX_set_session_id_context(e->ctx, (const unsigned char *)&id, sizeof id);
+    tls_set_session_context(e->ctx, config);
+    tls_staple(e, config);
     r = tls_set_ciphers(e->ctx, config->ciphers, ret_why);
+    if (r == 0)
+        r = tls_ask_clients(e, config, ret_why);
     return r ? r : tls_use_pair(e->ctx, config->certificate_pem, config->key_pem, ret_why);
 }
 
@@ -335,6 +393,14 @@ int tls_server_new(const struct tls_entry_config *entries, size_t n, struct tls_
     return 0;
 }
 
+void tls_server_use_tickets(struct tls_server *t, struct tls_tickets *tickets)
+{
+    PRE(!t->tickets);
+    t->tickets = tls_tickets_ref(tickets);
+    for (size_t i = 0; i < t->n; i++)
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(t->entries[i].ctx, tls_on_ticket_key);
+}
+
 struct tls_server *tls_server_ref(struct tls_server *t)
 {
     atomic_fetch_add_explicit(&t->n_refs, 1, memory_order_relaxed);
@@ -347,7 +413,10 @@ void tls_server_unref(struct tls_server *t)
         return;
     for (size_t i = 0; i < t->n; i++) {
         SSL_CTX_free(t->entries[i].ctx);
+        tls_forget_clients(&t->entries[i]);
+        mem_free((void *)(uintptr_t)t->entries[i].ocsp.ptr);
         mem_free((void *)(uintptr_t)t->entries[i].hostname.ptr);
     }
+    tls_tickets_unref(t->tickets);
     mem_free(t);
 }

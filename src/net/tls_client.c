@@ -3,7 +3,6 @@
  * a connection to the same server name then costs no asymmetric cryptography. The memory belongs to
  * the SSL_CTX, since connections may outlive the struct tls_client. */
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 
@@ -87,22 +86,6 @@ static void tls_recall(SSL_CTX *ctx, struct tls_session *to)
 
 /* ---- configuration ---- */
 
-static int tls_add_ca(SSL_CTX *ctx, struct str pem, struct buf *ret_why)
-{
-    BIO *bio AUTO(tls_bio_free) = tls_bio(pem);
-    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-    X509 *ca;
-    int n = 0;
-
-    while (bio && (ca = PEM_read_bio_X509(bio, NULL, tls_no_password, NULL))) {
-        n += X509_STORE_add_cert(store, ca) == 1;
-        X509_free(ca);
-    }
-    if (bio && !tls_is_pem_end())
-        return tls_fail(ret_why, TLS_BAD_CA, "the CA bundle is not valid PEM");
-    return n > 0 ? 0 : tls_fail(ret_why, TLS_BAD_CA, "the CA bundle holds no certificate");
-}
-
 static int tls_client_init(struct tls_client *t, const struct tls_client_config *config,
                            struct buf *ret_why)
 {
@@ -111,7 +94,7 @@ static int tls_client_init(struct tls_client *t, const struct tls_client_config 
     if (r == 0 && config->certificate_pem.len > 0)
         r = tls_use_pair(t->ctx, config->certificate_pem, config->key_pem, ret_why);
     if (r == 0 && config->ca_pem.len > 0)
-        r = tls_add_ca(t->ctx, config->ca_pem, ret_why);
+        r = tls_add_authorities(SSL_CTX_get_cert_store(t->ctx), NULL, config->ca_pem, ret_why);
     if (r == 0 && config->uses_system_ca && SSL_CTX_set_default_verify_paths(t->ctx) != 1)
         r = tls_fail(ret_why, TLS_BAD_CA, "the system's authorities cannot be read");
     return r;

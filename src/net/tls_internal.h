@@ -13,10 +13,18 @@ struct tls_entry {
     struct str hostname; /* owned */
     int min_version;
     int max_version;
+    int verify_mode;         /* SSL_VERIFY_NONE: clients are not asked for a certificate */
+    X509_STORE *authorities; /* of clients' certificates, one reference; NULL: not asked */
+    struct tls_pin *pins;    /* owned; of the certificates that may come, none: any */
+    size_t n_pins;
+    uint64_t client_rule; /* of the rule on them; 0: not asked */
+    struct str ocsp;      /* owned; empty: none */
+    int64_t ocsp_until_s;
 };
 
 struct tls_server {
     _Atomic uint32_t n_refs;
+    struct tls_tickets *tickets; /* one reference; NULL: OpenSSL's own, of this server alone */
     size_t n;
     struct tls_entry entries[];
 };
@@ -32,6 +40,7 @@ struct tls_client {
 struct tls_session {
     SSL *ssl;
     struct tls_server *server; /* one reference; NULL: client side */
+    struct tls_peer *peer; /* what the client's certificate says; NULL: none, or a client's side */
     struct stream *stream;
     struct deferred pending; /* stands in for readiness that the socket will not report */
     int entry;
@@ -53,12 +62,33 @@ bool tls_is_pem_end(void);
 MUST_USE int tls_use_pair(SSL_CTX *ctx, struct str certificate_pem, struct str key_pem,
                           struct buf *ret_why);
 MUST_USE int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why);
+/* Adds every certificate of the bundle; where `naming` is given, clients are told their names. */
+MUST_USE int tls_add_authorities(X509_STORE *store, SSL_CTX *naming, struct str pem,
+                                 struct buf *ret_why);
 /* How records are read and written on our streams. */
 void tls_set_io(SSL_CTX *ctx);
 
 /* Sets names to verify on a new client session, and the session to resume. False: not possible. */
 bool tls_client_prepare(const struct tls_client *t, struct tls_session *session,
                         struct str server_name);
+/* tls_peer.c: the entry's rule on clients' certificates, its context being made. 0 or a
+ * tls_condition. */
+MUST_USE int tls_ask_clients(struct tls_entry *e, const struct tls_entry_config *config,
+                             struct buf *ret_why);
+/* tls_staple.c: the context staples what the configuration holds. */
+void tls_staple(struct tls_entry *e, const struct tls_entry_config *config);
+void tls_forget_clients(struct tls_entry *e);
+/* For SSL_set_verify. */
+int tls_on_verify(int is_good, X509_STORE_CTX *ctx);
+/* All of the rule, so that two that differ have different texts. */
+void tls_append_client_rule(const struct tls_entry_config *config, struct buf *to);
+/* After a handshake: what the verified certificate says; NULL: there is none. */
+struct tls_peer *tls_peer_new(SSL *ssl);
+/* NULL is nothing. */
+void tls_peer_free(struct tls_peer *p);
+/* tls_tickets.c */
+int tls_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                      EVP_MAC_CTX *mac, int is_new);
 /* Where OpenSSL's callbacks find their session. */
 int tls_session_index(void);
 /* The owner wants other events, or OpenSSL waits for another one. */

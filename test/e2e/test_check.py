@@ -5,7 +5,7 @@ import re
 import pytest
 
 from play.gateway import SHIPPED, as_text, tollgate
-from play.manifests import (backend, http_listener, https_listener, path, route, rule,
+from play.manifests import (backend, client_policy, http_listener, https_listener, path, route, rule,
                             security_policy, target, tls_secret, world, thing)
 from play.certs import Authority
 
@@ -264,15 +264,26 @@ def test_the_reference_prints(page, words):
     assert run.returncode == 0 and all(word in run.stdout for word in words)
 
 
-def test_a_second_certificate_is_named_as_not_presented(tmp_path):
-    authority = Authority()
-    listener = https_listener("https")
-    listener["tls"]["certificateRefs"].append({"name": "other"})
-    run = check(tmp_path, world(backend("a", 8080), route("r", rule("a")),
-                                tls_secret("cert", authority.leaf("a.test")),
-                                tls_secret("other", authority.leaf("b.test")), listeners=[listener]))
-    assert run.returncode == 0, run.stdout
-    assert re.search(r"warning.*certificateRefs.*only the first", run.stdout), run.stdout
+@pytest.mark.parametrize("tls, named", [
+    ({"clientValidation": {"mode": "RequireAny"}}, r"clientValidation\.mode: .*not enforced"),
+    ({"clientValidation": {"allowExpiredCertificate": True}}, r"allowExpiredCertificate: .*not enforced"),
+    ({"clientValidation": {"subjectAltNames": {"dnsNames": [{"value": "a.test"}]}}}, r"subjectAltNames: .*not enforced"),
+    ({"session": {}}, r"tls\.session: .*not enforced"), ({"ecdhCurves": ["X25519"]}, r"ecdhCurves: .*not enforced"),
+    ({"minVersion": "1.1"}, r"minVersion: .*1\.2 is the lowest"),
+], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
+def test_what_is_not_enforced_of_a_clients_tls_is_named(tmp_path, tls, named):
+    run = check(tmp_path, world(client_policy("c", tls=tls)))
+    assert re.search("warning.*" + named, run.stdout), run.stdout
+
+
+@pytest.mark.parametrize("setting, named", [
+    ({"mode": "ForwardOnly"}, "as Sanitize$"), ({"mode": "AlwaysForwardOnly"}, "as Sanitize$"),
+    ({"mode": "AppendForward"}, "as SanitizeSet$"),
+    ({"mode": "SanitizeSet", "certDetailsToAdd": ["Chain"]}, "Chain is not told yet$")],
+    ids=["ForwardOnly", "AlwaysForwardOnly", "AppendForward", "Chain"])
+def test_what_is_not_told_of_a_clients_certificate_is_named(tmp_path, setting, named):
+    run = check(tmp_path, world(client_policy("c", headers={"xForwardedClientCert": setting})))
+    assert re.search("warning.*xForwardedClientCert.*" + named, run.stdout, re.MULTILINE), run.stdout
 
 
 @pytest.mark.parametrize("version", ["TLSv1_3", "1.4", "TLSv1.1", "TLSv1.3 "])

@@ -1,8 +1,8 @@
 """A security feature that cannot be enforced makes its routes refuse: 500, and nothing reaches a backend."""
 import pytest
 
-from play.manifests import (ENVOY_API, backend, client_policy, gateway, gateway_class, https_listener, path, route, rule,
-                            security_policy, target, thing, tls_secret, to, world)
+from play.manifests import (ENVOY_API, backend, client_policy, config_map, gateway, gateway_class, https_listener, path,
+                            route, rule, secret, security_policy, target, thing, tls_secret, to, world)
 
 ROUTE = target("HTTPRoute", "r")
 ALLOW = {"principal": {"clientCIDRs": ["0.0.0.0/0"]}, "action": "Allow"}
@@ -40,10 +40,31 @@ def listener_world(authority, up, *more, **spec):
             tls_secret("cert", authority.leaf("localhost")), *more]
 
 
-def test_client_certificates_that_are_not_asked_for_yet_refuse(gateway, upstream, authority):
+@pytest.mark.parametrize("asks", [
+    {"spkiHashes": ["x"]}, {"certificateHashes": ["x"]}, {"subjectAltNames": {"dnsNames": [{"value": "a.test"}]}},
+    {"crl": {"refs": [{"name": "ca"}]}}, {"crl": {"refs": [{"name": "none"}]}}, {"allowExpiredCertificate": True}, {"mode": "Request"}, {"mode": "RequireAny"},
+], ids=str)
+def test_client_certificates_that_are_not_judged_as_asked_refuse(gateway, upstream, authority, asks):
     up = upstream("a")
-    clients = client_policy("c", tls={"clientValidation": {"caCertificateRefs": [{"name": "ca"}]}})
-    gw = gateway(listener_world(authority, up, clients))
+    clients = client_policy("c", tls={"clientValidation": {"caCertificateRefs": [{"name": "ca"}], **asks}})
+    gw = gateway(listener_world(authority, up, clients, secret("ca", **{"ca.crt": authority.pem})))
+    assert gw.request(port=443, tls=authority.client()).status == 500
+    assert not up.requests
+
+
+@pytest.mark.parametrize("keeper", [None, {}, {"ca.crt": ""}], ids=["missing", "without", "empty"])
+def test_client_certificates_whose_authority_is_missing_refuse(gateway, upstream, authority, keeper):
+    up = upstream("a")
+    clients = client_policy("c", tls={"clientValidation": {"caCertificateRefs": [{"kind": "ConfigMap", "name": "ca"}]}})
+    more = [] if keeper is None else [config_map("ca", other="x", **keeper)]
+    gw = gateway(listener_world(authority, up, clients, *more))
+    assert gw.request(port=443, tls=authority.client()).status == 500
+    assert not up.requests
+
+
+def test_client_certificates_without_any_authority_refuse(gateway, upstream, authority):
+    up = upstream("a")
+    gw = gateway(listener_world(authority, up, client_policy("c", tls={"clientValidation": {}})))
     assert gw.request(port=443, tls=authority.client()).status == 500
     assert not up.requests
 

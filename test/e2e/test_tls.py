@@ -4,11 +4,13 @@ import queue
 import signal
 import socket
 import ssl
+import subprocess
 
 import pytest
 
 from play.certs import Authority, fingerprint
 from play.deadline import FACTOR
+from play.gateway import tollgate
 from play.manifests import (backend, config_map, https_listener, path, route, rule, service, thing,
                             tls_secret, world)
 
@@ -109,6 +111,52 @@ def test_sessions_resume_on_their_own_listener_only(gateway, upstream, authority
     # A ticket belongs to a worker's listener of this name; the other listener must not take it.
     assert any(connect("one.test", session)[1] for _ in range(20))
     assert not any(connect("two.test", session)[1] for _ in range(10))
+
+
+def test_the_server_name_chooses_among_a_listeners_certificates(gateway, upstream, authority):
+    pairs = {name: authority.leaf(name) for name in ("one.test", "two.test", "*.wild.test")}
+    gw = gateway(world(
+        backend("a", upstream("a")), route("r", rule("a")),
+        *(tls_secret(f"cert-{i}", pair) for i, pair in enumerate(pairs.values())),
+        listeners=[https_listener(secrets=["cert-0", "cert-1", "cert-2"])]))
+    client = authority.client()
+    client.check_hostname = False
+    for asked, given in (("one.test", "one.test"), ("two.test", "two.test"), ("x.wild.test", "*.wild.test"),
+                         ("unknown.test", "one.test"), (None, "one.test")):
+        assert presented(gw, client, asked) == fingerprint(pairs[given][0]), asked
+    assert gw.request("/", port=443, tls=client, host="two.test", server_name="one.test").status == 200
+
+
+def stapled(gw, version):
+    """What OpenSSL's client says of the OCSP response it got."""
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{gw.port(443)}", "-servername", "one.test",
+                           "-status", f"-tls{version}"], input="", capture_output=True, text=True, check=False,
+                          timeout=30 * FACTOR)
+    return done.stdout
+
+
+def staples(authority, pair, kind):
+    return {"good": lambda: authority.ocsp(pair[0]),
+            "outdated": lambda: authority.ocsp(pair[0], hours=-1),
+            "revoked": lambda: authority.ocsp(pair[0], is_revoked=True),
+            "another's": lambda: authority.ocsp(authority.leaf("one.test")[0]),
+            "garbage": lambda: b"\x30\x03abc",
+            "more behind it": lambda: authority.ocsp(pair[0]) + b"\0",
+            "too long": lambda: b"\x30\x82\x7f\xff" + bytes(0x7fff)}[kind]()
+
+
+@pytest.mark.parametrize("kind", ["good", "outdated", "revoked", "another's", "garbage", "more behind it", "too long"])
+def test_an_ocsp_response_is_stapled_while_it_holds(gateway, upstream, authority, kind):
+    pair = authority.leaf("one.test")
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
+                       tls_secret("cert", pair, staples(authority, pair, kind)), listeners=[https_listener()]))
+    for version in ("1_2", "1_3"):
+        said = stapled(gw, version)
+        assert ("Cert Status: good" in said) == (kind == "good"), said
+        assert ("OCSP response: no response sent" in said) == (kind != "good"), said
+    assert gw.request("/", port=443, tls=authority.client(), host="one.test").status == 200
+    found = tollgate("check", "-f", gw.manifests).stdout
+    assert ("tls.ocsp-staple is not stapled" in found) == (kind not in ("good", "outdated")), found
 
 
 def test_plain_http_on_the_tls_port_and_the_reverse(gateway, upstream, authority):

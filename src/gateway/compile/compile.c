@@ -107,6 +107,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
         .feeds = input->feeds,
         .limits = input->limits,
         .log_writer = input->log_writer,
+        .tickets = input->tickets,
         .manifest = m,
         .snapshot = s,
     };

@@ -17,6 +17,7 @@ struct compile {
     struct key_feed_registry *feeds;
     struct limit_store *limits;
     struct log_writer *log_writer; /* NULL: check only */
+    struct tls_tickets *tickets;   /* NULL: check only */
     struct manifest *manifest;
     struct snapshot *snapshot;
     struct arena scratch;

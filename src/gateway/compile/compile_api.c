@@ -11,6 +11,7 @@ int compile_for_server(struct server *server, struct manifest *m, struct snapsho
         .feeds = &server->feeds,
         .limits = &server->limits.store,
         .log_writer = &server->log_writer,
+        .tickets = server->tickets,
     };
 
     return compile_pass(&input, m, ret_snapshot);

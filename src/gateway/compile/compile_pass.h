@@ -6,6 +6,7 @@
 struct server_options;
 struct log_writer;
 struct limit_store;
+struct tls_tickets;
 
 struct compile_input {
     const struct server_options *options;
@@ -13,6 +14,7 @@ struct compile_input {
     struct key_feed_registry *feeds;
     struct limit_store *limits;
     struct log_writer *log_writer; /* NULL: check only, sinks are not opened */
+    struct tls_tickets *tickets;   /* keys of all listeners' session tickets; NULL: check only */
 };
 
 /* Takes over `m` on success. 0 or negative. Errors found only here (a log format, a regular

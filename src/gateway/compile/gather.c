@@ -134,7 +134,7 @@ static void gather_gateway(struct compile *c, struct gateway *g, struct port_dra
     VEC_FOREACH (&g->spec.listeners, l) {
         struct listener_member m = {g, l};
 
-        if (l->is_programmed && l->kind == LISTENER_HTTPS && !compile_listener_tls(c, g, l))
+        if (l->is_programmed && l->kind == LISTENER_HTTPS && !compile_listener_tls(c, &m))
             link_drop_listener(c->manifest, g, l, LISTENER_BAD_TLS, "Its TLS cannot be set up.");
         if (l->is_programmed)
             gather_listener(c, ports, &m);

@@ -65,6 +65,12 @@ static void compile_client_headers(const struct client_headers *h, struct client
     ret->omits_limit_headers = h->disable_rate_limit_headers.value;
     ret->omits_request_id =
         h->request_id == REQUEST_ID_PRESERVE || h->request_id == REQUEST_ID_DISABLE;
+    if (h->forwarded_client_cert &&
+        (h->forwarded_client_cert->mode == CLIENT_CERT_SANITIZE_SET ||
+         h->forwarded_client_cert->mode == CLIENT_CERT_APPEND_FORWARD)) {
+        ret->tells_certificate = true;
+        ret->certificate_details = h->forwarded_client_cert->details;
+    }
     if (h->max_request_header_bytes.is_set)
         ret->head_bytes_limit =
             (uint32_t)MIN(h->max_request_header_bytes.value, (int64_t)CLIENT_HEAD_BYTES_MAX);
@@ -104,8 +110,8 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
             (uint32_t)MIN(p->spec.connection->buffer_limit_bytes.value, (int64_t)LIMIT_HELD_BYTES);
 }
 
-/* Client certificates asked for and not enforced yet, or a policy with an error: everything
- * refuses. */
+/* Client certificates asked for in a way that is not enforced yet, or a policy with an error:
+ * everything refuses. */
 static const char *compile_listener_trouble(struct compile *c, const struct gateway *g,
                                             const struct listener *l)
 {
@@ -114,10 +120,26 @@ static const char *compile_listener_trouble(struct compile *c, const struct gate
     if (p && p->object.is_broken)
         return "its ClientTrafficPolicy has an error";
     if (p && client_traffic_policy_find_unenforced(&p->spec))
-        return "its ClientTrafficPolicy asks for client certificates, which are not enforced yet";
+        return "its ClientTrafficPolicy asks for what is not enforced yet of client certificates";
     if (g->has_client_certificates && l->kind == LISTENER_HTTPS)
         return "the Gateway asks for client certificates, which are not enforced yet";
     return NULL;
+}
+
+/* Nobody can show a certificate without TLS; Envoy Gateway too applies `tls` to HTTPS alone. */
+static void compile_name_plain(struct compile *c, const struct gateway *g, const struct listener *l)
+{
+    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
+    struct diag *d;
+
+    if (l->kind == LISTENER_HTTPS || !p || !p->spec.tls || !p->spec.tls->client_validation)
+        return;
+    d = diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, l->mark, g->object.label,
+                 "listener \"%.*s\" has no TLS: its clients are let in without the certificate "
+                 "that %.*s asks for",
+                 STR_ARG(l->name), STR_ARG(p->object.label));
+    d->other = p->spec.tls->client_validation->mark;
+    d->other_text = STR("asked for here");
 }
 
 /* ---- access logs ---- */
@@ -328,6 +350,7 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     compile_client(c, g, l, &plan->arena, &plan->client);
     compile_logs(c, g, plan);
     compile_routes(c, draft, plan);
+    compile_name_plain(c, g, l);
     trouble = compile_listener_trouble(c, g, l);
     if (trouble)
         compile_break_routes(plan, trouble);

@@ -5,8 +5,10 @@
 
 #include <openssl/tls1.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "manifest/backend_tls_policy.h"
+#include "manifest/client_traffic_policy.h"
 
 void compile_tls_draft_deinit(struct compile_tls_draft *d)
 {
@@ -200,13 +202,122 @@ static struct str compile_cipher_option(struct arena *a, struct str text)
     return joined;
 }
 
-static struct tls_entry_config compile_tls_entry(struct compile *c, const struct gateway *g,
-                                                 const struct listener *l)
+/* What the objects keep under `key`, one PEM after the other. False after saying what is missing:
+ * the policy is broken then, and its listeners' routes refuse. */
+static bool compile_client_pem(struct compile *c, struct client_traffic_policy *p,
+                               const struct secret_ref *refs, size_t n, const char *key,
+                               struct str *ret_pem)
 {
-    const struct object *secret = l->tls->certificate_refs.items[0].target;
-    const struct listener_tls *tls = l->tls;
+    struct str pem = STR("");
 
-    return (struct tls_entry_config){
+    for (size_t i = 0; i < n; i++) {
+        struct str one = refs[i].target ? keeper_find(refs[i].target, key) : STR_NULL;
+
+        if (one.len == 0) {
+            manifest_object_error(c->manifest, &p->object, DIAG_BAD_CERTIFICATE, refs[i].mark,
+                                  "%.*s %.*s has nothing under the key %s", STR_ARG(refs[i].kind),
+                                  STR_ARG(refs[i].name), key);
+            return false;
+        }
+        pem = arena_printf(&c->scratch, "%.*s%.*s\n", STR_ARG(pem), STR_ARG(one));
+    }
+    *ret_pem = pem;
+    return true;
+}
+
+static bool compile_pins(struct compile *c, struct client_traffic_policy *p,
+                         const struct str_vec *texts, bool is_key, struct tls_entry_config *entry)
+{
+    struct tls_pin *pins =
+        ARENA_ARRAY(&c->scratch, struct tls_pin, entry->n_client_pins + texts->n);
+
+    for (size_t i = 0; i < entry->n_client_pins; i++)
+        pins[i] = entry->client_pins[i];
+    for (size_t i = 0; i < texts->n; i++) {
+        if (tls_pin_parse(texts->items[i], is_key, &pins[entry->n_client_pins + i]))
+            continue;
+        manifest_object_error(c->manifest, &p->object, DIAG_INVALID_VALUE,
+                              p->spec.tls->client_validation->mark,
+                              "tls.clientValidation.%s: \"%.*s\" is not %s of a SHA-256",
+                              is_key ? "spkiHashes" : "certificateHashes", STR_ARG(texts->items[i]),
+                              is_key ? "the base64" : "the hex digits");
+        return false;
+    }
+    entry->client_pins = pins;
+    entry->n_client_pins += texts->n;
+    return true;
+}
+
+/* The rule on clients' certificates. False after saying what is wrong with it. */
+static bool compile_client_rule(struct compile *c, struct client_traffic_policy *p,
+                                struct tls_entry_config *entry)
+{
+    const struct client_validation *v = p->spec.tls->client_validation;
+
+    if (v->ca_certificate_refs.n == 0) {
+        manifest_object_error(c->manifest, &p->object, DIAG_MISSING_FIELD, v->mark,
+                              "tls.clientValidation.caCertificateRefs: required, certificates of "
+                              "clients are verified by nothing else");
+        return false;
+    }
+    if (v->crl && !compile_client_pem(c, p, v->crl->refs.items, v->crl->refs.n, "ca.crl",
+                                      &entry->client_crl_pem))
+        return false;
+    if (!compile_pins(c, p, &v->spki_hashes, true, entry) ||
+        !compile_pins(c, p, &v->certificate_hashes, false, entry))
+        return false;
+    entry->is_only_leaf_looked_up = v->crl && v->crl->only_verify_leaf.value;
+    entry->is_client_optional = client_validation_is_optional(v);
+    return compile_client_pem(c, p, v->ca_certificate_refs.items, v->ca_certificate_refs.n,
+                              "ca.crt", &entry->client_ca_pem);
+}
+
+/* What the ClientTrafficPolicy says goes before the listener's own options. */
+static void compile_client_tls(struct compile *c, struct client_traffic_policy *p,
+                               struct tls_entry_config *entry)
+{
+    const struct client_tls *tls = p->spec.tls;
+    int min_version = compile_tls_version(tls->settings.min_version);
+    int max_version = compile_tls_version(tls->settings.max_version);
+
+    if (min_version)
+        entry->min_version = MAX(min_version, TLS1_2_VERSION);
+    if (max_version)
+        entry->max_version = max_version;
+    if (tls->settings.ciphers.n > 0)
+        entry->ciphers = compile_join(&c->scratch, &tls->settings.ciphers);
+    /* In vain: its routes refuse (compile_listener_trouble), and nobody is asked. */
+    if (tls->client_validation && !client_validation_find_unenforced(tls->client_validation) &&
+        !compile_client_rule(c, p, entry))
+        entry->client_ca_pem = STR("");
+}
+
+/* A response that cannot be stapled is left out: clients then ask for one themselves. `tells`: says
+ * so. */
+static void compile_staple(struct compile *c, const struct object *secret, bool tells,
+                           struct tls_entry_config *entry)
+{
+    struct str der = keeper_find(secret, "tls.ocsp-staple");
+    struct buf why = {0};
+
+    if (der.len == 0)
+        return;
+    if (tls_check_staple(entry->certificate_pem, der, &entry->ocsp_until_s, &why) == 0)
+        entry->ocsp_der = der;
+    else if (tells)
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_BAD_CERTIFICATE, secret->mark,
+                 secret->label, "tls.ocsp-staple is not stapled: %.*s", STR_ARG(buf_str(&why)));
+    buf_deinit(&why);
+}
+
+/* With the certificate that `secret` keeps. */
+static struct tls_entry_config compile_tls_entry(struct compile *c, const struct gateway *g,
+                                                 const struct listener *l,
+                                                 const struct object *secret)
+{
+    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
+    const struct listener_tls *tls = l->tls;
+    struct tls_entry_config entry = {
         .hostname = arena_lower(&c->scratch, l->hostname),
         .certificate_pem = keeper_find(secret, "tls.crt"),
         .key_pem = keeper_find(secret, "tls.key"),
@@ -215,19 +326,48 @@ static struct tls_entry_config compile_tls_entry(struct compile *c, const struct
         .max_version = listener_tls_version(compile_tls_option(tls, "tls.max_protocol_version")),
         .identity = compile_listener_name(&c->scratch, g, l),
     };
+
+    if (p && !p->object.is_broken && p->spec.tls)
+        compile_client_tls(c, (struct client_traffic_policy *)(uintptr_t)p, &entry);
+    return entry;
 }
 
-bool compile_listener_tls(struct compile *c, const struct gateway *g, const struct listener *l)
+struct tls_entry_vec {
+    struct tls_entry_config *items;
+    size_t n;
+    size_t cap;
+};
+
+/* One for each of the listener's certificates, in c->scratch. */
+static void compile_tls_entries(struct compile *c, const struct listener_member *m, bool tells,
+                                struct tls_entry_vec *entries)
 {
-    struct tls_entry_config entry = compile_tls_entry(c, g, l);
+    const struct listener_tls *tls = m->listener->tls;
+
+    for (size_t i = 0; i < tls->certificate_refs.n; i++) {
+        const struct object *secret = tls->certificate_refs.items[i].target;
+        struct tls_entry_config *entry = VEC_ADD(&c->scratch, entries);
+
+        *entry = compile_tls_entry(c, m->gateway, m->listener, secret);
+        compile_staple(c, secret, tells, entry);
+    }
+}
+
+bool compile_listener_tls(struct compile *c, const struct listener_member *m)
+{
+    const struct listener *l = m->listener;
+    struct tls_entry_vec entries = {0};
     struct tls_server *server = NULL;
     struct buf why = {0};
-    int r = tls_server_new(&entry, 1, &server, &why);
+    int r;
+
+    compile_tls_entries(c, m, true, &entries);
+    r = tls_server_new(entries.items, entries.n, &server, &why);
 
     if (r != 0) {
         struct diag *d =
             diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE, l->tls->mark,
-                     g->object.label, "TLS of listener \"%.*s\" cannot be set up: %.*s",
+                     m->gateway->object.label, "TLS of listener \"%.*s\" cannot be set up: %.*s",
                      STR_ARG(l->name), STR_ARG(buf_str(&why)));
 
         d->hint = STR("the listener is not opened");
@@ -241,27 +381,34 @@ bool compile_listener_tls(struct compile *c, const struct gateway *g, const stru
 bool compile_port_tls(struct compile *c, struct port_draft *draft)
 {
     struct port_plan *port = &draft->plan;
-    struct tls_entry_config *entries =
-        ARENA_ARRAY(&c->scratch, struct tls_entry_config, port->n_listeners);
+    struct tls_entry_vec entries = {0};
     struct buf why = {0};
     int r;
 
     for (uint32_t i = 0; i < port->n_listeners; i++) {
         const struct listener_member *m = &draft->listeners.items[i].members.items[0];
+        const struct tls_entry_config *first;
+        size_t at = entries.n;
         struct str rules;
 
-        entries[i] = compile_tls_entry(c, m->gateway, m->listener);
-        rules = arena_printf(&c->scratch, "%d-%d|%.*s", entries[i].min_version,
-                             entries[i].max_version, STR_ARG(entries[i].ciphers));
+        compile_tls_entries(c, m, false, &entries); /* compile_listener_tls has told */
+        ASSERT(entries.items && entries.n > at);    /* no certificate: not programmed */
+        first = &entries.items[at];
+        port->listeners[i]->client_rule = tls_client_rule(first);
+        rules = arena_printf(&c->scratch, "%d-%d|%.*s|%llx", first->min_version, first->max_version,
+                             STR_ARG(first->ciphers),
+                             (unsigned long long)port->listeners[i]->client_rule);
         port->listeners[i]->tls_identity = hash_str(rules);
     }
-    r = tls_server_new(entries, port->n_listeners, &port->tls, &why);
+    r = tls_server_new(entries.items, entries.n, &port->tls, &why);
     if (r != 0)
         diag_add(&c->manifest->diags, DIAG_ERROR, DIAG_BAD_CERTIFICATE,
                  draft->listeners.items[0].members.items[0].listener->mark,
                  arena_str(&c->manifest->arena, port->listeners[0]->name),
                  "TLS of port %u cannot be set up, the port is not opened: %.*s", port->number,
                  STR_ARG(buf_str(&why)));
+    else if (c->tickets)
+        tls_server_use_tickets(port->tls, c->tickets);
     buf_deinit(&why);
     return r == 0;
 }

@@ -25,8 +25,7 @@ MUST_USE bool compile_tls_of_backend(struct compile *c, const struct backend *b,
 MUST_USE bool compile_tls_of_uri(struct compile *c, struct str host, struct compile_tls_draft *ret);
 void compile_tls_draft_deinit(struct compile_tls_draft *d);
 /* Can a listener's TLS be set up as written? If not, says so in the diagnostics. */
-MUST_USE bool compile_listener_tls(struct compile *c, const struct gateway *g,
-                                   const struct listener *l);
+MUST_USE bool compile_listener_tls(struct compile *c, const struct listener_member *m);
 /* The server of a port whose listeners have passed compile_listener_tls. False after
  * saying why. */
 MUST_USE bool compile_port_tls(struct compile *c, struct port_draft *draft);

@@ -108,9 +108,9 @@ static enum ref_state link_resolve(const struct ref_walk *w, enum ref_type type,
 /* Whether the whole object falls with the reference. */
 static bool link_is_fatal(const struct object *o, enum ref_state state, struct str kind)
 {
-    bool is_security = o->kind->id == KIND_SECURITY_POLICY ||
-                       o->kind->id == KIND_BACKEND_SECURITY_POLICY ||
-                       o->kind->id == KIND_BACKEND_TLS_POLICY;
+    bool is_security =
+        o->kind->id == KIND_SECURITY_POLICY || o->kind->id == KIND_BACKEND_SECURITY_POLICY ||
+        o->kind->id == KIND_BACKEND_TLS_POLICY || o->kind->id == KIND_CLIENT_TRAFFIC_POLICY;
 
     if (state == REF_RESOLVED || kind_is_route(o->kind->id) || o->kind->id == KIND_GATEWAY)
         return false;

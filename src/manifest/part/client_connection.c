@@ -123,6 +123,9 @@ static void client_validation_check(struct decoder *d, const struct node *node, 
     const struct client_validation *v = object;
 
     check_max_items(d, node, "caCertificateRefs", 8);
+    if (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
+                       "certificates that nobody verifies are not asked for: not enforced yet");
     if (v->allow_expired_certificate.value &&
         (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY))
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "allowExpiredCertificate"),
@@ -136,16 +139,16 @@ static const struct field client_validation_fields[] = {
                "given."),
     FIELD_BOOL(client_validation, optional, "optional", FIELD_DEPRECATED,
                "Older form of mode VerifyIfGiven."),
-    FIELD_BOOL(client_validation, allow_expired_certificate, "allowExpiredCertificate", 0,
-               "Whether an expired certificate is accepted."),
+    FIELD_BOOL(client_validation, allow_expired_certificate, "allowExpiredCertificate",
+               FIELD_NOT_ENFORCED, "Whether an expired certificate is accepted."),
     FIELD_LIST(client_validation, ca_certificate_refs, "caCertificateRefs", 0, secret_ref,
                "Secrets or ConfigMaps whose key ca.crt holds the trusted roots."),
     FIELD_STRS(client_validation, spki_hashes, "spkiHashes", 0,
                "Accepted public keys: base64 of their SHA-256."),
     FIELD_STRS(client_validation, certificate_hashes, "certificateHashes", 0,
                "Accepted certificates: hex of their SHA-256."),
-    FIELD_OBJECT(client_validation, subject_alt_names, "subjectAltNames", 0, subject_alt_names,
-                 "Names that a certificate must have, any of these."),
+    FIELD_OBJECT(client_validation, subject_alt_names, "subjectAltNames", FIELD_NOT_ENFORCED,
+                 subject_alt_names, "Names that a certificate must have, any of these."),
     FIELD_OBJECT(client_validation, crl, "crl", 0, revocation_list, "Revoked certificates."),
 };
 static const struct table client_validation_table =
@@ -165,18 +168,53 @@ static const struct field tls_session_fields[] = {
 };
 static const struct table tls_session_table = TABLE(tls_session);
 
+/* What is below 1.2 is never served: a policy that permits it gets the stronger one, and is told.
+ */
+static void client_tls_check_lowest(struct decoder *d, const struct node *node,
+                                    const struct tls_settings *t)
+{
+    if (t->min_version == TLS_1_0 || t->min_version == TLS_1_1)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, "minVersion"), "minVersion",
+                       "TLS below 1.2 is not served: 1.2 is the lowest version");
+}
+
 static void client_tls_check(struct decoder *d, const struct node *node, void *object)
 {
     const struct client_tls *t = object;
 
+    client_tls_check_lowest(d, node, &t->settings);
     tls_settings_check(d, node, &t->settings);
 }
 
 static const struct field client_tls_fields[] = {
-    TLS_SETTINGS_FIELDS(client_tls, settings., FIELD_NOT_ENFORCED, FIELD_NOT_ENFORCED),
-    FIELD_OBJECT(client_tls, client_validation, "clientValidation", FIELD_NOT_ENFORCED,
-                 client_validation, "Certificates of clients."),
+    TLS_SETTINGS_FIELDS(client_tls, settings., 0, FIELD_NOT_ENFORCED),
+    FIELD_OBJECT(client_tls, client_validation, "clientValidation", 0, client_validation,
+                 "Certificates of clients."),
     FIELD_OBJECT(client_tls, session, "session", FIELD_NOT_ENFORCED, tls_session,
                  "Resumption of sessions."),
 };
 const struct table client_tls_table = TABLE_CHECKED(client_tls, client_tls_check);
+
+const char *client_validation_find_unenforced(const struct client_validation *v)
+{
+    const struct {
+        const char *key;
+        bool is_asked;
+    } rows[] = {
+        {"tls.clientValidation.mode",
+         v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY},
+        {"tls.clientValidation.allowExpiredCertificate", v->allow_expired_certificate.value},
+        {"tls.clientValidation.subjectAltNames", v->subject_alt_names != NULL},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        if (rows[i].is_asked)
+            return rows[i].key;
+    }
+    return NULL;
+}
+
+bool client_validation_is_optional(const struct client_validation *v)
+{
+    return v->mode == VALIDATION_VERIFY_IF_GIVEN || (v->mode < 0 && v->optional.value);
+}

@@ -42,6 +42,15 @@ struct client_connection {
 };
 extern const struct table client_connection_table;
 
+/* What may be told of a client's certificate, in the order of the names in manifests. */
+enum client_cert {
+    CLIENT_CERT_SUBJECT,
+    CLIENT_CERT_CERT,
+    CLIENT_CERT_CHAIN,
+    CLIENT_CERT_DNS,
+    CLIENT_CERT_URI
+};
+
 enum client_validation_mode {
     VALIDATION_REQUEST,
     VALIDATION_REQUIRE_ANY,
@@ -93,3 +102,7 @@ struct client_tls {
     struct tls_session *session;
 };
 extern const struct table client_tls_table;
+/* The first feature without which the listener refuses; NULL: all are enforced. */
+const char *client_validation_find_unenforced(const struct client_validation *v);
+/* Are clients without a certificate let in? */
+bool client_validation_is_optional(const struct client_validation *v);

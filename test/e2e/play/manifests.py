@@ -86,8 +86,8 @@ def security_policy(name, *targets, **spec):
     return thing(ENVOY_API, "SecurityPolicy", name, {"targetRefs": list(targets), **spec})
 
 
-def client_policy(name, **spec):
-    return thing(ENVOY_API, "ClientTrafficPolicy", name, {"targetRefs": [target("Gateway", "front")], **spec})
+def client_policy(name, section=None, **spec):
+    return thing(ENVOY_API, "ClientTrafficPolicy", name, {"targetRefs": [target("Gateway", "front", section)], **spec})
 
 
 def provider(issuer, name="provider", **more):
@@ -109,10 +109,14 @@ def secret(name, kind="Opaque", **data):
     return thing("v1", "Secret", name, type=kind, data=encoded)
 
 
-def tls_secret(name, pair):
+def tls_secret(name, pair, staple=None):
+    """staple: an OCSP response, DER."""
     made = secret(name, "kubernetes.io/tls")
     made["stringData"] = {"tls.crt": pair[0], "tls.key": pair[1]}
-    del made["data"]
+    if staple is None:
+        del made["data"]
+    else:
+        made["data"] = {"tls.ocsp-staple": base64.b64encode(staple).decode()}
     return made
 
 

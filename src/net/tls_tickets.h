@@ -1,0 +1,18 @@
+/* Keys of session tickets (RFC 5077 section 4): one set for all listeners and workers of a process,
+ * kept over reloads, so that a client resumes at whichever worker takes its connection. The newest
+ * key encrypts; those before it still open what they made. What a ticket is good for is not decided
+ * here: the session in it names its listener and that listener's rules (tls.c). Shared, behind a
+ * short lock; refcounted by its owner and by each tls_server that uses it. */
+#pragma once
+
+#include "base/macro.h"
+
+struct tls_tickets;
+
+struct tls_tickets *tls_tickets_new(uint64_t now_us);
+struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
+/* NULL is nothing. The last one wipes the keys. */
+void tls_tickets_unref(struct tls_tickets *t);
+/* A new key when the newest is LIMIT_TICKET_KEY_S old; those too old to open a ticket are wiped.
+ * `now_us` is monotonic. Any thread. */
+void tls_tickets_rotate(struct tls_tickets *t, uint64_t now_us);
