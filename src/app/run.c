@@ -3,10 +3,13 @@
  * (no thread is there yet), manifests compiled, admin ports, listeners, workers. Order at the end
  * (SIGTERM): not ready but still accepting for the drain delay, then no new connections, running
  * requests finish within the drain timeout, exit 0. A second signal ends at once. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "admin/admin.h"
 #include "app/commands.h"
@@ -202,6 +205,11 @@ static bool run_enter_sandbox(struct run *r)
                         .manifest = r->manifest,
                         .may_listen = o->server.broker == NULL};
 
+    for (size_t i = 0; i < o->n_log_folders; i++) {
+        if (access(o->log_folders[i], W_OK | X_OK) != 0)
+            log_warn("--log-folder %s: no log can be written there: %s", o->log_folders[i],
+                     strerror(errno));
+    }
     if (!o->has_sandbox || !sandbox_is_built_in())
         return true;
     if (sandbox_enter(&s) < 0) {

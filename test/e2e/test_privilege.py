@@ -350,6 +350,11 @@ def test_logs_go_to_the_folders_of_the_start_and_those_that_are_named(gateway, u
     assert answers(gw) and not (folders[2] / "log").exists()
 
 
+def test_a_log_folder_that_is_not_there_is_named(gateway, upstream, tmp_path):
+    gw = gateway(small(upstream("a")), args=["--log-folder", tmp_path / "absent"])
+    assert f"--log-folder {tmp_path}/absent: no log can be written there: No such file or directory" in gw.stderr()
+
+
 def test_a_reload_reads_what_was_put_in_place_of_a_file_or_a_link(gateway, upstream, tmp_path):
     one, two = upstream("one"), upstream("two")
     for name, up in (("v1", one), ("v2", two)):
