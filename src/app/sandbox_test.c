@@ -130,7 +130,7 @@ static void enter(const struct world *w, bool may_listen)
 /* The status of `fn` in a process of its own, in the sandbox; true: it can be judged. */
 static bool play(bool (*fn)(const struct world *w), bool may_listen, int *ret_status)
 {
-    struct world w;
+    struct world w = {0};
     pid_t pid;
 
     if (!sandbox_is_built_in())
@@ -205,7 +205,7 @@ static bool reads_what_was_replaced(const struct world *w)
 
 TEST(a_file_and_a_link_that_were_replaced_stay_readable)
 {
-    struct world w;
+    struct world w = {0};
     int go[2], entered[2], status;
     char path[PATH_BYTES];
     pid_t pid;

@@ -337,6 +337,7 @@ def test_logs_go_to_the_folders_of_the_start_and_those_that_are_named(gateway, u
     folders = [tmp_path / name for name in ("first", "named", "other")]
     for folder in folders:
         folder.mkdir()
+    (folders[0] / "log").touch()  # from an earlier run
     gw = gateway(logged(up, folders[0] / "log"), args=["--log-folder", folders[1]])
     gw.request("/")
     eventually(lambda: (folders[0] / "log").read_text() == "200\n")
