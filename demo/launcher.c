@@ -233,35 +233,13 @@ static int start_gateway(struct launcher *l)
 {
     const struct demo_ports *p = &l->ports;
     char overlay[128], http[32], https[32], admin[32], resolve[5][160];
-    const char *argv[] = {l->gateway,
-                          "run",
-                          "-f",
-                          l->config,
-                          "-f",
-                          overlay,
-                          "--port-map",
-                          http,
-                          "--port-map",
-                          https,
-                          "--address-pool",
-                          "127.0.0.1/32",
-                          "--admin",
-                          admin,
-                          "--resolve",
-                          resolve[0],
-                          "--resolve",
-                          resolve[1],
-                          "--resolve",
-                          resolve[2],
-                          "--resolve",
-                          resolve[3],
-                          "--resolve",
-                          resolve[4],
-                          "--drain-delay",
-                          "0",
-                          "--drain-timeout",
-                          "2",
-                          NULL};
+    const char *argv[] = {l->gateway, "run", "-f", l->config, "-f", overlay, "--port-map", http,
+                          "--port-map", https, "--address-pool", "127.0.0.1/32", "--admin", admin,
+                          "--resolve", resolve[0], "--resolve", resolve[1], "--resolve", resolve[2],
+                          "--resolve", resolve[3], "--resolve", resolve[4], "--drain-delay", "0",
+                          "--drain-timeout", "2",
+                          /* The folder is its user's alone, and so may the manifests be. */
+                          geteuid() == 0 ? "--user" : NULL, "root", NULL};
     const struct {
         const char *host;
         int port, target;

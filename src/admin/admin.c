@@ -19,15 +19,16 @@ int admin_listen(struct admin *a, const struct socket_address *address, struct s
                  bool is_probe)
 {
     struct admin_port *p = MEM_NEW(struct admin_port);
-    int r = socket_probe(address);
+    const struct broker *broker = a->server->options.broker;
+    int r = broker ? 0 : socket_probe(address);
 
     p->fd = -1;
     if (r == 0)
-        r = socket_listen(address, &p->fd);
+        r = broker_listen(broker, address, &p->fd);
     if (r == 0)
         r = listener_open(&p->listener, a->server->loop, p->fd, admin_on_accept);
     if (r != 0) {
-        socket_close(p->fd);
+        broker_close_socket(broker, p->fd);
         mem_free(p);
         return r;
     }
@@ -46,7 +47,7 @@ void admin_deinit(struct admin *a)
         list_remove(node);
         admin_connections_close(p);
         listener_close(&p->listener, false);
-        socket_close(p->fd);
+        broker_close_socket(a->server->options.broker, p->fd);
         mem_free(p);
     }
 }

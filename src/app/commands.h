@@ -7,5 +7,6 @@
 int command_check(const struct options *o);
 /* Markdown on standard output from the tables that the program runs on; 2: unknown name. */
 int command_docs(const char *name);
-/* Serves until told to end; 0 after a drain, 1 when it cannot start. */
-int command_run(struct options *o);
+/* Serves until told to end, or lets a child of the same `argv` serve; 0 after a drain, 1 when it
+ * cannot start. */
+int command_run(struct options *o, char **argv);

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
     switch (options.command) {
     case COMMAND_RUN:
         signals_block();
-        return command_run(&options);
+        return command_run(&options, argv);
     case COMMAND_CHECK:
         return command_check(&options);
     case COMMAND_DOCS:

@@ -25,6 +25,12 @@ const char options_help[] =
     "  --drain-delay S              after SIGTERM: not ready, still accepting (5)\n"
     "  --drain-timeout S            then: time for running requests (60)\n"
     "  --log-level LEVEL            debug, info, warn, error\n"
+    "  --user NAME                  whom to become when started as root (tollgate or nobody)\n"
+    "  --no-supervisor              without the parent that binds and restarts for such a user\n"
+    "  --supervisor                 with that parent, whoever starts\n"
+    "  --log-folder PATH            where a reload may put access logs (repeatable)\n"
+    "  --no-sandbox                 all system calls and files that the user may use\n"
+    "  --core-dumps                 allowed; they hold keys and tokens\n"
     "check:\n"
     "  --format text|json|sarif     how findings are printed\n"
     "  --fail-on error|warning|note from which severity on the exit code is 1\n"
@@ -38,8 +44,8 @@ typedef bool option_fn(struct options *o, struct str value);
 struct option_row {
     const char *name;
     unsigned commands; /* 1 << enum command */
-    option_fn *read;   /* NULL: a switch, see options_switch */
-    const char *expected;
+    option_fn *read;
+    const char *expected; /* NULL: a switch, without a value */
 };
 
 enum { FOR_RUN = 1 << COMMAND_RUN, FOR_CHECK = 1 << COMMAND_CHECK };
@@ -197,6 +203,50 @@ static bool read_fail_on(struct options *o, struct str value)
     return is_known;
 }
 
+static bool read_user(struct options *o, struct str value)
+{
+    o->user = value.ptr;
+    return value.len > 0;
+}
+
+static bool read_log_folder(struct options *o, struct str value)
+{
+    if (o->n_log_folders == OPTIONS_LIST_MAX || value.len == 0)
+        return false;
+    o->log_folders[o->n_log_folders++] = value.ptr;
+    return true;
+}
+
+static bool switch_strict(struct options *o, struct str value UNUSED)
+{
+    o->server.is_strict = true;
+    return true;
+}
+
+static bool switch_supervisor(struct options *o, struct str value UNUSED)
+{
+    o->supervision = SUPERVISION_ON;
+    return true;
+}
+
+static bool switch_no_supervisor(struct options *o, struct str value UNUSED)
+{
+    o->supervision = SUPERVISION_OFF;
+    return true;
+}
+
+static bool switch_no_sandbox(struct options *o, struct str value UNUSED)
+{
+    o->has_sandbox = false;
+    return true;
+}
+
+static bool switch_core_dumps(struct options *o, struct str value UNUSED)
+{
+    o->dumps_core = true;
+    return true;
+}
+
 static const struct option_row option_rows[] = {
     {"-f", FOR_RUN | FOR_CHECK, read_path, "a file or folder"},
     {"--port-map", FOR_RUN, read_port_map, "FROM=TO, two ports"},
@@ -211,7 +261,13 @@ static const struct option_row option_rows[] = {
     {"--log-level", FOR_RUN, read_log_level, "debug, info, warn or error"},
     {"--format", FOR_CHECK, read_format, "text, json or sarif"},
     {"--fail-on", FOR_CHECK, read_fail_on, "error, warning or note"},
-    {"--strict", FOR_RUN | FOR_CHECK, NULL, NULL},
+    {"--user", FOR_RUN, read_user, "the name of a user"},
+    {"--log-folder", FOR_RUN, read_log_folder, "a folder"},
+    {"--supervisor", FOR_RUN, switch_supervisor, NULL},
+    {"--no-supervisor", FOR_RUN, switch_no_supervisor, NULL},
+    {"--no-sandbox", FOR_RUN, switch_no_sandbox, NULL},
+    {"--core-dumps", FOR_RUN, switch_core_dumps, NULL},
+    {"--strict", FOR_RUN | FOR_CHECK, switch_strict, NULL},
 };
 
 static const struct option_row *option_find(struct str name)
@@ -261,9 +317,11 @@ static int option_read(struct options *o, int argc, char **argv, int *i, struct 
         buf_printf(ret_why, "%s is not for this command", row->name);
         return OPTIONS_USAGE;
     }
-    if (!row->read) {
-        o->server.is_strict = true;
-        return 0;
+    if (!row->expected && !value.ptr)
+        return row->read(o, value) ? 0 : OPTIONS_USAGE;
+    if (!row->expected) {
+        buf_printf(ret_why, "%s has no value", row->name);
+        return OPTIONS_USAGE;
     }
     if (!value.ptr && *i + 1 < argc)
         value = str_of(argv[++*i]);
@@ -286,6 +344,7 @@ static void options_set_defaults(struct options *o)
     o->drain_delay_s = OPTIONS_DRAIN_DELAY_S;
     o->drain_timeout_s = OPTIONS_DRAIN_TIMEOUT_S;
     o->log_level = LOG_INFO;
+    o->has_sandbox = true;
 }
 
 static const struct {

@@ -17,6 +17,9 @@ enum {
 enum command { COMMAND_HELP, COMMAND_RUN, COMMAND_CHECK, COMMAND_DOCS, COMMAND_VERSION };
 enum check_format { CHECK_TEXT, CHECK_JSON, CHECK_SARIF };
 enum fail_on { FAIL_ON_ERROR, FAIL_ON_WARNING, FAIL_ON_NOTE };
+/* A parent that holds the sockets and restarts: unless said, where it gives up rights of its own.
+ */
+enum supervision { SUPERVISION_AS_NEEDED, SUPERVISION_ON, SUPERVISION_OFF };
 
 /* Strings borrow from argv. */
 struct options {
@@ -38,6 +41,12 @@ struct options {
     enum fail_on fail_on;
     const char *docs_name;
     enum log_level log_level;
+    const char *user; /* NULL: not given */
+    const char *log_folders[OPTIONS_LIST_MAX];
+    size_t n_log_folders;
+    enum supervision supervision;
+    bool has_sandbox;
+    bool dumps_core;
 };
 
 enum options_result {

@@ -58,6 +58,11 @@ TEST(usage_errors_say_what_was_expected)
         {"check -f x --format xml", "text, json or sarif"},
         {"check -f x --fail-on never", "error, warning or note"},
         {"check -f x --format=xml", "found xml"},
+        {"run -f x --user", "the name of a user"},
+        {"run -f x --user=", "the name of a user"},
+        {"run -f x --log-folder=", "a folder"},
+        {"run -f x --no-sandbox=yes", "--no-sandbox has no value"},
+        {"check -f x --supervisor", "--supervisor is not for this command"},
     };
     struct buf why = {0};
 
@@ -102,6 +107,16 @@ TEST(options_of_run_are_read)
     CHECK_STR(o.server.address_pool, "127.0.1.0/24");
     CHECK_INT(o.drain_delay_s, 0);
     CHECK_INT(o.drain_timeout_s, 7);
+    CHECK_INT(parse("run -f a --user gateway --log-folder /var/log/a --log-folder=/b --supervisor "
+                    "--no-sandbox --core-dumps",
+                    &o, &why),
+              0);
+    CHECK(strcmp(o.user, "gateway") == 0 && strcmp(o.log_folders[1], "/b") == 0);
+    CHECK_INT(o.n_log_folders, 2);
+    CHECK(!o.has_sandbox && o.dumps_core);
+    CHECK_INT(o.supervision, SUPERVISION_ON);
+    CHECK_INT(parse("run -f a --no-supervisor", &o, &why), 0);
+    CHECK_INT(o.supervision, SUPERVISION_OFF);
     buf_deinit(&why);
 }
 
@@ -117,6 +132,8 @@ TEST(what_is_not_given_has_a_default)
     CHECK(o.server.n_workers >= 1 && o.server.n_workers <= OPTIONS_WORKERS_MAX);
     CHECK_INT(o.drain_delay_s, OPTIONS_DRAIN_DELAY_S);
     CHECK_INT(o.log_level, LOG_INFO);
+    CHECK(!o.user && o.has_sandbox && !o.dumps_core && o.n_log_folders == 0);
+    CHECK_INT(o.supervision, SUPERVISION_AS_NEEDED);
     CHECK_INT(parse("check -f a", &o, &why), 0);
     CHECK_INT(o.format, CHECK_TEXT);
     CHECK_INT(o.fail_on, FAIL_ON_ERROR);
@@ -151,9 +168,10 @@ TEST(other_commands_are_read)
 TEST(the_help_names_every_option_and_fits_a_screen)
 {
     static const char *const names[] = {
-        "-f PATH",     "--port-map",     "--resolve",        "--admin",       "--probe",
-        "--workers",   "--address-pool", "--cluster-domain", "--drain-delay", "--drain-timeout",
-        "--log-level", "--format",       "--fail-on",        "--strict"};
+        "-f PATH",      "--port-map",      "--resolve",        "--admin",       "--probe",
+        "--workers",    "--address-pool",  "--cluster-domain", "--drain-delay", "--drain-timeout",
+        "--log-level",  "--format",        "--fail-on",        "--strict",      "--user",
+        "--supervisor", "--no-supervisor", "--log-folder",     "--no-sandbox",  "--core-dumps"};
     size_t n_lines = 0, width = 0;
 
     for (size_t i = 0; i < N_ELEMENTS(names); i++)

@@ -1,26 +1,34 @@
-/* tollgate run: control's life. Order at start: signals blocked, limits raised, files watched,
- * manifests loaded and compiled, admin ports, listeners, workers. Order at the end (SIGTERM): not
- * ready but still accepting for the drain delay, then no new connections, running requests finish
- * within the drain timeout, exit 0. A second signal ends at once. */
+/* tollgate run: control's life. Order at start: signals blocked, limits raised, another user or a
+ * parent where there is something to give up, files watched, manifests loaded, the sandbox entered
+ * (no thread is there yet), manifests compiled, admin ports, listeners, workers. Order at the end
+ * (SIGTERM): not ready but still accepting for the drain delay, then no new connections, running
+ * requests finish within the drain timeout, exit 0. A second signal ends at once. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "admin/admin.h"
 #include "app/commands.h"
 #include "app/reload.h"
 #include "app/report.h"
+#include "app/sandbox.h"
+#include "app/supervisor.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "gateway/compile/compile_api.h"
 #include "net/signals.h"
 #include "net/watch.h"
 
-enum { RUN_LOGGED_FINDINGS = 50 };
+enum { RUN_LOGGED_FINDINGS = 50, RUN_GOES_ON = -1 };
 
 struct run {
-    const struct options *options;
+    struct options *options;
+    struct broker broker;      /* fd -1: no parent */
+    struct manifest *manifest; /* until the first snapshot owns it */
     struct loop loop;
     struct server server;
     struct admin admin;
@@ -31,8 +39,9 @@ struct run {
     bool is_draining; /* a first signal came */
 };
 
-/* As many descriptors as we may have, and no core dumps: memory holds keys and tokens. */
-static void run_set_limits(void)
+/* As many descriptors as we may have, and no core dumps unless asked for: memory holds keys and
+ * tokens. */
+static void run_set_limits(const struct options *o)
 {
     struct rlimit files;
     struct rlimit none = {0, 0};
@@ -41,8 +50,9 @@ static void run_set_limits(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0);
+    if (!o->dumps_core)
+        setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, o->dumps_core ? 1 : 0);
 }
 
 /* ---- end ---- */
@@ -134,30 +144,83 @@ static void run_on_change(struct watch *w)
 
 /* ---- start ---- */
 
-/* The first configuration. NULL: it cannot start (said already). */
-static struct snapshot *run_load(struct run *r)
+/* Says what was found in the first configuration, and whether it can start with that. */
+static bool run_judge(const struct run *r, int code)
 {
-    struct manifest_options options = {.is_strict = r->options->server.is_strict};
-    struct manifest *m = MEM_NEW(struct manifest);
-    struct snapshot *snapshot = NULL;
-    int code = manifest_load(m, r->options->paths, r->options->n_paths, &options);
+    const struct diag_list *diags = &r->manifest->diags;
 
-    if (code == 0)
-        code = compile_for_server(&r->server, m, &snapshot);
-    report_findings(&m->diags, DIAG_WARNING, RUN_LOGGED_FINDINGS);
-    report_summary(&m->diags);
-    if (code == 0 && (!options.is_strict || m->diags.n_errors == 0))
-        return snapshot;
+    report_findings(diags, DIAG_WARNING, RUN_LOGGED_FINDINGS);
+    report_summary(diags);
+    if (code == 0 && (!r->options->server.is_strict || diags->n_errors == 0))
+        return true;
     log_error("cannot start: %s", code < 0   ? error_trace()
                                   : code > 0 ? "the manifests cannot be read"
                                              : "--strict, and there are errors");
-    if (snapshot) {
-        snapshot_free(snapshot);
-    } else {
-        manifest_deinit(m);
-        mem_free(m);
-    }
+    return false;
+}
+
+static void run_drop_manifest(struct run *r)
+{
+    if (r->manifest)
+        manifest_deinit(r->manifest);
+    mem_free(r->manifest);
+    r->manifest = NULL;
+}
+
+/* False: it cannot start (said already). */
+static bool run_load(struct run *r)
+{
+    struct manifest_options options = {.is_strict = r->options->server.is_strict};
+    int code;
+
+    r->manifest = MEM_NEW(struct manifest);
+    code = manifest_load(r->manifest, r->options->paths, r->options->n_paths, &options);
+    return code == 0 || run_judge(r, code);
+}
+
+/* The first snapshot. NULL: it cannot start (said already). */
+static struct snapshot *run_compile(struct run *r)
+{
+    struct snapshot *snapshot = NULL;
+    int code = compile_for_server(&r->server, r->manifest, &snapshot);
+    bool is_ok = run_judge(r, code);
+
+    if (!snapshot)
+        return NULL;
+    r->manifest = NULL;
+    if (is_ok)
+        return snapshot;
+    snapshot_free(snapshot);
     return NULL;
+}
+
+/* False: what was asked for cannot be given up (said already). */
+static bool run_enter_sandbox(struct run *r)
+{
+    const struct options *o = r->options;
+    struct sandbox s = {.roots = o->paths,
+                        .n_roots = o->n_paths,
+                        .log_folders = o->log_folders,
+                        .n_log_folders = o->n_log_folders,
+                        .manifest = r->manifest,
+                        .may_listen = o->server.broker == NULL};
+
+    for (size_t i = 0; i < o->n_log_folders; i++) {
+        if (access(o->log_folders[i], W_OK | X_OK) != 0)
+            log_warn("--log-folder %s: no log can be written there: %s", o->log_folders[i],
+                     strerror(errno));
+    }
+    if (!o->has_sandbox || !sandbox_is_built_in())
+        return true;
+    if (sandbox_enter(&s) < 0) {
+        log_error("cannot start: the sandbox: %s", error_trace());
+        return false;
+    }
+    if (!s.has_files)
+        log_warn("this kernel has no Landlock: all files that the user may open can be opened");
+    if (!s.has_calls)
+        log_warn("this kernel has no seccomp: all system calls can be made");
+    return true;
 }
 
 static bool run_listen_admin(struct run *r, const struct socket_address *address, struct str text,
@@ -186,7 +249,7 @@ static void run_say_ready(const struct run *r)
 static bool run_start(struct run *r)
 {
     const struct options *o = r->options;
-    struct snapshot *first = run_load(r);
+    struct snapshot *first = run_compile(r);
     struct buf why = {0};
     int code;
 
@@ -224,6 +287,56 @@ static bool run_watch(struct run *r)
     return true;
 }
 
+/* Without threads until the sandbox is entered: it holds for those that start later. */
+static bool run_prepare(struct run *r)
+{
+    const struct options *o = r->options;
+
+    if (!run_watch(r) || !run_load(r) || !run_enter_sandbox(r))
+        return false;
+    if (server_init(&r->server, &r->loop, &o->server) < 0) {
+        log_error("cannot start: %s", error_trace());
+        r->server.loop = NULL; /* half made: left as it is, the process ends */
+        return false;
+    }
+    reload_init(&r->reload, &r->server, o->paths, o->n_paths);
+    snprintf(r->reload.last_result, sizeof r->reload.last_result, "none since start");
+    return true;
+}
+
+/* Who this process is: the gateway (RUN_GOES_ON), or its parent, with an exit code at its end. */
+static int run_find_place(struct run *r, char **argv)
+{
+    struct options *o = r->options;
+    struct identity who = {0};
+    struct buf why = {0};
+
+    if (broker_open(&r->broker) < 0) {
+        log_error("cannot start: %s names no parent: %s", BROKER_VARIABLE, error_trace());
+        return 1;
+    }
+    if (r->broker.fd >= 0) { /* it has seen to the user */
+        o->server.broker = &r->broker;
+        prctl(PR_SET_NAME, "tollgate");
+        return RUN_GOES_ON;
+    }
+    if (identity_find(o->user, &who, &why) != 0) {
+        log_error("cannot start: --user: %.*s", STR_ARG(buf_str(&why)));
+        buf_deinit(&why);
+        return 1;
+    }
+    if (who.is_other)
+        log_info("started as root: the gateway runs as user %s (--user)", who.name);
+    if (o->supervision == SUPERVISION_ON ||
+        (o->supervision == SUPERVISION_AS_NEEDED && who.is_other))
+        return supervisor_run(argv, &who);
+    if (identity_assume(&who, true) < 0) {
+        log_error("cannot start: becoming user %s: %s", who.name, error_trace());
+        return 1;
+    }
+    return RUN_GOES_ON;
+}
+
 static void run_finish(struct run *r)
 {
     timer_cancel(&r->loop, &r->drain_timer);
@@ -233,26 +346,34 @@ static void run_finish(struct run *r)
     admin_deinit(&r->admin);
     server_deinit(&r->server);
     outbox_pool_deinit(&r->admin.outboxes);
+    run_drop_manifest(r);
     loop_deinit(&r->loop);
+    broker_close(&r->broker);
 }
 
-int command_run(struct options *o)
+int command_run(struct options *o, char **argv)
 {
     struct run *r = MEM_NEW(struct run);
     bool is_ok;
+    int code;
 
     log_set_level(o->log_level);
-    run_set_limits();
+    run_set_limits(o);
     r->options = o;
-    if (loop_init(&r->loop) < 0 || server_init(&r->server, &r->loop, &o->server) < 0) {
+    code = run_find_place(r, argv);
+    if (code != RUN_GOES_ON) {
+        mem_free(r);
+        return code;
+    }
+    run_set_limits(o); /* a change of user has set it anew */
+    if (loop_init(&r->loop) < 0) {
         log_error("cannot start: %s", error_trace());
         return 1;
     }
-    reload_init(&r->reload, &r->server, o->paths, o->n_paths);
-    snprintf(r->reload.last_result, sizeof r->reload.last_result, "none since start");
-    is_ok = run_watch(r) && run_start(r);
+    is_ok = run_prepare(r) && run_start(r);
     if (is_ok) {
         run_say_ready(r);
+        broker_say_ready(o->server.broker);
         is_ok = loop_run(&r->loop) == 0;
     }
     run_finish(r);

@@ -17,7 +17,7 @@ uint16_t port_bound_number(const struct server_options *o, uint16_t number)
         if (o->port_maps[i].from == number)
             return o->port_maps[i].to;
     }
-    if (number < 1024 && !socket_may_bind_privileged())
+    if (number < 1024 && !broker_may_bind_privileged(o->broker))
         return (uint16_t)(number + SERVER_PRIVILEGED_SHIFT);
     return number;
 }
@@ -48,7 +48,7 @@ static void port_close_fds(struct port *p)
 {
     for (uint32_t i = 0; i < p->n_fds; i++) {
         if (p->fds[i] >= 0)
-            socket_close(p->fds[i]);
+            broker_close_socket(p->broker, p->fds[i]);
         p->fds[i] = -1;
     }
 }
@@ -66,10 +66,10 @@ static int port_listen(struct server *g, struct port *p)
     struct socket_address address;
     int r = socket_address_parse_ip(str_of(p->address), p->bound, &address);
 
-    if (r == 0 && !port_is_ours(g, p->bound))
+    if (r == 0 && !p->broker && !port_is_ours(g, p->bound))
         r = socket_probe(&address);
     for (uint32_t i = 0; r == 0 && i < p->n_fds; i++)
-        r = socket_listen(&address, &p->fds[i]);
+        r = broker_listen(p->broker, &address, &p->fds[i]);
     return r;
 }
 
@@ -86,6 +86,7 @@ int port_open(struct server *g, const struct port_plan *plan, struct port **ret_
     p->number = plan->number;
     p->bound = port_bound_number(&g->options, plan->number);
     p->is_tls = plan->is_tls;
+    p->broker = g->options.broker;
     p->is_wanted = true;
     p->is_new = true;
     snprintf(p->address, sizeof p->address, "%.*s", STR_ARG(plan->address));
@@ -113,7 +114,7 @@ int port_open(struct server *g, const struct port_plan *plan, struct port **ret_
 void port_release(struct port *port, uint32_t worker_index)
 {
     ASSERT(worker_index < port->n_fds);
-    socket_close(port->fds[worker_index]);
+    broker_close_socket(port->broker, port->fds[worker_index]);
     port->fds[worker_index] = -1;
     atomic_fetch_sub(&port->n_users, 1);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/str.h"
+#include "net/broker.h"
 
 /* --port-map 80=8080 */
 struct port_mapping {
@@ -27,4 +28,5 @@ struct server_options {
     struct str cluster_domain; /* "cluster.local" */
     struct str address_pool;   /* CIDR, empty: all Gateways share the wildcard address */
     bool is_strict;
+    const struct broker *broker; /* binds the ports; NULL: we do */
 };

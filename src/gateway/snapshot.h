@@ -14,10 +14,11 @@ struct port {
     uint16_t number; /* as in the Gateway */
     uint16_t bound;  /* where it listens: mapped or shifted */
     bool is_tls;
-    bool is_new;      /* control only: opened for a snapshot that does not serve yet */
-    bool is_wanted;   /* control only: the current snapshot serves it */
-    char address[64]; /* "" wildcard, else the Gateway's address */
-    int *fds;         /* one per worker */
+    bool is_new;                 /* control only: opened for a snapshot that does not serve yet */
+    bool is_wanted;              /* control only: the current snapshot serves it */
+    char address[64];            /* "" wildcard, else the Gateway's address */
+    int *fds;                    /* one per worker */
+    const struct broker *broker; /* whose they are, too; NULL: ours alone */
     uint32_t n_fds;
     _Atomic uint32_t n_users; /* workers that listen */
     _Atomic uint32_t n_connections;

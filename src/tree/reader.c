@@ -15,6 +15,7 @@
 
 #include "base/limits.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "tree/reader_internal.h"
 
 struct anchor {
@@ -77,6 +78,20 @@ static int source_refuse_yaml(struct yaml_source *s)
     }
     s->reader->is_refused = true;
     return READER_REFUSED;
+}
+
+/* A value may be a Secret's: what the library frees is overwritten first. */
+static void source_forget(yaml_event_t *event)
+{
+    if (event->type == YAML_SCALAR_EVENT)
+        mem_wipe(event->data.scalar.value, event->data.scalar.length);
+    yaml_event_delete(event);
+}
+
+static void source_forget_buffers(yaml_parser_t *p)
+{
+    mem_wipe(p->raw_buffer.start, (size_t)(p->raw_buffer.end - p->raw_buffer.start));
+    mem_wipe(p->buffer.start, (size_t)(p->buffer.end - p->buffer.start));
 }
 
 static int source_next(struct yaml_source *s, yaml_event_t *event)
@@ -210,7 +225,7 @@ static int source_list(struct yaml_source *s, struct node *node, unsigned depth,
         w->height = MAX(w->height, child_weight.height + 1);
         VEC_PUSH(s->reader->arena, &items, child);
     }
-    yaml_event_delete(&event);
+    source_forget(&event);
     node->items = items.items;
     node->n = items.n;
     return 0;
@@ -224,7 +239,7 @@ static int source_key(struct yaml_source *s, yaml_event_t *event, struct node_en
 
     entry->mark = at;
     if (event->type != YAML_SCALAR_EVENT) {
-        yaml_event_delete(event);
+        source_forget(event);
         return source_refuse(s, DIAG_BAD_YAML, at, "a key must be plain text");
     }
     entry->key =
@@ -236,7 +251,7 @@ static int source_key(struct yaml_source *s, yaml_event_t *event, struct node_en
         node->is_quoted = !is_plain;
         source_remember(s, (const char *)event->data.scalar.anchor, node, (struct weight){1, 0});
     }
-    yaml_event_delete(event);
+    source_forget(event);
     if (is_plain && str_eq(entry->key, STR("<<")))
         return source_refuse(s, DIAG_BAD_YAML, at,
                              "merge keys (<<) are not supported: write the fields out");
@@ -326,7 +341,7 @@ static int source_map_entries(struct yaml_source *s, struct node *node, unsigned
         else
             VEC_PUSH(s->reader->arena, &entries, entry);
     }
-    yaml_event_delete(&event);
+    source_forget(&event);
     node->entries = entries.items;
     node->n = entries.n;
     return 0;
@@ -354,7 +369,7 @@ static int source_collection(struct yaml_source *s, yaml_event_t *event, unsigne
     const char *anchor = name ? arena_text(s->reader->arena, str_of((const char *)name)) : NULL;
     int code = source_check_tag(s, tag, node->mark);
 
-    yaml_event_delete(event);
+    source_forget(event);
     if (code == 0)
         code = is_map ? source_map(s, node, depth + 1, w) : source_list(s, node, depth + 1, w);
     if (code == 0 && anchor)
@@ -381,7 +396,7 @@ static int source_node(struct yaml_source *s, yaml_event_t *event, unsigned dept
         if (code == 0 && event->data.scalar.anchor)
             source_remember(s, (const char *)event->data.scalar.anchor, *ret_node, *ret_weight);
     }
-    yaml_event_delete(event);
+    source_forget(event);
     return code;
 }
 
@@ -420,7 +435,7 @@ static int source_read(struct yaml_source *s)
         if (code != 0)
             return code;
         type = event.type;
-        yaml_event_delete(&event);
+        source_forget(&event);
         if (type == YAML_STREAM_END_EVENT)
             return 0;
         if (type == YAML_DOCUMENT_START_EVENT)
@@ -442,6 +457,7 @@ int reader_parse(struct reader *r, const char *file, struct str bytes)
                                  bytes.len);
     code = source_read(&s);
     map_deinit(&s.anchors);
+    source_forget_buffers(&s.parser);
     yaml_parser_delete(&s.parser);
     return code;
 }

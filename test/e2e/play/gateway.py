@@ -86,6 +86,8 @@ class Gateway:
             command += ["--drain-delay", self._drain[0], "--drain-timeout", self._drain[1]]
         if "--workers" not in self._args:
             command += ["--workers", "2"]
+        if os.geteuid() == 0 and "--user" not in self._args:
+            command += ["--user", "root"]  # the tests' folders are root's alone
         return [*command, "--admin", f"127.0.0.1:{self.admin_port}", *self._args]
 
     def start(self):

@@ -1,0 +1,151 @@
+/* What the child may ask for is judged here, by nobody else: its message comes from the process
+ * that speaks with strangers. It may have TCP sockets that listen, of IPv4 or IPv6, at any port but
+ * 0, and LIMIT_HELD_SOCKETS of them. It can neither name a socket that it was not given, nor keep
+ * the parent waiting. */
+#include "app/socket_holder.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+static bool holder_is_valid(const struct broker_request *q)
+{
+    size_t len = q->address.ss_family == AF_INET    ? sizeof(struct sockaddr_in)
+                 : q->address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                    : 0;
+
+    return len > 0 && q->address_len == len;
+}
+
+/* Family, address, port and scope, not the padding. */
+static bool holder_is_at(const struct held_socket *s, const struct socket_address *a)
+{
+    const struct sockaddr_in6 *x6 = (const void *)&s->address.address;
+    const struct sockaddr_in6 *y6 = (const void *)&a->address;
+    const struct sockaddr_in *x4 = (const void *)&s->address.address;
+    const struct sockaddr_in *y4 = (const void *)&a->address;
+
+    if (s->address.address.ss_family != a->address.ss_family)
+        return false;
+    if (a->address.ss_family == AF_INET)
+        return x4->sin_port == y4->sin_port && x4->sin_addr.s_addr == y4->sin_addr.s_addr;
+    return x6->sin6_port == y6->sin6_port && x6->sin6_scope_id == y6->sin6_scope_id &&
+           memcmp(&x6->sin6_addr, &y6->sin6_addr, sizeof x6->sin6_addr) == 0;
+}
+
+static struct held_socket *holder_find_idle(struct socket_holder *h, const struct socket_address *a)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        if (!h->sockets[i].is_lent && holder_is_at(&h->sockets[i], a))
+            return &h->sockets[i];
+    }
+    return NULL;
+}
+
+static bool holder_has_port(const struct socket_holder *h, uint16_t port)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        if (socket_address_port(&h->sockets[i].address) == port)
+            return true;
+    }
+    return false;
+}
+
+/* A new socket. The probe notices who else listens at the port; ours would be in its way. */
+static int holder_bind(struct socket_holder *h, const struct socket_address *a,
+                       struct held_socket **ret)
+{
+    struct held_socket s = {.fd = -1, .address = *a};
+    int r = 0;
+
+    if (h->n == LIMIT_HELD_SOCKETS)
+        return SOCKET_FAILED;
+    if (!holder_has_port(h, socket_address_port(a)))
+        r = socket_probe(a);
+    if (r == 0)
+        r = socket_listen(a, &s.fd);
+    if (r != 0)
+        return r;
+    s.cookie = broker_cookie(s.fd);
+    if (s.cookie == 0) {
+        socket_close(s.fd);
+        return SOCKET_FAILED;
+    }
+    h->sockets[h->n] = s;
+    *ret = &h->sockets[h->n++];
+    return 0;
+}
+
+static void holder_listen(struct socket_holder *h, int channel, const struct broker_request *q)
+{
+    struct socket_address a = {.address = q->address, .len = q->address_len};
+    struct held_socket *s = NULL;
+    int r = 0;
+
+    if (!holder_is_valid(q) || socket_address_port(&a) == 0) {
+        broker_answer(channel, SOCKET_BAD_ADDRESS, -1);
+        return;
+    }
+    s = holder_find_idle(h, &a);
+    if (!s)
+        r = holder_bind(h, &a, &s);
+    if (r == 0)
+        s->is_lent = true;
+    broker_answer(channel, r, r == 0 ? s->fd : -1);
+}
+
+static void holder_close(struct socket_holder *h, size_t i)
+{
+    socket_close(h->sockets[i].fd);
+    h->sockets[i] = h->sockets[--h->n];
+}
+
+static void holder_release(struct socket_holder *h, uint64_t cookie)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->sockets[i].is_lent && h->sockets[i].cookie == cookie) {
+            holder_close(h, i);
+            return;
+        }
+    }
+}
+
+/* What the child before had and this one, which serves now, did not ask for. */
+static void holder_close_idle(struct socket_holder *h)
+{
+    for (size_t i = h->n; i-- > 0;) {
+        if (!h->sockets[i].is_lent)
+            holder_close(h, i);
+    }
+}
+
+bool socket_holder_serve(struct socket_holder *h, int channel, const struct broker_request *q)
+{
+    switch (q->kind) {
+    case BROKER_HELLO:
+        broker_answer(channel, h->may_bind_privileged ? 0 : SOCKET_DENIED, -1);
+        return false;
+    case BROKER_LISTEN:
+        holder_listen(h, channel, q);
+        return false;
+    case BROKER_RELEASE:
+        holder_release(h, q->cookie);
+        return false;
+    case BROKER_READY:
+        holder_close_idle(h);
+        return true;
+    default:
+        return false; /* no question of ours: no answer */
+    }
+}
+
+void socket_holder_take_back(struct socket_holder *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        h->sockets[i].is_lent = false;
+}
+
+void socket_holder_close_all(struct socket_holder *h)
+{
+    while (h->n > 0)
+        holder_close(h, h->n - 1);
+}

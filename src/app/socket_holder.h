@@ -1,0 +1,26 @@
+/* The listening sockets that the parent holds for its child: bound when the child asks, kept while
+ * a child that died is started anew, closed when it lets go. */
+#pragma once
+
+#include "base/limits.h"
+#include "net/broker.h"
+
+struct held_socket {
+    int fd;
+    bool is_lent; /* to the child that runs */
+    uint64_t cookie;
+    struct socket_address address;
+};
+
+/* One object, of the parent's only thread. */
+struct socket_holder {
+    struct held_socket sockets[LIMIT_HELD_SOCKETS];
+    size_t n;
+    bool may_bind_privileged;
+};
+
+/* Does what one message asks, and answers it. True: the child says that it serves. */
+bool socket_holder_serve(struct socket_holder *h, int channel, const struct broker_request *q);
+/* The child is gone: its sockets wait for the next one. */
+void socket_holder_take_back(struct socket_holder *h);
+void socket_holder_close_all(struct socket_holder *h);

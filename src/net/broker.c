@@ -1,0 +1,186 @@
+/* See broker.h. Messages are fixed structs between two processes of one program on one machine.
+ * A socket is named by its cookie (SO_COOKIE), which the kernel gives: no numbering of ours can get
+ * out of step. */
+#include "net/broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+union broker_control {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+uint64_t broker_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
+}
+
+/* ---- the child's end ---- */
+
+static int broker_send(const struct broker *b, const struct broker_request *q)
+{
+    ssize_t n;
+
+    do
+        n = send(b->fd, q, sizeof *q, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof *q ? 0 : error_origin(n < 0 ? -errno : -EPROTO);
+}
+
+static int broker_take_fd(struct msghdr *m)
+{
+    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    int fd;
+
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+        c->cmsg_len != CMSG_LEN(sizeof fd))
+        return -1;
+    memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    return fd;
+}
+
+/* 0 (and *ret_fd, or -1), an enum socket_condition, or negative: the parent is gone. */
+static int broker_ask(const struct broker *b, const struct broker_request *q, int *ret_fd)
+{
+    struct broker_answer a = {0};
+    struct iovec iov = {&a, sizeof a};
+    union broker_control control = {0};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.room,
+                       .msg_controllen = sizeof control.room};
+    int r = broker_send(b, q);
+    ssize_t n;
+
+    *ret_fd = -1;
+    if (r < 0)
+        return r;
+    do
+        n = recvmsg(b->fd, &m, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof a)
+        return error_origin(n < 0 ? -errno : -EPROTO);
+    *ret_fd = broker_take_fd(&m);
+    return a.condition;
+}
+
+int broker_open(struct broker *b)
+{
+    const char *text = getenv(BROKER_VARIABLE);
+    struct broker_request hello = {.kind = BROKER_HELLO};
+    uint64_t number = 0;
+    int fd, r;
+
+    *b = (struct broker){.fd = -1};
+    if (!text)
+        return 0;
+    if (!str_to_u64(str_of(text), &number) || number > UINT16_MAX)
+        return error_origin(-EBADF);
+    b->fd = (int)number;
+    unsetenv(BROKER_VARIABLE);
+    if (fcntl(b->fd, F_SETFD, FD_CLOEXEC) < 0)
+        return error_origin(-errno);
+    r = broker_ask(b, &hello, &fd);
+    socket_close(fd);
+    b->may_bind_privileged = r == 0;
+    return r < 0 ? r : 0;
+}
+
+void broker_close(struct broker *b)
+{
+    socket_close(b->fd);
+    b->fd = -1;
+}
+
+int broker_listen(const struct broker *b, const struct socket_address *a, int *ret_fd)
+{
+    struct broker_request q = {
+        .kind = BROKER_LISTEN, .address = a->address, .address_len = (uint32_t)a->len};
+    int r;
+
+    if (!b)
+        return socket_listen(a, ret_fd);
+    r = broker_ask(b, &q, ret_fd);
+    if (r == 0 && *ret_fd >= 0)
+        return 0;
+    socket_close(*ret_fd);
+    *ret_fd = -1;
+    return r > 0 ? r : SOCKET_FAILED;
+}
+
+void broker_close_socket(const struct broker *b, int fd)
+{
+    struct broker_request q = {.kind = BROKER_RELEASE};
+
+    if (b && fd >= 0) {
+        /* A close leaves the parent's descriptor listening, and who connects would wait in a
+         * backlog that nobody takes from; this ends the listening for both. */
+        shutdown(fd, SHUT_RDWR);
+        q.cookie = broker_cookie(fd);
+        if (broker_send(b, &q) < 0)
+            errno = 0; /* the parent is gone, and we are about to go */
+    }
+    socket_close(fd);
+}
+
+void broker_say_ready(const struct broker *b)
+{
+    struct broker_request q = {.kind = BROKER_READY};
+
+    if (b && broker_send(b, &q) < 0)
+        errno = 0; /* as above */
+}
+
+bool broker_may_bind_privileged(const struct broker *b)
+{
+    return b ? b->may_bind_privileged : socket_may_bind_privileged();
+}
+
+/* ---- the parent's end ---- */
+
+int broker_receive(int channel, struct broker_request *ret)
+{
+    ssize_t n;
+
+    /* Descriptors that come along are closed by the kernel: there is no room for them. */
+    do
+        n = recv(channel, ret, sizeof *ret, MSG_DONTWAIT | MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n == (ssize_t)sizeof *ret)
+        return 0;
+    if (n == 0)
+        return BROKER_CLOSED;
+    if (n > 0)
+        return BROKER_BAD;
+    if (errno == EAGAIN)
+        return BROKER_EMPTY;
+    return errno == ECONNRESET ? BROKER_CLOSED : error_origin(-errno);
+}
+
+void broker_answer(int channel, int condition, int fd)
+{
+    struct broker_answer a = {.condition = condition};
+    struct iovec iov = {&a, sizeof a};
+    union broker_control control = {0};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        control.header = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+        m.msg_control = control.room;
+        m.msg_controllen = sizeof control.room;
+    }
+    if (sendmsg(channel, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        errno = 0; /* the child is gone, or reads no answers */
+}
