@@ -65,6 +65,8 @@ static int compare_drafts(const void *left, const void *right)
     if (order == 0)
         order = compare_u64(b->path_len, a->path_len);
     if (order == 0)
+        order = compare_u64(b->n_method, a->n_method);
+    if (order == 0)
         order = compare_u64(b->match->has_method, a->match->has_method);
     if (order == 0)
         order = compare_u64(b->n_headers, a->n_headers);
@@ -404,6 +406,7 @@ struct route_table *route_layout_build(struct route_draft_list *drafts, struct a
         qsort(drafts->items, drafts->n, sizeof *drafts->items, compare_drafts);
     for (size_t i = 0; i < drafts->n; i++) {
         drafts->items[i].match->rank = (uint32_t)i;
+        b.table->has_grpc |= drafts->items[i].match->is_grpc;
         deal_draft(&b, &drafts->items[i]);
     }
     for (size_t i = 0; i < b.buckets.n; i++)

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "http/grpc/grpc_request.h"
 #include "policy/route_layout.h"
 
 enum route_stage {
@@ -50,6 +51,7 @@ void route_cursor_init(struct route_cursor *c, const struct route_table *table,
     c->late_value = NULL;
     c->late_context = NULL;
     c->is_ai_endpoint = is_ai_endpoint;
+    c->is_grpc = table->has_grpc && grpc_request_is(request);
     c->is_shortlist = false;
     c->ignores_headers = false;
     c->stage = c->vhost ? STAGE_START : STAGE_END;
@@ -71,6 +73,7 @@ void route_cursor_set_shortlist(struct route_cursor *c)
 void route_cursor_set_preflight(struct route_cursor *c)
 {
     c->ignores_headers = true;
+    c->is_grpc = c->request->method == HTTP_METHOD_POST; /* its content type is to come */
 }
 
 static struct route_run *open_run(struct route_cursor *c, struct route_list list)
@@ -220,7 +223,9 @@ static enum regex_verdict check_match(struct route_cursor *c, const struct route
 {
     enum regex_verdict verdict = REGEX_HIT;
 
-    if (m->is_ai && !c->is_ai_endpoint)
+    if ((m->is_ai && !c->is_ai_endpoint) || (m->is_grpc && !c->is_grpc))
+        return REGEX_MISS;
+    if (m->path_suffix.len > 0 && !str_ends_with(c->request->path, m->path_suffix))
         return REGEX_MISS;
     if (m->path_regex)
         verdict = check_path_regex(c, m);

@@ -30,6 +30,7 @@ struct route_cursor {
     route_late_fn *late_value;
     void *late_context;
     bool is_ai_endpoint;
+    bool is_grpc;
     bool is_shortlist;
     bool ignores_headers;
     uint8_t stage;
@@ -41,7 +42,8 @@ struct route_cursor {
 };
 
 /* Both are borrowed for as long as the cursor is used; request->path must be normalized.
- * `is_ai_endpoint`: rules of AIGatewayRoutes take part. */
+ * `is_ai_endpoint`: rules of AIGatewayRoutes take part. Those of GRPCRoutes do where the request is
+ * a call of gRPC (http/grpc/grpc_request.h). */
 void route_cursor_init(struct route_cursor *c, const struct route_table *table,
                        const struct http_request *request, bool is_ai_endpoint);
 /* From now on candidates whose indexed late header has another value than `fn` reports may be left

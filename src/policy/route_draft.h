@@ -9,7 +9,8 @@
 /* One added match with the facts that only ordering needs. */
 struct route_draft {
     struct route_match *match;
-    size_t path_len;
+    size_t path_len; /* of a GRPCRoute: characters of the service */
+    size_t n_method; /* of a GRPCRoute, else 0 */
     unsigned n_headers;
     int64_t created_unix_s;
     struct str route_name;

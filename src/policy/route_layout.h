@@ -70,4 +70,5 @@ struct route_table {
     size_t n_matches;
     bool has_hosts;
     bool has_suffixes;
+    bool has_grpc; /* matches for calls of gRPC */
 };

@@ -30,6 +30,7 @@ struct route_match {
     enum route_path_kind path_kind : 8;
     bool has_method : 1;
     bool is_ai : 1;
+    bool is_grpc : 1;
     struct str path; /* as configured, a prefix without its trailing slash ("" for "/") */
     const struct regex *path_regex;
     enum http_method method; /* with method_text when it is HTTP_METHOD_OTHER */
@@ -37,6 +38,7 @@ struct route_match {
     const struct route_condition *late;
     const struct route_condition *queries;
     struct str method_text;
+    struct str path_suffix; /* empty: the path may end anyhow */
 };
 
 /* A list of matches by rank. */

@@ -135,6 +135,7 @@ static int compile_path(struct route_table_builder *b, const struct route_spec *
     while (spec->path_kind == ROUTE_PATH_PREFIX && str_ends_with(path, STR("/")))
         path.len--;
     m->path = arena_str(b->arena, path);
+    m->path_suffix = arena_str(b->arena, spec->path_suffix);
     return 0;
 }
 
@@ -174,13 +175,17 @@ int route_table_builder_add(struct route_table_builder *b, const struct route_sp
         return r;
     compile_method(b, spec, m);
     m->is_ai = spec->is_ai;
+    m->is_grpc = spec->is_grpc;
     m->auth_group = spec->auth_group;
     m->rule = spec->rule;
 
     struct route_draft *draft = VEC_ADD(&b->scratch, &b->drafts);
 
     draft->match = m;
-    draft->path_len = m->path_regex ? regex_pattern(m->path_regex).len : m->path.len;
+    draft->path_len = spec->is_grpc   ? spec->n_service
+                      : m->path_regex ? regex_pattern(m->path_regex).len
+                                      : m->path.len;
+    draft->n_method = spec->is_grpc ? spec->n_method : 0;
     draft->n_headers = (unsigned)m->n_early + m->n_late;
     draft->created_unix_s = spec->created_unix_s != 0 ? spec->created_unix_s : INT64_MAX;
     draft->route_name = arena_str(&b->scratch, spec->route_name);

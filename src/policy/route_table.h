@@ -5,7 +5,12 @@
  * Order of candidates for one request: most specific host pattern only (no falling through) > Exact
  * path > RegularExpression path, longer pattern first (as Envoy Gateway ranks them) > longest
  * PathPrefix > has a method > more headers > more query parameters > oldest creation > rule of an
- * AIGatewayRoute > "namespace/name" > order of rules > order of matches > order of adding. */
+ * AIGatewayRoute > "namespace/name" > order of rules > order of matches > order of adding.
+ *
+ * A GRPCRoute's match has the path "/service/method" of its call: both names make an Exact path,
+ * the service alone a PathPrefix, the method alone a suffix under the prefix "/". Where paths are
+ * equal or patterns, more characters of the service come first, then of the method (GRPCRouteRule).
+ */
 #pragma once
 
 #include "policy/route_match.h"
@@ -30,14 +35,18 @@ struct route_spec {
     const struct str *hosts; /* lower-case patterns; none: any host */
     size_t n_hosts;
     enum route_path_kind path_kind;
-    struct str path;   /* "" counts as "/"; in the normalized form of http/path.h */
-    struct str method; /* "": any */
+    struct str path;        /* "" counts as "/"; in the normalized form of http/path.h */
+    struct str path_suffix; /* with ROUTE_PATH_PREFIX: how the path must end too; "": anyhow */
+    struct str method;      /* "": any */
     const struct route_field_spec *headers;
     size_t n_headers;
     const struct route_field_spec *queries;
     size_t n_queries;
     int64_t created_unix_s; /* 0: unknown, ranks behind every known one */
     bool is_ai;             /* rule of an AIGatewayRoute: candidates only for AI endpoints */
+    bool is_grpc;           /* rule of a GRPCRoute: candidates only for calls of gRPC */
+    size_t n_service;       /* of a GRPCRoute: characters of the service that it names */
+    size_t n_method;        /* and of the method */
     struct str route_name;  /* "namespace/name" */
     uint32_t rule_index;
     uint32_t match_index;

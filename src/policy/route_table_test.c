@@ -14,6 +14,7 @@ struct world {
     struct route_table_builder *builder;
     const struct route_table *table;
     struct http_request request;
+    uint32_t n_calls; /* added: later ones rank behind earlier ones */
 };
 
 static void world_init(struct world *w)
@@ -323,6 +324,120 @@ TEST(ai_rules_take_part_only_on_ai_endpoints)
     CHECK(strcmp(m->rule, "http") == 0);
     CHECK_INT(route_cursor_next(&cursor, &m), ROUTE_END);
     CHECK_INT(route_cursor_next(&cursor, &m), ROUTE_END);
+    world_deinit(&w);
+}
+
+/* A call of gRPC, and who would take it. */
+static void expect_call(struct world *w, const char *path, const char *rule)
+{
+    ask(w, "POST", "example.com", path);
+    http_headers_add_id(&w->request.headers, HEADER_CONTENT_TYPE, STR("application/grpc+proto"));
+    CHECK_MSG(strcmp(first(w), rule) == 0, "%s went to %s, expected %s", path, first(w), rule);
+}
+
+/* As compile has it of a GRPCRoute's match; empty names match any. */
+static void add_call(struct world *w, const char *service, const char *method, const char *rule)
+{
+    struct arena *a = &w->arena;
+    struct route_spec spec = {
+        .is_grpc = true,
+        .path = str_of("/"),
+        .n_service = strlen(service),
+        .n_method = strlen(method),
+        .rule_index = w->n_calls++,
+    };
+
+    if (*service && *method) {
+        spec.path_kind = ROUTE_PATH_EXACT;
+        spec.path = arena_printf(a, "/%s/%s", service, method);
+    } else if (*service) {
+        spec.path = arena_printf(a, "/%s", service);
+    } else if (*method) {
+        spec.path_suffix = arena_printf(a, "/%s", method);
+    }
+    add_spec(w, spec, rule);
+}
+
+TEST(rules_of_grpc_routes_take_calls_and_nothing_else)
+{
+    struct world w;
+
+    world_init(&w);
+    add_call(&w, "", "", "any call");
+    build(&w);
+    expect_call(&w, "/a.B/C", "any call");
+    expect_path(&w, "/a.B/C", "none");
+    ask(&w, "POST", "", "/a.B/C");
+    header(&w, "content-type", "application/json");
+    CHECK(strcmp(first(&w), "none") == 0);
+    /* Not one of gRPC-Web either, nor a GET that calls itself one. */
+    ask(&w, "POST", "", "/a.B/C");
+    http_headers_add_id(&w.request.headers, HEADER_CONTENT_TYPE, STR("application/grpc-web"));
+    CHECK(strcmp(first(&w), "none") == 0);
+    ask(&w, "GET", "", "/a.B/C");
+    http_headers_add_id(&w.request.headers, HEADER_CONTENT_TYPE, STR("application/grpc"));
+    CHECK(strcmp(first(&w), "none") == 0);
+    world_deinit(&w);
+}
+
+TEST(a_longer_service_comes_before_a_longer_method_and_both_before_headers)
+{
+    struct route_field_spec headers[] = {{STR("x-a"), STR("1"), false}};
+    struct world w;
+
+    world_init(&w);
+    add_call(&w, "", "", "any");
+    add_call(&w, "", "Get", "Get of any service");
+    add_call(&w, "a.B", "", "a.B");
+    add_call(&w, "a.B", "Get", "Get of a.B");
+    add_spec(
+        &w,
+        (struct route_spec){.is_grpc = true, .headers = headers, .n_headers = 1, .rule_index = 90},
+        "x-a");
+    build(&w);
+    expect_call(&w, "/a.B/Get", "Get of a.B");
+    expect_call(&w, "/a.B/Put", "a.B");
+    expect_call(&w, "/a.Bc/Put", "any"); /* the service's whole name */
+    expect_call(&w, "/a.C/Get", "Get of any service");
+    expect_call(&w, "/a.C/Put", "any");
+    expect_call(&w, "/a.C/Forget", "any"); /* the method's whole name */
+    ask(&w, "POST", "", "/a.C/Get");
+    http_headers_add_id(&w.request.headers, HEADER_CONTENT_TYPE, STR("application/grpc"));
+    header(&w, "x-a", "1");
+    CHECK(strcmp(first(&w), "Get of any service") == 0);
+    w.request.path = STR("/a.C/Put");
+    CHECK(strcmp(first(&w), "x-a") == 0);
+    world_deinit(&w);
+}
+
+TEST(patterns_of_calls_rank_by_the_service_that_they_name)
+{
+    static const struct {
+        const char *pattern;
+        size_t n_service;
+        size_t n_method;
+    } rows[] = {
+        {"/[^/]+/(?:Get|Put|Post|Delete)", 0, 19},
+        {"/(?:a\\..*)/[^/]+", 5, 0},
+        {"/(?:a\\..*)/(?:G.*)", 5, 3},
+    };
+    struct world w;
+
+    world_init(&w);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+        add_spec(&w,
+                 (struct route_spec){.is_grpc = true,
+                                     .path_kind = ROUTE_PATH_REGEX,
+                                     .path = str_of(rows[i].pattern),
+                                     .n_service = rows[i].n_service,
+                                     .n_method = rows[i].n_method,
+                                     .rule_index = (uint32_t)i},
+                 rows[i].pattern);
+    build(&w);
+    expect_call(&w, "/a.B/Get", rows[2].pattern);
+    expect_call(&w, "/a.B/Put", rows[1].pattern);
+    expect_call(&w, "/b.B/Put", rows[0].pattern);
+    expect_call(&w, "/b.B/Patch", "none");
     world_deinit(&w);
 }
 
