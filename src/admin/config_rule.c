@@ -69,16 +69,28 @@ static void config_node(struct json *j, const char *name, const struct node *n, 
     }
 }
 
+/* By "Kind/namespace/name". */
+static const struct object *config_find_route(const struct manifest *m, struct str label)
+{
+    static const enum kind_id routes[] = {KIND_HTTP_ROUTE, KIND_GRPC_ROUTE, KIND_AI_GATEWAY_ROUTE};
+    struct str rest = label, kind, namespace;
+    const struct object *o = NULL;
+
+    if (!str_split(&rest, '/', &kind) || !str_split(&rest, '/', &namespace))
+        return NULL;
+    for (size_t i = 0; !o && i < N_ELEMENTS(routes); i++) {
+        o = manifest_get(m, routes[i], namespace, rest);
+        if (o && !str_eq(o->kind->name, kind))
+            o = NULL;
+    }
+    return o;
+}
+
 static void config_matches(struct json *j, const struct manifest *m, const struct rule_plan *r)
 {
-    enum kind_id kind = r->is_ai ? KIND_AI_GATEWAY_ROUTE : KIND_HTTP_ROUTE;
-    struct str name = r->route->name, namespace;
-    const struct object *o;
+    const struct object *o = config_find_route(m, r->route->label);
     const struct node *rules, *matches = NULL;
 
-    if (!str_split(&name, '/', &namespace))
-        return;
-    o = manifest_get(m, kind, namespace, name);
     rules = o ? node_find(node_find(o->source, "spec"), "rules") : NULL;
     if (rules && rules->type == NODE_LIST && r->index < rules->n)
         matches = node_find(rules->items[r->index], "matches");

@@ -28,7 +28,7 @@ static bool shortlist_may_be_met(const struct exchange *x, const struct route_ma
         if (!cors_may_bring(&x->request, match->early[i].name.text))
             return false;
     }
-    return true;
+    return !match->is_grpc || cors_may_bring(&x->request, header_name(HEADER_CONTENT_TYPE));
 }
 
 /* The CORS policy that answers a preflight: the first in precedence order that allows its origin,

@@ -283,8 +283,6 @@ static void compile_attached(struct compile *c, const struct listener_member *m,
     }
     compile_route(c, m, attached, plan, builder);
     plan->has_ai_routes |= route->kind->id == KIND_AI_GATEWAY_ROUTE;
-    if (plan->n_route_plans == n_before)
-        return; /* of a kind that is not served */
     first = ARENA_NEW(&c->scratch, struct shared_route);
     *first = (struct shared_route){m, plan->route_plans[n_before]};
     map_put(firsts, route->label, first);

@@ -1,6 +1,7 @@
-/* compile: routes into rules. Every rule of an attached HTTPRoute (or AIGatewayRoute, ai_route.c)
- * becomes a rule_plan, and each of its matches a row of the listener's route table. A rule with an
- * error refuses; it never disappears, since then a less specific rule would take its traffic. */
+/* compile: routes into rules. Every rule of an attached HTTPRoute (or AIGatewayRoute, ai_route.c;
+ * GRPCRoute, grpc_route.c) becomes a rule_plan, and each of its matches a row of the listener's
+ * route table. A rule with an error refuses; it never disappears, since then a less specific rule
+ * would take its traffic. */
 #include "base/assert.h"
 #include "gateway/compile/layer.h"
 #include "gateway/compile/limit.h"
@@ -100,6 +101,7 @@ void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct 
     r->at.rule->why_broken = STR("a match cannot be compiled");
     spec->n_headers = 0;
     spec->n_queries = 0;
+    spec->path_suffix = STR("");
     if (spec->path_kind == ROUTE_PATH_REGEX) {
         spec->path_kind = ROUTE_PATH_PREFIX;
         spec->path = STR("/");
@@ -108,8 +110,8 @@ void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct 
         UNREACHABLE();
 }
 
-static struct route_field_spec *compile_values(struct arena *a,
-                                               const struct http_value_match *items, size_t n)
+struct route_field_spec *compile_values(struct arena *a, const struct http_value_match *items,
+                                        size_t n)
 {
     struct route_field_spec *fields = ARENA_ARRAY(a, struct route_field_spec, n + 1);
 
@@ -218,18 +220,32 @@ void compile_backends(struct compile_rules *r, const struct backend_draft_vec *d
     }
 }
 
-static void compile_http_backends(struct compile_rules *r, const struct http_route_rule *spec)
+void compile_route_backends(struct compile_rules *r, const struct http_backend_ref *refs, size_t n)
 {
     struct backend_draft_vec drafts = {0};
 
-    VEC_FOREACH (&spec->backend_refs, ref) {
+    for (size_t k = 0; k < n; k++) {
         size_t before = drafts.n;
 
-        compile_backend_ref(r->c, &r->at, &ref->ref, &drafts);
+        compile_backend_ref(r->c, &r->at, &refs[k].ref, &drafts);
         for (size_t i = before; i < drafts.n; i++)
-            compile_backend_filters(r->c, &r->at, ref, &drafts.items[i].plan);
+            compile_backend_filters(r->c, &r->at, &refs[k], &drafts.items[i].plan);
     }
     compile_backends(r, &drafts);
+}
+
+void compile_rule_begin(struct compile_rules *r, struct str name, const char *kind, uint32_t index)
+{
+    struct route_plan *plan = r->at.plan;
+    struct rule_plan *rule = &plan->rules[index];
+
+    r->at.rule = rule;
+    r->at.rule_name = name;
+    rule->route = plan;
+    rule->index = index;
+    rule->name = arena_str(&plan->arena, name);
+    rule->log_name =
+        arena_printf(&plan->arena, "%s/%.*s/rule/%u", kind, STR_ARG(plan->name), index);
 }
 
 static void compile_http_rule(struct compile_rules *r, const struct http_route_rule *spec,
@@ -237,19 +253,13 @@ static void compile_http_rule(struct compile_rules *r, const struct http_route_r
 {
     struct rule_plan *rule = &r->at.plan->rules[index];
 
-    r->at.rule = rule;
-    r->at.rule_name = spec->name;
-    rule->route = r->at.plan;
-    rule->index = index;
-    rule->name = arena_str(&r->at.plan->arena, spec->name);
-    rule->log_name = arena_printf(&r->at.plan->arena, "httproute/%.*s/rule/%u",
-                                  STR_ARG(r->at.plan->name), index);
+    compile_rule_begin(r, spec->name, "httproute", index);
     compile_filters(r->c, &r->at, spec->filters.items, spec->filters.n);
     if (spec->timeouts) {
         rule->request_us = duration_or(spec->timeouts->request, 0);
         rule->backend_request_us = duration_or(spec->timeouts->backend_request, 0);
     }
-    compile_http_backends(r, spec);
+    compile_route_backends(r, spec->backend_refs.items, spec->backend_refs.n);
     compile_rule_done(r);
     /* The route's own word, "0s" for none too, is not the policy's to change. */
     if (spec->timeouts && spec->timeouts->request.is_set)
@@ -300,8 +310,6 @@ void compile_route(struct compile *c, const struct listener_member *m,
     struct compile_rules r = {.c = c, .attached = attached, .listener = plan, .builder = builder};
     enum kind_id kind = attached->route->kind->id;
 
-    if (kind != KIND_HTTP_ROUTE && kind != KIND_AI_GATEWAY_ROUTE)
-        return; /* GRPCRoute: named as not enforced by check */
     r.at = (struct compile_place){.gateway = m->gateway,
                                   .listener = m->listener,
                                   .route = attached->route,
@@ -311,10 +319,12 @@ void compile_route(struct compile *c, const struct listener_member *m,
                      STR_ARG(attached->route->name));
     r.at.plan->label = arena_str(&r.at.plan->arena, attached->route->label);
     plan->route_plans[plan->n_route_plans++] = r.at.plan;
-    if (kind == KIND_HTTP_ROUTE)
-        compile_http_route(&r);
-    else
+    if (kind == KIND_AI_GATEWAY_ROUTE)
         compile_ai_route(&r);
+    else if (kind == KIND_GRPC_ROUTE)
+        compile_grpc_route(&r);
+    else
+        compile_http_route(&r);
     if (r.at.route->is_broken)
         compile_break_route(&r.at);
     compile_number(c, r.at.plan);

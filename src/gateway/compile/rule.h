@@ -1,5 +1,6 @@
 /* Between the files of compile/ that make rules: route.c (HTTPRoutes, and what all rules have),
- * ai_route.c (AIGatewayRoutes), cluster.c (their backends). Compile thread. */
+ * ai_route.c (AIGatewayRoutes), grpc_route.c (GRPCRoutes), cluster.c (their backends). Compile
+ * thread. */
 #pragma once
 
 #include "gateway/compile/compile.h"
@@ -33,6 +34,14 @@ struct compile_rules {
 /* The row of the listener's table for one match of r->at.rule; host, route and rule are filled in
  * here. */
 void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct mark mark);
+/* Rule `index` of the route is at hand, with its names. `kind` for the log, "httproute". */
+void compile_rule_begin(struct compile_rules *r, struct str name, const char *kind, uint32_t index);
+/* Conditions on headers or query parameters as the table wants them, in `a`. */
+struct route_field_spec;
+struct route_field_spec *compile_values(struct arena *a, const struct http_value_match *items,
+                                        size_t n);
+/* The backendRefs of an HTTPRoute's or a GRPCRoute's rule, with their filters. */
+void compile_route_backends(struct compile_rules *r, const struct http_backend_ref *refs, size_t n);
 /* What a rule has from policies: timeouts, security. After its filters and backends. */
 void compile_rule_done(struct compile_rules *r);
 /* The drafts, in order of priority, become the rule's backends. */
@@ -42,5 +51,6 @@ static inline uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
     return d.is_set ? d.us : otherwise;
 }
 
-/* The rules of an AIGatewayRoute. */
+/* The rules of an AIGatewayRoute, of a GRPCRoute. */
 void compile_ai_route(struct compile_rules *r);
+void compile_grpc_route(struct compile_rules *r);

@@ -5,15 +5,19 @@
 #include "gateway/compile/shared_route.h"
 
 #include "manifest/ai_gateway_route.h"
+#include "manifest/grpc_route.h"
 #include "manifest/policy_merge.h"
 
 static struct str rule_name(const struct object *route, uint32_t index)
 {
     const struct http_route *http = (const struct http_route *)route;
+    const struct grpc_route *grpc = (const struct grpc_route *)route;
     const struct ai_gateway_route *ai = (const struct ai_gateway_route *)route;
 
     if (route->kind->id == KIND_AI_GATEWAY_ROUTE)
         return ai->spec.rules.items[index].name;
+    if (route->kind->id == KIND_GRPC_ROUTE)
+        return index < grpc->spec.rules.n ? grpc->spec.rules.items[index].name : STR("");
     /* A route without rules has one that is nowhere written. */
     return index < http->spec.rules.n ? http->spec.rules.items[index].name : STR("");
 }

@@ -152,9 +152,6 @@ void check_manifest(struct manifest *m)
         VEC_FOREACH (manifest_kind(m, route_kinds[i]), o)
             check_parents(m, *o);
     }
-    VEC_FOREACH (manifest_kind(m, KIND_GRPC_ROUTE), o)
-        diag_add(&m->diags, DIAG_WARNING, DIAG_NOT_ENFORCED, (*o)->mark, (*o)->label,
-                 "read and checked, but GRPCRoutes are not served yet");
     check_generated_names(m);
     check_bypasses(m);
     check_founding_form(m);

@@ -56,6 +56,7 @@ void link_manifest(struct manifest *m)
     link_references(m);
     link_gateways(m);
     link_routes(m);
+    link_route_conflicts(m);
     link_policies(m);
     link_gateway_conditions(m);
     check_manifest(m);

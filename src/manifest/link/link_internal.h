@@ -42,6 +42,13 @@ void link_judge_parameters(struct manifest *m, const struct object *proxy);
 /* link_route.c: routes to listeners; afterwards the routes' conditions. */
 void link_routes(struct manifest *m);
 void link_gateway_conditions(struct manifest *m);
+/* "Gateway/namespace/name[/listener]": what the conditions of a route are about. */
+struct str route_parent_about(struct manifest *m, const struct object *route,
+                              const struct parent_ref *parent);
+/* Whether the reference means this listener of its Gateway. */
+bool route_parent_means(const struct parent_ref *parent, const struct listener *l);
+/* link_conflict.c: of an HTTPRoute and a GRPCRoute that share a host, one leaves its listener. */
+void link_route_conflicts(struct manifest *m);
 /* link_policy.c */
 void link_policies(struct manifest *m);
 /* check.c: what is ineffective, bypassed or different. */

@@ -122,15 +122,19 @@ enum attach_result {
     ATTACH_DONE,
 };
 
+bool route_parent_means(const struct parent_ref *parent, const struct listener *l)
+{
+    return (str_is_empty(parent->section_name) || str_eq(parent->section_name, l->name)) &&
+           (!parent->port.is_set || parent->port.value == l->port.value);
+}
+
 static enum attach_result attach_listener(struct manifest *m, struct gateway *g, struct listener *l,
                                           struct object *route, struct parent_ref *parent)
 {
     struct route_view view = route_view_of(route);
     struct attached_route attached = {.route = route, .parent = parent};
 
-    if (!str_is_empty(parent->section_name) && !str_eq(parent->section_name, l->name))
-        return ATTACH_NO_LISTENER;
-    if (parent->port.is_set && parent->port.value != l->port.value)
+    if (!route_parent_means(parent, l))
         return ATTACH_NO_LISTENER;
     if (!listener_allows_kind(l, route) || !listener_allows_namespace(m, g, l, route->namespace))
         return ATTACH_NOT_ALLOWED;
@@ -186,9 +190,23 @@ static void route_report(struct manifest *m, const struct object *route,
     d->other_text = STR("the Gateway");
 }
 
+static struct str parent_namespace(const struct object *route, const struct parent_ref *parent)
+{
+    return str_is_empty(parent->namespace) ? route->namespace : parent->namespace;
+}
+
+struct str route_parent_about(struct manifest *m, const struct object *route,
+                              const struct parent_ref *parent)
+{
+    return arena_printf(&m->arena, "Gateway/%.*s/%.*s%s%.*s",
+                        STR_ARG(parent_namespace(route, parent)), STR_ARG(parent->name),
+                        str_is_empty(parent->section_name) ? "" : "/",
+                        STR_ARG(parent->section_name));
+}
+
 static void link_parent(struct manifest *m, struct object *route, struct parent_ref *parent)
 {
-    struct str namespace = str_is_empty(parent->namespace) ? route->namespace : parent->namespace;
+    struct str namespace = parent_namespace(route, parent);
     const struct kind *k = kind_find(parent->group, parent->kind);
     struct link_problem problem = {.state = REF_NOT_FOUND,
                                    .kind = parent->kind,
@@ -209,9 +227,7 @@ static void link_parent(struct manifest *m, struct object *route, struct parent_
     }
     parent->target = manifest_get(m, KIND_GATEWAY, namespace, parent->name);
     parent->state = parent->target ? REF_RESOLVED : REF_NOT_FOUND;
-    about = arena_printf(&m->arena, "Gateway/%.*s/%.*s%s%.*s", STR_ARG(namespace),
-                         STR_ARG(parent->name), str_is_empty(parent->section_name) ? "" : "/",
-                         STR_ARG(parent->section_name));
+    about = route_parent_about(m, route, parent);
     if (!parent->target) {
         link_report(m, route, &problem);
         route_condition(m, route, about, ATTACH_NO_LISTENER);

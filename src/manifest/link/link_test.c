@@ -597,6 +597,67 @@ TEST(check_warns_of_a_route_without_parents)
     manifest_deinit(&m);
 }
 
+#define KIND_ROUTE(kind_, name_, meta_, spec_)                                                     \
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: " kind_ "\nmetadata: {name: " name_           \
+    ", namespace: infra" meta_ "}\nspec:\n" spec_ "---\n"
+#define OLD ", creationTimestamp: 2024-01-01T00:00:00Z"
+#define NEW ", creationTimestamp: 2025-01-01T00:00:00Z"
+
+static const char *route_reason(enum kind_id kind, const char *name, const char *about)
+{
+    struct object *o = manifest_get(&m, kind, STR("infra"), str_of(name));
+
+    CHECK_MSG(o != NULL, "no route %s", name);
+    return reason(o, about, "Accepted");
+}
+
+TEST(link_serves_one_of_an_http_and_a_grpc_route_that_share_a_host)
+{
+    const struct listener *l;
+
+    load(GATEWAY KIND_ROUTE("GRPCRoute", "calls", OLD, PARENT "  hostnames: [a.example.com]\n")
+             KIND_ROUTE("HTTPRoute", "any", NEW, PARENT)
+                 KIND_ROUTE("HTTPRoute", "other", NEW, PARENT "  hostnames: [b.example.com]\n"));
+    l = &gateway()->spec.listeners.items[0];
+    CHECK_INT(l->routes.n, 2);
+    CHECK_STR(str_of(route_reason(KIND_GRPC_ROUTE, "calls", "Gateway/infra/g")), "Accepted");
+    CHECK_STR(str_of(route_reason(KIND_HTTP_ROUTE, "any", "Gateway/infra/g")), "Conflicted");
+    CHECK_STR(str_of(route_reason(KIND_HTTP_ROUTE, "other", "Gateway/infra/g")), "Accepted");
+    CHECK(find_diag(DIAG_CONFLICT) != NULL);
+    CHECK_STR(find_diag(DIAG_CONFLICT)->object, "HTTPRoute/infra/any");
+}
+
+TEST(link_lets_the_first_name_stand_where_routes_are_equally_old)
+{
+    load(GATEWAY KIND_ROUTE("HTTPRoute", "b", "", PARENT) KIND_ROUTE("GRPCRoute", "a", "", PARENT)
+             KIND_ROUTE("GRPCRoute", "c", "", PARENT));
+    CHECK_INT(gateway()->spec.listeners.items[0].routes.n, 2);
+    CHECK_STR(str_of(route_reason(KIND_HTTP_ROUTE, "b", "Gateway/infra/g")), "Conflicted");
+    CHECK_STR(str_of(route_reason(KIND_GRPC_ROUTE, "c", "Gateway/infra/g")), "Accepted");
+}
+
+TEST(link_keeps_a_route_that_one_of_its_listeners_still_serves)
+{
+    /* Of the listeners "all" and "own" only the first has a route of the other kind. */
+    load(GATEWAY KIND_ROUTE("HTTPRoute", "old", OLD,
+                            "  parentRefs: [{name: g, namespace: infra, sectionName: all}]\n")
+             KIND_ROUTE("GRPCRoute", "calls", NEW, PARENT));
+    CHECK_INT(gateway()->spec.listeners.items[0].routes.n, 1);
+    CHECK_INT(gateway()->spec.listeners.items[1].routes.n, 1);
+    CHECK_STR(str_of(route_reason(KIND_GRPC_ROUTE, "calls", "Gateway/infra/g")), "Accepted");
+    CHECK(find_diag(DIAG_CONFLICT) != NULL);
+}
+
+TEST(link_takes_an_ai_gateway_route_for_the_http_route_generated_from_it)
+{
+    load(GATEWAY
+         "apiVersion: aigateway.envoyproxy.io/v1alpha1\nkind: AIGatewayRoute\n"
+         "metadata: {name: ai, namespace: infra" OLD "}\nspec:\n" PARENT
+         "  rules: [{matches: [{headers: [{name: x-ai-eg-model, value: m}]}]}]\n---\n" KIND_ROUTE(
+             "GRPCRoute", "calls", NEW, PARENT));
+    CHECK_STR(str_of(route_reason(KIND_GRPC_ROUTE, "calls", "Gateway/infra/g")), "Conflicted");
+}
+
 TEST(link_handles_thousands_of_routes)
 {
     struct buf text AUTO(buf_deinit) = {0};

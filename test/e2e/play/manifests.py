@@ -77,8 +77,12 @@ def route(name, *rules, hostnames=None, section=None, parent="front", metadata=N
     return thing(GATEWAY_API, "HTTPRoute", name, spec, metadata=metadata or {})
 
 
+def grpc_route(name, *rules, **more):
+    return {**route(name, *rules, **more), "kind": "GRPCRoute"}
+
+
 def target(kind, name, section=None):
-    group = "gateway.networking.k8s.io" if kind in ("Gateway", "HTTPRoute") else "gateway.envoyproxy.io"
+    group = "gateway.networking.k8s.io" if kind in ("Gateway", "HTTPRoute", "GRPCRoute") else "gateway.envoyproxy.io"
     return {"group": group, "kind": kind, "name": name, **({"sectionName": section} if section else {})}
 
 
