@@ -23,11 +23,17 @@ static void docs_refusals(struct buf *out)
         "OpenAI's |\n\n"
         "`type` follows the status; `param` is the field of the body that is wrong, or null. The "
         "message may say more\nthan the table.\n\n"
-        "| status | code | log flag | message |\n|--:|---|---|---|\n");
+        "A call of gRPC (POST, `application/grpc`) is told the gRPC status and the message "
+        "instead, "
+        "in a head of status\n200 that is trailers too (Trailers-Only); logs and metrics keep the "
+        "status of this table.\n\n"
+        "| status | code | log flag | gRPC status | message |\n|--:|---|---|---|---|\n");
     for (int i = REFUSAL_NONE + 1; i < REFUSAL_COUNT_; i++) {
         const struct refusal_row *row = refusal_row((enum refusal)i);
 
-        buf_printf(out, "| %u | `%s` | %s | %s |\n", row->status, row->code, row->flag, row->text);
+        buf_printf(out, "| %u | `%s` | %s | %.*s | %s |\n", row->status, row->code, row->flag,
+                   STR_ARG(grpc_status_snake(refusal_grpc_status((enum refusal)i, row->status))),
+                   row->text);
     }
 }
 

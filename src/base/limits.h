@@ -6,6 +6,7 @@
     X(HEAD_BYTES, 65536, "bytes", "a request or response head; beyond: 431 or 502")                \
     X(HEADER_COUNT, 128, "headers",                                                                \
       "header lines of one head or trailer section; beyond: 431 or 502")                           \
+    X(GRPC_MESSAGE_BYTES, 1024, "bytes", "a text that is told as grpc-message; beyond: cut")       \
     X(INTERIM_HEADS, 16, "heads", "interim (1xx) responses before the final one; beyond: 502")     \
     X(TRAILER_BYTES, 16384, "bytes", "a trailer section")                                          \
     X(CHUNK_LINE_BYTES, 1024, "bytes", "a chunk-size line with its extensions")                    \

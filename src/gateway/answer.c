@@ -2,6 +2,7 @@
  * table of refusals does not say, so that no answer can leak what a caller may not know. */
 #include "gateway/answer.h"
 
+#include "base/limits.h"
 #include "gateway/worker.h"
 #include "llm/translate/error_shape.h"
 
@@ -82,6 +83,64 @@ void answer_refusal(struct exchange *x)
     if (row->status == 405)
         http_headers_add(h, STR("allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     x->is_local = true;
+}
+
+static struct str answer_grpc_message(struct arena *a, struct str text)
+{
+    struct buf value = {0};
+    struct str message;
+
+    grpc_message_format(&value, str_slice(text, 0, LIMIT_GRPC_MESSAGE_BYTES));
+    message = arena_str(a, buf_str(&value));
+    buf_deinit(&value);
+    return message;
+}
+
+static void answer_write_grpc(struct arena *a, struct http_headers *h, enum grpc_status status,
+                              struct str text)
+{
+    http_headers_set(h, STR("grpc-status"), arena_u64(a, (uint64_t)status));
+    if (text.len > 0)
+        http_headers_set(h, STR("grpc-message"), answer_grpc_message(a, text));
+}
+
+static struct str answer_refusal_text(const struct exchange *x)
+{
+    return x->refusal_message.len ? x->refusal_message : str_of(refusal_row(x->refusal)->text);
+}
+
+void answer_as_grpc(struct exchange *x)
+{
+    struct http_response *r = &x->response;
+    bool is_refusal = x->refusal != REFUSAL_NONE;
+    /* What is not the gateway's own word (an authorizer's no, a direct response) is told as it is.
+     */
+    bool is_relayed = !is_refusal || x->refusal == REFUSAL_EXT_AUTH_DENIED;
+    struct str text = is_relayed && x->local_body.len ? x->local_body
+                      : is_refusal                    ? answer_refusal_text(x)
+                                                      : STR("");
+
+    x->untold_status = r->status;
+    r->status = 200;
+    r->reason = STR("");
+    r->body = HTTP_BODY_NONE;
+    r->content_length = 0;
+    r->has_content_length = true;
+    http_headers_set(&r->headers, header_name(HEADER_CONTENT_TYPE), STR("application/grpc"));
+    answer_write_grpc(&x->arena, &r->headers,
+                      is_refusal ? refusal_grpc_status(x->refusal, x->untold_status)
+                                 : grpc_status_of_http(x->untold_status),
+                      text);
+    x->local_body = STR("");
+}
+
+void answer_grpc_trailers(struct exchange *x)
+{
+    const struct refusal_row *row = refusal_row(x->refusal);
+
+    http_headers_init(&x->response_trailers, &x->tail);
+    answer_write_grpc(&x->tail, &x->response_trailers, refusal_grpc_status(x->refusal, row->status),
+                      answer_refusal_text(x));
 }
 
 enum step_result answer_preflight(struct exchange *x, const struct cors *cors)

@@ -6,6 +6,11 @@
 
 /* From x->refusal. */
 void answer_refusal(struct exchange *x);
+/* The answer made here as a call of gRPC is told it: a head that is trailers too (gRPC over HTTP/2,
+ * "Trailers-Only"). */
+void answer_as_grpc(struct exchange *x);
+/* The trailers of an answer of gRPC that breaks off, from x->refusal. */
+void answer_grpc_trailers(struct exchange *x);
 enum step_result answer_preflight(struct exchange *x, const struct cors *cors);
 enum step_result answer_redirect(struct exchange *x, const struct redirect *redirect);
 enum step_result answer_text(struct exchange *x, uint16_t status, struct str type, struct str body);

@@ -216,7 +216,10 @@ bool exchange_arm_total(struct exchange *x)
     struct loop *l = &x->worker->loop;
     uint64_t total_us = rule->request_us ? rule->request_us : rule->policy_request_us;
 
-    if (total_us == 0)
+    /* The caller may ask for less than the route, never for more. */
+    if (x->has_grpc_timeout && (total_us == 0 || x->grpc_timeout_us < total_us))
+        total_us = x->grpc_timeout_us;
+    else if (total_us == 0)
         return true;
     x->total_timer.fn = exchange_on_total;
     timer_set(l, &x->total_timer, x->started_us + total_us);

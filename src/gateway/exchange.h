@@ -96,6 +96,12 @@ struct exchange {
     struct http_headers trailers;
     struct list mirrors; /* copies that wait for the content's end */
 
+    /* A call of gRPC. */
+    bool is_grpc;
+    bool has_grpc_timeout;
+    uint64_t grpc_timeout_us; /* from the head's first byte; 0: over before it came */
+    uint16_t untold_status;   /* HTTP's, of an answer made here that says gRPC's instead; 0: none */
+
     /* Where it goes; set by shortlist and route. */
     struct snapshot_hold *hold;           /* the snapshot; NULL once pinned */
     bool is_pinned;                       /* holds listener and route themselves */

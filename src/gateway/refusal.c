@@ -9,6 +9,19 @@ static const struct refusal_row refusal_rows[] = {[REFUSAL_NONE] = {"NONE", 0, "
 #undef X
 };
 
+enum grpc_status refusal_grpc_status(enum refusal r, uint16_t status)
+{
+    switch (r) {
+    case REFUSAL_UPSTREAM_TIMEOUT:
+    case REFUSAL_REQUEST_TIMEOUT:
+        return GRPC_STATUS_DEADLINE_EXCEEDED; /* a deadline of ours, or the caller's own */
+    case REFUSAL_NO_BACKEND:
+        return GRPC_STATUS_UNAVAILABLE; /* Gateway API, GRPCRouteRule "backendRefs" */
+    default:
+        return grpc_status_of_http(status);
+    }
+}
+
 const struct refusal_row *refusal_row(enum refusal r)
 {
     PRE(r < REFUSAL_COUNT_);

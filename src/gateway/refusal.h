@@ -3,7 +3,7 @@
  * refusals` prints it. */
 #pragma once
 
-#include "base/str.h"
+#include "http/grpc/grpc_status.h"
 
 /* name, status, code, response flag, text */
 #define REFUSALS(X)                                                                                \
@@ -21,6 +21,8 @@
     X(BAD_CHUNK, 400, "bad_chunk", "DPE", "The chunked content is malformed.")                     \
     X(BAD_CONNECTION_HEADER, 400, "bad_connection_header", "DPE",                                  \
       "The Connection header names a header that must not be removed.")                            \
+    X(BAD_GRPC_TIMEOUT, 400, "bad_grpc_timeout", "DPE",                                            \
+      "The grpc-timeout header is malformed or repeated.")                                         \
     X(METHOD_CONNECT, 405, "method_not_allowed", "DPE", "CONNECT is not served here.")             \
     X(REQUEST_TIMEOUT, 408, "request_timeout", "DT", "The request did not arrive in time.")        \
     X(URI_TOO_LONG, 414, "uri_too_long", "DPE", "The request target is too long.")                 \
@@ -131,5 +133,8 @@ struct refusal_row {
     const char *text;
 };
 
+/* What a call of gRPC is told instead of `status`, that of the row or of a policy: as gRPC maps
+ * HTTP, but for the refusals of which the gateway knows better. */
+enum grpc_status refusal_grpc_status(enum refusal r, uint16_t status);
 /* The row of a refusal other than REFUSAL_NONE. */
 const struct refusal_row *refusal_row(enum refusal r);

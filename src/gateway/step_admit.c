@@ -6,6 +6,7 @@
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
+#include "http/grpc/grpc_request.h"
 
 static enum refusal admit_head_refusal(enum h1_error error)
 {
@@ -126,6 +127,18 @@ static void admit_find_client(struct exchange *x)
         x->client_ip = arena_str(&x->arena, ip_address_format(&x->client.address, room));
 }
 
+/* False: what the caller of gRPC writes of its deadline is none. It is not ignored: a backend that
+ * reads it another way would work for a caller who has gone, or refuse it. */
+static bool admit_read_deadline(struct exchange *x)
+{
+    struct str value = http_headers_joined(&x->request.headers, STR("grpc-timeout"));
+
+    if (!x->is_grpc || !value.ptr)
+        return true;
+    x->has_grpc_timeout = true;
+    return grpc_timeout_parse(value, &x->grpc_timeout_us) == 0;
+}
+
 enum step_result step_admit(struct exchange *x)
 {
     struct worker *w = x->worker;
@@ -133,6 +146,7 @@ enum step_result step_admit(struct exchange *x)
 
     admit_note_connection(x);
     x->original_path = x->request.target;
+    x->is_grpc = grpc_request_is(&x->request);
     if (x->refusal != REFUSAL_NONE)
         return STEP_LAST;
     if (x->head_error != H1_ERROR_NONE)
@@ -158,6 +172,8 @@ enum step_result step_admit(struct exchange *x)
     admit_find_client(x);
     if (x->client.is_missing)
         return exchange_refuse(x, REFUSAL_CLIENT_ADDRESS);
+    if (!admit_read_deadline(x))
+        return exchange_refuse(x, REFUSAL_BAD_GRPC_TIMEOUT);
     admit_remove_late(x);
     admit_tell_certificate(x);
     return STEP_NEXT;

@@ -6,6 +6,7 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
+#include "http/grpc/grpc_request.h"
 
 static void respond_on_idle(struct timer *t)
 {
@@ -28,9 +29,14 @@ static void respond_set_timers(struct exchange *x)
 {
     struct loop *l = &x->worker->loop;
 
+    /* A caller's own deadline bounds the whole of its call. */
     if (x->rule->request_us == 0 && timer_is_set(&x->total_timer) &&
-        respond_is_stream(&x->response))
-        timer_cancel(l, &x->total_timer);
+        respond_is_stream(&x->response)) {
+        if (x->has_grpc_timeout)
+            timer_set(l, &x->total_timer, x->started_us + x->grpc_timeout_us);
+        else
+            timer_cancel(l, &x->total_timer);
+    }
     if (x->rule->stream_idle_us) {
         x->idle_timer.fn = respond_on_idle;
         timer_set(l, &x->idle_timer, l->now.mono_us + x->rule->stream_idle_us);
@@ -61,6 +67,8 @@ static enum step_result respond_local(struct exchange *x)
 
     if (!x->is_local)
         answer_refusal(x);
+    if (x->is_grpc)
+        answer_as_grpc(x);
     respond_finish_headers(x);
     if (x->request.method == HTTP_METHOD_HEAD)
         x->response.body = HTTP_BODY_NONE;
@@ -70,6 +78,17 @@ static enum step_result respond_local(struct exchange *x)
         d->ops->send_data(d, x->local_body);
     d->ops->send_end(d, NULL);
     return STEP_NEXT;
+}
+
+/* Of an answer of gRPC the end is still to be told: in trailers, which say what went wrong. A cut
+ * message before them is no message to the caller. */
+static bool respond_may_tell_grpc(const struct exchange *x)
+{
+    const struct http_header *type =
+        http_headers_find_id(&x->response.headers, HEADER_CONTENT_TYPE);
+
+    return x->is_grpc && x->response.body == HTTP_BODY_CHUNKED && type &&
+           grpc_content_type_is(type->value);
 }
 
 /* The answer is complete, or broken: then such that the client notices. */
@@ -84,6 +103,11 @@ static enum step_result respond_end(struct exchange *x)
     if (x->is_answer_broken) {
         if (x->refusal == REFUSAL_NONE)
             x->refusal = REFUSAL_UPSTREAM_RESET;
+        if (respond_may_tell_grpc(x)) {
+            answer_grpc_trailers(x);
+            d->ops->send_end(d, &x->response_trailers);
+            return STEP_NEXT;
+        }
         d->ops->flush(d);
         d->ops->abort(d);
         return STEP_NEXT;

@@ -20,7 +20,11 @@ struct access_record {
     struct str query;         /* without the question mark */
     struct str original_path; /* as received, query included */
     struct str protocol;      /* "HTTP/1.1" */
-    uint16_t status;          /* 0: no head was sent */
+    uint16_t status;          /* 0: no head was sent; of a refusal told to gRPC: its own, not 200 */
+    bool has_grpc_status;     /* a call of gRPC that was answered */
+    uint32_t grpc_status;     /* as told, else as gRPC reads such an answer */
+    struct str grpc_camel;    /* its names, "PermissionDenied"; empty: it has none */
+    struct str grpc_snake;    /* "PERMISSION_DENIED" */
     struct str details;       /* one word for why the answer is what it is */
     struct str refusal;       /* the gateway's own; empty: it did not refuse */
     struct str flags;         /* Envoy's short codes, separated by commas; "-" when none */

@@ -70,6 +70,8 @@ static bool log_parse_argument(struct log_parser *p, struct str argument, struct
     case LOG_OP_START_TIME:
         op->time_format = arena_str(p->arena, argument);
         return argument.len <= 128;
+    case LOG_OP_GRPC_STATUS:
+        return log_grpc_form_of(argument, &op->grpc_form);
     case LOG_OP_DYNAMIC_METADATA:
         op->metadata = log_metadata_of(argument);
         op->cost_key = arena_str(p->arena, log_cost_key_of(argument));
@@ -317,6 +319,7 @@ static const struct {
     {"first_token_ms", "%DYNAMIC_METADATA(tollgate:first_token_ms)%"},
     {"ai_service", "%DYNAMIC_METADATA(tollgate:ai_service)%"},
     {"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
+    {"grpc_status", "%GRPC_STATUS%"},
 };
 
 static struct arena log_default_arena; /* process scope */

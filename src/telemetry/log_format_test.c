@@ -101,6 +101,24 @@ static void check_text(const char *format, const struct access_record *r, const 
     arena_deinit(&a);
 }
 
+TEST(status_of_grpc_is_spelt_as_asked)
+{
+    struct access_record r = record();
+
+    check_text("%GRPC_STATUS% %GRPC_STATUS_NUMBER%", &r, "- -"); /* no call of gRPC */
+    r.has_grpc_status = true;
+    r.grpc_status = 7;
+    r.grpc_camel = STR("PermissionDenied");
+    r.grpc_snake = STR("PERMISSION_DENIED");
+    check_text("%GRPC_STATUS% %GRPC_STATUS(CAMEL_STRING)% %GRPC_STATUS()%", &r,
+               "PermissionDenied PermissionDenied PermissionDenied");
+    check_text("%GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%", &r,
+               "PERMISSION_DENIED 7 7");
+    r.grpc_status = 99; /* has no name */
+    r.grpc_camel = r.grpc_snake = STR("");
+    check_text("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)%", &r, "99 99");
+}
+
 TEST(each_operator_prints_its_fact)
 {
     static const struct {
@@ -253,7 +271,7 @@ TEST(the_default_is_json_with_the_usual_names)
                                   "\"tokens_cached\":null,\"tokens_out\":null,"
                                   "\"tokens_reasoning\":null,\"tokens_total\":9,"
                                   "\"tokens_source\":\"provider\",\"first_token_ms\":12,"
-                                  "\"ai_service\":null,\"attempts\":1}")));
+                                  "\"ai_service\":null,\"attempts\":1,\"grpc_status\":null}")));
     CHECK(log_format_default() == log_format_default());
     buf_deinit(&out);
 }
@@ -289,6 +307,8 @@ TEST(mistakes_are_named_at_their_column)
         {"%REQ(a):0%", 1, "length"},
         {"%REQ(a):x%", 1, "length"},
         {"%DYNAMIC_METADATA(nocolon)%", 1, "malformed argument"},
+        {"%GRPC_STATUS(HEX)%", 1, "malformed argument"},
+        {"%GRPC_STATUS_NUMBER(NUMBER)%", 1, "takes no argument"},
         {"%protocol%", 1, "unknown operator: protocol"},
     };
     struct arena a;

@@ -67,6 +67,20 @@ const struct log_metadata *log_metadata_of(struct str argument)
     return NULL;
 }
 
+bool log_grpc_form_of(struct str argument, enum log_grpc_form *ret)
+{
+    static const char *const names[] = {"CAMEL_STRING", "SNAKE_STRING", "NUMBER"};
+
+    *ret = LOG_GRPC_CAMEL;
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        if (!str_eq(argument, str_of(names[i])))
+            continue;
+        *ret = (enum log_grpc_form)i;
+        return true;
+    }
+    return argument.len == 0;
+}
+
 struct str log_cost_key_of(struct str argument)
 {
     static const struct str namespace = {"io.envoy.ai_gateway:", 20};
@@ -296,6 +310,17 @@ static struct log_value log_metadata_value(const struct log_read *op, const stru
     return log_number((uint64_t)count / MAX(op->metadata->divisor, 1U));
 }
 
+static struct log_value log_grpc_status(enum log_grpc_form form, const struct access_record *r)
+{
+    struct str name = form == LOG_GRPC_CAMEL   ? r->grpc_camel
+                      : form == LOG_GRPC_SNAKE ? r->grpc_snake
+                                               : STR("");
+
+    if (!r->has_grpc_status)
+        return log_text(STR_NULL);
+    return name.len > 0 ? log_text(name) : log_number(r->grpc_status);
+}
+
 static struct log_value log_duration(bool is_known, uint64_t us)
 {
     return is_known ? log_number(us / 1000) : log_text(STR_NULL);
@@ -369,6 +394,10 @@ struct log_value log_read(const struct log_read *op, const struct access_record 
         return log_header_value(op, r, scratch);
     case LOG_OP_RESPONSE_CODE:
         return log_number(r->status);
+    case LOG_OP_GRPC_STATUS:
+        return log_grpc_status(op->grpc_form, r);
+    case LOG_OP_GRPC_STATUS_NUMBER:
+        return log_grpc_status(LOG_GRPC_NUMBER, r);
     case LOG_OP_BYTES_RECEIVED:
         return log_number(r->bytes_received);
     case LOG_OP_BYTES_SENT:

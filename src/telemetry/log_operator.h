@@ -16,6 +16,10 @@ enum log_argument { LOG_NO_ARGUMENT, LOG_MAY_ARGUMENT, LOG_NEEDS_ARGUMENT };
     X(PROTOCOL, NO, false, "HTTP/1.0 or HTTP/1.1")                                                 \
     X(RESPONSE_CODE, NO, false, "status; 0 when no head was sent")                                 \
     X(RESPONSE_CODE_DETAILS, NO, false, "what decided the status")                                 \
+    X(GRPC_STATUS, MAY, false,                                                                     \
+      "status of a call of gRPC; argument: `CAMEL_STRING` (the default), `SNAKE_STRING`, "         \
+      "`NUMBER`")                                                                                  \
+    X(GRPC_STATUS_NUMBER, NO, false, "the same as a number")                                       \
     X(RESPONSE_FLAGS, NO, false, "short codes of what went wrong")                                 \
     X(CONNECTION_TERMINATION_DETAILS, NO, false, "why the gateway ended the connection")           \
     X(BYTES_RECEIVED, NO, false, "content of the request")                                         \
@@ -70,6 +74,8 @@ struct log_header {
     bool is_secret;  /* its value never reaches a log */
 };
 
+enum log_grpc_form { LOG_GRPC_CAMEL, LOG_GRPC_SNAKE, LOG_GRPC_NUMBER };
+
 /* What DYNAMIC_METADATA can name beside the costs under io.envoy.ai_gateway. */
 struct log_metadata {
     const char *key;  /* namespace and key */
@@ -85,11 +91,15 @@ struct log_read {
     struct log_header second;            /* X?Y */
     size_t limit_bytes;                  /* 0: none */
     struct str time_format;              /* START_TIME; empty: ISO 8601 with milliseconds */
+    enum log_grpc_form grpc_form;        /* GRPC_STATUS */
     const struct log_metadata *metadata; /* NULL: a cost, or never present */
     struct str cost_key;                 /* empty: no cost */
 };
 
 enum { LOG_SCRATCH_BYTES = 2048 };
+
+/* How GRPC_STATUS is spelt. False: the argument is none. */
+bool log_grpc_form_of(struct str argument, enum log_grpc_form *ret);
 
 /* `name` in lower case, living as long as the format. */
 struct log_header log_header_of(struct str name);

@@ -35,6 +35,10 @@
       "From the first byte of a request to the end of its answer.", "route")                       \
     X(REFUSALS, COUNTER, "tollgate_refusals_total", "requests",                                    \
       "Requests that the gateway itself refused, by the code of the answer's body.", "reason")     \
+    X(GRPC_CALLS, COUNTER, "tollgate_grpc_calls_total", "calls",                                   \
+      "Calls of gRPC, whoever answered them, by the name of their status: `none` when the caller " \
+      "left first, `other` when it has no name.",                                                  \
+      "route", "grpc_status")                                                                      \
     X(LIMIT_REFUSALS, COUNTER, "tollgate_limit_refusals_total", "requests",                        \
       "Requests that a rate limit refused, by its policy and its place there.", "policy", "rule")  \
     X(UPSTREAM_REQUESTS, COUNTER, "tollgate_upstream_requests_total", "attempts",                  \

@@ -344,6 +344,7 @@ TEST(names_are_a_promise)
         "tollgate_requests_total",
         "tollgate_request_duration_seconds",
         "tollgate_refusals_total",
+        "tollgate_grpc_calls_total",
         "tollgate_limit_refusals_total",
         "tollgate_upstream_requests_total",
         "tollgate_upstream_failures_total",

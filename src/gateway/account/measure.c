@@ -164,12 +164,23 @@ static void measure_ai(struct exchange *x, const struct access_record *r)
     metric_observe_us(s->first_token, (uint64_t)r->first_token_us);
 }
 
+static struct str measure_grpc_status(const struct access_record *r)
+{
+    if (!r->has_grpc_status)
+        return STR("none");
+    return r->grpc_snake.len > 0 ? r->grpc_snake : STR("other");
+}
+
 void worker_count_exchange(struct exchange *x, const struct access_record *r)
 {
     measure_route(x, r);
     /* Where no rule took the request its model is a client's invention: no series for that. */
     if (r->route_name.len > 0 && r->model.len > 0)
         measure_ai(x, r);
+    if (x->is_grpc)
+        metric_add(METRICS_SERIES(x->worker->metrics, METRIC_GRPC_CALLS, r->route_name,
+                                  measure_grpc_status(r)),
+                   1);
     if (r->refusal.len > 0)
         metric_add(METRICS_SERIES(x->worker->metrics, METRIC_REFUSALS, r->refusal), 1);
     if (r->upstream_cluster.len > 0)

@@ -115,12 +115,49 @@ void record_fill_attempt(const struct exchange *x, struct access_record *r)
         r->upstream_error = str_of(attempt_failure_rows[x->failure].word);
 }
 
+/* Trailers say it, or a head that is trailers too; where neither does, callers read the status of
+ * HTTP. */
+static int record_grpc_status(const struct exchange *x)
+{
+    static const struct str name = {"grpc-status", 11};
+    const struct http_header *told = http_headers_find(&x->response_trailers, name);
+
+    if (!told)
+        told = http_headers_find(&x->response.headers, name);
+    if (!told)
+        return grpc_status_of_http(x->response.status);
+    return grpc_status_parse(told->value);
+}
+
+static void record_fill_grpc(const struct exchange *x, struct access_record *r)
+{
+    int status;
+
+    if (!x->is_grpc || !x->is_head_sent || x->cancel == CANCEL_CLIENT_LEFT)
+        return;
+    status = record_grpc_status(x);
+    if (status < 0)
+        status = GRPC_STATUS_UNKNOWN; /* as callers take a status that is no number */
+    r->has_grpc_status = true;
+    r->grpc_status = (uint32_t)status;
+    r->grpc_camel = grpc_status_camel(status);
+    r->grpc_snake = grpc_status_snake(status);
+}
+
+/* What the answer is worth, in HTTP: a refusal told to gRPC travels as 200. */
+static uint16_t record_status(const struct exchange *x)
+{
+    if (!x->is_head_sent)
+        return 0;
+    return x->untold_status ? x->untold_status : x->response.status;
+}
+
 void record_fill(struct exchange *x, struct access_record *r)
 {
     *r = (struct access_record){
         .start_wall_us = x->started_wall_us,
         .duration_us = x->worker->loop.now.mono_us - x->started_us,
-        .status = x->is_head_sent ? x->response.status : 0,
+        .status = record_status(x),
         .details = str_of(record_details(x)),
         .bytes_received = x->bytes_received,
         .bytes_sent = x->bytes_sent,
@@ -133,6 +170,7 @@ void record_fill(struct exchange *x, struct access_record *r)
     };
     if (x->refusal != REFUSAL_NONE)
         r->refusal = str_of(refusal_row(x->refusal)->code);
+    record_fill_grpc(x, r);
     record_fill_attempt(x, r);
     record_fill_usage(x, r);
 }
