@@ -301,6 +301,7 @@ static void compile_ai_rule(struct compile_rules *r, const struct ai_route_rule 
     rule->name = arena_str(&r->at.plan->arena, spec->name);
     rule->log_name = arena_printf(&r->at.plan->arena, "aigatewayroute/%.*s/rule/%u",
                                   STR_ARG(r->at.plan->name), index);
+    compile_http2(r);
     VEC_FOREACH (&spec->backend_refs, ref)
         compile_ai_ref(r, ref, &drafts);
     drafts_sort(&drafts);

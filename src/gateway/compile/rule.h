@@ -33,6 +33,8 @@ struct compile_rules {
 /* The row of the listener's table for one match of r->at.rule; host, route and rule are filled in
  * here. */
 void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct mark mark);
+/* What connections to the rule's backends have from policies. Before its backends. */
+void compile_http2(struct compile_rules *r);
 /* What a rule has from policies: timeouts, security. After its filters and backends. */
 void compile_rule_done(struct compile_rules *r);
 /* The drafts, in order of priority, become the rule's backends. */
