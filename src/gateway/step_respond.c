@@ -141,7 +141,7 @@ static enum step_result respond_relay_head(struct exchange *x)
         attempt_set_raw(&x->attempt);
         d->ops->set_raw(d);
     }
-    x->attempt.arena = &x->tail;
+    attempt_set_arena(&x->attempt, &x->tail);
     arena_seal(&x->arena);
     if (ai_answer_is_over(x) && !x->is_answer_complete) {
         attempt_cancel(&x->attempt);

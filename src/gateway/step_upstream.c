@@ -1,8 +1,9 @@
 /* upstream: which endpoint? Answers that need no backend end here (redirect, direct response, the
  * list of models); else a backend of the first priority is drawn by weight, the request is sent,
  * and the step waits for the head of the answer. Another try at a priority is made only where
- * nothing can have been processed: the connection failed, or a pooled one turned out to be closed
- * under a request that may be repeated (RFC 9110 9.2.2) and has no content. What fails for good,
+ * nothing can have been processed: the connection failed, the backend refused the stream, or a
+ * pooled one turned out to be closed under a request that may be repeated (RFC 9110 9.2.2) and has
+ * no content. What fails for good,
  * before any content of an answer, goes to the next priority where an AIGatewayRoute has one: that
  * is what it is there for (decision 11). */
 #include "base/assert.h"
@@ -24,6 +25,8 @@ static enum refusal upstream_refusal(enum attempt_failure why)
         [ATTEMPT_NO_ENDPOINT] = REFUSAL_NO_ENDPOINT,
         [ATTEMPT_CONNECT_FAILED] = REFUSAL_UPSTREAM_CONNECT,
         [ATTEMPT_CONNECT_TIMEOUT] = REFUSAL_UPSTREAM_CONNECT_TIMEOUT,
+        [ATTEMPT_NO_UPGRADE] = REFUSAL_UPSTREAM_UPGRADE,
+        [ATTEMPT_REFUSED] = REFUSAL_UPSTREAM_RESET,
         [ATTEMPT_RESET] = REFUSAL_UPSTREAM_RESET,
         [ATTEMPT_RESET_MIDWAY] = REFUSAL_UPSTREAM_RESET,
         [ATTEMPT_BAD_ANSWER] = REFUSAL_UPSTREAM_BAD_ANSWER,
@@ -80,8 +83,15 @@ static bool upstream_may_repeat(const struct exchange *x)
         x->request.method == HTTP_METHOD_OPTIONS || x->request.method == HTTP_METHOD_PUT ||
         x->request.method == HTTP_METHOD_DELETE;
 
-    if (x->n_tries >= UPSTREAM_TRIES || a->has_sent_body || a->has_head)
+    if (x->n_tries >= UPSTREAM_TRIES || a->has_head)
         return false;
+    /* The backend says that it has not looked at it (RFC 9113 8.7). */
+    if (x->failure == ATTEMPT_REFUSED && x->gate.state == GATE_WHOLE)
+        return true;
+    if (a->has_sent_body)
+        return false;
+    if (x->failure == ATTEMPT_REFUSED)
+        return true;
     if (x->failure == ATTEMPT_CONNECT_FAILED)
         return true;
     return x->failure == ATTEMPT_RESET && a->was_reused && is_idempotent &&

@@ -76,7 +76,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         h2_open(h, s, frame->hd.stream_id);
         nghttp2_session_set_stream_user_data(session, s->id, s);
     }
-    if (!s)
+    if (!s || s->is_reset)
         return 0;
     if (!s->has_head) {
         h2_head_begin(s);
@@ -96,7 +96,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct str n = str_make((const char *)name, name_len);
     struct str v = str_make((const char *)value, value_len);
 
-    if (!s)
+    if (!s || s->is_reset)
         return 0;
     if (s->has_head)
         h2_trailer_field(s, n, v);
@@ -170,8 +170,10 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
             h2_note(h, H2_GLITCH_CONTROL);
         break;
     case NGHTTP2_SETTINGS:
-        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+            h->is_settled = true;
             h2_note(h, H2_GLITCH_CONTROL);
+        }
         break;
     case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->n_pings > 0)
@@ -196,7 +198,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
 
     h2_judge_frame(h, frame);
-    if (!s || h->is_failed)
+    if (!s || h->is_failed || s->is_reset)
         return 0;
     if (frame->hd.type == NGHTTP2_HEADERS)
         h2_on_headers(s, frame);
@@ -205,9 +207,13 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-static int on_invalid_frame(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED,
-                            int error UNUSED, void *context)
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error UNUSED,
+                            void *context)
 {
+    struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
+
+    if (s && s->error == H1_ERROR_NONE)
+        s->error = H1_ERROR_BAD_HEADER;
     h2_note(context, H2_GLITCH_INVALID);
     return 0;
 }
@@ -218,10 +224,14 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags UNUSED, int32_t
     struct h2 *h = context;
     struct h2_stream *s = h2_stream_of(session, id);
 
-    if (!s || h->is_failed) {
+    bool is_wanted = s && !h->is_failed && !s->is_reset;
+
+    /* From a server everything is taken off the connection's window at once: a stream that nobody
+     * reads holds its own window, and not that of the others. */
+    if (!is_wanted || h->options.is_client)
         nghttp2_session_consume_connection(session, len);
+    if (!is_wanted)
         return 0;
-    }
     s->n_unconsumed += len;
     h->events->on_data(s, str_make((const char *)data, len));
     return 0;
@@ -237,7 +247,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     /* Either side's: what counts is that work was begun and thrown away. */
     if (!h->options.is_client && code != H2_NO_ERROR)
         h2_note(h, H2_GLITCH_RESET);
-    if (s->n_unconsumed > 0)
+    if (s->n_unconsumed > 0 && !h->options.is_client)
         nghttp2_session_consume_connection(session, s->n_unconsumed);
     h->n_streams--;
     s->h2 = NULL;
@@ -437,6 +447,22 @@ void h2_go_away(struct h2 *h, bool is_final)
         h->is_failed |= nghttp2_submit_shutdown_notice(h->session) != 0;
 }
 
+uint32_t h2_n_free(const struct h2 *h)
+{
+    uint32_t n =
+        nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+    n = MIN(n, h->options.n_streams_max);
+    if (h->is_failed || h->is_going_away || !nghttp2_session_check_request_allowed(h->session))
+        return 0;
+    return n - MIN(n, h->n_streams);
+}
+
+bool h2_has_output(const struct h2 *h)
+{
+    return nghttp2_session_want_write(h->session);
+}
+
 void h2_ping(struct h2 *h)
 {
     h->n_pings++;
@@ -520,19 +546,30 @@ void h2_send_end(struct h2_stream *s, const struct http_headers *trailers)
 
 bool h2_is_full(struct h2_stream *s)
 {
-    s->was_full = s->pending.len > LIMIT_PIPE_HIGH_BYTES;
-    return s->was_full;
+    bool is_full = s->pending.len > LIMIT_PIPE_HIGH_BYTES;
+
+    s->was_full |=
+        is_full; /* whoever was told so waits, also if it asks again before there is room */
+    return is_full;
 }
 
 void h2_consume(struct h2_stream *s, uint64_t n_bytes)
 {
+    struct h2 *h = s->h2;
+
     PRE(n_bytes <= s->n_unconsumed);
     s->n_unconsumed -= n_bytes;
-    s->h2->is_failed |= nghttp2_session_consume(s->h2->session, s->id, n_bytes) != 0;
+    int r = h->options.is_client ? nghttp2_session_consume_stream(h->session, s->id, n_bytes)
+                                 : nghttp2_session_consume(h->session, s->id, n_bytes);
+
+    h->is_failed |= r != 0;
 }
 
 void h2_reset(struct h2_stream *s, enum h2_code code)
 {
+    if (s->is_reset)
+        return;
+    s->is_reset = true;
     s->is_done = true; /* `pending` stays until on_close: a frame of it may be half way out */
     s->h2->is_failed |=
         nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, code) != 0;

@@ -36,7 +36,7 @@ struct h2_events {
      * come as heads too. */
     void (*on_head)(struct h2_stream *s);
     /* Content, borrowed for the call. It stays counted against the sender's window until
-     * h2_consume. */
+     * h2_consume: of the stream, and where the peer is a client, of the connection. */
     void (*on_data)(struct h2_stream *s, struct str span);
     /* The peer's side is complete; `trailers` NULL: none. */
     void (*on_end)(struct h2_stream *s, const struct http_headers *trailers);
@@ -50,7 +50,7 @@ struct h2_options {
     bool is_client;
     bool allows_underscore;     /* header names with '_' */
     uint32_t head_bytes_limit;  /* 0: LIMIT_HEAD_BYTES */
-    uint32_t n_streams_max;     /* of the peer's at once; 0: LIMIT_H2_STREAMS */
+    uint32_t n_streams_max;     /* at once, whoever opens them; 0: LIMIT_H2_STREAMS */
     uint32_t stream_window;     /* bytes; 0: LIMIT_PIPE_HIGH_BYTES */
     uint32_t connection_window; /* bytes; 0: 16 times that */
     struct str scheme;          /* of the connection: "http" or "https" (static) */
@@ -73,6 +73,7 @@ struct h2_stream {
     bool is_peer_done;
     bool is_done; /* our side: nothing follows `pending` */
     bool is_end_sent;
+    bool is_reset;                           /* by us: nothing follows but on_close */
     bool is_finished;                        /* see h2_finish */
     bool was_full;                           /* somebody waits for room */
     const struct http_headers *last_headers; /* trailers to send behind `pending` */
@@ -94,6 +95,7 @@ struct h2 {
     uint32_t n_streams;
     uint32_t n_glitches; /* see h2_forgive */
     uint32_t n_pings;    /* of ours, not answered yet */
+    bool is_settled;     /* the peer's settings have come */
     bool is_going_away;  /* the peer takes no new streams */
     bool is_failed;
 };
@@ -114,6 +116,10 @@ void h2_forgive(struct h2 *h);
 /* Tells the peer to open no further streams, in two steps (RFC 9113 6.8): `is_final` false at
  * first, true a round trip later. */
 void h2_go_away(struct h2 *h, bool is_final);
+/* Client: how many streams may be opened now; before is_settled as many as we allow. */
+uint32_t h2_n_free(const struct h2 *h);
+/* Is there anything to put out, windows permitting? */
+bool h2_has_output(const struct h2 *h);
 /* Asks the peer for a sign of life: n_pings falls when it comes. */
 void h2_ping(struct h2 *h);
 /* Client: opens a stream with this request. 0; or negative when the peer takes no more. */

@@ -33,16 +33,18 @@ static const struct field k8s_namespace_spec_fields[] = {
 };
 const struct table k8s_namespace_spec_table = TABLE(k8s_namespace_spec);
 
-/* "h2c" and "grpc", with whatever domain before them (KEP-3726: kubernetes.io/h2c) and letter after
- * them. The others are spoken here, or are HTTP/1.1 to a gateway. */
+/* "h2c" and "grpc" with whatever domain before them (KEP-3726: kubernetes.io/h2c) are HTTP/2; what
+ * only begins so is not known. The others are spoken here, or are HTTP/1.1 to a gateway. */
 static void check_app_protocol(struct decoder *d, const struct node *node, struct str protocol)
 {
     ssize_t slash = str_find_char(protocol, '/', 0);
     struct str name = str_slice(protocol, (size_t)(slash + 1), protocol.len);
 
+    if (str_eq_nocase(name, STR("h2c")) || str_eq_nocase(name, STR("grpc")))
+        return;
     if (str_starts_with_nocase(name, STR("h2")) || str_starts_with_nocase(name, STR("grpc")))
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "appProtocol"), "appProtocol",
-                       "HTTP/2 towards backends is not enforced yet: HTTP/1.1 is spoken");
+                       "not known: HTTP/1.1 is spoken; HTTP/2 is kubernetes.io/h2c");
 }
 
 static void service_port_check(struct decoder *d, const struct node *node, void *object)

@@ -57,6 +57,9 @@ MUST_USE int stream_open_accepted(struct stream *s, struct loop *l, int fd, stru
 MUST_USE int stream_open_connect(struct stream *s, struct loop *l, const struct sockaddr *address,
                                  socklen_t address_len, struct tls_client *tls,
                                  struct str server_name, stream_event_fn *on_event);
+/* Before STREAM_READY of a connection that was opened with `tls`: the protocols to offer by ALPN,
+ * in its wire format (RFC 7301 3.1). */
+void stream_offer(struct stream *s, struct str protocols);
 /* Reads what is there, up to `cap`. 0 with *ret_n > 0, or a stream_result. */
 MUST_USE int stream_recv(struct stream *s, void *ret_bytes, size_t cap, size_t *ret_n);
 /* Sends what fits. 0 with *ret_n > 0 (maybe less than all: then stream_want LOOP_WRITE), or a

@@ -350,6 +350,15 @@ const struct stream_ops stream_tls_ops = {
     .close = tls_close,
 };
 
+void stream_offer(struct stream *s, struct str protocols)
+{
+    PRE(s->tls && !s->is_ready);
+    int r = SSL_set_alpn_protos(s->tls->ssl, (const unsigned char *)protocols.ptr,
+                                (unsigned)protocols.len);
+
+    ASSERT(r == 0); /* the list is ours */
+}
+
 const char *stream_alpn(const struct stream *s)
 {
     static _Thread_local char name[32];

@@ -1,11 +1,12 @@
 /* The attempt machine; see attempt.h for its diagram. One function, attempt_end, leaves the running
  * states, so that connection, in-flight count and timers are always given back together. */
-#include "upstream/attempt.h"
+#include "upstream/attempt_internal.h"
 
 #include <stdio.h>
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "upstream/conn_h2.h"
 
 enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
 
@@ -46,7 +47,9 @@ static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusab
     attempt_count(a, NULL);
     a->state = to;
     a->conn = NULL;
-    if (c)
+    if (a->stream)
+        conn_h2_leave(a);
+    else if (c)
         conn_put(c, is_reusable);
 }
 
@@ -57,6 +60,10 @@ static void attempt_begin_streaming(struct attempt *a)
     a->state = ATTEMPT_STREAMING;
     memcpy(a->local_text, c->local_text, sizeof a->local_text);
     a->connected_us = a->upstreams->loop->now.mono_us;
+    if (c->h2) {
+        conn_h2_open(c, a);
+        return;
+    }
     h1_expect_response_to(&c->codec, a->request->method);
     h1_format_request(outbox_held(&c->out), a->request);
     conn_flush_later(c);
@@ -116,9 +123,14 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->started_us = a->upstreams->loop->now.mono_us;
     a->was_reused = a->has_head = a->is_request_done = a->has_sent_body = false;
     a->is_paused = a->was_full = a->is_raw = false;
+    a->stream = NULL;
     a->transport_error = 0;
     a->local_text[0] = '\0';
     a->n_interim = 0;
+    if (request->upgrade.len > 0 && b->protocol == CLUSTER_HTTP2) {
+        a->state = ATTEMPT_FAILED;
+        return ATTEMPT_NO_UPGRADE;
+    }
     int r = attempt_connect(a);
 
     if (r == ATTEMPT_NO_ENDPOINT && a->pool->endpoints->state == ENDPOINTS_PENDING) {
@@ -132,11 +144,16 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
 
 void attempt_on_endpoints(struct attempt *a)
 {
+    pool_pick(a->pool, NULL); /* refreshes the cached view */
+    if (a->pool->endpoints->state != ENDPOINTS_PENDING)
+        attempt_connect_again(a);
+}
+
+/* It has waited, for a name or for a connection that turned out not to be for all. */
+void attempt_connect_again(struct attempt *a)
+{
     int r;
 
-    pool_pick(a->pool, NULL); /* refreshes the cached view */
-    if (a->pool->endpoints->state == ENDPOINTS_PENDING)
-        return;
     list_remove(&a->node);
     timer_cancel(a->upstreams->loop, &a->name_timer);
     r = attempt_connect(a);
@@ -154,13 +171,26 @@ void attempt_on_connected(struct attempt *a)
 
 void attempt_on_broken(struct attempt *a, enum attempt_failure why)
 {
-    if (why == ATTEMPT_RESET && a->has_head)
+    if ((why == ATTEMPT_RESET || why == ATTEMPT_REFUSED) && a->has_head)
         why = ATTEMPT_RESET_MIDWAY;
     /* After a connect failure the pool has closed the connection already. */
     if (a->state == ATTEMPT_CONNECTING)
         a->conn = NULL;
     attempt_end(a, ATTEMPT_FAILED, false);
     a->events->on_fail(a, why);
+}
+
+void attempt_break_all(struct list *attempts, int transport_error, enum attempt_failure why)
+{
+    struct list_node *node;
+
+    while ((node = attempts->first)) {
+        struct attempt *a = CONTAINER_OF(node, struct attempt, node);
+
+        list_remove(node);
+        a->transport_error = transport_error;
+        attempt_on_broken(a, why);
+    }
 }
 
 /* The answer is complete. The connection may serve again only when the request is complete too and
@@ -233,6 +263,26 @@ void attempt_on_bytes(struct attempt *a, struct str *input)
     attempt_on_broken(a, ATTEMPT_BAD_ANSWER);
 }
 
+bool attempt_on_stream_head(struct attempt *a, const struct http_response *response)
+{
+    a->response = *response;
+    if (!attempt_may_accept_head(a))
+        return false;
+    if (response->status < 200)
+        return true;
+    a->has_head = true;
+    a->events->on_head(a);
+    return true;
+}
+
+void attempt_on_stream_end(struct attempt *a, const struct http_headers *trailers)
+{
+    if (trailers && a->events->on_trailers)
+        a->events->on_trailers(a, trailers);
+    if (a->state == ATTEMPT_STREAMING)
+        attempt_complete(a, false);
+}
+
 void attempt_on_eof(struct attempt *a)
 {
     struct h1_event event;
@@ -252,6 +302,13 @@ void attempt_on_room(struct attempt *a)
     }
 }
 
+void attempt_set_arena(struct attempt *a, struct arena *arena)
+{
+    a->arena = arena;
+    if (a->stream)
+        conn_h2_set_arena(a->stream, arena);
+}
+
 void attempt_send(struct attempt *a, struct str span)
 {
     struct outbox *o = &a->conn->out;
@@ -263,6 +320,10 @@ void attempt_send(struct attempt *a, struct str span)
     if (span.len == 0)
         return;
     a->has_sent_body = true;
+    if (a->stream) {
+        conn_h2_send(a->stream, span);
+        return;
+    }
     if (a->is_raw || a->request->body != HTTP_BODY_CHUNKED) {
         outbox_borrow(o, span.ptr, span.len);
         return;
@@ -279,6 +340,10 @@ void attempt_send_end(struct attempt *a, const struct http_headers *trailers)
 {
     PRE(a->state == ATTEMPT_STREAMING);
     a->is_request_done = true;
+    if (a->stream) {
+        conn_h2_send_end(a->stream, trailers);
+        return;
+    }
     if (a->request->body != HTTP_BODY_CHUNKED || a->is_raw)
         return;
     struct outbox *o = &a->conn->out;
@@ -295,8 +360,8 @@ void attempt_send_end(struct attempt *a, const struct http_headers *trailers)
 
 void attempt_flush(struct attempt *a)
 {
-    if (a->state != ATTEMPT_STREAMING || outbox_is_empty(&a->conn->out))
-        return;
+    if (a->state != ATTEMPT_STREAMING || a->stream || outbox_is_empty(&a->conn->out))
+        return; /* streams of one connection are flushed together at the end of the turn */
     if (!a->was_full && loop_is_busy(a->upstreams->loop) && outbox_wait(&a->conn->out)) {
         conn_flush_later(a->conn);
         return;
@@ -307,6 +372,8 @@ void attempt_flush(struct attempt *a)
 
 bool attempt_is_full(struct attempt *a)
 {
+    if (a->state == ATTEMPT_STREAMING && a->stream)
+        return conn_h2_is_full(a->stream);
     if (a->state != ATTEMPT_STREAMING || !outbox_is_full(&a->conn->out))
         return false;
     a->was_full = true;
@@ -318,6 +385,8 @@ void attempt_pause(struct attempt *a)
     if (a->is_paused || !a->conn)
         return;
     a->is_paused = true;
+    if (a->stream)
+        return; /* its window stays as it is; the others of the connection go on */
     stream_want(&a->conn->stream, outbox_is_empty(&a->conn->out) ? 0 : LOOP_WRITE);
 }
 
@@ -326,7 +395,9 @@ void attempt_resume(struct attempt *a)
     if (!a->is_paused)
         return;
     a->is_paused = false;
-    if (a->conn)
+    if (a->stream)
+        conn_h2_resume(a->stream);
+    else if (a->conn)
         stream_want(&a->conn->stream,
                     LOOP_READ | (outbox_is_empty(&a->conn->out) ? 0 : LOOP_WRITE));
 }

@@ -1,5 +1,6 @@
 /* One try of a request at one endpoint: take or open a connection, send head and body, receive the
- * answer. Exactly one completion (on_end or on_fail) unless cancelled.
+ * answer, over a connection of its own (HTTP/1.1) or a stream of one (HTTP/2): its owner does not
+ * know. Exactly one completion (on_end or on_fail) unless cancelled.
  *
  *   IDLE --start--> WAITING_NAME --> CONNECTING --> STREAMING --> DONE
  *                        |               |              |
@@ -19,13 +20,16 @@ enum attempt_state {
     ATTEMPT_FAILED,
 };
 
-/* Name, word (metrics), text (logs). CONNECT_FAILED: TLS too; nothing was sent. RESET: before the
- * head was complete. BAD_ANSWER: see bad_answer. TIMEOUT, ERROR_ANSWER: the owner's verdict. */
+/* Name, word (metrics), text (logs). CONNECT_FAILED: TLS too; nothing was sent. REFUSED: the
+ * backend says that nothing was processed (RFC 9113 8.7). RESET: before the head was complete.
+ * BAD_ANSWER: see bad_answer. TIMEOUT, ERROR_ANSWER: the owner's verdict. */
 #define ATTEMPT_FAILURES(X)                                                                        \
     X(OK, "none", "")                                                                              \
     X(NO_ENDPOINT, "no_endpoint", "the name does not resolve, or no endpoint is ready")            \
     X(CONNECT_FAILED, "connect_failed", "connection refused or unreachable")                       \
     X(CONNECT_TIMEOUT, "connect_timeout", "connect timeout")                                       \
+    X(NO_UPGRADE, "no_upgrade", "an upgrade of HTTP/1.1, and the backend speaks HTTP/2")           \
+    X(REFUSED, "refused", "the backend refused the stream unprocessed")                            \
     X(RESET, "reset", "connection closed before an answer")                                        \
     X(RESET_MIDWAY, "reset_midway", "connection closed inside the answer")                         \
     X(BAD_ANSWER, "bad_answer", "the answer is not valid HTTP")                                    \
@@ -64,6 +68,7 @@ struct attempt {
     struct upstreams *upstreams;
     struct pool *pool;
     struct conn *conn;
+    struct conn_h2_stream *stream; /* of `conn`; NULL: HTTP/1.1, or not yet */
     struct arena *arena;
     const struct http_request *request;
     struct http_response response;
@@ -87,7 +92,7 @@ struct attempt {
     struct endpoint_set *endpoints; /* keeps `endpoint` alive while in flight */
     struct endpoint *endpoint;
     struct timer name_timer;
-    struct list_node node; /* on upstreams.waiting */
+    struct list_node node; /* on upstreams.waiting, then on its connection's */
 };
 
 /* Before the first start: events and what does not change between tries. */
@@ -97,6 +102,8 @@ void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_e
  * attempt_failure at once. `request` must stay until the end. */
 MUST_USE int attempt_start(struct attempt *a, struct cluster *b, const struct http_request *request,
                            uint64_t connect_timeout_us);
+/* Where what comes from now on is kept: after the head, when the first arena may be sealed. */
+void attempt_set_arena(struct attempt *a, struct arena *arena);
 /* Request content; only while STREAMING. The span is borrowed until attempt_flush, which must come
  * in the same callback. */
 void attempt_send(struct attempt *a, struct str span);
@@ -108,13 +115,5 @@ void attempt_pause(struct attempt *a);
 void attempt_resume(struct attempt *a);
 /* After 101. */
 void attempt_set_raw(struct attempt *a);
-/* No completion follows. The connection is closed. Safe in every state. */
+/* No completion follows. Connection or stream is closed. Safe in every state. */
 void attempt_cancel(struct attempt *a);
-
-/* For pool.c: what happened on the attempt's connection, and that a name was resolved. */
-void attempt_on_connected(struct attempt *a);
-void attempt_on_bytes(struct attempt *a, struct str *input);
-void attempt_on_eof(struct attempt *a);
-void attempt_on_room(struct attempt *a);
-void attempt_on_broken(struct attempt *a, enum attempt_failure why);
-void attempt_on_endpoints(struct attempt *a);

@@ -50,6 +50,8 @@ static struct cluster *cluster_new(struct cluster_registry *r, struct cluster_id
     b->server_name = cluster_copy(identity->server_name);
     b->resolve_host = cluster_copy(identity->resolve_host);
     b->resolve_port = identity->resolve_port;
+    b->protocol = identity->protocol;
+    b->http2 = identity->http2;
     b->tls = TAKE(identity->tls);
     b->endpoints = TAKE(identity->endpoints);
     map_put(&r->by_key, b->key, b);

@@ -14,14 +14,33 @@
 struct tls_client;
 struct wake;
 
+/* What is spoken to a cluster's endpoints. */
+enum cluster_protocol {
+    CLUSTER_HTTP1,
+    CLUSTER_HTTP2,      /* nothing else: by prior knowledge, over TLS by ALPN */
+    CLUSTER_NEGOTIATED, /* over TLS: what the endpoint chooses by ALPN */
+};
+
+/* Of connections that speak HTTP/2. */
+struct cluster_http2 {
+    uint32_t stream_window;     /* bytes; 0: the codec's default */
+    uint32_t connection_window; /* bytes; 0: the codec's default */
+    uint32_t n_streams_max;     /* of one connection; 0: LIMIT_H2_STREAMS */
+    uint64_t ping_interval_us;  /* silence after which a PING is sent; 0: as long as streams are
+                                   open, UPSTREAM_PING_INTERVAL_US */
+    uint64_t ping_timeout_us;   /* for its answer; 0: UPSTREAM_PING_TIMEOUT_US */
+};
+
 struct cluster {
     _Atomic uint32_t n_refs;  /* of users and observers */
     _Atomic uint32_t n_users; /* those that keep it in use: not pools, not the resolver */
     uint32_t id;              /* small, unique among living clusters: index of a worker's pool */
     struct str key;
-    struct str name;         /* "Backend/ns/name", "Service/ns/name:80": logs and metrics */
-    struct str server_name;  /* for SNI, verification, and Host where a rewrite says so */
-    struct tls_client *tls;  /* NULL: plain; owned */
+    struct str name;        /* "Backend/ns/name", "Service/ns/name:80": logs and metrics */
+    struct str server_name; /* for SNI, verification, and Host where a rewrite says so */
+    struct tls_client *tls; /* NULL: plain; owned */
+    enum cluster_protocol protocol;
+    struct cluster_http2 http2;
     struct str resolve_host; /* empty: endpoints are fixed */
     uint16_t resolve_port;
     struct cluster_registry *registry;
@@ -55,6 +74,8 @@ struct cluster_identity {
     struct str server_name;
     struct str resolve_host;
     uint16_t resolve_port;
+    enum cluster_protocol protocol; /* this and the next one in `key` too */
+    struct cluster_http2 http2;
     struct tls_client *tls;
     struct endpoint_set *endpoints;
 };

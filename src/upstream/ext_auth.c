@@ -146,7 +146,9 @@ static void ext_auth_on_fail(struct attempt *a, enum attempt_failure why)
     struct ext_auth_call *e = ext_auth_of(a);
     int r = (int)why;
 
-    if (why == ATTEMPT_RESET && a->was_reused && !e->was_repeated) {
+    bool may_repeat = why == ATTEMPT_REFUSED || (why == ATTEMPT_RESET && a->was_reused);
+
+    if (may_repeat && !e->was_repeated) {
         e->was_repeated = true;
         a->is_fresh_wanted = true;
         r = ext_auth_try(e);

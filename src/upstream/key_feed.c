@@ -325,12 +325,14 @@ static uint32_t key_feed_triggers(enum attempt_failure why)
     case ATTEMPT_CONNECT_FAILED:
     case ATTEMPT_CONNECT_TIMEOUT:
         return KEY_FEED_ON_CONNECT_FAILURE | RESET;
+    case ATTEMPT_REFUSED:
     case ATTEMPT_RESET:
     case ATTEMPT_RESET_MIDWAY:
     case ATTEMPT_BAD_ANSWER:
         return RESET;
     case ATTEMPT_OK:
-    case ATTEMPT_TIMEOUT: /* whoever owns the attempt says these two: not a key feed */
+    case ATTEMPT_NO_UPGRADE: /* it asks for none */
+    case ATTEMPT_TIMEOUT:    /* whoever owns the attempt says these two: not a key feed */
     case ATTEMPT_ERROR_ANSWER:
         break;
     }

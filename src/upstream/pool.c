@@ -1,5 +1,8 @@
-/* Pools and their connections: opening, leasing, returning, sweeping, and moving bytes between
- * socket and attempt. A connection is never freed in its own callback: conn_close retires it. */
+/* Pools and their connections: opening, leasing, returning, sweeping, and for HTTP/1.1 moving bytes
+ * between socket and attempt (for HTTP/2: conn_h2.c). Which of them an endpoint speaks its cluster
+ * says, or is negotiated: then attempts wait together for the outcome, and if it is HTTP/1.1 all
+ * but the first go on to connections of their own. A connection is never freed in its own callback:
+ * conn_close retires it. */
 #include "upstream/pool.h"
 
 #include <errno.h>
@@ -9,20 +12,21 @@
 #include "base/mem.h"
 #include "net/socket.h"
 #include "policy/balancer.h"
-#include "upstream/attempt.h"
+#include "upstream/attempt_internal.h"
+#include "upstream/conn_h2.h"
 
 enum { SWEEP_US = 5 * 1000000 };
 
 static void conn_on_event(struct stream *s, unsigned events);
-static void conn_close(struct conn *c);
 
 /* The one place that changes a connection's state. */
-static void conn_move(struct conn *c, enum conn_state to)
+void conn_move(struct conn *c, enum conn_state to)
 {
     static const bool allowed[CONN_CLOSED + 1][CONN_CLOSED + 1] = {
-        [CONN_CONNECTING] = {[CONN_FULL] = true, [CONN_CLOSED] = true},
-        [CONN_FULL] = {[CONN_OPEN] = true, [CONN_CLOSED] = true},
-        [CONN_OPEN] = {[CONN_FULL] = true, [CONN_CLOSED] = true},
+        [CONN_CONNECTING] = {[CONN_OPEN] = true, [CONN_FULL] = true, [CONN_CLOSED] = true},
+        [CONN_OPEN] = {[CONN_FULL] = true, [CONN_DRAINING] = true, [CONN_CLOSED] = true},
+        [CONN_FULL] = {[CONN_OPEN] = true, [CONN_DRAINING] = true, [CONN_CLOSED] = true},
+        [CONN_DRAINING] = {[CONN_CLOSED] = true},
     };
 
     ASSERT(allowed[c->state][to]);
@@ -53,6 +57,7 @@ static struct pool *pool_new(struct upstreams *u, struct cluster *b)
     p->upstreams = u;
     p->cluster = cluster_observe(b);
     p->balancer = MEM_NEW(struct balancer);
+    p->n_streams = b->http2.n_streams_max ? b->http2.n_streams_max : (uint32_t)LIMIT_H2_STREAMS;
     balancer_init(p->balancer, BALANCER_LEAST_REQUEST, random_u64(&u->random));
     pool_refresh(p);
     return p;
@@ -96,6 +101,8 @@ struct endpoint *pool_pick(struct pool *p, const char *avoid)
 
 static bool conn_is_expired(const struct conn *c, uint64_t now_us)
 {
+    if (c->h2 && conn_h2_is_busy(c))
+        return false;
     return now_us - c->idle_since_us >= c->idle_us;
 }
 
@@ -111,10 +118,14 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
         before = node->prev;
         if (c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0)
             continue;
+        if (c->h2 && a->request->upgrade.len > 0)
+            continue; /* only HTTP/1.1 can be upgraded */
         if (conn_is_expired(c, now_us)) {
             conn_close(c); /* the sweep has not come by yet */
             continue;
         }
+        if (c->h2)
+            return c;
         conn_move(c, CONN_FULL);
         c->attempt = a;
         return c;
@@ -122,21 +133,64 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
     return NULL;
 }
 
-static void conn_on_timeout(struct timer *t)
+/* Is its answer to be waited for together? */
+static bool pool_may_share(const struct pool *p, const struct attempt *a)
 {
-    struct conn *c = CONTAINER_OF(t, struct conn, timer);
+    if (p->cluster->protocol == CLUSTER_NEGOTIATED)
+        return a->request->upgrade.len == 0;
+    return p->cluster->protocol == CLUSTER_HTTP2;
+}
+
+/* One that others wait for, has room for one more, and gives up before `a` would. */
+static struct conn *pool_find_connecting(const struct pool *p, const struct endpoint *e,
+                                         uint64_t until_us)
+{
+    LIST_FOREACH (&p->lists[CONN_CONNECTING], node) {
+        struct conn *c = CONTAINER_OF(node, struct conn, node);
+
+        if (c->waiting.n_nodes > 0 && c->waiting.n_nodes < p->n_streams &&
+            c->timer.due_us <= until_us && strcmp(c->endpoint->text, e->text) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+/* No connection came of it. */
+static void conn_fail(struct conn *c, int transport_error, enum attempt_failure why)
+{
     struct attempt *a = c->attempt;
 
     c->attempt = NULL;
     conn_close(c);
     if (a) {
-        a->transport_error = ETIMEDOUT;
-        attempt_on_broken(a, ATTEMPT_CONNECT_TIMEOUT);
+        a->transport_error = transport_error;
+        attempt_on_broken(a, why);
     }
+    attempt_break_all(&c->waiting, transport_error, why);
 }
 
-int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t connect_timeout_us,
-              struct conn **ret_conn)
+static void conn_on_timeout(struct timer *t)
+{
+    conn_fail(CONTAINER_OF(t, struct conn, timer), ETIMEDOUT, ATTEMPT_CONNECT_TIMEOUT);
+}
+
+/* Which protocols are offered: none where HTTP/1.1 is all that is spoken, as ever. */
+static void conn_offer(struct conn *c, const struct attempt *a)
+{
+    enum cluster_protocol protocol = c->pool->cluster->protocol;
+
+    if (!c->pool->cluster->tls || protocol == CLUSTER_HTTP1)
+        return;
+    if (protocol == CLUSTER_HTTP2)
+        stream_offer(&c->stream, STR("\x02h2"));
+    else if (a->request->upgrade.len > 0)
+        stream_offer(&c->stream, STR("\x08http/1.1"));
+    else
+        stream_offer(&c->stream, STR("\x02h2\x08http/1.1"));
+}
+
+static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout_us,
+                    struct conn **ret_conn)
 {
     static const struct h1_options options = {.is_client = true, .allows_underscore = true};
     struct upstreams *u = p->upstreams;
@@ -154,7 +208,6 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     c->pool = p;
     c->endpoints = endpoint_set_ref(p->endpoints);
     c->endpoint = e;
-    c->attempt = a;
     c->state = CONN_CONNECTING;
     list_append(&p->lists[CONN_CONNECTING], &c->node);
     atomic_fetch_add_explicit(&p->cluster->n_connections, 1, memory_order_relaxed);
@@ -164,21 +217,47 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     return 0;
 }
 
+int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t connect_timeout_us,
+              struct conn **ret_conn)
+{
+    bool may_share = pool_may_share(p, a);
+    struct conn *c = NULL;
+
+    if (may_share && !p->speaks_http1)
+        c = pool_find_connecting(p, e, p->upstreams->loop->now.mono_us + connect_timeout_us);
+    if (!c) {
+        int r = conn_new(p, e, connect_timeout_us, &c);
+
+        if (r != 0)
+            return r;
+        conn_offer(c, a);
+    }
+    if (may_share)
+        list_append(&c->waiting, &a->node);
+    else
+        c->attempt = a;
+    *ret_conn = c;
+    return 0;
+}
+
 static void conn_free(struct deferred *d)
 {
     struct conn *c = CONTAINER_OF(d, struct conn, retire);
 
     buf_deinit(&c->in);
+    conn_h2_free(c->h2);
     endpoint_set_unref(c->endpoints);
     mem_free(c);
 }
 
-static void conn_close(struct conn *c)
+void conn_close(struct conn *c)
 {
     struct loop *l = c->pool->upstreams->loop;
 
     if (c->state == CONN_CLOSED)
         return;
+    if (c->h2)
+        conn_h2_on_close(c);
     outbox_flush_last(&c->out, &c->flush);
     conn_move(c, CONN_CLOSED);
     timer_cancel(l, &c->timer);
@@ -190,6 +269,8 @@ static void conn_close(struct conn *c)
 
 void conn_put(struct conn *c, bool is_reusable)
 {
+    if (c->state == CONN_CONNECTING ? c->waiting.n_nodes > 0 : c->h2 != NULL)
+        return; /* others wait for it, or have it */
     c->idle_us = c->attempt && c->attempt->idle_us ? c->attempt->idle_us : UPSTREAM_IDLE_US;
     c->attempt = NULL;
     if (is_reusable && outbox_is_empty(&c->out) &&
@@ -219,7 +300,9 @@ static void conn_on_flush(struct deferred *d)
 {
     struct conn *c = CONTAINER_OF(d, struct conn, flush);
 
-    if (c->state == CONN_FULL)
+    if (c->h2)
+        conn_h2_flush(c);
+    else if (c->state == CONN_FULL)
         conn_flush(c);
 }
 
@@ -276,20 +359,41 @@ static void conn_read(struct conn *c)
         conn_on_lost(c);
 }
 
-static void conn_on_connect_event(struct conn *c, unsigned events)
+/* HTTP/1.1 it is: the first may have it, the others go on as if they had not waited. */
+static void conn_begin_http1(struct conn *c)
 {
-    struct attempt *a = c->attempt;
+    struct list_node *node;
 
-    if (events & STREAM_READY) {
-        timer_cancel(c->pool->upstreams->loop, &c->timer);
-        conn_move(c, CONN_FULL);
-        socket_format_local(c->stream.io.fd, c->local_text, sizeof c->local_text);
-        attempt_on_connected(a);
-    } else if (events & LOOP_HANGUP) {
-        a->transport_error = c->stream.error;
-        c->attempt = NULL;
-        conn_close(c);
-        attempt_on_broken(a, ATTEMPT_CONNECT_FAILED);
+    timer_cancel(c->pool->upstreams->loop, &c->timer);
+    conn_move(c, CONN_FULL);
+    if (!c->attempt) {
+        c->pool->speaks_http1 = true;
+        c->attempt = CONTAINER_OF(c->waiting.first, struct attempt, node);
+        list_remove(&c->attempt->node);
+    }
+    LIST_FOREACH (&c->waiting, other)
+        CONTAINER_OF(other, struct attempt, node)->conn = NULL;
+    while ((node = c->waiting.first))
+        attempt_connect_again(CONTAINER_OF(node, struct attempt, node));
+    if (c->attempt) /* the others may have ended it */
+        attempt_on_connected(c->attempt);
+}
+
+static void conn_on_ready(struct conn *c)
+{
+    const struct cluster *cluster = c->pool->cluster;
+    bool is_h2 = cluster->tls ? strcmp(stream_alpn(&c->stream), "h2") == 0
+                              : cluster->protocol == CLUSTER_HTTP2;
+
+    socket_format_local(c->stream.io.fd, c->local_text, sizeof c->local_text);
+    if (is_h2 && c->waiting.n_nodes > 0) {
+        c->pool->speaks_http1 = false;
+        if (!conn_h2_begin(c))
+            conn_fail(c, ENOMEM, ATTEMPT_CONNECT_FAILED);
+    } else if (cluster->protocol == CLUSTER_HTTP2) {
+        conn_fail(c, EPROTO, ATTEMPT_CONNECT_FAILED); /* it has not agreed to HTTP/2 */
+    } else {
+        conn_begin_http1(c);
     }
 }
 
@@ -297,8 +401,15 @@ static void conn_on_event(struct stream *s, unsigned events)
 {
     struct conn *c = CONTAINER_OF(s, struct conn, stream);
 
+    if (c->h2) {
+        conn_h2_on_event(c, events);
+        return;
+    }
     if (c->state == CONN_CONNECTING) {
-        conn_on_connect_event(c, events);
+        if (events & STREAM_READY)
+            conn_on_ready(c);
+        else if (events & LOOP_HANGUP)
+            conn_fail(c, c->stream.error, ATTEMPT_CONNECT_FAILED);
         return;
     }
     if ((events & LOOP_WRITE) && c->state == CONN_FULL) {
@@ -341,6 +452,12 @@ static bool pool_is_orphan(const struct pool *p)
 {
     for (int state = 0; state < CONN_CLOSED; state++) {
         if (p->lists[state].n_nodes > 0 && state != CONN_OPEN)
+            return false;
+    }
+    LIST_FOREACH (&p->lists[CONN_OPEN], node) {
+        const struct conn *c = CONTAINER_OF(node, struct conn, node);
+
+        if (c->h2 && conn_h2_is_busy(c))
             return false;
     }
     /* Only observers hold it: no snapshot routes there any more. */

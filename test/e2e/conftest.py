@@ -9,6 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from play.certs import Authority  # noqa: E402
 from play.gateway import Gateway  # noqa: E402
+from play.http2_upstream import Http2Upstream  # noqa: E402
 from play.issuer import Issuer  # noqa: E402
 from play.upstream import Upstream  # noqa: E402
 
@@ -66,6 +67,21 @@ def upstream():
     yield start
     for made in started:
         made.stop()
+
+
+@pytest.fixture
+def http2_upstream():
+    """http2_upstream(name) starts a backend that speaks HTTP/2."""
+    started = []
+
+    def start(name="upstream", **more):
+        started.append(Http2Upstream(name, **more))
+        return started[-1]
+
+    yield start
+    for made in started:
+        made.stop()
+    assert not [fault for made in started for fault in made.faults]
 
 
 @pytest.fixture

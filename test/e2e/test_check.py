@@ -53,6 +53,10 @@ def key_set(**settings):
             "uri": "http://keys.test/keys", **settings}}]}})
 
 
+def traffic(**settings):
+    return thing("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")], **settings})
+
+
 NOT_HEEDED = {
     "the second backend of a key set": (lambda m: m.append(key_set(backendRefs=[
         {"name": "a", "group": "gateway.envoyproxy.io", "kind": "Backend"}] * 2)), r"backendRefs: .*only the first"),
@@ -60,10 +64,14 @@ NOT_HEEDED = {
         "retry": {"numAttemptsPerPriority": 2}})), r"numAttemptsPerPriority"),
     "idle times of a key set": (lambda m: m.append(key_set(backendSettings={
         "timeout": {"http": {"streamIdleTimeout": "1s"}}})), r"only requestTimeout"),
-    "a Service of HTTP/2": (lambda m: m.append(thing("v1", "Service", "s", {
-        "ports": [{"port": 80, "appProtocol": "kubernetes.io/h2c"}]})), r"appProtocol: HTTP/2"),
-    "a Service of gRPC": (lambda m: m.append(thing("v1", "Service", "s", {
-        "ports": [{"port": 80, "appProtocol": "grpc"}]})), r"appProtocol: HTTP/2"),
+    "a Service of a protocol that sounds like HTTP/2": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 80, "appProtocol": "grpc-web"}]})), r"appProtocol: not known"),
+    "when a connection is tried first": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"idleInterval": "1s"}})),
+                                         r"idleInterval: read but not enforced"),
+    "jitter of PINGs": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"interval": "1s", "intervalJitter": 10}})),
+                        r"intervalJitter: read but not enforced"),
+    "HTTP/2 of a key set": (lambda m: m.append(key_set(backendSettings={"http2": {"maxConcurrentStreams": 2}})),
+                            r"backendSettings\.http2: read but not enforced"),
     "events of an access log": (lambda m: m.append(thing("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "e", {
         "telemetry": {"accessLog": {"settings": [{"type": "Upstream", "sinks": [
             {"type": "File", "file": {"path": "/dev/stdout"}}]}]}}})), r"settings\[0\]\.type: read but not enforced"),
@@ -88,6 +96,11 @@ def test_what_is_not_heeded_is_named(tmp_path, name):
     lambda m: m.append(thing("v1", "Service", "s", {"ports": [
         {"name": "a", "port": 80, "appProtocol": "kubernetes.io/ws"}, {"name": "b", "port": 81, "appProtocol": "http"}]})),
     lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "minVersion": "1.2", "maxVersion": "1.3"}),
+    lambda m: m.append(thing("v1", "Service", "s", {"ports": [
+        {"name": "a", "port": 80, "appProtocol": "kubernetes.io/h2c"}, {"name": "b", "port": 81, "appProtocol": "grpc"}]})),
+    lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/h2c"]),
+    lambda m: m.append(traffic(http2={"initialStreamWindowSize": "64Ki", "initialConnectionWindowSize": "1Mi", "maxConcurrentStreams": 10,
+                                      "connectionKeepalive": {"interval": "2s", "timeout": "1s"}})),
     lambda m: m.append(key_set(backendSettings={"retry": {"numRetries": 3, "retryOn": {"triggers": ["5xx", "reset"]}},
                                                "timeout": {"tcp": {"connectTimeout": "1s"}}})),
 ])

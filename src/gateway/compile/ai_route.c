@@ -293,14 +293,8 @@ static void compile_ai_rule(struct compile_rules *r, const struct ai_route_rule 
     struct rule_plan *rule = &r->at.plan->rules[index];
     struct backend_draft_vec drafts = {0};
 
-    r->at.rule = rule;
-    r->at.rule_name = spec->name;
-    rule->route = r->at.plan;
-    rule->index = index;
+    compile_rule_begin(r, spec->name, "aigatewayroute", index);
     rule->is_ai = true;
-    rule->name = arena_str(&r->at.plan->arena, spec->name);
-    rule->log_name = arena_printf(&r->at.plan->arena, "aigatewayroute/%.*s/rule/%u",
-                                  STR_ARG(r->at.plan->name), index);
     VEC_FOREACH (&spec->backend_refs, ref)
         compile_ai_ref(r, ref, &drafts);
     drafts_sort(&drafts);

@@ -21,6 +21,8 @@ struct cluster_draft {
     struct str resolve_host; /* empty: `endpoints` are final */
     uint16_t resolve_port;
     struct endpoint_set *endpoints;
+    bool speaks_http2; /* by what the manifests say of its protocol */
+    const struct cluster_http2 *http2;
 };
 
 /* Endpoints of a cluster that serves already change when the snapshot is adopted, not before: it
@@ -33,11 +35,39 @@ static void compile_publish_later(struct compile *c, struct cluster *cluster,
     VEC_PUSH(&c->snapshot->arena, &c->publications, p);
 }
 
+/* As Envoy Gateway: HTTP/2 and nothing else where the manifests say so, over TLS what the endpoint
+ * chooses, else HTTP/1.1. */
+static enum cluster_protocol cluster_draft_protocol(const struct cluster_draft *d,
+                                                    const struct compile_tls_draft *tls)
+{
+    if (d->speaks_http2)
+        return CLUSTER_HTTP2;
+    return tls->client ? CLUSTER_NEGOTIATED : CLUSTER_HTTP1;
+}
+
+static struct str cluster_draft_key(struct compile *c, const struct cluster_draft *d,
+                                    const struct compile_tls_draft *tls)
+{
+    struct str key = tls->key.len ? arena_join(&c->scratch, d->key, tls->key) : d->key;
+    const struct cluster_http2 *h = d->http2;
+
+    if (d->speaks_http2)
+        key = arena_join(&c->scratch, key, STR("|h2"));
+    if (!h || cluster_draft_protocol(d, tls) == CLUSTER_HTTP1)
+        return key;
+    return arena_printf(&c->scratch, "%.*s|%u,%u,%u,%llu,%llu", STR_ARG(key), h->stream_window,
+                        h->connection_window, h->n_streams_max,
+                        (unsigned long long)h->ping_interval_us,
+                        (unsigned long long)h->ping_timeout_us);
+}
+
 static struct cluster *compile_get_cluster(struct compile *c, struct cluster_draft *d,
                                            struct compile_tls_draft *tls)
 {
     struct cluster_identity identity = {
-        .key = tls->key.len ? arena_join(&c->scratch, d->key, tls->key) : d->key,
+        .key = cluster_draft_key(c, d, tls),
+        .protocol = cluster_draft_protocol(d, tls),
+        .http2 = d->http2 ? *d->http2 : (struct cluster_http2){0},
         .name = d->name,
         .server_name = tls->server_name.len ? tls->server_name : d->server_name,
         .resolve_host = d->resolve_host,
@@ -178,6 +208,35 @@ static void compile_host(struct compile *c, struct str host, uint16_t port, stru
     d->key = arena_printf(&c->scratch, "%.*s|%.*s:%u", STR_ARG(d->key), STR_ARG(host), port);
 }
 
+/* ---- protocols ---- */
+
+/* "kubernetes.io/h2c", "grpc" (KEP-3726): the last part counts. */
+static bool is_http2_protocol(struct str app_protocol)
+{
+    ssize_t slash = str_find_char(app_protocol, '/', 0);
+    struct str name = str_slice(app_protocol, (size_t)(slash + 1), app_protocol.len);
+
+    return str_eq_nocase(name, STR("h2c")) || str_eq_nocase(name, STR("grpc"));
+}
+
+/* Backends of a GRPCRoute speak nothing else. */
+static bool route_speaks_http2(const struct object *from)
+{
+    return from->kind->id == KIND_GRPC_ROUTE;
+}
+
+static bool service_speaks_http2(const struct service *s, int64_t port)
+{
+    const struct service_port *p = s ? service_find_port(s, port) : NULL;
+
+    return p && is_http2_protocol(p->app_protocol);
+}
+
+static bool backend_speaks_http2(const struct backend *b)
+{
+    return b->spec.app_protocols & (1u << APP_PROTOCOL_H2C);
+}
+
 /* ---- Services ---- */
 
 static struct str compile_namespace_of(const struct object *from, const struct backend_ref *ref)
@@ -186,6 +245,7 @@ static struct str compile_namespace_of(const struct object *from, const struct b
 }
 
 static struct cluster *compile_service(struct compile *c, const struct object *from,
+                                       const struct cluster_http2 *http2,
                                        const struct backend_ref *ref,
                                        enum backend_validity *ret_validity)
 {
@@ -206,6 +266,8 @@ static struct cluster *compile_service(struct compile *c, const struct object *f
     }
     const struct service *s = (const struct service *)ref->target;
 
+    d.speaks_http2 = route_speaks_http2(from) || service_speaks_http2(s, port);
+    d.http2 = http2;
     if (s && str_eq(s->spec.type, STR("ExternalName")) && s->spec.external_name.len)
         host = s->spec.external_name;
     compile_host(c, host, port, &d);
@@ -214,14 +276,17 @@ static struct cluster *compile_service(struct compile *c, const struct object *f
 
 /* ---- Backends ---- */
 
-static struct cluster *compile_backend_endpoint(struct compile *c, const struct backend *b,
+static struct cluster *compile_backend_endpoint(struct compile *c, const struct object *from,
+                                                const struct cluster_http2 *http2,
+                                                const struct backend *b,
                                                 const struct backend_endpoint *e,
                                                 enum backend_validity *ret_validity)
 {
     const struct backend_address *address = e->fqdn ? e->fqdn : e->ip;
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {0};
+    struct cluster_draft d = {.http2 = http2};
 
+    d.speaks_http2 = route_speaks_http2(from) || backend_speaks_http2(b);
     if (!address) {
         *ret_validity = BACKEND_INVALID; /* unix sockets are not supported; check names it */
         return NULL;
@@ -246,11 +311,14 @@ static struct cluster *compile_backend_endpoint(struct compile *c, const struct 
 }
 
 /* All addresses of a Backend make one cluster; every name is one of its own. */
-static struct cluster *compile_backend_ips(struct compile *c, const struct backend *b)
+static struct cluster *compile_backend_ips(struct compile *c, const struct object *from,
+                                           const struct cluster_http2 *http2,
+                                           const struct backend *b)
 {
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {0};
+    struct cluster_draft d = {.http2 = http2};
 
+    d.speaks_http2 = route_speaks_http2(from) || backend_speaks_http2(b);
     d.name = arena_printf(&c->scratch, "Backend/%.*s/%.*s", STR_ARG(b->object.namespace),
                           STR_ARG(b->object.name));
     d.key = arena_printf(&c->scratch, "%.*s|addresses", STR_ARG(d.name));
@@ -333,7 +401,8 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
     enum backend_validity validity = BACKEND_INVALID;
 
     if (backend_has_only_ips(b) && !b->object.is_broken) {
-        compile_add_entry(c, at, drafts, compile_backend_ips(c, b), BACKEND_NOT_ENFORCED, weight);
+        compile_add_entry(c, at, drafts, compile_backend_ips(c, at->route, at->http2, b),
+                          BACKEND_NOT_ENFORCED, weight);
         drafts->items[drafts->n - 1].plan.host =
             backend_endpoint_host(at, &b->spec.endpoints.items[0]);
         return;
@@ -344,7 +413,8 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
         return;
     }
     VEC_FOREACH (&b->spec.endpoints, e) {
-        struct cluster *cluster = compile_backend_endpoint(c, b, e, &validity);
+        struct cluster *cluster =
+            compile_backend_endpoint(c, at->route, at->http2, b, e, &validity);
 
         compile_add_entry(c, at, drafts, cluster, validity, weight / b->spec.endpoints.n);
         drafts->items[drafts->n - 1].plan.host = backend_endpoint_host(at, e);
@@ -364,7 +434,7 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
         return;
     }
     if (is_service && (ref->state == REF_RESOLVED || ref->state == REF_NOT_GIVEN)) {
-        struct cluster *cluster = compile_service(c, at->route, ref, &validity);
+        struct cluster *cluster = compile_service(c, at->route, at->http2, ref, &validity);
 
         compile_add_entry(c, at, drafts, cluster, validity, weight);
         return;
@@ -402,15 +472,15 @@ struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
         if (b->object.is_broken || b->spec.endpoints.n == 0)
             return NULL;
         if (backend_has_only_ips(b))
-            return compile_backend_ips(c, b);
+            return compile_backend_ips(c, from, NULL, b);
         if (b->spec.endpoints.n > 1)
             diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_UNSUPPORTED_FIELD, ref->mark,
                      from->label, "of the endpoints of %.*s only the first is used here",
                      STR_ARG(b->object.label));
-        return compile_backend_endpoint(c, b, &b->spec.endpoints.items[0], &validity);
+        return compile_backend_endpoint(c, from, NULL, b, &b->spec.endpoints.items[0], &validity);
     }
     if (str_eq(ref->kind, STR("Service")) &&
         (ref->state == REF_RESOLVED || ref->state == REF_NOT_GIVEN))
-        return compile_service(c, from, ref, &validity);
+        return compile_service(c, from, NULL, ref, &validity);
     return NULL;
 }

@@ -40,6 +40,7 @@ struct compile_place {
     struct str rule_name;
     struct route_plan *plan;
     struct rule_plan *rule;
+    const struct cluster_http2 *http2; /* of connections to its backends; NULL: defaults */
 };
 
 /* A Gateway's listener; several are one where Gateways share an address (gather.h). */

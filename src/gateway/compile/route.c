@@ -30,12 +30,47 @@ static void compile_timeouts(struct rule_plan *rule, const struct merged_policy 
     }
 }
 
+static struct policy_chain compile_traffic_chain(struct compile *c, const struct compile_place *at)
+{
+    return manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route, at->rule_name,
+                                 &at->gateway->object, at->listener->name);
+}
+
+/* Of what Envoy takes: at least the protocol's own, at most what it can say (RFC 9113 6.9). */
+static uint32_t compile_window(struct opt_int bytes)
+{
+    return bytes.is_set ? (uint32_t)MIN(MAX(bytes.value, (int64_t)UINT16_MAX), (int64_t)INT32_MAX)
+                        : 0;
+}
+
+/* What connections to the rule's backends have from policies. */
+static void compile_http2(struct compile_rules *r)
+{
+    struct policy_chain chain = compile_traffic_chain(r->c, &r->at);
+    struct merged_policy merged = policy_merge(&r->c->scratch, &chain);
+    const struct backend_traffic_policy_spec *spec = merged.spec;
+    const struct http2_settings *s = spec && !merged.is_broken ? spec->cluster.http2 : NULL;
+    struct cluster_http2 *http2;
+
+    r->at.http2 = NULL;
+    if (!s)
+        return;
+    http2 = ARENA_NEW(&r->c->scratch, struct cluster_http2);
+    http2->stream_window = compile_window(s->initial_stream_window_bytes);
+    http2->connection_window = compile_window(s->initial_connection_window_bytes);
+    if (s->max_concurrent_streams.is_set)
+        http2->n_streams_max = (uint32_t)s->max_concurrent_streams.value;
+    if (s->connection_keepalive) {
+        http2->ping_interval_us = duration_or(s->connection_keepalive->interval, 0);
+        http2->ping_timeout_us = duration_or(s->connection_keepalive->timeout, 0);
+    }
+    r->at.http2 = http2;
+}
+
 /* What the BackendTrafficPolicies of its chain say. */
 static void compile_traffic(struct compile *c, struct compile_place *at)
 {
-    struct policy_chain chain =
-        manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route, at->rule_name,
-                              &at->gateway->object, at->listener->name);
+    struct policy_chain chain = compile_traffic_chain(c, at);
     struct merged_policy merged = policy_merge(&c->scratch, &chain);
 
     /* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
@@ -246,6 +281,7 @@ void compile_rule_begin(struct compile_rules *r, struct str name, const char *ki
     rule->name = arena_str(&plan->arena, name);
     rule->log_name =
         arena_printf(&plan->arena, "%s/%.*s/rule/%u", kind, STR_ARG(plan->name), index);
+    compile_http2(r);
 }
 
 static void compile_http_rule(struct compile_rules *r, const struct http_route_rule *spec,

@@ -34,7 +34,8 @@ struct compile_rules {
 /* The row of the listener's table for one match of r->at.rule; host, route and rule are filled in
  * here. */
 void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct mark mark);
-/* Rule `index` of the route is at hand, with its names. `kind` for the log, "httproute". */
+/* Rule `index` of the route is at hand, with its names, and with what connections to its backends
+ * have from policies. `kind` for the log, "httproute". */
 void compile_rule_begin(struct compile_rules *r, struct str name, const char *kind, uint32_t index);
 /* Conditions on headers or query parameters as the table wants them, in `a`. */
 struct route_field_spec;

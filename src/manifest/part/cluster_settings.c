@@ -115,12 +115,12 @@ static void http2_keepalive_check(struct decoder *d, const struct node *node, vo
 }
 
 static const struct field http2_keepalive_fields[] = {
-    FIELD_DURATION(http2_keepalive, interval, "interval", 0, "Time between PINGs."),
+    FIELD_DURATION(http2_keepalive, interval, "interval", 0, "Silence after which a PING is sent."),
     FIELD_DURATION(http2_keepalive, timeout, "timeout", 0, "Time for a PING's answer."),
-    FIELD_DURATION(http2_keepalive, idle_interval, "idleInterval", 0,
+    FIELD_DURATION(http2_keepalive, idle_interval, "idleInterval", FIELD_NOT_ENFORCED,
                    "Silence after which the first request is preceded by a PING."),
-    FIELD_INT(http2_keepalive, interval_jitter_percent, "intervalJitter", 0, RANGE(0, 100),
-              "Random lengthening of the interval, in percent."),
+    FIELD_INT(http2_keepalive, interval_jitter_percent, "intervalJitter", FIELD_NOT_ENFORCED,
+              RANGE(0, 100), "Random lengthening of the interval, in percent."),
 };
 static const struct table http2_keepalive_table =
     TABLE_CHECKED(http2_keepalive, http2_keepalive_check);
@@ -134,7 +134,8 @@ static const struct field http2_settings_fields[] = {
                    0, "Flow-control window of a connection; 1Mi unless given."),
     FIELD_INT(http2_settings, max_concurrent_streams, "maxConcurrentStreams", 0,
               RANGE(1, INT32_MAX), "Streams of one connection at most; 100 unless given."),
-    FIELD_ENUM(http2_settings, on_invalid_message, "onInvalidMessage", 0, on_invalid_names,
+    FIELD_ENUM(http2_settings, on_invalid_message, "onInvalidMessage", FIELD_NOT_ENFORCED,
+               on_invalid_names,
                "What ends at a malformed message: the connection (default) or its stream."),
     FIELD_OBJECT(http2_settings, connection_keepalive, "connectionKeepalive", 0, http2_keepalive,
                  "PINGs that keep connections alive."),
@@ -142,5 +143,5 @@ static const struct field http2_settings_fields[] = {
 const struct table http2_settings_table = TABLE(http2_settings);
 
 static const struct field cluster_settings_fields[] = {
-    CLUSTER_SETTINGS_FIELDS(cluster_settings, , 0)};
+    CLUSTER_SETTINGS_FIELDS(cluster_settings, , 0, FIELD_NOT_ENFORCED)};
 const struct table cluster_settings_table = TABLE(cluster_settings);
