@@ -226,6 +226,15 @@ bool exchange_arm_total(struct exchange *x)
     return x->started_us + total_us > l->now.mono_us;
 }
 
+uint64_t exchange_silence_us(const struct exchange *x, uint64_t usual_us)
+{
+    if (!x->is_grpc || !x->rule)
+        return usual_us;
+    if (x->is_head_sent || x->rule->stream_idle_us == 0)
+        return EXCHANGE_NEVER_US;
+    return x->rule->stream_idle_us;
+}
+
 struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group)
 {
     VEC_FOREACH (&x->verdicts, v) {

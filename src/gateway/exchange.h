@@ -180,6 +180,12 @@ struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group);
 /* The rule's time for the whole exchange, from its first byte; the step that waits when it ends is
  * cancelled. False: it has ended already. */
 MUST_USE bool exchange_arm_total(struct exchange *x);
+/* No time at all: a timer may be set so far from now. */
+#define EXCHANGE_NEVER_US (UINT64_MAX / 4)
+/* How long its client may send nothing of a content that is wanted: `usual_us`, but a call of gRPC,
+ * which is a stream both ways, as long as its stream may be idle; and once its answer has begun,
+ * whose idle time both directions count for, EXCHANGE_NEVER_US. */
+uint64_t exchange_silence_us(const struct exchange *x, uint64_t usual_us);
 /* Why no rule took it. */
 enum refusal exchange_no_route(const struct exchange *x);
 /* Where memory may be taken now: the answer's head seals x->arena, what comes later (of a request

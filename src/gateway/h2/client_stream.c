@@ -110,7 +110,8 @@ static void stream_watch_body(struct client_stream *t)
     if (t->busy_us > 0)
         t->due_us += now_of(t) - t->busy_us; /* it is not the client who was slow */
     t->busy_us = 0;
-    timer_set(loop_of(t), &t->timer, MIN(t->due_us, now_of(t) + STREAM_BODY_US));
+    timer_set(loop_of(t), &t->timer,
+              MIN(t->due_us, now_of(t) + exchange_silence_us(t->down.exchange, STREAM_BODY_US)));
 }
 
 static void stream_refuse_slow_head(struct client_stream *t)
@@ -123,6 +124,13 @@ static void stream_refuse_slow_head(struct client_stream *t)
     exchange_start(x);
 }
 
+/* Its answer has begun since the timer was set. */
+static bool stream_may_be_silent(const struct client_stream *t)
+{
+    return now_of(t) < t->due_us &&
+           exchange_silence_us(t->down.exchange, STREAM_BODY_US) == EXCHANGE_NEVER_US;
+}
+
 static void stream_on_timer(struct timer *timer)
 {
     struct client_stream *t = CONTAINER_OF(timer, struct client_stream, timer);
@@ -131,6 +139,8 @@ static void stream_on_timer(struct timer *timer)
         return;
     if (!t->stream.has_head)
         stream_refuse_slow_head(t);
+    else if (t->down.exchange && stream_may_be_silent(t))
+        stream_watch_body(t);
     else if (t->down.exchange)
         exchange_cancel(t->down.exchange, CANCEL_BODY_TIMEOUT);
     else
