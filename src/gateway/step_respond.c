@@ -52,6 +52,7 @@ static void respond_finish_headers(struct exchange *x)
         header_mods_apply(x->rule->response_mods, h);
     if (!x->is_local && x->backend->response_mods)
         header_mods_apply(x->backend->response_mods, h);
+    layer_edit_answer(x, h);
     if (x->limits.is_told)
         limit_write_headers(x, h);
     if (x->cors)

@@ -194,7 +194,9 @@ TEST(security_features_that_are_not_enforced_are_named)
         const char *yaml;
         const char *key;
     } rows[] = {
-        {TARGET "extAuth: {grpc: {backendRefs: [{name: s, port: 80}]}}\n", "extAuth.grpc"},
+        {TARGET "extAuth: {grpc: {backendRefs: [{name: s, port: 80}]},\n"
+                "  contextExtensions: [{name: a, type: ValueRef, valueRef: {name: b}}]}\n",
+         "extAuth.contextExtensions[].valueRef"},
         {TARGET "extAuth: {http: {backendRefs: [{name: s, port: 80}]}, bodyToExtAuth: {}}\n",
          "extAuth.bodyToExtAuth"},
         {TARGET "oidc: {clientID: x}\n", "oidc"},

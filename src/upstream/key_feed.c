@@ -364,6 +364,7 @@ static void key_feed_fetch(struct key_feed *f)
     arena_reset(&f->arena);
     *request = (struct http_request){.method = HTTP_METHOD_GET,
                                      .method_text = STR("GET"),
+                                     .scheme = f->config.cluster->tls ? STR("https") : STR("http"),
                                      .authority = f->config.host,
                                      .path = f->config.path,
                                      .minor_version = 1,

@@ -38,11 +38,11 @@ def test_a_policy_whose_keys_are_none_is_not_accepted(gateway, upstream):
 def test_a_policy_that_is_not_enforced_yet_says_so(gateway, upstream):
     gw = gateway(world(
         backend("a", upstream("a")), route("r", rule("a", matches=[path("/r")])), route("s", rule("a", matches=[path("/s")])),
-        security_policy("p", ROUTE, extAuth={"grpc": {"backendRefs": [to("a")]}}),
+        security_policy("p", ROUTE, extAuth={"grpc": {"backendRefs": [to("a")]}, "bodyToExtAuth": {"maxRequestBytes": 1}}),
         security_policy("q", target("HTTPRoute", "s"), authorization={"defaultAction": "Allow"})))
     is_broken, [(status, reason, message)] = accepted(gw, "SecurityPolicy", "p")
     assert (is_broken, status, reason) == (False, "False", "Invalid")
-    assert "extAuth.grpc is not enforced yet" in message
+    assert "extAuth.bodyToExtAuth is not enforced yet" in message
     assert accepted(gw, "SecurityPolicy", "q") == (False, [("True", "Accepted", "")])
     assert (gw.request("/r").status, gw.request("/s").status) == (500, 200)
 

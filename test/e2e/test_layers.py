@@ -481,10 +481,10 @@ def test_an_authorizer_that_closes_idle_connections(gateway, upstream):
         assert gw.request("/").status == 200
 
 
-def test_an_authorizer_that_is_asked_with_the_body_or_by_grpc_is_not_enforced(gateway, upstream):
+def test_an_authorizer_that_is_asked_with_the_body_is_not_enforced(gateway, upstream):
     up = upstream("a")
     for spec in ({"http": {"backendRefs": [to("a")]}, "bodyToExtAuth": {"maxRequestBytes": 1}},
-                 {"grpc": {"backendRefs": [to("a")]}}):
+                 {"grpc": {"backendRefs": [to("a")]}, "bodyToExtAuth": {"maxRequestBytes": 1}}):
         gw = gateway(world(backend("a", up), route("r", rule("a")), security_policy("p", ROUTE, extAuth=spec)))
         refused(gw.request("/"), 500, "security_not_enforced")
     assert not up.requests

@@ -20,7 +20,7 @@ POLICIES = {
         {**ALLOW, "action": "Deny", "cel": "request.path == '/'"}]}),
     "places of clients": lambda: unenforced(authorization={"defaultAction": "Allow", "rules": [
         {"action": "Deny", "principal": {"clientIPGeoLocations": [{"country": "XX"}]}}]}),
-    "an authorizer by gRPC": lambda: unenforced(extAuth={"grpc": {"backendRefs": [to("a")]}}),
+    "an authorizer with the body": lambda: unenforced(extAuth={"grpc": {"backendRefs": [to("a")]}, "bodyToExtAuth": {}}),
 }
 
 

@@ -219,10 +219,16 @@ static bool is_http2_protocol(struct str app_protocol)
     return str_eq_nocase(name, STR("h2c")) || str_eq_nocase(name, STR("grpc"));
 }
 
-/* Backends of a GRPCRoute speak nothing else. */
-static bool route_speaks_http2(const struct object *from)
+/* Who wants the cluster, and for what. */
+struct cluster_wish {
+    const struct object *from;
+    bool is_grpc; /* then HTTP/2 and nothing else */
+    const struct cluster_http2 *http2;
+};
+
+static struct cluster_wish compile_wish_of_route(const struct compile_place *at)
 {
-    return from->kind->id == KIND_GRPC_ROUTE;
+    return (struct cluster_wish){at->route, at->route->kind->id == KIND_GRPC_ROUTE, at->http2};
 }
 
 static bool service_speaks_http2(const struct service *s, int64_t port)
@@ -244,17 +250,23 @@ static struct str compile_namespace_of(const struct object *from, const struct b
     return ref->namespace.len ? ref->namespace : from->namespace;
 }
 
-static struct cluster *compile_service(struct compile *c, const struct object *from,
-                                       const struct cluster_http2 *http2,
+static struct str compile_service_host(struct compile *c, const struct object *from,
+                                       const struct backend_ref *ref)
+{
+    return arena_printf(&c->scratch, "%.*s.%.*s.svc.%.*s", STR_ARG(ref->name),
+                        STR_ARG(compile_namespace_of(from, ref)),
+                        STR_ARG(c->options->cluster_domain));
+}
+
+static struct cluster *compile_service(struct compile *c, const struct cluster_wish *wish,
                                        const struct backend_ref *ref,
                                        enum backend_validity *ret_validity)
 {
-    struct str namespace = compile_namespace_of(from, ref);
+    struct str namespace = compile_namespace_of(wish->from, ref);
     uint16_t port = (uint16_t)(ref->port.is_set ? ref->port.value : 80);
     struct compile_tls_draft tls = {0};
     struct cluster_draft d = {0};
-    struct str host = arena_printf(&c->scratch, "%.*s.%.*s.svc.%.*s", STR_ARG(ref->name),
-                                   STR_ARG(namespace), STR_ARG(c->options->cluster_domain));
+    struct str host = compile_service_host(c, wish->from, ref);
 
     d.name = arena_printf(&c->scratch, "Service/%.*s/%.*s:%u", STR_ARG(namespace),
                           STR_ARG(ref->name), port);
@@ -266,8 +278,8 @@ static struct cluster *compile_service(struct compile *c, const struct object *f
     }
     const struct service *s = (const struct service *)ref->target;
 
-    d.speaks_http2 = route_speaks_http2(from) || service_speaks_http2(s, port);
-    d.http2 = http2;
+    d.speaks_http2 = wish->is_grpc || service_speaks_http2(s, port);
+    d.http2 = wish->http2;
     if (s && str_eq(s->spec.type, STR("ExternalName")) && s->spec.external_name.len)
         host = s->spec.external_name;
     compile_host(c, host, port, &d);
@@ -276,17 +288,16 @@ static struct cluster *compile_service(struct compile *c, const struct object *f
 
 /* ---- Backends ---- */
 
-static struct cluster *compile_backend_endpoint(struct compile *c, const struct object *from,
-                                                const struct cluster_http2 *http2,
+static struct cluster *compile_backend_endpoint(struct compile *c, const struct cluster_wish *wish,
                                                 const struct backend *b,
                                                 const struct backend_endpoint *e,
                                                 enum backend_validity *ret_validity)
 {
     const struct backend_address *address = e->fqdn ? e->fqdn : e->ip;
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {.http2 = http2};
+    struct cluster_draft d = {.http2 = wish->http2};
 
-    d.speaks_http2 = route_speaks_http2(from) || backend_speaks_http2(b);
+    d.speaks_http2 = wish->is_grpc || backend_speaks_http2(b);
     if (!address) {
         *ret_validity = BACKEND_INVALID; /* unix sockets are not supported; check names it */
         return NULL;
@@ -311,14 +322,13 @@ static struct cluster *compile_backend_endpoint(struct compile *c, const struct 
 }
 
 /* All addresses of a Backend make one cluster; every name is one of its own. */
-static struct cluster *compile_backend_ips(struct compile *c, const struct object *from,
-                                           const struct cluster_http2 *http2,
+static struct cluster *compile_backend_ips(struct compile *c, const struct cluster_wish *wish,
                                            const struct backend *b)
 {
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {.http2 = http2};
+    struct cluster_draft d = {.http2 = wish->http2};
 
-    d.speaks_http2 = route_speaks_http2(from) || backend_speaks_http2(b);
+    d.speaks_http2 = wish->is_grpc || backend_speaks_http2(b);
     d.name = arena_printf(&c->scratch, "Backend/%.*s/%.*s", STR_ARG(b->object.namespace),
                           STR_ARG(b->object.name));
     d.key = arena_printf(&c->scratch, "%.*s|addresses", STR_ARG(d.name));
@@ -399,10 +409,11 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
                             struct backend_draft_vec *drafts)
 {
     enum backend_validity validity = BACKEND_INVALID;
+    struct cluster_wish wish = compile_wish_of_route(at);
 
     if (backend_has_only_ips(b) && !b->object.is_broken) {
-        compile_add_entry(c, at, drafts, compile_backend_ips(c, at->route, at->http2, b),
-                          BACKEND_NOT_ENFORCED, weight);
+        compile_add_entry(c, at, drafts, compile_backend_ips(c, &wish, b), BACKEND_NOT_ENFORCED,
+                          weight);
         drafts->items[drafts->n - 1].plan.host =
             backend_endpoint_host(at, &b->spec.endpoints.items[0]);
         return;
@@ -413,8 +424,7 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
         return;
     }
     VEC_FOREACH (&b->spec.endpoints, e) {
-        struct cluster *cluster =
-            compile_backend_endpoint(c, at->route, at->http2, b, e, &validity);
+        struct cluster *cluster = compile_backend_endpoint(c, &wish, b, e, &validity);
 
         compile_add_entry(c, at, drafts, cluster, validity, weight / b->spec.endpoints.n);
         drafts->items[drafts->n - 1].plan.host = backend_endpoint_host(at, e);
@@ -427,6 +437,7 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
     uint64_t weight = (uint64_t)backend_ref_weight(ref) * COMPILE_WEIGHT_SCALE;
     bool is_service = str_eq(ref->kind, STR("Service"));
     enum backend_validity validity = BACKEND_INVALID;
+    struct cluster_wish wish = compile_wish_of_route(at);
 
     compile_guard_of_ref(c, at, ref);
     if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {
@@ -434,7 +445,7 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
         return;
     }
     if (is_service && (ref->state == REF_RESOLVED || ref->state == REF_NOT_GIVEN)) {
-        struct cluster *cluster = compile_service(c, at->route, at->http2, ref, &validity);
+        struct cluster *cluster = compile_service(c, &wish, ref, &validity);
 
         compile_add_entry(c, at, drafts, cluster, validity, weight);
         return;
@@ -461,9 +472,29 @@ struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, 
     return compile_get_cluster(c, &d, &tls);
 }
 
-struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
-                                   const struct backend_ref *ref)
+struct str compile_authority_of(struct compile *c, const struct object *from,
+                                const struct backend_ref *ref)
 {
+    const struct backend *b = (const struct backend *)ref->target;
+    const struct backend_endpoint *e;
+    struct str host;
+
+    if (!str_eq(ref->kind, STR("Backend")) || !b || b->spec.endpoints.n == 0)
+        return arena_printf(&c->scratch, "%.*s:%lld", STR_ARG(compile_service_host(c, from, ref)),
+                            ref->port.is_set ? (long long)ref->port.value : 80LL);
+    e = &b->spec.endpoints.items[0];
+    if (!e->fqdn && !e->ip)
+        return STR("");
+    host = e->fqdn ? e->fqdn->host : e->ip->host;
+    return arena_printf(&c->scratch, str_find_char(host, ':', 0) < 0 ? "%.*s:%lld" : "[%.*s]:%lld",
+                        STR_ARG(host),
+                        (long long)(e->fqdn ? e->fqdn->port.value : e->ip->port.value));
+}
+
+struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
+                                   const struct backend_ref *ref, bool is_grpc)
+{
+    struct cluster_wish wish = {from, is_grpc, NULL};
     enum backend_validity validity;
 
     if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {
@@ -472,15 +503,15 @@ struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
         if (b->object.is_broken || b->spec.endpoints.n == 0)
             return NULL;
         if (backend_has_only_ips(b))
-            return compile_backend_ips(c, from, NULL, b);
+            return compile_backend_ips(c, &wish, b);
         if (b->spec.endpoints.n > 1)
             diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_UNSUPPORTED_FIELD, ref->mark,
                      from->label, "of the endpoints of %.*s only the first is used here",
                      STR_ARG(b->object.label));
-        return compile_backend_endpoint(c, from, NULL, b, &b->spec.endpoints.items[0], &validity);
+        return compile_backend_endpoint(c, &wish, b, &b->spec.endpoints.items[0], &validity);
     }
     if (str_eq(ref->kind, STR("Service")) &&
         (ref->state == REF_RESOLVED || ref->state == REF_NOT_GIVEN))
-        return compile_service(c, from, NULL, ref, &validity);
+        return compile_service(c, &wish, ref, &validity);
     return NULL;
 }

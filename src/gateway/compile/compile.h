@@ -114,6 +114,7 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
 struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls);
 /* For arena_on_cleanup: gives back one reference. */
 void compile_cluster_cleanup(void *cluster);
-/* The cluster behind a reference from a policy; NULL: none. One reference is the caller's. */
+/* The cluster behind a reference from a policy or a mirror; NULL: none. One reference is the
+ * caller's. `is_grpc`: it is spoken to in HTTP/2. */
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
-                                   const struct backend_ref *ref);
+                                   const struct backend_ref *ref, bool is_grpc);

@@ -122,9 +122,10 @@ static struct cluster *compile_feed_cluster(struct compile *c, struct object *po
 {
     const struct jwt_remote_jwks *spec = p->remote_jwks;
     bool is_https = str_starts_with_nocase(spec->uri, STR("https://"));
-    struct cluster *cluster = spec->backend_refs.n > 0
-                                  ? compile_cluster_of(c, policy, &spec->backend_refs.items[0])
-                                  : compile_cluster_of_uri(c, host, is_https);
+    struct cluster *cluster =
+        spec->backend_refs.n > 0
+            ? compile_cluster_of(c, policy, &spec->backend_refs.items[0], false)
+            : compile_cluster_of_uri(c, host, is_https);
 
     if (!cluster) {
         compile_name_lost_source(c, policy, p);

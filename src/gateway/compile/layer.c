@@ -171,7 +171,7 @@ static bool compile_ext_auth_path(const struct layer_draft *d, const struct ext_
 }
 
 static struct cluster *compile_ext_auth_cluster(const struct layer_draft *d,
-                                                const struct ext_auth_server *s)
+                                                const struct ext_auth_server *s, bool is_grpc)
 {
     struct cluster *cluster = NULL;
 
@@ -179,27 +179,60 @@ static struct cluster *compile_ext_auth_cluster(const struct layer_draft *d,
         diag_add(&d->c->manifest->diags, DIAG_WARNING, DIAG_UNSUPPORTED_FIELD, s->mark,
                  d->policy->label, "of the backendRefs of extAuth only the first is used");
     if (s->backend_refs.n > 0)
-        cluster = compile_cluster_of(d->c, d->policy, &s->backend_refs.items[0]);
+        cluster = compile_cluster_of(d->c, d->policy, &s->backend_refs.items[0], is_grpc);
     if (!cluster)
         manifest_object_error(d->c->manifest, d->policy, DIAG_INVALID_VALUE, s->mark,
                               "the authorizer's backend cannot be had as written");
     return cluster;
 }
 
+/* What is particular to an authorizer that is asked by HTTP. NULL, or why it cannot be had. */
+static const char *compile_ext_auth_http(const struct layer_draft *d,
+                                         const struct ext_auth_server *s,
+                                         struct ext_auth_config *config, struct ext_auth_plan *plan)
+{
+    if (!compile_ext_auth_path(d, s, s->path, &config->path_prefix) ||
+        !compile_ext_auth_path(d, s, s->path_override, &config->path_override))
+        return "the path of its external authorizer is not valid";
+    if (!compile_backend_headers(d, s, plan))
+        return "an authorizer's answer would be written into a header that frames the message";
+    return NULL;
+}
+
+/* And by gRPC. */
+static void compile_ext_auth_grpc(const struct layer_draft *d, const struct ext_auth *s,
+                                  struct ext_auth_config *config)
+{
+    struct arena *a = &d->at->plan->arena;
+
+    config->is_grpc = true;
+    config->authority =
+        arena_str(a, compile_authority_of(d->c, d->policy, &s->grpc->backend_refs.items[0]));
+    config->contexts = ARENA_ARRAY(a, struct check_context, s->context_extensions.n + 1);
+    VEC_FOREACH (&s->context_extensions, e)
+        config->contexts[config->n_contexts++] =
+            (struct check_context){arena_str(a, e->name), arena_str(a, e->value)};
+}
+
 static const char *compile_ext_auth_layer(const struct layer_draft *d, const struct ext_auth *s)
 {
     struct arena *a = &d->at->plan->arena;
-    struct ext_auth_config config = {.cluster = compile_ext_auth_cluster(d, s->http)};
-    struct ext_auth_plan plan = {.fails_open = s->fail_open.value};
+    bool is_grpc = s->grpc != NULL;
+    struct ext_auth_config config = {
+        .cluster = compile_ext_auth_cluster(d, is_grpc ? s->grpc : s->http, is_grpc)};
+    struct ext_auth_plan plan = {.fails_open = s->fail_open.value,
+                                 .authentication = d->authentication};
+    const char *why = NULL;
 
     if (!config.cluster)
         return "its external authorizer cannot be had";
     arena_on_cleanup(a, compile_cluster_cleanup, config.cluster);
-    if (!compile_ext_auth_path(d, s->http, s->http->path, &config.path_prefix) ||
-        !compile_ext_auth_path(d, s->http, s->http->path_override, &config.path_override))
-        return "the path of its external authorizer is not valid";
-    if (!compile_backend_headers(d, s->http, &plan))
-        return "an authorizer's answer would be written into a header that frames the message";
+    if (is_grpc)
+        compile_ext_auth_grpc(d, s, &config);
+    else
+        why = compile_ext_auth_http(d, s->http, &config, &plan);
+    if (why)
+        return why;
     config.timeout_us = s->timeout.us > 0 ? s->timeout.us : EXT_AUTH_TIMEOUT_US;
     config.headers = ARENA_ARRAY(a, struct str, s->headers_to_ext_auth.n + 1);
     VEC_FOREACH (&s->headers_to_ext_auth, name)

@@ -36,3 +36,7 @@ struct api_keys *compile_keys(const struct layer_draft *d, const struct api_key_
 struct htpasswd *compile_users(const struct layer_draft *d, const struct secret_ref *ref);
 /* At the end of the pass. */
 void compile_drop_sets(struct compile *c);
+
+/* cluster.c: "host:port" of a reference from a policy, as an authorizer is called by gRPC. */
+struct str compile_authority_of(struct compile *c, const struct object *from,
+                                const struct backend_ref *ref);

@@ -19,16 +19,19 @@ struct layer_state {
     bool is_judged;  /* the authorization rules have passed */
     bool is_hashing; /* `hash` has been asked */
     struct hash_wait hash;
-    struct credential_digest digest; /* of the pair being judged */
-    struct str user;                 /* in the exchange's arena */
-    struct ext_auth_call *call;      /* under way, or just ended */
-    VEC(const char *) withheld;      /* where header values begin that stay here */
+    struct credential_digest digest;     /* of the pair being judged */
+    struct str user;                     /* in the exchange's arena */
+    struct ext_auth_call *call;          /* under way, or just ended */
+    VEC(const char *) withheld;          /* where header values begin that stay here */
+    VEC(struct check_edit) answer_edits; /* what authorizers add to the answer */
 };
 
 /* The layers that say who calls. STEP_NEXT: all have passed. */
 enum step_result layer_check_credentials(struct exchange *x);
 /* The authorizers. */
 enum step_result layer_ask_authorizers(struct exchange *x);
+/* Headers that authorizers add to the answer. */
+void layer_edit_answer(struct exchange *x, struct http_headers *h);
 /* Stops whatever a layer waits for. Safe at any time. */
 void layer_cancel(struct exchange *x);
 /* What a backend must not get leaves `r`, whose header list is its own: API keys and passwords, and

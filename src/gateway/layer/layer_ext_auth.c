@@ -1,7 +1,8 @@
 /* The layer of external authorization: one call (upstream/ext_auth.h) while the exchange waits.
- * After a yes the named headers of its answer take the place of the request's; one that is named
- * and absent is removed. Headers that come from claims were left out when the policy was compiled:
- * what a token says, no service changes. */
+ * After a yes over HTTP the named headers of its answer take the place of the request's; one that
+ * is named and absent is removed. Headers that come from claims were left out when the policy was
+ * compiled: what a token says, no service changes. After a yes by gRPC its edits are carried out,
+ * but for those of such headers. */
 #include "gateway/exchange.h"
 #include "gateway/layer/layer.h"
 #include "gateway/worker.h"
@@ -24,14 +25,34 @@ static void ext_auth_on_done(struct ext_auth_call *e)
     exchange_resume(CONTAINER_OF(e, struct layer_call, call)->exchange);
 }
 
+/* Of the peer; unknown where the client is another. */
+static uint16_t ext_auth_peer_port(const struct exchange *x)
+{
+    struct str port = str_slice(x->peer, x->peer.len, x->peer.len);
+    uint64_t number = 0;
+
+    if (!str_eq(x->client_ip, x->peer_ip))
+        return 0;
+    while (port.ptr > x->peer.ptr && port.ptr[-1] != ':') {
+        port.ptr--;
+        port.len++;
+    }
+    return str_to_u64(port, &number) ? (uint16_t)number : 0;
+}
+
 static void ext_auth_begin(struct exchange *x, const struct ext_auth_plan *p)
 {
     struct layer_call *made = ARENA_NEW(&x->arena, struct layer_call);
+    struct check_subject about = {.request = &x->request,
+                                  .source_ip = x->client_ip,
+                                  .source_port = ext_auth_peer_port(x),
+                                  .destination = x->local,
+                                  .wall_us = x->started_wall_us};
 
     made->exchange = x;
     made->call.on_done = ext_auth_on_done;
     x->layers.call = &made->call;
-    ext_auth_start(&made->call, &p->config, &x->request, &x->worker->upstreams, &x->arena);
+    ext_auth_start(&made->call, &p->config, &about, &x->worker->upstreams, &x->arena);
 }
 
 /* ---- what it says ---- */
@@ -50,26 +71,74 @@ static void ext_auth_take_headers(struct exchange *x, const struct ext_auth_plan
     }
 }
 
+/* What claims and the gateway say stays theirs. */
+static bool ext_auth_may_write(const struct ext_auth_plan *p, struct str name)
+{
+    const struct authentication *a = p->authentication;
+
+    for (uint32_t i = 0; a && i < a->n_providers; i++) {
+        for (uint32_t k = 0; k < a->providers[i].n_claim_headers; k++) {
+            if (str_eq(a->providers[i].claim_headers[k], name))
+                return false;
+        }
+    }
+    return !str_starts_with(name, STR("x-ai-eg-"));
+}
+
+static void ext_auth_take_edits(struct exchange *x, const struct ext_auth_plan *p,
+                                const struct check_answer *answer)
+{
+    struct http_headers *h = &x->request.headers;
+
+    VEC_FOREACH (&answer->request_removals, name) {
+        if (ext_auth_may_write(p, *name))
+            http_headers_remove(h, *name);
+    }
+    VEC_FOREACH (&answer->request_edits, e) {
+        if (ext_auth_may_write(p, e->name))
+            check_edit_apply(e, h);
+    }
+    VEC_FOREACH (&answer->answer_edits, e)
+        VEC_PUSH(&x->arena, &x->layers.answer_edits, *e);
+}
+
+void layer_edit_answer(struct exchange *x, struct http_headers *h)
+{
+    VEC_FOREACH (&x->layers.answer_edits, e)
+        check_edit_apply(e, h);
+}
+
+static void ext_auth_relay_headers(struct http_response *r, const struct ext_auth_call *e)
+{
+    const struct http_headers *h = &e->attempt.response.headers;
+
+    if (e->config->is_grpc) {
+        VEC_FOREACH (&e->answer.answer_edits, edit)
+            check_edit_apply(edit, &r->headers);
+        return;
+    }
+    for (uint16_t i = 0; i < h->n; i++) {
+        if (!header_is_framing(h->items[i].id))
+            http_headers_add(&r->headers, h->items[i].name, h->items[i].value);
+    }
+}
+
 /* Its answer is the client's, but for what belongs to the connection it came by. */
 static enum step_result ext_auth_relay(struct exchange *x, const struct ext_auth_call *e)
 {
-    const struct http_response *answer = &e->attempt.response;
+    bool is_grpc = e->config->is_grpc;
     struct http_response *r = &x->response;
 
-    *r = (struct http_response){.status = answer->status,
+    *r = (struct http_response){.status = is_grpc ? e->answer.status : e->attempt.response.status,
                                 .minor_version = 1,
                                 .is_keep_alive = true,
-                                .reason = answer->reason};
+                                .reason = is_grpc ? STR("") : e->attempt.response.reason};
     http_headers_init(&r->headers, &x->arena);
-    for (uint16_t i = 0; i < answer->headers.n; i++) {
-        if (!header_is_framing(answer->headers.items[i].id))
-            http_headers_add(&r->headers, answer->headers.items[i].name,
-                             answer->headers.items[i].value);
-    }
-    x->local_body = e->body;
-    if (answer->status != 304) {
+    ext_auth_relay_headers(r, e);
+    x->local_body = is_grpc ? e->answer.body : e->body;
+    if (r->status != 304) {
         r->body = HTTP_BODY_LENGTH;
-        r->content_length = e->body.len;
+        r->content_length = x->local_body.len;
         r->has_content_length = true;
     }
     x->is_local = true;
@@ -96,7 +165,10 @@ static enum step_result ext_auth_conclude(struct exchange *x, const struct ext_a
     switch (e->verdict) {
     case EXT_AUTH_ALLOWED:
         ext_auth_count(x, p, "allowed");
-        ext_auth_take_headers(x, p, &e->attempt.response.headers);
+        if (p->config.is_grpc)
+            ext_auth_take_edits(x, p, &e->answer);
+        else
+            ext_auth_take_headers(x, p, &e->attempt.response.headers);
         return STEP_NEXT;
     case EXT_AUTH_DENIED:
         ext_auth_count(x, p, "denied");

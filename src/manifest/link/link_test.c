@@ -486,9 +486,8 @@ TEST(link_does_not_accept_what_is_not_enforced)
 
     load(GATEWAY "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\n"
                  "metadata: {name: p, namespace: infra}\nspec:\n"
-                 "  targetRefs: [" TARGET(
-                     "Gateway", "g") "]\n"
-                                     "  extAuth: {grpc: {backendRefs: [{name: s, port: 80}]}}\n");
+                 "  targetRefs: [" TARGET("Gateway", "g") "]\n"
+                                                          "  oidc: {clientID: x}\n");
     o = manifest_get(&m, KIND_SECURITY_POLICY, STR("infra"), STR("p"));
     CHECK(!o->is_broken);
     CHECK_REASON(o, "Gateway/infra/g", "Accepted", "Invalid");

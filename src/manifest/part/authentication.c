@@ -319,15 +319,21 @@ static void ext_auth_check(struct decoder *d, const struct node *node, void *obj
 {
     static const char *const keys[] = {"http", "grpc", NULL};
 
+    const struct ext_auth *e = object;
+
     check_exactly_one(d, node, keys);
     ext_auth_common_check(d, node, object);
+    if (e->http && e->context_extensions.n > 0)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, "contextExtensions"),
+                       "contextExtensions",
+                       "only an authorizer that is asked by gRPC is told them");
 }
 
 #define EXT_AUTH_FIELDS                                                                            \
     FIELD_OTHER(ext_auth, http, "http", 0, decode_object, &ext_auth_http_table,                    \
                 "Authorizer that is asked by HTTP."),                                              \
-        FIELD_OTHER(ext_auth, grpc, "grpc", FIELD_NOT_ENFORCED, decode_object,                     \
-                    &ext_auth_grpc_table, "Authorizer that is asked by gRPC."),                    \
+        FIELD_OTHER(ext_auth, grpc, "grpc", 0, decode_object, &ext_auth_grpc_table,                \
+                    "Authorizer that is asked by gRPC."),                                          \
         FIELD_OTHER(ext_auth, headers_to_ext_auth, "headersToExtAuth", 0, decode_header_name_list, \
                     NULL, "Request headers that the authorizer gets, besides Authorization."),     \
         FIELD_BOOL(ext_auth, fail_open, "failOpen", 0,                                             \
@@ -337,8 +343,8 @@ static void ext_auth_check(struct decoder *d, const struct node *node, void *obj
         FIELD_DURATION(ext_auth, timeout, "timeout", 0, "Time for its answer; 10s unless given."), \
         FIELD_INT(ext_auth, status_on_error, "statusOnError", 0, RANGE(400, 511),                  \
                   "Status where it cannot be reached; 403 unless given."),                         \
-        FIELD_LIST(ext_auth, context_extensions, "contextExtensions", FIELD_NOT_ENFORCED,          \
-                   ext_auth_context, "Further values for a gRPC authorizer."),                     \
+        FIELD_LIST(ext_auth, context_extensions, "contextExtensions", 0, ext_auth_context,         \
+                   "Further values for a gRPC authorizer."),                                       \
         FIELD_UNSUPPORTED("bodyToExtAuth", "Sending of the body to the authorizer."),              \
         FIELD_UNSUPPORTED("includeRouteMetadata", "Sending of route metadata.")
 
@@ -382,8 +388,11 @@ const struct table founding_ext_auth_table = {
 
 const char *ext_auth_find_unenforced(const struct ext_auth *e)
 {
-    if (e->grpc)
-        return "extAuth.grpc";
+    /* One that is told too little may judge by it. */
+    VEC_FOREACH (&e->context_extensions, c) {
+        if (c->type != 0)
+            return "extAuth.contextExtensions[].valueRef";
+    }
     /* An authorizer that expects the body would judge less than it should. */
     return e->has_body_to_ext_auth ? "extAuth.bodyToExtAuth" : NULL;
 }
