@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "upstream/attempt_internal.h"
 
-enum { TICK_US = 1000000 };
+enum { SECOND_US = 1000000 };
 
 static const struct h2_events conn_h2_events;
 
@@ -351,13 +351,13 @@ static void conn_h2_on_tick(struct timer *t)
     struct conn *c = h->conn;
     const struct cluster_http2 *config = &c->pool->cluster->http2;
     uint64_t now_us = conn_h2_loop(c)->now.mono_us;
-    uint64_t interval_us =
-        config->ping_interval_us ? config->ping_interval_us : (uint64_t)UPSTREAM_PING_INTERVAL_US;
-    uint64_t timeout_us =
-        config->ping_timeout_us ? config->ping_timeout_us : (uint64_t)UPSTREAM_PING_TIMEOUT_US;
+    uint64_t interval_us = config->ping_interval_us ? config->ping_interval_us
+                                                    : (uint64_t)LIMIT_H2_SILENCE_S * SECOND_US;
+    uint64_t timeout_us = config->ping_timeout_us ? config->ping_timeout_us
+                                                  : (uint64_t)LIMIT_H2_PING_ANSWER_S * SECOND_US;
     bool is_wanted = conn_h2_is_busy(c) || config->ping_interval_us > 0;
 
-    if (now_us - h->forgiven_us >= TICK_US) {
+    if (now_us - h->forgiven_us >= SECOND_US) {
         h->forgiven_us = now_us;
         h2_forgive(&h->codec);
     }
@@ -373,7 +373,7 @@ static void conn_h2_on_tick(struct timer *t)
         conn_flush_later(c);
     }
     interval_us = MIN(interval_us, timeout_us);
-    timer_set(conn_h2_loop(c), t, now_us + MIN(interval_us, (uint64_t)TICK_US));
+    timer_set(conn_h2_loop(c), t, now_us + MIN(interval_us, (uint64_t)SECOND_US));
 }
 
 bool conn_h2_begin(struct conn *c)
@@ -382,6 +382,7 @@ bool conn_h2_begin(struct conn *c)
     const struct h2_options options = {
         .is_client = true,
         .allows_underscore = true,
+        .ends_on_invalid = config->ends_on_invalid,
         .n_streams_max = config->n_streams_max,
         .stream_window = config->stream_window,
         .connection_window = config->connection_window,
@@ -396,7 +397,7 @@ bool conn_h2_begin(struct conn *c)
     h->conn = c;
     h->heard_us = h->forgiven_us = now_us;
     h->tick.fn = conn_h2_on_tick;
-    timer_set(conn_h2_loop(c), &h->tick, now_us + TICK_US);
+    timer_set(conn_h2_loop(c), &h->tick, now_us + SECOND_US);
     c->h2 = h;
     conn_h2_flush(c);
     return true;

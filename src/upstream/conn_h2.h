@@ -12,11 +12,6 @@
 #include "http/h2.h"
 #include "upstream/attempt.h"
 
-enum {
-    UPSTREAM_PING_INTERVAL_US = 30 * 1000000, /* of silence while streams are open */
-    UPSTREAM_PING_TIMEOUT_US = 10 * 1000000,
-};
-
 struct conn_h2_stream {
     struct h2_stream codec;
     struct http_response response;

@@ -512,6 +512,16 @@ def test_heads_are_judged_as_those_of_http_1(gateway, http2_upstream, fields, is
     assert gw.request("/").status == 200 and len(up.connections) == 1
 
 
+def test_a_malformed_answer_ends_the_connection_if_the_policy_says_so(gateway, http2_upstream):
+    up = http2_upstream("a")
+    up.script = lambda stream: stream.answer(headers=[("X-Upper", "1")]) if stream.target == "/bad" else up.echo(stream)
+    gw = gateway(world(h2c("a", up), route("r", rule("a")), traffic(http2={"onInvalidMessage": "TerminateConnection"})), args=["--workers", "1"])
+    reply = gw.request("/bad")
+    assert (reply.status, reply.code) == (502, "upstream_bad_answer")
+    up.until(lambda: up.connections[0].is_closed)
+    assert gw.request("/").status == 200 and len(up.connections) == 2
+
+
 def test_interim_heads_are_bounded(gateway, http2_upstream):
     up = http2_upstream("a")
 
