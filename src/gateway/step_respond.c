@@ -94,6 +94,14 @@ static enum step_result respond_end(struct exchange *x)
     return STEP_NEXT;
 }
 
+/* Where one side has no handshake of WebSocket the gateway takes its part. */
+static bool respond_shake_hands(struct exchange *x)
+{
+    if (x->attempt.is_tunnel)
+        return x->request.is_tunnel || websocket_agree(&x->request, &x->response);
+    return !x->request.is_tunnel || websocket_is_sound(&x->request, &x->response);
+}
+
 static enum step_result respond_relay_head(struct exchange *x)
 {
     struct downstream *d = x->downstream;
@@ -101,7 +109,7 @@ static enum step_result respond_relay_head(struct exchange *x)
 
     x->response = x->attempt.response;
     why = ai_answer_finish_head(x);
-    if (x->request.is_tunnel && !websocket_is_sound(&x->request, &x->response))
+    if (!respond_shake_hands(x))
         why = REFUSAL_UPSTREAM_BAD_ANSWER;
     if (why != REFUSAL_NONE) {
         x->refusal = why;

@@ -476,6 +476,12 @@ uint32_t h2_n_free(const struct h2 *h)
     return n - MIN(n, h->n_streams);
 }
 
+bool h2_takes_tunnels(const struct h2 *h)
+{
+    return nghttp2_session_get_remote_settings(h->session,
+                                               NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
 bool h2_has_output(const struct h2 *h)
 {
     return nghttp2_session_want_write(h->session);
@@ -499,7 +505,7 @@ int h2_request(struct h2 *h, struct h2_stream *s, const struct http_request *req
     nghttp2_data_provider source = h2_source(s);
     nghttp2_nv *fields;
     size_t n = h2_fields_of_request(request, &h->scratch, &fields);
-    bool is_last = request->body == HTTP_BODY_NONE;
+    bool is_last = request->body == HTTP_BODY_NONE && request->upgrade.len == 0;
     int32_t id =
         h->is_failed || h->is_going_away
             ? NGHTTP2_ERR_START_STREAM_NOT_ALLOWED

@@ -120,6 +120,9 @@ void h2_forgive(struct h2 *h);
 void h2_go_away(struct h2 *h, bool is_final);
 /* Client: how many streams may be opened now; before is_settled as many as we allow. */
 uint32_t h2_n_free(const struct h2 *h);
+/* Client: may a request ask for an upgrade (RFC 8441)? It is told as an extended CONNECT then,
+ * whose yes is a 2xx. */
+bool h2_takes_tunnels(const struct h2 *h);
 /* Is there anything to put out, windows permitting? */
 bool h2_has_output(const struct h2 *h);
 /* Asks the peer for a sign of life: n_pings falls when it comes. */

@@ -293,12 +293,14 @@ static bool h2_is_sensitive(enum header_id id)
     return id == HEADER_AUTHORIZATION || id == HEADER_COOKIE;
 }
 
-static size_t h2_put_headers(const struct http_headers *headers, nghttp2_nv *fields, size_t n)
+/* But for that named `without`. */
+static size_t h2_put_headers(const struct http_headers *headers, struct str without,
+                             nghttp2_nv *fields, size_t n)
 {
     for (unsigned i = 0; i < headers->n; i++) {
         const struct http_header *header = &headers->items[i];
 
-        if (header_is_framing(header->id))
+        if (header_is_framing(header->id) || (without.len > 0 && str_eq(header->name, without)))
             continue;
         fields[n] = h2_nv(header->name, header->value);
         if (h2_is_sensitive(header->id))
@@ -309,7 +311,7 @@ static size_t h2_put_headers(const struct http_headers *headers, nghttp2_nv *fie
 }
 
 /* Pseudo-headers and framing that come before the headers. */
-enum { H2_OWN_FIELDS = 7 };
+enum { H2_OWN_FIELDS = 8 };
 
 size_t h2_fields_of_request(const struct http_request *q, struct arena *arena,
                             nghttp2_nv **ret_fields)
@@ -320,11 +322,16 @@ size_t h2_fields_of_request(const struct http_request *q, struct arena *arena,
 
     if (q->query.ptr)
         path = arena_printf(arena, "%.*s?%.*s", STR_ARG(q->path), STR_ARG(q->query));
-    fields[n++] = h2_nv(STR(":method"), q->method_text);
+    /* An upgrade is an extended CONNECT (RFC 8441 4). */
+    if (q->upgrade.len > 0)
+        fields[n++] = h2_nv(STR(":protocol"), arena_lower(arena, q->upgrade));
+    fields[n++] = h2_nv(STR(":method"), q->upgrade.len > 0 ? STR("CONNECT") : q->method_text);
     fields[n++] = h2_nv(STR(":scheme"), q->scheme);
     fields[n++] = h2_nv(STR(":authority"), q->authority);
     fields[n++] = h2_nv(STR(":path"), path);
-    n = h2_put_headers(&q->headers, fields, n);
+    /* It has no handshake of its own (RFC 8441 5). */
+    n = h2_put_headers(&q->headers, q->upgrade.len > 0 ? STR("sec-websocket-key") : STR_NULL,
+                       fields, n);
     if (q->body == HTTP_BODY_LENGTH)
         fields[n++] = h2_nv(STR("content-length"), arena_u64(arena, q->content_length));
     if (q->has_te_trailers)
@@ -340,7 +347,7 @@ size_t h2_fields_of_response(const struct http_response *r, struct arena *arena,
     size_t n = 0;
 
     fields[n++] = h2_nv(STR(":status"), arena_u64(arena, r->status));
-    n = h2_put_headers(&r->headers, fields, n);
+    n = h2_put_headers(&r->headers, STR_NULL, fields, n);
     if (r->body == HTTP_BODY_LENGTH || (r->body == HTTP_BODY_NONE && r->has_content_length))
         fields[n++] = h2_nv(STR("content-length"), arena_u64(arena, r->content_length));
     *ret_fields = fields;
@@ -353,5 +360,5 @@ size_t h2_fields_of_trailers(const struct http_headers *trailers, struct arena *
     nghttp2_nv *fields = ARENA_ARRAY(arena, nghttp2_nv, trailers->n + (size_t)1);
 
     *ret_fields = fields;
-    return h2_put_headers(trailers, fields, 0);
+    return h2_put_headers(trailers, STR_NULL, fields, 0);
 }

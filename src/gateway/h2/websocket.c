@@ -40,6 +40,18 @@ static bool websocket_accept(struct str key, unsigned char *ret_text)
     return is_done;
 }
 
+bool websocket_agree(const struct http_request *request, struct http_response *response)
+{
+    struct str key = http_headers_value(&request->headers, STR(KEY_NAME));
+    struct http_headers *h = &response->headers;
+    unsigned char text[BASE64_BYTES];
+
+    if (key.len == 0 || !websocket_accept(key, text))
+        return false;
+    http_headers_set(h, STR(ACCEPT_NAME), arena_str(h->arena, str_of((char *)text)));
+    return true;
+}
+
 bool websocket_is_sound(const struct http_request *request, const struct http_response *response)
 {
     struct str key = http_headers_value(&request->headers, STR(KEY_NAME));

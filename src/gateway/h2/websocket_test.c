@@ -34,6 +34,25 @@ TEST(only_an_answer_to_this_key_opens_the_tunnel)
     arena_deinit(&a);
 }
 
+TEST(a_clients_key_is_answered)
+{
+    struct http_request q = {0};
+    struct http_response r = {.status = 101};
+    struct arena a;
+
+    arena_init(&a, 1024);
+    http_headers_init(&q.headers, &a);
+    http_headers_init(&r.headers, &a);
+    CHECK(!websocket_agree(&q, &r));
+    http_headers_add(&q.headers, STR("sec-websocket-key"), STR("dGhlIHNhbXBsZSBub25jZQ=="));
+    http_headers_add(&r.headers, STR("sec-websocket-accept"), STR("the backend's own"));
+    CHECK(websocket_agree(&q, &r));
+    CHECK_INT(r.headers.n, 1);
+    CHECK_STR(http_headers_value(&r.headers, STR("sec-websocket-accept")),
+              "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    arena_deinit(&a);
+}
+
 TEST(each_request_has_a_key_of_its_own)
 {
     struct http_request q = {.is_tunnel = true};
