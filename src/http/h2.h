@@ -67,7 +67,8 @@ struct h2_stream {
     struct http_response *response; /* client: the peer's */
     struct http_headers trailers;
     enum h1_error error;
-    struct buf pending;    /* content that waits for the peer's window */
+    struct buf pending; /* content that waits for the peer's window, behind the first n_gone */
+    size_t n_gone;
     uint64_t n_unconsumed; /* bytes of content that were told and not consumed */
     uint32_t n_head_bytes;
     bool has_head; /* the final one */
@@ -97,8 +98,12 @@ struct h2 {
     uint32_t n_streams;
     uint32_t n_glitches; /* see h2_forgive */
     uint32_t n_pings;    /* of ours, not answered yet */
-    bool is_settled;     /* the peer's settings have come */
-    bool is_going_away;  /* the peer takes no new streams */
+    uint32_t n_continuations;
+    int32_t last_id;   /* server: the highest that the peer has used */
+    int32_t gap_first; /* and the last range that it has passed over; 0: none */
+    int32_t gap_last;
+    bool is_settled;    /* the peer's settings have come */
+    bool is_going_away; /* the peer takes no new streams */
     bool is_failed;
 };
 
@@ -136,6 +141,10 @@ size_t h2_respond(struct h2_stream *s, const struct http_response *response);
 void h2_send(struct h2_stream *s, struct str span);
 /* `trailers` NULL: none; they stay until on_close. */
 void h2_send_end(struct h2_stream *s, const struct http_headers *trailers);
+static inline size_t h2_n_pending(const struct h2_stream *s)
+{
+    return s->pending.len - s->n_gone;
+}
 /* True, and on_room follows: LIMIT_PIPE_HIGH_BYTES wait for the peer's window. */
 bool h2_is_full(struct h2_stream *s);
 /* The sender may send so much more of what on_data told. */

@@ -114,6 +114,8 @@ static bool h2_request_own(struct h2_stream *s, enum header_id id, struct str va
         h2_take_length(s, value, &q->content_length);
         return true;
     case HEADER_COOKIE:
+        if (value.len == 0)
+            return true; /* joined it would be a space at the end, which HTTP/1 does not keep */
         s->cookie = s->cookie.len == 0
                         ? arena_str(s->arena, value)
                         : arena_printf(s->arena, "%.*s; %.*s", STR_ARG(s->cookie), STR_ARG(value));
