@@ -113,7 +113,7 @@
       "The backend did not accept the connection in time.")                                        \
     X(UPSTREAM_RESET, 502, "upstream_reset", "UC", "The backend closed the connection.")           \
     X(UPSTREAM_UPGRADE, 501, "upgrade_unsupported", "UPE",                                         \
-      "The backend speaks HTTP/2 only, where this upgrade is not supported.")                      \
+      "The backend speaks HTTP/2 and takes no upgrade.")                                           \
     X(UPSTREAM_BAD_ANSWER, 502, "upstream_bad_answer", "UPE",                                      \
       "The backend's answer is not valid HTTP.")                                                   \
     X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "UT", "The backend did not answer in time.")      \

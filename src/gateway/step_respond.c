@@ -5,6 +5,7 @@
 #include "gateway/ai/ai_answer.h"
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
+#include "gateway/h2/websocket.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
 
@@ -118,6 +119,14 @@ static enum step_result respond_end(struct exchange *x)
     return STEP_NEXT;
 }
 
+/* Where one side has no handshake of WebSocket the gateway takes its part. */
+static bool respond_shake_hands(struct exchange *x)
+{
+    if (x->attempt.is_tunnel)
+        return x->request.is_tunnel || websocket_agree(&x->request, &x->response);
+    return !x->request.is_tunnel || websocket_is_sound(&x->request, &x->response);
+}
+
 static enum step_result respond_relay_head(struct exchange *x)
 {
     struct downstream *d = x->downstream;
@@ -125,6 +134,8 @@ static enum step_result respond_relay_head(struct exchange *x)
 
     x->response = x->attempt.response;
     why = ai_answer_finish_head(x);
+    if (!respond_shake_hands(x))
+        why = REFUSAL_UPSTREAM_BAD_ANSWER;
     if (why != REFUSAL_NONE) {
         x->refusal = why;
         attempt_cancel(&x->attempt);

@@ -12,14 +12,26 @@
 #include "http/h2_internal.h"
 
 enum {
-    H2_FORGIVEN = 100,          /* glitches a second */
-    H2_CONTINUATIONS = 8,       /* of one head: LIMIT_HEAD_BYTES in frames of 16 KiB, and some */
+    H2_FORGIVEN = 100, /* glitches a second */
+    H2_FRAME_HEAD_BYTES = 9,
+    H2_FRAME_BYTES = 16384,     /* what a peer may put in one */
+    H2_CONTINUATIONS = 4,       /* of one head, beyond those that it fills */
+    H2_HEADS_OUT = 4,           /* LIMIT_HEAD_BYTES of an answer's head, however it is written */
     H2_CONNECTION_WINDOWS = 16, /* streams that can send at full speed at once */
     H2_ACKS_WAITING = 64,       /* answers to SETTINGS and PING that the peer does not take */
-    H2_SETTINGS_MAX = 32,       /* entries of one SETTINGS frame */
+    H2_SETTINGS_OURS = 4,
+    H2_SETTINGS_MAX = 32, /* entries of one SETTINGS frame */
 };
 
 /* ---- floods ---- */
+
+/* The reason goes out with the next output. Without memory for it none does. */
+static void h2_terminate(struct h2 *h, enum h2_code code)
+{
+    if (!h->is_failed)
+        nghttp2_session_terminate_session(h->session, code);
+    h->is_failed = true;
+}
 
 bool h2_note(struct h2 *h, enum h2_glitch glitch)
 {
@@ -33,9 +45,7 @@ bool h2_note(struct h2 *h, enum h2_glitch glitch)
     h->n_glitches += weights[glitch];
     if (h->n_glitches <= LIMIT_H2_GLITCHES)
         return true;
-    if (!h->is_failed)
-        nghttp2_session_terminate_session(h->session, H2_ENHANCE_YOUR_CALM);
-    h->is_failed = true;
+    h2_terminate(h, H2_ENHANCE_YOUR_CALM);
     return false;
 }
 
@@ -157,6 +167,42 @@ static void h2_on_headers(struct h2_stream *s, const nghttp2_frame *frame)
         h2_peer_done(s);
 }
 
+/* What one head's frames can hold, and some. */
+static uint32_t h2_continuations_max(const struct h2 *h)
+{
+    return h->options.head_bytes_limit / H2_FRAME_BYTES + H2_CONTINUATIONS;
+}
+
+/* Streams are opened in the order of their numbers (RFC 9113 5.1.1). A lower one may be a stream
+ * that has ended: only of one that was passed over is it certain that it never was. */
+static void h2_judge_id(struct h2 *h, int32_t id)
+{
+    if (id > h->last_id) {
+        if (id > h->last_id + 2) {
+            h->gap_first = h->last_id + 1;
+            h->gap_last = id - 1;
+        }
+        h->last_id = id;
+    } else if (h->gap_first <= id && id <= h->gap_last) {
+        h2_terminate(h, H2_PROTOCOL_ERROR);
+    }
+}
+
+static int on_begin_frame(nghttp2_session *session UNUSED, const nghttp2_frame_hd *hd,
+                          void *context)
+{
+    struct h2 *h = context;
+
+    if (hd->type == NGHTTP2_HEADERS) {
+        h->n_continuations = 0;
+        if (!h->options.is_client)
+            h2_judge_id(h, hd->stream_id);
+    } else if (hd->type == NGHTTP2_CONTINUATION && ++h->n_continuations > h2_continuations_max(h)) {
+        h2_terminate(h, H2_ENHANCE_YOUR_CALM);
+    }
+    return 0;
+}
+
 /* Frames that move nothing. */
 static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
 {
@@ -252,6 +298,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     h->n_streams--;
     s->h2 = NULL;
     buf_deinit(&s->pending);
+    s->n_gone = 0;
     h->events->on_close(s, code);
     return 0;
 }
@@ -264,11 +311,21 @@ static void h2_end_if_finished(struct h2_stream *s)
         h2_reset(s, H2_NO_ERROR);
 }
 
-static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context UNUSED)
+/* What is malformed, whatever part of a message it is in, makes a stream end so (RFC 9113 8.1.1).
+ */
+static void h2_judge_reset(struct h2 *h, const nghttp2_frame *frame)
+{
+    if (h->options.ends_on_invalid && frame->rst_stream.error_code == H2_PROTOCOL_ERROR)
+        h2_terminate(h, H2_PROTOCOL_ERROR);
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
     bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
 
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        h2_judge_reset(context, frame);
     if (!s || !may_end || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     s->is_end_sent = true;
@@ -281,12 +338,13 @@ static ssize_t on_source_read(nghttp2_session *session, int32_t id, uint8_t *roo
                               void *context UNUSED)
 {
     struct h2_stream *s = source->ptr;
-    size_t n = MIN(cap, s->pending.len);
+    size_t n_left = h2_n_pending(s);
+    size_t n = MIN(cap, n_left);
 
     if (n == 0 && !s->is_done)
         return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (s->is_done && n == s->pending.len) {
+    if (s->is_done && n == n_left) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
         if (s->last_headers && s->last_headers->n > 0) {
             nghttp2_nv *fields;
@@ -301,20 +359,34 @@ static ssize_t on_source_read(nghttp2_session *session, int32_t id, uint8_t *roo
     return (ssize_t)n;
 }
 
+/* What is left is moved when that is less than what has gone: a body that was held as a whole is
+ * many frames, and none of them moves all the others. */
+static void h2_drop(struct h2_stream *s, size_t n)
+{
+    s->n_gone += n;
+    if (s->n_gone < s->pending.len && s->n_gone < LIMIT_PIPE_HIGH_BYTES)
+        return;
+    if (h2_n_pending(s) > s->n_gone)
+        return;
+    buf_consume(&s->pending, s->n_gone);
+    s->n_gone = 0;
+    if (s->pending.len == 0 && s->pending.cap > 2 * LIMIT_PIPE_HIGH_BYTES)
+        buf_deinit(&s->pending);
+}
+
 static int on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame UNUSED,
                         const uint8_t *head, size_t n, nghttp2_data_source *source, void *context)
 {
-    enum { FRAME_HEAD = 9 };
     struct h2 *h = context;
     struct h2_stream *s = source->ptr;
 
     if (h->out->len >= h->out_limit)
         return NGHTTP2_ERR_WOULDBLOCK;
-    ASSERT(n <= s->pending.len);
-    buf_append(h->out, head, FRAME_HEAD);
-    buf_append(h->out, s->pending.ptr, n);
-    buf_consume(&s->pending, n);
-    if (s->is_finished || (s->was_full && s->pending.len <= LIMIT_PIPE_HIGH_BYTES / 2)) {
+    ASSERT(n <= h2_n_pending(s));
+    buf_append(h->out, head, H2_FRAME_HEAD_BYTES);
+    buf_append(h->out, s->pending.ptr + s->n_gone, n);
+    h2_drop(s, n);
+    if (s->is_finished || (s->was_full && h2_n_pending(s) <= LIMIT_PIPE_HIGH_BYTES / 2)) {
         s->was_full = false;
         h->events->on_room(s);
     }
@@ -326,6 +398,7 @@ static int on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame UN
 static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp2_option *option)
 {
     nghttp2_session_callbacks_set_on_begin_headers_callback(calls, on_begin_headers);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(calls, on_begin_frame);
     nghttp2_session_callbacks_set_on_header_callback(calls, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(calls, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(calls, on_frame_recv);
@@ -337,7 +410,10 @@ static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, H2_ACKS_WAITING);
     nghttp2_option_set_max_settings(option, H2_SETTINGS_MAX);
-    nghttp2_option_set_max_continuations(option, H2_CONTINUATIONS);
+    /* It counts once for each piece in which a frame's head comes: only when nothing else does. */
+    nghttp2_option_set_max_continuations(option,
+                                         H2_FRAME_HEAD_BYTES * (h2_continuations_max(h) + 1));
+    nghttp2_option_set_max_send_header_block_length(option, H2_HEADS_OUT * LIMIT_HEAD_BYTES);
     nghttp2_option_set_server_fallback_rfc7540_priorities(option, 0);
     if (h->options.is_client)
         return nghttp2_session_client_new2(&h->session, calls, h, option);
@@ -347,16 +423,19 @@ static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp
 static int h2_announce(struct h2 *h)
 {
     const struct h2_options *o = &h->options;
-    nghttp2_settings_entry entries[] = {
+    nghttp2_settings_entry entries[H2_SETTINGS_OURS] = {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, o->stream_window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, o->head_bytes_limit},
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, o->n_streams_max},
-        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
     };
-    /* A server pushes nothing, and may not say so. */
-    size_t n = N_ELEMENTS(entries) - (o->is_client ? 0 : 1);
-    int r = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, entries, n);
+    size_t n = 3;
+    int r;
 
+    if (o->is_client) /* a server pushes nothing, and may not say so */
+        entries[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
+    else if (o->takes_websockets)
+        entries[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
+    r = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, entries, n);
     if (r == 0)
         r = nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
                                                   (int32_t)o->connection_window);
@@ -406,10 +485,13 @@ void h2_deinit(struct h2 *h)
 
 bool h2_input(struct h2 *h, struct str input)
 {
-    ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)input.ptr, input.len);
+    ssize_t n;
 
-    if (n == NGHTTP2_ERR_FLOODED && !h->is_failed)
-        nghttp2_session_terminate_session(h->session, H2_ENHANCE_YOUR_CALM);
+    if (h->is_failed)
+        return false;
+    n = nghttp2_session_mem_recv(h->session, (const uint8_t *)input.ptr, input.len);
+    if (n == NGHTTP2_ERR_FLOODED)
+        h2_terminate(h, H2_ENHANCE_YOUR_CALM);
     h->is_failed |= n < 0 || (size_t)n != input.len;
     return !h->is_failed && !h2_is_over(h);
 }
@@ -458,6 +540,12 @@ uint32_t h2_n_free(const struct h2 *h)
     return n - MIN(n, h->n_streams);
 }
 
+bool h2_takes_tunnels(const struct h2 *h)
+{
+    return nghttp2_session_get_remote_settings(h->session,
+                                               NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
 bool h2_has_output(const struct h2 *h)
 {
     return nghttp2_session_want_write(h->session);
@@ -481,7 +569,7 @@ int h2_request(struct h2 *h, struct h2_stream *s, const struct http_request *req
     nghttp2_data_provider source = h2_source(s);
     nghttp2_nv *fields;
     size_t n = h2_fields_of_request(request, &h->scratch, &fields);
-    bool is_last = request->body == HTTP_BODY_NONE;
+    bool is_last = request->body == HTTP_BODY_NONE && request->upgrade.len == 0;
     int32_t id =
         h->is_failed || h->is_going_away
             ? NGHTTP2_ERR_START_STREAM_NOT_ALLOWED
@@ -546,7 +634,7 @@ void h2_send_end(struct h2_stream *s, const struct http_headers *trailers)
 
 bool h2_is_full(struct h2_stream *s)
 {
-    bool is_full = s->pending.len > LIMIT_PIPE_HIGH_BYTES;
+    bool is_full = h2_n_pending(s) > LIMIT_PIPE_HIGH_BYTES;
 
     s->was_full |=
         is_full; /* whoever was told so waits, also if it asks again before there is room */

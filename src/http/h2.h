@@ -49,6 +49,8 @@ struct h2_events {
 struct h2_options {
     bool is_client;
     bool allows_underscore;     /* header names with '_' */
+    bool takes_websockets;      /* server: by extended CONNECT (RFC 8441) */
+    bool ends_on_invalid;       /* a malformed message ends the connection, not its stream alone */
     uint32_t head_bytes_limit;  /* 0: LIMIT_HEAD_BYTES */
     uint32_t n_streams_max;     /* at once, whoever opens them; 0: LIMIT_H2_STREAMS */
     uint32_t stream_window;     /* bytes; 0: LIMIT_PIPE_HIGH_BYTES */
@@ -65,7 +67,8 @@ struct h2_stream {
     struct http_response *response; /* client: the peer's */
     struct http_headers trailers;
     enum h1_error error;
-    struct buf pending;    /* content that waits for the peer's window */
+    struct buf pending; /* content that waits for the peer's window, behind the first n_gone */
+    size_t n_gone;
     uint64_t n_unconsumed; /* bytes of content that were told and not consumed */
     uint32_t n_head_bytes;
     bool has_head; /* the final one */
@@ -95,8 +98,12 @@ struct h2 {
     uint32_t n_streams;
     uint32_t n_glitches; /* see h2_forgive */
     uint32_t n_pings;    /* of ours, not answered yet */
-    bool is_settled;     /* the peer's settings have come */
-    bool is_going_away;  /* the peer takes no new streams */
+    uint32_t n_continuations;
+    int32_t last_id;   /* server: the highest that the peer has used */
+    int32_t gap_first; /* and the last range that it has passed over; 0: none */
+    int32_t gap_last;
+    bool is_settled;    /* the peer's settings have come */
+    bool is_going_away; /* the peer takes no new streams */
     bool is_failed;
 };
 
@@ -118,6 +125,9 @@ void h2_forgive(struct h2 *h);
 void h2_go_away(struct h2 *h, bool is_final);
 /* Client: how many streams may be opened now; before is_settled as many as we allow. */
 uint32_t h2_n_free(const struct h2 *h);
+/* Client: may a request ask for an upgrade (RFC 8441)? It is told as an extended CONNECT then,
+ * whose yes is a 2xx. */
+bool h2_takes_tunnels(const struct h2 *h);
 /* Is there anything to put out, windows permitting? */
 bool h2_has_output(const struct h2 *h);
 /* Asks the peer for a sign of life: n_pings falls when it comes. */
@@ -131,6 +141,10 @@ size_t h2_respond(struct h2_stream *s, const struct http_response *response);
 void h2_send(struct h2_stream *s, struct str span);
 /* `trailers` NULL: none; they stay until on_close. */
 void h2_send_end(struct h2_stream *s, const struct http_headers *trailers);
+static inline size_t h2_n_pending(const struct h2_stream *s)
+{
+    return s->pending.len - s->n_gone;
+}
 /* True, and on_room follows: LIMIT_PIPE_HIGH_BYTES wait for the peer's window. */
 bool h2_is_full(struct h2_stream *s);
 /* The sender may send so much more of what on_data told. */

@@ -1,7 +1,10 @@
 /* The codec as a client: what its peer allows, and what it tells its owner and when it does not.
  * The peer is bytes written by hand. */
-#include "base/limits.h"
 #include "http/h2.h"
+
+#include <time.h>
+
+#include "base/limits.h"
 #include "test/harness/test.h"
 
 static struct h2 h2;
@@ -209,5 +212,35 @@ TEST(who_asks_for_room_twice_is_told_all_the_same)
     CHECK_INT(n_rooms, 1);
     buf_deinit(&big);
     buf_deinit(&s.pending);
+    finish();
+}
+
+TEST(a_long_body_is_not_moved_by_each_of_its_frames)
+{
+    enum { BODY = 64 << 20, SECONDS = 5 };
+    struct h2_stream s;
+    struct http_response r;
+    struct buf big = {0};
+    size_t n_out = 0;
+    clock_t begun;
+
+    begin(0);
+    settings(100);
+    ask(&s, &r, HTTP_BODY_CHUNKED);
+    memset(buf_reserve(&big, BODY), 'x', BODY);
+    big.len = BODY;
+    frame(8, 0, 0, "\x7f\0\0\0", 4);
+    frame(8, 0, 1, "\x7f\0\0\0", 4);
+    h2_send(&s, buf_str(&big));
+    begun = clock();
+    do {
+        buf_clear(&out);
+        CHECK(h2_output(&h2, &out, LIMIT_PIPE_HIGH_BYTES));
+        n_out += out.len;
+    } while (out.len > 0);
+    CHECK(n_out > BODY);
+    CHECK_INT(h2_n_pending(&s), 0);
+    CHECK((clock() - begun) / CLOCKS_PER_SEC < SECONDS);
+    buf_deinit(&big);
     finish();
 }

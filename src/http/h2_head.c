@@ -7,8 +7,6 @@
 #include "http/h2_internal.h"
 #include "http/target.h"
 
-#define METHOD_BYTES 32u
-
 static void h2_head_fail(struct h2_stream *s, enum h1_error error)
 {
     if (s->error == H1_ERROR_NONE)
@@ -83,7 +81,7 @@ static void h2_request_pseudo(struct h2_stream *s, struct str name, struct str v
     if (str_eq(name, STR(":method"))) {
         q->method_text = arena_str(s->arena, value);
         q->method = http_method_parse(q->method_text);
-        if (value.len > METHOD_BYTES || !grammar_is_token(value))
+        if (value.len == 0 || value.len > HTTP_METHOD_BYTES || http_method_span(value) != value.len)
             h2_head_fail(s, H1_ERROR_BAD_REQUEST_LINE);
     } else if (str_eq(name, STR(":path"))) {
         if (value.len > LIMIT_TARGET_BYTES)
@@ -92,10 +90,13 @@ static void h2_request_pseudo(struct h2_stream *s, struct str name, struct str v
             q->target = arena_str(s->arena, value);
     } else if (str_eq(name, STR(":authority"))) {
         q->authority = arena_str(s->arena, value);
-    } else if (!str_eq(name, STR(":scheme"))) {
-        h2_head_fail(s, H1_ERROR_CONNECT_METHOD); /* ":protocol" of an extended CONNECT */
+    } else if (str_eq(name, STR(":protocol"))) {
+        q->is_tunnel = true;
+        if (str_eq(value, STR("websocket")))
+            q->upgrade = STR("websocket");
     }
-    /* A peer in front of us may have another scheme towards its client: this connection's counts.
+    /* ":scheme": a peer in front of us may have another scheme towards its client: this
+     * connection's counts.
      */
 }
 
@@ -113,6 +114,8 @@ static bool h2_request_own(struct h2_stream *s, enum header_id id, struct str va
         h2_take_length(s, value, &q->content_length);
         return true;
     case HEADER_COOKIE:
+        if (value.len == 0)
+            return true; /* joined it would be a space at the end, which HTTP/1 does not keep */
         s->cookie = s->cookie.len == 0
                         ? arena_str(s->arena, value)
                         : arena_printf(s->arena, "%.*s; %.*s", STR_ARG(s->cookie), STR_ARG(value));
@@ -142,12 +145,14 @@ static void h2_request_field(struct h2_stream *s, struct str name, struct str va
         h2_request_pseudo(s, name, value);
         return;
     }
-    if (!h2_name_check(s, name) || h2_request_own(s, header_id_find(name), value))
+    if (!h2_name_check(s, name))
         return;
     if (!grammar_is_value(value)) {
         h2_head_fail(s, H1_ERROR_BAD_HEADER);
         return;
     }
+    if (h2_request_own(s, header_id_find(name), value))
+        return;
     http_headers_add(&q->headers, arena_str(s->arena, name), arena_str(s->arena, value));
 }
 
@@ -213,8 +218,12 @@ static enum h1_error h2_request_end(struct h2_stream *s)
 {
     struct http_request *q = s->request;
 
-    if (q->method == HTTP_METHOD_CONNECT)
+    if (q->method == HTTP_METHOD_CONNECT && q->upgrade.len == 0)
         return H1_ERROR_CONNECT_METHOD;
+    if (q->is_tunnel) {
+        q->method = HTTP_METHOD_GET;
+        q->method_text = STR("GET");
+    }
     if (q->target.len == 0 || grammar_span(q->target, GRAMMAR_TARGET) != q->target.len ||
         (q->target.ptr[0] != '/' && !str_eq(q->target, STR("*"))))
         return H1_ERROR_BAD_TARGET;
@@ -248,6 +257,10 @@ void h2_head_end(struct h2_stream *s, bool is_last)
                           !(body == HTTP_BODY_LENGTH && q->content_length == 0);
     if (s->error == H1_ERROR_NONE)
         h2_head_fail(s, h2_request_end(s));
+    if (q->is_tunnel) {
+        q->body = HTTP_BODY_NONE; /* what comes is the other protocol's */
+        q->expects_continue = false;
+    }
 }
 
 void h2_trailer_field(struct h2_stream *s, struct str name, struct str value)
@@ -282,12 +295,14 @@ static bool h2_is_sensitive(enum header_id id)
     return id == HEADER_AUTHORIZATION || id == HEADER_COOKIE;
 }
 
-static size_t h2_put_headers(const struct http_headers *headers, nghttp2_nv *fields, size_t n)
+/* But for that named `without`. */
+static size_t h2_put_headers(const struct http_headers *headers, struct str without,
+                             nghttp2_nv *fields, size_t n)
 {
     for (unsigned i = 0; i < headers->n; i++) {
         const struct http_header *header = &headers->items[i];
 
-        if (header_is_framing(header->id))
+        if (header_is_framing(header->id) || (without.len > 0 && str_eq(header->name, without)))
             continue;
         fields[n] = h2_nv(header->name, header->value);
         if (h2_is_sensitive(header->id))
@@ -298,7 +313,7 @@ static size_t h2_put_headers(const struct http_headers *headers, nghttp2_nv *fie
 }
 
 /* Pseudo-headers and framing that come before the headers. */
-enum { H2_OWN_FIELDS = 7 };
+enum { H2_OWN_FIELDS = 8 };
 
 size_t h2_fields_of_request(const struct http_request *q, struct arena *arena,
                             nghttp2_nv **ret_fields)
@@ -309,11 +324,16 @@ size_t h2_fields_of_request(const struct http_request *q, struct arena *arena,
 
     if (q->query.ptr)
         path = arena_printf(arena, "%.*s?%.*s", STR_ARG(q->path), STR_ARG(q->query));
-    fields[n++] = h2_nv(STR(":method"), q->method_text);
+    /* An upgrade is an extended CONNECT (RFC 8441 4). */
+    if (q->upgrade.len > 0)
+        fields[n++] = h2_nv(STR(":protocol"), arena_lower(arena, q->upgrade));
+    fields[n++] = h2_nv(STR(":method"), q->upgrade.len > 0 ? STR("CONNECT") : q->method_text);
     fields[n++] = h2_nv(STR(":scheme"), q->scheme);
     fields[n++] = h2_nv(STR(":authority"), q->authority);
     fields[n++] = h2_nv(STR(":path"), path);
-    n = h2_put_headers(&q->headers, fields, n);
+    /* It has no handshake of its own (RFC 8441 5). */
+    n = h2_put_headers(&q->headers, q->upgrade.len > 0 ? STR("sec-websocket-key") : STR_NULL,
+                       fields, n);
     if (q->body == HTTP_BODY_LENGTH)
         fields[n++] = h2_nv(STR("content-length"), arena_u64(arena, q->content_length));
     if (q->has_te_trailers)
@@ -329,7 +349,7 @@ size_t h2_fields_of_response(const struct http_response *r, struct arena *arena,
     size_t n = 0;
 
     fields[n++] = h2_nv(STR(":status"), arena_u64(arena, r->status));
-    n = h2_put_headers(&r->headers, fields, n);
+    n = h2_put_headers(&r->headers, STR_NULL, fields, n);
     if (r->body == HTTP_BODY_LENGTH || (r->body == HTTP_BODY_NONE && r->has_content_length))
         fields[n++] = h2_nv(STR("content-length"), arena_u64(arena, r->content_length));
     *ret_fields = fields;
@@ -342,5 +362,5 @@ size_t h2_fields_of_trailers(const struct http_headers *trailers, struct arena *
     nghttp2_nv *fields = ARENA_ARRAY(arena, nghttp2_nv, trailers->n + (size_t)1);
 
     *ret_fields = fields;
-    return h2_put_headers(trailers, fields, 0);
+    return h2_put_headers(trailers, STR_NULL, fields, 0);
 }

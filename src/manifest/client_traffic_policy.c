@@ -4,6 +4,8 @@
  * header names with `_` are enforced; the rest is marked. */
 #include "manifest/client_traffic_policy.h"
 
+#include "base/limits.h"
+
 static void forwarded_for_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"numTrustedHops", "trustedCIDRs", NULL};
@@ -185,6 +187,8 @@ static void client_traffic_policy_check(struct decoder *d, const struct node *no
     struct client_traffic_policy_spec *s = object;
 
     policy_targets_check(d, node, &s->targets, &rule, 1);
+    if (s->http2)
+        http2_settings_judge(d, node_find(node, "http2"), s->http2);
 }
 
 static const struct field client_traffic_policy_spec_fields[] = {
@@ -199,8 +203,7 @@ static const struct field client_traffic_policy_spec_fields[] = {
                  "Limits on connections."),
     FIELD_OBJECT(client_traffic_policy_spec, tls, "tls", 0, client_tls, "TLS with clients."),
     FIELD_OBJECT(client_traffic_policy_spec, http1, "http1", 0, client_http1, "HTTP/1."),
-    FIELD_OBJECT(client_traffic_policy_spec, http2, "http2", FIELD_NOT_ENFORCED, http2_settings,
-                 "HTTP/2."),
+    FIELD_OBJECT(client_traffic_policy_spec, http2, "http2", 0, http2_settings, "HTTP/2."),
     FIELD_OBJECT(client_traffic_policy_spec, health_check, "healthCheck", FIELD_NOT_ENFORCED,
                  client_health_check, "Health of the gateway itself, for those before it."),
     FIELD_OBJECT(client_traffic_policy_spec, tcp_keepalive, "tcpKeepalive", FIELD_NOT_ENFORCED,

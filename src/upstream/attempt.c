@@ -122,15 +122,11 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->connect_timeout_us = connect_timeout_us ? connect_timeout_us : UPSTREAM_CONNECT_TIMEOUT_US;
     a->started_us = a->upstreams->loop->now.mono_us;
     a->was_reused = a->has_head = a->is_request_done = a->has_sent_body = false;
-    a->is_paused = a->was_full = a->is_raw = false;
+    a->is_paused = a->was_full = a->is_raw = a->is_tunnel = false;
     a->stream = NULL;
     a->transport_error = 0;
     a->local_text[0] = '\0';
     a->n_interim = 0;
-    if (request->upgrade.len > 0 && b->protocol == CLUSTER_HTTP2) {
-        a->state = ATTEMPT_FAILED;
-        return ATTEMPT_NO_UPGRADE;
-    }
     int r = attempt_connect(a);
 
     if (r == ATTEMPT_NO_ENDPOINT && a->pool->endpoints->state == ENDPOINTS_PENDING) {
@@ -268,7 +264,7 @@ bool attempt_on_stream_head(struct attempt *a, const struct http_response *respo
     a->response = *response;
     if (!attempt_may_accept_head(a))
         return false;
-    if (response->status < 200)
+    if (response->status < 200 && response->status != 101)
         return true;
     a->has_head = true;
     a->events->on_head(a);
@@ -341,7 +337,8 @@ void attempt_send_end(struct attempt *a, const struct http_headers *trailers)
     PRE(a->state == ATTEMPT_STREAMING);
     a->is_request_done = true;
     if (a->stream) {
-        conn_h2_send_end(a->stream, trailers);
+        if (a->request->upgrade.len == 0) /* else what follows the head is the other protocol's */
+            conn_h2_send_end(a->stream, trailers);
         return;
     }
     if (a->request->body != HTTP_BODY_CHUNKED || a->is_raw)
@@ -405,7 +402,19 @@ void attempt_resume(struct attempt *a)
 void attempt_set_raw(struct attempt *a)
 {
     a->is_raw = true;
-    h1_set_raw(&a->conn->codec);
+    if (!a->stream)
+        h1_set_raw(&a->conn->codec);
+}
+
+void attempt_shutdown(struct attempt *a)
+{
+    PRE(a->state == ATTEMPT_STREAMING && a->is_raw);
+    if (a->stream) {
+        conn_h2_send_end(a->stream, NULL);
+        return;
+    }
+    a->conn->ends_output = true;
+    conn_flush(a->conn);
 }
 
 void attempt_cancel(struct attempt *a)

@@ -28,7 +28,7 @@ enum attempt_state {
     X(NO_ENDPOINT, "no_endpoint", "the name does not resolve, or no endpoint is ready")            \
     X(CONNECT_FAILED, "connect_failed", "connection refused or unreachable")                       \
     X(CONNECT_TIMEOUT, "connect_timeout", "connect timeout")                                       \
-    X(NO_UPGRADE, "no_upgrade", "an upgrade of HTTP/1.1, and the backend speaks HTTP/2")           \
+    X(NO_UPGRADE, "no_upgrade", "the backend speaks HTTP/2 and takes no upgrade")                  \
     X(REFUSED, "refused", "the backend refused the stream unprocessed")                            \
     X(RESET, "reset", "connection closed before an answer")                                        \
     X(RESET_MIDWAY, "reset_midway", "connection closed inside the answer")                         \
@@ -82,6 +82,7 @@ struct attempt {
     bool is_request_done;
     bool has_sent_body; /* some request content was handed to the connection */
     bool is_raw;        /* upgraded */
+    bool is_tunnel;     /* to be upgraded: the 101 stands for the yes to an extended CONNECT */
     bool is_paused;
     bool was_full;
     char endpoint_text[64]; /* for the log, after the connection went */
@@ -95,7 +96,6 @@ struct attempt {
     struct list_node node; /* on upstreams.waiting, then on its connection's */
 };
 
-/* Before the first start: events and what does not change between tries. */
 void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_events *events,
                   struct arena *arena);
 /* Starts. 0: under way (STREAMING already when a pooled connection was free), or a positive
@@ -113,7 +113,8 @@ bool attempt_is_full(struct attempt *a);
 /* Stops and resumes reading the answer (back-pressure). */
 void attempt_pause(struct attempt *a);
 void attempt_resume(struct attempt *a);
-/* After 101. */
+/* After 101; then, once: our side of the connection ends behind what was sent, reading goes on. */
 void attempt_set_raw(struct attempt *a);
+void attempt_shutdown(struct attempt *a);
 /* No completion follows. Connection or stream is closed. Safe in every state. */
 void attempt_cancel(struct attempt *a);

@@ -26,9 +26,10 @@ struct cluster_http2 {
     uint32_t stream_window;     /* bytes; 0: the codec's default */
     uint32_t connection_window; /* bytes; 0: the codec's default */
     uint32_t n_streams_max;     /* of one connection; 0: LIMIT_H2_STREAMS */
-    uint64_t ping_interval_us;  /* silence after which a PING is sent; 0: as long as streams are
-                                   open, UPSTREAM_PING_INTERVAL_US */
-    uint64_t ping_timeout_us;   /* for its answer; 0: UPSTREAM_PING_TIMEOUT_US */
+    bool ends_on_invalid;       /* a malformed answer ends the connection, not its stream alone */
+    uint64_t ping_interval_us;  /* silence after which a PING is sent; 0: LIMIT_H2_SILENCE_S, and
+                                   only while streams are open */
+    uint64_t ping_timeout_us;   /* for its answer; 0: LIMIT_H2_PING_ANSWER_S */
 };
 
 struct cluster {

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "upstream/attempt_internal.h"
 
-enum { TICK_US = 1000000 };
+enum { SECOND_US = 1000000 };
 
 static const struct h2_events conn_h2_events;
 
@@ -34,6 +34,14 @@ static void conn_h2_note(struct conn_h2_stream *s)
 {
     if (!s->work.owner)
         list_append(&s->conn->h2->todo, &s->work);
+}
+
+/* The codec is through with it, or never saw it. */
+static void conn_h2_shut(struct conn_h2_stream *s, enum attempt_failure why)
+{
+    s->is_closed = true;
+    s->why = why;
+    conn_h2_note(s);
 }
 
 /* Where it belongs now. */
@@ -86,16 +94,6 @@ void conn_h2_on_close(struct conn *c)
     c->is_abort |= outbox_flush(&c->out) != 0;
 }
 
-/* RFC 9113 8.7: of a refused stream nothing was processed. */
-static enum attempt_failure conn_h2_failure(const struct conn_h2_stream *s)
-{
-    if (!s->is_closed)
-        return ATTEMPT_RESET;
-    if (s->codec.error != H1_ERROR_NONE)
-        return ATTEMPT_BAD_ANSWER;
-    return s->code == H2_REFUSED_STREAM ? ATTEMPT_REFUSED : ATTEMPT_RESET;
-}
-
 static void conn_h2_tell_failure(struct conn_h2_stream *s, enum attempt_failure why)
 {
     struct attempt *a = TAKE(s->attempt);
@@ -119,7 +117,7 @@ static void conn_h2_end(struct conn *c, enum attempt_failure why)
 
         if (s->attempt)
             s->attempt->transport_error = error;
-        conn_h2_tell_failure(s, conn_h2_failure(s));
+        conn_h2_tell_failure(s, s->is_closed ? s->why : ATTEMPT_RESET);
     }
     attempt_break_all(&c->waiting, error, why);
 }
@@ -150,7 +148,7 @@ static void conn_h2_tell(struct conn_h2_stream *s)
         return;
     if (s->attempt)
         s->attempt->was_reused = false; /* this is no connection that had gone stale */
-    conn_h2_tell_failure(s, conn_h2_failure(s));
+    conn_h2_tell_failure(s, s->why);
     conn_h2_stream_free(s);
 }
 
@@ -283,14 +281,27 @@ static void conn_h2_finish_body(const struct attempt *a, struct http_response *r
     r->content_length = 0;
 }
 
+/* A 2xx is the yes to an extended CONNECT (RFC 8441 4), which HTTP/1.1 says with 101. */
+static void conn_h2_begin_tunnel(struct attempt *a, struct http_response *r)
+{
+    a->is_tunnel = true;
+    r->status = 101;
+    r->body = HTTP_BODY_NONE;
+    r->upgrade = a->request->upgrade;
+}
+
 static void on_head(struct h2_stream *codec)
 {
     struct conn_h2_stream *s = conn_h2_stream_of(codec);
 
     if (!s->attempt)
         return;
-    if (s->response.status >= 200)
+    if (s->attempt->request->upgrade.len > 0 && s->response.status / 100 == 2)
+        conn_h2_begin_tunnel(s->attempt, &s->response);
+    else if (s->response.status >= 200)
         conn_h2_finish_body(s->attempt, &s->response);
+    s->has_batch = true; /* the head may be all that comes for now */
+    conn_h2_note(s);
     if (attempt_on_stream_head(s->attempt, &s->response))
         return;
     codec->error = H1_ERROR_TOO_MANY_HEADERS;
@@ -328,9 +339,10 @@ static void on_close(struct h2_stream *codec, uint32_t code)
 {
     struct conn_h2_stream *s = conn_h2_stream_of(codec);
 
-    s->is_closed = true;
-    s->code = code;
-    conn_h2_note(s);
+    /* Of a refused stream nothing was processed (RFC 9113 8.7). */
+    conn_h2_shut(s, codec->error != H1_ERROR_NONE ? ATTEMPT_BAD_ANSWER
+                    : code == H2_REFUSED_STREAM   ? ATTEMPT_REFUSED
+                                                  : ATTEMPT_RESET);
 }
 
 static const struct h2_events conn_h2_events = {
@@ -351,13 +363,13 @@ static void conn_h2_on_tick(struct timer *t)
     struct conn *c = h->conn;
     const struct cluster_http2 *config = &c->pool->cluster->http2;
     uint64_t now_us = conn_h2_loop(c)->now.mono_us;
-    uint64_t interval_us =
-        config->ping_interval_us ? config->ping_interval_us : (uint64_t)UPSTREAM_PING_INTERVAL_US;
-    uint64_t timeout_us =
-        config->ping_timeout_us ? config->ping_timeout_us : (uint64_t)UPSTREAM_PING_TIMEOUT_US;
+    uint64_t interval_us = config->ping_interval_us ? config->ping_interval_us
+                                                    : (uint64_t)LIMIT_H2_SILENCE_S * SECOND_US;
+    uint64_t timeout_us = config->ping_timeout_us ? config->ping_timeout_us
+                                                  : (uint64_t)LIMIT_H2_PING_ANSWER_S * SECOND_US;
     bool is_wanted = conn_h2_is_busy(c) || config->ping_interval_us > 0;
 
-    if (now_us - h->forgiven_us >= TICK_US) {
+    if (now_us - h->forgiven_us >= SECOND_US) {
         h->forgiven_us = now_us;
         h2_forgive(&h->codec);
     }
@@ -373,7 +385,7 @@ static void conn_h2_on_tick(struct timer *t)
         conn_flush_later(c);
     }
     interval_us = MIN(interval_us, timeout_us);
-    timer_set(conn_h2_loop(c), t, now_us + MIN(interval_us, (uint64_t)TICK_US));
+    timer_set(conn_h2_loop(c), t, now_us + MIN(interval_us, (uint64_t)SECOND_US));
 }
 
 bool conn_h2_begin(struct conn *c)
@@ -382,6 +394,7 @@ bool conn_h2_begin(struct conn *c)
     const struct h2_options options = {
         .is_client = true,
         .allows_underscore = true,
+        .ends_on_invalid = config->ends_on_invalid,
         .n_streams_max = config->n_streams_max,
         .stream_window = config->stream_window,
         .connection_window = config->connection_window,
@@ -396,7 +409,7 @@ bool conn_h2_begin(struct conn *c)
     h->conn = c;
     h->heard_us = h->forgiven_us = now_us;
     h->tick.fn = conn_h2_on_tick;
-    timer_set(conn_h2_loop(c), &h->tick, now_us + TICK_US);
+    timer_set(conn_h2_loop(c), &h->tick, now_us + SECOND_US);
     c->h2 = h;
     conn_h2_flush(c);
     return true;
@@ -415,12 +428,10 @@ void conn_h2_open(struct conn *c, struct attempt *a)
     a->stream = s;
     conn_h2_set_arena(s, a->arena);
     list_append(&c->h2->streams, &s->node);
-    if (h2_request(&c->h2->codec, &s->codec, a->request) != 0) {
-        /* In the turn in which the backend says so it takes no more: not sent, to be repeated. */
-        s->is_closed = true;
-        s->code = H2_REFUSED_STREAM;
-        conn_h2_note(s);
-    }
+    if (a->request->upgrade.len > 0 && !h2_takes_tunnels(&c->h2->codec))
+        conn_h2_shut(s, ATTEMPT_NO_UPGRADE);
+    else if (h2_request(&c->h2->codec, &s->codec, a->request) != 0)
+        conn_h2_shut(s, ATTEMPT_REFUSED); /* it has just said that it takes no more: not sent */
     c->n_served++;
     c->idle_us = a->idle_us ? a->idle_us : (uint64_t)UPSTREAM_IDLE_US;
     conn_h2_place(c);

@@ -5,17 +5,15 @@
  *
  * An attempt that leaves before resets its stream, which stays until the codec is through with it.
  *
+ * An upgrade (WebSocket) is an extended CONNECT where the backend takes such (RFC 8441), told to
+ * the attempt as the 101 that it means; else there is none.
+ *
  * The connection is usable once the backend's settings have come: until then nobody knows how many
  * streams it takes, nor whether it speaks HTTP/2 at all, and what was not sent can go elsewhere. */
 #pragma once
 
 #include "http/h2.h"
 #include "upstream/attempt.h"
-
-enum {
-    UPSTREAM_PING_INTERVAL_US = 30 * 1000000, /* of silence while streams are open */
-    UPSTREAM_PING_TIMEOUT_US = 10 * 1000000,
-};
 
 struct conn_h2_stream {
     struct h2_stream codec;
@@ -24,10 +22,10 @@ struct conn_h2_stream {
     struct attempt *attempt; /* NULL: it has left */
     struct list_node node;   /* on conn_h2.streams */
     struct list_node work;   /* on conn_h2.todo */
-    bool has_batch;          /* spans were told */
+    bool has_batch;          /* a head or spans were told */
     bool has_room;
     bool is_closed;
-    uint32_t code; /* why */
+    enum attempt_failure why; /* what an attempt that still waits is told */
 };
 
 struct conn_h2 {

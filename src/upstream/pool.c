@@ -106,6 +106,15 @@ static bool conn_is_expired(const struct conn *c, uint64_t now_us)
     return now_us - c->idle_since_us >= c->idle_us;
 }
 
+/* May it be a stream of a connection of HTTP/2? What is negotiated is HTTP/1.1 for an upgrade,
+ * since few backends take those over HTTP/2. */
+static bool pool_may_share(const struct pool *p, const struct attempt *a)
+{
+    if (p->cluster->protocol == CLUSTER_NEGOTIATED)
+        return a->request->upgrade.len == 0;
+    return p->cluster->protocol == CLUSTER_HTTP2;
+}
+
 struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
 {
     uint64_t now_us = p->upstreams->loop->now.mono_us;
@@ -118,8 +127,8 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
         before = node->prev;
         if (c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0)
             continue;
-        if (c->h2 && a->request->upgrade.len > 0)
-            continue; /* only HTTP/1.1 can be upgraded */
+        if (c->h2 && !pool_may_share(p, a))
+            continue;
         if (conn_is_expired(c, now_us)) {
             conn_close(c); /* the sweep has not come by yet */
             continue;
@@ -131,14 +140,6 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
         return c;
     }
     return NULL;
-}
-
-/* Is its answer to be waited for together? */
-static bool pool_may_share(const struct pool *p, const struct attempt *a)
-{
-    if (p->cluster->protocol == CLUSTER_NEGOTIATED)
-        return a->request->upgrade.len == 0;
-    return p->cluster->protocol == CLUSTER_HTTP2;
 }
 
 /* One that others wait for, has room for one more, and gives up before `a` would. */
@@ -293,6 +294,10 @@ void conn_flush(struct conn *c)
      * (an early refusal, say) must still be read. */
     if (outbox_flush(&c->out) != 0)
         read = LOOP_READ;
+    if (c->ends_output && outbox_is_empty(&c->out)) {
+        c->ends_output = false;
+        stream_shutdown(&c->stream);
+    }
     stream_want(&c->stream, read | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
 }
 

@@ -209,6 +209,26 @@ def test_an_answer_streams(pair):
             raw.until(b"0\r\n\r\n")
 
 
+def test_a_head_does_not_wait_for_content(pair):
+    go_on = threading.Event()
+
+    def content():
+        assert go_on.wait(30 * FACTOR)
+        yield b"content"
+    pair.answer_with(content())
+    if pair.client == "h2":
+        with Http2(pair.gw.port()) as client:
+            stream = client.headers()
+            client.until(lambda: client.streams[stream]["headers"])
+            go_on.set()
+            assert client.reply(stream).body == b"content"
+    else:
+        with pair.gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw:
+            assert raw.head()[0] == 200
+            go_on.set()
+            raw.until(b"content")
+
+
 def test_what_has_no_content(pair):
     for status in (200, 204, 304):
         if pair.backend == "h1":
@@ -273,7 +293,7 @@ def test_a_client_that_does_not_read_stalls_nobody_else(gateway, http2_upstream)
         # Each has sent its window, which nobody takes.
         connection = up.connections[0]
         eventually(lambda: all(connection.h2.local_flow_control_window(s) == 0 for s in list(connection.streams)[:30]))
-        assert connection.h2.outbound_flow_control_window > 0
+        eventually(lambda: connection.h2.outbound_flow_control_window > 0)
         for _ in range(5):
             assert gw.request("/small").json["target"] == "/small"
         slow.reads = True
@@ -512,6 +532,16 @@ def test_heads_are_judged_as_those_of_http_1(gateway, http2_upstream, fields, is
     assert gw.request("/").status == 200 and len(up.connections) == 1
 
 
+def test_a_malformed_answer_ends_the_connection_if_the_policy_says_so(gateway, http2_upstream):
+    up = http2_upstream("a")
+    up.script = lambda stream: stream.answer(headers=[("X-Upper", "1")]) if stream.target == "/bad" else up.echo(stream)
+    gw = gateway(world(h2c("a", up), route("r", rule("a")), traffic(http2={"onInvalidMessage": "TerminateConnection"})), args=["--workers", "1"])
+    reply = gw.request("/bad")
+    assert (reply.status, reply.code) == (502, "upstream_bad_answer")
+    up.until(lambda: up.connections[0].is_closed)
+    assert gw.request("/").status == 200 and len(up.connections) == 2
+
+
 def test_interim_heads_are_bounded(gateway, http2_upstream):
     up = http2_upstream("a")
 
@@ -637,12 +667,84 @@ WEBSOCKET = (b"GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrad
              b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n")
 
 
-def test_an_upgrade_is_refused_where_http_2_is_all_there_is(plain):
+def test_an_upgrade_is_refused_where_the_backend_takes_none(plain):
     gw, up = plain
     with gw.raw(WEBSOCKET) as raw:
         reply = raw.reply()
     assert (reply.status, reply.code) == (501, "upgrade_unsupported")
     assert not up.requests and gw.request().status == 200
+
+
+@pytest.fixture
+def tunnels(gateway, http2_upstream):
+    """A backend that takes extended CONNECT, and gives back what it gets in upper case, and then a last word."""
+    up = http2_upstream("a", settings={SETTINGS.ENABLE_CONNECT_PROTOCOL: 1})
+
+    def on_head(stream):
+        if stream.target == "/no":
+            return stream.answer(status=403, body=b"no")
+        if stream.target == "/plain":
+            stream.wait(lambda: stream.is_complete)
+            return up.echo(stream)
+        stream.head(200, [("sec-websocket-protocol", "chat")])
+        n = 0
+        while not stream.is_complete:
+            stream.wait(lambda: len(stream.body) > n or stream.is_complete)  # noqa: B023
+            piece, n = stream.body[n:], len(stream.body)
+            if piece:
+                stream.data(piece.upper())
+        return stream.data(b"bye", end=True)
+    up.on_head = on_head
+    return gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"]), up
+
+
+def test_an_upgrade_is_an_extended_connect_where_the_backend_takes_such(tunnels):
+    gw, up = tunnels
+    with gw.raw(WEBSOCKET.replace(b"Key: x", b"Key: dGhlIHNhbXBsZSBub25jZQ==")) as raw:
+        status, headers = raw.head()
+        fields = dict(headers)
+        assert (status, fields["upgrade"].lower(), fields["sec-websocket-protocol"]) == (101, "websocket", "chat")
+        assert fields["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        assert not {"content-length", "transfer-encoding"} & set(fields)
+        for word in (b"one", b"two"):
+            raw.send(word)
+            assert raw.exactly(3) == word.upper()
+        assert gw.request("/plain").status == 200, "on the same connection"
+    assert len(up.connections) == 1
+    seen = up.connections[0].streams[1]
+    assert (seen.method, seen.get(":protocol"), seen.target, seen.get(":authority")) == ("CONNECT", "websocket", "/ws", "a.test")
+    assert seen.get("sec-websocket-version") == "13"
+    assert not {"sec-websocket-key", "upgrade", "connection", "content-length"} & {name for name, _ in seen.fields}
+
+
+def test_from_a_client_of_http_2_to_a_backend_of_http_2(tunnels):
+    gw, up = tunnels
+    with Http2(gw.port()) as client:
+        client.until(lambda: client.h2.remote_settings.enable_connect_protocol == 1)
+        stream = client.headers("/ws", "CONNECT", end=False, protocol="websocket", headers=[("sec-websocket-version", "13")])
+        entry = client.streams[stream]
+        client.data(stream, b"early ")
+        client.until(lambda: entry["body"] == b"EARLY ")
+        assert dict(entry["headers"])[":status"] == "200" and "sec-websocket-accept" not in dict(entry["headers"])
+        client.data(stream, b"last", end=True)
+        client.until(lambda: entry["end"])
+        assert entry["body"] == b"EARLY LASTbye"
+        assert "sec-websocket-key" not in {name for name, _ in up.connections[0].streams[1].fields}
+
+
+def test_a_no_to_an_extended_connect_is_an_answer(tunnels):
+    gw, _ = tunnels
+    with gw.raw(WEBSOCKET.replace(b"/ws", b"/no")) as raw:
+        reply = raw.reply()
+    assert (reply.status, reply.body) == (403, b"no")
+
+
+def test_a_tunnel_ends_with_its_client(tunnels):
+    gw, up = tunnels
+    with gw.raw(WEBSOCKET) as raw:
+        assert raw.head()[0] == 101
+    eventually(lambda: up.connections[0].streams[1].reset_code is not None or up.connections[0].streams[1].is_complete)
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
 
 
 def test_where_the_protocol_is_negotiated_an_upgrade_gets_http_1(gateway, upstream, http2_upstream, authority, tmp_path):

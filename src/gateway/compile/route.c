@@ -3,6 +3,7 @@
  * route table. A rule with an error refuses; it never disappears, since then a less specific rule
  * would take its traffic. */
 #include "base/assert.h"
+#include "base/limits.h"
 #include "gateway/compile/layer.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
@@ -36,11 +37,10 @@ static struct policy_chain compile_traffic_chain(struct compile *c, const struct
                                  &at->gateway->object, at->listener->name);
 }
 
-/* Of what Envoy takes: at least the protocol's own, at most what it can say (RFC 9113 6.9). */
-static uint32_t compile_window(struct opt_int bytes)
+/* 0: the default. */
+static uint32_t compile_bounded(struct opt_int asked, int64_t limit)
 {
-    return bytes.is_set ? (uint32_t)MIN(MAX(bytes.value, (int64_t)UINT16_MAX), (int64_t)INT32_MAX)
-                        : 0;
+    return asked.is_set ? (uint32_t)MIN(asked.value, limit) : 0;
 }
 
 /* What connections to the rule's backends have from policies. */
@@ -56,10 +56,12 @@ static void compile_http2(struct compile_rules *r)
     if (!s)
         return;
     http2 = ARENA_NEW(&r->c->scratch, struct cluster_http2);
-    http2->stream_window = compile_window(s->initial_stream_window_bytes);
-    http2->connection_window = compile_window(s->initial_connection_window_bytes);
-    if (s->max_concurrent_streams.is_set)
-        http2->n_streams_max = (uint32_t)s->max_concurrent_streams.value;
+    http2->stream_window =
+        compile_bounded(s->initial_stream_window_bytes, LIMIT_H2_STREAM_WINDOW_BYTES);
+    http2->connection_window =
+        compile_bounded(s->initial_connection_window_bytes, LIMIT_H2_WINDOW_BYTES);
+    http2->n_streams_max = compile_bounded(s->max_concurrent_streams, LIMIT_H2_STREAMS_MAX);
+    http2->ends_on_invalid = s->on_invalid_message == HTTP2_TERMINATE_CONNECTION;
     if (s->connection_keepalive) {
         http2->ping_interval_us = duration_or(s->connection_keepalive->interval, 0);
         http2->ping_timeout_us = duration_or(s->connection_keepalive->timeout, 0);

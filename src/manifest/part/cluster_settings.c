@@ -5,6 +5,8 @@
  * timeout and retry today; the rest is marked as not enforced. */
 #include "manifest/part/cluster_settings.h"
 
+#include "base/limits.h"
+
 #include "manifest/part/cluster_fields.h"
 
 static const struct field retry_budget_fields[] = {
@@ -117,15 +119,59 @@ static void http2_keepalive_check(struct decoder *d, const struct node *node, vo
 static const struct field http2_keepalive_fields[] = {
     FIELD_DURATION(http2_keepalive, interval, "interval", 0, "Silence after which a PING is sent."),
     FIELD_DURATION(http2_keepalive, timeout, "timeout", 0, "Time for a PING's answer."),
-    FIELD_DURATION(http2_keepalive, idle_interval, "idleInterval", FIELD_NOT_ENFORCED,
+    FIELD_DURATION(http2_keepalive, idle_interval, "idleInterval", 0,
                    "Silence after which the first request is preceded by a PING."),
-    FIELD_INT(http2_keepalive, interval_jitter_percent, "intervalJitter", FIELD_NOT_ENFORCED,
-              RANGE(0, 100), "Random lengthening of the interval, in percent."),
+    FIELD_INT(http2_keepalive, interval_jitter_percent, "intervalJitter", 0, RANGE(0, 100),
+              "Random lengthening of the interval, in percent."),
 };
 static const struct table http2_keepalive_table =
     TABLE_CHECKED(http2_keepalive, http2_keepalive_check);
 
 static const char *const on_invalid_names[] = {"TerminateConnection", "TerminateStream", NULL};
+
+/* RFC 9113 6.9.2 begins with 65535 bytes, and 6.9.1 ends at what a signed number holds. */
+static void http2_window_check(struct decoder *d, const struct node *node, const char *key,
+                               struct opt_int bytes)
+{
+    if (bytes.is_set && (bytes.value < UINT16_MAX || bytes.value > INT32_MAX))
+        decode_error(d, DIAG_OUT_OF_RANGE, node_find(node, key), key,
+                     "must be between 65535 and 2147483647 bytes");
+}
+
+static void http2_settings_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct http2_settings *h = object;
+
+    http2_window_check(d, node, "initialStreamWindowSize", h->initial_stream_window_bytes);
+    http2_window_check(d, node, "initialConnectionWindowSize", h->initial_connection_window_bytes);
+}
+
+static void http2_bound_judge(struct decoder *d, const struct node *node, const char *key,
+                              struct opt_int asked, unsigned limit)
+{
+    if (asked.is_set && asked.value > limit)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, key), key,
+                       "more than %u is not given: %u", limit, limit);
+}
+
+void http2_settings_judge(struct decoder *d, const struct node *node,
+                          const struct http2_settings *h)
+{
+    const struct node *keepalive = node_find(node, "connectionKeepalive");
+
+    http2_bound_judge(d, node, "initialStreamWindowSize", h->initial_stream_window_bytes,
+                      LIMIT_H2_STREAM_WINDOW_BYTES);
+    http2_bound_judge(d, node, "initialConnectionWindowSize", h->initial_connection_window_bytes,
+                      LIMIT_H2_WINDOW_BYTES);
+    http2_bound_judge(d, node, "maxConcurrentStreams", h->max_concurrent_streams,
+                      LIMIT_H2_STREAMS_MAX);
+    if (h->connection_keepalive && h->connection_keepalive->idle_interval.is_set)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(keepalive, "idleInterval"), "idleInterval",
+                       "not enforced yet: no request waits for a PING");
+    if (h->connection_keepalive && h->connection_keepalive->interval_jitter_percent.is_set)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(keepalive, "intervalJitter"),
+                       "intervalJitter", "PINGs are sent after the interval, not enforced yet");
+}
 
 static const struct field http2_settings_fields[] = {
     FIELD_QUANTITY(http2_settings, initial_stream_window_bytes, "initialStreamWindowSize", 0,
@@ -134,13 +180,12 @@ static const struct field http2_settings_fields[] = {
                    0, "Flow-control window of a connection; 1Mi unless given."),
     FIELD_INT(http2_settings, max_concurrent_streams, "maxConcurrentStreams", 0,
               RANGE(1, INT32_MAX), "Streams of one connection at most; 100 unless given."),
-    FIELD_ENUM(http2_settings, on_invalid_message, "onInvalidMessage", FIELD_NOT_ENFORCED,
-               on_invalid_names,
+    FIELD_ENUM(http2_settings, on_invalid_message, "onInvalidMessage", 0, on_invalid_names,
                "What ends at a malformed message: the connection (default) or its stream."),
     FIELD_OBJECT(http2_settings, connection_keepalive, "connectionKeepalive", 0, http2_keepalive,
                  "PINGs that keep connections alive."),
 };
-const struct table http2_settings_table = TABLE(http2_settings);
+const struct table http2_settings_table = TABLE_CHECKED(http2_settings, http2_settings_check);
 
 static const struct field cluster_settings_fields[] = {
     CLUSTER_SETTINGS_FIELDS(cluster_settings, , 0, FIELD_NOT_ENFORCED)};

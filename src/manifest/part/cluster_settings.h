@@ -79,12 +79,13 @@ struct http2_keepalive {
     struct opt_duration idle_interval;
     struct opt_int interval_jitter_percent;
 };
+enum http2_on_invalid { HTTP2_TERMINATE_CONNECTION, HTTP2_TERMINATE_STREAM };
 struct http2_settings {
     struct mark mark;
     struct opt_int initial_stream_window_bytes;
     struct opt_int initial_connection_window_bytes;
     struct opt_int max_concurrent_streams;
-    int on_invalid_message; /* 0 TerminateConnection, 1 TerminateStream; -1: not given */
+    int on_invalid_message; /* enum http2_on_invalid; -1: not given */
     struct http2_keepalive *connection_keepalive;
 };
 
@@ -101,6 +102,10 @@ struct cluster_settings {
     struct cluster_proxy_protocol *proxy_protocol;
     struct http2_settings *http2;
 };
+
+/* Names what of it is given in part or not at all; for the check of who has it enforced. */
+void http2_settings_judge(struct decoder *d, const struct node *node,
+                          const struct http2_settings *h);
 
 extern const struct table cluster_settings_table, cluster_circuit_breaker_table,
     cluster_timeout_table, cluster_connection_table, cluster_dns_table,

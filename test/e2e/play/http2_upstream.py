@@ -47,9 +47,11 @@ class Stream:
         return self.get(":path")
 
     def wait(self, is_true, seconds=20):
-        with self.connection.changed:
-            assert self.connection.changed.wait_for(lambda: is_true() or self.connection.is_closed, seconds * FACTOR), "waited in vain"
-            assert is_true(), "the connection has closed"
+        c = self.connection
+        with c.changed:
+            assert c.changed.wait_for(lambda: is_true() or c.is_closed or self.reset_code is not None, seconds * FACTOR), "waited in vain"
+            if not is_true():
+                raise OSError("the gateway has left")
 
     def grant(self):
         """Reads from now on, and what it has left unread too."""
