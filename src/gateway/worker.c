@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/h2/client_h2.h"
 #include "gateway/mirror.h"
 #include "gateway/server.h"
 
@@ -155,6 +156,8 @@ static void worker_end_client(struct client *c)
 {
     if (c->down.exchange)
         exchange_cancel(c->down.exchange, CANCEL_DRAIN);
+    if (c->h2)
+        client_h2_drain_end(c);
     client_close(c);
 }
 

@@ -1,6 +1,7 @@
 """Calls of gRPC end to end: clients and servers of its own library, with GRPCRoutes between them."""
 import collections
 import queue
+import signal
 import time
 
 import grpc
@@ -303,3 +304,22 @@ def test_an_http_route_carries_calls_to_backends_that_speak_http_2(gateway, serv
     with GrpcClient(gw.port()) as client:
         assert client.call("/a.B/C") == b"a:hi"
         assert client.refused("/b.B/C")[0] == "UNIMPLEMENTED"
+
+
+def test_a_stream_outlives_a_reload_and_a_drain_tells_it_to_try_elsewhere(gateway, server):
+    manifests = world(backend("a", server("a")), backend("b", server("b")), grpc_route("r", rule("a")))
+    gw = gateway(manifests, drain=("0", "1"))
+    said = queue.Queue()
+    with GrpcClient(gw.port()) as client:
+        call = client.stream("/a.B/Talk", conversation(said))
+        said.put(b"1")
+        assert next(call) == b"a:1"
+        gw.apply([*manifests[:-1], grpc_route("r", rule("b"))])
+        said.put(b"2")
+        assert next(call) == b"a:2" and client.call() == b"b:hi"
+        gw.signal(signal.SIGTERM)
+        with pytest.raises(grpc.RpcError):
+            next(call)
+        assert (call.code(), call.details()) == (grpc.StatusCode.UNAVAILABLE, "The gateway is shutting down.")
+        said.put(None)
+    assert gw.wait() == 0

@@ -8,6 +8,8 @@
 #include "http/cookie.h"
 #include "http/forwarded.h"
 #include "http/grammar.h"
+#include "http/grpc/grpc_request.h"
+#include "http/grpc/grpc_status.h"
 #include "http/h1.h"
 #include "http/path.h"
 #include "http/query.h"
@@ -412,6 +414,34 @@ static void play_redirect(const struct lines *l)
     ASSERT(q.host.len > 0 ? str_starts_with(location, STR("http://")) : location.ptr[0] == '/');
 }
 
+/* A message is one line of ASCII that reads back; a deadline is as long as its digits say. */
+static void play_grpc(const struct lines *l)
+{
+    struct buf out = {0}, back = {0};
+    uint64_t us = 0;
+
+    (void)grpc_content_type_is(line(l, 2));
+    grpc_message_format(&out, line(l, 0));
+    for (size_t i = 0; i < out.len; i++) {
+        char c = out.ptr[i];
+
+        ASSERT(c >= ' ' && c <= '~');
+        if (c == '%') {
+            ASSERT(i + 2 < out.len);
+            c = (char)(grammar_hex(out.ptr[i + 1]) << 4 | grammar_hex(out.ptr[i + 2]));
+            i += 2;
+        }
+        buf_append_char(&back, c);
+    }
+    ASSERT(str_eq(buf_str(&back), line(l, 0)));
+    buf_deinit(&out);
+    buf_deinit(&back);
+    ASSERT(grpc_status_parse(line(l, 1)) >= GRPC_STATUS_UNTOLD);
+    (void)grpc_status_camel(grpc_status_parse(line(l, 1)));
+    if (grpc_timeout_parse(line(l, 1), &us) == 0)
+        ASSERT(line(l, 1).len >= 2 && line(l, 1).len <= 9 && us <= UINT64_C(99999999) * 3600000000);
+}
+
 static void play(char which, const struct lines *l)
 {
     static const struct {
@@ -422,6 +452,7 @@ static void play(char which, const struct lines *l)
         {'n', play_name_set},  {'q', play_query},        {'c', play_cookie}, {'j', play_field},
         {'m', play_model},     {'p', play_rewrite},      {'x', play_regex},  {'i', play_cidr},
         {'f', play_forwarded}, {'w', play_headers},      {'o', play_cors},   {'r', play_redirect},
+        {'g', play_grpc},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(plays); i++) {

@@ -228,6 +228,16 @@ void client_h2_drain(struct client *c)
     client_h2_leave(c->h2);
 }
 
+void client_h2_drain_end(struct client *c)
+{
+    struct client_h2 *h = c->h2;
+
+    h->is_processing = true; /* the connection ends below, not under the streams */
+    client_stream_drain_all(h);
+    h->is_processing = false;
+    client_h2_output(h);
+}
+
 void client_h2_end(struct client *c)
 {
     struct client_h2 *h = c->h2;

@@ -47,6 +47,9 @@ void client_h2_on_room(struct client *c);
 void client_h2_on_timer(struct client *c);
 /* Finish what runs, take nothing new. */
 void client_h2_drain(struct client *c);
+/* The time of a drain is over: what still runs is told to its clients. The connection is to be
+ * closed next. */
+void client_h2_drain_end(struct client *c);
 /* The connection has closed: its exchanges end as if their client had left. */
 void client_h2_end(struct client *c);
 

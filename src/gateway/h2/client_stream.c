@@ -95,6 +95,16 @@ void client_stream_end_all(struct client_h2 *h)
     }
 }
 
+void client_stream_drain_all(struct client_h2 *h)
+{
+    LIST_FOREACH (&h->streams, node) {
+        struct client_stream *t = CONTAINER_OF(node, struct client_stream, node);
+
+        if (t->down.exchange && t->stream.has_head)
+            exchange_cancel(t->down.exchange, CANCEL_DRAIN);
+    }
+}
+
 /* ---- time ---- */
 
 /* While content is wanted its sender is on the clock, and only then. */

@@ -33,5 +33,7 @@ struct client_stream {
 
 extern const struct h2_events client_stream_events;
 
+/* The time of a drain is over: every exchange that still runs is told, and answers as it can. */
+void client_stream_drain_all(struct client_h2 *h);
 /* The connection has closed: every stream's exchange ends as if its client had left. */
 void client_stream_end_all(struct client_h2 *h);
