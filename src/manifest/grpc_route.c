@@ -14,19 +14,36 @@ static const struct field grpc_method_match_fields[] = {
     FIELD_STR(grpc_method_match, method, "method", 0, "Name of the method; any if absent."),
 };
 
-static void grpc_name_check(struct decoder *d, const struct node *node, const char *key,
-                            struct str name, bool may_have_dots)
+/* A letter or "_" first, then digits too. */
+static bool grpc_is_identifier(struct str s)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        char c = str_lower_char(name.ptr[i]);
+    for (size_t i = 0; i < s.len; i++) {
+        char c = str_lower_char(s.ptr[i]);
 
-        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-            (c == '.' && may_have_dots))
-            continue;
+        if (!((c >= 'a' && c <= 'z') || c == '_' || (i > 0 && c >= '0' && c <= '9')))
+            return false;
+    }
+    return s.len > 0;
+}
+
+/* Names of packages and the service, divided by dots; one may stand in front of all. */
+static bool grpc_is_service(struct str s)
+{
+    struct str rest = str_slice(s, str_starts_with(s, STR(".")) ? 1 : 0, s.len);
+    struct str part;
+    bool is_valid = rest.len > 0;
+
+    while (is_valid && str_split(&rest, '.', &part))
+        is_valid = grpc_is_identifier(part);
+    return is_valid;
+}
+
+static void grpc_name_check(struct decoder *d, const struct node *node, const char *key,
+                            struct str name, bool is_valid)
+{
+    if (name.len > 0 && !is_valid)
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, key), key,
                      "\"%.*s\" is not a gRPC name", STR_ARG(name));
-        return;
-    }
 }
 
 static void grpc_method_match_check(struct decoder *d, const struct node *node, void *object)
@@ -37,12 +54,15 @@ static void grpc_method_match_check(struct decoder *d, const struct node *node, 
     if (m->type < 0)
         m->type = VALUE_EXACT;
     check_at_least_one(d, node, either);
+    if (m->service.len == 0 && m->method.len == 0 && (m->service.ptr || m->method.ptr))
+        decode_error(d, DIAG_INVALID_VALUE, node, NULL,
+                     "service and method must not both be empty");
     if (m->type == VALUE_REGEX) {
         check_regex(d, node, "service", m->service);
         check_regex(d, node, "method", m->method);
     } else {
-        grpc_name_check(d, node, "service", m->service, true);
-        grpc_name_check(d, node, "method", m->method, false);
+        grpc_name_check(d, node, "service", m->service, grpc_is_service(m->service));
+        grpc_name_check(d, node, "method", m->method, grpc_is_identifier(m->method));
     }
 }
 static const struct table grpc_method_match_table =

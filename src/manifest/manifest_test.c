@@ -246,6 +246,20 @@ TEST(grpc_route_names_and_filters_are_checked)
         {GRPC_HEAD "  rules: [{matches: [{method: {}}]}]", "spec.rules[0].matches[0].method"},
         {GRPC_HEAD "  rules: [{matches: [{method: {service: 'a/b'}}]}]",
          "spec.rules[0].matches[0].method.service"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {service: '', method: ''}}]}]",
+         "spec.rules[0].matches[0].method"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {service: 'a..b'}}]}]",
+         "spec.rules[0].matches[0].method.service"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {service: 'a.'}}]}]",
+         "spec.rules[0].matches[0].method.service"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {service: 'a.1b'}}]}]",
+         "spec.rules[0].matches[0].method.service"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {service: '..'}}]}]",
+         "spec.rules[0].matches[0].method.service"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {method: 'a.b'}}]}]",
+         "spec.rules[0].matches[0].method.method"},
+        {GRPC_HEAD "  rules: [{matches: [{method: {method: '1a'}}]}]",
+         "spec.rules[0].matches[0].method.method"},
         {GRPC_HEAD "  rules: [{matches: [{method: {type: RegularExpression, method: '('}}]}]",
          "spec.rules[0].matches[0].method.method"},
         {GRPC_HEAD "  rules: [{filters: [{type: URLRewrite, urlRewrite: {}}]}]",
@@ -262,7 +276,8 @@ TEST(grpc_route_names_and_filters_are_checked)
         }
         CHECK_MSG(d != NULL, "row %zu", i);
     }
-    load(GRPC_HEAD "  rules: [{matches: [{method: {service: a.b.C, method: D}}]}]");
+    load(GRPC_HEAD "  rules: [{matches: [{method: {service: a.b.C, method: D}},\n"
+                   "    {method: {service: .a_1.B2}}, {method: {service: '', method: _d9}}]}]");
     CHECK(!m.objects.items[0]->is_broken);
     manifest_deinit(&m);
 }
