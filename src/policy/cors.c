@@ -214,8 +214,9 @@ bool cors_allows_origin(const struct cors *c, struct str origin)
 
     if (origin.len == 0)
         return false;
+    /* With credentials the origin is repeated: "*" would be read as any. */
     if (c->may_any_origin)
-        return !c->may_credentials || !str_eq(origin, STR("null"));
+        return !c->may_credentials || !(str_eq(origin, STR("null")) || str_eq(origin, STR("*")));
     if (!split_origin(origin, &parts))
         return false;
     for (uint32_t i = 0; i < c->n_origins; i++) {
