@@ -280,6 +280,32 @@ def test_an_upload_waits_for_the_backends_window(gateway, http2_upstream):
     assert len(up.connections) == 1
 
 
+@pytest.mark.parametrize("kind", ["plain", "AI"])
+def test_an_answer_moves_at_its_clients_pace(gateway, http2_upstream, kind):
+    """What is held of it is bounded, however long it is and whoever else is served meanwhile."""
+    up = http2_upstream("a")
+    whole = 16 << 20
+    up.script = lambda stream: stream.answer(body=b"z" * whole) if stream.method == "POST" else up.echo(stream)
+    gw = gateway(world(h2c("a", up), ai_backend("a"), ai_route("ai", ai_rule("a", matches=[model("m")])), route("r", rule("a"))),
+                 args=["--workers", "1"])
+    with Http2(gw.port()) as slow:
+        slow.reads = False
+        body = b'{"model": "m", "messages": []}'
+        target = "/v1/chat/completions" if kind == "AI" else "/big"
+        stream = slow.headers(target, "POST", end=False, headers=[("content-type", "application/json")])
+        slow.data(stream, body, end=True)
+        slow.until(lambda: len(slow.streams[stream]["body"]) == 65535)
+        for _ in range(50):
+            assert gw.request("/small").json["target"] == "/small"
+        sent = up.connections[0].streams[1]
+        assert sent.n_sent < 1 << 20
+        slow.reads = True
+        slow.h2.increment_flow_control_window(1 << 25)
+        slow.h2.increment_flow_control_window(1 << 25, stream)
+        slow.flush()
+        assert len(slow.reply(stream).body) == whole
+
+
 def test_a_client_that_does_not_read_stalls_nobody_else(gateway, http2_upstream):
     """More such streams than fit the connection's window, and a neighbour on the same connection."""
     up = http2_upstream("a")

@@ -30,6 +30,7 @@ class Stream:
         self.reset_code = None  # of the gateway's reset
         self.reads = connection.upstream.reads  # grants its window
         self.ungranted = 0
+        self.n_sent = 0
 
     def get(self, name, default=None):
         values = self.all(name)
@@ -78,6 +79,7 @@ class Stream:
                     raise OSError("the gateway has left")
                 n = min(len(data), c.h2.local_flow_control_window(self.number), c.h2.max_outbound_frame_size)
                 c.h2.send_data(self.number, data[:n], end_stream=end and n == len(data))
+                self.n_sent += n
                 data = data[n:]
                 c.flush()
                 if not data:
