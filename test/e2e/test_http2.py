@@ -9,6 +9,7 @@ import pytest
 from play.deadline import FACTOR, eventually
 from play.http2 import Http2
 from play.manifests import backend, path, route, rule, tls_secret, world
+from play.memory import anonymous_kib, is_sanitized
 from play.others import Others
 from play.upstream import Answer
 from test_tls import https_listener
@@ -98,9 +99,17 @@ def test_a_long_body_moves_at_the_backends_pace_and_others_pass_it(gateway, upst
 
 def test_an_answer_moves_at_the_clients_pace(gateway, upstream):
     up = upstream("a")
-    body = bytes(range(256)) * (32 << 10)
-    up.script = lambda *_: Answer(body=body)
+    body = bytes(range(256)) * (128 << 10)
+    sent = []
+
+    def script(_, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for at in range(0, len(body), 1 << 20):
+            connection.send(body[at:at + (1 << 20)])
+            sent.append(at)
+    up.script = script
     gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    before = anonymous_kib(gw)
     with Http2(gw.port()) as client:
         client.reads = False
         stream = client.headers()
@@ -111,9 +120,12 @@ def test_an_answer_moves_at_the_clients_pace(gateway, upstream):
         client.h2.increment_flow_control_window(1 << 20, stream)
         client.flush()
         client.until(lambda: len(entry["body"]) >= 65535 + (1 << 20))
+        assert len(sent) < 16, "the backend waits, but for the buffers of this machine's sockets"
+        if not is_sanitized(gw):
+            assert anonymous_kib(gw) - before < 4096
         client.reads = True
-        client.h2.increment_flow_control_window(1 << 24)
-        client.h2.increment_flow_control_window(1 << 24, stream)
+        client.h2.increment_flow_control_window(1 << 26)
+        client.h2.increment_flow_control_window(1 << 26, stream)
         client.flush()
         assert client.reply(stream).body == body
 
