@@ -36,8 +36,7 @@
     X(REFUSALS, COUNTER, "tollgate_refusals_total", "requests",                                    \
       "Requests that the gateway itself refused, by the code of the answer's body.", "reason")     \
     X(GRPC_CALLS, COUNTER, "tollgate_grpc_calls_total", "calls",                                   \
-      "Calls of gRPC, whoever answered them, by the name of their status: `none` when the caller " \
-      "left first, `other` when it has no name.",                                                  \
+      "Calls of gRPC, by the name of their status; `none`: the caller left, `other`: no name.",    \
       "route", "grpc_status")                                                                      \
     X(LIMIT_REFUSALS, COUNTER, "tollgate_limit_refusals_total", "requests",                        \
       "Requests that a rate limit refused, by its policy and its place there.", "policy", "rule")  \
