@@ -323,3 +323,18 @@ def test_a_stream_outlives_a_reload_and_a_drain_tells_it_to_try_elsewhere(gatewa
         assert (call.code(), call.details()) == (grpc.StatusCode.UNAVAILABLE, "The gateway is shutting down.")
         said.put(None)
     assert gw.wait() == 0
+
+
+@pytest.mark.slow
+def test_a_caller_may_think_for_longer_than_a_minute(gateway, server):
+    """Before the answer begins and after, by the defaults."""
+    gw = gateway(world(backend("a", server("a")), grpc_route("r", rule("a"))))
+    said = queue.Queue()
+    with GrpcClient(gw.port()) as client:
+        call = client.stream("/a.B/Talk", conversation(said), seconds=300)
+        for message in (b"1", b"2"):
+            time.sleep(70)
+            said.put(message)
+            assert next(call) == b"a:" + message
+        said.put(None)
+        assert list(call) == []
