@@ -105,6 +105,7 @@ struct h2 {
     bool is_settled;    /* the peer's settings have come */
     bool is_going_away; /* the peer takes no new streams */
     bool is_failed;
+    bool is_flooded; /* failed for what it flooded with */
 };
 
 /* 0 or negative. The preface and settings are ready to be put out. */
