@@ -531,15 +531,18 @@ void h2_go_away(struct h2 *h, bool is_final)
         h->is_failed |= nghttp2_submit_shutdown_notice(h->session) != 0;
 }
 
+bool h2_may_open(const struct h2 *h)
+{
+    return !h->is_failed && !h->is_going_away && nghttp2_session_check_request_allowed(h->session);
+}
+
 uint32_t h2_n_free(const struct h2 *h)
 {
     uint32_t n =
         nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 
     n = MIN(n, h->options.n_streams_max);
-    if (h->is_failed || h->is_going_away || !nghttp2_session_check_request_allowed(h->session))
-        return 0;
-    return n - MIN(n, h->n_streams);
+    return h2_may_open(h) ? n - MIN(n, h->n_streams) : 0;
 }
 
 bool h2_takes_tunnels(const struct h2 *h)

@@ -124,6 +124,9 @@ void h2_forgive(struct h2 *h);
 /* Tells the peer to open no further streams, in two steps (RFC 9113 6.8): `is_final` false at
  * first, true a round trip later. */
 void h2_go_away(struct h2 *h, bool is_final);
+/* Client: false: there will be no further streams, the peer goes away or the numbers are used up.
+ */
+bool h2_may_open(const struct h2 *h);
 /* Client: how many streams may be opened now; before is_settled as many as we allow. */
 uint32_t h2_n_free(const struct h2 *h);
 /* Client: may a request ask for an upgrade (RFC 8441)? It is told as an extended CONNECT then,

@@ -2,6 +2,7 @@
  * The peer is bytes written by hand. */
 #include "http/h2.h"
 
+#include <nghttp2/nghttp2.h>
 #include <time.h>
 
 #include "base/limits.h"
@@ -135,6 +136,21 @@ TEST(the_peers_settings_say_how_many_streams_are_free)
     frame(7, 0, 0, "\0\0\0\1\0\0\0\0", 8);
     CHECK_INT(h2_n_free(&h2), 0);
     CHECK_INT(closed, H2_REFUSED_STREAM);
+    finish();
+}
+
+TEST(numbers_of_streams_come_to_an_end)
+{
+    struct h2_stream s;
+    struct http_response r;
+
+    begin(0);
+    settings(100);
+    CHECK_INT(nghttp2_session_set_next_stream_id(h2.session, INT32_MAX), 0);
+    CHECK(h2_may_open(&h2));
+    ask(&s, &r, HTTP_BODY_NONE);
+    CHECK(!h2_may_open(&h2));
+    CHECK_INT(h2_n_free(&h2), 0);
     finish();
 }
 

@@ -52,7 +52,8 @@ static void conn_h2_place(struct conn *c)
 
     if (c->state == CONN_CONNECTING || c->state == CONN_DRAINING || c->state == CONN_CLOSED)
         return;
-    if (codec->is_going_away)
+    /* Nor is one kept that has no streams and is allowed none. */
+    if (!h2_may_open(codec) || (to == CONN_FULL && !conn_h2_is_busy(c)))
         to = CONN_DRAINING;
     if (to != c->state)
         conn_move(c, to);

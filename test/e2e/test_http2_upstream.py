@@ -364,6 +364,22 @@ def test_running_streams_survive_a_goaway_and_new_ones_go_elsewhere(gateway, htt
     assert [r.connection.index for r in up.requests if r.target == "/held"] == [0]
 
 
+def test_a_connection_that_is_allowed_nothing_any_more_is_replaced(gateway, http2_upstream):
+    up = http2_upstream("a")
+
+    def script(stream):
+        if stream.connection.index == 0:
+            with stream.connection.changed:
+                stream.connection.h2.update_settings({SETTINGS.MAX_CONCURRENT_STREAMS: 0})
+                stream.connection.flush()
+        up.echo(stream)
+    up.script = script
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
+    assert gw.request().status == 200
+    up.until(lambda: up.connections[0].is_closed)
+    assert gw.request().status == 200 and len(up.connections) == 2
+
+
 def test_what_a_goaway_leaves_out_is_repeated(gateway, http2_upstream):
     """Streams above the last one were not processed: a POST too goes to another connection."""
     up = http2_upstream("a")

@@ -2,6 +2,7 @@
  * the backends behind the gateway, which drives a real worker (its loop, connections, pools, the
  * journey) over socket pairs and a clock of its own. Each step is a letter and a byte for whom;
  * with bit 7 of the letter the loop does not turn after it:
+ *   h     a frame of HTTP/2 by backend: letter, digit of its stream
  *   o     a new connection of client `who`        c, b  a script by client, backend: letter,
  * eighths C, B  bytes of its own: their number, then they        g, G  the rest of that script x, X
  * closes      s, S  ends its sending      r, R  stops reading, or goes on a     time passes l the
@@ -171,6 +172,17 @@ static void step_backend(struct program *p, char letter, unsigned who)
             b->is_unread = true;
             peer_say(&b->peer, bytes);
         }
+    } else if (letter == 'h') {
+        unsigned which = next_byte(p) - 'A';
+        unsigned char stream = (unsigned char)(next_byte(p) - '0');
+        struct buf frame = {0};
+
+        script_frame(&frame, which, stream);
+        if (b) {
+            b->is_unread = true;
+            peer_say(&b->peer, buf_str(&frame));
+        }
+        buf_deinit(&frame);
     } else if (b) {
         step_peer(&b->peer, str_lower_char(letter));
     }
@@ -200,6 +212,7 @@ static void step(struct program *p)
         break;
     case 'b':
     case 'B':
+    case 'h':
     case 'G':
     case 'X':
     case 'S':

@@ -19,6 +19,10 @@
 #define BACKEND(name, port)                                                                        \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backend, metadata: {name: " name           \
     ", namespace: play}, spec: {endpoints: [{ip: {address: 127.0.0.1, port: " port "}}]}}\n---\n"
+#define STREAMS(name, port)                                                                        \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backend, metadata: {name: " name           \
+    ", namespace: play}, spec: {appProtocols: [gateway.envoyproxy.io/h2c], endpoints: [{ip: "      \
+    "{address: 127.0.0.1, port: " port "}}]}}\n---\n"
 #define NAMED(name, host)                                                                          \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backend, metadata: {name: " name           \
     ", namespace: play}, spec: {endpoints: [{fqdn: {hostname: " host ", port: 80}}]}}\n---\n"
@@ -33,12 +37,18 @@
     "name: " name "}], " more "}}\n---\n"
 #define MIRROR "filters: [{type: RequestMirror, requestMirror: {backendRef: " TO("copy") "}}], "
 
+#define MIRROR_STREAMS                                                                             \
+    "filters: [{type: RequestMirror, requestMirror: {percent: 50, backendRef: " TO(                \
+        "streams") "}}], "
+
 #define PLAIN                                                                                      \
     BACKEND("plain", "1")                                                                          \
     BACKEND("copy", "2")                                                                           \
     BACKEND("judge", "3")                                                                          \
     BACKEND("dead", "4")                                                                           \
+    STREAMS("streams", "6")                                                                        \
     NAMED("named", "named.play")                                                                   \
+    ROUTE("streams", "/streams", MIRROR_STREAMS "backendRefs: [" TO("streams") "]")                \
     ROUTE("plain", "/plain", "backendRefs: [" TO("plain") "]")                                     \
     ROUTE("two", "/two", "backendRefs: [" TO("plain") ", " TO("copy") "]")                         \
     ROUTE("timed", "/timed",                                                                       \

@@ -345,6 +345,14 @@ static void check_request(struct fake_backend *b, const struct http_request *q)
     b->n_requests++;
 }
 
+/* Does it begin as a connection of HTTP/2 does? That is the codec's fuzz target to read. */
+static bool is_http2(const struct buf *in)
+{
+    static const char preface[] = "PRI * HTTP/2.0";
+
+    return in->len > 0 && memcmp(in->ptr, preface, MIN(in->len, sizeof preface - 1)) == 0;
+}
+
 /* Whatever comes to a backend is valid HTTP. */
 void fake_backend_move(struct fake_backend *b)
 {
@@ -353,6 +361,7 @@ void fake_backend_move(struct fake_backend *b)
     int r = H1_MORE;
 
     peer_move(&b->peer);
+    b->is_unread |= b->n_requests == 0 && is_http2(&b->peer.in);
     struct str input = buf_str(&b->peer.in);
 
     while (!b->is_unread &&

@@ -33,7 +33,7 @@ struct fake_backend {
     char id[WORLD_ID_BYTES]; /* x-id of the last request; "": none */
     unsigned n_requests;     /* heads that came */
     unsigned n_answers;      /* that were begun */
-    bool is_unread;          /* what comes from here on is not looked at */
+    bool is_unread;          /* what comes from here on is not looked at: of HTTP/2 nothing is */
 };
 
 /* A connection to the gateway. */
@@ -65,5 +65,7 @@ extern const char *const client_scripts[];
 extern const unsigned n_client_scripts;
 extern const char *const backend_scripts[];
 extern const unsigned n_backend_scripts;
+/* A frame of HTTP/2. */
+void script_frame(struct buf *out, unsigned which, unsigned char stream);
 /* Stands in a script for so many bytes of content. */
 enum { SCRIPT_LONG_BYTES = 200000 };

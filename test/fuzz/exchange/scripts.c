@@ -56,6 +56,13 @@ const char *const client_scripts[] = {
     /* h */ "OPTIONS * HTTP/1.1\r\nhost: a\r\n%\r\n",
     /* i */ "GET /plain/%2e%2e/x HTTP/1.1\r\nhost: a\r\n\r\n",
     /* j */ "DELETE /plain/j HTTP/1.1\r\nhost: a\r\n%content-length: 5\r\n\r\nhello",
+    /* k */ GET("/streams/k"),
+    /* l */ ASK("/streams/l", "hello"),
+    /* m */ CHUNKED("/streams/m") "^@|0\r\n\r\n",
+    /* n */ CHUNKED("/streams/n"),
+    /* o */
+    "GET /streams/o HTTP/1.1\r\nhost: a\r\n%connection: upgrade\r\nupgrade: websocket\r\n"
+    "sec-websocket-key: x\r\n\r\n",
 };
 const unsigned n_client_scripts = N_ELEMENTS(client_scripts);
 
@@ -124,3 +131,50 @@ const char *const backend_scripts[] = {
     /* [ */ "HTTP/1.1 200 OK\r\n%content-length: 5\r\ncontent-length: 6\r\n\r\nhello",
 };
 const unsigned n_backend_scripts = N_ELEMENTS(backend_scripts);
+
+/* Frames of HTTP/2 (RFC 9113 6); `stream` is put where the head of each has its stream. */
+static const struct {
+    const char *bytes;
+    size_t n;
+} frames[] = {
+#define F(text)                                                                                    \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+    /* A */ F("\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0"), /* SETTINGS, and ACK */
+    /* B */ F("\0\0\1\1\4\0\0\0%\x88"),                /* HEADERS: 200 */
+    /* C */ F("\0\0\1\1\5\0\0\0%\x88"),                /* and the end */
+    /* D */ F("\0\0\5\0\0\0\0\0%hello"),
+    /* E */ F("\0\0\5\0\1\0\0\0%hello"),
+    /* F */ F("\0\0\4\3\0\0\0\0%\0\0\0\7"), /* RST_STREAM: refused */
+    /* G */ F("\0\0\4\3\0\0\0\0%\0\0\0\2"),
+    /* H */ F("\0\0\10\7\0\0\0\0\0\0\0\0%\0\0\0\0"), /* GOAWAY after this stream */
+    /* I */ F("\0\0\4\10\0\0\0\0\0\0\1\0\0\0\0\4\10\0\0\0\0%\0\1\0\0"), /* windows */
+                                                                        /* J */
+    F("\0\0\10\6\0\0\0\0\0"
+      "12345678"),                              /* PING */
+    /* K */ F("\0\0\6\4\0\0\0\0\0\0\3\0\0\0%"), /* so many streams at most */
+                                                /* L */
+    F("\0\0\5\1\5\0\0\0%\0\1t\1"
+      "a"), /* HEADERS: t: a, the end */
+            /* M */
+    F("\0\0\6\1\4\0\0\0%\x08\3"
+      "103"
+      "\x88"), /* HEADERS: 103, and 200 */
+               /* N */
+    F("\0\0\5\1\4\0\0\0%\x08\3"
+      "103"),                                     /* HEADERS: 103 */
+    /* O */ F("\0\0\6\4\0\0\0\0\0\0\10\0\0\0\1"), /* takes extended CONNECT */
+    /* P */ F("\0\0\6\4\0\0\0\0\0\0\4\0\0\0%"),   /* windows of so much */
+    /* Q */ F("\0\0\2\1\4\0\0\0%\x88\xbe"),
+    /* R */ F("\0\0\0\0\0\0\0\0%"), /* DATA of nothing */
+#undef F
+};
+
+void script_frame(struct buf *out, unsigned which, unsigned char stream)
+{
+    size_t i = which % N_ELEMENTS(frames);
+
+    for (size_t k = 0; k < frames[i].n; k++)
+        buf_append_char(out, frames[i].bytes[k] == '%' ? (char)stream : frames[i].bytes[k]);
+}

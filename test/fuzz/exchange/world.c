@@ -328,7 +328,8 @@ bool world_is_idle(void)
     return w->exchanges.n_nodes == 0 && w->clients.n_nodes == 0 && w->n_mirrors == 0 &&
            upstreams_count(&w->upstreams, CONN_CONNECTING) == 0 &&
            upstreams_count(&w->upstreams, CONN_OPEN) == 0 &&
-           upstreams_count(&w->upstreams, CONN_FULL) == 0;
+           upstreams_count(&w->upstreams, CONN_FULL) == 0 &&
+           upstreams_count(&w->upstreams, CONN_DRAINING) == 0;
 }
 
 static bool world_was_checked(unsigned plan, uint32_t rule)
