@@ -11,6 +11,10 @@
     "{\"model\": \"" model "\", \"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]" more \
     "}"
 
+#define WEBSOCKET(path)                                                                            \
+    "GET " path " HTTP/1.1\r\nhost: a\r\n%connection: upgrade\r\nupgrade: websocket\r\n"           \
+    "sec-websocket-key: x\r\n\r\n"
+
 const char *const client_scripts[] = {
     /* A */ GET("/plain/a"),
     /* B */ ASK("/plain/b", "hello"),
@@ -61,8 +65,7 @@ const char *const client_scripts[] = {
     /* m */ CHUNKED("/streams/m") "^@|0\r\n\r\n",
     /* n */ CHUNKED("/streams/n"),
     /* o */
-    "GET /streams/o HTTP/1.1\r\nhost: a\r\n%connection: upgrade\r\nupgrade: websocket\r\n"
-    "sec-websocket-key: x\r\n\r\n",
+    WEBSOCKET("/streams/o"),
 };
 const unsigned n_client_scripts = N_ELEMENTS(client_scripts);
 
