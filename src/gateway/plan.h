@@ -35,7 +35,7 @@ struct client_plan {
     uint32_t head_bytes_limit; /* 0: the default */
     uint64_t idle_us;
     uint64_t head_us;
-    uint64_t received_us;      /* of a whole request; 0: none */
+    uint64_t received_us;         /* of a whole request; 0: none */
     uint32_t connection_limit;    /* per port and process; 0: none */
     uint32_t held_bytes;          /* of an AI request's body, before it is released as it comes */
     bool omits_limit_headers;     /* answers go without x-ratelimit headers */
