@@ -11,6 +11,13 @@
     X(CHUNK_LINE_BYTES, 1024, "bytes", "a chunk-size line with its extensions")                    \
     X(TARGET_BYTES, 16384, "bytes", "a request target; beyond: 414")                               \
     X(PIPE_HIGH_BYTES, 65536, "bytes", "one direction of a body held between reader and writer")   \
+    X(H2_STREAMS, 100, "streams", "open at once on one HTTP/2 connection; beyond: refused")        \
+    X(H2_GLITCHES, 1000, "frames",                                                                 \
+      "resets, empty and control frames of one HTTP/2 connection, 100 forgiven a second; beyond: " \
+      "the connection ends")                                                                       \
+    X(H2_SILENCE_S, 60, "seconds",                                                                 \
+      "silence of an HTTP/2 client with requests under way, after which it is sent a PING")        \
+    X(H2_PING_ANSWER_S, 20, "seconds", "for its answer; beyond: the connection is closed")         \
     X(MIRRORS, 64, "copies", "mirrored requests of one worker under way; beyond: no copy")         \
     X(MIRROR_BYTES, 1048576, "bytes", "request content kept for a mirror; beyond: no copy")        \
     X(CLIENT_CHAIN_BYTES, 32768, "bytes",                                                          \

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "gateway/client_answer.h"
 #include "gateway/exchange.h"
+#include "gateway/h2/client_h2.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "net/socket.h"
@@ -135,6 +136,7 @@ void client_close(struct client *c)
         return;
     outbox_flush_last(&c->out, &c->flush);
     c->state = CLIENT_CLOSED;
+    client_h2_end(c);
     list_remove(&c->node);
     timer_cancel(&w->loop, &c->timer);
     list_remove(&c->again.node);
@@ -211,6 +213,8 @@ static void client_on_timer(struct timer *t)
 
     if (c->state == CLIENT_LINGER || !c->stream.is_ready) {
         client_close(c);
+    } else if (c->h2) {
+        client_h2_on_timer(c);
     } else if (c->phase == CLIENT_BODY && x) {
         c->must_close = true;
         exchange_cancel(x, CANCEL_BODY_TIMEOUT);
@@ -404,12 +408,52 @@ void client_process_later(struct client *c)
     loop_defer(&c->worker->loop, &c->again, client_on_again);
 }
 
+/* What has come, with `input`, is the beginning of HTTP/2's preface, or begins with all of it
+ * (prior knowledge: RFC 9113 3.3). No method of HTTP/1 begins so. */
+static bool client_may_be_h2(const struct client *c, struct str input)
+{
+    struct str preface = STR(H2_PREFACE);
+    size_t n_kept = MIN(c->in.len, preface.len);
+    size_t n = MIN(input.len, preface.len - n_kept);
+
+    return memcmp(preface.ptr, c->in.ptr ? c->in.ptr : "", n_kept) == 0 &&
+           memcmp(preface.ptr + n_kept, input.ptr, n) == 0;
+}
+
+/* Waits until the preface is whole; then the connection is HTTP/2's. */
+static void client_take_h2(struct client *c, struct str input)
+{
+    struct buf kept;
+
+    if (c->in.len == 0)
+        client_set_phase(c, CLIENT_HEAD);
+    buf_append(&c->in, input.ptr, input.len);
+    if (c->in.len < sizeof H2_PREFACE - 1)
+        return;
+    if (!client_h2_begin(c)) {
+        client_close(c);
+        return;
+    }
+    kept = c->in;
+    c->in = (struct buf){0};
+    client_h2_on_bytes(c, buf_str(&kept));
+    buf_deinit(&kept);
+}
+
 static void client_on_bytes(struct client *c, size_t n)
 {
     struct str input = str_make(c->worker->scratch, n);
 
     if (c->state == CLIENT_LINGER)
         return;
+    if (c->h2) {
+        client_h2_on_bytes(c, input);
+        return;
+    }
+    if (!c->has_served && !c->down.exchange && client_may_be_h2(c, input)) {
+        client_take_h2(c, input);
+        return;
+    }
     if (c->in.len > 0) {
         buf_append(&c->in, input.ptr, input.len);
         client_process_kept(c);
@@ -445,6 +489,8 @@ static void client_on_ready(struct client *c)
     c->down.server_name = stream_server_name(&c->stream);
     c->down.client_certificate = stream_tls_peer(&c->stream);
     c->down.client_rule = stream_tls_client_rule(&c->stream);
+    if (strcmp(stream_alpn(&c->stream), "h2") == 0 && !client_h2_begin(c))
+        client_close(c);
 }
 
 static void client_on_event(struct stream *s, unsigned events)
@@ -465,6 +511,10 @@ void client_drain(struct client *c)
 {
     if (c->state != CLIENT_OPEN)
         return;
+    if (c->h2) {
+        client_h2_drain(c);
+        return;
+    }
     if (!c->has_served && c->in.len == 0) {
         /* Accepted, perhaps from the backlog a moment ago: its first request may be on its way. */
         timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + CLIENT_DRAIN_US);

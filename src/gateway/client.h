@@ -9,8 +9,10 @@
 
 #include "gateway/downstream.h"
 #include "http/h1.h"
+#include "http/h2.h"
 #include "net/outbox.h"
 
+struct client_h2;
 struct worker;
 struct port;
 
@@ -29,6 +31,8 @@ struct client {
     struct stream stream;
     struct downstream down;
     struct h1 codec;
+    struct client_h2 *h2; /* the connection speaks HTTP/2; NULL: HTTP/1, or it is not known yet */
+    struct h2_options h2_options; /* if it comes to speak it */
     struct outbox out;
     struct buf in; /* unread bytes: part of a head, of paused content, or pipelined requests */
     struct worker *worker;

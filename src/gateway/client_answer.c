@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "gateway/exchange.h"
+#include "gateway/h2/client_h2.h"
 #include "gateway/worker.h"
 
 enum { REFUSED_BODY_BYTES = 65536 /* unread content after which a connection is not kept */ };
@@ -28,6 +29,8 @@ void client_watch(struct client *c)
 
 static void client_flush_now(struct client *c)
 {
+    size_t before = c->out.held.len + c->out.n_borrowed;
+
     list_remove(&c->flush.node);
     if (c->state == CLIENT_CLOSED || outbox_is_empty(&c->out))
         return;
@@ -36,6 +39,8 @@ static void client_flush_now(struct client *c)
         loop_defer(&c->worker->loop, &c->gone, client_on_gone);
         return;
     }
+    if (c->h2)
+        client_h2_on_flushed(c, c->out.held.len < before);
     if (!outbox_is_empty(&c->out) || (c->stream.io.wanted & LOOP_WRITE))
         client_watch(c);
     /* Whoever flushed: after a flush that took everything no LOOP_WRITE comes. */
@@ -57,7 +62,7 @@ static void client_on_flush(struct deferred *d)
         client_after_answer(c);
 }
 
-static void client_flush(struct client *c)
+void client_flush(struct client *c)
 {
     struct loop *l = &c->worker->loop;
 
@@ -70,6 +75,10 @@ static void client_flush(struct client *c)
 void client_on_room(struct client *c)
 {
     client_flush_now(c);
+    if (c->h2) {
+        client_h2_on_room(c);
+        return;
+    }
     if (c->phase == CLIENT_TAKING)
         client_set_phase(c, CLIENT_TAKING); /* progress */
     if (outbox_is_empty(&c->out))

@@ -16,3 +16,5 @@ void client_set_phase(struct client *c, enum client_phase phase);
 void client_process_later(struct client *c);
 /* client.c: no exchange any more: next request, discard, or linger. */
 void client_after_answer(struct client *c);
+/* Sends what the outbox holds, at the end of a busy turn. */
+void client_flush(struct client *c);

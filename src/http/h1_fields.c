@@ -77,35 +77,6 @@ int h1_framing_parse(struct h1 *c, const struct h1_fields *f, unsigned minor_ver
     return 0;
 }
 
-static const struct str forbidden_trailers[] = {
-    {"proxy-authorization", 19},
-    {"proxy-authenticate", 18},
-    {"set-cookie", 10},
-    {"cache-control", 13},
-    {"max-forwards", 12},
-    {"range", 5},
-    {"content-range", 13},
-    {"age", 3},
-    {"expires", 7},
-    {"pragma", 6},
-    {"x-real-ip", 9},
-};
-
-/* Routing, framing, authentication, control data, and who the client is: all of that was decided
- * with the head (RFC 9110 6.5.1). Every name of the gateway's own table is of that kind. */
-static bool h1_is_forbidden_trailer(const struct http_header *header)
-{
-    if (header->id != HEADER_OTHER)
-        return true;
-    for (size_t i = 0; i < N_ELEMENTS(forbidden_trailers); i++) {
-        if (str_eq(forbidden_trailers[i], header->name))
-            return true;
-    }
-    return str_starts_with(header->name, STR("x-forwarded-")) ||
-           str_starts_with(header->name, STR("x-ai-eg-")) ||
-           str_starts_with(header->name, STR("if-"));
-}
-
 int h1_trailers_parse(struct h1 *c, struct str section, struct arena *arena,
                       struct http_headers *ret_trailers)
 {
@@ -119,7 +90,7 @@ int h1_trailers_parse(struct h1 *c, struct str section, struct arena *arena,
     if (h1_fields_parse(c, &f))
         return h1_fail(c, H1_ERROR_BAD_TRAILER);
     for (unsigned i = 0; i < ret_trailers->n; i++) {
-        if (!h1_is_forbidden_trailer(&ret_trailers->items[i]))
+        if (!header_is_forbidden_trailer(ret_trailers->items[i].id, ret_trailers->items[i].name))
             ret_trailers->items[n_kept++] = ret_trailers->items[i];
     }
     ret_trailers->n = (uint16_t)n_kept;

@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "http/grammar.h"
 #include "http/h1_internal.h"
-#include "http/path.h"
+#include "http/target.h"
 
 #define METHOD_BYTES 32u
 
@@ -96,19 +96,9 @@ static int h1_target_parse(struct h1 *c, struct arena *arena, struct http_reques
         if (rest.len == 0)
             rest = ret->method == HTTP_METHOD_OPTIONS ? STR("*") : STR("/");
     }
-    if (str_eq(rest, STR("*"))) {
-        ret->path = rest;
-        return ret->method == HTTP_METHOD_OPTIONS ? 0 : h1_fail(c, H1_ERROR_BAD_TARGET);
-    }
-    ssize_t mark = str_find_char(rest, '?', 0);
+    enum h1_error error = target_read(rest, arena, ret);
 
-    if (mark >= 0) {
-        ret->query = str_slice(rest, (size_t)mark + 1, rest.len);
-        rest = str_slice(rest, 0, (size_t)mark);
-    }
-    if (path_normalize(rest.len > 0 ? rest : STR("/"), arena, &ret->path))
-        return h1_fail(c, H1_ERROR_BAD_PATH);
-    return 0;
+    return error == H1_ERROR_NONE ? 0 : h1_fail(c, error);
 }
 
 /* Exactly one Host in 1.1, and an absolute target must agree with it: RFC 9112 3.2.2 lets the
@@ -117,8 +107,6 @@ static int h1_host_check(struct h1 *c, const struct h1_fields *f, struct arena *
                          struct http_request *ret)
 {
     bool is_absolute = ret->authority.len > 0;
-    struct str host;
-    uint16_t port;
 
     if (f->n_host > 1 || (f->n_host == 0 && ret->minor_version > 0))
         return h1_fail(c, H1_ERROR_BAD_HOST);
@@ -128,14 +116,9 @@ static int h1_host_check(struct h1 *c, const struct h1_fields *f, struct arena *
         ret->authority = f->host;
     if (f->n_host == 0 && !is_absolute)
         return 0;
-    if (!grammar_host_parse(ret->authority, &host, &port))
-        return h1_fail(c, H1_ERROR_BAD_HOST);
-    char *lower = arena_bytes(arena, host.len);
+    enum h1_error error = target_read_host(arena, ret);
 
-    for (size_t i = 0; i < host.len; i++)
-        lower[i] = str_lower_char(host.ptr[i]);
-    ret->host = str_make(lower, host.len);
-    return 0;
+    return error == H1_ERROR_NONE ? 0 : h1_fail(c, error);
 }
 
 static int h1_expect_check(struct h1 *c, const struct h1_fields *f, struct http_request *ret)

@@ -70,3 +70,32 @@ bool header_is_framing(enum header_id id)
         return false;
     }
 }
+
+static const struct str forbidden_trailers[] = {
+    {"proxy-authorization", 19},
+    {"proxy-authenticate", 18},
+    {"set-cookie", 10},
+    {"cache-control", 13},
+    {"max-forwards", 12},
+    {"range", 5},
+    {"content-range", 13},
+    {"age", 3},
+    {"expires", 7},
+    {"pragma", 6},
+    {"x-real-ip", 9},
+};
+
+/* Routing, framing, authentication, control data, and who the client is: all of that was decided
+ * with the head (RFC 9110 6.5.1). Every name of the gateway's own table is of that kind. */
+bool header_is_forbidden_trailer(enum header_id id, struct str name)
+{
+    if (id != HEADER_OTHER)
+        return true;
+    for (size_t i = 0; i < N_ELEMENTS(forbidden_trailers); i++) {
+        if (str_eq(forbidden_trailers[i], name))
+            return true;
+    }
+    return str_starts_with(name, STR("x-forwarded-")) ||
+           str_starts_with(name, STR("x-ai-eg-")) ||
+           str_starts_with(name, STR("if-"));
+}

@@ -61,7 +61,8 @@ struct http_request {
     /* All Connection values, lower-case, comma list: the headers named here are gone already, the
      * gateway checks that none was a late header (http/grammar.h: grammar_list_has). */
     struct str connection;
-    uint8_t minor_version; /* HTTP/1.x */
+    uint8_t minor_version; /* HTTP/1.x; with is_http2 1 */
+    bool is_http2;
     bool is_keep_alive;
     bool expects_continue; /* the Expect header itself is gone */
     bool has_te_trailers;

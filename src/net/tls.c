@@ -201,7 +201,7 @@ int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
 static int tls_on_alpn(SSL *ssl UNUSED, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *arg UNUSED)
 {
-    static const unsigned char ours[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    static const unsigned char ours[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
     unsigned char *selected;
 
     if (SSL_select_next_proto(&selected, out_len, ours, sizeof ours, in, in_len) !=

@@ -150,7 +150,9 @@ void record_add_request(struct exchange *x, struct access_record *r)
     r->path = x->request.path;
     r->query = x->listener ? layer_redact_query(x, x->request.query) : x->request.query;
     r->original_path = x->listener ? layer_redact_target(x, x->original_path) : x->original_path;
-    r->protocol = x->request.minor_version == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
+    r->protocol = x->request.is_http2             ? STR("HTTP/2")
+                  : x->request.minor_version == 0 ? STR("HTTP/1.0")
+                                                  : STR("HTTP/1.1");
     r->flags = str_of(record_flags(x));
     r->upstream_host = str_of(x->attempt.endpoint_text);
     r->upstream_local = str_of(x->attempt.local_text);

@@ -1,0 +1,552 @@
+/* See h2.h. nghttp2 keeps the state of frames, windows and compression, and refuses what RFC 9113
+ * calls an error of protocol; this file turns its callbacks into events and bounds what it leaves
+ * open. Windows are opened by the owner alone (h2_consume), so that whoever does not read is not
+ * sent to. Content goes from `pending` into the output without another copy. */
+#include "http/h2.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "http/h2_internal.h"
+
+enum {
+    H2_FORGIVEN = 100,          /* glitches a second */
+    H2_CONTINUATIONS = 8,       /* of one head: LIMIT_HEAD_BYTES in frames of 16 KiB, and some */
+    H2_CONNECTION_WINDOWS = 16, /* streams that can send at full speed at once */
+    H2_ACKS_WAITING = 64,       /* answers to SETTINGS and PING that the peer does not take */
+    H2_SETTINGS_MAX = 32,       /* entries of one SETTINGS frame */
+};
+
+/* ---- floods ---- */
+
+bool h2_note(struct h2 *h, enum h2_glitch glitch)
+{
+    static const uint32_t weights[] = {
+        [H2_GLITCH_RESET] = 4,
+        [H2_GLITCH_INVALID] = 4,
+        [H2_GLITCH_EMPTY] = 1,
+        [H2_GLITCH_CONTROL] = 1,
+    };
+
+    h->n_glitches += weights[glitch];
+    if (h->n_glitches <= LIMIT_H2_GLITCHES)
+        return true;
+    if (!h->is_failed)
+        nghttp2_session_terminate_session(h->session, H2_ENHANCE_YOUR_CALM);
+    h->is_failed = true;
+    return false;
+}
+
+void h2_forgive(struct h2 *h)
+{
+    h->n_glitches -= MIN(h->n_glitches, (uint32_t)H2_FORGIVEN);
+}
+
+/* ---- callbacks ---- */
+
+static struct h2_stream *h2_stream_of(nghttp2_session *session, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(session, id);
+}
+
+/* Of ours (client) or of the peer's (server), its head to come. */
+static void h2_open(struct h2 *h, struct h2_stream *s, int32_t id)
+{
+    s->h2 = h;
+    s->id = id;
+    h->n_streams++;
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    struct h2 *h = context;
+    struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
+
+    if (h->is_failed)
+        return 0;
+    if (!s && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        s = h->events->on_open(h);
+        if (!s) {
+            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                      H2_REFUSED_STREAM);
+            return 0;
+        }
+        h2_open(h, s, frame->hd.stream_id);
+        nghttp2_session_set_stream_user_data(session, s->id, s);
+    }
+    if (!s)
+        return 0;
+    if (!s->has_head) {
+        h2_head_begin(s);
+    } else {
+        s->has_trailers = true;
+        s->n_head_bytes = 0;
+        http_headers_init(&s->trailers, s->tail);
+    }
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags UNUSED,
+                     void *context UNUSED)
+{
+    struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
+    struct str n = str_make((const char *)name, name_len);
+    struct str v = str_make((const char *)value, value_len);
+
+    if (!s)
+        return 0;
+    if (s->has_head)
+        h2_trailer_field(s, n, v);
+    else
+        h2_head_field(s, n, v);
+    return 0;
+}
+
+/* nghttp2 would pass over what is no header by RFC 9113 8.2.1: here the message is malformed. */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
+                             const uint8_t *name, size_t name_len, const uint8_t *value UNUSED,
+                             size_t value_len UNUSED, uint8_t flags UNUSED, void *context)
+{
+    struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
+
+    (void)name;
+    (void)name_len;
+    if (s && s->error == H1_ERROR_NONE)
+        s->error = H1_ERROR_BAD_HEADER;
+    h2_note(context, H2_GLITCH_INVALID);
+    return 0;
+}
+
+static void h2_peer_done(struct h2_stream *s)
+{
+    s->is_peer_done = true;
+    s->h2->events->on_end(s, s->has_trailers ? &s->trailers : NULL);
+}
+
+static void h2_take_head(struct h2_stream *s, bool is_last)
+{
+    h2_head_end(s, is_last);
+    if (s->h2->options.is_client) {
+        if (s->error != H1_ERROR_NONE) {
+            h2_reset(s, H2_PROTOCOL_ERROR);
+            return;
+        }
+        s->has_head = s->response->status >= 200;
+    } else {
+        s->has_head = true;
+    }
+    s->h2->events->on_head(s);
+}
+
+static void h2_on_headers(struct h2_stream *s, const nghttp2_frame *frame)
+{
+    struct h2 *h = s->h2;
+    bool is_last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+    if (!s->has_head) {
+        h2_take_head(s, is_last);
+    } else if (s->error == H1_ERROR_BAD_TRAILER) {
+        h2_reset(s, H2_PROTOCOL_ERROR);
+        return;
+    }
+    /* The events may have ended the stream. */
+    if (is_last && s->h2 == h && s->has_head)
+        h2_peer_done(s);
+}
+
+/* Frames that move nothing. */
+static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
+{
+    switch (frame->hd.type) {
+    case NGHTTP2_DATA:
+        if (frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+            h2_note(h, H2_GLITCH_EMPTY);
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        if (frame->window_update.window_size_increment < 64)
+            h2_note(h, H2_GLITCH_CONTROL);
+        break;
+    case NGHTTP2_SETTINGS:
+        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+            h2_note(h, H2_GLITCH_CONTROL);
+        break;
+    case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->n_pings > 0)
+            h->n_pings--;
+        else
+            h2_note(h, H2_GLITCH_CONTROL);
+        break;
+    case NGHTTP2_PRIORITY:
+        h2_note(h, H2_GLITCH_CONTROL);
+        break;
+    case NGHTTP2_GOAWAY:
+        h->is_going_away = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    struct h2 *h = context;
+    struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
+
+    h2_judge_frame(h, frame);
+    if (!s || h->is_failed)
+        return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        h2_on_headers(s, frame);
+    else if (frame->hd.type == NGHTTP2_DATA && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        h2_peer_done(s);
+    return 0;
+}
+
+static int on_invalid_frame(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED,
+                            int error UNUSED, void *context)
+{
+    h2_note(context, H2_GLITCH_INVALID);
+    return 0;
+}
+
+static int on_data_chunk(nghttp2_session *session, uint8_t flags UNUSED, int32_t id,
+                         const uint8_t *data, size_t len, void *context)
+{
+    struct h2 *h = context;
+    struct h2_stream *s = h2_stream_of(session, id);
+
+    if (!s || h->is_failed) {
+        nghttp2_session_consume_connection(session, len);
+        return 0;
+    }
+    s->n_unconsumed += len;
+    h->events->on_data(s, str_make((const char *)data, len));
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *context)
+{
+    struct h2 *h = context;
+    struct h2_stream *s = h2_stream_of(session, id);
+
+    if (!s)
+        return 0;
+    /* Either side's: what counts is that work was begun and thrown away. */
+    if (!h->options.is_client && code != H2_NO_ERROR)
+        h2_note(h, H2_GLITCH_RESET);
+    if (s->n_unconsumed > 0)
+        nghttp2_session_consume_connection(session, s->n_unconsumed);
+    h->n_streams--;
+    s->h2 = NULL;
+    buf_deinit(&s->pending);
+    h->events->on_close(s, code);
+    return 0;
+}
+
+/* ---- content on its way out ---- */
+
+static void h2_end_if_finished(struct h2_stream *s)
+{
+    if (s->is_finished && s->is_end_sent && !s->is_peer_done)
+        h2_reset(s, H2_NO_ERROR);
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context UNUSED)
+{
+    struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
+    bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
+
+    if (!s || !may_end || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        return 0;
+    s->is_end_sent = true;
+    h2_end_if_finished(s);
+    return 0;
+}
+
+static ssize_t on_source_read(nghttp2_session *session, int32_t id, uint8_t *room UNUSED,
+                              size_t cap, uint32_t *flags, nghttp2_data_source *source,
+                              void *context UNUSED)
+{
+    struct h2_stream *s = source->ptr;
+    size_t n = MIN(cap, s->pending.len);
+
+    if (n == 0 && !s->is_done)
+        return NGHTTP2_ERR_DEFERRED;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (s->is_done && n == s->pending.len) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (s->last_headers && s->last_headers->n > 0) {
+            nghttp2_nv *fields;
+            size_t n_fields = h2_fields_of_trailers(s->last_headers, &s->h2->scratch, &fields);
+
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            if (nghttp2_submit_trailer(session, id, fields, n_fields) != 0)
+                return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+            arena_reset(&s->h2->scratch);
+        }
+    }
+    return (ssize_t)n;
+}
+
+static int on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame UNUSED,
+                        const uint8_t *head, size_t n, nghttp2_data_source *source, void *context)
+{
+    enum { FRAME_HEAD = 9 };
+    struct h2 *h = context;
+    struct h2_stream *s = source->ptr;
+
+    if (h->out->len >= h->out_limit)
+        return NGHTTP2_ERR_WOULDBLOCK;
+    ASSERT(n <= s->pending.len);
+    buf_append(h->out, head, FRAME_HEAD);
+    buf_append(h->out, s->pending.ptr, n);
+    buf_consume(&s->pending, n);
+    if (s->is_finished || (s->was_full && s->pending.len <= LIMIT_PIPE_HIGH_BYTES / 2)) {
+        s->was_full = false;
+        h->events->on_room(s);
+    }
+    return 0;
+}
+
+/* ---- the session ---- */
+
+static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp2_option *option)
+{
+    nghttp2_session_callbacks_set_on_begin_headers_callback(calls, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(calls, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(calls, on_invalid_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(calls, on_frame_recv);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(calls, on_invalid_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, on_data_chunk);
+    nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_stream_close);
+    nghttp2_session_callbacks_set_send_data_callback(calls, on_send_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(calls, on_frame_send);
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_max_outbound_ack(option, H2_ACKS_WAITING);
+    nghttp2_option_set_max_settings(option, H2_SETTINGS_MAX);
+    nghttp2_option_set_max_continuations(option, H2_CONTINUATIONS);
+    nghttp2_option_set_server_fallback_rfc7540_priorities(option, 0);
+    if (h->options.is_client)
+        return nghttp2_session_client_new2(&h->session, calls, h, option);
+    return nghttp2_session_server_new2(&h->session, calls, h, option);
+}
+
+static int h2_announce(struct h2 *h)
+{
+    const struct h2_options *o = &h->options;
+    nghttp2_settings_entry entries[] = {
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, o->stream_window},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, o->head_bytes_limit},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, o->n_streams_max},
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+    };
+    /* A server pushes nothing, and may not say so. */
+    size_t n = N_ELEMENTS(entries) - (o->is_client ? 0 : 1);
+    int r = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, entries, n);
+
+    if (r == 0)
+        r = nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
+                                                  (int32_t)o->connection_window);
+    return r;
+}
+
+static void h2_fill_options(struct h2_options *o)
+{
+    if (o->head_bytes_limit == 0)
+        o->head_bytes_limit = LIMIT_HEAD_BYTES;
+    if (o->n_streams_max == 0)
+        o->n_streams_max = LIMIT_H2_STREAMS;
+    if (o->stream_window == 0)
+        o->stream_window = LIMIT_PIPE_HIGH_BYTES;
+    if (o->connection_window == 0)
+        o->connection_window = o->stream_window * H2_CONNECTION_WINDOWS;
+}
+
+int h2_init(struct h2 *h, const struct h2_options *options, const struct h2_events *events)
+{
+    nghttp2_session_callbacks *calls = NULL;
+    nghttp2_option *option = NULL;
+    int r = NGHTTP2_ERR_NOMEM;
+
+    *h = (struct h2){.options = *options, .events = events};
+    arena_init(&h->scratch, 4096);
+    h2_fill_options(&h->options);
+    if (nghttp2_session_callbacks_new(&calls) == 0 && nghttp2_option_new(&option) == 0)
+        r = h2_session_new(h, calls, option);
+    nghttp2_session_callbacks_del(calls);
+    nghttp2_option_del(option);
+    if (r == 0)
+        r = h2_announce(h);
+    if (r == 0)
+        return 0;
+    h2_deinit(h);
+    return error_origin(-ENOMEM);
+}
+
+void h2_deinit(struct h2 *h)
+{
+    if (h->session)
+        nghttp2_session_del(h->session);
+    h->session = NULL;
+    arena_deinit(&h->scratch);
+}
+
+bool h2_input(struct h2 *h, struct str input)
+{
+    ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)input.ptr, input.len);
+
+    if (n == NGHTTP2_ERR_FLOODED && !h->is_failed)
+        nghttp2_session_terminate_session(h->session, H2_ENHANCE_YOUR_CALM);
+    h->is_failed |= n < 0 || (size_t)n != input.len;
+    return !h->is_failed && !h2_is_over(h);
+}
+
+bool h2_output(struct h2 *h, struct buf *out, size_t limit)
+{
+    const uint8_t *frame;
+    ssize_t n = 1;
+
+    h->out = out;
+    h->out_limit = limit;
+    while (n > 0 && out->len < limit) {
+        n = nghttp2_session_mem_send(h->session, &frame);
+        if (n > 0)
+            buf_append(out, frame, (size_t)n);
+    }
+    h->out = NULL;
+    h->is_failed |= n < 0;
+    return !h->is_failed && !h2_is_over(h);
+}
+
+bool h2_is_over(const struct h2 *h)
+{
+    return !nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session);
+}
+
+void h2_go_away(struct h2 *h, bool is_final)
+{
+    /* Only memory can be short here, and then the connection ends by its own. */
+    if (is_final)
+        h->is_failed |= nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+                                              nghttp2_session_get_last_proc_stream_id(h->session),
+                                              H2_NO_ERROR, NULL, 0) != 0;
+    else
+        h->is_failed |= nghttp2_submit_shutdown_notice(h->session) != 0;
+}
+
+void h2_ping(struct h2 *h)
+{
+    h->n_pings++;
+    h->is_failed |= nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL) != 0;
+}
+
+/* ---- messages ---- */
+
+static nghttp2_data_provider h2_source(struct h2_stream *s)
+{
+    return (nghttp2_data_provider){.source = {.ptr = s}, .read_callback = on_source_read};
+}
+
+int h2_request(struct h2 *h, struct h2_stream *s, const struct http_request *request)
+{
+    nghttp2_data_provider source = h2_source(s);
+    nghttp2_nv *fields;
+    size_t n = h2_fields_of_request(request, &h->scratch, &fields);
+    bool is_last = request->body == HTTP_BODY_NONE;
+    int32_t id =
+        h->is_failed || h->is_going_away
+            ? NGHTTP2_ERR_START_STREAM_NOT_ALLOWED
+            : nghttp2_submit_request(h->session, NULL, fields, n, is_last ? NULL : &source, s);
+
+    arena_reset(&h->scratch);
+    if (id < 0)
+        return error_origin(-EAGAIN);
+    h2_open(h, s, id);
+    s->is_done = is_last;
+    return 0;
+}
+
+size_t h2_respond(struct h2_stream *s, const struct http_response *response)
+{
+    struct h2 *h = s->h2;
+    nghttp2_data_provider source = h2_source(s);
+    nghttp2_nv *fields;
+    size_t n = h2_fields_of_response(response, &h->scratch, &fields);
+    bool is_bodiless = response->body == HTTP_BODY_NONE ||
+                       (response->body == HTTP_BODY_LENGTH && response->content_length == 0);
+    int r;
+
+    if (response->status < 200)
+        r = nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, s->id, NULL, fields, n, NULL);
+    else
+        r = nghttp2_submit_response(h->session, s->id, fields, n, is_bodiless ? NULL : &source);
+    if (response->status >= 200 && is_bodiless)
+        s->is_done = true;
+    size_t n_bytes = 0;
+
+    for (size_t i = 0; i < n; i++)
+        n_bytes += fields[i].namelen + fields[i].valuelen;
+    arena_reset(&h->scratch);
+    h->is_failed |= nghttp2_is_fatal(r) != 0;
+    return n_bytes;
+}
+
+static void h2_resume(struct h2_stream *s)
+{
+    int r = nghttp2_session_resume_data(s->h2->session, s->id);
+
+    s->h2->is_failed |= nghttp2_is_fatal(r) != 0; /* else: it was not waiting */
+}
+
+void h2_send(struct h2_stream *s, struct str span)
+{
+    if (s->is_done || span.len == 0)
+        return;
+    buf_append(&s->pending, span.ptr, span.len);
+    h2_resume(s);
+}
+
+void h2_send_end(struct h2_stream *s, const struct http_headers *trailers)
+{
+    if (s->is_done)
+        return;
+    s->is_done = true;
+    s->last_headers = trailers;
+    h2_resume(s);
+}
+
+bool h2_is_full(struct h2_stream *s)
+{
+    s->was_full = s->pending.len > LIMIT_PIPE_HIGH_BYTES;
+    return s->was_full;
+}
+
+void h2_consume(struct h2_stream *s, uint64_t n_bytes)
+{
+    PRE(n_bytes <= s->n_unconsumed);
+    s->n_unconsumed -= n_bytes;
+    s->h2->is_failed |= nghttp2_session_consume(s->h2->session, s->id, n_bytes) != 0;
+}
+
+void h2_reset(struct h2_stream *s, enum h2_code code)
+{
+    s->is_done = true; /* `pending` stays until on_close: a frame of it may be half way out */
+    s->h2->is_failed |=
+        nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, code) != 0;
+}
+
+void h2_give_up_head(struct h2_stream *s)
+{
+    PRE(!s->has_head);
+    s->has_head = true;
+    s->error = H1_ERROR_TRUNCATED;
+}
+
+void h2_finish(struct h2_stream *s)
+{
+    s->is_finished = true;
+    h2_end_if_finished(s);
+}

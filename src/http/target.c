@@ -1,0 +1,37 @@
+/* See target.h. */
+#include "http/target.h"
+
+#include "http/grammar.h"
+#include "http/path.h"
+
+enum h1_error target_read(struct str rest, struct arena *arena, struct http_request *ret)
+{
+    if (str_eq(rest, STR("*"))) {
+        ret->path = rest;
+        return ret->method == HTTP_METHOD_OPTIONS ? H1_ERROR_NONE : H1_ERROR_BAD_TARGET;
+    }
+    ssize_t mark = str_find_char(rest, '?', 0);
+
+    if (mark >= 0) {
+        ret->query = str_slice(rest, (size_t)mark + 1, rest.len);
+        rest = str_slice(rest, 0, (size_t)mark);
+    }
+    if (path_normalize(rest.len > 0 ? rest : STR("/"), arena, &ret->path))
+        return H1_ERROR_BAD_PATH;
+    return H1_ERROR_NONE;
+}
+
+enum h1_error target_read_host(struct arena *arena, struct http_request *ret)
+{
+    struct str host;
+    uint16_t port;
+
+    if (!grammar_host_parse(ret->authority, &host, &port))
+        return H1_ERROR_BAD_HOST;
+    char *lower = arena_bytes(arena, host.len);
+
+    for (size_t i = 0; i < host.len; i++)
+        lower[i] = str_lower_char(host.ptr[i]);
+    ret->host = str_make(lower, host.len);
+    return H1_ERROR_NONE;
+}

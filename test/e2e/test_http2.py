@@ -1,0 +1,272 @@
+"""HTTP/2 from clients: h2 by ALPN, h2c by prior knowledge; streams of one connection are requests like any other."""
+import json
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from play.deadline import FACTOR, eventually
+from play.http2 import Http2
+from play.manifests import backend, path, route, rule, tls_secret, world
+from play.others import Others
+from play.upstream import Answer
+from test_tls import https_listener
+
+
+@pytest.fixture
+def plain(gateway, upstream):
+    """A gateway in front of one backend, which echoes, and that backend."""
+    up = upstream("a")
+    return gateway(world(backend("a", up), route("r", rule("a")))), up
+
+
+def test_requests_of_many_streams_reach_http_1_backends(plain):
+    gw, up = plain
+    with Http2(gw.port()) as client:
+        first = client.request("/one?q=1", host="Front.test", headers=[("x-a", "1"), ("cookie", "a=1"), ("cookie", "b=2")])
+        assert (first.status, first.json["target"]) == (200, "/one?q=1")
+        seen = up.last
+        assert (seen.get("host"), seen.get("x-a"), seen.all("cookie")) == ("Front.test", "1", ["a=1; b=2"])
+        assert seen.all("x-forwarded-for") == ["127.0.0.1"] and seen.get("x-forwarded-proto") == "http"
+        assert not [name for name, _ in seen.headers if name.startswith(":")]
+        streams = [client.headers(f"/{n}") for n in range(50)]
+        assert [client.reply(s).json["target"] for s in streams] == [f"/{n}" for n in range(50)]
+        reply = client.request("/post", json={"a": 1})
+        assert json.loads(reply.json["body"]) == {"a": 1} and up.last.get("content-length") == "8"
+    record = gw.wait_log(lambda r: r["x-envoy-origin-path"] == "/post")
+    assert record["protocol"] == "HTTP/2" and record["bytes_received"] == 8 and record["bytes_sent"] > 50
+    assert gw.metric("tollgate_requests_total", response_code_class="2xx") == 52
+
+
+def test_alpn_chooses_it(gateway, upstream, authority, tmp_path):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")),
+                       listeners=[https_listener()]))
+    with Http2(gw.port(443), tls=authority.client(), server_name="one.test") as client:
+        assert client.request("/", host="one.test", scheme="https").status == 200
+    one = authority.client()
+    one.set_alpn_protocols(["http/1.1"])
+    with gw.raw(port=443, tls=one, server_name="one.test") as raw:
+        assert raw.sock.selected_alpn_protocol() == "http/1.1"
+        raw.send(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
+        assert raw.reply().status == 200
+
+
+def test_curl_speaks_it(plain):
+    gw, _ = plain
+    made = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "-w", "\n%{http_version}", "-d", "hello",
+                           f"http://127.0.0.1:{gw.port()}/x"], capture_output=True, text=True, check=True, timeout=20 * FACTOR)
+    body, version = made.stdout.rsplit("\n", 1)
+    assert version == "2" and json.loads(body)["body"] == "hello"
+
+
+@pytest.mark.parametrize("cut", [1, 3, 17, 23])
+def test_the_preface_may_come_in_pieces(plain, cut):
+    gw, _ = plain
+    with Http2(gw.port(), preface=False) as client:
+        client.h2.initiate_connection()
+        data = client.h2.data_to_send()
+        client.sock.sendall(data[:cut])
+        assert gw.request().status == 200  # by then it has been read
+        client.sock.sendall(data[cut:])
+        assert client.request().status == 200
+
+
+def test_a_long_body_moves_at_the_backends_pace_and_others_pass_it(gateway, upstream):
+    slow, quick = upstream("slow"), upstream("quick")
+    go_on = threading.Event()
+    slow.on_head = lambda request, connection: go_on.wait(60)
+    gw = gateway(world(backend("slow", slow), backend("quick", quick), route("r", rule("slow", matches=[path("/slow")]), rule("quick"))))
+    body = b"x" * (16 << 20)
+    with Http2(gw.port()) as client:
+        stream = client.headers("/slow", "POST", end=False)
+        sent = 0
+        # As much as windows allow: the rest waits for the backend.
+        while client.h2.local_flow_control_window(stream) > 0:
+            n = min(16384, client.h2.local_flow_control_window(stream))
+            client.h2.send_data(stream, body[sent:sent + n])
+            sent += n
+            client.flush()
+            if client.h2.local_flow_control_window(stream) == 0:
+                assert client.request("/quick").json["upstream"] == "quick"
+        assert sent < 12 << 20, "the buffers of this machine's sockets, and no more"
+        go_on.set()
+        client.data(stream, body[sent:], end=True)
+        reply = client.reply(stream)
+    assert reply.status == 200 and len(slow.last.body) == len(body)
+
+
+def test_an_answer_moves_at_the_clients_pace(gateway, upstream):
+    up = upstream("a")
+    body = bytes(range(256)) * (32 << 10)
+    up.script = lambda *_: Answer(body=body)
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    with Http2(gw.port()) as client:
+        client.reads = False
+        stream = client.headers()
+        entry = client.streams[stream]
+        client.until(lambda: len(entry["body"]) == 65535)
+        # Others are not held up but for the connection's window, which the client opens.
+        client.h2.increment_flow_control_window(1 << 20)
+        client.h2.increment_flow_control_window(1 << 20, stream)
+        client.flush()
+        client.until(lambda: len(entry["body"]) >= 65535 + (1 << 20))
+        client.reads = True
+        client.h2.increment_flow_control_window(1 << 24)
+        client.h2.increment_flow_control_window(1 << 24, stream)
+        client.flush()
+        assert client.reply(stream).body == body
+
+
+def test_trailers_and_interim_answers_pass(gateway, upstream):
+    up = upstream("a")
+    up.script = lambda *_: Answer(chunks=[b"hello"], trailers=[("x-sum", "1")])
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    with Http2(gw.port()) as client:
+        stream = client.headers("/", "POST", headers=[("expect", "100-continue"), ("te", "trailers")], end=False)
+        client.until(lambda: client.streams[stream]["interim"])
+        client.h2.send_data(stream, b"body")
+        client.h2.send_headers(stream, [("x-request-sum", "2")], end_stream=True)
+        client.flush()
+        assert client.reply(stream).body == b"hello"
+        assert client.streams[stream]["trailers"] == [("x-sum", "1")]
+    assert up.last.body == b"body" and dict(up.last.trailers).get("x-request-sum") == "2"
+
+
+def test_refusals_are_answers_on_their_stream(plain):
+    gw, up = plain
+    with Http2(gw.port()) as client:
+        for fields, status in (({"path": "/%2f"}, 400), ({"host": "a:b"}, 400), ({"headers": [("x_y", "1")]}, 400),
+                               ({"headers": [("host", "other")]}, 400), ({"method": "CONNECT", "path": None, "scheme": None}, 405),
+                               ({"headers": [("a" * 100, "v" * 700) for _ in range(100)]}, 431)):
+            assert client.reply(client.headers(**fields)).status == status, fields
+        assert client.request().status == 200, "the connection goes on"
+    assert len(up.requests) == 1
+
+
+def test_an_early_answer_ends_the_request(gateway, upstream):
+    """The answer is complete while content still comes: it is thrown away, and the stream reset without an error."""
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a", matches=[path("/here")]))))
+    with Http2(gw.port()) as client:
+        stream = client.headers("/nowhere", "POST", end=False)
+        client.data(stream, b"x" * 1000)
+        assert client.reply(stream).status == 404
+        client.until(lambda: client.streams[stream]["reset"] is not None)
+        assert client.streams[stream]["reset"] == 0
+        assert client.request("/here").status == 200
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
+
+
+def test_a_reset_stops_the_backends_work(gateway, upstream):
+    up = upstream("a")
+    begun, ended = threading.Event(), threading.Event()
+
+    def script(_, connection):
+        begun.set()
+        while connection.recv():
+            pass
+        ended.set()
+    up.script = script
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    with Http2(gw.port()) as client:
+        stream = client.headers()
+        assert begun.wait(20 * FACTOR)
+        client.h2.reset_stream(stream, 8)
+        client.flush()
+        assert ended.wait(20 * FACTOR)
+        record = gw.wait_log(lambda r: r["response_flags"] == "DC")
+        assert record["response_code"] == 0
+        eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
+
+
+def test_a_backend_that_breaks_off_resets_the_stream(gateway, upstream):
+    up = upstream("a")
+
+    def script(_, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        connection.reset()
+    up.script = script
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    with Http2(gw.port()) as client:
+        stream = client.headers()
+        entry = client.streams[stream]
+        client.until(lambda: entry["end"] or entry["reset"] is not None)
+        assert entry["reset"] not in (None, 0) and not entry["end"]
+        assert client.h2 and not client.is_closed
+
+
+def test_streams_of_a_closed_connection_end(gateway, upstream):
+    up = upstream("a")
+    up.script = lambda request, connection: connection.recv() and None or None
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    with Http2(gw.port()) as client:
+        for _ in range(20):
+            client.headers()
+        up.wait_for(20)
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
+    eventually(lambda: gw.metric("tollgate_connections_active") <= 1)
+
+
+def test_a_drain_lets_streams_finish(gateway, upstream):
+    up = upstream("a")
+    go_on = threading.Event()
+    up.script = lambda *_: go_on.wait(60) and Answer(body=b"late")
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    with Http2(gw.port()) as client:
+        stream = client.headers()
+        up.wait_for(1)
+        gw.signal(signal.SIGTERM)
+        client.until(lambda: len(client.goaways) == 2)
+        # Of the first one nobody can know what was on its way; the second says what was taken.
+        assert client.goaways == [(2**31 - 1, 0), (stream, 0)]
+        go_on.set()
+        assert client.reply(stream).body == b"late"
+    assert gw.wait() == 0
+
+
+# ---- floods ----
+
+def flood_reset(client):
+    client.h2.reset_stream(client.headers(), 8)
+
+
+def flood_ping(client):
+    client.h2.ping(b"12345678")
+
+
+def flood_settings(client):
+    client.h2.update_settings({4: 65535})
+
+
+FLOODS = [flood_reset, flood_ping, flood_settings]
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_ends_its_connection_and_nobody_elses(plain, flood):
+    """LIMIT_H2_GLITCHES (CVE-2023-44487 and its kin)."""
+    gw, _ = plain
+    with Http2(gw.port()) as client, Http2(gw.port()) as other:
+        assert other.request().status == 200
+        others = Others(gw)
+
+        def go_on():
+            while not client.goaways and not client.is_closed:
+                for _ in range(50):
+                    flood(client)
+                client.flush()
+                client.sock.settimeout(0.01)
+                try:
+                    client.read()
+                except TimeoutError:
+                    pass
+                others.come()
+        try:
+            go_on()
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        else:
+            assert not client.goaways or client.goaways[0][1] == 11
+        others.come(5)
+        others.check()
+        assert other.request().status == 200
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
