@@ -115,7 +115,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
     (void)name;
     (void)name_len;
     if (s && s->error == H1_ERROR_NONE)
-        s->error = H1_ERROR_BAD_HEADER;
+        s->error = s->has_head ? H1_ERROR_BAD_TRAILER : H1_ERROR_BAD_HEADER;
     h2_note(context, H2_GLITCH_INVALID);
     return 0;
 }

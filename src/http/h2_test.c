@@ -413,6 +413,36 @@ TEST(heads_are_judged_as_those_of_http_1)
     }
 }
 
+TEST(malformed_trailers_make_the_message_malformed)
+{
+    static const char *const head[] = {":method", "POST",  ":scheme", "http", ":authority",
+                                       "a",       ":path", "/",       NULL};
+    static const struct {
+        const char *fields[8];
+        bool is_right;
+    } cases[] = {
+        {{"x", "1", "y", "2"}, true},
+        {{"x", "1", "content-length", "7"}, true},
+        {{"x", "1", "y", "a\r\nb"}, false},
+        {{"x y", "1"}, false},
+        {{"x_y", "1"}, false},
+        {{"x", " 1"}, false},
+        {{"X", "1"}, false},
+        {{":path", "/"}, false},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        raw_begin();
+        raw_headers(1, 0, head);
+        raw_frame(NGHTTP2_DATA, 0, 1, STR("content"));
+        raw_headers(1, NGHTTP2_FLAG_END_STREAM, cases[i].fields);
+        CHECK(raw_send());
+        CHECK_MSG((str_find(buf_str(&server.text), STR("END")) >= 0) == cases[i].is_right,
+                  "case %zu: %.*s", i, STR_ARG(buf_str(&server.text)));
+        raw_end();
+    }
+}
+
 TEST(a_head_that_is_too_large_is_told_and_not_kept)
 {
     static char value[20000];
