@@ -17,9 +17,17 @@ enum {
     H2_CONNECTION_WINDOWS = 16, /* streams that can send at full speed at once */
     H2_ACKS_WAITING = 64,       /* answers to SETTINGS and PING that the peer does not take */
     H2_SETTINGS_MAX = 32,       /* entries of one SETTINGS frame */
+    H2_HEADS_READ = 4,          /* times the head's bound: what is read, to be told 431 */
 };
 
 /* ---- floods ---- */
+
+static void h2_end_calmly(struct h2 *h)
+{
+    if (!h->is_failed)
+        nghttp2_session_terminate_session(h->session, H2_ENHANCE_YOUR_CALM);
+    h->is_failed = true;
+}
 
 bool h2_note(struct h2 *h, enum h2_glitch glitch)
 {
@@ -33,9 +41,18 @@ bool h2_note(struct h2 *h, enum h2_glitch glitch)
     h->n_glitches += weights[glitch];
     if (h->n_glitches <= LIMIT_H2_GLITCHES)
         return true;
-    if (!h->is_failed)
-        nghttp2_session_terminate_session(h->session, H2_ENHANCE_YOUR_CALM);
-    h->is_failed = true;
+    h2_end_calmly(h);
+    return false;
+}
+
+/* A byte can name an entry of the compression's table that is thousands of bytes long, again and
+ * again (an HPACK bomb): what is not kept still takes time. False: the connection ends. */
+static bool h2_note_field(struct h2 *h, size_t n_bytes)
+{
+    h->n_section_bytes += n_bytes + 32; /* as RFC 9113 6.5.2 counts */
+    if (!h->is_failed && h->n_section_bytes <= (size_t)h->options.head_bytes_limit * H2_HEADS_READ)
+        return true;
+    h2_end_calmly(h);
     return false;
 }
 
@@ -64,8 +81,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct h2 *h = context;
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
 
+    h->n_section_bytes = 0;
     if (h->is_failed)
-        return 0;
+        return NGHTTP2_ERR_CALLBACK_FAILURE; /* what follows in the same read is not looked at */
     if (!s && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         s = h->events->on_open(h);
         if (!s) {
@@ -90,12 +108,14 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags UNUSED,
-                     void *context UNUSED)
+                     void *context)
 {
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
     struct str n = str_make((const char *)name, name_len);
     struct str v = str_make((const char *)value, value_len);
 
+    if (!h2_note_field(context, name_len + value_len))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!s)
         return 0;
     if (s->has_head)
@@ -108,15 +128,15 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 /* nghttp2 would pass over what is no header by RFC 9113 8.2.1: here the message is malformed. */
 static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
                              const uint8_t *name, size_t name_len, const uint8_t *value UNUSED,
-                             size_t value_len UNUSED, uint8_t flags UNUSED, void *context)
+                             size_t value_len, uint8_t flags UNUSED, void *context)
 {
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
 
     (void)name;
-    (void)name_len;
     if (s && s->error == H1_ERROR_NONE)
         s->error = s->has_head ? H1_ERROR_BAD_TRAILER : H1_ERROR_BAD_HEADER;
-    h2_note(context, H2_GLITCH_INVALID);
+    if (!h2_note_field(context, name_len + value_len) || !h2_note(context, H2_GLITCH_INVALID))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     return 0;
 }
 
@@ -129,6 +149,8 @@ static void h2_peer_done(struct h2_stream *s)
 static void h2_take_head(struct h2_stream *s, bool is_last)
 {
     h2_head_end(s, is_last);
+    if (s->error == H1_ERROR_HEAD_TOO_LARGE && !h2_note(s->h2, H2_GLITCH_INVALID))
+        return;
     if (s->h2->options.is_client) {
         if (s->error != H1_ERROR_NONE) {
             h2_reset(s, H2_PROTOCOL_ERROR);
@@ -398,8 +420,8 @@ bool h2_input(struct h2 *h, struct str input)
 {
     ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)input.ptr, input.len);
 
-    if (n == NGHTTP2_ERR_FLOODED && !h->is_failed)
-        nghttp2_session_terminate_session(h->session, H2_ENHANCE_YOUR_CALM);
+    if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+        h2_end_calmly(h);
     h->is_failed |= n < 0 || (size_t)n != input.len;
     return !h->is_failed && !h2_is_over(h);
 }

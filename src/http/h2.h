@@ -92,9 +92,10 @@ struct h2 {
     struct buf *out;      /* while h2_output runs */
     size_t out_limit;
     uint32_t n_streams;
-    uint32_t n_glitches; /* see h2_forgive */
-    uint32_t n_pings;    /* of ours, not answered yet */
-    bool is_going_away;  /* the peer takes no new streams */
+    uint32_t n_glitches;    /* see h2_forgive */
+    uint32_t n_pings;       /* of ours, not answered yet */
+    size_t n_section_bytes; /* of the head or trailers that come, uncompressed, kept or not */
+    bool is_going_away;     /* the peer takes no new streams */
     bool is_failed;
 };
 

@@ -473,6 +473,56 @@ TEST(a_head_that_is_too_large_is_told_and_not_kept)
     raw_end();
 }
 
+/* A head of so many fields that are a byte each, and name one long entry of the table. */
+static bool bomb(uint32_t id, size_t n_fields)
+{
+    static const char *const pseudo[] = {PSEUDO, NULL};
+    static char value[3900];
+    struct buf block = {0};
+
+    for (const char *const *f = pseudo; *f; f += 2) {
+        buf_append_char(&block, 0);
+        put_text(&block, f[0]);
+        put_text(&block, f[1]);
+    }
+    if (id == 1) {
+        memset(value, 'v', sizeof value - 1);
+        buf_append_char(&block, 0x40); /* remembered (RFC 7541 6.2.1) */
+        put_text(&block, "bomb");
+        put_text(&block, value);
+    }
+    for (size_t i = 0; i < n_fields; i++)
+        buf_append_char(&block, (char)(0x80 | 62)); /* the newest entry */
+    raw_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
+              buf_str(&block));
+    buf_deinit(&block);
+    return raw_send();
+}
+
+TEST(an_entry_that_is_named_again_and_again_ends_the_connection)
+{
+    raw_begin();
+    CHECK(bomb(1, 0) && bomb(3, 15));
+    CHECK(str_find(buf_str(&server.text), STR("BAD ")) < 0);
+    buf_clear(&server.text);
+    CHECK(bomb(5, 20));
+    CHECK(str_starts_with(buf_str(&server.text), STR("BAD ")));
+    buf_clear(&server.text);
+    CHECK(!bomb(7, 80));
+    CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
+    raw_end();
+
+    raw_begin();
+    CHECK(bomb(1, 0));
+    uint32_t id = 3;
+
+    while (bomb(id, 20) && id < 1000)
+        id += 2;
+    CHECK_MSG(id < 2 * LIMIT_H2_GLITCHES / 4 + 5, "%u too large heads", id / 2);
+    CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
+    raw_end();
+}
+
 /* ---- floods ---- */
 
 typedef void flood_fn(unsigned i);
@@ -573,6 +623,7 @@ TEST(a_continuation_flood_ends_the_connection)
         is_on = raw_send();
     }
     CHECK(!is_on && n < 50);
+    CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
     raw_end();
 }
 
