@@ -184,7 +184,8 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
 {
     switch (frame->hd.type) {
     case NGHTTP2_DATA:
-        if (frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        /* With nothing in it but padding, perhaps. */
+        if (frame->hd.length == frame->data.padlen && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
             h2_note(h, H2_GLITCH_EMPTY);
         break;
     case NGHTTP2_WINDOW_UPDATE:
@@ -256,8 +257,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
     if (!s)
         return 0;
-    /* Either side's: what counts is that work was begun and thrown away. */
-    if (!h->options.is_client && code != H2_NO_ERROR)
+    /* Either side's: what counts is that work was begun and thrown away, under whatever code. */
+    if (!h->options.is_client && (code != H2_NO_ERROR || !s->is_end_sent))
         h2_note(h, H2_GLITCH_RESET);
     if (s->n_unconsumed > 0)
         nghttp2_session_consume_connection(session, s->n_unconsumed);

@@ -545,6 +545,14 @@ static void flood_reset(unsigned i)
     raw_frame(NGHTTP2_RST_STREAM, 0, 2 * i + 1, STR("\0\0\0\x08"));
 }
 
+static void flood_quiet_reset(unsigned i)
+{
+    static const char *const fields[] = {PSEUDO, NULL};
+
+    raw_headers(2 * i + 1, NGHTTP2_FLAG_END_STREAM, fields);
+    raw_frame(NGHTTP2_RST_STREAM, 0, 2 * i + 1, STR("\0\0\0\0"));
+}
+
 /* MadeYouReset (CVE-2025-8671): the server is made to reset. */
 static void flood_made_reset(unsigned i)
 {
@@ -554,14 +562,25 @@ static void flood_made_reset(unsigned i)
     raw_frame(NGHTTP2_WINDOW_UPDATE, 0, 2 * i + 1, STR("\x7f\xff\xff\xff"));
 }
 
-static void flood_empty(unsigned i)
+static void open_first(unsigned i)
 {
     static const char *const fields[] = {":method", "POST",  ":scheme", "http", ":authority",
                                          "a",       ":path", "/",       NULL};
 
     if (i == 0)
         raw_headers(1, 0, fields);
+}
+
+static void flood_empty(unsigned i)
+{
+    open_first(i);
     raw_frame(NGHTTP2_DATA, 0, 1, STR(""));
+}
+
+static void flood_padding(unsigned i)
+{
+    open_first(i);
+    raw_frame(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, STR("\4\0\0\0\0"));
 }
 
 static void flood_window(unsigned i UNUSED)
@@ -576,8 +595,9 @@ static void flood_priority(unsigned i)
 
 TEST(a_flood_ends_the_connection)
 {
-    static flood_fn *const floods[] = {flood_ping,  flood_settings, flood_reset,   flood_made_reset,
-                                       flood_empty, flood_window,   flood_priority};
+    static flood_fn *const floods[] = {flood_ping,       flood_settings,    flood_reset,
+                                       flood_made_reset, flood_empty,       flood_window,
+                                       flood_priority,   flood_quiet_reset, flood_padding};
 
     for (size_t k = 0; k < N_ELEMENTS(floods); k++) {
         bool is_on = true;
