@@ -78,7 +78,8 @@ struct h2_stream {
     const struct http_headers *last_headers; /* trailers to send behind `pending` */
     /* While a head comes: */
     struct str host;
-    struct str cookie; /* crumbs joined (RFC 9113 8.2.3) */
+    struct str cookie;  /* crumbs joined (RFC 9113 8.2.3) */
+    size_t cookie_room; /* for more of them */
     uint8_t n_host;
     bool has_content_length;
     bool expects_continue;

@@ -305,15 +305,35 @@ static void put_text(struct buf *block, const char *text)
 }
 
 /* "name", "value", ..., NULL as literals that are not indexed (RFC 7541 6.2.2). */
+static void put_fields(struct buf *block, const char *const *fields)
+{
+    for (; *fields; fields += 2) {
+        buf_append_char(block, 0);
+        put_text(block, fields[0]);
+        put_text(block, fields[1]);
+    }
+}
+
+/* As a literal that is remembered (RFC 7541 6.2.1). */
+static void put_new(struct buf *block, const char *name, const char *value)
+{
+    buf_append_char(block, 0x40);
+    put_text(block, name);
+    put_text(block, value);
+}
+
+/* So many times what was remembered last, by its index (RFC 7541 6.1). */
+static void put_newest(struct buf *block, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_append_char(block, (char)(0x80 | 62));
+}
+
 static void raw_headers(uint32_t id, unsigned flags, const char *const *fields)
 {
     struct buf block = {0};
 
-    for (; *fields; fields += 2) {
-        buf_append_char(&block, 0);
-        put_text(&block, fields[0]);
-        put_text(&block, fields[1]);
-    }
+    put_fields(&block, fields);
     raw_frame(NGHTTP2_HEADERS, flags | NGHTTP2_FLAG_END_HEADERS, id, buf_str(&block));
     buf_deinit(&block);
 }
@@ -413,6 +433,31 @@ TEST(heads_are_judged_as_those_of_http_1)
     }
 }
 
+TEST(crumbs_of_a_cookie_take_room_by_their_length_alone)
+{
+    static const char crumb[] = "crumb=1234567890";
+    static const char *const pseudo[] = {PSEUDO, NULL};
+    enum { N = 1000 };
+    struct str want = STR("; crumb=1234567890; crumb=1234567890");
+    struct buf block = {0};
+
+    raw_begin();
+    put_fields(&block, pseudo);
+    put_new(&block, "cookie", crumb);
+    put_newest(&block, N - 1);
+    raw_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
+              buf_str(&block));
+    buf_deinit(&block);
+    CHECK(raw_send());
+    struct str cookie = server.streams[0].request.headers.items[0].value;
+
+    CHECK_INT(cookie.len, N * (sizeof crumb + 1) - 2);
+    CHECK(str_eq(str_slice(cookie, cookie.len - want.len, cookie.len), want));
+    CHECK_MSG(server.streams[0].arena.used_bytes < 6 * cookie.len, "%zu bytes",
+              server.streams[0].arena.used_bytes);
+    raw_end();
+}
+
 TEST(malformed_trailers_make_the_message_malformed)
 {
     static const char *const head[] = {":method", "POST",  ":scheme", "http", ":authority",
@@ -452,11 +497,7 @@ TEST(a_head_that_is_too_large_is_told_and_not_kept)
     raw_begin();
     struct buf block = {0};
 
-    for (const char **f = fields; *f; f += 2) {
-        buf_append_char(&block, 0);
-        put_text(&block, f[0]);
-        put_text(&block, f[1]);
-    }
+    put_fields(&block, fields);
     for (size_t at = 0; at < block.len; at += 16384) {
         struct str part = str_slice(buf_str(&block), at, at + 16384);
         bool is_last = at + part.len == block.len;
@@ -480,19 +521,12 @@ static bool bomb(uint32_t id, size_t n_fields)
     static char value[3900];
     struct buf block = {0};
 
-    for (const char *const *f = pseudo; *f; f += 2) {
-        buf_append_char(&block, 0);
-        put_text(&block, f[0]);
-        put_text(&block, f[1]);
-    }
+    put_fields(&block, pseudo);
     if (id == 1) {
         memset(value, 'v', sizeof value - 1);
-        buf_append_char(&block, 0x40); /* remembered (RFC 7541 6.2.1) */
-        put_text(&block, "bomb");
-        put_text(&block, value);
+        put_new(&block, "bomb", value);
     }
-    for (size_t i = 0; i < n_fields; i++)
-        buf_append_char(&block, (char)(0x80 | 62)); /* the newest entry */
+    put_newest(&block, n_fields);
     raw_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
               buf_str(&block));
     buf_deinit(&block);
