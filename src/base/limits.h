@@ -11,7 +11,12 @@
     X(CHUNK_LINE_BYTES, 1024, "bytes", "a chunk-size line with its extensions")                    \
     X(TARGET_BYTES, 16384, "bytes", "a request target; beyond: 414")                               \
     X(PIPE_HIGH_BYTES, 65536, "bytes", "one direction of a body held between reader and writer")   \
-    X(H2_STREAMS, 100, "streams", "open at once on one HTTP/2 connection; beyond: refused")        \
+    X(H2_STREAMS, 100, "streams",                                                                  \
+      "open at once on one HTTP/2 connection, unless a policy says otherwise; beyond: refused")    \
+    X(H2_STREAMS_MAX, 1000, "streams", "what a policy may say of that at most")                    \
+    X(H2_STREAM_WINDOW_BYTES, 16777216, "bytes",                                                   \
+      "flow-control window of an HTTP/2 stream that a policy may ask for at most")                 \
+    X(H2_WINDOW_BYTES, 67108864, "bytes", "the same of a connection")                              \
     X(H2_GLITCHES, 1000, "frames",                                                                 \
       "resets, empty and control frames of one HTTP/2 connection, 100 forgiven a second; beyond: " \
       "the connection ends")                                                                       \

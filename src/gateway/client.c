@@ -99,6 +99,7 @@ void client_accept(struct worker *w, struct port *port, int fd, const struct soc
     outbox_init(&c->out, &w->outboxes, &c->stream);
     c->worker = w;
     c->port = port;
+    c->h2_plan = plan->client.h2;
     c->idle_us = plan->client.idle_us;
     c->head_us = plan->client.head_us;
     c->received_us = plan->client.received_us ? plan->client.received_us : CLIENT_NEVER_US;

@@ -8,8 +8,8 @@
 #pragma once
 
 #include "gateway/downstream.h"
+#include "gateway/plan.h"
 #include "http/h1.h"
-#include "http/h2.h"
 #include "net/outbox.h"
 
 struct client_h2;
@@ -32,7 +32,7 @@ struct client {
     struct downstream down;
     struct h1 codec;
     struct client_h2 *h2; /* the connection speaks HTTP/2; NULL: HTTP/1, or it is not known yet */
-    struct h2_options h2_options; /* if it comes to speak it */
+    struct client_h2_plan h2_plan; /* if it comes to speak it */
     struct outbox out;
     struct buf in; /* unread bytes: part of a head, of paused content, or pipelined requests */
     struct worker *worker;

@@ -195,6 +195,8 @@ enum step_result exchange_fail(struct exchange *x, int error);
 void exchange_on_body(struct exchange *x, struct str span);
 void exchange_on_body_end(struct exchange *x, const struct http_headers *trailers);
 void exchange_on_body_flush(struct exchange *x);
+/* After an upgrade: the client has nothing more to say, and listens on. */
+void exchange_on_raw_end(struct exchange *x);
 /* From the downstream: room again. */
 void exchange_on_drained(struct exchange *x);
 

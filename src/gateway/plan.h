@@ -24,7 +24,18 @@
 #include "upstream/cluster.h"
 #include "upstream/key_feed.h"
 
-/* What a ClientTrafficPolicy says of one port's clients. */
+/* What a ClientTrafficPolicy says of clients that speak HTTP/2. */
+struct client_h2_plan {
+    uint32_t stream_window; /* bytes */
+    uint32_t connection_window;
+    uint32_t n_streams_max;
+    bool keeps_connection; /* a malformed message ends its stream alone */
+    bool pings_idle;       /* also while no request is under way */
+    uint64_t ping_us;      /* silence after which the client is sent a PING */
+    uint64_t ping_answer_us;
+};
+
+/* And of all clients of one port. */
 struct client_plan {
     struct client_address_policy address;
     bool allows_underscore;    /* header names with '_' are read */
@@ -41,6 +52,7 @@ struct client_plan {
     bool omits_limit_headers;     /* answers go without x-ratelimit headers */
     bool tells_certificate;       /* backends get x-forwarded-client-cert of a verified one */
     uint32_t certificate_details; /* of it, as struct forwarded_client_cert has them */
+    struct client_h2_plan h2;
 };
 
 /* One accepted issuer of an authentication. */

@@ -80,6 +80,12 @@ void exchange_on_body_end(struct exchange *x, const struct http_headers *trailer
         attempt_send_end(&x->attempt, x->has_trailers ? &x->trailers : NULL);
 }
 
+void exchange_on_raw_end(struct exchange *x)
+{
+    if (x->attempt.state == ATTEMPT_STREAMING)
+        attempt_shutdown(&x->attempt);
+}
+
 void exchange_on_body_flush(struct exchange *x)
 {
     attempt_flush(&x->attempt);

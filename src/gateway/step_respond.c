@@ -5,6 +5,7 @@
 #include "gateway/ai/ai_answer.h"
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
+#include "gateway/h2/websocket.h"
 #include "gateway/worker.h"
 
 static void respond_on_idle(struct timer *t)
@@ -100,6 +101,8 @@ static enum step_result respond_relay_head(struct exchange *x)
 
     x->response = x->attempt.response;
     why = ai_answer_finish_head(x);
+    if (x->request.is_tunnel && !websocket_is_sound(&x->request, &x->response))
+        why = REFUSAL_UPSTREAM_BAD_ANSWER;
     if (why != REFUSAL_NONE) {
         x->refusal = why;
         attempt_cancel(&x->attempt);

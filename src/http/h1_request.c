@@ -6,25 +6,11 @@
 #include "http/h1_internal.h"
 #include "http/target.h"
 
-#define METHOD_BYTES 32u
-
-/* RFC 9110 9.1 allows any token, yet all registered methods are capitals and hyphens. What is left
- * of a body whose end two readers see differently would else make a method together with the next
- * request's: "helloGET". */
-static size_t h1_method_span(struct str s)
-{
-    size_t i = 0;
-
-    while (i < s.len && ((s.ptr[i] >= 'A' && s.ptr[i] <= 'Z') || (i > 0 && s.ptr[i] == '-')))
-        i++;
-    return i;
-}
-
 int h1_request_check_start(struct h1 *c, struct str input)
 {
-    size_t n = h1_method_span(str_slice(input, 0, METHOD_BYTES + 1));
+    size_t n = http_method_span(str_slice(input, 0, HTTP_METHOD_BYTES + 1));
 
-    if (n > METHOD_BYTES || (n < input.len && (n == 0 || input.ptr[n] != ' ')))
+    if (n > HTTP_METHOD_BYTES || (n < input.len && (n == 0 || input.ptr[n] != ' ')))
         return h1_fail(c, H1_ERROR_BAD_REQUEST_LINE);
     return 0;
 }
@@ -33,7 +19,7 @@ int h1_request_check_start(struct h1 *c, struct str input)
 static int h1_request_line_parse(struct h1 *c, struct h1_fields *f, struct http_request *ret)
 {
     struct str rest = str_make(f->cursor, (size_t)(f->end - f->cursor));
-    size_t n = h1_method_span(rest);
+    size_t n = http_method_span(rest);
 
     /* h1_request_check_start has seen the method and its space. */
     ret->method_text = str_slice(rest, 0, n);

@@ -13,11 +13,14 @@
 
 enum {
     H2_FORGIVEN = 100,          /* glitches a second */
-    H2_CONTINUATIONS = 8,       /* of one head: LIMIT_HEAD_BYTES in frames of 16 KiB, and some */
+    H2_FRAME_BYTES = 16384,     /* what a peer may put in one */
+    H2_CONTINUATIONS = 4,       /* of one head, beyond those that it fills */
+    H2_HEADS_OUT = 4,           /* LIMIT_HEAD_BYTES of an answer's head, however it is written */
     H2_CONNECTION_WINDOWS = 16, /* streams that can send at full speed at once */
     H2_ACKS_WAITING = 64,       /* answers to SETTINGS and PING that the peer does not take */
-    H2_SETTINGS_MAX = 32,       /* entries of one SETTINGS frame */
-    H2_HEADS_READ = 4,          /* times the head's bound: what is read, to be told 431 */
+    H2_SETTINGS_OURS = 4,
+    H2_SETTINGS_MAX = 32, /* entries of one SETTINGS frame */
+    H2_HEADS_READ = 4,    /* times the head's bound: what is read, to be told 431 */
 };
 
 /* ---- floods ---- */
@@ -277,11 +280,21 @@ static void h2_end_if_finished(struct h2_stream *s)
         h2_reset(s, H2_NO_ERROR);
 }
 
-static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context UNUSED)
+/* What is malformed, whatever part of a message it is in, makes a stream end so (RFC 9113 8.1.1).
+ */
+static void h2_judge_reset(struct h2 *h, const nghttp2_frame *frame)
+{
+    if (h->options.ends_on_invalid && frame->rst_stream.error_code == H2_PROTOCOL_ERROR)
+        h->is_failed |= nghttp2_session_terminate_session(h->session, H2_PROTOCOL_ERROR) != 0;
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
     bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
 
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        h2_judge_reset(context, frame);
     if (!s || !may_end || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     s->is_end_sent = true;
@@ -350,7 +363,9 @@ static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, H2_ACKS_WAITING);
     nghttp2_option_set_max_settings(option, H2_SETTINGS_MAX);
-    nghttp2_option_set_max_continuations(option, H2_CONTINUATIONS);
+    nghttp2_option_set_max_continuations(option, h->options.head_bytes_limit / H2_FRAME_BYTES +
+                                                     H2_CONTINUATIONS);
+    nghttp2_option_set_max_send_header_block_length(option, H2_HEADS_OUT * LIMIT_HEAD_BYTES);
     nghttp2_option_set_server_fallback_rfc7540_priorities(option, 0);
     if (h->options.is_client)
         return nghttp2_session_client_new2(&h->session, calls, h, option);
@@ -360,16 +375,19 @@ static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp
 static int h2_announce(struct h2 *h)
 {
     const struct h2_options *o = &h->options;
-    nghttp2_settings_entry entries[] = {
+    nghttp2_settings_entry entries[H2_SETTINGS_OURS] = {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, o->stream_window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, o->head_bytes_limit},
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, o->n_streams_max},
-        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
     };
-    /* A server pushes nothing, and may not say so. */
-    size_t n = N_ELEMENTS(entries) - (o->is_client ? 0 : 1);
-    int r = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, entries, n);
+    size_t n = 3;
+    int r;
 
+    if (o->is_client) /* a server pushes nothing, and may not say so */
+        entries[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
+    else if (o->takes_websockets)
+        entries[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
+    r = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, entries, n);
     if (r == 0)
         r = nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
                                                   (int32_t)o->connection_window);

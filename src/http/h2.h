@@ -49,6 +49,8 @@ struct h2_events {
 struct h2_options {
     bool is_client;
     bool allows_underscore;     /* header names with '_' */
+    bool takes_websockets;      /* server: by extended CONNECT (RFC 8441) */
+    bool ends_on_invalid;       /* a malformed message ends the connection, not its stream alone */
     uint32_t head_bytes_limit;  /* 0: LIMIT_HEAD_BYTES */
     uint32_t n_streams_max;     /* of the peer's at once; 0: LIMIT_H2_STREAMS */
     uint32_t stream_window;     /* bytes; 0: LIMIT_PIPE_HIGH_BYTES */

@@ -7,8 +7,6 @@
 #include "http/h2_internal.h"
 #include "http/target.h"
 
-#define METHOD_BYTES 32u
-
 static void h2_head_fail(struct h2_stream *s, enum h1_error error)
 {
     if (s->error == H1_ERROR_NONE)
@@ -84,7 +82,7 @@ static void h2_request_pseudo(struct h2_stream *s, struct str name, struct str v
     if (str_eq(name, STR(":method"))) {
         q->method_text = arena_str(s->arena, value);
         q->method = http_method_parse(q->method_text);
-        if (value.len > METHOD_BYTES || !grammar_is_token(value))
+        if (value.len == 0 || value.len > HTTP_METHOD_BYTES || http_method_span(value) != value.len)
             h2_head_fail(s, H1_ERROR_BAD_REQUEST_LINE);
     } else if (str_eq(name, STR(":path"))) {
         if (value.len > LIMIT_TARGET_BYTES)
@@ -93,10 +91,13 @@ static void h2_request_pseudo(struct h2_stream *s, struct str name, struct str v
             q->target = arena_str(s->arena, value);
     } else if (str_eq(name, STR(":authority"))) {
         q->authority = arena_str(s->arena, value);
-    } else if (!str_eq(name, STR(":scheme"))) {
-        h2_head_fail(s, H1_ERROR_CONNECT_METHOD); /* ":protocol" of an extended CONNECT */
+    } else if (str_eq(name, STR(":protocol"))) {
+        q->is_tunnel = true;
+        if (str_eq(value, STR("websocket")))
+            q->upgrade = STR("websocket");
     }
-    /* A peer in front of us may have another scheme towards its client: this connection's counts.
+    /* ":scheme": a peer in front of us may have another scheme towards its client: this
+     * connection's counts.
      */
 }
 
@@ -169,12 +170,14 @@ static void h2_request_field(struct h2_stream *s, struct str name, struct str va
         h2_request_pseudo(s, name, value);
         return;
     }
-    if (!h2_name_check(s, name) || h2_request_own(s, header_id_find(name), value))
+    if (!h2_name_check(s, name))
         return;
     if (!grammar_is_value(value)) {
         h2_head_fail(s, H1_ERROR_BAD_HEADER);
         return;
     }
+    if (h2_request_own(s, header_id_find(name), value))
+        return;
     http_headers_add(&q->headers, arena_str(s->arena, name), arena_str(s->arena, value));
 }
 
@@ -240,8 +243,12 @@ static enum h1_error h2_request_end(struct h2_stream *s)
 {
     struct http_request *q = s->request;
 
-    if (q->method == HTTP_METHOD_CONNECT)
+    if (q->method == HTTP_METHOD_CONNECT && q->upgrade.len == 0)
         return H1_ERROR_CONNECT_METHOD;
+    if (q->is_tunnel) {
+        q->method = HTTP_METHOD_GET;
+        q->method_text = STR("GET");
+    }
     if (q->target.len == 0 || grammar_span(q->target, GRAMMAR_TARGET) != q->target.len ||
         (q->target.ptr[0] != '/' && !str_eq(q->target, STR("*"))))
         return H1_ERROR_BAD_TARGET;
@@ -275,6 +282,10 @@ void h2_head_end(struct h2_stream *s, bool is_last)
                           !(body == HTTP_BODY_LENGTH && q->content_length == 0);
     if (s->error == H1_ERROR_NONE)
         h2_head_fail(s, h2_request_end(s));
+    if (q->is_tunnel) {
+        q->body = HTTP_BODY_NONE; /* what comes is the other protocol's */
+        q->expects_continue = false;
+    }
 }
 
 void h2_trailer_field(struct h2_stream *s, struct str name, struct str value)

@@ -63,6 +63,8 @@ struct http_request {
     struct str connection;
     uint8_t minor_version; /* HTTP/1.x; with is_http2 1 */
     bool is_http2;
+    bool
+        is_tunnel; /* an extended CONNECT (RFC 8441), told as the upgrade of HTTP/1 that it means */
     bool is_keep_alive;
     bool expects_continue; /* the Expect header itself is gone */
     bool has_te_trailers;
@@ -80,7 +82,11 @@ struct http_response {
     struct str upgrade;          /* with status 101 */
 };
 
+enum { HTTP_METHOD_BYTES = 32 };
+
 enum http_method http_method_parse(struct str text);
+/* How many bytes at its beginning may be a method's. */
+size_t http_method_span(struct str s);
 struct str http_method_text(enum http_method method);
 /* The registered reason phrase, "" when unknown. */
 struct str http_status_reason(uint16_t status);

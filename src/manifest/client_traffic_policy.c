@@ -4,6 +4,8 @@
  * header names with `_` are enforced; the rest is marked. */
 #include "manifest/client_traffic_policy.h"
 
+#include "base/limits.h"
+
 static void forwarded_for_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"numTrustedHops", "trustedCIDRs", NULL};
@@ -178,6 +180,33 @@ static const struct table client_proxy_protocol_table = TABLE(client_proxy_proto
 
 static const char *const scheme_header_names[] = {"Preserve", "MatchBackend", NULL};
 
+static void client_http2_bound_check(struct decoder *d, const struct node *node, const char *key,
+                                     struct opt_int asked, unsigned limit)
+{
+    if (asked.is_set && asked.value > limit)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, key), key,
+                       "more than %u is not given to clients: %u", limit, limit);
+}
+
+static void client_http2_check(struct decoder *d, const struct node *node,
+                               const struct http2_settings *h)
+{
+    const struct node *keepalive = node_find(node, "connectionKeepalive");
+
+    client_http2_bound_check(d, node, "initialStreamWindowSize", h->initial_stream_window_bytes,
+                             LIMIT_H2_STREAM_WINDOW_BYTES);
+    client_http2_bound_check(d, node, "initialConnectionWindowSize",
+                             h->initial_connection_window_bytes, LIMIT_H2_WINDOW_BYTES);
+    client_http2_bound_check(d, node, "maxConcurrentStreams", h->max_concurrent_streams,
+                             LIMIT_H2_STREAMS_MAX);
+    if (h->connection_keepalive && h->connection_keepalive->idle_interval.is_set)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(keepalive, "idleInterval"), "idleInterval",
+                       "of no use towards clients, who begin their requests themselves");
+    if (h->connection_keepalive && h->connection_keepalive->interval_jitter_percent.is_set)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(keepalive, "intervalJitter"),
+                       "intervalJitter", "clients are asked after the interval, not enforced yet");
+}
+
 static void client_traffic_policy_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const kinds[] = {"Gateway", "ListenerSet", NULL};
@@ -185,6 +214,8 @@ static void client_traffic_policy_check(struct decoder *d, const struct node *no
     struct client_traffic_policy_spec *s = object;
 
     policy_targets_check(d, node, &s->targets, &rule, 1);
+    if (s->http2)
+        client_http2_check(d, node_find(node, "http2"), s->http2);
 }
 
 static const struct field client_traffic_policy_spec_fields[] = {
@@ -199,8 +230,7 @@ static const struct field client_traffic_policy_spec_fields[] = {
                  "Limits on connections."),
     FIELD_OBJECT(client_traffic_policy_spec, tls, "tls", 0, client_tls, "TLS with clients."),
     FIELD_OBJECT(client_traffic_policy_spec, http1, "http1", 0, client_http1, "HTTP/1."),
-    FIELD_OBJECT(client_traffic_policy_spec, http2, "http2", FIELD_NOT_ENFORCED, http2_settings,
-                 "HTTP/2."),
+    FIELD_OBJECT(client_traffic_policy_spec, http2, "http2", 0, http2_settings, "HTTP/2."),
     FIELD_OBJECT(client_traffic_policy_spec, health_check, "healthCheck", FIELD_NOT_ENFORCED,
                  client_health_check, "Health of the gateway itself, for those before it."),
     FIELD_OBJECT(client_traffic_policy_spec, tcp_keepalive, "tcpKeepalive", FIELD_NOT_ENFORCED,

@@ -337,6 +337,13 @@ void attempt_set_raw(struct attempt *a)
     h1_set_raw(&a->conn->codec);
 }
 
+void attempt_shutdown(struct attempt *a)
+{
+    PRE(a->state == ATTEMPT_STREAMING && a->is_raw);
+    a->conn->ends_output = true;
+    conn_flush(a->conn);
+}
+
 void attempt_cancel(struct attempt *a)
 {
     if (a->state == ATTEMPT_IDLE || a->state == ATTEMPT_DONE || a->state == ATTEMPT_FAILED)

@@ -90,7 +90,6 @@ struct attempt {
     struct list_node node; /* on upstreams.waiting */
 };
 
-/* Before the first start: events and what does not change between tries. */
 void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_events *events,
                   struct arena *arena);
 /* Starts. 0: under way (STREAMING already when a pooled connection was free), or a positive
@@ -106,8 +105,9 @@ bool attempt_is_full(struct attempt *a);
 /* Stops and resumes reading the answer (back-pressure). */
 void attempt_pause(struct attempt *a);
 void attempt_resume(struct attempt *a);
-/* After 101. */
+/* After 101; then, once: our side of the connection ends behind what was sent, reading goes on. */
 void attempt_set_raw(struct attempt *a);
+void attempt_shutdown(struct attempt *a);
 /* No completion follows. The connection is closed. Safe in every state. */
 void attempt_cancel(struct attempt *a);
 

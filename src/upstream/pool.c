@@ -212,6 +212,10 @@ void conn_flush(struct conn *c)
      * (an early refusal, say) must still be read. */
     if (outbox_flush(&c->out) != 0)
         read = LOOP_READ;
+    if (c->ends_output && outbox_is_empty(&c->out)) {
+        c->ends_output = false;
+        stream_shutdown(&c->stream);
+    }
     stream_want(&c->stream, read | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
 }
 

@@ -44,7 +44,8 @@ struct conn {
     struct endpoint *endpoint;
     char local_text[64]; /* our address and port */
     enum conn_state state;
-    bool is_abort; /* how to close */
+    bool is_abort;    /* how to close */
+    bool ends_output; /* shut down our side when everything is sent */
     uint32_t n_served;
     uint64_t idle_since_us;
     uint64_t idle_us; /* how long it may be unused, as its last attempt said */

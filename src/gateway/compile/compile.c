@@ -17,6 +17,14 @@ static void compile_share_underscore(struct port_plan *p)
         p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
 }
 
+static bool compile_h2_differs(const struct client_h2_plan *x, const struct client_h2_plan *y)
+{
+    return x->stream_window != y->stream_window || x->connection_window != y->connection_window ||
+           x->n_streams_max != y->n_streams_max || x->keeps_connection != y->keeps_connection ||
+           x->pings_idle != y->pings_idle || x->ping_us != y->ping_us ||
+           x->ping_answer_us != y->ping_answer_us;
+}
+
 /* What runs before a request tells its host can be of one listener only: the port's first. */
 static void compile_name_differences(struct compile *c, const struct port_draft *draft, uint32_t at)
 {
@@ -33,6 +41,7 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},
         {"headers.maxRequestHeaderLimit", x->head_bytes_limit != y->head_bytes_limit},
         {"connection.connectionLimit", x->connection_limit != y->connection_limit},
+        {"http2", compile_h2_differs(&x->h2, &y->h2)},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {

@@ -14,6 +14,8 @@ enum {
     CLIENT_HEAD_US = 15 * 1000000,
     CLIENT_HEAD_BYTES_MAX = 1024 * 1024,
     CLIENT_HELD_BYTES = 1024 * 1024,
+    CLIENT_STREAM_WINDOW_BYTES = 64 * 1024,
+    CLIENT_WINDOW_BYTES = 1024 * 1024,
 };
 
 /* ---- clients ---- */
@@ -81,13 +83,39 @@ static uint64_t positive_or(struct opt_duration d, uint64_t otherwise)
     return d.is_set && d.us > 0 ? d.us : otherwise;
 }
 
+static uint32_t bounded_or(struct opt_int asked, uint32_t limit, uint32_t otherwise)
+{
+    return asked.is_set ? (uint32_t)MIN(asked.value, (int64_t)limit) : otherwise;
+}
+
+static void compile_client_h2(const struct http2_settings *s, struct client_h2_plan *ret)
+{
+    static const uint64_t second_us = 1000000;
+    static const struct http2_keepalive none;
+    const struct http2_keepalive *k = s->connection_keepalive ? s->connection_keepalive : &none;
+
+    ret->n_streams_max =
+        bounded_or(s->max_concurrent_streams, LIMIT_H2_STREAMS_MAX, LIMIT_H2_STREAMS);
+    ret->stream_window = bounded_or(s->initial_stream_window_bytes, LIMIT_H2_STREAM_WINDOW_BYTES,
+                                    CLIENT_STREAM_WINDOW_BYTES);
+    ret->connection_window =
+        bounded_or(s->initial_connection_window_bytes, LIMIT_H2_WINDOW_BYTES, CLIENT_WINDOW_BYTES);
+    ret->keeps_connection = s->on_invalid_message == HTTP2_TERMINATE_STREAM;
+    ret->pings_idle = k->interval.is_set && k->interval.us > 0;
+    ret->ping_us = positive_or(k->interval, LIMIT_H2_SILENCE_S * second_us);
+    ret->ping_answer_us = positive_or(k->timeout, LIMIT_H2_PING_ANSWER_S * second_us);
+}
+
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret)
 {
+    static const struct http2_settings no_http2 = {.on_invalid_message = -1};
     const struct client_traffic_policy *p = compile_client_policy(c, g, l);
 
     *ret = (struct client_plan){
         .idle_us = CLIENT_IDLE_US, .head_us = CLIENT_HEAD_US, .held_bytes = CLIENT_HELD_BYTES};
+    compile_client_h2(p && !p->object.is_broken && p->spec.http2 ? p->spec.http2 : &no_http2,
+                      &ret->h2);
     if (!p || p->object.is_broken)
         return;
     if (p->spec.client_ip_detection)

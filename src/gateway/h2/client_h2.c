@@ -32,8 +32,17 @@ static uint64_t now_of(const struct client_h2 *h)
 
 /* ---- time ---- */
 
-/* When the connection has to be looked at next. A silent peer is asked only while something runs:
- * one that waits for nothing costs nothing, and leaves by itself. */
+/* When the peer is to be asked, or to have answered. */
+static uint64_t client_h2_ping_end(const struct client_h2 *h)
+{
+    const struct client_h2_plan *plan = &h->client->h2_plan;
+
+    return h->pinged_us ? h->pinged_us + plan->ping_answer_us : h->heard_us + plan->ping_us;
+}
+
+/* When the connection has to be looked at next. A silent peer is asked only while something runs,
+ * unless its policy says otherwise: one that waits for nothing costs nothing, and leaves by
+ * itself. */
 static void client_h2_watch(struct client_h2 *h)
 {
     struct client *c = h->client;
@@ -43,12 +52,10 @@ static void client_h2_watch(struct client_h2 *h)
         return;
     if (h->state == CLIENT_H2_LEAVING)
         end_us = h->left_us + LEAVE_US;
-    else if (h->streams.n_nodes == 0)
-        end_us = h->state == CLIENT_H2_STAYING ? h->idle_end_us : NEVER_US;
-    else if (h->pinged_us)
-        end_us = h->pinged_us + LIMIT_H2_PING_ANSWER_S * (uint64_t)SECOND_US;
-    else
-        end_us = h->heard_us + LIMIT_H2_SILENCE_S * (uint64_t)SECOND_US;
+    else if (h->streams.n_nodes == 0 && h->state == CLIENT_H2_STAYING)
+        end_us = h->idle_end_us;
+    if (h->state != CLIENT_H2_LEAVING && (h->streams.n_nodes > 0 || c->h2_plan.pings_idle))
+        end_us = MIN(end_us, client_h2_ping_end(h));
     if (h->stuck_us)
         end_us = MIN(end_us, h->stuck_us + TAKING_US);
     timer_set(loop_of(h), &c->timer, end_us);
@@ -91,7 +98,7 @@ void client_h2_on_timer(struct client *c)
         client_close(c);
     } else if (h->state == CLIENT_H2_LEAVING) {
         client_h2_leave_for_good(h);
-    } else if (h->streams.n_nodes == 0) {
+    } else if (h->streams.n_nodes == 0 && now_us >= h->idle_end_us) {
         client_h2_leave(h);
     } else if (h->pinged_us) {
         client_close(c); /* nobody is there */
@@ -184,11 +191,16 @@ void client_h2_on_bytes(struct client *c, struct str input)
 bool client_h2_begin(struct client *c)
 {
     struct client_h2 *h = MEM_NEW(struct client_h2);
-    struct h2_options options = c->h2_options;
+    const struct client_h2_plan *plan = &c->h2_plan;
+    struct h2_options options = {.allows_underscore = c->codec.options.allows_underscore,
+                                 .head_bytes_limit = c->codec.options.head_bytes_limit,
+                                 .scheme = c->codec.options.scheme,
+                                 .n_streams_max = plan->n_streams_max,
+                                 .stream_window = plan->stream_window,
+                                 .connection_window = plan->connection_window,
+                                 .takes_websockets = true,
+                                 .ends_on_invalid = !plan->keeps_connection};
 
-    options.allows_underscore = c->codec.options.allows_underscore;
-    options.head_bytes_limit = c->codec.options.head_bytes_limit;
-    options.scheme = c->codec.options.scheme;
     h->client = c;
     if (h2_init(&h->codec, &options, &client_stream_events) != 0) {
         mem_free(h);

@@ -8,6 +8,7 @@
 #include "gateway/client.h"
 #include "gateway/exchange.h"
 #include "gateway/h2/client_h2.h"
+#include "gateway/h2/websocket.h"
 #include "gateway/worker.h"
 
 enum {
@@ -99,7 +100,8 @@ void client_stream_end_all(struct client_h2 *h)
 /* While content is wanted its sender is on the clock, and only then. */
 static void stream_watch_body(struct client_stream *t)
 {
-    bool is_waiting = t->wants_body && !t->is_end_told && !t->is_end_held && t->held.len == 0;
+    bool is_waiting =
+        !t->is_raw && t->wants_body && !t->is_end_told && !t->is_end_held && t->held.len == 0;
 
     if (!is_waiting) {
         if (t->busy_us == 0)
@@ -145,10 +147,13 @@ static void stream_watch_taking(struct client_stream *t)
 
 /* ---- content of the request ---- */
 
+/* What comes for a tunnel waits until it is open. */
 static bool stream_may_deliver(const struct client_stream *t)
 {
     const struct exchange *x = t->down.exchange;
 
+    if (x && x->request.is_tunnel)
+        return t->is_raw && t->wants_body;
     return x && (t->wants_body || x->request.body == HTTP_BODY_NONE);
 }
 
@@ -176,6 +181,10 @@ static void stream_deliver_end(struct client_stream *t)
 
     t->is_end_held = false;
     t->is_end_told = true;
+    if (t->is_raw) {
+        exchange_on_raw_end(x);
+        return;
+    }
     exchange_on_body_end(x, t->stream.has_trailers ? &t->stream.trailers : NULL);
     if (t->down.exchange)
         exchange_on_body_flush(x);
@@ -225,6 +234,19 @@ static struct h2_stream *on_open(struct h2 *codec)
     return &t->stream;
 }
 
+/* The head is all of its request; what follows is not content. */
+static void stream_start_tunnel(struct client_stream *t)
+{
+    struct exchange *x = t->down.exchange;
+
+    websocket_ask(&x->request);
+    exchange_start(x);
+    if (t->down.exchange)
+        exchange_on_body_end(x, NULL);
+    if (t->down.exchange)
+        exchange_on_body_flush(x);
+}
+
 static void on_head(struct h2_stream *s)
 {
     struct client_stream *t = stream_of(s);
@@ -237,7 +259,10 @@ static void on_head(struct h2_stream *s)
     x->head_error = s->error;
     if (s->error != H1_ERROR_NONE)
         x->head_dialect = ai_dialect_of_path(x->request.target);
-    exchange_start(x);
+    if (x->request.is_tunnel && s->error == H1_ERROR_NONE)
+        stream_start_tunnel(t);
+    else
+        exchange_start(x);
 }
 
 static void on_data(struct h2_stream *s, struct str span)
@@ -307,14 +332,30 @@ static void down_send_continue(struct downstream *d)
     client_h2_output(t->owner);
 }
 
+/* The tunnel is open: of HTTP/2's handshake that is a 200 alone (RFC 8441 5.1). */
+static struct http_response stream_opened(struct client_stream *t,
+                                          const struct http_response *response)
+{
+    struct http_response r = *response;
+
+    r.status = 200;
+    r.body = HTTP_BODY_CHUNKED;
+    r.headers = http_headers_copy(&response->headers, &t->tail);
+    http_headers_remove(&r.headers, STR("sec-websocket-accept"));
+    return r;
+}
+
 static void down_send_head(struct downstream *d, const struct http_response *response)
 {
     struct client_stream *t = stream_of_down(d);
+    struct http_response copy = *response;
 
     if (t->is_closed)
         return;
-    t->is_bodiless = response->body == HTTP_BODY_NONE;
-    d->bytes_sent += h2_respond(&t->stream, response);
+    if (response->status == 101)
+        copy = stream_opened(t, response);
+    t->is_bodiless = copy.body == HTTP_BODY_NONE;
+    d->bytes_sent += h2_respond(&t->stream, &copy);
 }
 
 static void down_send_data(struct downstream *d, struct str span)
@@ -356,7 +397,7 @@ static void down_abort(struct downstream *d)
         return;
     client_h2_output(t->owner); /* what was said before is still to be seen */
     if (!t->is_closed)
-        h2_reset(&t->stream, H2_INTERNAL_ERROR);
+        h2_reset(&t->stream, t->is_raw ? H2_CANCEL : H2_INTERNAL_ERROR); /* RFC 8441 5 */
     client_h2_output(t->owner);
 }
 
@@ -383,9 +424,15 @@ static void down_want_body(struct downstream *d, bool is_wanted)
         stream_watch_body(t);
 }
 
-static void down_set_raw(struct downstream *d UNUSED)
+static void down_set_raw(struct downstream *d)
 {
-    UNREACHABLE(); /* no request of HTTP/2 asks for an upgrade */
+    struct client_stream *t = stream_of_down(d);
+
+    t->is_raw = true;
+    t->wants_body = true;
+    t->is_end_told = false;
+    stream_watch_body(t);
+    loop_defer(loop_of(t), &t->again, stream_on_again);
 }
 
 static void down_release(struct downstream *d)

@@ -20,6 +20,7 @@ struct client_stream {
     bool wants_body;
     bool is_end_held;
     bool is_end_told;
+    bool is_raw;      /* a tunnel (RFC 8441) that is open */
     bool is_bodiless; /* HEAD, 204, 304 */
     bool is_closed;
     uint64_t due_us;  /* when the request must have come in */

@@ -127,6 +127,23 @@ static const struct table http2_keepalive_table =
 
 static const char *const on_invalid_names[] = {"TerminateConnection", "TerminateStream", NULL};
 
+/* RFC 9113 6.9.2 begins with 65535 bytes, and 6.9.1 ends at what a signed number holds. */
+static void http2_window_check(struct decoder *d, const struct node *node, const char *key,
+                               struct opt_int bytes)
+{
+    if (bytes.is_set && (bytes.value < UINT16_MAX || bytes.value > INT32_MAX))
+        decode_error(d, DIAG_OUT_OF_RANGE, node_find(node, key), key,
+                     "must be between 65535 and 2147483647 bytes");
+}
+
+static void http2_settings_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct http2_settings *h = object;
+
+    http2_window_check(d, node, "initialStreamWindowSize", h->initial_stream_window_bytes);
+    http2_window_check(d, node, "initialConnectionWindowSize", h->initial_connection_window_bytes);
+}
+
 static const struct field http2_settings_fields[] = {
     FIELD_QUANTITY(http2_settings, initial_stream_window_bytes, "initialStreamWindowSize", 0,
                    "Flow-control window of a stream; 64Ki unless given."),
@@ -139,7 +156,7 @@ static const struct field http2_settings_fields[] = {
     FIELD_OBJECT(http2_settings, connection_keepalive, "connectionKeepalive", 0, http2_keepalive,
                  "PINGs that keep connections alive."),
 };
-const struct table http2_settings_table = TABLE(http2_settings);
+const struct table http2_settings_table = TABLE_CHECKED(http2_settings, http2_settings_check);
 
 static const struct field cluster_settings_fields[] = {
     CLUSTER_SETTINGS_FIELDS(cluster_settings, , 0)};

@@ -79,12 +79,13 @@ struct http2_keepalive {
     struct opt_duration idle_interval;
     struct opt_int interval_jitter_percent;
 };
+enum http2_on_invalid { HTTP2_TERMINATE_CONNECTION, HTTP2_TERMINATE_STREAM };
 struct http2_settings {
     struct mark mark;
     struct opt_int initial_stream_window_bytes;
     struct opt_int initial_connection_window_bytes;
     struct opt_int max_concurrent_streams;
-    int on_invalid_message; /* 0 TerminateConnection, 1 TerminateStream; -1: not given */
+    int on_invalid_message; /* enum http2_on_invalid; -1: not given */
     struct http2_keepalive *connection_keepalive;
 };
 

@@ -21,8 +21,6 @@ class Http2:
             assert self.sock.selected_alpn_protocol() == "h2"
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False))
-        if window is not None:
-            self.h2.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = window
         self.reads = True  # grants windows for what comes
         self.streams = {}  # id: {"headers", "body", "trailers", "end", "reset", "interim"}
         self.goaways = []  # (last stream, code) of each
@@ -30,6 +28,8 @@ class Http2:
         self.is_closed = False
         if preface:
             self.h2.initiate_connection()
+            if window is not None:
+                self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
             self.flush()
 
     def __enter__(self):
@@ -41,15 +41,17 @@ class Http2:
     def flush(self):
         self.sock.sendall(self.h2.data_to_send())
 
-    def headers(self, path="/", method="GET", host="localhost", headers=(), end=True, scheme="http", token=None):
+    def headers(self, path="/", method="GET", host="localhost", headers=(), end=True, scheme="http", token=None, protocol=None, flush=True):
         """Opens a stream; its id."""
         stream = self.h2.get_next_available_stream_id()
         if token is not None:
             headers = [*headers, ("authorization", f"Bearer {token}")]
-        fields = [(":method", method), (":scheme", scheme), (":authority", host), (":path", path), *headers]
+        fields = [(":method", method), (":scheme", scheme), (":authority", host), (":path", path), (":protocol", protocol),
+                  *headers]
         self.h2.send_headers(stream, [(n, v) for n, v in fields if v is not None], end_stream=end)
         self.streams[stream] = {"headers": None, "body": b"", "trailers": None, "end": False, "reset": None, "interim": []}
-        self.flush()
+        if flush:
+            self.flush()
         return stream
 
     def data(self, stream, data, end=False):
