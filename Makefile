@@ -9,6 +9,7 @@
 #   make test-sdk     the official OpenAI and Anthropic clients against the gateway (from pip and npm)
 #   make test-differential  the same bytes to the gateway, nginx, HAProxy and Node's parser, in thousands of cases
 #   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW
+#   make test-h2spec  h2spec on a listener of HTTP/2 and one of clear text: every case but a written list
 #   make bench        side by side with nginx and HAProxy (BENCH_ARGS)
 #   make lint         layers, sizes, formatting, clang-tidy, cppcheck, generated documents
 #   make sanitize     all tests under ASan and UBSan, with gcc and with clang
@@ -27,7 +28,7 @@ MESON := /usr/bin/meson
 NINJA := /usr/bin/ninja
 SETUP = tools/setup-build
 
-.PHONY: all release demo test test-slow test-exact test-sdk test-differential test-testssl bench lint sanitize tsan fuzz docs format clean
+.PHONY: all release demo test test-slow test-exact test-sdk test-differential test-testssl test-h2spec bench lint sanitize tsan fuzz docs format clean
 
 all:
 	@tools/install-packages build
@@ -81,6 +82,14 @@ test-testssl:
 	@$(SETUP) $(BUILD)
 	@$(NINJA) -C $(BUILD) --quiet
 	@$(PYTHON) tools/run-tests --build $(BUILD) --only e2e -- --testssl -m testssl -s $(TEST_ARGS)
+
+test-h2spec:
+	@tools/install-packages build test h2spec
+	@tools/install-h2spec
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@TOLLGATE_H2SPEC=$(CURDIR)/build-h2spec/h2spec $(PYTHON) tools/run-tests --build $(BUILD) --only e2e -- \
+		--h2spec -m h2spec -s $(TEST_ARGS)
 
 bench:
 	@tools/install-packages build bench

@@ -182,6 +182,27 @@ static void h2_on_headers(struct h2_stream *s, const nghttp2_frame *frame)
         h2_peer_done(s);
 }
 
+/* Streams are opened in the order of their numbers (RFC 9113 5.1.1). A lower one may be a stream
+ * that has ended: only of one that was passed over is it certain that it never was. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *context)
+{
+    struct h2 *h = context;
+    int32_t id = hd->stream_id;
+
+    if (h->options.is_client || hd->type != NGHTTP2_HEADERS)
+        return 0;
+    if (id > h->last_id) {
+        if (id > h->last_id + 2) {
+            h->gap_first = h->last_id + 1;
+            h->gap_last = id - 1;
+        }
+        h->last_id = id;
+    } else if (h->gap_first <= id && id <= h->gap_last) {
+        h->is_failed |= nghttp2_session_terminate_session(session, H2_PROTOCOL_ERROR) != 0;
+    }
+    return 0;
+}
+
 /* Frames that move nothing. */
 static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
 {
@@ -352,6 +373,7 @@ static int on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame UN
 static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp2_option *option)
 {
     nghttp2_session_callbacks_set_on_begin_headers_callback(calls, on_begin_headers);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(calls, on_begin_frame);
     nghttp2_session_callbacks_set_on_header_callback(calls, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(calls, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(calls, on_frame_recv);

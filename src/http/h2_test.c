@@ -96,6 +96,8 @@ static void on_head(struct h2_stream *s)
                    STR_ARG(t->request.host), STR_ARG(t->request.path));
         if (t->request.query.ptr)
             buf_printf(text, "?%.*s", STR_ARG(t->request.query));
+        if (t->request.upgrade.len > 0)
+            buf_printf(text, " upgrade=%.*s", STR_ARG(t->request.upgrade));
         buf_printf(text, " body=%s", bodies[t->request.body]);
         if (t->request.expects_continue)
             buf_printf(text, " continue");
@@ -559,6 +561,117 @@ TEST(an_entry_that_is_named_again_and_again_ends_the_connection)
     CHECK_MSG(id < 2 * LIMIT_H2_GLITCHES / 4 + 5, "%u too large heads", id / 2);
     CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
     raw_end();
+}
+
+static int64_t goaway_of_ids(const uint32_t *ids)
+{
+    static const char *const fields[] = {PSEUDO, NULL};
+    int64_t code;
+
+    raw_begin();
+    for (; *ids; ids++)
+        raw_headers(*ids, 0, fields);
+    CHECK_INT(raw_send(), raw_goaway() < 0);
+    code = raw_goaway();
+    raw_end();
+    return code;
+}
+
+TEST(a_stream_that_was_passed_over_cannot_be_opened)
+{
+    CHECK_INT(goaway_of_ids((uint32_t[]){1, 3, 5, 0}), -1);
+    CHECK_INT(goaway_of_ids((uint32_t[]){5, 7, 0}), -1);
+    CHECK_INT(goaway_of_ids((uint32_t[]){5, 3, 0}), H2_PROTOCOL_ERROR);
+    CHECK_INT(goaway_of_ids((uint32_t[]){1, 3, 9, 5, 0}), H2_PROTOCOL_ERROR);
+}
+
+/* Trailers, say, of a stream that was reset here while they were under way. */
+TEST(a_head_for_a_stream_that_has_ended_is_overlooked)
+{
+    static const char *const fields[] = {PSEUDO, NULL};
+
+    raw_begin();
+    server.takes_none = true;
+    raw_headers(1, 0, fields);
+    raw_headers(3, 0, fields);
+    CHECK(raw_send());
+    raw_headers(1, NGHTTP2_FLAG_END_STREAM, (const char *const[]){"x-sum", "1", NULL});
+    CHECK(raw_send());
+    CHECK_INT(raw_goaway(), -1);
+    raw_end();
+}
+
+TEST(a_head_that_was_given_up_is_answered_and_the_rest_is_not_kept)
+{
+    struct http_response r = {.status = 408, .body = HTTP_BODY_LENGTH};
+    struct side_stream *t = &server.streams[0];
+
+    raw_begin();
+    raw_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1,
+              STR("\x82\x86\x84\x41\x01"
+                  "a"));
+    CHECK(raw_send());
+    h2_give_up_head(&t->h2);
+    http_headers_init(&r.headers, &t->arena);
+    h2_respond(&t->h2, &r);
+    h2_finish(&t->h2);
+    CHECK(raw_send());
+    CHECK_INT(server.h2.n_streams, 0);
+    CHECK(!t->is_used);
+    raw_frame(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1, STR("\x00\x01x\x01y"));
+    CHECK(raw_send());
+    CHECK_SAID(server, "");
+    /* The compression of both sides is as it was. */
+    raw_headers(3, NGHTTP2_FLAG_END_STREAM, (const char *const[]){PSEUDO, NULL});
+    CHECK(raw_send());
+    CHECK_SAID(server, "GET http://a(a)/ body=none | END | ");
+    raw_end();
+}
+
+TEST(a_malformed_message_may_end_the_connection)
+{
+    static const char *const fields[] = {PSEUDO, "connection", "close", NULL};
+
+    for (int ends = 0; ends < 2; ends++) {
+        raw_begin();
+        server.h2.options.ends_on_invalid = ends;
+        raw_headers(1, NGHTTP2_FLAG_END_STREAM, fields);
+        CHECK_INT(raw_send(), !ends);
+        CHECK_INT(raw_goaway(), ends ? H2_PROTOCOL_ERROR : -1);
+        raw_end();
+    }
+}
+
+static void connect_said(const char *const *fields, bool takes_websockets, const char *want)
+{
+    struct h2_options options = {.scheme = STR("http"), .takes_websockets = takes_websockets};
+
+    buf_deinit(&raw);
+    begin(&options);
+    buf_append_str(&raw, STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    raw_frame(NGHTTP2_SETTINGS, 0, 0, STR(""));
+    raw_headers(1, 0, fields);
+    raw_frame(NGHTTP2_DATA, 0, 1, STR("bytes"));
+    CHECK(raw_send());
+    CHECK_MSG(str_starts_with(buf_str(&server.text), str_of(want)), "%.*s",
+              STR_ARG(buf_str(&server.text)));
+    raw_end();
+}
+
+TEST(an_extended_connect_is_told_as_an_upgrade)
+{
+    static const char *const websocket[] = {":method",    "CONNECT",   ":scheme", "http",
+                                            ":authority", "a",         ":path",   "/w",
+                                            ":protocol",  "websocket", NULL};
+    static const char *const other[] = {":method",    "CONNECT", ":scheme", "http",
+                                        ":authority", "a",       ":path",   "/w",
+                                        ":protocol",  "other",   NULL};
+    static const char *const get[] = {PSEUDO, ":protocol", "websocket", NULL};
+
+    connect_said(websocket, true, "GET http://a(a)/w upgrade=websocket body=none | DATA bytes | ");
+    connect_said(websocket, false, "CLOSE 1 | "); /* it was not announced */
+    connect_said(other, true, "BAD ");
+    connect_said(get, true, "CLOSE 1 | ");
 }
 
 /* ---- floods ---- */

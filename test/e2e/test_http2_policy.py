@@ -8,7 +8,7 @@ from h2.settings import SettingCodes
 from play.deadline import FACTOR, eventually
 from play.gateway import as_text, tollgate
 from play.http2 import Http2
-from play.manifests import backend, client_policy, path, route, rule, world
+from play.manifests import backend, client_policy, route, rule, world
 from play.upstream import Answer
 
 
@@ -199,9 +199,8 @@ def test_a_peer_that_answers_no_ping_is_closed(policed, is_idle):
 def test_an_answer_that_nobody_takes_ends_after_a_minute(gateway, upstream):
     up = upstream("a")
     up.script = lambda *_: Answer(body=b"x" * 60000)
-    gw = gateway(world(backend("a", up), route("r", rule("a", matches=[path("/", "Exact")]))))
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
     with Http2(gw.port(), window=0, seconds=90) as client:
-        assert client.request("/none").status == 404  # the window has been told
         stream = client.headers()
         entry = client.streams[stream]
         began = time.monotonic()
