@@ -13,7 +13,7 @@ from .deadline import FACTOR
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
+END_STREAM, ACK, END_HEADERS, PADDED, HAS_PRIORITY = 1, 1, 4, 8, 32
 HEADER_TABLE_SIZE, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 3, 4, 5
 CODES = ("NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED",
          "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM")
@@ -139,7 +139,8 @@ class Frames:
     """Sends what it is told to, takes what comes, and answers nothing but SETTINGS and PING: no window is ever opened
     unasked."""
 
-    def __init__(self, port, first=PREFACE + settings(), receive_bytes=None, acks=True):
+    def __init__(self, port, first=PREFACE + settings(), receive_bytes=None, acks=True, greets=True):
+        """`greets`: waits for the other side's SETTINGS, so that no answer to them comes between what is sent later."""
         self.sock = socket.socket()
         if receive_bytes:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -153,7 +154,10 @@ class Frames:
         self._acks = acks
         self._decoder = hpack.Decoder()
         self._buffer = b""
+        self._owed = b""  # answers, until what is being sent has been sent: nothing comes between its frames
         self.send(first)
+        if greets:
+            self.until(lambda: self.n_frames[SETTINGS])
 
     def __enter__(self):
         return self
@@ -172,7 +176,7 @@ class Frames:
             reads, writes, _ = select.select([self.sock], [self.sock], [], 20 * FACTOR)
             assert reads or writes, "the gateway takes nothing"
             if reads:
-                self.take()
+                self._take()
             if writes and not self.is_closed:
                 try:
                     left = left[self.sock.send(left[:65536], socket.MSG_DONTWAIT):]
@@ -180,7 +184,13 @@ class Frames:
                     pass
                 except OSError:
                     self._drain()
+        self._answer()
         return not self.is_closed
+
+    def _answer(self):
+        owed, self._owed = self._owed, b""
+        if owed:
+            self.send(owed)
 
     def push(self, data, limit, seconds=1):
         """Sends without reading; how many bytes were taken until the limit, the end, or none for a while."""
@@ -194,6 +204,10 @@ class Frames:
 
     def take(self):
         """One read."""
+        self._take()
+        self._answer()
+
+    def _take(self):
         try:
             got = self.sock.recv(65536)
         except ConnectionResetError:
@@ -211,16 +225,16 @@ class Frames:
     def _drain(self):
         """The other side has ended; what it said before is still to be read."""
         while not self.is_closed:
-            self.take()
+            self._take()
 
     def _on_frame(self, kind, flags, stream, payload):
         self.n_frames[kind] += 1
         if kind == GOAWAY:
             self.goaway = CODES[struct.unpack(">I", payload[4:8])[0]]
         elif kind == SETTINGS and not flags & ACK and self._acks:
-            self.send(settings(ack=True))
+            self._owed += settings(ack=True)
         elif kind == PING and not flags & ACK and self._acks:
-            self.send(frame(PING, ACK, 0, payload))
+            self._owed += frame(PING, ACK, 0, payload)
         elif kind == RST_STREAM:
             self.stream(stream).reset = CODES[struct.unpack(">I", payload)[0]]
         elif kind == HEADERS:
@@ -239,6 +253,11 @@ class Frames:
             stream.trailers = fields
         elif status >= 200:
             stream.status, stream.headers = status, fields
+
+    def look(self):
+        """Takes what is there."""
+        while not self.is_closed and select.select([self.sock], [], [], 0)[0]:
+            self.take()
 
     def until(self, is_true, seconds=20):
         """Takes what comes until it is so; the end of the connection is one too."""
