@@ -12,7 +12,8 @@
 #include "http/h2_internal.h"
 
 enum {
-    H2_FORGIVEN = 100,          /* glitches a second */
+    H2_FORGIVEN = 100, /* glitches a second */
+    H2_FRAME_HEAD_BYTES = 9,
     H2_FRAME_BYTES = 16384,     /* what a peer may put in one */
     H2_CONTINUATIONS = 4,       /* of one head, beyond those that it fills */
     H2_HEADS_OUT = 4,           /* LIMIT_HEAD_BYTES of an answer's head, however it is written */
@@ -25,10 +26,11 @@ enum {
 
 /* ---- floods ---- */
 
-static void h2_end_calmly(struct h2 *h)
+/* The reason goes out with the next output. Without memory for it none does. */
+static void h2_terminate(struct h2 *h, enum h2_code code)
 {
     if (!h->is_failed)
-        nghttp2_session_terminate_session(h->session, H2_ENHANCE_YOUR_CALM);
+        nghttp2_session_terminate_session(h->session, code);
     h->is_failed = true;
 }
 
@@ -44,7 +46,7 @@ bool h2_note(struct h2 *h, enum h2_glitch glitch)
     h->n_glitches += weights[glitch];
     if (h->n_glitches <= LIMIT_H2_GLITCHES)
         return true;
-    h2_end_calmly(h);
+    h2_terminate(h, H2_ENHANCE_YOUR_CALM);
     return false;
 }
 
@@ -55,7 +57,7 @@ static bool h2_note_field(struct h2 *h, size_t n_bytes)
     h->n_section_bytes += n_bytes + 32; /* as RFC 9113 6.5.2 counts */
     if (!h->is_failed && h->n_section_bytes <= (size_t)h->options.head_bytes_limit * H2_HEADS_READ)
         return true;
-    h2_end_calmly(h);
+    h2_terminate(h, H2_ENHANCE_YOUR_CALM);
     return false;
 }
 
@@ -182,15 +184,16 @@ static void h2_on_headers(struct h2_stream *s, const nghttp2_frame *frame)
         h2_peer_done(s);
 }
 
+/* What one head's frames can hold, and some. */
+static uint32_t h2_continuations_max(const struct h2 *h)
+{
+    return h->options.head_bytes_limit / H2_FRAME_BYTES + H2_CONTINUATIONS;
+}
+
 /* Streams are opened in the order of their numbers (RFC 9113 5.1.1). A lower one may be a stream
  * that has ended: only of one that was passed over is it certain that it never was. */
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *context)
+static void h2_judge_id(struct h2 *h, int32_t id)
 {
-    struct h2 *h = context;
-    int32_t id = hd->stream_id;
-
-    if (h->options.is_client || hd->type != NGHTTP2_HEADERS)
-        return 0;
     if (id > h->last_id) {
         if (id > h->last_id + 2) {
             h->gap_first = h->last_id + 1;
@@ -198,7 +201,21 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         }
         h->last_id = id;
     } else if (h->gap_first <= id && id <= h->gap_last) {
-        h->is_failed |= nghttp2_session_terminate_session(session, H2_PROTOCOL_ERROR) != 0;
+        h2_terminate(h, H2_PROTOCOL_ERROR);
+    }
+}
+
+static int on_begin_frame(nghttp2_session *session UNUSED, const nghttp2_frame_hd *hd,
+                          void *context)
+{
+    struct h2 *h = context;
+
+    if (hd->type == NGHTTP2_HEADERS) {
+        h->n_continuations = 0;
+        if (!h->options.is_client)
+            h2_judge_id(h, hd->stream_id);
+    } else if (hd->type == NGHTTP2_CONTINUATION && ++h->n_continuations > h2_continuations_max(h)) {
+        h2_terminate(h, H2_ENHANCE_YOUR_CALM);
     }
     return 0;
 }
@@ -306,7 +323,7 @@ static void h2_end_if_finished(struct h2_stream *s)
 static void h2_judge_reset(struct h2 *h, const nghttp2_frame *frame)
 {
     if (h->options.ends_on_invalid && frame->rst_stream.error_code == H2_PROTOCOL_ERROR)
-        h->is_failed |= nghttp2_session_terminate_session(h->session, H2_PROTOCOL_ERROR) != 0;
+        h2_terminate(h, H2_PROTOCOL_ERROR);
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
@@ -351,14 +368,13 @@ static ssize_t on_source_read(nghttp2_session *session, int32_t id, uint8_t *roo
 static int on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame UNUSED,
                         const uint8_t *head, size_t n, nghttp2_data_source *source, void *context)
 {
-    enum { FRAME_HEAD = 9 };
     struct h2 *h = context;
     struct h2_stream *s = source->ptr;
 
     if (h->out->len >= h->out_limit)
         return NGHTTP2_ERR_WOULDBLOCK;
     ASSERT(n <= s->pending.len);
-    buf_append(h->out, head, FRAME_HEAD);
+    buf_append(h->out, head, H2_FRAME_HEAD_BYTES);
     buf_append(h->out, s->pending.ptr, n);
     buf_consume(&s->pending, n);
     if (s->is_finished || (s->was_full && s->pending.len <= LIMIT_PIPE_HIGH_BYTES / 2)) {
@@ -385,8 +401,9 @@ static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, H2_ACKS_WAITING);
     nghttp2_option_set_max_settings(option, H2_SETTINGS_MAX);
-    nghttp2_option_set_max_continuations(option, h->options.head_bytes_limit / H2_FRAME_BYTES +
-                                                     H2_CONTINUATIONS);
+    /* It counts once for each piece in which a frame's head comes: only when nothing else does. */
+    nghttp2_option_set_max_continuations(option,
+                                         H2_FRAME_HEAD_BYTES * (h2_continuations_max(h) + 1));
     nghttp2_option_set_max_send_header_block_length(option, H2_HEADS_OUT * LIMIT_HEAD_BYTES);
     nghttp2_option_set_server_fallback_rfc7540_priorities(option, 0);
     if (h->options.is_client)
@@ -459,10 +476,13 @@ void h2_deinit(struct h2 *h)
 
 bool h2_input(struct h2 *h, struct str input)
 {
-    ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)input.ptr, input.len);
+    ssize_t n;
 
+    if (h->is_failed)
+        return false;
+    n = nghttp2_session_mem_recv(h->session, (const uint8_t *)input.ptr, input.len);
     if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
-        h2_end_calmly(h);
+        h2_terminate(h, H2_ENHANCE_YOUR_CALM);
     h->is_failed |= n < 0 || (size_t)n != input.len;
     return !h->is_failed && !h2_is_over(h);
 }

@@ -98,8 +98,9 @@ struct h2 {
     uint32_t n_glitches;    /* see h2_forgive */
     uint32_t n_pings;       /* of ours, not answered yet */
     size_t n_section_bytes; /* of the head or trailers that come, uncompressed, kept or not */
-    int32_t last_id;        /* server: the highest that the peer has used */
-    int32_t gap_first;      /* and the last range that it has passed over; 0: none */
+    uint32_t n_continuations;
+    int32_t last_id;   /* server: the highest that the peer has used */
+    int32_t gap_first; /* and the last range that it has passed over; 0: none */
     int32_t gap_last;
     bool is_going_away; /* the peer takes no new streams */
     bool is_failed;

@@ -109,7 +109,7 @@ static void h2_join_cookie(struct h2_stream *s, struct str crumb)
     size_t n = n_before + crumb.len;
 
     if (crumb.len == 0)
-        return;
+        return; /* joined it would be a space at the end, which HTTP/1 does not keep */
     if (n > s->cookie_room) {
         size_t room = n_before == 0 ? n : 2 * n;
         char *grown = arena_bytes(s->arena, room);

@@ -395,6 +395,8 @@ TEST(heads_are_judged_as_those_of_http_1)
          "PATCH http://a(a)/ body=none | END | "},
         {{":method", "get", ":scheme", "http", ":authority", "a", ":path", "/"}, "BAD "},
         {{":method", "G!T", ":scheme", "http", ":authority", "a", ":path", "/"}, "BAD "},
+        {{PSEUDO, "cookie", "", "cookie", "a=1", "cookie", ""},
+         "GET http://a(a)/ body=none [cookie: a=1] | END | "},
         {{PSEUDO, "te", "trailers", "trailer", "x"}, "GET http://a(a)/ body=none te | END | "},
         {{PSEUDO, "x_y", "1"}, "BAD "},
         {{PSEUDO, "x", "a\nb"}, "BAD "},
