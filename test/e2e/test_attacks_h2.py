@@ -214,11 +214,14 @@ def test_content_beyond_its_length_does_not_reach_the_backend(front):
     """nghttp2_http_on_data_chunk: the frame that goes beyond is refused before any of it is passed on; the backend's
     connection is not used again."""
     gw, up, _ = front
+    may_answer = threading.Event()
+    up.script = lambda request, c: may_answer.wait(60) and up.echo(request, c)
     with Frames(gw.port()) as client:
         client.send(f.request(1, "/asked", ("content-length", "4"), method="POST", end=False) + f.data(1, b"body"))
         up.wait_for(1)
         client.send(f.data(1, SMUGGLED, end=True))
-        client.ends()
+        assert client.outcome(1) == MALFORMED and client.ends() == "PROTOCOL_ERROR"
+    may_answer.set()
     assert gw.request("/next").status == 200
     assert targets(up) == ["/asked", "/next"] and up.requests[0].body == b"body"
 
