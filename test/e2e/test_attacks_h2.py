@@ -1,6 +1,8 @@
 """The known attacks on a front door that speaks HTTP/2, each with the bound that stops it, and a fresh client that is
 served within 100 ms meanwhile. Ordinary use stands in test_http2.py, the attacks of HTTP/1 in test_attacks.py."""
 import os
+import socket
+import struct
 import threading
 import time
 
@@ -9,12 +11,14 @@ import pytest
 from play import frames as f
 from play.deadline import FACTOR, eventually
 from play.frames import Frames
+from play.http2 import Http2
 from play.manifests import (ENVOY_API, backend, client_policy, local_provider, path, route, rule, security_policy, target,
                             thing, to, world)
 from play.memory import anonymous_kib, is_sanitized
 from play.others import Others
 from play.upstream import Answer
 from test_attacks import PATHS, SMUGGLED, targets
+from test_client_certificates import theirs, two_hosts  # pylint: disable=unused-import
 
 
 @pytest.fixture
@@ -40,6 +44,7 @@ TARGET = "nghttp2_http_on_header, h2_request_end: a path, or the asterisk of OPT
 HOST = "h2_request_host: one site, or twice the same; target_read_host: no more than a site"
 LENGTH = "h2_take_length, nghttp2_http_on_data_chunk, nghttp2_http_on_remote_end_stream: one length, and content of it"
 LATE = "header_is_forbidden_trailer: nothing in trailers that a head would have to say"
+TUNNELS = "h2_request_end: websocket, and no other"
 FORMAT = "h1_format_request: framed anew"
 
 
@@ -62,6 +67,7 @@ def trailers(*fields):
 ASKED = f.request_fields("/asked")
 METHOD, SCHEME, AUTHORITY, PATH = ASKED
 BODY = f.data(1, b"body", end=True)
+TUNNEL = ((":method", "CONNECT"), SCHEME, AUTHORITY, PATH)
 
 # Where a character may stand: what is sent, what becomes of it.
 NAMES = {
@@ -137,6 +143,16 @@ DOWNGRADES = {
     "an unknown one": (only(*ASKED, (":x", "1")), MALFORMED, PSEUDO),
     "CONNECT": (only((":method", "CONNECT"), AUTHORITY), "405 method_not_allowed", "h2_request_end"),
     "CONNECT with a path": (only((":method", "CONNECT"), SCHEME, AUTHORITY, PATH), MALFORMED, PSEUDO),
+    # ---- tunnels (RFC 8441) ----
+    **{f"a tunnel for {protocol!r}": (only(*TUNNEL, (":protocol", protocol)), outcome, TUNNELS)
+       for protocol, outcome in (("h2c", "405 method_not_allowed"), ("websocket, h2c", "405 method_not_allowed"),
+                                 ("", MALFORMED), ("websocket ", MALFORMED), ("websocket\r\nx-a: 1", MALFORMED))},
+    "a tunnel by GET": (only(*ASKED, (":protocol", "websocket")), MALFORMED, TUNNELS),
+    "a tunnel without a path": (only(*TUNNEL[:3], (":protocol", "websocket")), MALFORMED, TUNNELS),
+    "a tunnel of two protocols": (only(*TUNNEL, (":protocol", "websocket"), (":protocol", "websocket")), MALFORMED, PSEUDO),
+    "a tunnel's protocol behind a header": (only(*TUNNEL, ("x-a", "1"), (":protocol", "websocket")), MALFORMED, PSEUDO),
+    "a tunnel with an upgrade": (only(*TUNNEL, (":protocol", "websocket"), ("upgrade", "h2c")), MALFORMED, CONNECTION),
+    "a tunnel with a length": (only(*TUNNEL, (":protocol", "websocket"), ("content-length", "9")), MALFORMED, LENGTH),
     # ---- the target ----
     **{f"the target {path}": (only(METHOD, SCHEME, AUTHORITY, (":path", path)), outcome, TARGET)
        for path, outcome in (("http://a.test/asked", MALFORMED), ("http://b.test/", MALFORMED), ("*", MALFORMED),
@@ -249,6 +265,43 @@ def test_a_request_that_ends_below_its_length_is_none(front):
         assert client.outcome(1) == MALFORMED and ended.wait(20 * FACTOR)
     assert gw.request("/next").status == 200
     assert targets(up) == ["/next"] and b"GET /smuggled".startswith(got[0])
+
+
+def test_what_is_sent_for_a_tunnel_that_is_not_open_reaches_nobody(front):
+    """websocket_is_sound, stream_may_deliver: a backend that answers anything but its agreement has opened none."""
+    gw, up, _ = front
+    for status in (200, 204, 101):
+        up.script = lambda request, c: Answer(status=status) if request.target == "/asked" else up.echo(request, c)
+        with Frames(gw.port()) as client:
+            client.send(f.headers(1, *TUNNEL, (":protocol", "websocket"), end=False) + f.data(1, SMUGGLED))
+            assert client.outcome(1) == "502 upstream_bad_answer", status
+            client.send(f.data(1, SMUGGLED) + f.request(3, "/next"))
+            assert client.outcome(3) == "200"
+        assert targets(up) == ["/asked", "/next"] and up.requests[0].body == b""
+        up.requests.clear()
+
+
+@pytest.mark.parametrize("upgrade", [b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+                                     b"Connection: Upgrade\r\nUpgrade: h2c\r\n",
+                                     b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
+                                     b"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n"])
+def test_no_backend_is_asked_for_h2c(front, upgrade):
+    """h1_format_request: an upgrade is to websocket. One to h2c would be a tunnel that nobody judges (h2c smuggling)."""
+    gw, up, _ = front
+    with gw.raw(b"GET /asked HTTP/1.1\r\nHost: a.test\r\n" + upgrade + b"\r\n" + f.PREFACE) as raw:
+        assert raw.reply().status == 200
+        assert raw.reply().status == 505, "the preface is a request like another, and of no version that is served"
+    assert targets(up) == ["/asked"] and came(up.requests[0]) == "GET /asked"
+
+
+def test_a_host_that_asks_for_a_certificate_is_not_reached_over_another_hosts_connection(gateway, upstream, authority, theirs):
+    """step_admit.c: the rule is of the handshake, and each stream's host is judged by it (RFC 9113 9.1.2)."""
+    up = upstream("a")
+    gw = gateway(two_hosts(up, authority, theirs))
+    with Http2(gw.port(443), tls=authority.client(), server_name="one.test") as client:
+        for host, status in (("one.test", 200), ("two.test", 421), ("TWO.test:443", 421), ("one.test", 200)):
+            assert client.request("/", host=host, scheme="https").status == status
+    assert {request.get("host") for request in up.requests} == {"one.test"}
 
 
 def test_late_headers_come_from_nobody_else(gateway, upstream, issuer):
@@ -477,7 +530,7 @@ def test_a_flood_ends_its_connection(gateway, upstream, name):
     with Frames(gw.port()) as client:
         goes_on = client.send(first)
         while goes_on and client.goaway is None:
-            assert n < 2000, f"goes on; {bound}"
+            assert n < 200, f"goes on; {bound}"
             goes_on = client.send(batch(n))
             if n % 10 == 0:
                 others.come()
@@ -570,6 +623,43 @@ def test_a_reset_ends_the_backends_work(gateway, upstream):
     others.come(3)
     others.check()
     assert gw.metric("tollgate_exchanges_active") == 0
+
+
+def talk():
+    """A bit of everything that a client can say."""
+    return b"".join((
+        f.PREFACE, f.settings((f.INITIAL_WINDOW_SIZE, 100_000)), f.settings(ack=True), f.window_update(0, 1_000_000),
+        f.request(1, "/big"), f.request(3, "/", ("x-a", "y" * 3000)), f.request(5, "/wait"),
+        f.request(7, "/big", method="POST", end=False), f.data(7, b"x" * 500), f.padded(7, b"x" * 100, 50),
+        f.headers(7, ("x-a", "1")), f.request(9, "/wait"), f.reset(9), f.request(11, "/%2f"), f.request(13, "/", ("x a", "1")),
+        f.headers(15, *TUNNEL, (":protocol", "websocket"), end=False), f.data(15, b"x" * 100), f.ping(),
+        f.headers(17, *f.request_fields(), is_whole=False), f.continuation(17, f.literal("x-b", "z"), is_last=True),
+        f.request(19, "/", ("content-length", "5"), method="POST", end=False), f.data(19, b"too much", end=True),
+        f.request(21, "/big"), f.window_update(21, 0x7fffffff), f.request(23, "/"), f.frame(f.GOAWAY, 0, 0, bytes(8))))
+
+
+def test_connections_that_end_anywhere(gateway, upstream):
+    """client_h2_end: whatever is under way, streams, exchanges and backends end with their connection; nothing is left, and
+    nothing is used that is gone (which a sanitizer sees)."""
+    up = upstream("a")
+    may_go = hold(up)
+    answer = Answer(body=b"x" * 1_000_000)
+    up.script = lambda request, c: answer if request.target == "/big" else up.echo(request, c)
+    gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("c", http2={"onInvalidMessage": "TerminateStream"})))
+    said = talk()
+    for cut in range(1, len(said), 37):
+        with Frames(gw.port(), said[:cut], greets=False) as client:
+            if cut % 3 == 0:
+                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif cut % 3 == 1:
+                client.look()
+            else:
+                client.sock.shutdown(socket.SHUT_WR)
+                client.until(lambda: client.is_closed or client.n_frames[f.DATA] > 3 or cut < 200)
+    may_go.set()
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0, 10, "the exchanges to end")
+    eventually(lambda: gw.metric("tollgate_connections_active") == 0, 10, "the connections to be closed")
+    assert gw.request("/fresh").status == 200
 
 
 # ---- memory: what a connection can make the gateway hold ----
