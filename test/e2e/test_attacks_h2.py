@@ -286,7 +286,7 @@ def test_what_is_sent_for_a_tunnel_that_is_not_open_reaches_nobody(front):
                                      b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
                                      b"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n"])
 def test_no_backend_is_asked_for_h2c(front, upgrade):
-    """h1_format_request: an upgrade is to websocket. One to h2c would be a tunnel that nobody judges (h2c smuggling)."""
+    """h1_request.c: an upgrade is to websocket. One to h2c would be a tunnel that nobody judges (h2c smuggling)."""
     gw, up, _ = front
     with gw.raw(b"GET /asked HTTP/1.1\r\nHost: a.test\r\n" + upgrade + b"\r\n" + f.PREFACE) as raw:
         assert raw.reply().status == 200
