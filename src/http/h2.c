@@ -29,9 +29,11 @@ enum {
 /* The reason goes out with the next output. Without memory for it none does. */
 static void h2_terminate(struct h2 *h, enum h2_code code)
 {
-    if (!h->is_failed)
-        nghttp2_session_terminate_session(h->session, code);
+    if (h->is_failed)
+        return;
+    nghttp2_session_terminate_session(h->session, code);
     h->is_failed = true;
+    h->is_flooded = code == H2_ENHANCE_YOUR_CALM;
 }
 
 bool h2_note(struct h2 *h, enum h2_glitch glitch)

@@ -104,6 +104,7 @@ struct h2 {
     int32_t gap_last;
     bool is_going_away; /* the peer takes no new streams */
     bool is_failed;
+    bool is_flooded; /* failed for what it flooded with */
 };
 
 /* 0 or negative. The preface and settings are ready to be put out. */

@@ -47,6 +47,10 @@
       "Open connections to a backend, idle ones included.", "backend")                             \
     X(CONNECTIONS_ACCEPTED, COUNTER, "tollgate_connections_accepted_total", "connections",         \
       "Client connections accepted.", "port")                                                      \
+    X(HTTP2_CONNECTIONS, COUNTER, "tollgate_http2_connections_total", "connections",               \
+      "Client connections that spoke HTTP/2.", "port")                                             \
+    X(HTTP2_FLOODS, COUNTER, "tollgate_http2_floods_total", "connections",                         \
+      "Those that were ended because they flooded (ENHANCE_YOUR_CALM).", "port")                   \
     X(CONNECTIONS_ACTIVE, GAUGE, "tollgate_connections_active", "connections",                     \
       "Client connections open now.")                                                              \
     X(EXCHANGES_ACTIVE, GAUGE, "tollgate_exchanges_active", "requests", "Requests under way now.") \

@@ -350,6 +350,8 @@ TEST(names_are_a_promise)
         "tollgate_upstream_first_byte_seconds",
         "tollgate_upstream_connections",
         "tollgate_connections_accepted_total",
+        "tollgate_http2_connections_total",
+        "tollgate_http2_floods_total",
         "tollgate_connections_active",
         "tollgate_exchanges_active",
         "tollgate_tokens_total",

@@ -9,7 +9,7 @@ import pytest
 from play.deadline import FACTOR, eventually
 from play.http2 import Http2
 from play.manifests import backend, path, route, rule, tls_secret, world
-from play.others import Others
+from play.memory import anonymous_kib, is_sanitized
 from play.upstream import Answer
 from test_tls import https_listener
 
@@ -37,6 +37,8 @@ def test_requests_of_many_streams_reach_http_1_backends(plain):
     record = gw.wait_log(lambda r: r["x-envoy-origin-path"] == "/post")
     assert record["protocol"] == "HTTP/2" and record["bytes_received"] == 8 and record["bytes_sent"] > 50
     assert gw.metric("tollgate_requests_total", response_code_class="2xx") == 52
+    assert gw.request("/").status == 200
+    assert gw.metric("tollgate_http2_connections_total") == 1
 
 
 def test_alpn_chooses_it(gateway, upstream, authority, tmp_path):
@@ -98,9 +100,17 @@ def test_a_long_body_moves_at_the_backends_pace_and_others_pass_it(gateway, upst
 
 def test_an_answer_moves_at_the_clients_pace(gateway, upstream):
     up = upstream("a")
-    body = bytes(range(256)) * (32 << 10)
-    up.script = lambda *_: Answer(body=body)
+    body = bytes(range(256)) * (128 << 10)
+    sent = []
+
+    def script(_, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for at in range(0, len(body), 1 << 20):
+            connection.send(body[at:at + (1 << 20)])
+            sent.append(at)
+    up.script = script
     gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    before = anonymous_kib(gw)
     with Http2(gw.port()) as client:
         client.reads = False
         stream = client.headers()
@@ -111,9 +121,12 @@ def test_an_answer_moves_at_the_clients_pace(gateway, upstream):
         client.h2.increment_flow_control_window(1 << 20, stream)
         client.flush()
         client.until(lambda: len(entry["body"]) >= 65535 + (1 << 20))
+        assert len(sent) < 16, "the backend waits, but for the buffers of this machine's sockets"
+        if not is_sanitized(gw):
+            assert anonymous_kib(gw) - before < 4096
         client.reads = True
-        client.h2.increment_flow_control_window(1 << 24)
-        client.h2.increment_flow_control_window(1 << 24, stream)
+        client.h2.increment_flow_control_window(1 << 26)
+        client.h2.increment_flow_control_window(1 << 26, stream)
         client.flush()
         assert client.reply(stream).body == body
 
@@ -222,51 +235,3 @@ def test_a_drain_lets_streams_finish(gateway, upstream):
         go_on.set()
         assert client.reply(stream).body == b"late"
     assert gw.wait() == 0
-
-
-# ---- floods ----
-
-def flood_reset(client):
-    client.h2.reset_stream(client.headers(), 8)
-
-
-def flood_ping(client):
-    client.h2.ping(b"12345678")
-
-
-def flood_settings(client):
-    client.h2.update_settings({4: 65535})
-
-
-FLOODS = [flood_reset, flood_ping, flood_settings]
-
-
-@pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_ends_its_connection_and_nobody_elses(plain, flood):
-    """LIMIT_H2_GLITCHES (CVE-2023-44487 and its kin)."""
-    gw, _ = plain
-    with Http2(gw.port()) as client, Http2(gw.port()) as other:
-        assert other.request().status == 200
-        others = Others(gw)
-
-        def go_on():
-            while not client.goaways and not client.is_closed:
-                for _ in range(50):
-                    flood(client)
-                client.flush()
-                client.sock.settimeout(0.01)
-                try:
-                    client.read()
-                except TimeoutError:
-                    pass
-                others.come()
-        try:
-            go_on()
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        else:
-            assert not client.goaways or client.goaways[0][1] == 11
-        others.come(5)
-        others.check()
-        assert other.request().status == 200
-    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)

@@ -4,6 +4,8 @@
  * timer guards the connection: client_h2_watch says what it waits for. */
 #include "gateway/h2/client_h2.h"
 
+#include <stdio.h>
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "gateway/client.h"
@@ -111,6 +113,14 @@ void client_h2_on_timer(struct client *c)
 
 /* ---- output ---- */
 
+static void client_h2_count(struct client *c, enum metric metric)
+{
+    char room[8];
+    int n = snprintf(room, sizeof room, "%u", c->port->number);
+
+    metric_add(METRICS_SERIES(c->worker->metrics, metric, str_make(room, (size_t)n)), 1);
+}
+
 /* Nothing is to come: the connection ends when everything is sent. */
 static void client_h2_settle(struct client_h2 *h)
 {
@@ -118,6 +128,8 @@ static void client_h2_settle(struct client_h2 *h)
 
     if (c->state != CLIENT_OPEN)
         return;
+    if (h->codec.is_flooded && !c->must_close)
+        client_h2_count(c, METRIC_HTTP2_FLOODS);
     c->must_close |= h->is_over || (h->state == CLIENT_H2_LEFT && h->streams.n_nodes == 0);
     if (c->must_close && outbox_is_empty(&c->out))
         client_after_answer(c);
@@ -209,6 +221,7 @@ bool client_h2_begin(struct client *c)
     c->h2 = h;
     h->heard_us = h->forgiven_us = now_of(h);
     client_h2_begin_idle(h);
+    client_h2_count(c, METRIC_HTTP2_CONNECTIONS);
     client_h2_output(h);
     return true;
 }

@@ -49,7 +49,7 @@ class Http2:
         fields = [(":method", method), (":scheme", scheme), (":authority", host), (":path", path), (":protocol", protocol),
                   *headers]
         self.h2.send_headers(stream, [(n, v) for n, v in fields if v is not None], end_stream=end)
-        self.streams[stream] = {"headers": None, "body": b"", "trailers": None, "end": False, "reset": None, "interim": []}
+        self.streams[stream] = {"headers": None, "body": bytearray(), "trailers": None, "end": False, "reset": None, "interim": []}
         if flush:
             self.flush()
         return stream
@@ -125,7 +125,7 @@ class Http2:
         self.until(lambda: entry["end"] or entry["reset"] is not None)
         assert entry["end"], f"reset with {entry['reset']}"
         fields = [(name.lower(), value) for name, value in entry["headers"]]
-        return Reply(int(dict(fields)[":status"]), [f for f in fields if not f[0].startswith(":")], entry["body"], "HTTP/2")
+        return Reply(int(dict(fields)[":status"]), [f for f in fields if not f[0].startswith(":")], bytes(entry["body"]), "HTTP/2")
 
     def request(self, path="/", method=None, body=None, json=None, headers=(), **more):
         if json is not None:
