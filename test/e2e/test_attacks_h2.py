@@ -622,7 +622,7 @@ def test_a_reset_ends_the_backends_work(gateway, upstream):
         assert client.outcome(2 * n + 1) == "200", "the connection goes on"
     others.come(3)
     others.check()
-    assert gw.metric("tollgate_exchanges_active") == 0
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0, 10, "the exchanges to end")
 
 
 def talk():
