@@ -21,6 +21,7 @@ enum {
     H2_ACKS_WAITING = 64,       /* answers to SETTINGS and PING that the peer does not take */
     H2_SETTINGS_OURS = 4,
     H2_SETTINGS_MAX = 32, /* entries of one SETTINGS frame */
+    H2_HEADS_READ = 4,    /* times the head's bound: what is read, to be told 431 */
 };
 
 /* ---- floods ---- */
@@ -51,6 +52,17 @@ bool h2_note(struct h2 *h, enum h2_glitch glitch)
     return false;
 }
 
+/* A byte can name an entry of the compression's table that is thousands of bytes long, again and
+ * again (an HPACK bomb): what is not kept still takes time. False: the connection ends. */
+static bool h2_note_field(struct h2 *h, size_t n_bytes)
+{
+    h->n_section_bytes += n_bytes + 32; /* as RFC 9113 6.5.2 counts */
+    if (!h->is_failed && h->n_section_bytes <= (size_t)h->options.head_bytes_limit * H2_HEADS_READ)
+        return true;
+    h2_terminate(h, H2_ENHANCE_YOUR_CALM);
+    return false;
+}
+
 void h2_forgive(struct h2 *h)
 {
     h->n_glitches -= MIN(h->n_glitches, (uint32_t)H2_FORGIVEN);
@@ -76,8 +88,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct h2 *h = context;
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
 
+    h->n_section_bytes = 0;
     if (h->is_failed)
-        return 0;
+        return NGHTTP2_ERR_CALLBACK_FAILURE; /* what follows in the same read is not looked at */
     if (!s && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         s = h->events->on_open(h);
         if (!s) {
@@ -102,12 +115,14 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags UNUSED,
-                     void *context UNUSED)
+                     void *context)
 {
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
     struct str n = str_make((const char *)name, name_len);
     struct str v = str_make((const char *)value, value_len);
 
+    if (!h2_note_field(context, name_len + value_len))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!s || s->is_reset)
         return 0;
     if (s->has_head)
@@ -120,15 +135,15 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 /* nghttp2 would pass over what is no header by RFC 9113 8.2.1: here the message is malformed. */
 static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
                              const uint8_t *name, size_t name_len, const uint8_t *value UNUSED,
-                             size_t value_len UNUSED, uint8_t flags UNUSED, void *context)
+                             size_t value_len, uint8_t flags UNUSED, void *context)
 {
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
 
     (void)name;
-    (void)name_len;
     if (s && s->error == H1_ERROR_NONE)
-        s->error = H1_ERROR_BAD_HEADER;
-    h2_note(context, H2_GLITCH_INVALID);
+        s->error = s->has_head ? H1_ERROR_BAD_TRAILER : H1_ERROR_BAD_HEADER;
+    if (!h2_note_field(context, name_len + value_len) || !h2_note(context, H2_GLITCH_INVALID))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     return 0;
 }
 
@@ -141,6 +156,8 @@ static void h2_peer_done(struct h2_stream *s)
 static void h2_take_head(struct h2_stream *s, bool is_last)
 {
     h2_head_end(s, is_last);
+    if (s->error == H1_ERROR_HEAD_TOO_LARGE && !h2_note(s->h2, H2_GLITCH_INVALID))
+        return;
     if (s->h2->options.is_client) {
         if (s->error != H1_ERROR_NONE) {
             h2_reset(s, H2_PROTOCOL_ERROR);
@@ -210,7 +227,8 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
 {
     switch (frame->hd.type) {
     case NGHTTP2_DATA:
-        if (frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        /* With nothing in it but padding, perhaps. */
+        if (frame->hd.length == frame->data.padlen && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
             h2_note(h, H2_GLITCH_EMPTY);
         break;
     case NGHTTP2_WINDOW_UPDATE:
@@ -292,8 +310,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
     if (!s)
         return 0;
-    /* Either side's: what counts is that work was begun and thrown away. */
-    if (!h->options.is_client && code != H2_NO_ERROR)
+    /* Either side's: what counts is that work was begun and thrown away, under whatever code. */
+    if (!h->options.is_client && (code != H2_NO_ERROR || !s->is_end_sent))
         h2_note(h, H2_GLITCH_RESET);
     if (s->n_unconsumed > 0 && !h->options.is_client)
         nghttp2_session_consume_connection(session, s->n_unconsumed);
@@ -492,7 +510,7 @@ bool h2_input(struct h2 *h, struct str input)
     if (h->is_failed)
         return false;
     n = nghttp2_session_mem_recv(h->session, (const uint8_t *)input.ptr, input.len);
-    if (n == NGHTTP2_ERR_FLOODED)
+    if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
         h2_terminate(h, H2_ENHANCE_YOUR_CALM);
     h->is_failed |= n < 0 || (size_t)n != input.len;
     return !h->is_failed && !h2_is_over(h);

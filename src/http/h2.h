@@ -82,7 +82,8 @@ struct h2_stream {
     const struct http_headers *last_headers; /* trailers to send behind `pending` */
     /* While a head comes: */
     struct str host;
-    struct str cookie; /* crumbs joined (RFC 9113 8.2.3) */
+    struct str cookie;  /* crumbs joined (RFC 9113 8.2.3) */
+    size_t cookie_room; /* for more of them */
     uint8_t n_host;
     bool has_content_length;
     bool expects_continue;
@@ -96,8 +97,9 @@ struct h2 {
     struct buf *out;      /* while h2_output runs */
     size_t out_limit;
     uint32_t n_streams;
-    uint32_t n_glitches; /* see h2_forgive */
-    uint32_t n_pings;    /* of ours, not answered yet */
+    uint32_t n_glitches;    /* see h2_forgive */
+    uint32_t n_pings;       /* of ours, not answered yet */
+    size_t n_section_bytes; /* of the head or trailers that come, uncompressed, kept or not */
     uint32_t n_continuations;
     int32_t last_id;   /* server: the highest that the peer has used */
     int32_t gap_first; /* and the last range that it has passed over; 0: none */

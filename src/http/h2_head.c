@@ -19,6 +19,7 @@ void h2_head_begin(struct h2_stream *s)
 
     s->n_head_bytes = 0;
     s->host = s->cookie = STR_NULL;
+    s->cookie_room = 0;
     s->n_host = 0;
     s->has_content_length = s->expects_continue = false;
     if (s->h2->options.is_client) {
@@ -100,6 +101,34 @@ static void h2_request_pseudo(struct h2_stream *s, struct str name, struct str v
      */
 }
 
+/* Room grows by doubling: joined anew each time, crumbs of a byte on the wire (RFC 7541 6.1) would
+ * take the square of their number. */
+static void h2_join_cookie(struct h2_stream *s, struct str crumb)
+{
+    size_t n_before = s->cookie.len > 0 ? s->cookie.len + STR("; ").len : 0;
+    size_t n = n_before + crumb.len;
+
+    if (crumb.len == 0)
+        return; /* joined it would be a space at the end, which HTTP/1 does not keep */
+    if (n > s->cookie_room) {
+        size_t room = n_before == 0 ? n : 2 * n;
+        char *grown = arena_bytes(s->arena, room);
+
+        if (n_before > 0)
+            memcpy(grown, s->cookie.ptr, s->cookie.len);
+        s->cookie.ptr = grown;
+        s->cookie_room = room;
+    }
+    char *end = (char *)(uintptr_t)s->cookie.ptr + s->cookie.len;
+
+    if (n_before > 0) {
+        *end++ = ';';
+        *end++ = ' ';
+    }
+    memcpy(end, crumb.ptr, crumb.len);
+    s->cookie.len = n;
+}
+
 /* The codec's own: framing, hop by hop. True: it is no header of the message. */
 static bool h2_request_own(struct h2_stream *s, enum header_id id, struct str value)
 {
@@ -114,11 +143,7 @@ static bool h2_request_own(struct h2_stream *s, enum header_id id, struct str va
         h2_take_length(s, value, &q->content_length);
         return true;
     case HEADER_COOKIE:
-        if (value.len == 0)
-            return true; /* joined it would be a space at the end, which HTTP/1 does not keep */
-        s->cookie = s->cookie.len == 0
-                        ? arena_str(s->arena, value)
-                        : arena_printf(s->arena, "%.*s; %.*s", STR_ARG(s->cookie), STR_ARG(value));
+        h2_join_cookie(s, value);
         return true;
     case HEADER_EXPECT:
         if (!str_eq_nocase(value, STR("100-continue")) || s->expects_continue)
@@ -274,7 +299,7 @@ void h2_trailer_field(struct h2_stream *s, struct str name, struct str value)
     }
     s->n_head_bytes += (uint32_t)(name.len + value.len + 32);
     if (!h2_name_check(s, name) || !grammar_is_value(value))
-        h2_head_fail(s, H1_ERROR_BAD_TRAILER);
+        s->error = H1_ERROR_BAD_TRAILER; /* whatever the name's check called it */
     else if (!header_is_forbidden_trailer(header_id_find(name), name))
         http_headers_add(&s->trailers, arena_str(s->tail, name), arena_str(s->tail, value));
 }

@@ -307,15 +307,35 @@ static void put_text(struct buf *block, const char *text)
 }
 
 /* "name", "value", ..., NULL as literals that are not indexed (RFC 7541 6.2.2). */
+static void put_fields(struct buf *block, const char *const *fields)
+{
+    for (; *fields; fields += 2) {
+        buf_append_char(block, 0);
+        put_text(block, fields[0]);
+        put_text(block, fields[1]);
+    }
+}
+
+/* As a literal that is remembered (RFC 7541 6.2.1). */
+static void put_new(struct buf *block, const char *name, const char *value)
+{
+    buf_append_char(block, 0x40);
+    put_text(block, name);
+    put_text(block, value);
+}
+
+/* So many times what was remembered last, by its index (RFC 7541 6.1). */
+static void put_newest(struct buf *block, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_append_char(block, (char)(0x80 | 62));
+}
+
 static void raw_headers(uint32_t id, unsigned flags, const char *const *fields)
 {
     struct buf block = {0};
 
-    for (; *fields; fields += 2) {
-        buf_append_char(&block, 0);
-        put_text(&block, fields[0]);
-        put_text(&block, fields[1]);
-    }
+    put_fields(&block, fields);
     raw_frame(NGHTTP2_HEADERS, flags | NGHTTP2_FLAG_END_HEADERS, id, buf_str(&block));
     buf_deinit(&block);
 }
@@ -421,6 +441,61 @@ TEST(heads_are_judged_as_those_of_http_1)
     }
 }
 
+TEST(crumbs_of_a_cookie_take_room_by_their_length_alone)
+{
+    static const char crumb[] = "crumb=1234567890";
+    static const char *const pseudo[] = {PSEUDO, NULL};
+    enum { N = 1000 };
+    struct str want = STR("; crumb=1234567890; crumb=1234567890");
+    struct buf block = {0};
+
+    raw_begin();
+    put_fields(&block, pseudo);
+    put_new(&block, "cookie", crumb);
+    put_newest(&block, N - 1);
+    raw_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
+              buf_str(&block));
+    buf_deinit(&block);
+    CHECK(raw_send());
+    struct str cookie = server.streams[0].request.headers.items[0].value;
+
+    CHECK_INT(cookie.len, N * (sizeof crumb + 1) - 2);
+    CHECK(str_eq(str_slice(cookie, cookie.len - want.len, cookie.len), want));
+    CHECK_MSG(server.streams[0].arena.used_bytes < 6 * cookie.len, "%zu bytes",
+              server.streams[0].arena.used_bytes);
+    raw_end();
+}
+
+TEST(malformed_trailers_make_the_message_malformed)
+{
+    static const char *const head[] = {":method", "POST",  ":scheme", "http", ":authority",
+                                       "a",       ":path", "/",       NULL};
+    static const struct {
+        const char *fields[8];
+        bool is_right;
+    } cases[] = {
+        {{"x", "1", "y", "2"}, true},
+        {{"x", "1", "content-length", "7"}, true},
+        {{"x", "1", "y", "a\r\nb"}, false},
+        {{"x y", "1"}, false},
+        {{"x_y", "1"}, false},
+        {{"x", " 1"}, false},
+        {{"X", "1"}, false},
+        {{":path", "/"}, false},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        raw_begin();
+        raw_headers(1, 0, head);
+        raw_frame(NGHTTP2_DATA, 0, 1, STR("content"));
+        raw_headers(1, NGHTTP2_FLAG_END_STREAM, cases[i].fields);
+        CHECK(raw_send());
+        CHECK_MSG((str_find(buf_str(&server.text), STR("END")) >= 0) == cases[i].is_right,
+                  "case %zu: %.*s", i, STR_ARG(buf_str(&server.text)));
+        raw_end();
+    }
+}
+
 TEST(a_head_that_is_too_large_is_told_and_not_kept)
 {
     static char value[20000];
@@ -430,11 +505,7 @@ TEST(a_head_that_is_too_large_is_told_and_not_kept)
     raw_begin();
     struct buf block = {0};
 
-    for (const char **f = fields; *f; f += 2) {
-        buf_append_char(&block, 0);
-        put_text(&block, f[0]);
-        put_text(&block, f[1]);
-    }
+    put_fields(&block, fields);
     for (size_t at = 0; at < block.len; at += 16384) {
         struct str part = str_slice(buf_str(&block), at, at + 16384);
         bool is_last = at + part.len == block.len;
@@ -448,6 +519,49 @@ TEST(a_head_that_is_too_large_is_told_and_not_kept)
     CHECK(raw_send());
     CHECK(str_starts_with(buf_str(&server.text), STR("BAD ")));
     CHECK(server.streams[0].request.headers.n <= 3);
+    raw_end();
+}
+
+/* A head of so many fields that are a byte each, and name one long entry of the table. */
+static bool bomb(uint32_t id, size_t n_fields)
+{
+    static const char *const pseudo[] = {PSEUDO, NULL};
+    static char value[3900];
+    struct buf block = {0};
+
+    put_fields(&block, pseudo);
+    if (id == 1) {
+        memset(value, 'v', sizeof value - 1);
+        put_new(&block, "bomb", value);
+    }
+    put_newest(&block, n_fields);
+    raw_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
+              buf_str(&block));
+    buf_deinit(&block);
+    return raw_send();
+}
+
+TEST(an_entry_that_is_named_again_and_again_ends_the_connection)
+{
+    raw_begin();
+    CHECK(bomb(1, 0) && bomb(3, 15));
+    CHECK(str_find(buf_str(&server.text), STR("BAD ")) < 0);
+    buf_clear(&server.text);
+    CHECK(bomb(5, 20));
+    CHECK(str_starts_with(buf_str(&server.text), STR("BAD ")));
+    buf_clear(&server.text);
+    CHECK(!bomb(7, 80));
+    CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
+    raw_end();
+
+    raw_begin();
+    CHECK(bomb(1, 0));
+    uint32_t id = 3;
+
+    while (bomb(id, 20) && id < 1000)
+        id += 2;
+    CHECK_MSG(id < 2 * LIMIT_H2_GLITCHES / 4 + 5, "%u too large heads", id / 2);
+    CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
     raw_end();
 }
 
@@ -584,6 +698,14 @@ static void flood_reset(unsigned i)
     raw_frame(NGHTTP2_RST_STREAM, 0, 2 * i + 1, STR("\0\0\0\x08"));
 }
 
+static void flood_quiet_reset(unsigned i)
+{
+    static const char *const fields[] = {PSEUDO, NULL};
+
+    raw_headers(2 * i + 1, NGHTTP2_FLAG_END_STREAM, fields);
+    raw_frame(NGHTTP2_RST_STREAM, 0, 2 * i + 1, STR("\0\0\0\0"));
+}
+
 /* MadeYouReset (CVE-2025-8671): the server is made to reset. */
 static void flood_made_reset(unsigned i)
 {
@@ -593,14 +715,25 @@ static void flood_made_reset(unsigned i)
     raw_frame(NGHTTP2_WINDOW_UPDATE, 0, 2 * i + 1, STR("\x7f\xff\xff\xff"));
 }
 
-static void flood_empty(unsigned i)
+static void open_first(unsigned i)
 {
     static const char *const fields[] = {":method", "POST",  ":scheme", "http", ":authority",
                                          "a",       ":path", "/",       NULL};
 
     if (i == 0)
         raw_headers(1, 0, fields);
+}
+
+static void flood_empty(unsigned i)
+{
+    open_first(i);
     raw_frame(NGHTTP2_DATA, 0, 1, STR(""));
+}
+
+static void flood_padding(unsigned i)
+{
+    open_first(i);
+    raw_frame(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, STR("\4\0\0\0\0"));
 }
 
 static void flood_window(unsigned i UNUSED)
@@ -615,8 +748,9 @@ static void flood_priority(unsigned i)
 
 TEST(a_flood_ends_the_connection)
 {
-    static flood_fn *const floods[] = {flood_ping,  flood_settings, flood_reset,   flood_made_reset,
-                                       flood_empty, flood_window,   flood_priority};
+    static flood_fn *const floods[] = {flood_ping,       flood_settings,    flood_reset,
+                                       flood_made_reset, flood_empty,       flood_window,
+                                       flood_priority,   flood_quiet_reset, flood_padding};
 
     for (size_t k = 0; k < N_ELEMENTS(floods); k++) {
         bool is_on = true;
@@ -662,6 +796,7 @@ TEST(a_continuation_flood_ends_the_connection)
         is_on = raw_send();
     }
     CHECK(!is_on && n < 50);
+    CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
     raw_end();
 }
 

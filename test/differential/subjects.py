@@ -195,12 +195,13 @@ def versions():
     return ", ".join((run.stdout or run.stderr).splitlines()[0] for run in runs)
 
 
-def start_peer(name, folder, backend_port):
-    """nginx or HAProxy on a configuration of this folder."""
+def start_peer(name, folder, backend_port, is_http2=False):
+    """nginx or HAProxy on a configuration of this folder; HTTP/2 without TLS, or HTTP/1."""
+    protocol = {"nginx": "http2", "haproxy": "proto h2"}[name] if is_http2 else ""
     file = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[name]
     port = free_port()
     text = (FOLDER / file).read_text()
-    for key, value in {"BACKEND_PORT": backend_port, "PORT": port, "FOLDER": folder}.items():
+    for key, value in {"BACKEND_PORT": backend_port, "PORT": port, "FOLDER": folder, "PROTOCOL": protocol}.items():
         text = text.replace(key, str(value))
     config = folder / file
     config.write_text(text)

@@ -117,7 +117,7 @@ def test_what_http_1_could_not_carry_reaches_no_backend(front, name):
     others.check()
 
 
-@pytest.mark.parametrize("length, contents", [(5, [b"hello", b"more"]), (5, [b"he"]), (0, [b"x"]), (3, [b"GET /smuggled HTTP/1.1\r\n\r\n"])])
+@pytest.mark.parametrize("length, contents", [(5, [b"he"]), (3, [b"GET /smuggled HTTP/1.1\r\n\r\n"])])
 def test_a_length_that_lies_resets_the_stream(front, length, contents):
     """nghttp2 counts (RFC 9113 8.1.1); what went to the backend before is cut off, never completed."""
     gw, up, others = front
@@ -236,13 +236,14 @@ def test_a_flood_ends_its_connection_and_nobody_elses(front, name):
 
 
 def test_a_bomb_of_compression_is_counted_as_it_unpacks(front):
-    """LIMIT_HEAD_BYTES counts what comes out; the field that is repeated costs a byte each on the wire."""
+    """LIMIT_HEAD_BYTES counts what comes out; the field that is repeated costs a byte each on the wire. Far beyond that the
+    connection ends: test_attacks_h2.py."""
     gw, up, others = front
     before = anonymous_kib(gw)
     with Http2(gw.port()) as client:
         stream = unsent(client)
         block = client.h2.encoder.encode([*GET, ("x", "v" * 4000)])
-        frame = HeadersFrame(stream, block + b"\xbe" * 12000)
+        frame = HeadersFrame(stream, block + b"\xbe" * 40)
         frame.flags |= {"END_HEADERS", "END_STREAM"}
         client.sock.sendall(frame.serialize())
         others.come(5)
