@@ -12,7 +12,7 @@ import statistics
 import subprocess
 
 from common import interval, verdict, wait_until_quiet
-from process import Meter, Process, free_port
+from process import Meter, Process, free_port, start
 
 BENCH = pathlib.Path(__file__).resolve().parent
 CONNECTIONS, STREAMS = 50, 20
@@ -119,13 +119,6 @@ def rows_of(case, samples):
              "requests_per_second": round(median(rows, "rate"), 1), "mean_us": median(rows, "mean_us"),
              "cpu_us_per_request": round(median(rows, "cpu_us"), 2), "schedstat_us_per_request": round(median(rows, "sched_us"), 2),
              "runs": sum(row is not None for row in rows)} for subject, rows in samples.items() if any(rows)]
-
-
-def start(bench, name, command_of):
-    port = free_port()
-    process = Process(name, command_of(port), port, 0, bench.folder / f"{name}.log")
-    bench.started.append(process)
-    return process
 
 
 # ---- HTTP/1.1 behind ----

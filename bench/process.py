@@ -97,6 +97,14 @@ class Process:
                 self.process.wait()
 
 
+def start(bench, name, command_of):
+    """A subject of one part of the benchmark, on a port of its own."""
+    port = free_port()
+    process = Process(name, command_of(port), port, 0, bench.folder / f"{name}.log")
+    bench.started.append(process)
+    return process
+
+
 class Meter:
     """What a process and its children use from now until `read`: (seconds by ticks, by schedstat), or None when other
     processes are there than were (a child was restarted: what the former one used is not known)."""
