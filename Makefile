@@ -10,7 +10,7 @@
 #   make test-differential  the same bytes to the gateway, nginx, HAProxy and Node's parser, in thousands of cases
 #   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW
 #   make test-h2spec  h2spec on a listener of HTTP/2 and one of clear text: every case but a written list
-#   make bench        side by side with nginx and HAProxy (BENCH_ARGS)
+#   make bench        side by side with nginx, HAProxy and Envoy (BENCH_ARGS)
 #   make lint         layers, sizes, formatting, clang-tidy, cppcheck, generated documents
 #   make sanitize     all tests under ASan and UBSan, with gcc and with clang
 #   make tsan         the tests that use threads, under TSan

@@ -31,3 +31,8 @@ def interval(values):
 def verdict(figure, limit):
     """Of an interval its lower end: a bar holds when the interval includes it or lies below."""
     return "holds" if figure <= limit else "**missed**"
+
+
+def verdict_at_least(figure, limit):
+    """The same where more is better: `figure` is the upper end."""
+    return "holds" if figure >= limit else "**missed**"

@@ -13,6 +13,7 @@ import threading
 import time
 
 from common import interval, verdict, wait_until_quiet
+from process import Meter
 
 SUBJECTS = ("direct", "nginx_unbuffered", "haproxy_nodelay", "tollgate", "tollgate_full")
 # name: (streams, seconds, frames, interval in us)
@@ -64,18 +65,18 @@ def run_once(bench, subject, measure):
     command = ["taskset", "-c", "1", bench.build / "bench/stream_load", process.port, streams, seconds,
                request_file(bench, frames, interval_us), frames, interval_us]
     memory = Memory(process.pid)
-    cpu = process.schedstat_seconds()
+    meter = Meter(process)
     try:
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,
                               timeout=seconds + frames * interval_us / 1e6 + 60)
     except subprocess.TimeoutExpired:
         done = None
-    cpu = process.schedstat_seconds() - cpu
+    used = meter.read()
     grown = memory.stop()
-    if done is None or done.returncode != 0:
+    if done is None or done.returncode != 0 or used is None:
         return None
     row = json.loads(done.stdout)
-    row.update(cpu_us_per_frame=cpu * 1e6 / max(row["frames"], 1), kib_per_stream=grown / streams)
+    row.update(cpu_us_per_frame=used[1] * 1e6 / max(row["frames"], 1), kib_per_stream=grown / streams)
     return row
 
 

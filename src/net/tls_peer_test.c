@@ -200,6 +200,36 @@ static bool is_let_in_with(struct tls_server *server, struct tls_client *client,
     return is_in;
 }
 
+/* A client of TLS 1.3 may offer a ticket once; many do no more. */
+TEST(a_resumed_session_brings_a_ticket_for_the_next_one_where_it_must)
+{
+    struct scene s = scene_open();
+    struct tls_tickets *tickets = tls_tickets_new(0);
+    struct tls_entry_config entry = entry_of(&s.leaf, "");
+    struct tls_server *server = server_with_tickets(&entry, tickets);
+
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct tls_client *client = client_with(&s, NULL, version);
+        SSL_SESSION *first = session_of(server, client, "a.test");
+        SSL_SESSION *second = session_of(server, client, "a.test");
+        const unsigned char *old, *new;
+        size_t old_len, new_len;
+
+        SSL_SESSION_get0_ticket(first, &old, &old_len);
+        SSL_SESSION_get0_ticket(second, &new, &new_len);
+        CHECK(old_len > 0 && new_len > 0);
+        CHECK_MSG(str_eq(str_make(old, old_len), str_make(new, new_len)) ==
+                      (version == TLS1_2_VERSION),
+                  "version %x", version);
+        SSL_SESSION_free(first);
+        SSL_SESSION_free(second);
+        tls_client_free(client);
+    }
+    tls_server_unref(server);
+    tls_tickets_unref(tickets);
+    scene_close(&s);
+}
+
 TEST(a_ticket_never_stands_in_for_a_certificate)
 {
     struct scene s = scene_open();

@@ -114,7 +114,9 @@ static bool ticket_set_mac(EVP_MAC_CTX *mac, struct ticket_key *key)
 }
 
 /* As SSL_CTX_set_tlsext_ticket_key_evp_cb wants it: -1 failed, 0 no such key (a full handshake), 1
- * good, 2 good and to be replaced by a ticket of the newest key. */
+ * good, 2 good and to be replaced by a ticket of the newest key. With TLS 1.3 always replaced: a
+ * ticket there is for one connection (RFC 8446, C.4), so without another the client's next one is a
+ * full handshake. */
 int tls_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                       EVP_MAC_CTX *mac, int is_new)
 {
@@ -132,7 +134,7 @@ int tls_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
     }
     if (EVP_CipherInit_ex2(cipher, t->cipher, key.cipher_key, iv, is_new, NULL) == 1 &&
         ticket_set_mac(mac, &key))
-        r = at == 0 ? 1 : 2;
+        r = at == 0 && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
     mem_wipe(&key, sizeof key);
     return r;
 }
