@@ -175,6 +175,7 @@ static void check_attributes(struct arena *a, const struct check_subject *subjec
     for (uint32_t i = 0; i < scope->n_contexts; i++)
         entry_add(&contexts, scope->contexts[i].name, scope->contexts[i].value);
     attributes->source = check_peer(a, subject->source_ip, subject->source_port);
+    attributes->source->principal = check_text(a, subject->principal);
     attributes->destination = check_destination(a, subject->destination);
     attributes->request = request;
     attributes->context_extensions = contexts.items;

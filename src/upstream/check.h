@@ -13,6 +13,7 @@ struct check_subject {
     struct str source_ip;   /* the client as detected */
     struct str destination; /* our address, "192.0.2.9:443" */
     uint16_t source_port;   /* 0: unknown */
+    struct str principal;   /* of the client's verified certificate; empty: none */
     int64_t wall_us;
 };
 

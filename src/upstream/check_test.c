@@ -122,6 +122,7 @@ static struct str ask(const struct http_request *q, const struct check_scope *sc
     struct check_subject subject = {.request = q,
                                     .source_ip = STR("192.0.2.1"),
                                     .source_port = 1234,
+                                    .principal = STR("spiffe://a.test/web"),
                                     .destination = STR("[2001:db8::9]:443"),
                                     .wall_us = 1700000000123456};
 
@@ -154,6 +155,7 @@ TEST(a_question_tells_the_request_its_peers_and_its_time)
     CHECK_STR(field(source, 2), "192.0.2.1");
     find_field(source, 3, 0, &number);
     CHECK_INT(number, 1234);
+    CHECK_STR(field(field(attributes, 1), 4), "spiffe://a.test/web");
     CHECK_STR(field(destination, 2), "2001:db8::9");
     find_field(destination, 3, 0, &number);
     CHECK_INT(number, 443);

@@ -10,11 +10,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from play.authorizer import Authorizer
 from play.certs import Authority, fingerprint
 from play.deadline import FACTOR
 from play.gateway import tollgate
 from play.manifests import (backend, client_policy, config_map, header, http_listener, https_listener, path, route, rule,
-                            secret, tls_secret, world)
+                            secret, security_policy, target, tls_secret, to, world)
 
 REFUSED = (ssl.SSLError, ConnectionError, http.client.BadStatusLine)
 HEADER = "x-forwarded-client-cert"
@@ -263,6 +264,19 @@ def test_the_header_is_as_envoy_writes_it(gateway, upstream, authority, theirs, 
         pem = pem.replace(plain, escaped)
     assert up.last.all(HEADER) == [
         f'Hash={hashlib.sha256(der).hexdigest()};Cert="{pem}";Subject="CN=web";URI=spiffe://a.test/web;DNS=web;DNS=db']
+
+
+@pytest.mark.parametrize("names, principal", [
+    (("web", "spiffe://a.test/web", "db"), "spiffe://a.test/web"), (("web", "db"), "web")])
+def test_an_authorizer_by_grpc_learns_whose_certificate_it_is(gateway, upstream, authority, theirs, own, names, principal):
+    authorizer = Authorizer()
+    try:
+        gw = gateway(serving(upstream("a"), authority, theirs, backend("authorizer", authorizer), security_policy(
+            "p", target("HTTPRoute", "r"), extAuth={"grpc": {"backendRefs": [to("authorizer")]}})))
+        assert ask(gw, authority.client(own(*names))).status == 200
+        assert [asked["principal"] for asked in authorizer.questions] == [principal]
+    finally:
+        authorizer.stop()
 
 
 @pytest.mark.parametrize("setting", [None, "Sanitize", "ForwardOnly", "AlwaysForwardOnly"])

@@ -6,7 +6,7 @@ import pytest
 
 from play.authorizer import CHECK, Authorizer, header, no, number, part, yes
 from play.grpc_server import GrpcClient, GrpcServer
-from play.manifests import backend, grpc_route, local_provider, path, route, rule, security_policy, target, to, world
+from play.manifests import backend, grpc_route, local_provider, path, route, rule, secret, security_policy, target, to, world
 
 ROUTE = target("HTTPRoute", "r")
 
@@ -89,14 +89,19 @@ def test_a_no_is_the_clients_answer(open_world, authorizer):
 
 def test_what_claims_say_no_authorizer_changes(gateway, upstream, authorizer, issuer):
     up, keys = upstream("a"), issuer()
-    authorizer.answer = yes(header("x-tenant", "tenant-b"), header("x-ai-eg-model", "m"), header("x-other", "1"), remove=["x-tenant"])
+    authorizer.answer = yes(header("x-tenant", "tenant-b"), header("x-ai-eg-model", "m"), header("x-other", "1"),
+                            header("x-forwarded-client-cert", "Hash=00"), header("x-client", "other"), remove=["x-tenant"])
     claims = [{"claim": "tenant", "header": "x-tenant"}]
-    gw = gateway(guarded(authorizer, backend("a", up), route("r", rule("a")),
+    elsewhere = security_policy("q", target("HTTPRoute", "other"), apiKeyAuth={
+        "credentialRefs": [{"name": "keys"}], "extractFrom": [{"headers": ["x-api-key"]}], "forwardClientIDHeader": "x-client"})
+    gw = gateway(guarded(authorizer, backend("a", up), route("r", rule("a")), secret("keys", app="key"),
+                         route("other", rule("a", matches=[path("/other")])), elsewhere,
                          jwt={"providers": [local_provider(keys, claimToHeaders=claims)]}))
     assert gw.request().status == 401 and not authorizer.questions, "strangers do not reach it"
     assert gw.request(token=keys.token("tenant-a")).status == 200
     assert authorizer.questions[0]["headers"]["x-tenant"] == "tenant-a"
-    assert up.last.all("x-tenant") == ["tenant-a"] and up.last.get("x-other") == "1" and not up.last.all("x-ai-eg-model")
+    assert up.last.all("x-tenant") == ["tenant-a"] and up.last.get("x-other") == "1"
+    assert not any(up.last.all(name) for name in ("x-ai-eg-model", "x-forwarded-client-cert", "x-client"))
 
 
 @pytest.mark.parametrize("edit", [header("content-length", "1"), header("host", "x"), header(":path", "/"), header("x", "a\r\nb: c")])

@@ -220,8 +220,7 @@ static const char *compile_ext_auth_layer(const struct layer_draft *d, const str
     bool is_grpc = s->grpc != NULL;
     struct ext_auth_config config = {
         .cluster = compile_ext_auth_cluster(d, is_grpc ? s->grpc : s->http, is_grpc)};
-    struct ext_auth_plan plan = {.fails_open = s->fail_open.value,
-                                 .authentication = d->authentication};
+    struct ext_auth_plan plan = {.fails_open = s->fail_open.value};
     const char *why = NULL;
 
     if (!config.cluster)

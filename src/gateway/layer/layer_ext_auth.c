@@ -6,6 +6,7 @@
 #include "gateway/exchange.h"
 #include "gateway/layer/layer.h"
 #include "gateway/worker.h"
+#include "net/tls.h"
 
 static void ext_auth_count(struct exchange *x, const struct ext_auth_plan *p, const char *result)
 {
@@ -40,12 +41,26 @@ static uint16_t ext_auth_peer_port(const struct exchange *x)
     return str_to_u64(port, &number) ? (uint16_t)number : 0;
 }
 
+/* As Envoy: the first URI of its verified certificate, else the first DNS name, else the subject.
+ */
+static struct str ext_auth_principal(const struct exchange *x)
+{
+    const struct tls_peer *peer = x->downstream ? x->downstream->client_certificate : NULL;
+
+    if (!peer)
+        return STR("");
+    if (peer->n_uris > 0)
+        return peer->uris[0];
+    return peer->n_dns_names > 0 ? peer->dns_names[0] : peer->subject;
+}
+
 static void ext_auth_begin(struct exchange *x, const struct ext_auth_plan *p)
 {
     struct layer_call *made = ARENA_NEW(&x->arena, struct layer_call);
     struct check_subject about = {.request = &x->request,
                                   .source_ip = x->client_ip,
                                   .source_port = ext_auth_peer_port(x),
+                                  .principal = ext_auth_principal(x),
                                   .destination = x->local,
                                   .wall_us = x->started_wall_us};
 
@@ -71,31 +86,22 @@ static void ext_auth_take_headers(struct exchange *x, const struct ext_auth_plan
     }
 }
 
-/* What claims and the gateway say stays theirs. */
-static bool ext_auth_may_write(const struct ext_auth_plan *p, struct str name)
+/* What claims, client ids, user names, certificates and the gateway say stays theirs. */
+static bool ext_auth_may_write(const struct exchange *x, struct str name)
 {
-    const struct authentication *a = p->authentication;
-
-    for (uint32_t i = 0; a && i < a->n_providers; i++) {
-        for (uint32_t k = 0; k < a->providers[i].n_claim_headers; k++) {
-            if (str_eq(a->providers[i].claim_headers[k], name))
-                return false;
-        }
-    }
-    return !str_starts_with(name, STR("x-ai-eg-"));
+    return !listener_plan_is_own(x->listener, name);
 }
 
-static void ext_auth_take_edits(struct exchange *x, const struct ext_auth_plan *p,
-                                const struct check_answer *answer)
+static void ext_auth_take_edits(struct exchange *x, const struct check_answer *answer)
 {
     struct http_headers *h = &x->request.headers;
 
     VEC_FOREACH (&answer->request_removals, name) {
-        if (ext_auth_may_write(p, *name))
+        if (ext_auth_may_write(x, *name))
             http_headers_remove(h, *name);
     }
     VEC_FOREACH (&answer->request_edits, e) {
-        if (ext_auth_may_write(p, e->name))
+        if (ext_auth_may_write(x, e->name))
             check_edit_apply(e, h);
     }
     VEC_FOREACH (&answer->answer_edits, e)
@@ -166,7 +172,7 @@ static enum step_result ext_auth_conclude(struct exchange *x, const struct ext_a
     case EXT_AUTH_ALLOWED:
         ext_auth_count(x, p, "allowed");
         if (p->config.is_grpc)
-            ext_auth_take_edits(x, p, &e->answer);
+            ext_auth_take_edits(x, &e->answer);
         else
             ext_auth_take_headers(x, p, &e->attempt.response.headers);
         return STEP_NEXT;

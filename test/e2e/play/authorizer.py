@@ -80,5 +80,6 @@ class Authorizer(GrpcServer):
             asked["headers"] = entries(http.get(3, []))
             asked["context"] = entries(attributes.get(10, []))
             asked["source"] = fields(fields(fields(attributes[1][0])[1][0])[1][0])[2][0].decode()
+            asked["principal"] = fields(attributes[1][0]).get(4, [b""])[0].decode()
             self.questions.append(asked)
             yield self.answer(context) if callable(self.answer) else self.answer
