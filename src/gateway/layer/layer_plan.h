@@ -8,7 +8,6 @@
 #include "base/vec.h"
 #include "upstream/ext_auth.h"
 
-
 /* Where a credential may stand in a request. */
 enum credential_place { CREDENTIAL_HEADER, CREDENTIAL_PARAM, CREDENTIAL_COOKIE };
 struct credential_source {
@@ -39,7 +38,7 @@ struct ext_auth_plan {
     struct ext_auth_config config; /* its cluster: one reference */
     struct str *backend_headers;   /* headersToBackend, without those that come from claims */
     uint32_t n_backend_headers;
-    uint16_t status_on_error;                    /* 0: the refusal's own */
+    uint16_t status_on_error; /* 0: the refusal's own */
     bool fails_open;
 };
 
