@@ -247,7 +247,6 @@ class Frames:
 
     @staticmethod
     def _on_headers(stream, fields):
-        fields = [(name.lower(), value) for name, value in fields]
         status = int(dict(fields).get(":status", 0))
         if stream.status is not None:
             stream.trailers = fields
