@@ -95,7 +95,6 @@ bool header_is_forbidden_trailer(enum header_id id, struct str name)
         if (str_eq(forbidden_trailers[i], name))
             return true;
     }
-    return str_starts_with(name, STR("x-forwarded-")) ||
-           str_starts_with(name, STR("x-ai-eg-")) ||
+    return str_starts_with(name, STR("x-forwarded-")) || str_starts_with(name, STR("x-ai-eg-")) ||
            str_starts_with(name, STR("if-"));
 }
