@@ -237,7 +237,7 @@ def test_a_flood_ends_its_connection_and_nobody_elses(front, name):
 
 def test_a_bomb_of_compression_is_counted_as_it_unpacks(front):
     """LIMIT_HEAD_BYTES counts what comes out; the field that is repeated costs a byte each on the wire. Far beyond that the
-    connection ends: test_attacks_h2.py."""
+    connection ends: test_attacks_h2_floods.py."""
     gw, up, others = front
     before = anonymous_kib(gw)
     with Http2(gw.port()) as client:

@@ -1,5 +1,6 @@
 """HTTP/2 by hand: frames and header blocks byte for byte, for what no library would send; and what came back for them,
 stream by stream. play/http2.py is the client that means no harm."""
+import collections
 import json
 import select
 import socket
@@ -19,6 +20,7 @@ CODES = ("NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "
          "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM")
 CANCEL = CODES.index("CANCEL")
 FRAME_MAX = 16384  # that a peer takes unless it says otherwise
+WINDOW = 65535  # of a connection, and of a stream that SETTINGS say nothing of
 
 
 # ---- frames ----
@@ -151,6 +153,7 @@ class Frames:
         self.goaway = None  # the name of its code
         self.is_closed = False
         self.n_frames = [0] * 256  # that came, by type
+        self.windows = collections.Counter()  # what WINDOW_UPDATEs have added, by stream
         self._acks = acks
         self._decoder = hpack.Decoder()
         self._buffer = b""
@@ -235,6 +238,8 @@ class Frames:
             self._owed += settings(ack=True)
         elif kind == PING and not flags & ACK and self._acks:
             self._owed += frame(PING, ACK, 0, payload)
+        elif kind == WINDOW_UPDATE:
+            self.windows[stream] += struct.unpack(">I", payload)[0]
         elif kind == RST_STREAM:
             self.stream(stream).reset = CODES[struct.unpack(">I", payload)[0]]
         elif kind == HEADERS:
@@ -247,7 +252,6 @@ class Frames:
 
     @staticmethod
     def _on_headers(stream, fields):
-        fields = [(name.lower(), value) for name, value in fields]
         status = int(dict(fields).get(":status", 0))
         if stream.status is not None:
             stream.trailers = fields
