@@ -408,9 +408,9 @@ def test_a_refused_stream_is_repeated(gateway, http2_upstream, method):
         else:
             up.echo(stream)
     up.on_head = on_head
-    gw = gateway(world(h2c("a", up), route("r", rule("a"))))
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
     assert gw.request("/x", method=method).status == 200
-    assert len(n_refused) == 2
+    assert len(n_refused) == 2 and len(up.connections) == 1, "there is nothing wrong with the connection"
     eventually(lambda: gw.metric("tollgate_requests_total", response_code_class="2xx") == 1)
 
 
