@@ -1,17 +1,18 @@
 """HTTP/2 from clients: h2 by ALPN, h2c by prior knowledge; streams of one connection are requests like any other."""
 import json
 import signal
+import ssl
 import subprocess
 import threading
 
 import pytest
 
+from play.certs import Authority
 from play.deadline import FACTOR, eventually
 from play.http2 import Http2
-from play.manifests import backend, path, route, rule, tls_secret, world
+from play.manifests import backend, client_policy, config_map, https_listener, path, route, rule, tls_secret, world
 from play.memory import anonymous_kib, is_sanitized
 from play.upstream import Answer
-from test_tls import https_listener
 
 
 @pytest.fixture
@@ -52,6 +53,43 @@ def test_alpn_chooses_it(gateway, upstream, authority, tmp_path):
         assert raw.sock.selected_alpn_protocol() == "http/1.1"
         raw.send(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
         assert raw.reply().status == 200
+
+
+def test_each_stream_carries_its_connections_certificate(gateway, upstream, authority, tmp_path):
+    up = upstream("a")
+    theirs = Authority("their authority")
+    own = tmp_path / "own.pem"
+    own.write_text("".join(theirs.leaf("web")))
+    gw = gateway(world(
+        backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")), config_map("ca", **{"ca.crt": theirs.pem}),
+        client_policy("clients", tls={"clientValidation": {"caCertificateRefs": [{"kind": "ConfigMap", "name": "ca"}]}},
+                      headers={"xForwardedClientCert": {"mode": "SanitizeSet", "certDetailsToAdd": ["DNS"]}}),
+        listeners=[https_listener()]))
+    with Http2(gw.port(443), tls=authority.client(own), server_name="one.test") as client:
+        for _ in range(2):
+            forged = [("x-forwarded-client-cert", "DNS=other")]
+            assert client.request("/", host="one.test", scheme="https", headers=forged).status == 200
+            assert len(up.last.all("x-forwarded-client-cert")) == 1
+            assert "DNS=web" in up.last.get("x-forwarded-client-cert") and "other" not in up.last.get("x-forwarded-client-cert")
+    with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+        with Http2(gw.port(443), tls=authority.client(), server_name="one.test") as client:
+            client.request("/", host="one.test", scheme="https")
+    assert len(up.requests) == 2
+
+
+def test_a_host_of_another_rule_is_misdirected(gateway, upstream, authority):
+    """A connection is not reused for a host whose listener asks for a certificate (RFC 9113 9.1.2): 421, and it goes on."""
+    up = upstream("a")
+    theirs = Authority("their authority")
+    gw = gateway(world(
+        backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test", "two.test")),
+        config_map("ca", **{"ca.crt": theirs.pem}),
+        client_policy("clients", "two", tls={"clientValidation": {"caCertificateRefs": [{"kind": "ConfigMap", "name": "ca"}]}}),
+        listeners=[https_listener(name="one", hostname="one.test"), https_listener(name="two", hostname="two.test")]))
+    with Http2(gw.port(443), tls=authority.client(), server_name="one.test") as client:
+        assert client.request("/", host="two.test", scheme="https").status == 421
+        assert client.request("/", host="one.test", scheme="https").status == 200
+    assert len(up.requests) == 1
 
 
 def test_curl_speaks_it(plain):
@@ -170,6 +208,31 @@ def test_an_early_answer_ends_the_request(gateway, upstream):
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
 
 
+def test_content_that_nobody_wants_any_more_does_not_close_the_connections_window(gateway, upstream):
+    """More of it than that window, by streams that were answered early and by such as were reset while it waited."""
+    up = upstream("a")
+    go_on = threading.Event()
+    up.on_head = lambda request, _: request.target != "/stalled" or (go_on.wait(60) and False)
+    gw = gateway(world(backend("a", up), route("r", rule("a", matches=[path("/here"), path("/stalled")]))))
+    with Http2(gw.port()) as client:
+        for _ in range(40):
+            stream = client.headers("/nowhere", "POST", end=False)
+            client.h2.send_data(stream, b"x" * 16000)
+            client.h2.send_data(stream, b"x" * 16000)
+            client.flush()
+            assert client.reply(stream).status == 404
+        for _ in range(40):
+            stream = client.headers("/stalled", "POST", end=False)
+            client.data(stream, b"x" * 60000)
+            client.h2.reset_stream(stream, 8)
+            client.flush()
+        assert client.request("/here", body=b"x" * (1 << 20)).status == 200
+        # It is opened again when half of it has been used.
+        client.until(lambda: client.h2.outbound_flow_control_window >= 500 << 10)
+    go_on.set()
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
+
+
 def test_a_reset_stops_the_backends_work(gateway, upstream):
     up = upstream("a")
     begun, ended = threading.Event(), threading.Event()
@@ -218,6 +281,17 @@ def test_streams_of_a_closed_connection_end(gateway, upstream):
         up.wait_for(20)
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
     eventually(lambda: gw.metric("tollgate_connections_active") <= 1)
+
+
+def test_a_drain_ends_an_idle_connection(plain):
+    gw, _ = plain
+    with Http2(gw.port()) as client:
+        assert client.request().status == 200
+        gw.signal(signal.SIGTERM)
+        while not client.is_closed:
+            client.read()
+        assert client.goaways == [(2**31 - 1, 0), (1, 0)]
+    assert gw.wait() == 0
 
 
 def test_a_drain_lets_streams_finish(gateway, upstream):
