@@ -677,6 +677,21 @@ def test_over_tls_the_backend_chooses(gateway, upstream, http2_upstream, authori
         assert before == 200 and len(up.connections) == 1
 
 
+@pytest.mark.parametrize("offered, version", [(["http/1.1"], "h1"), (["h2", "http/1.1"], "h2"), (["h2"], "h2"), (["http/1.0"], "h1")])
+def test_what_is_offered_is_the_backends_to_say(gateway, upstream, http2_upstream, authority, tmp_path, offered, version):
+    context = authority.server(tmp_path, "a.test")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    up = (http2_upstream if version == "h2" else upstream)("a", tls=context)
+    gw = gateway(world(backend("a", up, tls={"insecureSkipVerify": True, "sni": "a.test", "alpnProtocols": offered}), route("r", rule("a"))))
+    assert gw.request("/x").json["target"] == "/x"
+
+
+def test_where_h2_is_all_that_is_offered_nothing_else_is_spoken(gateway, upstream, authority, tmp_path):
+    up = upstream("a", tls=authority.server(tmp_path, "a.test"))
+    gw = gateway(world(backend("a", up, tls={"insecureSkipVerify": True, "sni": "a.test", "alpnProtocols": ["h2"]}), route("r", rule("a"))))
+    assert gw.request().status == 503 and not up.requests
+
+
 @pytest.mark.parametrize("offers", [["http/1.1"], None])
 def test_where_http_2_is_asked_for_nothing_else_is_spoken(gateway, upstream, authority, tmp_path, offers):
     context = authority.server(tmp_path, "a.test")
