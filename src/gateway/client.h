@@ -1,5 +1,6 @@
-/* An HTTP/1 connection of a client: bytes to exchanges, one at a time and in order (RFC
- * 9112 9.3.2), and their answers to bytes. It is the downstream of its exchanges.
+/* A connection of a client. Of HTTP/1: bytes to exchanges, one at a time and in order (RFC
+ * 9112 9.3.2), and their answers to bytes; it is the downstream of its exchanges. Of HTTP/2, by
+ * ALPN or by its first bytes: all but socket, outbox and the worker's lists is h2/client_h2.h's.
  *
  *     OPEN --last answer sent, "Connection: close"--> LINGER --peer closed, or time--> CLOSED
  *       +-----------------------peer left, broken, idle------------------------------> CLOSED

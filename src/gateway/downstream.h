@@ -1,5 +1,5 @@
 /* The client's side of one exchange, whatever protocol it came by: a handle with a few calls.
- * HTTP/1 has one at a time per connection, HTTP/2 will have many. The exchange sets its pointer to
+ * HTTP/1 has one at a time per connection, HTTP/2 many. The exchange sets its pointer to
  * NULL when the client leaves. Worker-local. */
 #pragma once
 
