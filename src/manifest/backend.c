@@ -81,10 +81,15 @@ static void backend_tls_check(struct decoder *d, const struct node *node, void *
         !str_eq(t->well_known_ca_certificates, STR("System")))
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "wellKnownCACertificates"),
                      "wellKnownCACertificates", "only System is known here");
+    VEC_FOREACH (&t->settings.alpn_protocols, p) {
+        if (!str_eq(*p, STR("h2")) && !str_eq(*p, STR("http/1.1")))
+            decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "alpnProtocols"), "alpnProtocols",
+                           "%.*s is not spoken to backends, and not offered", STR_ARG(*p));
+    }
 }
 
 static const struct field backend_tls_fields[] = {
-    TLS_SETTINGS_FIELDS(backend_tls, settings., 0, FIELD_NOT_ENFORCED),
+    TLS_SETTINGS_FIELDS(backend_tls, settings., 0, 0, FIELD_NOT_ENFORCED),
     FIELD_LIST(backend_tls, ca_certificate_refs, "caCertificateRefs", 0, local_object_ref,
                "ConfigMaps or Secrets whose key ca.crt holds the trusted roots."),
     FIELD_STR(backend_tls, well_known_ca_certificates, "wellKnownCACertificates", 0,

@@ -22,7 +22,7 @@ static void proxy_tls_check(struct decoder *d, const struct node *node, void *ob
 }
 
 static const struct field proxy_tls_fields[] = {
-    TLS_SETTINGS_FIELDS(tls_settings, , 0, 0),
+    TLS_SETTINGS_FIELDS(tls_settings, , 0, 0, 0),
     FIELD_UNSUPPORTED("clientCertificateRef", "Certificate presented to every backend."),
 };
 static const struct table proxy_tls_table = {"proxy_tls", sizeof(struct tls_settings),

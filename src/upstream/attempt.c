@@ -77,7 +77,9 @@ static int attempt_connect(struct attempt *a)
     if (!e)
         return ATTEMPT_NO_ENDPOINT;
     attempt_count(a, e);
-    if (!a->is_fresh_wanted)
+    /* A backend that refuses streams because it has too much to do is not to get connections too.
+     */
+    if (!a->is_fresh_wanted || a->was_refused)
         a->conn = pool_take(a->pool, e, a);
     if (a->conn) {
         a->was_reused = true;
@@ -169,6 +171,7 @@ void attempt_on_broken(struct attempt *a, enum attempt_failure why)
 {
     if ((why == ATTEMPT_RESET || why == ATTEMPT_REFUSED) && a->has_head)
         why = ATTEMPT_RESET_MIDWAY;
+    a->was_refused = why == ATTEMPT_REFUSED;
     /* After a connect failure the pool has closed the connection already. */
     if (a->state == ATTEMPT_CONNECTING)
         a->conn = NULL;

@@ -48,8 +48,6 @@ struct attempt_failure_row {
 
 extern const struct attempt_failure_row attempt_failure_rows[]; /* by enum attempt_failure */
 
-struct attempt;
-
 /* Called from the loop, never from within attempt_start. Any of them may cancel the attempt. */
 struct attempt_events {
     void (*on_ready)(struct attempt *a);    /* connected: the head is queued, the body may follow */
@@ -78,7 +76,8 @@ struct attempt {
     uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */
     bool is_fresh_wanted; /* no pooled connection (second try after a stale one) */
     bool was_reused;
-    bool has_head; /* final head received */
+    bool was_refused; /* the try before: there is nothing wrong with its connection */
+    bool has_head;    /* final head received */
     bool is_request_done;
     bool has_sent_body; /* some request content was handed to the connection */
     bool is_raw;        /* upgraded */

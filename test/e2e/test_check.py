@@ -78,6 +78,8 @@ NOT_HEEDED = {
             {"type": "File", "file": {"path": "/dev/stdout"}}]}]}}})), r"settings\[0\]\.type: read but not enforced"),
     "curves of a Backend": (lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "ecdhCurves": ["X25519"]}),
                             r"ecdhCurves: read but not enforced"),
+    "a protocol of a Backend": (lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "alpnProtocols": ["h2", "http/1.0"]}),
+                                r"alpnProtocols: http/1.0 is not spoken"),
     "names by URI": (lambda m: m.append(thing("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "t", {
         "targetRefs": [{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "a"}],
         "validation": {"hostname": "a.test", "wellKnownCACertificates": "System",

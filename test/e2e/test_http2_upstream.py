@@ -408,9 +408,9 @@ def test_a_refused_stream_is_repeated(gateway, http2_upstream, method):
         else:
             up.echo(stream)
     up.on_head = on_head
-    gw = gateway(world(h2c("a", up), route("r", rule("a"))))
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
     assert gw.request("/x", method=method).status == 200
-    assert len(n_refused) == 2
+    assert len(n_refused) == 2 and len(up.connections) == 1, "there is nothing wrong with the connection"
     eventually(lambda: gw.metric("tollgate_requests_total", response_code_class="2xx") == 1)
 
 
@@ -675,6 +675,21 @@ def test_over_tls_the_backend_chooses(gateway, upstream, http2_upstream, authori
         assert len(up.connections) == 1
         before = gw.request("/again").status
         assert before == 200 and len(up.connections) == 1
+
+
+@pytest.mark.parametrize("offered, version", [(["http/1.1"], "h1"), (["h2", "http/1.1"], "h2"), (["h2"], "h2"), (["http/1.0"], "h1")])
+def test_what_is_offered_is_the_backends_to_say(gateway, upstream, http2_upstream, authority, tmp_path, offered, version):
+    context = authority.server(tmp_path, "a.test")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    up = (http2_upstream if version == "h2" else upstream)("a", tls=context)
+    gw = gateway(world(backend("a", up, tls={"insecureSkipVerify": True, "sni": "a.test", "alpnProtocols": offered}), route("r", rule("a"))))
+    assert gw.request("/x").json["target"] == "/x"
+
+
+def test_where_h2_is_all_that_is_offered_nothing_else_is_spoken(gateway, upstream, authority, tmp_path):
+    up = upstream("a", tls=authority.server(tmp_path, "a.test"))
+    gw = gateway(world(backend("a", up, tls={"insecureSkipVerify": True, "sni": "a.test", "alpnProtocols": ["h2"]}), route("r", rule("a"))))
+    assert gw.request().status == 503 and not up.requests
 
 
 @pytest.mark.parametrize("offers", [["http/1.1"], None])

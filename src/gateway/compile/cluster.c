@@ -42,7 +42,9 @@ static enum cluster_protocol cluster_draft_protocol(const struct cluster_draft *
 {
     if (d->speaks_http2)
         return CLUSTER_HTTP2;
-    return tls->client ? CLUSTER_NEGOTIATED : CLUSTER_HTTP1;
+    if (!tls->client || (tls->names_protocols && !tls->has_http2))
+        return CLUSTER_HTTP1;
+    return tls->names_protocols && !tls->has_http1 ? CLUSTER_HTTP2 : CLUSTER_NEGOTIATED;
 }
 
 static struct str cluster_draft_key(struct compile *c, const struct cluster_draft *d,

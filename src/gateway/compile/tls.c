@@ -126,6 +126,15 @@ bool compile_tls_of_service(struct compile *c, const struct service *s, struct s
 
 /* ---- Backend.tls ---- */
 
+static void compile_alpn(const struct str_vec *names, struct compile_tls_draft *ret)
+{
+    ret->names_protocols = names->n > 0;
+    for (size_t i = 0; i < names->n; i++) {
+        ret->has_http1 |= str_eq(names->items[i], STR("http/1.1"));
+        ret->has_http2 |= str_eq(names->items[i], STR("h2"));
+    }
+}
+
 bool compile_tls_of_backend(struct compile *c, const struct backend *b,
                             const struct backend_endpoint *e, struct compile_tls_draft *ret)
 {
@@ -154,12 +163,13 @@ bool compile_tls_of_backend(struct compile *c, const struct backend *b,
     config.min_version = compile_tls_version(tls->settings.min_version);
     config.max_version = compile_tls_version(tls->settings.max_version);
     config.ciphers = compile_join(&c->scratch, &tls->settings.ciphers);
+    compile_alpn(&tls->settings.alpn_protocols, ret);
     ret->server_name = tls->sni.len ? tls->sni : e->hostname;
-    ret->key =
-        arena_printf(&c->scratch, "%.*s|%.*s|%d%d|%d-%d|%.*s|%.*s", STR_ARG(ret->server_name),
-                     STR_ARG(config.ca_pem), config.uses_system_ca, config.skips_verification,
-                     config.min_version, config.max_version, STR_ARG(config.ciphers),
-                     STR_ARG(config.certificate_pem));
+    ret->key = arena_printf(&c->scratch, "%.*s|%.*s|%d%d|%d%d%d|%d-%d|%.*s|%.*s",
+                            STR_ARG(ret->server_name), STR_ARG(config.ca_pem),
+                            config.uses_system_ca, config.skips_verification, ret->names_protocols,
+                            ret->has_http1, ret->has_http2, config.min_version, config.max_version,
+                            STR_ARG(config.ciphers), STR_ARG(config.certificate_pem));
     return compile_tls_finish(c, &b->object, &config, ret);
 }
 

@@ -11,6 +11,9 @@ struct compile_tls_draft {
     struct tls_client *client;
     struct str server_name; /* SNI where it differs from the host */
     struct str key;         /* what tells this TLS apart, for the cluster's identity */
+    bool names_protocols;   /* by ALPN: these, else both */
+    bool has_http1;
+    bool has_http2;
 };
 
 /* False: TLS is asked for and cannot be had as written (the share refuses). */

@@ -187,7 +187,7 @@ static void client_tls_check(struct decoder *d, const struct node *node, void *o
 }
 
 static const struct field client_tls_fields[] = {
-    TLS_SETTINGS_FIELDS(client_tls, settings., 0, FIELD_NOT_ENFORCED),
+    TLS_SETTINGS_FIELDS(client_tls, settings., 0, FIELD_NOT_ENFORCED, FIELD_NOT_ENFORCED),
     FIELD_OBJECT(client_tls, client_validation, "clientValidation", 0, client_validation,
                  "Certificates of clients."),
     FIELD_OBJECT(client_tls, session, "session", FIELD_NOT_ENFORCED, tls_session,

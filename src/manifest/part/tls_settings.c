@@ -21,5 +21,5 @@ static void tls_settings_only_check(struct decoder *d, const struct node *node, 
     tls_settings_check(d, node, object);
 }
 
-static const struct field tls_settings_fields[] = {TLS_SETTINGS_FIELDS(tls_settings, , 0, 0)};
+static const struct field tls_settings_fields[] = {TLS_SETTINGS_FIELDS(tls_settings, , 0, 0, 0)};
 const struct table tls_settings_table = TABLE_CHECKED(tls_settings, tls_settings_only_check);

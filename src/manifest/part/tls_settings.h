@@ -19,8 +19,8 @@ extern const struct table tls_settings_table;
 /* For the check of a struct that embeds the settings. */
 void tls_settings_check(struct decoder *d, const struct node *node, const struct tls_settings *t);
 
-/* `flags`: of versions and ciphers; `rest`: of the others. */
-#define TLS_SETTINGS_FIELDS(type, at, flags, rest)                                                 \
+/* `flags`: of versions and ciphers; `alpn`: of alpnProtocols; `rest`: of the others. */
+#define TLS_SETTINGS_FIELDS(type, at, flags, alpn, rest)                                           \
     FIELD_ENUM(type, at min_version, "minVersion", flags, tls_version_names,                       \
                "Lowest TLS version; 1.2 unless given."),                                           \
         FIELD_ENUM(type, at max_version, "maxVersion", flags, tls_version_names,                   \
@@ -30,6 +30,6 @@ void tls_settings_check(struct decoder *d, const struct node *node, const struct
         FIELD_STRS(type, at ecdh_curves, "ecdhCurves", rest, "Key exchange groups."),              \
         FIELD_STRS(type, at signature_algorithms, "signatureAlgorithms", rest,                     \
                    "Signature algorithms."),                                                       \
-        FIELD_STRS(type, at alpn_protocols, "alpnProtocols", rest,                                 \
+        FIELD_STRS(type, at alpn_protocols, "alpnProtocols", alpn,                                 \
                    "Application protocols to offer, best first."),                                 \
         FIELD_UNSUPPORTED("fingerprints", "Fingerprints of TLS handshakes.")
