@@ -8,16 +8,18 @@ accepting, relaying and closing are in it, alike for both.
 import base64
 import itertools
 import json
+import re
 import statistics
 import subprocess
 
 from common import interval, verdict_at_least, wait_until_quiet
-from process import Meter, start
+from process import Meter, free_port, start
 
 CLIENTS = 16
 VERSIONS, KINDS = ("1.3", "1.2"), ("full", "resumed")
 SUBJECTS = ("nginx", "tollgate")
 LEAST = 0.95
+COUNTED = (40, 160)  # connections
 
 
 def make_certificate(folder):
@@ -72,16 +74,45 @@ def bars(samples):
     return lines
 
 
+def count_once(bench, command_of, version, kind, n):
+    """User-space instructions of a process that serves n connections, its start and end included; None when one failed."""
+    out = bench.folder / f"callgrind.tls.{free_port()}"
+    process = start(bench, "counted-tls", lambda port: ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
+                                                        *command_of(port, "--no-sandbox")])
+    command = [bench.build / "bench/handshake_load", process.port, 4, 0, bench.folder / "tls.request", 200, version, kind, n]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=120)
+    process.stop()
+    found = re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.M) if out.exists() else None
+    return int(found[1]) if done.returncode == 0 and found else None
+
+
+def instructions(bench, command_of, version, kind):
+    """Of one connection: the difference of two counts, so that start-up drops out. What is void is counted again."""
+    few, many = (next(filter(None, (count_once(bench, command_of, version, kind, n) for _ in range(3))), None) for n in COUNTED)
+    return round((many - few) / (COUNTED[1] - COUNTED[0])) if few and many else None
+
+
+def counts(bench, commands):
+    """Counting is repeatable where timing is not."""
+    lines = ["", f"| TLS | handshake | {' | '.join(f'{s}: instructions each' for s in commands)} |", f"|---|---|{'--:|' * len(commands)}"]
+    for version, kind in itertools.product(VERSIONS, KINDS):
+        counted = [instructions(bench, command_of, version, kind) for command_of in commands.values()]
+        lines.append(f"| {version} | {kind} | {' | '.join(str(n or '-') for n in counted)} |")
+    return lines
+
+
 def measure_tls(bench, subjects):
     files = make_certificate(bench.folder)
     (bench.folder / "tls.request").write_bytes(
         b"GET /200 HTTP/1.1\r\nHost: bench.local\r\nUser-Agent: bench\r\nAccept: */*\r\nConnection: close\r\n\r\n")
     certificate, key = (base64.b64encode(file.read_bytes()).decode() for file in files)
     commands = {
-        "nginx": lambda port: bench.nginx("nginx-tls", port),
-        "tollgate": lambda port: bench.tollgate_command(bench.tollgate, "tls", port, CERTIFICATE=certificate, PRIVATE_PEM=key),
+        "nginx": lambda port, *_: bench.nginx("nginx-tls", port),
+        "tollgate": lambda port, *options: bench.tollgate_command(bench.tollgate, "tls", port, *options, CERTIFICATE=certificate,
+                                                                  PRIVATE_PEM=key),
     }
-    processes = {s: start(bench, f"{s}-tls", commands[s]) for s in SUBJECTS if s in subjects}
+    commands = {s: commands[s] for s in SUBJECTS if s in subjects}
+    processes = {s: start(bench, f"{s}-tls", command_of) for s, command_of in commands.items()}
     samples, n_void = measure(bench, processes)
     for process in processes.values():
         process.stop()
@@ -102,4 +133,6 @@ def measure_tls(bench, subjects):
     lines.append(f"\n{n_void} void runs (a connection failed).")
     if set(SUBJECTS) <= set(processes):
         lines += bars(samples)
+    if not bench.args.no_extras:
+        lines += counts(bench, commands)
     return lines, rows
