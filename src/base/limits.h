@@ -66,8 +66,7 @@
       "request bodies that one worker holds while it looks for their models; beyond: 503")         \
     X(HELD_ANSWER_BYTES, 67108864, "bytes",                                                        \
       "answers that one worker holds until they can be translated; beyond: 503; or until they "    \
-      "are "                                                                                       \
-      "known to be answers; beyond: passed on")                                                    \
+      "are known to be answers; beyond: passed on")                                                \
     X(MODEL_NAME_BYTES, 512, "bytes", "a model name in a path or a body; beyond: 400")             \
     X(JSON_DEPTH, 256, "levels", "nesting of a JSON body of an AI endpoint; beyond: 400")          \
     X(EVENT_BYTES, 8388608, "bytes",                                                               \
