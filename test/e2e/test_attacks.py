@@ -1,5 +1,6 @@
 """The known attacks on a front door that speaks HTTP/1, each with the bound that stops it, and a fresh client that is
-served within 100 ms meanwhile. Those of HTTP/2 stand in test_http2_attacks.py. What a single malformed head gets for an answer stands in test_http1.py, how far a
+served within 100 ms meanwhile. Those of HTTP/2 stand in test_attacks_h2.py
+and test_attacks_h2_floods.py. What a single malformed head gets for an answer stands in test_http1.py, how far a
 client can fill memory in test_hostile.py, and whole classes of oddities beside other servers in test/differential."""
 import select
 import socket

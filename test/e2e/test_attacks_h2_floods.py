@@ -220,6 +220,8 @@ def test_a_flood_ends_its_connection(gateway, upstream, name):
     may_go.set()
     others.check()
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0, 10, "the exchanges to end")
+    # nghttp2 itself ends what has too many entries.
+    assert gw.metric("tollgate_http2_floods_total") == (ending == CALM and bound != "H2_SETTINGS_MAX")
 
 
 # What has no bound of its own costs less than its bytes do to send: first, then again and again, and why it is nothing.
