@@ -410,14 +410,15 @@ void client_process_later(struct client *c)
 }
 
 /* What has come, with `input`, is the beginning of HTTP/2's preface, or begins with all of it
- * (prior knowledge: RFC 9113 3.3). No method of HTTP/1 begins so. */
+ * (prior knowledge: RFC 9113 3.3; over TLS it is ALPN's to say, 3.2). No method of HTTP/1 begins
+ * so. */
 static bool client_may_be_h2(const struct client *c, struct str input)
 {
     struct str preface = STR(H2_PREFACE);
     size_t n_kept = MIN(c->in.len, preface.len);
     size_t n = MIN(input.len, preface.len - n_kept);
 
-    return memcmp(preface.ptr, c->in.ptr ? c->in.ptr : "", n_kept) == 0 &&
+    return !c->down.is_tls && memcmp(preface.ptr, c->in.ptr ? c->in.ptr : "", n_kept) == 0 &&
            memcmp(preface.ptr + n_kept, input.ptr, n) == 0;
 }
 

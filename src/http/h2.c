@@ -19,6 +19,7 @@ enum {
     H2_HEADS_OUT = 4,           /* LIMIT_HEAD_BYTES of an answer's head, however it is written */
     H2_CONNECTION_WINDOWS = 16, /* streams that can send at full speed at once */
     H2_ACKS_WAITING = 64,       /* answers to SETTINGS and PING that the peer does not take */
+    H2_RESETS_OF_LIBRARY = 1 << 20, /* not reached */
     H2_SETTINGS_OURS = 4,
     H2_SETTINGS_MAX = 32, /* entries of one SETTINGS frame */
     H2_HEADS_READ = 4,    /* times the head's bound: what is read, to be told 431 */
@@ -39,10 +40,8 @@ static void h2_terminate(struct h2 *h, enum h2_code code)
 bool h2_note(struct h2 *h, enum h2_glitch glitch)
 {
     static const uint32_t weights[] = {
-        [H2_GLITCH_RESET] = 4,
-        [H2_GLITCH_INVALID] = 4,
-        [H2_GLITCH_EMPTY] = 1,
-        [H2_GLITCH_CONTROL] = 1,
+        [H2_GLITCH_RESET] = 4, [H2_GLITCH_CANCEL] = 1,  [H2_GLITCH_INVALID] = 4,
+        [H2_GLITCH_EMPTY] = 1, [H2_GLITCH_CONTROL] = 1,
     };
 
     h->n_glitches += weights[glitch];
@@ -250,6 +249,10 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
     case NGHTTP2_PRIORITY:
         h2_note(h, H2_GLITCH_CONTROL);
         break;
+    case NGHTTP2_RST_STREAM:
+        if (!h2_stream_of(h->session, frame->hd.stream_id))
+            h2_note(h, H2_GLITCH_CANCEL);
+        break;
     case NGHTTP2_GOAWAY:
         h->is_going_away = true;
         break;
@@ -312,7 +315,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     /* Either side's: what counts is that work was begun and thrown away, under whatever code. */
     if (!h->options.is_client && (code != H2_NO_ERROR || !s->is_end_sent))
-        h2_note(h, H2_GLITCH_RESET);
+        h2_note(h, s->is_answered ? H2_GLITCH_CANCEL : H2_GLITCH_RESET);
     if (s->n_unconsumed > 0 && !h->options.is_client)
         nghttp2_session_consume_connection(session, s->n_unconsumed);
     h->n_streams--;
@@ -430,6 +433,8 @@ static int h2_session_new(struct h2 *h, nghttp2_session_callbacks *calls, nghttp
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, H2_ACKS_WAITING);
     nghttp2_option_set_max_settings(option, H2_SETTINGS_MAX);
+    /* Those that it would count are counted here, with what they cost. */
+    nghttp2_option_set_stream_reset_rate_limit(option, H2_RESETS_OF_LIBRARY, H2_RESETS_OF_LIBRARY);
     /* It counts once for each piece in which a frame's head comes: only when nothing else does. */
     nghttp2_option_set_max_continuations(option,
                                          H2_FRAME_HEAD_BYTES * (h2_continuations_max(h) + 1));
@@ -620,6 +625,7 @@ size_t h2_respond(struct h2_stream *s, const struct http_response *response)
         r = nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, s->id, NULL, fields, n, NULL);
     else
         r = nghttp2_submit_response(h->session, s->id, fields, n, is_bodiless ? NULL : &source);
+    s->is_answered |= response->status >= 200;
     if (response->status >= 200 && is_bodiless)
         s->is_done = true;
     size_t n_bytes = 0;

@@ -74,7 +74,8 @@ struct h2_stream {
     bool has_head; /* the final one */
     bool has_trailers;
     bool is_peer_done;
-    bool is_done; /* our side: nothing follows `pending` */
+    bool is_done;     /* our side: nothing follows `pending` */
+    bool is_answered; /* the final head of ours has been given */
     bool is_end_sent;
     bool is_reset;                           /* by us: nothing follows but on_close */
     bool is_finished;                        /* see h2_finish */

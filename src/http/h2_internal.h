@@ -7,7 +7,8 @@
 
 /* What a client that means no harm does seldom. */
 enum h2_glitch {
-    H2_GLITCH_RESET,   /* of a stream whose answer was not complete */
+    H2_GLITCH_RESET,   /* of a stream whose answer had not begun */
+    H2_GLITCH_CANCEL,  /* of one whose answer was under way, or over: people do leave */
     H2_GLITCH_INVALID, /* a frame or header that is malformed: it makes us reset */
     H2_GLITCH_EMPTY,   /* a frame that carries nothing */
     H2_GLITCH_CONTROL, /* SETTINGS, PING, PRIORITY, WINDOW_UPDATE of a byte */

@@ -771,6 +771,47 @@ TEST(a_flood_ends_the_connection)
     }
 }
 
+/* A stream whose answer has begun, and is not wanted any more. */
+static void cancel_answer(unsigned i)
+{
+    struct http_response r = {.status = 200, .body = HTTP_BODY_CHUNKED};
+    struct side_stream *t = &server.streams[0];
+
+    raw_headers(2 * i + 1, NGHTTP2_FLAG_END_STREAM, (const char *const[]){PSEUDO, NULL});
+    CHECK(raw_send());
+    CHECK(t->is_used);
+    http_headers_init(&r.headers, &t->arena);
+    h2_respond(&t->h2, &r);
+    raw_frame(NGHTTP2_RST_STREAM, 0, 2 * i + 1, STR("\0\0\0\x08"));
+}
+
+TEST(who_leaves_answers_has_more_room_than_who_leaves_requests)
+{
+    unsigned n = 0;
+
+    raw_begin();
+    for (bool is_on = true; is_on && n < 5000; n++) {
+        cancel_answer(n);
+        is_on = raw_send();
+        buf_clear(&server.text);
+        if (is_on)
+            buf_clear(&server.out);
+    }
+    CHECK_MSG(n > LIMIT_H2_GLITCHES / 2 && n <= LIMIT_H2_GLITCHES + 1, "%u", n);
+    CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
+    raw_end();
+    raw_begin();
+    for (unsigned i = 0; i < 5000; i++) {
+        cancel_answer(i);
+        CHECK_MSG(raw_send(), "%u", i);
+        buf_clear(&server.text);
+        buf_clear(&server.out);
+        if (i % 100 == 99)
+            h2_forgive(&server.h2);
+    }
+    raw_end();
+}
+
 TEST(what_comes_slowly_is_no_flood)
 {
     raw_begin();

@@ -42,6 +42,21 @@ def test_requests_of_many_streams_reach_http_1_backends(plain):
     assert gw.metric("tollgate_http2_connections_total") == 1
 
 
+@pytest.mark.parametrize("alpn", [None, "http/1.1"])
+def test_over_tls_alpn_alone_chooses_it(gateway, upstream, authority, alpn):
+    """A preface that was not agreed on is no request of HTTP/1 (RFC 9113 3.2)."""
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")),
+                       listeners=[https_listener()]))
+    context = authority.client()
+    if alpn:
+        context.set_alpn_protocols([alpn])
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+    with gw.raw(preface, port=443, tls=context, server_name="one.test") as raw:
+        assert raw.reply().status in (400, 505) and raw.is_closed()
+    assert not up.requests
+
+
 def test_alpn_chooses_it(gateway, upstream, authority, tmp_path):
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")),
                        listeners=[https_listener()]))
