@@ -12,7 +12,9 @@
 #include "http/h2_internal.h"
 
 enum {
-    H2_FORGIVEN = 100, /* glitches a second */
+    H2_FORGIVEN = 100,      /* glitches a second */
+    H2_FORGIVEN_SERVED = 2, /* for a stream that came to its end */
+    H2_PACES_OF_FRAME = 4,  /* PINGs and WINDOW_UPDATEs that go with a frame of content */
     H2_FRAME_HEAD_BYTES = 9,
     H2_FRAME_BYTES = 16384,     /* what a peer may put in one */
     H2_CONTINUATIONS = 4,       /* of one head, beyond those that it fills */
@@ -41,9 +43,13 @@ bool h2_note(struct h2 *h, enum h2_glitch glitch)
 {
     static const uint32_t weights[] = {
         [H2_GLITCH_RESET] = 4, [H2_GLITCH_CANCEL] = 1,  [H2_GLITCH_INVALID] = 4,
-        [H2_GLITCH_EMPTY] = 1, [H2_GLITCH_CONTROL] = 1,
+        [H2_GLITCH_EMPTY] = 1, [H2_GLITCH_CONTROL] = 1, [H2_GLITCH_PACE] = 1,
     };
 
+    if (glitch == H2_GLITCH_PACE && h->n_moved > 0) {
+        h->n_moved--;
+        return true;
+    }
     h->n_glitches += weights[glitch];
     if (h->n_glitches <= LIMIT_H2_GLITCHES)
         return true;
@@ -62,9 +68,21 @@ static bool h2_note_field(struct h2 *h, size_t n_bytes)
     return false;
 }
 
+static void h2_forgive_some(struct h2 *h, uint32_t n)
+{
+    h->n_glitches -= MIN(h->n_glitches, n);
+}
+
 void h2_forgive(struct h2 *h)
 {
-    h->n_glitches -= MIN(h->n_glitches, (uint32_t)H2_FORGIVEN);
+    h2_forgive_some(h, H2_FORGIVEN);
+}
+
+/* A frame with a head or content, in either direction. Readers of small messages acknowledge each,
+ * and gRPC measures the line with a PING for each. */
+static void h2_note_moved(struct h2 *h)
+{
+    h->n_moved = MIN(h->n_moved + H2_PACES_OF_FRAME, (uint32_t)LIMIT_H2_GLITCHES);
 }
 
 /* ---- callbacks ---- */
@@ -227,12 +245,17 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
     switch (frame->hd.type) {
     case NGHTTP2_DATA:
         /* With nothing in it but padding, perhaps. */
-        if (frame->hd.length == frame->data.padlen && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        if (frame->hd.length > frame->data.padlen)
+            h2_note_moved(h);
+        else if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
             h2_note(h, H2_GLITCH_EMPTY);
+        break;
+    case NGHTTP2_HEADERS:
+        h2_note_moved(h);
         break;
     case NGHTTP2_WINDOW_UPDATE:
         if (frame->window_update.window_size_increment < 64)
-            h2_note(h, H2_GLITCH_CONTROL);
+            h2_note(h, H2_GLITCH_PACE);
         break;
     case NGHTTP2_SETTINGS:
         if (!(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
@@ -241,7 +264,9 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
         }
         break;
     case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && h->n_pings > 0)
+        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+            h2_note(h, H2_GLITCH_PACE);
+        else if (h->n_pings > 0)
             h->n_pings--;
         else
             h2_note(h, H2_GLITCH_CONTROL);
@@ -306,6 +331,17 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags UNUSED, int32_t
     return 0;
 }
 
+/* Either side's reset: what counts is that work was begun and thrown away, under whatever code. */
+static void h2_judge_end(struct h2 *h, const struct h2_stream *s, uint32_t code)
+{
+    if (h->options.is_client || s->is_excused)
+        return;
+    if (code == H2_NO_ERROR && s->is_end_sent)
+        h2_forgive_some(h, H2_FORGIVEN_SERVED);
+    else
+        h2_note(h, s->is_answered ? H2_GLITCH_CANCEL : H2_GLITCH_RESET);
+}
+
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *context)
 {
     struct h2 *h = context;
@@ -313,9 +349,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
     if (!s)
         return 0;
-    /* Either side's: what counts is that work was begun and thrown away, under whatever code. */
-    if (!h->options.is_client && (code != H2_NO_ERROR || !s->is_end_sent))
-        h2_note(h, s->is_answered ? H2_GLITCH_CANCEL : H2_GLITCH_RESET);
+    h2_judge_end(h, s, code);
     if (s->n_unconsumed > 0 && !h->options.is_client)
         nghttp2_session_consume_connection(session, s->n_unconsumed);
     h->n_streams--;
@@ -349,6 +383,9 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 
     if (frame->hd.type == NGHTTP2_RST_STREAM)
         h2_judge_reset(context, frame);
+    if (frame->hd.type == NGHTTP2_HEADERS ||
+        (frame->hd.type == NGHTTP2_DATA && frame->hd.length > 0))
+        h2_note_moved(context);
     if (!s || !may_end || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     s->is_end_sent = true;
@@ -690,6 +727,12 @@ void h2_reset(struct h2_stream *s, enum h2_code code)
     s->is_done = true; /* `pending` stays until on_close: a frame of it may be half way out */
     s->h2->is_failed |=
         nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, code) != 0;
+}
+
+void h2_abort(struct h2_stream *s, enum h2_code code)
+{
+    s->is_excused = true;
+    h2_reset(s, code);
 }
 
 void h2_give_up_head(struct h2_stream *s)

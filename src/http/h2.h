@@ -78,6 +78,7 @@ struct h2_stream {
     bool is_answered; /* the final head of ours has been given */
     bool is_end_sent;
     bool is_reset;                           /* by us: nothing follows but on_close */
+    bool is_excused;                         /* its reset is not the peer's doing: h2_abort */
     bool is_finished;                        /* see h2_finish */
     bool was_full;                           /* somebody waits for room */
     const struct http_headers *last_headers; /* trailers to send behind `pending` */
@@ -98,6 +99,7 @@ struct h2 {
     struct buf *out;      /* while h2_output runs */
     size_t out_limit;
     uint32_t n_streams;
+    uint32_t n_moved;       /* PINGs and small WINDOW_UPDATEs that go with content that has moved */
     uint32_t n_glitches;    /* see h2_forgive */
     uint32_t n_pings;       /* of ours, not answered yet */
     size_t n_section_bytes; /* of the head or trailers that come, uncompressed, kept or not */
@@ -157,6 +159,8 @@ bool h2_is_full(struct h2_stream *s);
 /* The sender may send so much more of what on_data told. */
 void h2_consume(struct h2_stream *s, uint64_t n_bytes);
 void h2_reset(struct h2_stream *s, enum h2_code code);
+/* The same, and the peer is not to blame: it does not count against it. */
+void h2_abort(struct h2_stream *s, enum h2_code code);
 /* Server: the head took too long. The stream may be answered as if it had been faulty, and what
  * still comes of the head is not kept. */
 void h2_give_up_head(struct h2_stream *s);

@@ -300,7 +300,7 @@ void h2_trailer_field(struct h2_stream *s, struct str name, struct str value)
     s->n_head_bytes += (uint32_t)(name.len + value.len + 32);
     if (!h2_name_check(s, name) || !grammar_is_value(value))
         s->error = H1_ERROR_BAD_TRAILER; /* whatever the name's check called it */
-    else if (!header_is_forbidden_trailer(header_id_find(name), name))
+    else if (!s->is_finished && !header_is_forbidden_trailer(header_id_find(name), name))
         http_headers_add(&s->trailers, arena_str(s->tail, name), arena_str(s->tail, value));
 }
 

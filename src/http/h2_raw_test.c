@@ -258,6 +258,27 @@ TEST(a_head_that_was_given_up_is_answered_and_the_rest_is_not_kept)
     raw_end();
 }
 
+/* By then the arena that they would be kept in is another exchange's. */
+TEST(trailers_that_go_on_after_their_request_is_finished_are_not_kept)
+{
+    struct side_stream *t = &server.streams[0];
+    struct http_response r = {.status = 200, .body = HTTP_BODY_CHUNKED};
+
+    raw_begin();
+    raw_headers(1, 0, (const char *const[]){PSEUDO, NULL});
+    raw_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, STR("\x00\x01x\x01y"));
+    CHECK(raw_send());
+    CHECK_INT(t->h2.trailers.n, 1);
+    http_headers_init(&r.headers, &t->arena);
+    h2_respond(&t->h2, &r);
+    h2_finish(&t->h2);
+    raw_frame(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1, STR("\x00\x01z\x01y"));
+    CHECK(raw_send());
+    CHECK(t->is_used); /* its answer is not complete */
+    CHECK_INT(t->h2.trailers.n, 1);
+    raw_end();
+}
+
 TEST(a_malformed_message_may_end_the_connection)
 {
     static const char *const fields[] = {PSEUDO, "connection", "close", NULL};
@@ -436,6 +457,49 @@ TEST(who_leaves_answers_has_more_room_than_who_leaves_requests)
         buf_clear(&server.out);
         if (i % 100 == 99)
             h2_forgive(&server.h2);
+    }
+    raw_end();
+}
+
+/* Readers of small messages: gRPC asks with a PING for each, and opens both windows by its bytes. */
+TEST(what_goes_with_content_is_no_flood)
+{
+    raw_begin();
+    open_first(0);
+    for (unsigned i = 0; i < 5000; i++) {
+        raw_frame(NGHTTP2_DATA, 0, 1, STR("x"));
+        raw_frame(NGHTTP2_PING, 0, 0, STR("12345678"));
+        raw_frame(NGHTTP2_WINDOW_UPDATE, 0, 0, STR("\0\0\0\x07"));
+        raw_frame(NGHTTP2_WINDOW_UPDATE, 0, 1, STR("\0\0\0\x07"));
+        CHECK_MSG(raw_send(), "%u", i);
+        buf_clear(&server.text);
+        buf_clear(&server.out);
+    }
+    raw_end();
+}
+
+/* One leaves before an answer for two who get theirs; and answers that are cut here are nobody's
+ * fault but ours. */
+TEST(who_is_served_may_leave_now_and_then)
+{
+    struct http_response r = {.status = 200, .body = HTTP_BODY_NONE};
+    struct side_stream *t = &server.streams[0];
+
+    raw_begin();
+    for (unsigned i = 0; i < 9000; i++) {
+        raw_headers(2 * i + 1, NGHTTP2_FLAG_END_STREAM, (const char *const[]){PSEUDO, NULL});
+        CHECK_MSG(raw_send(), "%u", i);
+        http_headers_init(&r.headers, &t->arena);
+        if (i % 4 == 0)
+            raw_frame(NGHTTP2_RST_STREAM, 0, 2 * i + 1, STR("\0\0\0\x08"));
+        else if (i % 12 == 1)
+            h2_abort(&t->h2, H2_INTERNAL_ERROR);
+        else
+            h2_respond(&t->h2, &r);
+        CHECK_MSG(raw_send(), "%u", i);
+        CHECK(!t->is_used);
+        buf_clear(&server.text);
+        buf_clear(&server.out);
     }
     raw_end();
 }

@@ -1,6 +1,7 @@
 """The known attacks on a front door that speaks HTTP/2, which would keep it busy or fill it: floods, hoards and slow peers,
 each with the bound that stops it, and a fresh client that is served within 100 ms meanwhile."""
 import os
+import signal
 import socket
 import struct
 import threading
@@ -266,6 +267,33 @@ def test_ordinary_use_is_no_flood(front):
         client.until(lambda: client.n_frames[f.PING] == 40)
         assert client.goaway is None
     assert len(up.requests) == 2000
+
+
+def test_a_backend_that_breaks_is_not_its_clients_flood(gateway, upstream):
+    """h2_abort: a reset that is not the client's doing."""
+    up = upstream("a")
+    up.script = lambda request, connection: connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+    gw = gateway(world(backend("a", up), route("r", rule("a"))))
+    with Frames(gw.port()) as client:
+        for stream in range(1, 801, 2):
+            client.send(f.request(stream))
+            client.until(lambda: client.stream(stream).reset)
+            assert client.goaway is None
+    assert gw.metric("tollgate_http2_floods_total") == 0
+
+
+def test_a_faulty_connection_that_is_reset_at_once_ends_alone(gateway, upstream):
+    """client_h2_settle: what is broken is closed at the end of the turn, never under who calls."""
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))), args=["--workers", "1"])
+    client = Frames(gw.port())
+    client.send(f.request(1))
+    assert client.outcome(1) == "200"
+    gw.signal(signal.SIGSTOP)
+    client.send(f.data(0, b"x"))
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.sock.close()
+    gw.signal(signal.SIGCONT)
+    eventually(lambda: gw.metric("tollgate_http2_connections_total") == 1 and gw.request("/").status == 200)
 
 
 def test_a_reset_ends_the_backends_work(gateway, upstream):

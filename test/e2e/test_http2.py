@@ -7,12 +7,15 @@ import threading
 
 import pytest
 
+from play import frames
 from play.certs import Authority
 from play.deadline import FACTOR, eventually
+from play.frames import Frames
 from play.http2 import Http2
 from play.manifests import backend, client_policy, config_map, https_listener, path, route, rule, tls_secret, world
 from play.memory import anonymous_kib, is_sanitized
 from play.upstream import Answer
+from test_manifest_paths import FILTER, route_filter
 
 
 @pytest.fixture
@@ -40,6 +43,41 @@ def test_requests_of_many_streams_reach_http_1_backends(plain):
     assert gw.metric("tollgate_requests_total", response_code_class="2xx") == 52
     assert gw.request("/").status == 200
     assert gw.metric("tollgate_http2_connections_total") == 1
+
+
+def test_a_connection_that_begins_in_a_drain_is_told(gateway, upstream):
+    """It was open before, and had not said what it speaks."""
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))), drain=("0", "20"))
+    with Frames(gw.port(), first=b"", greets=False) as client:
+        eventually(lambda: gw.metric("tollgate_connections_active") >= 1)
+        gw.signal(signal.SIGTERM)
+        eventually(lambda: "draining" in gw.stderr())
+        client.send(frames.PREFACE + frames.settings() + frames.request(1))
+        assert client.outcome(1) == "200"
+        client.until(lambda: client.goaway)
+        assert client.goaway == "NO_ERROR"
+    assert gw.wait() == 0
+
+
+def test_output_of_just_its_bound_goes_on(gateway):
+    """LIMIT_PIPE_HIGH_BYTES of frames that end with a frame: what comes behind waits for nobody."""
+    spec = {"directResponse": {"statusCode": 200, "contentType": "text/plain", "body": {"type": "Inline", "inline": "b" * 1000}}}
+    gw = gateway(world(route_filter(**spec), route("r", rule(filters=[{"type": "ExtensionRef", "extensionRef": FILTER}]))))
+    windows = frames.settings((frames.INITIAL_WINDOW_SIZE, 1_000_000)) + frames.window_update(0, 10_000_000)
+    requests = b"".join(frames.request(stream) for stream in range(1, 200, 2))
+
+    def ends_of(first):
+        """Where frames end in what is said to a hundred requests behind `first`."""
+        with Frames(gw.port(), first=frames.PREFACE + windows) as client:
+            client.until(lambda: client.n_frames[frames.SETTINGS] == 2)  # the answer to ours too
+            before = client.frame_ends[-1]
+            client.send(first + requests)
+            client.until(lambda: all(client.stream(s).is_over for s in range(1, 200, 2)), 5)
+            return [end - before for end in client.frame_ends if end > before]
+
+    below = max(end for end in ends_of(b"") if end <= 65536)
+    n_pings, n_settings = next((p, s) for p in range(60) for s in range(60) if 17 * p + 9 * s == 65536 - below)
+    ends_of(frames.ping() * n_pings + frames.settings() * n_settings)
 
 
 @pytest.mark.parametrize("alpn", [None, "http/1.1"])

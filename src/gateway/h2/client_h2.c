@@ -126,7 +126,8 @@ static void client_h2_settle(struct client_h2 *h)
 {
     struct client *c = h->client;
 
-    if (c->state != CLIENT_OPEN)
+    /* One that is broken closes at the end of the turn: perhaps an exchange is calling. */
+    if (c->state != CLIENT_OPEN || c->is_aborted)
         return;
     if (h->codec.is_flooded && !c->must_close)
         client_h2_count(c, METRIC_HTTP2_FLOODS);
@@ -144,10 +145,12 @@ void client_h2_output(struct client_h2 *h)
     if (h->is_processing || c->state != CLIENT_OPEN)
         return;
     h->is_processing = true;
-    while (h->wants_output && !outbox_is_full(&c->out) && !c->is_aborted) {
+    while (h->wants_output && c->out.held.len < LIMIT_PIPE_HIGH_BYTES && !c->is_aborted) {
+        struct buf *held = outbox_held(&c->out);
+
         h->wants_output = false;
-        h->is_over |= !h2_output(&h->codec, outbox_held(&c->out), LIMIT_PIPE_HIGH_BYTES);
-        h->wants_output |= outbox_is_full(&c->out);
+        h->is_over |= !h2_output(&h->codec, held, LIMIT_PIPE_HIGH_BYTES);
+        h->wants_output |= held->len >= LIMIT_PIPE_HIGH_BYTES; /* there may be more */
         client_flush(c);
     }
     h->is_processing = false;
@@ -223,6 +226,8 @@ bool client_h2_begin(struct client *c)
     client_h2_begin_idle(h);
     client_h2_count(c, METRIC_HTTP2_CONNECTIONS);
     client_h2_output(h);
+    if (c->worker->is_draining) /* which began before this connection said what it speaks */
+        client_h2_leave(h);
     return true;
 }
 
@@ -251,6 +256,11 @@ void client_h2_drain_end(struct client *c)
     client_h2_output(h);
 }
 
+static void client_h2_on_free(struct deferred *d)
+{
+    mem_free(CONTAINER_OF(d, struct client_h2, retire));
+}
+
 void client_h2_end(struct client *c)
 {
     struct client_h2 *h = c->h2;
@@ -260,5 +270,5 @@ void client_h2_end(struct client *c)
     client_stream_end_all(h);
     h2_deinit(&h->codec);
     c->h2 = NULL;
-    mem_free(h);
+    loop_retire(loop_of(h), &h->retire, client_h2_on_free);
 }

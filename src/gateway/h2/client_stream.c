@@ -417,7 +417,7 @@ static void down_abort(struct downstream *d)
         return;
     client_h2_output(t->owner); /* what was said before is still to be seen */
     if (!t->is_closed)
-        h2_reset(&t->stream, t->is_raw ? H2_CANCEL : H2_INTERNAL_ERROR); /* RFC 8441 5 */
+        h2_abort(&t->stream, t->is_raw ? H2_CANCEL : H2_INTERNAL_ERROR); /* RFC 8441 5 */
     client_h2_output(t->owner);
 }
 

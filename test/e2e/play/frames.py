@@ -153,6 +153,7 @@ class Frames:
         self.goaway = None  # the name of its code
         self.is_closed = False
         self.n_frames = [0] * 256  # that came, by type
+        self.frame_ends = [0]  # where each frame that came ended, in bytes
         self.windows = collections.Counter()  # what WINDOW_UPDATEs have added, by stream
         self._acks = acks
         self._decoder = hpack.Decoder()
@@ -223,6 +224,7 @@ class Frames:
                 break
             kind, flags, stream = struct.unpack(">BBI", self._buffer[3:9])
             payload, self._buffer = self._buffer[9:9 + n], self._buffer[9 + n:]
+            self.frame_ends.append(self.frame_ends[-1] + 9 + n)
             self._on_frame(kind, flags, stream, payload)
 
     def _drain(self):
