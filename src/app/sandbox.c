@@ -20,22 +20,9 @@
 #include "base/error.h"
 #include "manifest/envoy_proxy.h"
 
-#if defined(__has_feature)
-#define HAS_FEATURE(name) __has_feature(name)
-#else
-#define HAS_FEATURE(name) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer) ||                             \
-    HAS_FEATURE(memory_sanitizer)
-enum { SANDBOX_IS_BUILT_IN = false };
-#else
-enum { SANDBOX_IS_BUILT_IN = true };
-#endif
-
 bool sandbox_is_built_in(void)
 {
-    return SANDBOX_IS_BUILT_IN;
+    return !IS_SANITIZED;
 }
 
 static const char *const sandbox_system_paths[] = {
