@@ -32,11 +32,26 @@ static bool holder_is_at(const struct held_socket *s, const struct socket_addres
            memcmp(&x6->sin6_addr, &y6->sin6_addr, sizeof x6->sin6_addr) == 0;
 }
 
+static void holder_close(struct socket_holder *h, size_t i)
+{
+    socket_close(h->sockets[i].fd);
+    h->sockets[i] = h->sockets[--h->n];
+}
+
+/* The child before may have shut it down, whether it was taken over or died while it let go. */
+static bool holder_has_died(const struct held_socket *s)
+{
+    return !s->is_lent && !socket_is_listening(s->fd);
+}
+
 static struct held_socket *holder_find_idle(struct socket_holder *h, const struct socket_address *a)
 {
-    for (size_t i = 0; i < h->n; i++) {
-        if (!h->sockets[i].is_lent && holder_is_at(&h->sockets[i], a))
+    for (size_t i = h->n; i-- > 0;) {
+        if (h->sockets[i].is_lent || !holder_is_at(&h->sockets[i], a))
+            continue;
+        if (!holder_has_died(&h->sockets[i]))
             return &h->sockets[i];
+        holder_close(h, i);
     }
     return NULL;
 }
@@ -93,12 +108,6 @@ static void holder_listen(struct socket_holder *h, int channel, const struct bro
     broker_answer(channel, r, r == 0 ? s->fd : -1);
 }
 
-static void holder_close(struct socket_holder *h, size_t i)
-{
-    socket_close(h->sockets[i].fd);
-    h->sockets[i] = h->sockets[--h->n];
-}
-
 static void holder_release(struct socket_holder *h, uint64_t cookie)
 {
     for (size_t i = 0; i < h->n; i++) {
@@ -140,8 +149,11 @@ bool socket_holder_serve(struct socket_holder *h, int channel, const struct brok
 
 void socket_holder_take_back(struct socket_holder *h)
 {
-    for (size_t i = 0; i < h->n; i++)
+    for (size_t i = h->n; i-- > 0;) {
         h->sockets[i].is_lent = false;
+        if (holder_has_died(&h->sockets[i]))
+            holder_close(h, i);
+    }
 }
 
 void socket_holder_close_all(struct socket_holder *h)

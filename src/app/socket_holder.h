@@ -21,6 +21,6 @@ struct socket_holder {
 
 /* Does what one message asks, and answers it. True: the child says that it serves. */
 bool socket_holder_serve(struct socket_holder *h, int channel, const struct broker_request *q);
-/* The child is gone: its sockets wait for the next one. */
+/* The child is gone: its sockets wait for the next one, as far as they listen. */
 void socket_holder_take_back(struct socket_holder *h);
 void socket_holder_close_all(struct socket_holder *h);

@@ -193,6 +193,53 @@ TEST(sockets_outlive_a_child_that_died_and_go_to_the_next)
     family_free(f);
 }
 
+/* As a child does that dies between the shutdown and its release, or that was taken over. */
+TEST(a_socket_that_was_shut_down_is_not_handed_on)
+{
+    struct family *f = family_new();
+    struct socket_address a = free_address();
+    int fd;
+
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    CHECK(shutdown(fd, SHUT_RDWR) == 0);
+    close(fd);
+    family_end(f);
+    CHECK_INT(f->holder->n, 0);
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    CHECK(is_reachable(&a));
+    close(fd);
+    family_end(f);
+    family_free(f);
+}
+
+/* Its socket outlived the child in other hands, which shut it down before the next one asks. */
+TEST(a_socket_that_is_shut_down_while_it_waits_is_not_lent)
+{
+    struct family *f = family_new();
+    struct socket_address a = free_address();
+    int fd, other, next;
+
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    CHECK_INT(broker_listen(&f->broker, &a, &other), 0);
+    family_end(f);
+    CHECK_INT(f->holder->n, 2);
+    CHECK(shutdown(fd, SHUT_RDWR) == 0);
+    family_start(f);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(broker_listen(&f->broker, &a, &next), 0);
+        CHECK(socket_is_listening(next));
+        close(next);
+    }
+    CHECK_INT(f->holder->n, 2);
+    close(fd);
+    close(other);
+    family_end(f);
+    family_free(f);
+}
+
 static int ask(struct family *f, uint32_t kind, const struct sockaddr_storage *address, size_t len)
 {
     struct broker_request q = {.kind = kind, .address_len = (uint32_t)len, .address = *address};
