@@ -1,11 +1,16 @@
 /* What the child may ask for is judged here, by nobody else: its message comes from the process
  * that speaks with strangers. It may have TCP sockets that listen, of IPv4 or IPv6, at any port but
- * 0, and LIMIT_HELD_SOCKETS of them. It can neither name a socket that it was not given, nor keep
- * the parent waiting. */
+ * 0, and LIMIT_HELD_SOCKETS of them, or fewer where descriptors are scarce. It can neither name a
+ * socket that it was not given, nor keep the parent waiting or without descriptors. */
 #include "app/socket_holder.h"
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
+
+/* Descriptors that are not for sockets: the parent's own, what it inherited, a probe, and the two
+ * that a start of the next child takes. */
+enum { HOLDER_SPARE_FDS = 32 };
 
 static bool holder_is_valid(const struct broker_request *q)
 {
@@ -65,6 +70,27 @@ static bool holder_has_port(const struct socket_holder *h, uint16_t port)
     return false;
 }
 
+static size_t holder_max(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur <= HOLDER_SPARE_FDS)
+        return 0;
+    return (size_t)MIN(files.rlim_cur - HOLDER_SPARE_FDS, (rlim_t)LIMIT_HELD_SOCKETS);
+}
+
+/* What the child before hoarded gives way, or this one could not even ask for its own ports. */
+static bool holder_make_room(struct socket_holder *h)
+{
+    size_t max = holder_max();
+
+    for (size_t i = h->n; h->n >= max && i-- > 0;) {
+        if (!h->sockets[i].is_lent)
+            holder_close(h, i);
+    }
+    return h->n < max;
+}
+
 /* A new socket. The probe notices who else listens at the port; ours would be in its way. */
 static int holder_bind(struct socket_holder *h, const struct socket_address *a,
                        struct held_socket **ret)
@@ -72,7 +98,7 @@ static int holder_bind(struct socket_holder *h, const struct socket_address *a,
     struct held_socket s = {.fd = -1, .address = *a};
     int r = 0;
 
-    if (h->n == LIMIT_HELD_SOCKETS)
+    if (!holder_make_room(h))
         return SOCKET_FAILED;
     if (!holder_has_port(h, socket_address_port(a)))
         r = socket_probe(a);

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -318,5 +319,49 @@ TEST(there_is_an_end_to_how_many_are_held)
     CHECK_INT(f->holder->n, LIMIT_HELD_SOCKETS);
     CHECK_INT(broker_listen(&f->broker, &a, &fd), SOCKET_FAILED);
     family_end(f);
+    family_free(f);
+}
+
+/* Asks for one port after another until one is refused, and drops its own descriptors. */
+static void hoard(struct family *f)
+{
+    struct socket_address a;
+    int fd;
+
+    do {
+        a = free_address();
+        fd = -1;
+        if (broker_listen(&f->broker, &a, &fd) != 0)
+            return;
+        close(fd);
+    } while (f->holder->n < LIMIT_HELD_SOCKETS);
+}
+
+enum { FEW_FDS = 64 };
+
+TEST(a_child_that_hoards_leaves_its_parent_descriptors_and_the_next_child_ports)
+{
+    struct family *f = family_new();
+    struct socket_address a = free_address();
+    struct rlimit before, few;
+    int spare[8], fd;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    few = (struct rlimit){.rlim_cur = FEW_FDS, .rlim_max = before.rlim_max};
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    family_start(f);
+    hoard(f);
+    CHECK(f->holder->n > 0);
+    family_end(f);
+    for (size_t i = 0; i < N_ELEMENTS(spare); i += 2)
+        CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, &spare[i]) == 0);
+    for (size_t i = 0; i < N_ELEMENTS(spare); i++)
+        close(spare[i]);
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    CHECK(is_reachable(&a));
+    close(fd);
+    family_end(f);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
     family_free(f);
 }

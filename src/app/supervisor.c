@@ -183,6 +183,9 @@ static void supervisor_restart(struct supervisor *s)
     if (supervisor_start_child(s) == 0)
         return;
     log_error("cannot start the gateway: %s", error_trace());
+    /* Better a port that refuses for a moment than no gateway: descriptors may be what is wanting,
+     * ours or the system's. */
+    socket_holder_close_all(&s->holder);
     supervisor_wait_to_restart(s);
 }
 
