@@ -43,19 +43,26 @@ static void holder_close(struct socket_holder *h, size_t i)
     h->sockets[i] = h->sockets[--h->n];
 }
 
-/* The child before may have shut it down, whether it was taken over or died while it let go. */
-static bool holder_has_died(const struct held_socket *s)
+/* What the child before had and this one has not asked for, until `n_kept` are left. */
+static void holder_close_idle(struct socket_holder *h, size_t n_kept)
 {
-    return !s->is_lent && !socket_is_listening(s->fd);
+    for (size_t i = h->n; h->n > n_kept && i-- > 0;) {
+        if (!h->sockets[i].is_lent)
+            holder_close(h, i);
+    }
 }
 
+/* The child before may have shut it down, whether it was taken over or died while it let go: then
+ * it is bound anew. */
 static struct held_socket *holder_find_idle(struct socket_holder *h, const struct socket_address *a)
 {
     for (size_t i = h->n; i-- > 0;) {
-        if (h->sockets[i].is_lent || !holder_is_at(&h->sockets[i], a))
+        struct held_socket *s = &h->sockets[i];
+
+        if (s->is_lent || !holder_is_at(s, a))
             continue;
-        if (!holder_has_died(&h->sockets[i]))
-            return &h->sockets[i];
+        if (socket_is_listening(s->fd))
+            return s;
         holder_close(h, i);
     }
     return NULL;
@@ -84,10 +91,7 @@ static bool holder_make_room(struct socket_holder *h)
 {
     size_t max = holder_max();
 
-    for (size_t i = h->n; h->n >= max && i-- > 0;) {
-        if (!h->sockets[i].is_lent)
-            holder_close(h, i);
-    }
+    holder_close_idle(h, max > 0 ? max - 1 : 0);
     return h->n < max;
 }
 
@@ -144,16 +148,8 @@ static void holder_release(struct socket_holder *h, uint64_t cookie)
     }
 }
 
-/* What the child before had and this one, which serves now, did not ask for. */
-static void holder_close_idle(struct socket_holder *h)
-{
-    for (size_t i = h->n; i-- > 0;) {
-        if (!h->sockets[i].is_lent)
-            holder_close(h, i);
-    }
-}
-
-bool socket_holder_serve(struct socket_holder *h, int channel, const struct broker_request *q)
+/* True: the child says that it serves. */
+static bool holder_serve(struct socket_holder *h, int channel, const struct broker_request *q)
 {
     switch (q->kind) {
     case BROKER_HELLO:
@@ -166,18 +162,32 @@ bool socket_holder_serve(struct socket_holder *h, int channel, const struct brok
         holder_release(h, q->cookie);
         return false;
     case BROKER_READY:
-        holder_close_idle(h);
+        holder_close_idle(h, 0);
         return true;
     default:
         return false; /* no question of ours: no answer */
     }
 }
 
+int socket_holder_serve(struct socket_holder *h, int channel, bool *ret_is_ready)
+{
+    struct broker_request q;
+    int r = 0;
+
+    *ret_is_ready = false;
+    for (int i = 0; r == 0 && i < SOCKET_HOLDER_BATCH; i++) {
+        r = broker_receive(channel, &q);
+        if (r == 0 && holder_serve(h, channel, &q))
+            *ret_is_ready = true;
+    }
+    return r;
+}
+
 void socket_holder_take_back(struct socket_holder *h)
 {
     for (size_t i = h->n; i-- > 0;) {
         h->sockets[i].is_lent = false;
-        if (holder_has_died(&h->sockets[i]))
+        if (!socket_is_listening(h->sockets[i].fd))
             holder_close(h, i);
     }
 }

@@ -27,14 +27,14 @@ static void *family_parent(void *arg)
     struct pollfd p = {.fd = f->channel, .events = POLLIN};
 
     while (poll(&p, 1, -1) > 0) {
-        struct broker_request q;
-        int r = broker_receive(f->channel, &q);
+        bool is_ready;
+        int r = socket_holder_serve(f->holder, f->channel, &is_ready);
 
         if (r == BROKER_CLOSED)
             break;
         if (r == BROKER_BAD)
             f->n_bad++;
-        if (r == 0 && socket_holder_serve(f->holder, f->channel, &q))
+        if (is_ready)
             f->n_ready++;
     }
     return NULL;
@@ -284,6 +284,33 @@ TEST(messages_of_another_form_are_noticed)
     CHECK_INT(f->n_bad, 2);
     CHECK_INT(f->n_ready, 0);
     family_free(f);
+}
+
+TEST(a_child_that_never_stops_talking_is_served_a_few_messages_at_a_time)
+{
+    enum { N_LEFT = 6 };
+    struct socket_holder *h = MEM_NEW(struct socket_holder);
+    struct broker_request q = {.kind = BROKER_RELEASE};
+    bool is_ready;
+    int pair[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    for (int i = 0; i < SOCKET_HOLDER_BATCH + N_LEFT; i++) {
+        if (i == SOCKET_HOLDER_BATCH)
+            q.kind = BROKER_READY;
+        CHECK(send(pair[1], &q, sizeof q, MSG_DONTWAIT) == (ssize_t)sizeof q);
+    }
+    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), 0);
+    CHECK(!is_ready);
+    for (int i = 0; i < N_LEFT - 1; i++)
+        CHECK_INT(broker_receive(pair[0], &q), 0);
+    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), BROKER_EMPTY);
+    CHECK(is_ready);
+    close(pair[1]);
+    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), BROKER_CLOSED);
+    CHECK(!is_ready);
+    close(pair[0]);
+    mem_free(h);
 }
 
 TEST(a_socket_that_was_not_lent_cannot_be_released)

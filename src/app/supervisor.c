@@ -127,19 +127,18 @@ static int supervisor_start_child(struct supervisor *s)
 
 static void supervisor_serve_child(struct supervisor *s)
 {
-    struct broker_request q;
-    int r;
+    bool is_ready = false;
+    int r = s->channel < 0 ? BROKER_EMPTY : socket_holder_serve(&s->holder, s->channel, &is_ready);
 
-    while (s->channel >= 0 && (r = broker_receive(s->channel, &q)) != BROKER_EMPTY) {
-        if (r != 0) {
-            /* It has closed its end, or does not keep to the form: no further word. */
-            socket_close(s->channel);
-            s->channel = -1;
-        } else if (socket_holder_serve(&s->holder, s->channel, &q)) {
-            s->has_served = true;
-            if (s->state == SUPERVISOR_STARTING)
-                s->state = SUPERVISOR_SERVING;
-        }
+    if (is_ready) {
+        s->has_served = true;
+        if (s->state == SUPERVISOR_STARTING)
+            s->state = SUPERVISOR_SERVING;
+    }
+    if (r != 0 && r != BROKER_EMPTY) {
+        /* It has closed its end, or does not keep to the form: no further word. */
+        socket_close(s->channel);
+        s->channel = -1;
     }
 }
 
