@@ -1,5 +1,6 @@
 /* The parent. It may be root, so it does little: it reads no file, no network and no configuration,
- * only signals and the fixed messages of its child (socket_holder.c judges them).
+ * only signals and the fixed messages of its child (socket_holder.c judges them). The two files are
+ * under 500 lines (tools/check-sizes).
  *
  *   STARTING --ready--> SERVING            a first child that ends while STARTING ends the parent:
  *      ^                   | dies          it said why
