@@ -2,6 +2,7 @@
 #include "admin/admin.h"
 
 #include "admin/connection.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 void admin_init(struct admin *a, struct server *server)
@@ -13,6 +14,12 @@ static void admin_on_accept(struct listener *l, int fd, const struct sockaddr *p
                             socklen_t peer_len UNUSED)
 {
     admin_connection_accept(CONTAINER_OF(l, struct admin_port, listener), fd);
+}
+
+static void admin_on_listener_end(struct listener *l)
+{
+    log_error("the socket of %.*s listens no more: it accepts nothing",
+              STR_ARG(CONTAINER_OF(l, struct admin_port, listener)->text));
 }
 
 int admin_listen(struct admin *a, const struct socket_address *address, struct str text,
@@ -32,6 +39,7 @@ int admin_listen(struct admin *a, const struct socket_address *address, struct s
         mem_free(p);
         return r;
     }
+    p->listener.on_end = admin_on_listener_end;
     p->admin = a;
     p->text = text;
     p->is_probe = is_probe;

@@ -14,8 +14,8 @@ enum landlock_result {
 };
 
 enum landlock_access {
-    LANDLOCK_READ,   /* files and folders */
-    LANDLOCK_APPEND, /* files are made and written, not read */
+    LANDLOCK_READ,  /* files and folders */
+    LANDLOCK_WRITE, /* files are made and written, also over what they hold; not read */
 };
 
 /* 0, negative, or LANDLOCK_ABSENT. */

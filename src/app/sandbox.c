@@ -126,8 +126,8 @@ static int sandbox_allow_log(struct landlock *l, struct str path)
     if (snprintf(file, sizeof file, "%.*s", STR_ARG(path)) >= (int)sizeof file)
         return 0;
     if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
-        return landlock_allow(l, file, LANDLOCK_APPEND);
-    return sandbox_allow_folder_of(l, path, LANDLOCK_APPEND);
+        return landlock_allow(l, file, LANDLOCK_WRITE);
+    return sandbox_allow_folder_of(l, path, LANDLOCK_WRITE);
 }
 
 static int sandbox_allow_logs_of(struct landlock *l, const struct envoy_proxy *proxy)
@@ -182,7 +182,7 @@ static int sandbox_allow_all(struct landlock *l, const struct sandbox *s)
     for (size_t i = 0; r == 0 && i < s->n_roots; i++)
         r = sandbox_allow_root(l, s->roots[i]);
     for (size_t i = 0; r == 0 && i < s->n_log_folders; i++)
-        r = landlock_allow(l, s->log_folders[i], LANDLOCK_APPEND);
+        r = landlock_allow(l, s->log_folders[i], LANDLOCK_WRITE);
     if (r == 0)
         r = sandbox_allow_authorities(l);
     return r == 0 && s->manifest ? sandbox_allow_manifest(l, s->manifest) : r;

@@ -1,11 +1,16 @@
 /* What the child may ask for is judged here, by nobody else: its message comes from the process
  * that speaks with strangers. It may have TCP sockets that listen, of IPv4 or IPv6, at any port but
- * 0, and LIMIT_HELD_SOCKETS of them. It can neither name a socket that it was not given, nor keep
- * the parent waiting. */
+ * 0, and LIMIT_HELD_SOCKETS of them, or fewer where descriptors are scarce. It can neither name a
+ * socket that it was not given, nor keep the parent waiting or without descriptors. */
 #include "app/socket_holder.h"
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
+
+/* Descriptors that are not for sockets: the parent's own, what it inherited, a probe, and the two
+ * that a start of the next child takes. */
+enum { HOLDER_SPARE_FDS = 32 };
 
 static bool holder_is_valid(const struct broker_request *q)
 {
@@ -32,11 +37,33 @@ static bool holder_is_at(const struct held_socket *s, const struct socket_addres
            memcmp(&x6->sin6_addr, &y6->sin6_addr, sizeof x6->sin6_addr) == 0;
 }
 
+static void holder_close(struct socket_holder *h, size_t i)
+{
+    socket_close(h->sockets[i].fd);
+    h->sockets[i] = h->sockets[--h->n];
+}
+
+/* What the child before had and this one has not asked for, until `n_kept` are left. */
+static void holder_close_idle(struct socket_holder *h, size_t n_kept)
+{
+    for (size_t i = h->n; h->n > n_kept && i-- > 0;) {
+        if (!h->sockets[i].is_lent)
+            holder_close(h, i);
+    }
+}
+
+/* The child before may have shut it down, whether it was taken over or died while it let go: then
+ * it is bound anew. */
 static struct held_socket *holder_find_idle(struct socket_holder *h, const struct socket_address *a)
 {
-    for (size_t i = 0; i < h->n; i++) {
-        if (!h->sockets[i].is_lent && holder_is_at(&h->sockets[i], a))
-            return &h->sockets[i];
+    for (size_t i = h->n; i-- > 0;) {
+        struct held_socket *s = &h->sockets[i];
+
+        if (s->is_lent || !holder_is_at(s, a))
+            continue;
+        if (socket_is_listening(s->fd))
+            return s;
+        holder_close(h, i);
     }
     return NULL;
 }
@@ -50,6 +77,24 @@ static bool holder_has_port(const struct socket_holder *h, uint16_t port)
     return false;
 }
 
+static size_t holder_max(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur <= HOLDER_SPARE_FDS)
+        return 0;
+    return (size_t)MIN(files.rlim_cur - HOLDER_SPARE_FDS, (rlim_t)LIMIT_HELD_SOCKETS);
+}
+
+/* What the child before hoarded gives way, or this one could not even ask for its own ports. */
+static bool holder_make_room(struct socket_holder *h)
+{
+    size_t max = holder_max();
+
+    holder_close_idle(h, max > 0 ? max - 1 : 0);
+    return h->n < max;
+}
+
 /* A new socket. The probe notices who else listens at the port; ours would be in its way. */
 static int holder_bind(struct socket_holder *h, const struct socket_address *a,
                        struct held_socket **ret)
@@ -57,7 +102,7 @@ static int holder_bind(struct socket_holder *h, const struct socket_address *a,
     struct held_socket s = {.fd = -1, .address = *a};
     int r = 0;
 
-    if (h->n == LIMIT_HELD_SOCKETS)
+    if (!holder_make_room(h))
         return SOCKET_FAILED;
     if (!holder_has_port(h, socket_address_port(a)))
         r = socket_probe(a);
@@ -93,12 +138,6 @@ static void holder_listen(struct socket_holder *h, int channel, const struct bro
     broker_answer(channel, r, r == 0 ? s->fd : -1);
 }
 
-static void holder_close(struct socket_holder *h, size_t i)
-{
-    socket_close(h->sockets[i].fd);
-    h->sockets[i] = h->sockets[--h->n];
-}
-
 static void holder_release(struct socket_holder *h, uint64_t cookie)
 {
     for (size_t i = 0; i < h->n; i++) {
@@ -109,16 +148,8 @@ static void holder_release(struct socket_holder *h, uint64_t cookie)
     }
 }
 
-/* What the child before had and this one, which serves now, did not ask for. */
-static void holder_close_idle(struct socket_holder *h)
-{
-    for (size_t i = h->n; i-- > 0;) {
-        if (!h->sockets[i].is_lent)
-            holder_close(h, i);
-    }
-}
-
-bool socket_holder_serve(struct socket_holder *h, int channel, const struct broker_request *q)
+/* True: the child says that it serves. */
+static bool holder_serve(struct socket_holder *h, int channel, const struct broker_request *q)
 {
     switch (q->kind) {
     case BROKER_HELLO:
@@ -131,17 +162,34 @@ bool socket_holder_serve(struct socket_holder *h, int channel, const struct brok
         holder_release(h, q->cookie);
         return false;
     case BROKER_READY:
-        holder_close_idle(h);
+        holder_close_idle(h, 0);
         return true;
     default:
         return false; /* no question of ours: no answer */
     }
 }
 
+int socket_holder_serve(struct socket_holder *h, int channel, bool *ret_is_ready)
+{
+    struct broker_request q;
+    int r = 0;
+
+    *ret_is_ready = false;
+    for (int i = 0; r == 0 && i < SOCKET_HOLDER_BATCH; i++) {
+        r = broker_receive(channel, &q);
+        if (r == 0 && holder_serve(h, channel, &q))
+            *ret_is_ready = true;
+    }
+    return r;
+}
+
 void socket_holder_take_back(struct socket_holder *h)
 {
-    for (size_t i = 0; i < h->n; i++)
+    for (size_t i = h->n; i-- > 0;) {
         h->sockets[i].is_lent = false;
+        if (!socket_is_listening(h->sockets[i].fd))
+            holder_close(h, i);
+    }
 }
 
 void socket_holder_close_all(struct socket_holder *h)

@@ -12,6 +12,9 @@ struct held_socket {
     struct socket_address address;
 };
 
+/* Messages that are served before the parent looks at its signals and timers again. */
+enum { SOCKET_HOLDER_BATCH = 64 };
+
 /* One object, of the parent's only thread. */
 struct socket_holder {
     struct held_socket sockets[LIMIT_HELD_SOCKETS];
@@ -19,8 +22,10 @@ struct socket_holder {
     bool may_bind_privileged;
 };
 
-/* Does what one message asks, and answers it. True: the child says that it serves. */
-bool socket_holder_serve(struct socket_holder *h, int channel, const struct broker_request *q);
-/* The child is gone: its sockets wait for the next one. */
+/* Does what the messages ask that have come, SOCKET_HOLDER_BATCH of them at most, and answers them.
+ * BROKER_EMPTY, 0 (there may be more), or else: the channel is at its end, or holds what is no
+ * message of ours. `*ret_is_ready`: the child says that it serves. */
+MUST_USE int socket_holder_serve(struct socket_holder *h, int channel, bool *ret_is_ready);
+/* The child is gone: its sockets wait for the next one, as far as they listen. */
 void socket_holder_take_back(struct socket_holder *h);
 void socket_holder_close_all(struct socket_holder *h);

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -26,14 +27,14 @@ static void *family_parent(void *arg)
     struct pollfd p = {.fd = f->channel, .events = POLLIN};
 
     while (poll(&p, 1, -1) > 0) {
-        struct broker_request q;
-        int r = broker_receive(f->channel, &q);
+        bool is_ready;
+        int r = socket_holder_serve(f->holder, f->channel, &is_ready);
 
         if (r == BROKER_CLOSED)
             break;
         if (r == BROKER_BAD)
             f->n_bad++;
-        if (r == 0 && socket_holder_serve(f->holder, f->channel, &q))
+        if (is_ready)
             f->n_ready++;
     }
     return NULL;
@@ -193,6 +194,53 @@ TEST(sockets_outlive_a_child_that_died_and_go_to_the_next)
     family_free(f);
 }
 
+/* As a child does that dies between the shutdown and its release, or that was taken over. */
+TEST(a_socket_that_was_shut_down_is_not_handed_on)
+{
+    struct family *f = family_new();
+    struct socket_address a = free_address();
+    int fd;
+
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    CHECK(shutdown(fd, SHUT_RDWR) == 0);
+    close(fd);
+    family_end(f);
+    CHECK_INT(f->holder->n, 0);
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    CHECK(is_reachable(&a));
+    close(fd);
+    family_end(f);
+    family_free(f);
+}
+
+/* Its socket outlived the child in other hands, which shut it down before the next one asks. */
+TEST(a_socket_that_is_shut_down_while_it_waits_is_not_lent)
+{
+    struct family *f = family_new();
+    struct socket_address a = free_address();
+    int fd, other, next;
+
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    CHECK_INT(broker_listen(&f->broker, &a, &other), 0);
+    family_end(f);
+    CHECK_INT(f->holder->n, 2);
+    CHECK(shutdown(fd, SHUT_RDWR) == 0);
+    family_start(f);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(broker_listen(&f->broker, &a, &next), 0);
+        CHECK(socket_is_listening(next));
+        close(next);
+    }
+    CHECK_INT(f->holder->n, 2);
+    close(fd);
+    close(other);
+    family_end(f);
+    family_free(f);
+}
+
 static int ask(struct family *f, uint32_t kind, const struct sockaddr_storage *address, size_t len)
 {
     struct broker_request q = {.kind = kind, .address_len = (uint32_t)len, .address = *address};
@@ -238,6 +286,33 @@ TEST(messages_of_another_form_are_noticed)
     family_free(f);
 }
 
+TEST(a_child_that_never_stops_talking_is_served_a_few_messages_at_a_time)
+{
+    enum { N_LEFT = 6 };
+    struct socket_holder *h = MEM_NEW(struct socket_holder);
+    struct broker_request q = {.kind = BROKER_RELEASE};
+    bool is_ready;
+    int pair[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    for (int i = 0; i < SOCKET_HOLDER_BATCH + N_LEFT; i++) {
+        if (i == SOCKET_HOLDER_BATCH)
+            q.kind = BROKER_READY;
+        CHECK(send(pair[1], &q, sizeof q, MSG_DONTWAIT) == (ssize_t)sizeof q);
+    }
+    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), 0);
+    CHECK(!is_ready);
+    for (int i = 0; i < N_LEFT - 1; i++)
+        CHECK_INT(broker_receive(pair[0], &q), 0);
+    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), BROKER_EMPTY);
+    CHECK(is_ready);
+    close(pair[1]);
+    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), BROKER_CLOSED);
+    CHECK(!is_ready);
+    close(pair[0]);
+    mem_free(h);
+}
+
 TEST(a_socket_that_was_not_lent_cannot_be_released)
 {
     struct family *f = family_new();
@@ -271,5 +346,49 @@ TEST(there_is_an_end_to_how_many_are_held)
     CHECK_INT(f->holder->n, LIMIT_HELD_SOCKETS);
     CHECK_INT(broker_listen(&f->broker, &a, &fd), SOCKET_FAILED);
     family_end(f);
+    family_free(f);
+}
+
+/* Asks for one port after another until one is refused, and drops its own descriptors. */
+static void hoard(struct family *f)
+{
+    struct socket_address a;
+    int fd;
+
+    do {
+        a = free_address();
+        fd = -1;
+        if (broker_listen(&f->broker, &a, &fd) != 0)
+            return;
+        close(fd);
+    } while (f->holder->n < LIMIT_HELD_SOCKETS);
+}
+
+enum { FEW_FDS = 64 };
+
+TEST(a_child_that_hoards_leaves_its_parent_descriptors_and_the_next_child_ports)
+{
+    struct family *f = family_new();
+    struct socket_address a = free_address();
+    struct rlimit before, few;
+    int spare[8], fd;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    few = (struct rlimit){.rlim_cur = FEW_FDS, .rlim_max = before.rlim_max};
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    family_start(f);
+    hoard(f);
+    CHECK(f->holder->n > 0);
+    family_end(f);
+    for (size_t i = 0; i < N_ELEMENTS(spare); i += 2)
+        CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, &spare[i]) == 0);
+    for (size_t i = 0; i < N_ELEMENTS(spare); i++)
+        close(spare[i]);
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    CHECK(is_reachable(&a));
+    close(fd);
+    family_end(f);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
     family_free(f);
 }

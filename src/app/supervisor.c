@@ -1,5 +1,6 @@
 /* The parent. It may be root, so it does little: it reads no file, no network and no configuration,
- * only signals and the fixed messages of its child (socket_holder.c judges them).
+ * only signals and the fixed messages of its child (socket_holder.c judges them). The two files are
+ * under 500 lines (tools/check-sizes).
  *
  *   STARTING --ready--> SERVING            a first child that ends while STARTING ends the parent:
  *      ^                   | dies          it said why
@@ -127,19 +128,18 @@ static int supervisor_start_child(struct supervisor *s)
 
 static void supervisor_serve_child(struct supervisor *s)
 {
-    struct broker_request q;
-    int r;
+    bool is_ready = false;
+    int r = s->channel < 0 ? BROKER_EMPTY : socket_holder_serve(&s->holder, s->channel, &is_ready);
 
-    while (s->channel >= 0 && (r = broker_receive(s->channel, &q)) != BROKER_EMPTY) {
-        if (r != 0) {
-            /* It has closed its end, or does not keep to the form: no further word. */
-            socket_close(s->channel);
-            s->channel = -1;
-        } else if (socket_holder_serve(&s->holder, s->channel, &q)) {
-            s->has_served = true;
-            if (s->state == SUPERVISOR_STARTING)
-                s->state = SUPERVISOR_SERVING;
-        }
+    if (is_ready) {
+        s->has_served = true;
+        if (s->state == SUPERVISOR_STARTING)
+            s->state = SUPERVISOR_SERVING;
+    }
+    if (r != 0 && r != BROKER_EMPTY) {
+        /* It has closed its end, or does not keep to the form: no further word. */
+        socket_close(s->channel);
+        s->channel = -1;
     }
 }
 
@@ -183,6 +183,9 @@ static void supervisor_restart(struct supervisor *s)
     if (supervisor_start_child(s) == 0)
         return;
     log_error("cannot start the gateway: %s", error_trace());
+    /* Better a port that refuses for a moment than no gateway: descriptors may be what is wanting,
+     * ours or the system's. */
+    socket_holder_close_all(&s->holder);
     supervisor_wait_to_restart(s);
 }
 

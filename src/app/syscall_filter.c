@@ -97,7 +97,8 @@ struct filter_rule {
 };
 
 static const struct filter_rule filter_rules[] = {
-    /* towards backends and name servers, and nothing on this machine */
+    /* Towards backends and name servers, which may be on this machine too: no local sockets
+     * (AF_UNIX), but 127.0.0.1 as any address. */
     {SCMP_SYS(socket), 0, UINT32_MAX, AF_INET},
     {SCMP_SYS(socket), 0, UINT32_MAX, AF_INET6},
     {SCMP_SYS(mmap), 2, PROT_EXEC, 0},

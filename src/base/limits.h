@@ -101,8 +101,9 @@
     X(MODEL_AVERAGES, 1024, "models",                                                              \
       "models whose average length of answers is kept; beyond: the one used longest ago leaves")   \
     X(HELD_SOCKETS, 4096, "sockets",                                                               \
-      "listening sockets that the parent holds for the gateway's process; beyond: the port is "    \
-      "refused")                                                                                   \
+      "listening sockets that the parent holds for the gateway's process, or 32 less than its "    \
+      "descriptors where these are fewer; beyond: those that wait for a child leave, then the "    \
+      "port is refused")                                                                           \
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
     X(ADMIN_CONNECTIONS, 64, "connections",                                                        \
       "open connections of the admin or the probe port; beyond: the longest idle one is closed")   \

@@ -1,6 +1,6 @@
 /* The program's own log (not the access log): one line per event on stderr, `key=value` text. Only
- * `app` and `gateway` log above debug; lower levels return facts. Thread-safe. Secrets never go in.
- */
+ * `app`, `admin` and `gateway` log above debug; lower levels return facts. Thread-safe. Secrets
+ * never go in. */
 #pragma once
 
 #include "base/macro.h"

@@ -76,6 +76,14 @@ static void worker_on_accept(struct listener *l, int fd, const struct sockaddr *
     client_accept(wl->worker, wl->port, fd, peer);
 }
 
+static void worker_on_listener_end(struct listener *l)
+{
+    struct worker_listener *wl = CONTAINER_OF(l, struct worker_listener, listener);
+
+    log_error("port %u: worker %u has a socket that listens no more: it accepts nothing there",
+              wl->port->bound, wl->worker->index);
+}
+
 static bool worker_listens_on(const struct worker *w, const struct port *port)
 {
     LIST_FOREACH (&w->listeners, node) {
@@ -106,6 +114,7 @@ static void worker_listen(struct worker *w, struct port *port)
         port_release(port, w->index);
         return;
     }
+    wl->listener.on_end = worker_on_listener_end;
     list_append(&w->listeners, &wl->node);
 }
 

@@ -1,11 +1,19 @@
 /* Accepting: LISTENER_BATCH connections a turn at most, so that a storm of connections does not
  * starve those that are being served. When descriptors run out, the socket is left alone for a
- * moment: level-triggered readiness would spin otherwise. */
+ * moment: level-triggered readiness would spin otherwise. So it would with a socket that was shut
+ * down, which hangs up whatever is asked: that one is watched no longer. */
 #include "net/listener.h"
 
 #include <errno.h>
 
 enum { LISTENER_BATCH = 16, LISTENER_PAUSE_US = 100000, LISTENER_BACKLOG_MAX = 8192 };
+
+static void listener_end(struct listener *l)
+{
+    listener_close(l, false);
+    if (l->on_end)
+        l->on_end(l);
+}
 
 /* False when there is nothing more to take now. */
 static bool listener_take(struct listener *l)
@@ -25,13 +33,22 @@ static bool listener_take(struct listener *l)
             timer_set(loop, &l->pause, loop->now.mono_us + LISTENER_PAUSE_US);
         return false;
     }
+    if (errno == EINVAL) { /* it does not listen */
+        listener_end(l);
+        return false;
+    }
     return errno == ECONNABORTED || errno == EINTR;
 }
 
-static void listener_on_ready(struct loop_fd *io, unsigned events UNUSED)
+static void listener_on_ready(struct loop_fd *io, unsigned events)
 {
     struct listener *l = CONTAINER_OF(io, struct listener, io);
 
+    /* Not left to accept(): without descriptors it has another reason to fail. */
+    if (events & LOOP_HANGUP) {
+        listener_end(l);
+        return;
+    }
     for (int i = 0; i < LISTENER_BATCH && listener_take(l); i++)
         ;
 }

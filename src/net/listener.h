@@ -10,11 +10,15 @@ struct listener;
 /* `fd` is non-blocking and now the callee's. */
 typedef void listener_fn(struct listener *l, int fd, const struct sockaddr *peer,
                          socklen_t peer_len);
+typedef void listener_end_fn(struct listener *l);
 
 struct listener {
     struct loop_fd io;
     struct timer pause; /* out of descriptors: accepting pauses and tries again */
     listener_fn *on_accept;
+    /* Once, when the socket listens no more and is watched no more: whoever shares it has shut it
+     * down. Set after listener_open; NULL: nobody is told. */
+    listener_end_fn *on_end;
     uint64_t n_pauses;
 };
 

@@ -113,6 +113,7 @@ struct counting_listener {
     struct listener listener;
     unsigned n_accepted;
     unsigned n_in_turn;
+    unsigned n_ends;
     bool closes_after_first;
 };
 
@@ -229,6 +230,87 @@ TEST(running_out_of_descriptors_pauses_accepting_and_recovers)
     TEST_TURN_UNTIL(&l, c.n_accepted == 1);
     listener_close(&c.listener, false);
     close(client);
+    close(fd);
+    loop_deinit(&l);
+}
+
+static void counting_on_end(struct listener *l)
+{
+    CONTAINER_OF(l, struct counting_listener, listener)->n_ends++;
+}
+
+/* Nothing reports any more: `fd` is watched no longer. */
+static bool is_quiet(struct loop *l)
+{
+    struct epoll_event event;
+
+    return epoll_wait(l->epoll_fd, &event, 1, 0) == 0;
+}
+
+TEST(a_socket_that_was_shut_down_is_told_once_and_watched_no_more)
+{
+    struct counting_listener c = {0};
+    struct socket_address a;
+    struct loop l;
+    int fd = listen_somewhere(&a);
+
+    CHECK(loop_init(&l) == 0);
+    CHECK(listener_open(&c.listener, &l, fd, counting_on_accept) == 0);
+    c.listener.on_end = counting_on_end;
+    CHECK(shutdown(fd, SHUT_RDWR) == 0);
+    CHECK(loop_turn(&l, 1000) == 0);
+    CHECK(is_quiet(&l));
+    CHECK_INT(c.n_ends, 1);
+    listener_close(&c.listener, true);
+    CHECK_INT(c.n_ends, 1);
+    close(fd);
+    loop_deinit(&l);
+}
+
+/* A hang-up is reported also where nothing is asked for. */
+TEST(a_socket_that_is_shut_down_while_accepting_pauses_does_not_spin)
+{
+    struct counting_listener c = {0};
+    struct socket_address a;
+    struct rlimit before, none;
+    struct loop l;
+    int fd = listen_somewhere(&a);
+    int client;
+
+    CHECK(loop_init(&l) == 0);
+    CHECK(listener_open(&c.listener, &l, fd, counting_on_accept) == 0);
+    c.listener.on_end = counting_on_end;
+    client = dial(&a);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    TEST_TURN_UNTIL(&l, c.listener.n_pauses > 0);
+    CHECK(shutdown(fd, SHUT_RDWR) == 0);
+    CHECK(loop_turn(&l, 1000) == 0);
+    CHECK(is_quiet(&l));
+    CHECK_INT(c.n_ends, 1);
+    CHECK(!timer_is_set(&c.listener.pause));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    close(client);
+    close(fd);
+    loop_deinit(&l);
+}
+
+/* Nobody looks at its events at the end: accept() says it. */
+TEST(a_drain_of_a_socket_that_was_shut_down_ends)
+{
+    struct counting_listener c = {0};
+    struct socket_address a;
+    struct loop l;
+    int fd = listen_somewhere(&a);
+
+    CHECK(loop_init(&l) == 0);
+    CHECK(listener_open(&c.listener, &l, fd, counting_on_accept) == 0);
+    c.listener.on_end = counting_on_end;
+    CHECK(shutdown(fd, SHUT_RDWR) == 0);
+    listener_close(&c.listener, true);
+    CHECK_INT(c.n_ends, 1);
+    CHECK(is_quiet(&l));
     close(fd);
     loop_deinit(&l);
 }

@@ -194,6 +194,14 @@ int socket_listen(const struct socket_address *a, int *ret_fd)
     return r;
 }
 
+bool socket_is_listening(int fd)
+{
+    int is_listening = 0;
+    socklen_t len = sizeof is_listening;
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) == 0 && is_listening;
+}
+
 const char *socket_listen_error(int condition)
 {
     switch (condition) {

@@ -36,6 +36,8 @@ void socket_format_local(int fd, char *room, size_t cap);
 MUST_USE int socket_probe(const struct socket_address *a);
 /* A listening socket with SO_REUSEPORT, non-blocking. 0 or a condition. */
 MUST_USE int socket_listen(const struct socket_address *a, int *ret_fd);
+/* No more after a shutdown, by whoever shares it. */
+bool socket_is_listening(int fd);
 /* One sentence for a condition. */
 const char *socket_listen_error(int condition);
 bool socket_may_bind_privileged(void);

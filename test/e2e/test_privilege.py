@@ -2,6 +2,7 @@
 import os
 import pathlib
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ import pytest
 
 from play.deadline import eventually
 from play.gateway import PROGRAM, Gateway, StartFailed, as_text, tollgate
-from play.manifests import ENVOY_API, backend, http_listener, route, rule, thing, world
+from play.manifests import ENVOY_API, backend, http_listener, route, rule, security_policy, target, thing, world
 from play.ports import free_port
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up being root")
@@ -46,9 +47,9 @@ def is_running(pid):
         return False
 
 
-def answers(gw, **more):
+def answers(gw, status=200, **more):
     try:
-        return gw.request("/", **more).status == 200
+        return gw.request("/", **more).status == status
     except OSError:
         return False
 
@@ -172,6 +173,34 @@ def test_a_restart_that_fails_is_tried_again(gateway, upstream):
     eventually(lambda: "started again in 200 ms" in gw.stderr(), what="the second attempt")
     gw.write("world.yaml", small(up))
     eventually(lambda: answers(gw), 15)
+
+
+def test_the_next_child_reads_also_files_that_a_reload_refused(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(small(up), args=SUPERVISED)
+    guard = security_policy("guard", target("HTTPRuote", "r"), authorization={"defaultAction": "Deny"})
+    gw.apply(small(up, guard), result="failed")
+    assert answers(gw), "the configuration from before"
+    os.kill(child(gw), signal.SIGKILL)
+    eventually(lambda: answers(gw, 500), 15, what="what the guard may have meant refuses")
+
+
+def test_a_start_for_want_of_descriptors_lets_go_of_the_sockets(gateway, upstream):
+    gw = gateway(small(upstream("a")), args=SUPERVISED)
+    parent = gw.process.pid
+    gw.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, parent, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    held = [int(fd.name) for fd in pathlib.Path(f"/proc/{parent}/fd").iterdir()
+            if fd.is_symlink() and os.readlink(fd).startswith("socket:")]
+    soft, hard = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+    # The channel to the child is the lowest, a listening socket the next: one number is free, a start takes two.
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, (sorted(held)[1], hard))
+    os.kill(child(gw), signal.SIGKILL)
+    gw.signal(signal.SIGCONT)
+    eventually(lambda: "cannot start the gateway" in gw.stderr() and "Too many open files" in gw.stderr())
+    eventually(lambda: is_refused(gw.port()), what="no port that nobody serves")
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, (soft, hard))
+    eventually(lambda: answers(gw), 15, what="the next child")
 
 
 def test_an_end_while_it_waits_to_restart(gateway, upstream):
