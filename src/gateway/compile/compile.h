@@ -9,6 +9,7 @@
 #include "gateway/snapshot.h"
 #include "manifest/gateway.h"
 #include "manifest/http_route.h"
+#include "manifest/link/link.h"
 #include "manifest/manifest.h"
 
 struct compile {
@@ -43,12 +44,8 @@ struct compile_place {
     const struct cluster_http2 *http2; /* of connections to its backends; NULL: defaults */
 };
 
-/* A Gateway's listener; several are one where Gateways share an address (gather.h). */
-struct listener_member {
-    struct gateway *gateway;
-    struct listener *listener;
-};
-/* A listener to be: the first member's settings, the routes of all. At least one member. */
+/* A listener to be: the first member's settings, the routes of all. At least one member; several
+ * where Gateways share an address (gather.h). */
 struct listener_draft {
     VEC(struct listener_member) members;
 };
