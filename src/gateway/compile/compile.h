@@ -27,7 +27,7 @@ struct compile {
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     struct map limit_sets;                /* by the lists they come from; one reference each */
-    struct map told_costs;                /* limit.c: of what a warning has told */
+    struct map told;                      /* what compile_tells has been asked */
     VEC(struct object *) guards;          /* of the rule that is being compiled */
     struct map credential_sets;           /* credential.c: what Secrets were made into */
     uint32_t n_listeners;
@@ -49,6 +49,9 @@ struct compile_place {
 struct listener_draft {
     VEC(struct listener_member) members;
 };
+
+/* compile.c: is it the first time? A rule is compiled once for each listener. */
+bool compile_tells(struct compile *c, struct str key);
 
 /* listener.c */
 /* "namespace/gateway/listener" */
