@@ -157,6 +157,7 @@ struct rule_plan {
     uint32_t number;     /* of the snapshot's rules and their backends, for arrays by them */
     bool is_ai;          /* of an AIGatewayRoute */
     bool has_lost_guard; /* a check in front of a backend has no place: refuses */
+    bool judges_model;   /* who passes hangs on the model: where it is not read, none does */
     bool is_broken;      /* refuses with 500 */
     struct str why_broken;
     const struct security_plan *security; /* NULL: none */

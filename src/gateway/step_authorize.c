@@ -2,10 +2,25 @@
  * API keys and basic credentials, besides the token that identify has looked at; then the policy's
  * rules, judged on the request as claims left it, before the route's own header modifiers; last the
  * external authorizers, who see the forwarding headers too. All must agree. What passes gets its
- * forwarding headers here. */
+ * forwarding headers here. Where the model decides and is not known, nobody passes. */
 #include "gateway/ai/ai_request.h"
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
+#include "llm/kserve.h"
+
+/* A call whose model stands in its messages, which are not read. Who asks for the model would take
+ * it for one without. What the rule's rewrite makes of a path counts as well: that is what the
+ * backend gets. */
+static bool authorize_misses_model(struct exchange *x)
+{
+    const struct path_rewrite *rewrite = x->rule->path_rewrite;
+    struct str sent;
+
+    return kserve_is_grpc(x->request.path) ||
+           (rewrite &&
+            path_rewrite_apply(rewrite, x->request.path, x->n_matched, &x->arena, &sent) == 0 &&
+            kserve_is_grpc(sent));
+}
 
 static enum step_result authorize_judge(struct exchange *x,
                                         const struct authorization *authorization)
@@ -35,6 +50,10 @@ static enum step_result authorize_by_rules(struct exchange *x)
 
     if (x->layers.is_judged)
         return STEP_NEXT;
+    if (x->rule->judges_model && authorize_misses_model(x)) {
+        x->refusal_detail = STR("the model of a call of " KSERVE_GRPC_SERVICE " is not read");
+        return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
+    }
     if (security && security->authorization)
         result = authorize_judge(x, security->authorization);
     if (result == STEP_NEXT)

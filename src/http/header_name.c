@@ -71,6 +71,13 @@ bool header_is_framing(enum header_id id)
     }
 }
 
+bool header_is_model(struct str name)
+{
+    enum header_id id = header_id_find(name);
+
+    return id == HEADER_X_AI_EG_MODEL || id == HEADER_X_MODEL;
+}
+
 static const struct str forbidden_trailers[] = {
     {"proxy-authorization", 19},
     {"proxy-authenticate", 18},

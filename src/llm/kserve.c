@@ -159,6 +159,11 @@ unsigned kserve_version(struct str path)
     return str_eq(path, STR("/v2")) ? 2 : 0;
 }
 
+bool kserve_is_grpc(struct str path)
+{
+    return str_starts_with(path, STR("/" KSERVE_GRPC_SERVICE "/"));
+}
+
 int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_path)
 {
     struct str rest = path;

@@ -11,6 +11,15 @@ enum { EXT_AUTH_TIMEOUT_MS_MAX = 99999999 };
 
 static const struct attempt_events ext_auth_events;
 
+bool ext_auth_names_model(const struct ext_auth_config *c)
+{
+    for (uint32_t i = 0; i < c->n_headers; i++) {
+        if (header_is_model(c->headers[i]))
+            return true;
+    }
+    return false;
+}
+
 static struct ext_auth_call *ext_auth_of(struct attempt *a)
 {
     return CONTAINER_OF(a, struct ext_auth_call, attempt);

@@ -28,6 +28,9 @@ struct ext_auth_config {
     uint32_t n_contexts;
 };
 
+/* Does the policy name a header that tells the model? */
+bool ext_auth_names_model(const struct ext_auth_config *c);
+
 enum ext_auth_verdict {
     EXT_AUTH_PENDING,
     EXT_AUTH_ALLOWED,

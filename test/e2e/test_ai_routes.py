@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from play.authorizer import Authorizer
 from play.deadline import eventually
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, credentials, header,
                             local_provider, model, path, route, rule, secret, security_policy, target, thing, to, world)
@@ -632,6 +633,38 @@ def test_models_behind_an_authorizer_are_listed_where_the_list_passes_it_too(gat
     gw = gateway(world(*objects, ai_route("all", ai_rule("b"))))
     assert listed(gw, headers=[("authorization", "yes")]) == ([] if told else ["m"])
     assert listed(gw) == 403
+
+
+def listed_by_grpc(gateway, model_server, authorizer, one, other):
+    """What is listed where `one` guards the models and `other` the rule that takes the list."""
+    return listed(gateway(world(
+        backend("authorizer", authorizer), backend("b", model_server()), ai_backend("b"),
+        ai_route("ai", ai_rule("b", matches=[model("m")])), ai_route("all", ai_rule("b")),
+        security_policy("one", target("HTTPRoute", "ai"), extAuth={"grpc": {"backendRefs": [to("authorizer")]}, **one}),
+        security_policy("other", target("HTTPRoute", "all"), extAuth={"grpc": {"backendRefs": [to("authorizer")]}, **other}))))
+
+
+@pytest.fixture
+def authorizer():
+    made = Authorizer()
+    yield made
+    made.stop()
+
+
+def test_what_an_authorizer_by_grpc_said_of_the_list_is_no_word_on_a_model(gateway, model_server, authorizer):
+    """It is told all headers, the model's too, unless some are named."""
+    for names, models in ([], []), (["x-ai-eg-model"], []), (["x-a"], ["m"]):
+        spec = {"headersToExtAuth": names} if names else {}
+        assert listed_by_grpc(gateway, model_server, authorizer, spec, spec) == models, names
+        assert authorizer.questions
+
+
+def test_an_authorizer_by_grpc_that_is_asked_in_another_context_has_said_nothing(gateway, model_server, authorizer):
+    def asked(*contexts):
+        return {"headersToExtAuth": ["x-a"], "contextExtensions": [{"name": n, "value": v} for n, v in contexts]}
+    gold = ("realm", "gold")
+    for other, models in (asked(gold), ["m"]), (asked(("realm", "open")), []), (asked(("real", "gold")), []), (asked(), []):
+        assert listed_by_grpc(gateway, model_server, authorizer, asked(gold), other) == models, other
 
 
 def test_a_list_is_no_faster_way_to_guess_a_password(gateway, model_server):

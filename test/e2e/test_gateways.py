@@ -2,8 +2,9 @@
 import pytest
 
 from play.client import request
-from play.manifests import (ENVOY_API, backend, client_policy, gateway as gateway_object, https_listener, local_provider,
-                            path, route, rule, security_policy, target, thing, tls_secret, world)
+from play.grpc_server import GrpcClient, GrpcServer
+from play.manifests import (ENVOY_API, backend, client_policy, gateway as gateway_object, grpc_route, https_listener,
+                            local_provider, path, route, rule, security_policy, target, thing, tls_secret, world)
 
 
 def condition(gw, name, about, kind, of="Gateway"):
@@ -138,6 +139,47 @@ def test_other_traffic_policies_of_the_younger_gateway_are_said_not_to_apply(gat
         thing(ENVOY_API, "BackendTrafficPolicy", "slow", {"targetRefs": [target("Gateway", "side")], **timeout})))
     assert gw.request("/").status == 200
     assert "with other BackendTrafficPolicies for 1 of its rules: those of the first Gateway apply" in gw.stderr()
+
+
+@pytest.fixture
+def calls_server():
+    server = GrpcServer()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("older, kept", [("guarded", "HTTPRoute"), ("open", "GRPCRoute")])
+def test_of_two_kinds_on_gateways_that_share_a_host_the_older_route_stands(gateway, calls_server, issuer, older, kept):
+    """Else the content type would choose the Gateway, and with it the guard."""
+    old = {"creationTimestamp": "2024-01-01T00:00:00Z"}
+
+    def age(name):
+        return old if name == older else None
+
+    gw = gateway(world(
+        backend("a", calls_server), gateway_object("side"),
+        route("guarded", rule("a"), metadata=age("guarded")),
+        grpc_route("open", rule("a", matches=[{"method": {"service": "a.B"}}]), parent="side", metadata=age("open")),
+        security_policy("p", target("HTTPRoute", "guarded"), jwt={"providers": [local_provider(issuer())]})))
+    lost, name, parent = ("GRPCRoute", "open", "side") if kept == "HTTPRoute" else ("HTTPRoute", "guarded", "front")
+    assert condition(gw, name, f"Gateway/play/{parent}", "Accepted", of=lost) == ("False", "Conflicted")
+    assert f"{lost}/play/{name}" in gw.stderr() and "shares a host with" in gw.stderr()
+    plain = gw.request("/a.B/C", "POST", body=b"x")
+    with GrpcClient(gw.port()) as client:
+        if kept == "HTTPRoute":
+            assert plain.status == 401 and client.refused()[0] == "UNAUTHENTICATED", "both are the guarded route's"
+            assert not calls_server.calls
+        else:
+            assert plain.status == 404 and client.call() == b"server:hi"
+
+
+def test_a_route_keeps_its_place_where_the_gateways_do_not_share_an_address(gateway, upstream):
+    gw = gateway([*world()[:1], gateway_object("front", addresses=[{"value": "127.0.0.2"}]),
+                  gateway_object("side", addresses=[{"value": "127.0.0.3"}]), backend("a", upstream("a")),
+                  route("r", rule("a")), grpc_route("calls", rule("a"), parent="side")])
+    assert condition(gw, "r", "Gateway/play/front", "Accepted", of="HTTPRoute")[0] == "True"
+    assert condition(gw, "calls", "Gateway/play/side", "Accepted", of="GRPCRoute")[0] == "True"
+    assert request(gw.port(), "/", address="127.0.0.2").status == 200
 
 
 @pytest.mark.parametrize("front, side, listed", [

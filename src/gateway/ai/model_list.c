@@ -29,12 +29,6 @@ bool model_list_is_asked(const struct exchange *x, const struct route_match *mat
             (match->path_kind == ROUTE_PATH_PREFIX && match->path.len == 0));
 }
 
-static bool is_model_header(struct str name)
-{
-    return str_eq(name, header_name(HEADER_X_AI_EG_MODEL)) ||
-           str_eq(name, header_name(HEADER_X_MODEL));
-}
-
 static struct str probe_late_value(void *context, uint32_t auth_group, struct str name)
 {
     struct model_probe *p = context;
@@ -42,7 +36,7 @@ static struct str probe_late_value(void *context, uint32_t auth_group, struct st
 
     if (!v)
         return STR_NULL;
-    return is_model_header(name) ? p->model : http_headers_joined(&v->headers, name);
+    return header_is_model(name) ? p->model : http_headers_joined(&v->headers, name);
 }
 
 /* The list's headers as they were before `route` added those of its own rule. */

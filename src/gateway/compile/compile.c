@@ -61,6 +61,17 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
     }
 }
 
+bool compile_tells(struct compile *c, struct str key)
+{
+    struct str kept;
+
+    if (map_find(&c->told, key))
+        return false;
+    kept = arena_str(&c->scratch, key);
+    map_put(&c->told, kept, c);
+    return true;
+}
+
 /* False: the port cannot be opened (its TLS). */
 static bool compile_port(struct compile *c, struct port_draft *draft)
 {
@@ -133,6 +144,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     s->n_feeds = (uint32_t)c.used_feeds.n;
     compile_limits_done(&c);
     compile_drop_sets(&c);
+    map_deinit(&c.told);
     arena_deinit(&c.scratch);
     *ret_snapshot = s;
     return 0;

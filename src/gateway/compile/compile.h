@@ -9,6 +9,7 @@
 #include "gateway/snapshot.h"
 #include "manifest/gateway.h"
 #include "manifest/http_route.h"
+#include "manifest/link/link.h"
 #include "manifest/manifest.h"
 
 struct compile {
@@ -26,7 +27,7 @@ struct compile {
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     struct map limit_sets;                /* by the lists they come from; one reference each */
-    struct map told_costs;                /* limit.c: of what a warning has told */
+    struct map told;                      /* what compile_tells has been asked */
     VEC(struct object *) guards;          /* of the rule that is being compiled */
     struct map credential_sets;           /* credential.c: what Secrets were made into */
     uint32_t n_listeners;
@@ -43,15 +44,14 @@ struct compile_place {
     const struct cluster_http2 *http2; /* of connections to its backends; NULL: defaults */
 };
 
-/* A Gateway's listener; several are one where Gateways share an address (gather.h). */
-struct listener_member {
-    struct gateway *gateway;
-    struct listener *listener;
-};
-/* A listener to be: the first member's settings, the routes of all. At least one member. */
+/* A listener to be: the first member's settings, the routes of all. At least one member; several
+ * where Gateways share an address (gather.h). */
 struct listener_draft {
     VEC(struct listener_member) members;
 };
+
+/* compile.c: is it the first time? A rule is compiled once for each listener. */
+bool compile_tells(struct compile *c, struct str key);
 
 /* listener.c */
 /* "namespace/gateway/listener" */

@@ -155,6 +155,15 @@ static void gather_addresses(struct compile *c, struct gateway *g)
         link_drop_listener(c->manifest, g, l, LISTENER_NO_ADDRESS, "The Gateway has no address.");
 }
 
+/* What each Gateway's own listeners have no conflict about, those that are one may have. */
+static void gather_settle_routes(struct compile *c, const struct port_draft_vec *ports)
+{
+    VEC_FOREACH (ports, p) {
+        VEC_FOREACH (&p->listeners, draft)
+            link_merged_conflicts(c->manifest, draft->members.items, draft->members.n);
+    }
+}
+
 static int gather_compare(const void *a, const void *b)
 {
     return object_compare_age(*(struct object *const *)a, *(struct object *const *)b);
@@ -185,4 +194,5 @@ void compile_gather(struct compile *c, struct port_draft_vec *ports)
         gather_addresses(c, g);
         gather_gateway(c, g, ports);
     }
+    gather_settle_routes(c, ports);
 }

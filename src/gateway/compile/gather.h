@@ -4,7 +4,8 @@
  *
  * Gateways that share an address share its ports, and listeners of one port and host are one
  * (Gateway API, "GatewaySpec": merged when they are compatible). Compatible are those with the same
- * settings for clients, logs and TLS; of others the older Gateway's is opened. Compile thread. */
+ * settings for clients, logs and TLS; of others the older Gateway's is opened. The routes of those
+ * that are one are settled as those of a single one are (link_merged_conflicts). Compile thread. */
 #pragma once
 
 #include "gateway/compile/compile.h"

@@ -2,7 +2,9 @@
  * is gRPC's (http/grpc/grpc_request.h); only calls meet these rules (decision 14). Backends are
  * spoken to in HTTP/2. Precedence is the route table's. */
 #include "manifest/grpc_route.h"
+#include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
+#include "llm/kserve.h"
 #include "policy/route_table.h"
 
 /* The whole path as a pattern: each name's own, or any. */
@@ -75,6 +77,35 @@ static void compile_grpc_extensions(struct compile_rules *r, const struct grpc_r
     }
 }
 
+static bool method_may_be_kserve(const struct grpc_method_match *m)
+{
+    return !m || m->type == VALUE_REGEX || m->service.len == 0 ||
+           str_eq(m->service, STR(KSERVE_GRPC_SERVICE));
+}
+
+static bool rule_may_be_kserve(const struct grpc_route_rule *spec)
+{
+    VEC_FOREACH (&spec->matches, m) {
+        if (method_may_be_kserve(m->method))
+            return true;
+    }
+    return spec->matches.n == 0;
+}
+
+/* What holds for a model by other ways and cannot for calls, whose messages are not read. */
+static void compile_check_models(struct compile_rules *r, const struct grpc_route_rule *spec)
+{
+    struct compile *c = r->c;
+    const struct object *route = r->at.route;
+
+    compile_check_grpc_limits(c, &r->at);
+    if (r->at.rule->judges_model && rule_may_be_kserve(spec) &&
+        compile_tells(c, arena_printf(&c->scratch, "%.*s|model", STR_ARG(route->label))))
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_NOT_ENFORCED, route->mark, route->label,
+                 "its authorization asks for the model, which calls of " KSERVE_GRPC_SERVICE
+                 " name in their messages, and those are not read: such calls refuse");
+}
+
 static void compile_grpc_rule(struct compile_rules *r, const struct grpc_route_rule *spec,
                               uint32_t index)
 {
@@ -83,6 +114,7 @@ static void compile_grpc_rule(struct compile_rules *r, const struct grpc_route_r
     compile_filters(r->c, &r->at, spec->filters.items, spec->filters.n);
     compile_route_backends(r, spec->backend_refs.items, spec->backend_refs.n);
     compile_rule_done(r);
+    compile_check_models(r, spec);
     for (size_t i = 0; i < spec->matches.n; i++)
         compile_grpc_match(r, &spec->matches.items[i], (uint32_t)i);
     if (spec->matches.n == 0)

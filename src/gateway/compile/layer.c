@@ -306,6 +306,32 @@ const char *compile_guards(struct compile *c, const struct compile_place *at)
     return why;
 }
 
+/* ---- by model ---- */
+
+static bool authorization_names_model(const struct authorization *a)
+{
+    for (uint32_t i = 0; i < a->n_rules; i++) {
+        for (uint32_t k = 0; k < a->rules[i].n_headers; k++) {
+            if (header_is_model(a->rules[i].headers[k].name))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool compile_judges_model(const struct rule_plan *rule)
+{
+    const struct authorization *a = rule->security ? rule->security->authorization : NULL;
+
+    if (a && authorization_names_model(a))
+        return true;
+    for (size_t i = 0; rule->layers && i < rule->layers->ext_auths.n; i++) {
+        if (ext_auth_names_model(&rule->layers->ext_auths.items[i].config))
+            return true;
+    }
+    return false;
+}
+
 /* ---- names that no log shows ---- */
 
 static void compile_api_key_names(const struct api_key_auth *s, struct arena *a,

@@ -21,6 +21,9 @@ const char *compile_security_layers(struct compile *c, const struct compile_plac
                                     struct object *policy, const struct security_policy_spec *spec,
                                     const struct authentication *authentication);
 const char *compile_guards(struct compile *c, const struct compile_place *at);
+/* Does an authorization or an authorizer of the rule, whose layers are there, name a header that
+ * tells the model? */
+bool compile_judges_model(const struct rule_plan *rule);
 /* A BackendSecurityPolicy of a backend that the rule may use; once, however many backends share it.
  */
 void compile_note_guard(struct compile *c, struct object *policy);

@@ -402,9 +402,8 @@ static void check_limit_cost(struct compile *c, const struct compile_place *at,
         !cost_is_known(c->manifest, cost->namespace, cost->key))
         return;
     told = arena_printf(&c->scratch, "%.*s|%.*s", STR_ARG(at->route->label), STR_ARG(cost->key));
-    if (map_find(&c->told_costs, told))
+    if (!compile_tells(c, told))
         return;
-    map_put(&c->told_costs, told, at->route);
     diag_add(
         &c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, at->route->mark, at->route->label,
         "llmRequestCosts has no \"%.*s\", which a limit of %.*s counts: requests of this route "
@@ -422,9 +421,40 @@ void compile_check_limit_costs(struct compile *c, const struct compile_place *at
         check_limit_cost(c, at, &set->rules[i], &set->rules[i].response, own->n > 0 ? own : costs);
 }
 
+/* Does it count by what is known of AI requests only? */
+static bool limit_is_of_ai(const struct limit_rule_plan *p)
+{
+    if (p->request.source == LIMIT_COST_METADATA || p->response.source == LIMIT_COST_METADATA)
+        return true;
+    for (uint32_t i = 0; i < p->rule.n_selectors; i++) {
+        for (uint32_t k = 0; k < p->rule.selectors[i].n_headers; k++) {
+            if (header_is_model(p->rule.selectors[i].headers[k].name.text))
+                return true;
+        }
+    }
+    return false;
+}
+
+void compile_check_grpc_limits(struct compile *c, const struct compile_place *at)
+{
+    const struct limit_set *set = at->rule->limits ? at->rule->limits->set : NULL;
+
+    for (uint32_t i = 0; set && i < set->n_rules; i++) {
+        struct str policy = set->rules[i].policy;
+
+        if (limit_is_of_ai(&set->rules[i]) &&
+            compile_tells(c, arena_printf(&c->scratch, "%.*s|not metered|%.*s",
+                                          STR_ARG(at->route->label), STR_ARG(policy))))
+            diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_NOT_ENFORCED, at->route->mark,
+                     at->route->label,
+                     "calls of gRPC are not metered and their models not read: limits of %.*s by "
+                     "tokens or by model do not hold for this route",
+                     STR_ARG(policy));
+    }
+}
+
 void compile_limits_done(struct compile *c)
 {
-    map_deinit(&c->told_costs);
     MAP_FOREACH (&c->limit_sets, slot)
         limit_set_unref(slot->value);
     map_deinit(&c->limit_sets);

@@ -12,5 +12,8 @@ void compile_limits(struct compile *c, struct compile_place *at, const struct po
  * route nor `costs`, those of the listener, define: once for each route and cost. */
 void compile_check_limit_costs(struct compile *c, const struct compile_place *at,
                                const struct cost_list *costs);
+/* Warns of limits of the rule at `at` (of a GRPCRoute) that count tokens or hang on the model: once
+ * for each route and policy. */
+void compile_check_grpc_limits(struct compile *c, const struct compile_place *at);
 /* At the end: lets go of what was kept while compiling. */
 void compile_limits_done(struct compile *c);

@@ -94,6 +94,7 @@ void compile_rule_done(struct compile_rules *r)
     why = compile_guards(r->c, &r->at);
     if (why)
         rule->security = compile_unavailable(&r->at.plan->arena, rule->security, why);
+    rule->judges_model = compile_judges_model(rule);
     if (!rule->cors && rule->security)
         rule->cors = rule->security->cors;
 }

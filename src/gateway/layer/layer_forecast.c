@@ -34,16 +34,38 @@ static bool basic_is_same(const struct basic_plan *a, const struct basic_plan *b
            str_eq(a->credential_header, b->credential_header);
 }
 
-static bool ext_auth_is_same(const struct ext_auth_config *a, const struct ext_auth_config *b)
+static bool ext_auth_headers_are_same(const struct ext_auth_config *a,
+                                      const struct ext_auth_config *b)
 {
-    if (a->cluster != b->cluster || a->n_headers != b->n_headers ||
-        !str_eq(a->path_prefix, b->path_prefix) || !str_eq(a->path_override, b->path_override))
+    if (a->n_headers != b->n_headers)
         return false;
     for (uint32_t i = 0; i < a->n_headers; i++) {
         if (!str_eq(a->headers[i], b->headers[i]))
             return false;
     }
     return true;
+}
+
+/* What the policy tells the authorizer besides the request: it may answer by that alone. */
+static bool ext_auth_contexts_are_same(const struct ext_auth_config *a,
+                                       const struct ext_auth_config *b)
+{
+    if (a->n_contexts != b->n_contexts)
+        return false;
+    for (uint32_t i = 0; i < a->n_contexts; i++) {
+        if (!str_eq(a->contexts[i].name, b->contexts[i].name) ||
+            !str_eq(a->contexts[i].value, b->contexts[i].value))
+            return false;
+    }
+    return true;
+}
+
+static bool ext_auth_is_same(const struct ext_auth_config *a, const struct ext_auth_config *b)
+{
+    return a->cluster == b->cluster && a->is_grpc == b->is_grpc &&
+           str_eq(a->authority, b->authority) && str_eq(a->path_prefix, b->path_prefix) &&
+           str_eq(a->path_override, b->path_override) && ext_auth_headers_are_same(a, b) &&
+           ext_auth_contexts_are_same(a, b);
 }
 
 /* What they write too. */
@@ -67,14 +89,10 @@ static bool layer_plan_is_same(const struct layer_plan *a, const struct layer_pl
 
 /* ---- what the exchange must pass itself ---- */
 
+/* By gRPC it is told every header unless some are named (upstream/check.c). */
 static bool ext_auth_is_told_the_model(const struct ext_auth_config *c)
 {
-    for (uint32_t i = 0; i < c->n_headers; i++) {
-        if (str_eq(c->headers[i], header_name(HEADER_X_AI_EG_MODEL)) ||
-            str_eq(c->headers[i], header_name(HEADER_X_MODEL)))
-            return true;
-    }
-    return false;
+    return (c->is_grpc && c->n_headers == 0) || ext_auth_names_model(c);
 }
 
 static bool forecast_must_pass_basic(const struct layer_forecast *f, const struct basic_plan *p)

@@ -25,3 +25,12 @@ enum listener_drop {
  * itself is the caller's to report. `message` is static. */
 void link_drop_listener(struct manifest *m, struct gateway *g, struct listener *l,
                         enum listener_drop why, const char *message);
+
+/* A Gateway's listener. */
+struct listener_member {
+    struct gateway *gateway;
+    struct listener *listener;
+};
+/* Of HTTPRoutes and GRPCRoutes that share a host on listeners which are one (at an address that
+ * Gateways share), the younger ones leave: reported, with their conditions. */
+void link_merged_conflicts(struct manifest *m, const struct listener_member *members, size_t n);

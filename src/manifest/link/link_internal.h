@@ -2,6 +2,7 @@
 #pragma once
 
 #include "manifest/gateway.h"
+#include "manifest/link/link.h"
 #include "manifest/manifest.h"
 #include "manifest/ref.h"
 

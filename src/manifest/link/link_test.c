@@ -647,6 +647,40 @@ TEST(link_keeps_a_route_that_one_of_its_listeners_still_serves)
     CHECK(find_diag(DIAG_CONFLICT) != NULL);
 }
 
+#define SIDE                                                                                       \
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"                                    \
+    "metadata: {name: side, namespace: infra}\nspec:\n  gatewayClassName: c\n  listeners:\n"       \
+    "  - {name: all, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}\n---\n"
+#define SIDE_PARENT "  parentRefs: [{name: side, namespace: infra}]\n"
+
+static struct gateway *side(void)
+{
+    return CONTAINER_OF(manifest_get(&m, KIND_GATEWAY, STR("infra"), STR("side")), struct gateway,
+                        object);
+}
+
+TEST(link_settles_listeners_that_are_one_as_a_single_one)
+{
+    struct listener_member members[2];
+
+    load(GATEWAY SIDE KIND_ROUTE("HTTPRoute", "any", OLD, PARENT)
+             KIND_ROUTE("GRPCRoute", "calls", NEW, SIDE_PARENT)
+                 KIND_ROUTE("HTTPRoute", "own", NEW, SIDE_PARENT "  hostnames: [c.org]\n"));
+    members[0] = (struct listener_member){gateway(), &gateway()->spec.listeners.items[0]};
+    members[1] = (struct listener_member){side(), &side()->spec.listeners.items[0]};
+    /* The listeners of "side" have a conflict of their own: the first by name stands. */
+    CHECK_STR(str_of(route_reason(KIND_HTTP_ROUTE, "own", "Gateway/infra/side")), "Conflicted");
+    CHECK_STR(str_of(route_reason(KIND_GRPC_ROUTE, "calls", "Gateway/infra/side")), "Accepted");
+    link_merged_conflicts(&m, members, 2);
+    CHECK_INT(members[0].listener->routes.n, 1);
+    CHECK_INT(members[1].listener->routes.n, 0);
+    CHECK_STR(str_of(route_reason(KIND_GRPC_ROUTE, "calls", "Gateway/infra/side")), "Conflicted");
+    CHECK_STR(str_of(route_reason(KIND_HTTP_ROUTE, "any", "Gateway/infra/g")), "Accepted");
+    CHECK_INT(m.diags.n_errors, 2);
+    link_merged_conflicts(&m, members, 2);
+    CHECK_INT(m.diags.n_errors, 2);
+}
+
 TEST(link_takes_an_ai_gateway_route_for_the_http_route_generated_from_it)
 {
     load(GATEWAY
