@@ -61,9 +61,9 @@ static void conn_h2_place(struct conn *c)
 
 /* ---- the end ---- */
 
+/* With a connection that is retired too, whose pool may be gone by then. */
 static void conn_h2_stream_free(struct conn_h2_stream *s)
 {
-    s->conn->idle_since_us = conn_h2_loop(s->conn)->now.mono_us;
     list_remove(&s->node);
     list_remove(&s->work);
     buf_deinit(&s->codec.pending);
@@ -149,6 +149,7 @@ static void conn_h2_tell(struct conn_h2_stream *s)
         return;
     if (s->attempt)
         s->attempt->was_reused = false; /* this is no connection that had gone stale */
+    s->conn->idle_since_us = conn_h2_loop(s->conn)->now.mono_us;
     conn_h2_tell_failure(s, s->why);
     conn_h2_stream_free(s);
 }

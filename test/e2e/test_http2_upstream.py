@@ -1,11 +1,13 @@
 """HTTP/2 to backends: h2c by prior knowledge, h2 by ALPN; each request is a stream of a shared connection."""
 import json
+import signal
 import socket
 import threading
 
 import h2.errors
 import pytest
 
+from play import frames
 from play.deadline import FACTOR, eventually
 from play.http2 import Http2
 from play.http2_upstream import SETTINGS
@@ -502,6 +504,25 @@ def test_a_backend_that_is_killed(gateway, http2_upstream):
         assert [client.reply(s).status for s in streams] == [502] * 20
         assert client.request("/").status == 200
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
+
+
+def test_a_backend_that_takes_nothing_does_not_hold_up_the_end(gateway):
+    """Its stream is reset, and the reset does not get out: it goes with the connection."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        gw = gateway(world(h2c("a", listener.getsockname()[1]), route("r", rule("a"))), args=["--workers", "1"], drain=("0", "1"))
+        with gw.raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n") as client:
+            backend_end, _ = listener.accept()
+            windows = frames.settings((frames.INITIAL_WINDOW_SIZE, 50_000_000)) + frames.window_update(0, 50_000_000)
+            backend_end.sendall(windows)
+            client.sock.settimeout(1 * FACTOR)
+            with pytest.raises(TimeoutError):
+                client.sock.sendall(bytes(50_000_000))
+            gw.signal(signal.SIGTERM)
+            assert gw.wait() == 0
+        backend_end.close()
 
 
 def test_a_client_that_leaves_resets_its_stream_alone(gateway, http2_upstream):
