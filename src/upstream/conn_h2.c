@@ -273,14 +273,17 @@ void conn_h2_on_event(struct conn *c, unsigned events)
 
 /* ---- events of the codec ---- */
 
-/* What has no content and says nothing of its length is told as HTTP/1.1 has to be told. */
+/* As HTTP/1.1 has to be told: what cannot have content has none, also where an empty frame ends it
+ * (one with content is malformed: the codec resets the stream), and other content that is none is
+ * of length 0. */
 static void conn_h2_finish_body(const struct attempt *a, struct http_response *r)
 {
-    if (r->body != HTTP_BODY_NONE || a->request->method == HTTP_METHOD_HEAD || r->status == 204 ||
-        r->status == 304)
-        return;
-    r->body = HTTP_BODY_LENGTH;
-    r->content_length = 0;
+    if (a->request->method == HTTP_METHOD_HEAD || r->status == 204 || r->status == 304) {
+        r->body = HTTP_BODY_NONE;
+    } else if (r->body == HTTP_BODY_NONE) {
+        r->body = HTTP_BODY_LENGTH;
+        r->content_length = 0;
+    }
 }
 
 /* A 2xx is the yes to an extended CONNECT (RFC 8441 4), which HTTP/1.1 says with 101. */

@@ -245,6 +245,50 @@ def test_what_has_no_content(pair):
                 assert (raw.reply().status, raw.reply().status) == (status, status)
 
 
+BODILESS = [("HEAD", 200), ("GET", 204), ("GET", 304)]
+
+
+@pytest.mark.parametrize("method, status, fields", [
+    *((*which, []) for which in BODILESS), ("HEAD", 200, [("content-length", "7")]), ("GET", 304, [("content-length", "7")])])
+def test_what_cannot_have_content_may_end_by_an_empty_frame(gateway, http2_upstream, method, status, fields):
+    """Head without END_STREAM, then DATA with it. The answer behind it shows that the client has not lost its place."""
+    up = http2_upstream("a")
+
+    def script(stream):
+        if stream.target == "/next":
+            return up.echo(stream)
+        stream.head(status, fields)
+        stream.data(b"", end=True)
+    up.script = script
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
+    with gw.raw(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()) as raw:
+        head, _, rest = raw.rest().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and b"transfer-encoding" not in head.lower()
+    assert (b"content-length: 7" in head.lower()) == bool(fields)
+    assert rest.startswith(b"HTTP/1.1 200 ")
+    with Http2(gw.port()) as client:
+        stream = client.headers("/", method)
+        assert (client.reply(stream).status, client.reply(stream).body) == (status, b"")
+
+
+@pytest.mark.parametrize("method, status", BODILESS)
+def test_content_where_none_can_be_is_malformed(gateway, http2_upstream, method, status):
+    up = http2_upstream("a")
+
+    def script(stream):
+        if stream.target == "/next":
+            return up.echo(stream)
+        stream.head(status)
+        stream.data(b"secret")
+    up.script = script
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
+    with gw.raw(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n".encode()) as raw:
+        head, _, rest = raw.rest().partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.1 502 ")) and b"secret" not in rest
+    eventually(lambda: up.connections[0].streams[1].reset_code == CODES.PROTOCOL_ERROR)
+    assert gw.request("/next").status == 200 and len(up.connections) == 1
+
+
 # ---- back-pressure ----
 
 def test_an_upload_waits_for_the_backends_window(gateway, http2_upstream):
