@@ -98,11 +98,12 @@ static void settings(unsigned char n)
     frame(4, 1, 0, NULL, 0); /* it knows ours too */
 }
 
-static void ask(struct h2_stream *s, struct http_response *r, enum http_body body)
+static void ask_host(struct h2_stream *s, struct http_response *r, enum http_body body,
+                     struct str host)
 {
     struct http_request q = {.method_text = STR("POST"),
                              .scheme = STR("http"),
-                             .authority = STR("a"),
+                             .authority = host,
                              .path = STR("/"),
                              .body = body};
 
@@ -110,6 +111,11 @@ static void ask(struct h2_stream *s, struct http_response *r, enum http_body bod
     *s = (struct h2_stream){.arena = &arena, .tail = &arena, .response = r};
     CHECK_INT(h2_request(&h2, s, &q), 0);
     put_out();
+}
+
+static void ask(struct h2_stream *s, struct http_response *r, enum http_body body)
+{
+    ask_host(s, r, body, STR("a"));
 }
 
 TEST(the_peers_settings_say_how_many_streams_are_free)
@@ -258,5 +264,19 @@ TEST(a_long_body_is_not_moved_by_each_of_its_frames)
     CHECK_INT(h2_n_pending(&s), 0);
     CHECK((clock() - begun) / CLOCKS_PER_SEC < SECONDS);
     buf_deinit(&big);
+    finish();
+}
+
+TEST(a_request_that_names_no_host_has_no_authority)
+{
+    struct h2_stream s;
+    struct http_response r;
+
+    begin(0);
+    settings(100);
+    ask_host(&s, &r, HTTP_BODY_NONE, STR("")); /* method, scheme, path (RFC 7541 A) */
+    CHECK(str_find(buf_str(&out), STR("\x83\x86\x84")) >= 0);
+    ask(&s, &r, HTTP_BODY_NONE);
+    CHECK(str_find(buf_str(&out), STR("\x83\x86\x41\1a\x84")) >= 0);
     finish();
 }

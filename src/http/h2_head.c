@@ -354,7 +354,8 @@ size_t h2_fields_of_request(const struct http_request *q, struct arena *arena,
         fields[n++] = h2_nv(STR(":protocol"), arena_lower(arena, q->upgrade));
     fields[n++] = h2_nv(STR(":method"), q->upgrade.len > 0 ? STR("CONNECT") : q->method_text);
     fields[n++] = h2_nv(STR(":scheme"), q->scheme);
-    fields[n++] = h2_nv(STR(":authority"), q->authority);
+    if (q->authority.len > 0) /* of HTTP/1.0 without Host: none, which is not an empty one */
+        fields[n++] = h2_nv(STR(":authority"), q->authority);
     fields[n++] = h2_nv(STR(":path"), path);
     /* It has no handshake of its own (RFC 8441 5). */
     n = h2_put_headers(&q->headers, q->upgrade.len > 0 ? STR("sec-websocket-key") : STR_NULL,

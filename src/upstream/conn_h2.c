@@ -61,9 +61,9 @@ static void conn_h2_place(struct conn *c)
 
 /* ---- the end ---- */
 
+/* With a connection that is retired too, whose pool may be gone by then. */
 static void conn_h2_stream_free(struct conn_h2_stream *s)
 {
-    s->conn->idle_since_us = conn_h2_loop(s->conn)->now.mono_us;
     list_remove(&s->node);
     list_remove(&s->work);
     buf_deinit(&s->codec.pending);
@@ -149,6 +149,7 @@ static void conn_h2_tell(struct conn_h2_stream *s)
         return;
     if (s->attempt)
         s->attempt->was_reused = false; /* this is no connection that had gone stale */
+    s->conn->idle_since_us = conn_h2_loop(s->conn)->now.mono_us;
     conn_h2_tell_failure(s, s->why);
     conn_h2_stream_free(s);
 }
@@ -272,14 +273,17 @@ void conn_h2_on_event(struct conn *c, unsigned events)
 
 /* ---- events of the codec ---- */
 
-/* What has no content and says nothing of its length is told as HTTP/1.1 has to be told. */
+/* As HTTP/1.1 has to be told: what cannot have content has none, also where an empty frame ends it
+ * (one with content is malformed: the codec resets the stream), and other content that is none is
+ * of length 0. */
 static void conn_h2_finish_body(const struct attempt *a, struct http_response *r)
 {
-    if (r->body != HTTP_BODY_NONE || a->request->method == HTTP_METHOD_HEAD || r->status == 204 ||
-        r->status == 304)
-        return;
-    r->body = HTTP_BODY_LENGTH;
-    r->content_length = 0;
+    if (a->request->method == HTTP_METHOD_HEAD || r->status == 204 || r->status == 304) {
+        r->body = HTTP_BODY_NONE;
+    } else if (r->body == HTTP_BODY_NONE) {
+        r->body = HTTP_BODY_LENGTH;
+        r->content_length = 0;
+    }
 }
 
 /* A 2xx is the yes to an extended CONNECT (RFC 8441 4), which HTTP/1.1 says with 101. */

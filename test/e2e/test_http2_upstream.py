@@ -1,11 +1,13 @@
 """HTTP/2 to backends: h2c by prior knowledge, h2 by ALPN; each request is a stream of a shared connection."""
 import json
+import signal
 import socket
 import threading
 
 import h2.errors
 import pytest
 
+from play import frames
 from play.deadline import FACTOR, eventually
 from play.http2 import Http2
 from play.http2_upstream import SETTINGS
@@ -241,6 +243,50 @@ def test_what_has_no_content(pair):
         else:
             with pair.gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2) as raw:
                 assert (raw.reply().status, raw.reply().status) == (status, status)
+
+
+BODILESS = [("HEAD", 200), ("GET", 204), ("GET", 304)]
+
+
+@pytest.mark.parametrize("method, status, fields", [
+    *((*which, []) for which in BODILESS), ("HEAD", 200, [("content-length", "7")]), ("GET", 304, [("content-length", "7")])])
+def test_what_cannot_have_content_may_end_by_an_empty_frame(gateway, http2_upstream, method, status, fields):
+    """Head without END_STREAM, then DATA with it. The answer behind it shows that the client has not lost its place."""
+    up = http2_upstream("a")
+
+    def script(stream):
+        if stream.target == "/next":
+            return up.echo(stream)
+        stream.head(status, fields)
+        stream.data(b"", end=True)
+    up.script = script
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
+    with gw.raw(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()) as raw:
+        head, _, rest = raw.rest().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and b"transfer-encoding" not in head.lower()
+    assert (b"content-length: 7" in head.lower()) == bool(fields)
+    assert rest.startswith(b"HTTP/1.1 200 ")
+    with Http2(gw.port()) as client:
+        stream = client.headers("/", method)
+        assert (client.reply(stream).status, client.reply(stream).body) == (status, b"")
+
+
+@pytest.mark.parametrize("method, status", BODILESS)
+def test_content_where_none_can_be_is_malformed(gateway, http2_upstream, method, status):
+    up = http2_upstream("a")
+
+    def script(stream):
+        if stream.target == "/next":
+            return up.echo(stream)
+        stream.head(status)
+        stream.data(b"secret")
+    up.script = script
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
+    with gw.raw(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n".encode()) as raw:
+        head, _, rest = raw.rest().partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.1 502 ")) and b"secret" not in rest
+    eventually(lambda: up.connections[0].streams[1].reset_code == CODES.PROTOCOL_ERROR)
+    assert gw.request("/next").status == 200 and len(up.connections) == 1
 
 
 # ---- back-pressure ----
@@ -502,6 +548,25 @@ def test_a_backend_that_is_killed(gateway, http2_upstream):
         assert [client.reply(s).status for s in streams] == [502] * 20
         assert client.request("/").status == 200
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
+
+
+def test_a_backend_that_takes_nothing_does_not_hold_up_the_end(gateway):
+    """Its stream is reset, and the reset does not get out: it goes with the connection."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        gw = gateway(world(h2c("a", listener.getsockname()[1]), route("r", rule("a"))), args=["--workers", "1"], drain=("0", "1"))
+        with gw.raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n") as client:
+            backend_end, _ = listener.accept()
+            windows = frames.settings((frames.INITIAL_WINDOW_SIZE, 50_000_000)) + frames.window_update(0, 50_000_000)
+            backend_end.sendall(windows)
+            client.sock.settimeout(1 * FACTOR)
+            with pytest.raises(TimeoutError):
+                client.sock.sendall(bytes(50_000_000))
+            gw.signal(signal.SIGTERM)
+            assert gw.wait() == 0
+        backend_end.close()
 
 
 def test_a_client_that_leaves_resets_its_stream_alone(gateway, http2_upstream):
