@@ -461,7 +461,8 @@ TEST(who_leaves_answers_has_more_room_than_who_leaves_requests)
     raw_end();
 }
 
-/* Readers of small messages: gRPC asks with a PING for each, and opens both windows by its bytes. */
+/* Readers of small messages: gRPC asks with a PING for each, and opens both windows by its bytes.
+ */
 TEST(what_goes_with_content_is_no_flood)
 {
     raw_begin();
