@@ -50,6 +50,7 @@ struct exchange *exchange_new(struct worker *w, struct downstream *d)
     d->bytes_sent = 0;
     d->bytes_received = 0;
     attempt_init(&x->attempt, &w->upstreams, &exchange_attempt_events, &x->arena);
+    x->attempt.tail = &x->tail;
     atomic_store_explicit(&w->n_open_exchanges, (uint32_t)w->exchanges.n_nodes,
                           memory_order_relaxed);
     return x;

@@ -19,7 +19,7 @@ const struct attempt_failure_row attempt_failure_rows[] = {
 void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_events *events,
                   struct arena *arena)
 {
-    *a = (struct attempt){.events = events, .upstreams = u, .arena = arena};
+    *a = (struct attempt){.events = events, .upstreams = u, .arena = arena, .tail = arena};
 }
 
 static void attempt_count(struct attempt *a, struct endpoint *e)
@@ -303,9 +303,9 @@ void attempt_on_room(struct attempt *a)
 
 void attempt_set_arena(struct attempt *a, struct arena *arena)
 {
-    a->arena = arena;
+    a->arena = a->tail = arena;
     if (a->stream)
-        conn_h2_set_arena(a->stream, arena);
+        conn_h2_set_arenas(a->stream, a);
 }
 
 void attempt_send(struct attempt *a, struct str span)

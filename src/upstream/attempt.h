@@ -68,6 +68,7 @@ struct attempt {
     struct conn *conn;
     struct conn_h2_stream *stream; /* of `conn`; NULL: HTTP/1.1, or not yet */
     struct arena *arena;
+    struct arena *tail; /* of trailers, which may begin before attempt_set_arena and go on after */
     const struct http_request *request;
     struct http_response response;
     uint64_t connect_timeout_us;

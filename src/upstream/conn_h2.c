@@ -431,7 +431,7 @@ void conn_h2_open(struct conn *c, struct attempt *a)
     s->attempt = a;
     s->codec.response = &s->response;
     a->stream = s;
-    conn_h2_set_arena(s, a->arena);
+    conn_h2_set_arenas(s, a);
     list_append(&c->h2->streams, &s->node);
     if (a->request->upgrade.len > 0 && !h2_takes_tunnels(&c->h2->codec))
         conn_h2_shut(s, ATTEMPT_NO_UPGRADE);
@@ -458,9 +458,10 @@ void conn_h2_leave(struct attempt *a)
     conn_flush_later(c);
 }
 
-void conn_h2_set_arena(struct conn_h2_stream *s, struct arena *arena)
+void conn_h2_set_arenas(struct conn_h2_stream *s, const struct attempt *a)
 {
-    s->codec.arena = s->codec.tail = arena;
+    s->codec.arena = a->arena;
+    s->codec.tail = a->tail;
 }
 
 void conn_h2_send(struct conn_h2_stream *s, struct str span)

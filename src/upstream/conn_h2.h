@@ -56,7 +56,8 @@ bool conn_h2_is_busy(const struct conn *c);
 void conn_h2_open(struct conn *c, struct attempt *a);
 /* The attempt is done with its stream. */
 void conn_h2_leave(struct attempt *a);
-void conn_h2_set_arena(struct conn_h2_stream *s, struct arena *arena);
+/* As the attempt has them. */
+void conn_h2_set_arenas(struct conn_h2_stream *s, const struct attempt *a);
 /* Copied. */
 void conn_h2_send(struct conn_h2_stream *s, struct str span);
 /* `trailers` stay until the attempt leaves. */

@@ -5,7 +5,9 @@ import time
 
 import pytest
 
-from play.deadline import eventually
+from play import frames
+from play.deadline import FACTOR, eventually
+from play.http2 import Http2
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, model, path, route, rule,
                             security_policy, target, thing, to, world)
 from play.ports import free_port
@@ -183,6 +185,32 @@ def test_nothing_is_reserved_while_a_body_is_waited_for(gateway, model_server):
             assert gw.request(CHAT, json=chat()).status == 200, "a body that does not come holds no budget"
         raw.send(slow[1_200_000:])
         assert raw.reply().status == 200, "alone it may overshoot (docs/compatibility.md)"
+
+
+def test_trailers_that_begin_while_an_answer_is_held(gateway, http2_upstream, model_server):
+    """What is held goes out after a while; the head's memory is shut then, and the trailers go on."""
+    def on_head(stream):
+        stream.wait(lambda: stream.is_complete)
+        stream.head(headers=EVENTS_TYPE)
+        stream.data(b": wait\n\n")
+        stream.connection.sock.sendall(frames.headers(stream.number, ("x-0", "0"), is_whole=False))
+        assert has_head.wait(20 * FACTOR)
+        fields = [(f"x-{i}", str(i)) for i in range(1, 100)]
+        stream.connection.sock.sendall(frames.continuation(stream.number, frames.block(*fields), is_last=True))
+    has_head = threading.Event()
+    first = http2_upstream("first")
+    first.on_head = on_head
+    gw = gateway(world(backend("first", first, appProtocols=["gateway.envoyproxy.io/h2c"]), backend("second", model_server()),
+                       ai_backend("first"), ai_backend("second"),
+                       ai_route("ai", ai_rule({"name": "first", "priority": 0}, {"name": "second", "priority": 1},
+                                              matches=[model("m")]))), args=["--workers", "1"])
+    with Http2(gw.port()) as client:
+        stream = client.headers(CHAT, "POST", headers=[*JSON_TYPE, ("te", "trailers")], end=False)
+        client.data(stream, json.dumps(chat()).encode(), end=True)
+        client.until(lambda: client.streams[stream]["headers"])
+        has_head.set()
+        client.reply(stream)
+        assert client.streams[stream]["trailers"] == [(f"x-{i}", str(i)) for i in range(100)]
 
 
 # ---- times ----
