@@ -143,6 +143,9 @@ bool h2_has_output(const struct h2 *h);
 void h2_ping(struct h2 *h);
 /* Client: opens a stream with this request. 0; or negative when the peer takes no more. */
 MUST_USE int h2_request(struct h2 *h, struct h2_stream *s, const struct http_request *request);
+/* Client: has the request's head been put out? Of one that has not a reset leaves nothing to put
+ * out but on_close. */
+bool h2_is_begun(const struct h2_stream *s);
 /* Server: an interim or the final head; HTTP_BODY_NONE, or a length of 0, completes the answer.
  * Answers its bytes before compression. */
 size_t h2_respond(struct h2_stream *s, const struct http_response *response);

@@ -280,3 +280,34 @@ TEST(a_request_that_names_no_host_has_no_authority)
     CHECK(str_find(buf_str(&out), STR("\x83\x86\x41\1a\x84")) >= 0);
     finish();
 }
+
+TEST(of_a_request_that_is_taken_back_before_it_goes_out_nothing_does)
+{
+    struct http_request q = {.method_text = STR("POST"),
+                             .scheme = STR("http"),
+                             .authority = STR("a"),
+                             .path = STR("/"),
+                             .body = HTTP_BODY_CHUNKED};
+    struct h2_stream s = {.arena = &arena, .tail = &arena};
+    struct h2_stream other;
+    struct http_response r;
+
+    begin(0);
+    settings(100);
+    put_out();
+    http_headers_init(&q.headers, &arena);
+    CHECK_INT(h2_request(&h2, &s, &q), 0);
+    CHECK(!h2_is_begun(&s));
+    h2_reset(&s, H2_CANCEL);
+    CHECK(!h2_is_begun(&s));
+    put_out();
+    CHECK_INT(out.len, 0);
+    CHECK_INT(closed, H2_CANCEL);
+    CHECK(!h2_is_begun(&s));
+    ask(&other, &r, HTTP_BODY_CHUNKED);
+    CHECK(h2_is_begun(&other));
+    h2_reset(&other, H2_CANCEL);
+    put_out();
+    CHECK_INT(out.len, 13); /* RST_STREAM */
+    finish();
+}

@@ -390,3 +390,9 @@ size_t h2_fields_of_trailers(const struct http_headers *trailers, struct arena *
     *ret_fields = fields;
     return h2_put_headers(trailers, STR_NULL, fields, 0);
 }
+
+bool h2_is_begun(const struct h2_stream *s)
+{
+    /* nghttp2 opens the stream when it puts the head out. */
+    return s->h2 && nghttp2_session_find_stream(s->h2->session, s->id) != NULL;
+}

@@ -95,6 +95,25 @@ void conn_h2_on_close(struct conn *c)
     c->is_abort |= outbox_flush(&c->out) != 0;
 }
 
+/* If nothing of it has gone out, nothing will. */
+static void conn_h2_cancel(struct conn_h2_stream *s)
+{
+    s->is_unsent = !h2_is_begun(&s->codec);
+    h2_reset(&s->codec, H2_CANCEL);
+}
+
+/* Before the last word: what has not gone out yet does not go with it, since it may be repeated
+ * elsewhere. */
+static void conn_h2_take_back(struct conn *c)
+{
+    LIST_FOREACH (&c->h2->streams, node) {
+        struct conn_h2_stream *s = CONTAINER_OF(node, struct conn_h2_stream, node);
+
+        if (s->codec.h2 && !h2_is_begun(&s->codec))
+            conn_h2_cancel(s);
+    }
+}
+
 static void conn_h2_tell_failure(struct conn_h2_stream *s, enum attempt_failure why)
 {
     struct attempt *a = TAKE(s->attempt);
@@ -112,13 +131,16 @@ static void conn_h2_end(struct conn *c, enum attempt_failure why)
 {
     int error = c->stream.error;
 
+    conn_h2_take_back(c);
     conn_close(c);
     LIST_FOREACH (&c->h2->streams, node) {
         struct conn_h2_stream *s = CONTAINER_OF(node, struct conn_h2_stream, node);
 
         if (s->attempt)
             s->attempt->transport_error = error;
-        conn_h2_tell_failure(s, s->is_closed ? s->why : ATTEMPT_RESET);
+        conn_h2_tell_failure(s, s->is_closed   ? s->why
+                                : s->is_unsent ? ATTEMPT_REFUSED
+                                               : ATTEMPT_RESET);
     }
     attempt_break_all(&c->waiting, error, why);
 }
@@ -343,10 +365,11 @@ static void on_room(struct h2_stream *codec)
 static void on_close(struct h2_stream *codec, uint32_t code)
 {
     struct conn_h2_stream *s = conn_h2_stream_of(codec);
+    bool is_refused = code == H2_REFUSED_STREAM || s->is_unsent;
 
     /* Of a refused stream nothing was processed (RFC 9113 8.7). */
     conn_h2_shut(s, codec->error != H1_ERROR_NONE ? ATTEMPT_BAD_ANSWER
-                    : code == H2_REFUSED_STREAM   ? ATTEMPT_REFUSED
+                    : is_refused                  ? ATTEMPT_REFUSED
                                                   : ATTEMPT_RESET);
 }
 
@@ -454,7 +477,7 @@ void conn_h2_leave(struct attempt *a)
     if (!codec->h2 || c->state == CONN_CLOSED)
         return;
     if (!codec->is_end_sent || !codec->is_peer_done)
-        h2_reset(codec, H2_CANCEL);
+        conn_h2_cancel(s);
     conn_flush_later(c);
 }
 

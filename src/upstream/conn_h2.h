@@ -25,6 +25,7 @@ struct conn_h2_stream {
     bool has_batch;          /* a head or spans were told */
     bool has_room;
     bool is_closed;
+    bool is_unsent;           /* taken back before its head had gone out */
     enum attempt_failure why; /* what an attempt that still waits is told */
 };
 

@@ -442,6 +442,37 @@ def test_what_a_goaway_leaves_out_is_repeated(gateway, http2_upstream):
     assert len(up.connections) == 2
 
 
+def is_stopped(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "T"
+
+
+@pytest.mark.parametrize("end", ["goaway", "fin", "reset"])
+def test_what_has_not_gone_out_when_a_connection_ends_is_repeated(gateway, http2_upstream, end):
+    """Both are there when the gateway looks: a request, and behind it the end of the connection that it was given to. A
+    POST too: nobody has seen it."""
+    up = http2_upstream("a")
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+    for n in range(5):
+        with gw.raw(post) as raw:
+            assert raw.reply().status == 200
+            connection = up.last.connection
+            gw.signal(signal.SIGSTOP)
+            try:
+                eventually(lambda: is_stopped(gw.process.pid))
+                raw.send(post)
+                if end == "goaway":
+                    connection.go_away(up.last.number)
+                else:
+                    connection.close(resets=end == "reset")
+                    up.until(lambda: connection.is_closed)  # noqa: B023
+            finally:
+                gw.signal(signal.SIGCONT)
+            assert raw.reply().status == 200
+            assert len(up.requests) == 2 * n + 2 and up.last.connection is not connection
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_refused_stream_is_repeated(gateway, http2_upstream, method):
     up = http2_upstream("a")

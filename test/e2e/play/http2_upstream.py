@@ -111,6 +111,7 @@ class Connection:
         self.changed = threading.Condition(threading.RLock())
         self.streams = {}
         self.is_closed = False
+        self.is_killed = False
         self.n_pings = 0
         self.goaway = None
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8",
@@ -129,8 +130,10 @@ class Connection:
 
     def close(self, resets=False):
         if resets:
+            self.is_killed = True
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        else:
+            self.sock.shutdown(socket.SHUT_RD)  # who waits in recv holds it open, and would until something comes
+        elif not self.is_killed:
             try:
                 self.sock.shutdown(socket.SHUT_RDWR)
             except OSError:
