@@ -21,6 +21,9 @@
     X(H2_GLITCHES, 1000, "frames",                                                                 \
       "resets, empty and control frames of one HTTP/2 connection, 100 forgiven a second; beyond: " \
       "the connection ends")                                                                       \
+    X(H2_RESETS, 100, "streams",                                                                   \
+      "reset by the gateway on one HTTP/2 connection to a backend; beyond: new ones go to "        \
+      "another")                                                                                   \
     X(H2_SILENCE_S, 60, "seconds",                                                                 \
       "silence of an HTTP/2 peer with requests under way, after which it is sent a PING")          \
     X(H2_PING_ANSWER_S, 20, "seconds", "for its answer; beyond: the connection is closed")         \

@@ -44,6 +44,15 @@ static void conn_h2_shut(struct conn_h2_stream *s, enum attempt_failure why)
     conn_h2_note(s);
 }
 
+/* Each client that leaves is a reset here, and a backend that is reset too often takes that for an
+ * attack and ends the connection with everybody's streams: before that, those that run have it for
+ * themselves. Backends bear 250 and more (Envoy: half of 500 streams; nghttp2: 1000, and 33 a
+ * second), and as many more may come of the streams that run. */
+static bool conn_h2_is_worn(const struct conn_h2 *h)
+{
+    return h->n_resets >= LIMIT_H2_RESETS;
+}
+
 /* Where it belongs now. */
 static void conn_h2_place(struct conn *c)
 {
@@ -53,7 +62,7 @@ static void conn_h2_place(struct conn *c)
     if (c->state == CONN_CONNECTING || c->state == CONN_DRAINING || c->state == CONN_CLOSED)
         return;
     /* Nor is one kept that has no streams and is allowed none. */
-    if (!h2_may_open(codec) || (to == CONN_FULL && !conn_h2_is_busy(c)))
+    if (!h2_may_open(codec) || conn_h2_is_worn(c->h2) || (to == CONN_FULL && !conn_h2_is_busy(c)))
         to = CONN_DRAINING;
     if (to != c->state)
         conn_move(c, to);
@@ -367,6 +376,7 @@ static void on_close(struct h2_stream *codec, uint32_t code)
     struct conn_h2_stream *s = conn_h2_stream_of(codec);
     bool is_refused = code == H2_REFUSED_STREAM || s->is_unsent;
 
+    s->conn->h2->n_resets += codec->is_reset && !s->is_unsent;
     /* Of a refused stream nothing was processed (RFC 9113 8.7). */
     conn_h2_shut(s, codec->error != H1_ERROR_NONE ? ATTEMPT_BAD_ANSWER
                     : is_refused                  ? ATTEMPT_REFUSED

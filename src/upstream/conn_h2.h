@@ -33,8 +33,9 @@ struct conn_h2 {
     struct h2 codec;
     struct conn *conn;
     struct list streams;
-    struct list todo; /* those with something to tell when the codec has returned */
-    bool is_inside;   /* the codec */
+    struct list todo;  /* those with something to tell when the codec has returned */
+    bool is_inside;    /* the codec */
+    uint32_t n_resets; /* of ours, that went out */
     uint64_t heard_us;
     uint64_t ping_us;     /* when one went out that is not answered; 0: none */
     uint64_t forgiven_us; /* see h2_forgive */

@@ -620,6 +620,40 @@ def test_a_client_that_leaves_resets_its_stream_alone(gateway, http2_upstream):
     assert gw.request("/").status == 200 and len(up.connections) == 1
 
 
+@pytest.mark.parametrize("has_begun", [False, True], ids=["early", "late"])
+def test_who_leaves_again_and_again_ends_nobody_elses_request(gateway, http2_upstream, has_begun):
+    """LIMIT_H2_RESETS: the backend ends a connection by the 250th reset, as Envoy does; it comes to no such number."""
+    up = http2_upstream("a")
+    up.resets_max = 250
+    go_on = threading.Event()
+
+    def script(stream):
+        if stream.target == "/held":
+            go_on.wait(60 * FACTOR)
+        elif stream.target == "/left":
+            if has_begun:
+                stream.head()
+            return
+        up.echo(stream)
+    up.script = script
+    gw = gateway(world(h2c("a", up), route("r", rule("a"))), args=["--workers", "1"])
+    with Http2(gw.port()) as patient:
+        held = patient.headers("/held", "POST")
+        up.wait_for(1)
+        for n in range(0, 600, 50):
+            with Http2(gw.port()) as client:
+                streams = [client.headers("/left", "POST") for _ in range(50)]
+                up.wait_for(n + 51)
+                if has_begun:
+                    client.until(lambda: all(client.streams[s]["headers"] for s in streams))  # noqa: B023
+            eventually(lambda: sum(c.n_resets for c in up.connections) == n + 50)  # noqa: B023
+        assert 100 <= max(c.n_resets for c in up.connections) < 200
+        eventually(lambda: sum(not c.is_closed for c in up.connections) <= 2, what="worn connections end when they are idle")
+        go_on.set()
+        assert patient.reply(held).status == 200
+    assert gw.request("/").status == 200
+
+
 def test_an_early_answer_ends_the_upload(gateway, http2_upstream):
     up = http2_upstream("a")
     up.on_head = lambda stream: stream.answer(status=413)

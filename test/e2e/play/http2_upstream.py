@@ -113,6 +113,7 @@ class Connection:
         self.is_closed = False
         self.is_killed = False
         self.n_pings = 0
+        self.n_resets = 0
         self.goaway = None
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8",
                                                                        validate_outbound_headers=False,
@@ -185,6 +186,11 @@ class Connection:
             self.upstream.completed(stream)
         elif isinstance(event, h2.events.StreamReset):
             stream.reset_code = event.error_code
+            self.n_resets += 1
+            if self.n_resets >= self.upstream.resets_max:
+                self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+                self.flush()
+                self.close()
 
 
 class Http2Upstream:
@@ -198,6 +204,7 @@ class Http2Upstream:
         self.on_head = None
         self.reads = True
         self.is_deaf = False  # reads and does not hear
+        self.resets_max = 1 << 30  # of one connection, which is ended then
         self.connections = []
         self.requests = []
         self.max_open = 0  # streams of one connection at once
