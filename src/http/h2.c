@@ -404,7 +404,7 @@ static int on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame UN
         return NGHTTP2_ERR_WOULDBLOCK;
     ASSERT(n <= h2_n_pending(s));
     buf_append(h->out, head, H2_FRAME_HEAD_BYTES);
-    buf_append(h->out, s->pending.ptr + s->n_gone, n);
+    buf_append_str(h->out, str_slice(buf_str(&s->pending), s->n_gone, s->n_gone + n));
     h2_drop(s, n);
     if (s->is_finished || (s->was_full && h2_n_pending(s) <= LIMIT_PIPE_HIGH_BYTES / 2)) {
         s->was_full = false;
