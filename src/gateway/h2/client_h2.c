@@ -251,6 +251,13 @@ void client_h2_drain_end(struct client *c)
     client_h2_output(h);
 }
 
+static void client_h2_on_free(struct deferred *d)
+{
+    mem_free(CONTAINER_OF(d, struct client_h2, retire));
+}
+
+/* Whatever put out frames may be what closed the connection, and looks at it afterwards: it stays,
+ * like its client, until nothing of it runs. */
 void client_h2_end(struct client *c)
 {
     struct client_h2 *h = c->h2;
@@ -260,5 +267,5 @@ void client_h2_end(struct client *c)
     client_stream_end_all(h);
     h2_deinit(&h->codec);
     c->h2 = NULL;
-    mem_free(h);
+    loop_retire(loop_of(h), &h->retire, client_h2_on_free);
 }

@@ -31,6 +31,7 @@ struct client_h2 {
     uint64_t pinged_us;   /* 0: it owes no answer */
     uint64_t stuck_us;    /* since when the peer takes nothing of the outbox; 0: nothing is in it */
     uint64_t forgiven_us; /* see h2_forgive */
+    struct deferred retire;
 };
 
 /* What every HTTP/2 client sends first (RFC 9113 3.4). */
