@@ -19,6 +19,9 @@ extern const struct str world_manifests[WORLD_SNAPSHOTS];
 struct seen {
     const struct exchange *exchange; /* while it is under way */
     enum http_method method;
+    uint32_t stream;         /* of HTTP/2 */
+    bool is_tunnel;          /* asked for by extended CONNECT, where 200 stands for 101 */
+    bool is_grpc;            /* a call, where a status may stand in the trailers */
     char id[WORLD_ID_BYTES]; /* its x-id, as far as it fits */
     bool is_recorded;
     bool is_due;       /* so it was while the client was still there, and had read all there was */
