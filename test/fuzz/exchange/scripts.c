@@ -213,7 +213,7 @@ void script_frame(struct buf *out, unsigned which, unsigned char stream, struct 
 
 static const struct {
     const char *head;
-    struct str body; /* .ptr NULL: none; "": not ended; "@" stands for SCRIPT_LONG_FRAMES */
+    struct str body; /* .ptr NULL: none; "": not ended; "@": SCRIPT_LONG_FRAMES, twice with "@@" */
 } requests[] = {
 #define R(head, body)                                                                              \
     {                                                                                              \
@@ -266,13 +266,14 @@ static const struct {
     /* c */ R0(TO2("GET", "/changed/f?a=b")),
     /* d */ R(TO2("POST", "/limited"), "hello"),
     /* e */ R(CALL2("a", "/plain/call"), MESSAGE),
+    /* f */ R(TO2("POST", "/plain/f"), "@@"),
 #undef R
 #undef R0
 };
 
 enum {
     SCRIPT_LONG_FRAMES = 3,
-    SCRIPT_FRAME_BYTES = 16384 /* in all less than a stream's window */
+    SCRIPT_FRAME_BYTES = 16384 /* in all less than a stream's window, and twice of it more */
 };
 
 static void script_head(struct str text, struct str id, struct buf *block)
@@ -293,13 +294,13 @@ static void script_head(struct str text, struct str id, struct buf *block)
     }
 }
 
-static void script_long_content(struct buf *out, uint32_t stream)
+static void script_long_content(struct buf *out, uint32_t stream, unsigned n_frames)
 {
     static char room[SCRIPT_FRAME_BYTES];
 
     memset(room, 'x', sizeof room);
-    for (unsigned i = 1; i <= SCRIPT_LONG_FRAMES; i++)
-        frames_append(out, FRAME_DATA, i == SCRIPT_LONG_FRAMES ? FRAME_END_STREAM : 0, stream,
+    for (unsigned i = 1; i <= n_frames; i++)
+        frames_append(out, FRAME_DATA, i == n_frames ? FRAME_END_STREAM : 0, stream,
                       str_make(room, sizeof room));
 }
 
@@ -312,8 +313,8 @@ void script_request(struct buf *out, unsigned which, uint32_t stream, struct str
     script_head(str_of(requests[i].head), id, &block);
     frames_append(out, FRAME_HEADERS, FRAME_END_HEADERS | (body.ptr ? 0 : FRAME_END_STREAM), stream,
                   buf_str(&block));
-    if (str_eq(body, STR("@")))
-        script_long_content(out, stream);
+    if (str_starts_with(body, STR("@")))
+        script_long_content(out, stream, (unsigned)body.len * SCRIPT_LONG_FRAMES);
     else if (body.len > 0)
         frames_append(out, FRAME_DATA, FRAME_END_STREAM, stream, body);
     buf_deinit(&block);
