@@ -14,7 +14,7 @@
  *   r, R  stops reading, or goes on
  *   a     time passes
  *   l     the other configuration is loaded
- *   d     the gateway drains
+ *   d, D  the gateway drains, stops
  *   n     names are resolved
  * Then everybody reads and leaves, time passes, and must hold:
  *   - each exchange made exactly one record, and nothing of any is left: exchanges, connections,
@@ -217,6 +217,10 @@ static void step(struct program *p)
     case 'd':
         p->is_draining = true;
         world_drain();
+        break;
+    case 'D':
+        p->is_draining = true;
+        world_stop();
         break;
     case 'n':
         world_resolve_names();

@@ -294,6 +294,16 @@ void world_drain(void)
     worker_order(world.worker, ORDER_DRAIN);
 }
 
+void world_stop(void)
+{
+    worker_order(world.worker, ORDER_STOP);
+}
+
+bool world_is_stopped(void)
+{
+    return world.worker->loop.is_stopping;
+}
+
 static void world_unresolve_names(void)
 {
     const struct snapshot *s = world.snapshots[0];
@@ -321,6 +331,7 @@ void world_begin(void)
 
     world_next_day();
     w->is_draining = false;
+    w->loop.is_stopping = false;
     atomic_store(&w->has_drained, false);
     random_init_seed(&w->random, 1);
     random_init_seed(&w->upstreams.random, 1);

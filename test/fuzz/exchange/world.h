@@ -51,6 +51,10 @@ void world_advance(uint64_t us);
 /* The other configuration. */
 void world_reload(void);
 void world_drain(void);
+/* The time of the drain is over. */
+void world_stop(void);
+/* It was, in the program under way. */
+bool world_is_stopped(void);
 void world_resolve_names(void);
 /* Nothing of an exchange or connection is left. */
 bool world_is_idle(void);
