@@ -2,16 +2,26 @@
  * the backends behind the gateway, which drives a real worker (its loop, connections, pools, the
  * journey) over socket pairs and a clock of its own. Each step is a letter and a byte for whom;
  * with bit 7 of the letter the loop does not turn after it:
- *   h     a frame of HTTP/2 by backend: letter, digit of its stream
- *   o     a new connection of client `who`        c, b  a script by client, backend: letter,
- * eighths C, B  bytes of its own: their number, then they        g, G  the rest of that script x, X
- * closes      s, S  ends its sending      r, R  stops reading, or goes on a     time passes l the
- * other configuration is loaded d     the gateway drains                      n     names are
- * resolved Then everybody reads and leaves, time passes, and must hold:
+ *   o     a new connection of client `who`
+ *   c, b  a script by client, backend, of HTTP/1: letter, eighths
+ *   q     a request by client, of HTTP/2, which a connection that has said nothing begins:
+ *         letter, eighths
+ *   f, h  a frame of HTTP/2 by client, backend: letter, digit of its stream
+ *   C, B  bytes of its own: their number, then they
+ *   g, G  the rest of that script
+ *   x, X  closes
+ *   s, S  ends its sending
+ *   r, R  stops reading, or goes on
+ *   a     time passes
+ *   l     the other configuration is loaded
+ *   d, D  the gateway drains, stops
+ *   n     names are resolved
+ * Then everybody reads and leaves, time passes, and must hold:
  *   - each exchange made exactly one record, and nothing of any is left: exchanges, connections,
  *     held bytes, in-flight counts, reservations of limits, references to configurations;
  *   - what clients and backends got is valid HTTP, and no answer is another request's;
- *   - an answer that looks complete is complete, and the record has its status. */
+ *   - an answer that looks complete is complete, and the record has its status;
+ *   - of HTTP/2 each stream was answered or reset, and none outlives its client and exchange. */
 #include "base/assert.h"
 #include "net/socket.h"
 #include "test/fuzz/exchange/peer.h"
@@ -137,17 +147,25 @@ static void step_client(struct program *p, char letter, unsigned who)
 {
     struct fake_client *c = letter == 'o' ? open_client(p, who) : client_of(p, who);
 
-    if (letter == 'c') {
+    if (letter == 'c' || letter == 'q') {
         unsigned script = next_byte(p) - 'A';
         unsigned parts = next_byte(p) % 8;
 
-        if (c)
+        if (c && letter == 'c')
             fake_client_play(c, script, parts);
+        else if (c)
+            fake_client_ask(c, script, parts);
+    } else if (letter == 'f') {
+        unsigned which = next_byte(p) - 'A';
+        unsigned char stream = (unsigned char)(next_byte(p) - '0');
+
+        if (c)
+            fake_client_frame(c, which, stream);
     } else if (letter == 'C') {
         struct str bytes = next_bytes(p);
 
         if (c)
-            peer_say(&c->peer, bytes);
+            fake_client_say(c, bytes);
     } else if (c) {
         step_peer(&c->peer, letter);
     }
@@ -168,21 +186,14 @@ static void step_backend(struct program *p, char letter, unsigned who)
     } else if (letter == 'B') {
         struct str bytes = next_bytes(p);
 
-        if (b) {
-            b->is_unread = true;
-            peer_say(&b->peer, bytes);
-        }
+        if (b)
+            fake_backend_say(b, bytes);
     } else if (letter == 'h') {
         unsigned which = next_byte(p) - 'A';
         unsigned char stream = (unsigned char)(next_byte(p) - '0');
-        struct buf frame = {0};
 
-        script_frame(&frame, which, stream);
-        if (b) {
-            b->is_unread = true;
-            peer_say(&b->peer, buf_str(&frame));
-        }
-        buf_deinit(&frame);
+        if (b)
+            fake_backend_frame(b, which, stream);
     } else if (b) {
         step_peer(&b->peer, str_lower_char(letter));
     }
@@ -207,6 +218,10 @@ static void step(struct program *p)
         p->is_draining = true;
         world_drain();
         break;
+    case 'D':
+        p->is_draining = true;
+        world_stop();
+        break;
     case 'n':
         world_resolve_names();
         break;
@@ -229,7 +244,7 @@ static void step(struct program *p)
 static void wake_up(struct program *p)
 {
     for (unsigned i = 0; i < p->n_clients; i++)
-        p->clients[i].peer.is_slow = false;
+        fake_client_wake(&p->clients[i]);
     for (unsigned i = 0; i < p->n_backends; i++)
         p->backends[i].peer.is_slow = false;
 }

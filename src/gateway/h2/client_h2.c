@@ -261,6 +261,8 @@ static void client_h2_on_free(struct deferred *d)
     mem_free(CONTAINER_OF(d, struct client_h2, retire));
 }
 
+/* Whatever put out frames may be what closed the connection, and looks at it afterwards: it stays,
+ * like its client, until nothing of it runs. */
 void client_h2_end(struct client *c)
 {
     struct client_h2 *h = c->h2;

@@ -12,7 +12,8 @@
     "sinks: [{type: File, file: {path: /dev/null}}]}]}}}}\n---\n"                                  \
     "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: front, "           \
     "namespace: play}, spec: {gatewayClassName: c, listeners: [{name: http, port: 80, protocol: "  \
-    "HTTP, allowedRoutes: {namespaces: {from: All}}}]}}\n---\n"                                    \
+    "HTTP, allowedRoutes: {namespaces: {from: All}}}, {name: calls, port: 80, protocol: HTTP, "    \
+    "hostname: calls.play, allowedRoutes: {kinds: [{kind: GRPCRoute}]}}]}}\n---\n"                 \
     "{apiVersion: v1, kind: Secret, metadata: {name: keys, namespace: play}, stringData: {alice: " \
     "key-of-alice}}\n---\n"
 
@@ -31,6 +32,10 @@
     "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: " name           \
     ", namespace: play}, spec: {parentRefs: [{name: front}], rules: [{matches: [{path: {type: "    \
     "PathPrefix, value: " path "}}], " more "}]}}\n---\n"
+#define CALLS(name, service, more)                                                                 \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: " name           \
+    ", namespace: play}, spec: {parentRefs: [{name: front, sectionName: calls}], rules: "          \
+    "[{matches: [{method: {service: " service "}}], " more "}]}}\n---\n"
 #define SECURITY(name, more)                                                                       \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {name: " name    \
     ", namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, " \
@@ -47,8 +52,11 @@
     BACKEND("judge", "3")                                                                          \
     BACKEND("dead", "4")                                                                           \
     STREAMS("streams", "6")                                                                        \
+    STREAMS("asker", "7")                                                                          \
     NAMED("named", "named.play")                                                                   \
     ROUTE("streams", "/streams", MIRROR_STREAMS "backendRefs: [" TO("streams") "]")                \
+    CALLS("calls", "play.Talk", "backendRefs: [" TO("streams") "]")                                \
+    ROUTE("asked", "/asked", "backendRefs: [" TO("plain") "]")                                     \
     ROUTE("plain", "/plain", "backendRefs: [" TO("plain") "]")                                     \
     ROUTE("two", "/two", "backendRefs: [" TO("plain") ", " TO("copy") "]")                         \
     ROUTE("timed", "/timed",                                                                       \
@@ -69,7 +77,8 @@
     SECURITY("key", "apiKeyAuth: {credentialRefs: [{name: keys}], extractFrom: [{headers: "        \
                     "[x-api-key]}, {params: [key]}, {cookies: [key]}]}")                           \
     SECURITY("judged", "extAuth: {headersToExtAuth: [x-id], http: {backendRefs: [" TO(             \
-                           "judge") "], headersToBackend: [x-said]}}")
+                           "judge") "], headersToBackend: [x-said]}}")                             \
+    SECURITY("asked", "extAuth: {grpc: {backendRefs: [" TO("asker") "]}}")
 
 #define AI_BACKEND(name, schema)                                                                   \
     BACKEND(name, "5")                                                                             \

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "gateway/h2/websocket.h"
 #include "http/path.h"
 
 enum { PEER_READ_BYTES = 65536, PEER_EIGHTHS = 8 };
@@ -47,6 +48,19 @@ void peer_shutdown(struct peer *p)
 void peer_say(struct peer *p, struct str bytes)
 {
     buf_append_str(&p->out, bytes);
+}
+
+void peer_say_parts(struct peer *p, struct str bytes, struct str id, unsigned parts)
+{
+    size_t n = parts == 0 ? bytes.len : bytes.len * parts / PEER_EIGHTHS;
+    ssize_t at = id.len > 0 ? str_find(bytes, id) : -1;
+
+    /* With what comes next it would be another one. */
+    if (at >= 0 && n > (size_t)at && n < (size_t)at + id.len)
+        n = (size_t)at + id.len;
+    buf_append_str(&p->out, str_slice(bytes, 0, n));
+    buf_clear(&p->later);
+    buf_append_str(&p->later, str_slice(bytes, n, bytes.len));
 }
 
 void peer_go_on(struct peer *p)
@@ -108,7 +122,7 @@ static void script_append_long(struct buf *out)
     out->len += SCRIPT_LONG_BYTES;
 }
 
-static void script_write(struct str text, struct str header, struct buf *out)
+static void script_write(struct str text, struct str header, struct str agreement, struct buf *out)
 {
     for (size_t i = 0; i < text.len; i++) {
         struct str rest = str_slice(text, i + 1, text.len);
@@ -116,6 +130,9 @@ static void script_write(struct str text, struct str header, struct buf *out)
         switch (text.ptr[i]) {
         case '%':
             buf_append_str(out, header);
+            break;
+        case '~':
+            buf_append_str(out, agreement);
             break;
         case '@':
             script_append_long(out);
@@ -137,20 +154,13 @@ static void script_write(struct str text, struct str header, struct buf *out)
     }
 }
 
-static void peer_play(struct peer *p, struct str script, struct str header, unsigned parts)
+static void peer_play(struct peer *p, struct str script, struct str header, struct str agreement,
+                      unsigned parts)
 {
     struct buf whole = {0};
 
-    script_write(script, header, &whole);
-    size_t n = parts == 0 ? whole.len : whole.len * parts / PEER_EIGHTHS;
-    ssize_t at = header.len > 0 ? str_find(buf_str(&whole), header) : -1;
-
-    /* Never inside of the id: with what comes next it would be another one. */
-    if (at >= 0 && n > (size_t)at && n < (size_t)at + header.len)
-        n = (size_t)at + header.len;
-    buf_append(&p->out, whole.ptr, n);
-    buf_clear(&p->later);
-    buf_append_str(&p->later, str_slice(buf_str(&whole), n, whole.len));
+    script_write(script, header, agreement, &whole);
+    peer_say_parts(p, buf_str(&whole), header, parts);
     buf_deinit(&whole);
 }
 
@@ -162,8 +172,7 @@ void fake_client_open(struct fake_client *c, unsigned number)
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
         UNREACHABLE();
-    c->number = number;
-    c->n_scripts = 0;
+    *c = (struct fake_client){.number = number, .next_stream = 1};
     peer_open(&c->peer, fds[0]);
     world_accept(&c->gateway, fds[1]);
 }
@@ -172,6 +181,8 @@ void fake_client_leave(struct fake_client *c)
 {
     for (unsigned i = 0; i < c->gateway.n_seen; i++)
         c->gateway.seen[i].is_due = c->gateway.seen[i].is_recorded && !c->peer.has_left;
+    c->was_all_said = c->peer.out.len == 0 && c->peer.later.len == 0 && !c->peer.has_left &&
+                      !c->peer.is_over && c->peer.fd >= 0;
     peer_close(&c->peer);
 }
 
@@ -196,9 +207,72 @@ void fake_client_play(struct fake_client *c, unsigned script, unsigned parts)
     char header[32];
 
     c->n_scripts++;
+    c->has_spoken = true;
+    c->is_garbled = true; /* if it speaks HTTP/2 */
     client_make_id(c, id);
     snprintf(header, sizeof header, "x-id: %s\r\n", id);
-    peer_play(&c->peer, str_of(client_scripts[script % n_client_scripts]), str_of(header), parts);
+    peer_play(&c->peer, str_of(client_scripts[script % n_client_scripts]), str_of(header), STR(""),
+              parts);
+}
+
+void fake_client_say(struct fake_client *c, struct str bytes)
+{
+    c->has_spoken = true;
+    c->is_garbled = true;
+    peer_say(&c->peer, bytes);
+}
+
+/* False: it speaks HTTP/1. */
+static bool client_speaks_h2(struct fake_client *c)
+{
+    if (!c->has_spoken) {
+        c->has_spoken = c->is_h2 = true;
+        peer_say(&c->peer, STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+        frames_append(&c->peer.out, FRAME_SETTINGS, 0, 0, STR(""));
+    }
+    return c->is_h2;
+}
+
+void fake_client_ask(struct fake_client *c, unsigned script, unsigned parts)
+{
+    struct buf whole = {0};
+    char id[WORLD_ID_BYTES];
+
+    if (!client_speaks_h2(c))
+        return;
+    c->is_garbled |= c->peer.later.len > 0;
+    c->n_scripts++;
+    client_make_id(c, id);
+    script_request(&whole, script, c->next_stream, str_of(id));
+    c->next_stream += 2;
+    peer_say_parts(&c->peer, buf_str(&whole), str_of(id), parts);
+    buf_deinit(&whole);
+}
+
+void fake_client_frame(struct fake_client *c, unsigned which, unsigned char stream)
+{
+    struct buf frame = {0};
+
+    if (!client_speaks_h2(c))
+        return;
+    c->is_garbled |= c->peer.later.len > 0;
+    script_frame(&frame, which, stream, STR(""));
+    if (frame.ptr[3] == FRAME_RST_STREAM)
+        c->has_reset[stream] = true;
+    peer_say(&c->peer, buf_str(&frame));
+    buf_deinit(&frame);
+}
+
+void fake_client_wake(struct fake_client *c)
+{
+    static const struct str increment = {"\x20\0\0\0", 4};
+
+    c->peer.is_slow = false;
+    if (!c->is_h2 || c->is_garbled || c->peer.later.len > 0)
+        return;
+    frames_append(&c->peer.out, FRAME_WINDOW_UPDATE, 0, 0, increment);
+    for (uint32_t i = 1; i < c->next_stream; i += 2)
+        frames_append(&c->peer.out, FRAME_WINDOW_UPDATE, 0, i, increment);
 }
 
 /* How much of an answer has come. */
@@ -215,8 +289,7 @@ struct answers {
     struct str input;
 };
 
-/* Byte by byte: a fuzzer must not learn the ids from how they are compared. */
-static bool is_same_id(struct str value, const char *id)
+bool peer_is_same_id(struct str value, const char *id)
 {
     size_t n = strlen(id);
     unsigned char differs = value.len != n;
@@ -231,7 +304,7 @@ static void check_head(const struct http_response *r, const struct seen *s)
     struct str echo = http_headers_value(&r->headers, STR("x-echo"));
 
     /* Whose answer it is. */
-    ASSERT(!echo.ptr || is_same_id(echo, s->id));
+    ASSERT(!echo.ptr || peer_is_same_id(echo, s->id));
     ASSERT(s->is_recorded && s->is_head_sent && s->status == r->status);
 }
 
@@ -267,7 +340,7 @@ static void check_answer(const struct fake_client *c, const struct seen *s, enum
     ASSERT(s->is_recorded);
     if (coming == COMING_WHOLE || (coming == COMING_OPEN && is_orderly && c->peer.is_over))
         ASSERT(!s->is_broken);
-    if (coming == COMING_NOT || coming == COMING_PART)
+    if ((coming == COMING_NOT || coming == COMING_PART) && !world_is_stopped())
         ASSERT(s->is_broken || !s->is_head_sent || !s->is_due || c->gateway.is_aborted);
 }
 
@@ -280,8 +353,12 @@ void fake_client_check(const struct fake_client *c)
     /* A frame of HTTP/2, whose length is small, and no status line: the program began so. */
     bool is_frames = a.input.len > 0 && a.input.ptr[0] == '\0';
 
-    if (c->peer.is_truncated || is_frames)
+    if (c->peer.is_truncated)
         return;
+    if (c->is_h2 || is_frames) {
+        h2_client_check(c);
+        return;
+    }
     arena_init(&a.arena, 16384);
     h1_init(&a.codec, &options);
     for (unsigned i = 0; i < c->gateway.n_seen; i++) {
@@ -316,6 +393,7 @@ void fake_backend_open(struct fake_backend *b, int fd)
 void fake_backend_deinit(struct fake_backend *b)
 {
     peer_deinit(&b->peer);
+    frames_deinit(&b->frames);
     arena_deinit(&b->arena);
 }
 
@@ -332,7 +410,20 @@ void fake_backend_play(struct fake_backend *b, unsigned script, unsigned parts)
     }
     if (str_starts_with(text, STR("HTTP/1.1 101")))
         b->is_unread = true;
-    peer_play(&b->peer, text, str_of(header), parts);
+    b->is_garbled = true; /* if it speaks HTTP/2 */
+    peer_play(&b->peer, text, str_of(header), str_of(b->agreement), parts);
+}
+
+/* As a backend that speaks WebSocket does. */
+static void backend_agree(struct fake_backend *b, const struct http_request *q)
+{
+    struct http_response r = {.status = 101};
+
+    http_headers_init(&r.headers, &b->arena);
+    b->agreement[0] = '\0';
+    if (websocket_agree(q, &r) && r.headers.n == 1)
+        snprintf(b->agreement, sizeof b->agreement, "%.*s: %.*s\r\n",
+                 STR_ARG(r.headers.items[0].name), STR_ARG(r.headers.items[0].value));
 }
 
 static void check_request(struct fake_backend *b, const struct http_request *q)
@@ -346,14 +437,47 @@ static void check_request(struct fake_backend *b, const struct http_request *q)
     ASSERT(!http_headers_find(&q->headers, STR("x-api-key")));
     snprintf(b->id, sizeof b->id, "%.*s", STR_ARG(id));
     b->n_requests++;
+    backend_agree(b, q);
 }
 
-/* Does it begin as a connection of HTTP/2 does? That is the codec's fuzz target to read. */
-static bool is_http2(const struct buf *in)
+void fake_backend_say(struct fake_backend *b, struct str bytes)
 {
-    static const char preface[] = "PRI * HTTP/2.0";
+    b->is_unread = b->is_garbled = true;
+    peer_say(&b->peer, bytes);
+}
 
-    return in->len > 0 && memcmp(in->ptr, preface, MIN(in->len, sizeof preface - 1)) == 0;
+void fake_backend_frame(struct fake_backend *b, unsigned which, unsigned char stream)
+{
+    struct frames_message *m = b->is_h2 ? frames_find(&b->frames, stream) : NULL;
+    struct buf frame = {0};
+
+    b->is_unread |= b->n_requests > 0 || b->peer.in.len > 0;
+    b->has_framed = true;
+    b->is_garbled |= b->peer.later.len > 0;
+    script_frame(&frame, which, stream, str_of(m && !b->is_garbled ? m->id : ""));
+    peer_say(&b->peer, buf_str(&frame));
+    buf_deinit(&frame);
+}
+
+/* A connection of HTTP/2 begins here; false: it does not, or the rest of its preface is to come. */
+static bool backend_begins_h2(struct fake_backend *b)
+{
+    static const struct str preface = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24};
+
+    if (b->is_unread || b->n_requests > 0 || !str_starts_with(buf_str(&b->peer.in), preface))
+        return false;
+    buf_consume(&b->peer.in, preface.len);
+    b->is_h2 = true;
+    frames_init(&b->frames, true);
+    return true;
+}
+
+static void backend_read_frames(struct fake_backend *b)
+{
+    struct str input = buf_str(&b->peer.in);
+
+    frames_read(&b->frames, &input);
+    buf_consume(&b->peer.in, b->peer.in.len - input.len);
 }
 
 /* Whatever comes to a backend is valid HTTP. */
@@ -364,9 +488,13 @@ void fake_backend_move(struct fake_backend *b)
     int r = H1_MORE;
 
     peer_move(&b->peer);
-    b->is_unread |= b->n_requests == 0 && is_http2(&b->peer.in);
+    if (b->is_h2 || backend_begins_h2(b)) {
+        backend_read_frames(b);
+        return;
+    }
     struct str input = buf_str(&b->peer.in);
 
+    b->is_unread |= b->has_framed && input.len > 0;
     while (!b->is_unread &&
            (r = h1_next(&b->codec, &input, &b->arena, &request, NULL, &event)) == H1_EVENT) {
         if (event.type == H1_EVENT_HEAD)

@@ -1,6 +1,7 @@
 /* What clients and backends can say in one piece; anything else the program spells out. "%" is the
- * header that carries a request's id, "@" stands for SCRIPT_LONG_BYTES of content, "$" for the
- * length of what follows the head, and "^...|" is a chunk. */
+ * header that carries a request's id, "~" the one that agrees to its WebSocket, "@" stands for
+ * SCRIPT_LONG_BYTES of content, "$" for the length of what follows the head, and "^...|" is a
+ * chunk. */
 #include "base/macro.h"
 #include "test/fuzz/exchange/peer.h"
 
@@ -132,6 +133,7 @@ const char *const backend_scripts[] = {
          "\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}"),
     /* Z */ SLOW("{\"error\":\"slow\"}"),
     /* [ */ "HTTP/1.1 200 OK\r\n%content-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+    /* \ */ "HTTP/1.1 101 Yes\r\n%~connection: upgrade\r\nupgrade: websocket\r\n\r\n",
 };
 const unsigned n_backend_scripts = N_ELEMENTS(backend_scripts);
 
@@ -170,14 +172,150 @@ static const struct {
     /* O */ F("\0\0\6\4\0\0\0\0\0\0\10\0\0\0\1"), /* takes extended CONNECT */
     /* P */ F("\0\0\6\4\0\0\0\0\0\0\4\0\0\0%"),   /* windows of so much */
     /* Q */ F("\0\0\2\1\4\0\0\0%\x88\xbe"),
-    /* R */ F("\0\0\0\0\0\0\0\0%"), /* DATA of nothing */
+    /* R */ F("\0\0\0\0\0\0\0\0%"),     /* DATA of nothing */
+    /* S */ F("\0\0\1\1\4\0\0\0%\x88"), /* HEADERS: 200, the id */
+    /* T */ F("\0\0\40\1\4\0\0\0%\x88\0\14content-type\20application/grpc"),
+    /* U */ F("\0\0\7\0\0\0\0\0%\0\0\0\0\2\12\0"), /* a message of gRPC: of an authorizer, yes */
+    /* V */ F("\0\0\11\0\0\0\0\0%\0\0\0\0\4\12\2\10\7"), /* and that is no */
+    /* W */ F("\0\0\17\1\5\0\0\0%\0\13grpc-status\0010"),
+    /* X */ F("\0\0\4\10\0\0\0\0\0\0\1\0\0"), /* the window of the connection */
+    /* Y */ F("\0\0\4\10\0\0\0\0%\0\0\0\12"), /* ten bytes of a stream's */
+    /* Z */ F("\0\0\0\4\1\0\0\0\0"),          /* SETTINGS, ACK */
 #undef F
 };
+enum { FRAME_OF_ECHO = 'S' - 'A' };
 
-void script_frame(struct buf *out, unsigned which, unsigned char stream)
+void script_frame(struct buf *out, unsigned which, unsigned char stream, struct str id)
 {
     size_t i = which % N_ELEMENTS(frames);
+    struct buf head = {0};
 
+    if (which == FRAME_OF_ECHO && id.len > 0) {
+        buf_append_char(&head, '\x88');
+        frames_append_field(&head, STR("x-echo"), id);
+        frames_append(out, FRAME_HEADERS, FRAME_END_HEADERS, stream, buf_str(&head));
+        buf_deinit(&head);
+        return;
+    }
     for (size_t k = 0; k < frames[i].n; k++)
         buf_append_char(out, frames[i].bytes[k] == '%' ? (char)stream : frames[i].bytes[k]);
+}
+
+/* ---- requests of HTTP/2: "name value" a line, "%" the id ---- */
+
+#define TO_HOST2(method, host, path)                                                               \
+    ":method " method "\n:scheme http\n:authority " host "\n:path " path "\n%"
+#define TO2(method, path) TO_HOST2(method, "a", path)
+#define CALL2(host, path)                                                                          \
+    TO_HOST2("POST", host, path) "content-type application/grpc\nte trailers\n"
+#define WEBSOCKET2(path) ":protocol websocket\n" TO2("CONNECT", path)
+#define MESSAGE          "\0\0\0\0\5hello"
+
+static const struct {
+    const char *head;
+    struct str body; /* .ptr NULL: none; "": not ended; "@": SCRIPT_LONG_FRAMES, twice with "@@" */
+} requests[] = {
+#define R(head, body)                                                                              \
+    {                                                                                              \
+        head,                                                                                      \
+        {                                                                                          \
+            body, sizeof(body) - 1                                                                 \
+        }                                                                                          \
+    }
+#define R0(head)                                                                                   \
+    {                                                                                              \
+        head,                                                                                      \
+        {                                                                                          \
+            NULL, 0                                                                                \
+        }                                                                                          \
+    }
+    /* A */ R0(TO2("GET", "/plain/a")),
+    /* B */ R(TO2("POST", "/plain/b") "content-length 5\n", "hello"),
+    /* C */ R(TO2("POST", "/plain/c"), "hello"),
+    /* D */ R(TO2("POST", "/plain/d"), ""),
+    /* E */ R(TO2("POST", "/plain/e"), "@"),
+    /* F */ R0(TO2("HEAD", "/plain/f")),
+    /* G */ R(TO2("POST", "/plain/g") "expect 100-continue\n", ""),
+    /* H */ R(WEBSOCKET2("/plain/h"), ""),
+    /* I */ R0(TO2("GET", "/key") "x-api-key key-of-alice\n"),
+    /* J */ R0(TO2("GET", "/key?key=wrong")),
+    /* K */ R0(TO2("GET", "/judged")),
+    /* L */ R(TO2("POST", "/judged"), "hello"),
+    /* M */ R0(TO2("GET", "/asked")),
+    /* N */ R(TO2("POST", "/asked"), "hello"),
+    /* O */ R0(TO2("GET", "/dead")),
+    /* P */ R0(TO2("GET", "/named")),
+    /* Q */ R0(TO2("GET", "/elsewhere")),
+    /* R */ R(TO2("POST", "/mirror"), "hello"),
+    /* S */ R(TO2("POST", "/mirror"), "@"),
+    /* T */ R0(TO2("GET", "/timed")),
+    /* U */ R(TO2("POST", "/v1/chat/completions"), CHAT("m-open", ", \"stream\": true")),
+    /* V */ R(TO2("POST", "/v1/chat/completions"), CHAT("m-both", ", \"stream\": true")),
+    /* W */ R(TO2("POST", "/v1/chat/completions"), CHAT("m-anth", "")),
+    /* X */ R0(TO2("GET", "/streams/x")),
+    /* Y */ R(TO2("POST", "/streams/y"), "@"),
+    /* Z */ R(TO2("POST", "/streams/z"), ""),
+    /* [ */ R(WEBSOCKET2("/streams/o"), ""),
+    /* \ */ R(CALL2("calls.play", "/play.Talk/Say"), MESSAGE),
+    /* ] */ R(CALL2("calls.play", "/play.Talk/Say") "grpc-timeout 1S\n", ""),
+    /* ^ */ R(CALL2("calls.play", "/play.Talk/Other"), MESSAGE),
+    /* _ */ R0(TO2("GET", "/plain/../x")),
+    /* ` */ R(TO2("POST", "/plain/b") "content-length 6\n", "hello"),
+    /* a */ R0(TO2("GET", "/plain/a") "connection close\n"),
+    /* b */ R0(TO2("GET", "/plain/a") "x-a b\r\n"),
+    /* c */ R0(TO2("GET", "/changed/f?a=b")),
+    /* d */ R(TO2("POST", "/limited"), "hello"),
+    /* e */ R(CALL2("a", "/plain/call"), MESSAGE),
+    /* f */ R(TO2("POST", "/plain/f"), "@@"),
+#undef R
+#undef R0
+};
+
+enum {
+    SCRIPT_LONG_FRAMES = 3,
+    SCRIPT_FRAME_BYTES = 16384 /* in all less than a stream's window, and twice of it more */
+};
+
+static void script_head(struct str text, struct str id, struct buf *block)
+{
+    while (text.len > 0) {
+        size_t end = (size_t)str_find_char(text, '\n', 0);
+        struct str line = str_slice(text, 0, end);
+        ssize_t space = str_find_char(line, ' ', 0);
+
+        if (text.ptr[0] == '%') {
+            frames_append_field(block, STR("x-id"), id);
+            text = str_slice(text, 1, text.len);
+            continue;
+        }
+        frames_append_field(block, str_slice(line, 0, (size_t)space),
+                            str_slice(line, (size_t)space + 1, line.len));
+        text = str_slice(text, end + 1, text.len);
+    }
+}
+
+static void script_long_content(struct buf *out, uint32_t stream, unsigned n_frames)
+{
+    static char room[SCRIPT_FRAME_BYTES];
+
+    memset(room, 'x', sizeof room);
+    for (unsigned i = 1; i <= n_frames; i++)
+        frames_append(out, FRAME_DATA, i == n_frames ? FRAME_END_STREAM : 0, stream,
+                      str_make(room, sizeof room));
+}
+
+void script_request(struct buf *out, unsigned which, uint32_t stream, struct str id)
+{
+    size_t i = which % N_ELEMENTS(requests);
+    struct str body = requests[i].body;
+    struct buf block = {0};
+
+    script_head(str_of(requests[i].head), id, &block);
+    frames_append(out, FRAME_HEADERS, FRAME_END_HEADERS | (body.ptr ? 0 : FRAME_END_STREAM), stream,
+                  buf_str(&block));
+    if (str_starts_with(body, STR("@")))
+        script_long_content(out, stream, (unsigned)body.len * SCRIPT_LONG_FRAMES);
+    else if (body.len > 0)
+        frames_append(out, FRAME_DATA, FRAME_END_STREAM, stream, body);
+    buf_deinit(&block);
 }

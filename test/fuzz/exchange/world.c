@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/account/record.h"
 #include "gateway/compile/compile_api.h"
+#include "gateway/h2/client_h2.h"
+#include "gateway/h2/client_stream.h"
 #include "net/socket.h"
 
 enum {
@@ -57,12 +60,22 @@ struct clock __wrap_clock_read(void)
     return world.now;
 }
 
+/* NULL: of HTTP/1. */
+static const struct client_stream *world_stream_of(const struct exchange *x)
+{
+    return x->request.is_http2 ? CONTAINER_OF(x->downstream, struct client_stream, down) : NULL;
+}
+
 static struct seen *world_see(const struct exchange *x)
 {
+    const struct client_stream *t = world_stream_of(x);
+
     for (unsigned i = 0; i < world.n_clients; i++) {
         struct world_client *wc = world.clients[i];
 
-        if (wc->client && x->downstream == &wc->client->down && wc->n_seen < WORLD_SEEN_MAX)
+        if (!wc->client || wc->n_seen == WORLD_SEEN_MAX)
+            continue;
+        if (t ? t->owner->client == wc->client : x->downstream == &wc->client->down)
             return &wc->seen[wc->n_seen++];
     }
     return NULL;
@@ -75,7 +88,11 @@ void __wrap_exchange_start(struct exchange *x)
 
     world.n_started++;
     if (s) {
-        *s = (struct seen){.exchange = x, .method = x->request.method};
+        *s = (struct seen){.exchange = x,
+                           .method = x->request.method,
+                           .is_tunnel = x->request.is_tunnel,
+                           .stream =
+                               x->request.is_http2 ? (uint32_t)world_stream_of(x)->stream.id : 0};
         snprintf(s->id, sizeof s->id, "%.*s", STR_ARG(id));
     }
     __real_exchange_start(x);
@@ -115,6 +132,7 @@ void __wrap_worker_count_exchange(struct exchange *x, const struct access_record
         s->is_broken = x->is_answer_broken;
         s->is_head_sent = x->is_head_sent;
         s->status = r->status;
+        s->is_grpc = x->is_grpc;
         s->exchange = NULL;
     }
     if (x->rule && x->rule->limits)
@@ -226,11 +244,31 @@ struct worker *world_get(void)
 
 /* ---- a program ---- */
 
+/* A stream is there as long as its client or its exchange wants it, and holds no more than the
+ * client was let to send. */
+static void world_check_streams(const struct client_h2 *h)
+{
+    LIST_FOREACH (&h->streams, node) {
+        const struct client_stream *t = CONTAINER_OF(node, struct client_stream, node);
+
+        ASSERT(!t->is_closed || t->down.exchange);
+        ASSERT(!t->down.exchange || t->down.exchange->downstream == &t->down);
+        ASSERT(t->held.len <= LIMIT_PIPE_HIGH_BYTES);
+    }
+    ASSERT(h->streams.n_nodes >= h->codec.n_streams);
+}
+
 void world_turn(void)
 {
     int r = loop_turn(&world.worker->loop, 0);
 
     ASSERT(r == 0);
+    LIST_FOREACH (&world.worker->clients, node) {
+        const struct client *c = CONTAINER_OF(node, struct client, node);
+
+        if (c->h2)
+            world_check_streams(c->h2);
+    }
 }
 
 void world_advance(uint64_t us)
@@ -254,6 +292,16 @@ void world_reload(void)
 void world_drain(void)
 {
     worker_order(world.worker, ORDER_DRAIN);
+}
+
+void world_stop(void)
+{
+    worker_order(world.worker, ORDER_STOP);
+}
+
+bool world_is_stopped(void)
+{
+    return world.worker->loop.is_stopping;
 }
 
 static void world_unresolve_names(void)
@@ -283,6 +331,7 @@ void world_begin(void)
 
     world_next_day();
     w->is_draining = false;
+    w->loop.is_stopping = false;
     atomic_store(&w->has_drained, false);
     random_init_seed(&w->random, 1);
     random_init_seed(&w->upstreams.random, 1);

@@ -19,6 +19,9 @@ extern const struct str world_manifests[WORLD_SNAPSHOTS];
 struct seen {
     const struct exchange *exchange; /* while it is under way */
     enum http_method method;
+    uint32_t stream;         /* of HTTP/2 */
+    bool is_tunnel;          /* asked for by extended CONNECT, where 200 stands for 101 */
+    bool is_grpc;            /* a call, where a status may stand in the trailers */
     char id[WORLD_ID_BYTES]; /* its x-id, as far as it fits */
     bool is_recorded;
     bool is_due;       /* so it was while the client was still there, and had read all there was */
@@ -48,6 +51,10 @@ void world_advance(uint64_t us);
 /* The other configuration. */
 void world_reload(void);
 void world_drain(void);
+/* The time of the drain is over. */
+void world_stop(void);
+/* It was, in the program under way. */
+bool world_is_stopped(void);
 void world_resolve_names(void);
 /* Nothing of an exchange or connection is left. */
 bool world_is_idle(void);
