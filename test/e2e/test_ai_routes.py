@@ -494,7 +494,7 @@ def test_a_client_that_leaves_has_used_what_passed(gateway, model_server):
     with gw.raw(b"POST %s HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n%s" % (CHAT.encode(), len(body), body)) as raw:
         assert sent.wait(10)
         for _ in range(40):
-            raw.until(b"fourfour")
+            raw.until(b"four" * 4)  # a whole frame's
     leave.set()
     record = gw.wait_log(lambda r: r.get("model") == "m")
     assert record["tokens_out"] >= 40 * 16 // 4 and record["tokens_in"] > 0
