@@ -19,8 +19,8 @@
       "flow-control window of an HTTP/2 stream that a policy may ask for at most")                 \
     X(H2_WINDOW_BYTES, 67108864, "bytes", "the same of a connection")                              \
     X(H2_GLITCHES, 1000, "frames",                                                                 \
-      "resets, empty and control frames of one HTTP/2 connection, 100 forgiven a second; beyond: " \
-      "the connection ends")                                                                       \
+      "resets, empty and control frames of one HTTP/2 connection that go with no content, some "   \
+      "forgiven by time and by requests that are served; beyond: the connection ends")             \
     X(H2_RESETS, 100, "streams",                                                                   \
       "reset by the gateway on one HTTP/2 connection to a backend; beyond: new ones go to "        \
       "another")                                                                                   \

@@ -16,6 +16,8 @@ enum {
     H2_FORGIVEN_SERVED = 2, /* for a stream that came to its end */
     H2_PACES_OF_FRAME = 4,  /* PINGs and WINDOW_UPDATEs that go with a frame of content */
     H2_FRAME_HEAD_BYTES = 9,
+    H2_FIELD_BYTES = 32,        /* that a field counts beside its own (RFC 9113 6.5.2) */
+    H2_WINDOW_SMALL = 64,       /* bytes; who opens windows by less makes a frame of each word */
     H2_FRAME_BYTES = 16384,     /* what a peer may put in one */
     H2_CONTINUATIONS = 4,       /* of one head, beyond those that it fills */
     H2_HEADS_OUT = 4,           /* LIMIT_HEAD_BYTES of an answer's head, however it is written */
@@ -61,7 +63,7 @@ bool h2_note(struct h2 *h, enum h2_glitch glitch)
  * again (an HPACK bomb): what is not kept still takes time. False: the connection ends. */
 static bool h2_note_field(struct h2 *h, size_t n_bytes)
 {
-    h->n_section_bytes += n_bytes + 32; /* as RFC 9113 6.5.2 counts */
+    h->n_section_bytes += n_bytes + H2_FIELD_BYTES;
     if (!h->is_failed && h->n_section_bytes <= (size_t)h->options.head_bytes_limit * H2_HEADS_READ)
         return true;
     h2_terminate(h, H2_ENHANCE_YOUR_CALM);
@@ -254,7 +256,7 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
         h2_note_moved(h);
         break;
     case NGHTTP2_WINDOW_UPDATE:
-        if (frame->window_update.window_size_increment < 64)
+        if (frame->window_update.window_size_increment < H2_WINDOW_SMALL)
             h2_note(h, H2_GLITCH_PACE);
         break;
     case NGHTTP2_SETTINGS:

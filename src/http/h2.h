@@ -6,8 +6,10 @@
  *     h2_stream:  FREE --on_open / h2_request--> OPEN --on_close--> FREE
  *
  * Strict: what RFC 9113 calls malformed resets the stream without an event but on_close. What
- * floods without moving a request (resets, empty frames, settings, pings, priorities) is counted
- * against LIMIT_H2_GLITCHES; beyond, the connection ends with ENHANCE_YOUR_CALM. Worker-local. */
+ * floods without moving a request (resets, empty frames, settings, priorities, and pings and small
+ * window updates beyond those that go with content) is counted against LIMIT_H2_GLITCHES; time and
+ * requests that were served forgive some. Beyond, the connection ends with ENHANCE_YOUR_CALM.
+ * Worker-local. */
 #pragma once
 
 #include "base/buf.h"

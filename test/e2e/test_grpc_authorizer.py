@@ -5,7 +5,7 @@ import grpc
 import pytest
 
 from play.authorizer import CHECK, Authorizer, header, no, number, part, yes
-from play.grpc_server import GrpcClient, GrpcServer
+from play.grpc_server import GrpcClient, GrpcServer, until_over
 from play.manifests import backend, grpc_route, local_provider, path, route, rule, secret, security_policy, target, to, world
 
 ROUTE = target("HTTPRoute", "r")
@@ -153,8 +153,7 @@ def test_a_dead_authorizer_fails_closed_or_open_as_asked(open_world, authorizer)
 
 def test_a_silent_authorizer_is_waited_for_as_long_as_its_timeout(open_world, authorizer):
     def silent(context):
-        while context.is_active():
-            time.sleep(0.02)
+        until_over(context)
         return yes()
 
     authorizer.answer = silent

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from play.deadline import eventually
-from play.grpc_server import GrpcClient, GrpcServer
+from play.grpc_server import GrpcClient, GrpcServer, until_over
 from play.http2 import Http2
 from play.manifests import (ENVOY_API, backend, grpc_route, header, local_provider, path, route, rule, security_policy,
                             target, thing, tls_secret, to, world)
@@ -278,8 +278,7 @@ def test_a_callers_deadline_ends_the_servers_work(gateway, server):
         seen.put(context.time_remaining())
         for _ in requests:
             pass
-        while context.is_active():
-            time.sleep(0.02)
+        until_over(context)
         yield b""
 
     up.scripts["/a.B/Hold"] = hold
@@ -300,8 +299,7 @@ def test_a_caller_who_leaves_ends_the_servers_work(gateway, server):
     def hold(_requests, context):
         yield b"begun"
         begun.put(1)
-        while context.is_active():
-            time.sleep(0.02)
+        until_over(context)
 
     up.scripts["/a.B/Hold"] = hold
     gw = gateway(world(backend("a", up), grpc_route("r", rule("a"))))
@@ -349,8 +347,7 @@ def test_a_server_that_dies_midway_is_told_as_unavailable(gateway, server):
     def dies(_requests, context):
         yield b"first"
         up.stop()
-        while context.is_active():
-            time.sleep(0.02)
+        until_over(context)
 
     up.scripts["/a.B/Dies"] = dies
     gw = gateway(world(backend("a", up), grpc_route("r", rule("a"))))

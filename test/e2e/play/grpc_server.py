@@ -7,6 +7,13 @@ import grpc
 from play.deadline import FACTOR
 
 
+def until_over(context):
+    """Waits until the call has ended, however."""
+    over = threading.Event()
+    if context.add_callback(over.set):
+        over.wait()
+
+
 class GrpcServer:
     """Serves every service and method. `scripts["/service/method"]` is called with the iterator of requests and the
     context, and yields the answers; without one, every request is answered by the server's name and itself."""
