@@ -215,6 +215,20 @@ def test_trailers_that_begin_while_an_answer_is_held(gateway, http2_upstream, mo
 
 # ---- times ----
 
+def test_a_head_without_content_is_held_for_two_seconds_at_most(gateway, model_server):
+    def silent():
+        assert may_speak.wait(20 * FACTOR)
+        yield from completion_frames
+    may_speak = threading.Event()
+    completion_frames = [b'data: {"choices":[{"index":0,"delta":{"content":"late"}}]}\n\n', b"data: [DONE]\n\n"]
+    first = model_server("first", lambda *_: Answer(headers=EVENTS_TYPE, chunks=silent()))
+    gw = gateway(two(first, model_server("second")))
+    with gw.raw(request_head(body := json.dumps(chat(stream=True)).encode()) + body) as raw:
+        assert raw.head()[0] == 200
+        may_speak.set()
+        assert b"late" in raw.until(b"[DONE]")
+
+
 def test_the_time_of_one_attempt_is_not_that_of_the_next(gateway, model_server):
     def later(request, connection):
         time.sleep(0.6)

@@ -151,6 +151,7 @@ static void ai_answer_on_timeout(struct timer *t)
     struct ai_answer *a = CONTAINER_OF(t, struct ai_answer, timer);
 
     a->state = AI_ANSWER_PASSING;
+    a->is_overdue = true;
     exchange_resume(a->exchange);
 }
 
@@ -319,8 +320,8 @@ void ai_answer_release(struct exchange *x)
 {
     struct ai_answer *a = x->answer;
 
-    if (a->held.len == 0)
-        return;
+    if (a->held.len == 0 && !a->is_overdue)
+        return; /* the head goes out with what has come now */
     ai_answer_send(x, buf_str(&a->held));
     x->downstream->ops->flush(x->downstream);
     ai_answer_give_back(x);

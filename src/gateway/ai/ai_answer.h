@@ -34,6 +34,7 @@ struct ai_answer {
     bool is_translation_over; /* nothing more will be said: a document is done, or it failed */
     bool has_scan;            /* of an answer that can be read */
     bool has_failed_decoding;
+    bool is_overdue;         /* the time of holding passed: no bytes are at hand to send it with */
     bool is_crowded;         /* the worker had no room to hold more of it */
     struct decoder *decoder; /* NULL: not compressed */
     struct buf held;    /* for the client, while holding; of a document to translate as it came */
