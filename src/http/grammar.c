@@ -59,9 +59,8 @@ size_t grammar_value_span_scalar(struct str s)
 
 #ifdef __SSE2__
 /* All ones where a byte may not stand in a value. */
-static inline __m128i grammar_bad_bytes(const char *p)
+static inline __m128i grammar_bad_bytes(__m128i bytes)
 {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
     __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
     __m128i is_tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
     __m128i is_del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
@@ -69,15 +68,38 @@ static inline __m128i grammar_bad_bytes(const char *p)
     return _mm_or_si128(_mm_andnot_si128(is_tab, is_control), is_del);
 }
 
-/* How many bytes stand in whole blocks of 64 without a bad one: tokens are long. */
-static size_t grammar_value_blocks(struct str s)
+/* All ones where a byte is not one of the plain ones, 0x20 to 0x7e, of which nearly all values are
+ * made: a bad one, a tab, or one of another alphabet. Half of the work of the exact answer: one
+ * more than a DEL is the least of the signed bytes. */
+static inline __m128i grammar_odd_bytes(__m128i bytes)
+{
+    return _mm_cmplt_epi8(_mm_add_epi8(bytes, _mm_set1_epi8(1)), _mm_set1_epi8(0x21));
+}
+
+static inline __m128i grammar_load(const char *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* A bit for each of 16 bytes that may not stand in a value. */
+static inline unsigned grammar_bad_mask(__m128i bytes)
+{
+    if (LIKELY(_mm_movemask_epi8(grammar_odd_bytes(bytes)) == 0))
+        return 0;
+    return (unsigned)_mm_movemask_epi8(grammar_bad_bytes(bytes));
+}
+
+/* How many bytes stand in whole blocks of 64 without an odd one: tokens are long. */
+static size_t grammar_plain_blocks(struct str s)
 {
     size_t i = 0;
 
     for (; i + 64 <= s.len; i += 64) {
-        __m128i low = _mm_or_si128(grammar_bad_bytes(s.ptr + i), grammar_bad_bytes(s.ptr + i + 16));
-        __m128i high =
-            _mm_or_si128(grammar_bad_bytes(s.ptr + i + 32), grammar_bad_bytes(s.ptr + i + 48));
+        const char *p = s.ptr + i;
+        __m128i low = _mm_or_si128(grammar_odd_bytes(grammar_load(p)),
+                                   grammar_odd_bytes(grammar_load(p + 16)));
+        __m128i high = _mm_or_si128(grammar_odd_bytes(grammar_load(p + 32)),
+                                    grammar_odd_bytes(grammar_load(p + 48)));
 
         if (_mm_movemask_epi8(_mm_or_si128(low, high)))
             break;
@@ -85,27 +107,55 @@ static size_t grammar_value_blocks(struct str s)
     return i;
 }
 
+/* Of fewer than 16 bytes: their first and last eight or four at once, which overlap in the
+ * middle. */
+static inline size_t grammar_short_value_span(struct str s)
+{
+    size_t half = s.len >= 8 ? 8 : 4;
+    uint64_t first = 0;
+    uint64_t last = 0;
+
+    if (s.len < 4)
+        return grammar_value_span_scalar(s);
+    if (s.len >= 8) {
+        memcpy(&first, s.ptr, 8);
+        memcpy(&last, s.ptr + s.len - 8, 8);
+    } else { /* what stands above the four bytes is white space */
+        memset(&first, ' ', sizeof first);
+        memset(&last, ' ', sizeof last);
+        memcpy(&first, s.ptr, 4);
+        memcpy(&last, s.ptr + s.len - 4, 4);
+    }
+    unsigned bad = grammar_bad_mask(_mm_set_epi64x((int64_t)last, (int64_t)first));
+
+    if (LIKELY(bad == 0))
+        return s.len;
+    if (bad & 0xff)
+        return (unsigned)__builtin_ctz(bad);
+    return s.len - half + (unsigned)__builtin_ctz(bad >> 8);
+}
+
 size_t grammar_value_span(struct str s)
 {
     size_t i = 0;
 
+    if (s.len < 16)
+        return grammar_short_value_span(s);
     for (; i + 16 <= s.len; i += 16) {
-        unsigned bad = (unsigned)_mm_movemask_epi8(grammar_bad_bytes(s.ptr + i));
+        unsigned bad = grammar_bad_mask(grammar_load(s.ptr + i));
 
         if (bad)
             return i + (unsigned)__builtin_ctz(bad);
         if (i == 64)
-            i += grammar_value_blocks(str_make(s.ptr + i + 16, s.len - i - 16));
+            i += grammar_plain_blocks(str_make(s.ptr + i + 16, s.len - i - 16));
     }
-    if (i < s.len && s.len >= 16) {
+    if (i < s.len) {
         /* The last 16 bytes once more; those before i are known to be good. */
-        unsigned bad = (unsigned)_mm_movemask_epi8(grammar_bad_bytes(s.ptr + s.len - 16));
+        unsigned bad = grammar_bad_mask(grammar_load(s.ptr + s.len - 16));
 
         return bad ? s.len - 16 + (unsigned)__builtin_ctz(bad) : s.len;
     }
-    while (i < s.len && grammar_is(s.ptr[i], GRAMMAR_VALUE))
-        i++;
-    return i;
+    return s.len;
 }
 #else
 size_t grammar_value_span(struct str s)

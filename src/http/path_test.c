@@ -214,6 +214,11 @@ TEST(vector_and_scalar_scans_agree)
 
                 CHECK(grammar_value_span(s) == grammar_value_span_scalar(s));
             }
+            for (size_t len = 0; at < 40 && len < 40; len++) {
+                struct str s = str_make(bytes, len);
+
+                CHECK(grammar_value_span(s) == grammar_value_span_scalar(s));
+            }
         }
     }
 }
