@@ -219,7 +219,7 @@ static void status_cluster(struct json *j, struct cluster *c)
     for (uint32_t i = 0; i < set->n; i++) {
         json_open(j, NULL, '{');
         json_text(j, "address", set->items[i].text);
-        json_u64(j, "in_flight", atomic_load(&set->items[i].n_in_flight));
+        json_u64(j, "in_flight", atomic_load(&set->items[i].state->n_in_flight));
         json_close(j, '}');
     }
     json_close(j, ']');

@@ -25,13 +25,13 @@ void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_e
 static void attempt_count(struct attempt *a, struct endpoint *e)
 {
     if (a->endpoint) {
-        atomic_fetch_sub_explicit(&a->endpoint->n_in_flight, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&a->endpoint->state->n_in_flight, 1, memory_order_relaxed);
         endpoint_set_unref(a->endpoints);
         a->endpoints = NULL;
     }
     a->endpoint = e;
     if (e) {
-        atomic_fetch_add_explicit(&e->n_in_flight, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&e->state->n_in_flight, 1, memory_order_relaxed);
         a->endpoints = endpoint_set_ref(a->pool->endpoints);
         memcpy(a->endpoint_text, e->text, sizeof a->endpoint_text);
     }

@@ -16,7 +16,9 @@ void cluster_registry_init(struct cluster_registry *r)
 void cluster_registry_deinit(struct cluster_registry *r)
 {
     ASSERT(r->clusters.n_nodes == 0);
+    ASSERT(r->backends.n_items == 0);
     map_deinit(&r->by_key);
+    map_deinit(&r->backends);
     mem_free(r->free_ids);
     pthread_mutex_destroy(&r->lock);
 }
@@ -53,7 +55,9 @@ static struct cluster *cluster_new(struct cluster_registry *r, struct cluster_id
     b->protocol = identity->protocol;
     b->http2 = identity->http2;
     b->tls = TAKE(identity->tls);
+    b->backend = backend_state_get(r, b->name);
     b->endpoints = TAKE(identity->endpoints);
+    endpoint_set_bind(b->endpoints, b->backend);
     map_put(&r->by_key, b->key, b);
     list_append(&r->clusters, &b->node);
     return b;
@@ -99,6 +103,7 @@ static void cluster_free_text(struct str *s)
 static void cluster_free(struct cluster *b)
 {
     endpoint_set_unref(b->endpoints);
+    backend_state_unref(b->backend);
     tls_client_free(b->tls);
     cluster_free_text(&b->key);
     cluster_free_text(&b->name);
@@ -149,6 +154,7 @@ bool cluster_publish(struct cluster *b, struct endpoint_set *endpoints)
     bool is_changed = !endpoint_set_is_same(b->endpoints, endpoints);
 
     if (is_changed) {
+        endpoint_set_bind(endpoints, b->backend);
         old = b->endpoints;
         b->endpoints = endpoints;
         atomic_fetch_add_explicit(&b->version, 1, memory_order_release);

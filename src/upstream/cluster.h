@@ -1,7 +1,7 @@
 /* A cluster: one destination of traffic with its endpoints and how to speak to it. Shared by all
- * workers and by successive snapshots; its identity is its key, so that pools, in-flight counts
- * (and later breakers and health) outlive a reload. Its endpoints change while it lives: from
- * configuration or from the resolver, both on the control side. */
+ * workers and by successive snapshots; its identity is its key, so that pools outlive a reload. Its
+ * endpoints change while it lives: from configuration or from the resolver, both on the control
+ * side. */
 #pragma once
 
 #include <pthread.h>
@@ -45,6 +45,7 @@ struct cluster {
     struct str resolve_host; /* empty: endpoints are fixed */
     uint16_t resolve_port;
     struct cluster_registry *registry;
+    struct backend_state *backend; /* of its name; one reference */
     /* Published endpoints: read `version` first, take the lock only when it changed. */
     _Atomic uint32_t version;
     pthread_mutex_t lock;
@@ -59,6 +60,7 @@ struct cluster {
 struct cluster_registry {
     pthread_mutex_t lock;
     struct map by_key;
+    struct map backends; /* struct backend_state by name */
     struct list clusters;
     uint32_t *free_ids;
     uint32_t n_free_ids;
@@ -91,8 +93,8 @@ void cluster_unobserve(struct cluster *b);
 bool cluster_is_in_use(const struct cluster *b);
 /* Any thread; the last one removes it from the registry and frees it. NULL is nothing. */
 void cluster_unref(struct cluster *b);
-/* Replaces the endpoints (takes over the caller's reference); no change when they are the same, so
- * that in-flight counts stay. Any thread. Returns whether they changed. */
+/* Replaces the endpoints (takes over the caller's reference); no change when they are the same.
+ * Any thread. Returns whether they changed. */
 bool cluster_publish(struct cluster *b, struct endpoint_set *endpoints);
 /* The current endpoints with one more reference. Any thread. */
 struct endpoint_set *cluster_endpoints(struct cluster *b);

@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-struct endpoint_set *endpoint_set_new(uint32_t n, enum endpoint_state state)
+struct endpoint_set *endpoint_set_new(uint32_t n, enum endpoints_state state)
 {
     struct endpoint_set *s = mem_alloc_zero(sizeof *s + n * sizeof s->items[0]);
 
@@ -27,8 +27,11 @@ struct endpoint_set *endpoint_set_ref(struct endpoint_set *s)
 
 void endpoint_set_unref(struct endpoint_set *s)
 {
-    if (s && atomic_fetch_sub_explicit(&s->n_refs, 1, memory_order_acq_rel) == 1)
-        mem_free(s);
+    if (!s || atomic_fetch_sub_explicit(&s->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (uint32_t i = 0; i < s->n; i++)
+        endpoint_state_unref(s->items[i].state);
+    mem_free(s);
 }
 
 static void endpoint_write_text(struct endpoint *e)
@@ -78,6 +81,12 @@ void endpoint_init_address(struct endpoint *e, const struct sockaddr *address, s
     else
         ((struct sockaddr_in6 *)&e->address)->sin6_port = htons(port);
     endpoint_write_text(e);
+}
+
+void endpoint_set_bind(struct endpoint_set *s, struct backend_state *b)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        s->items[i].state = endpoint_state_get(b, s->items[i].text);
 }
 
 bool endpoint_set_is_same(const struct endpoint_set *a, const struct endpoint_set *b)

@@ -82,7 +82,7 @@ static uint32_t pool_load(const void *context, uint32_t index)
 {
     const struct endpoint_set *s = context;
 
-    return atomic_load_explicit(&s->items[index].n_in_flight, memory_order_relaxed);
+    return atomic_load_explicit(&s->items[index].state->n_in_flight, memory_order_relaxed);
 }
 
 struct endpoint *pool_pick(struct pool *p, const char *avoid)

@@ -419,7 +419,7 @@ static void world_check_cluster(struct cluster *c)
     struct endpoint_set *set = cluster_endpoints(c);
 
     for (uint32_t i = 0; i < set->n; i++)
-        ASSERT(atomic_load(&set->items[i].n_in_flight) == 0);
+        ASSERT(atomic_load(&set->items[i].state->n_in_flight) == 0);
     endpoint_set_unref(set);
     ASSERT(atomic_load(&c->n_connections) == 0);
 }
