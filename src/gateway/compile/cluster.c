@@ -7,6 +7,7 @@
 
 #include "gateway/compile/layer.h"
 #include "gateway/compile/tls.h"
+#include "gateway/compile/traffic.h"
 #include "gateway/server_options.h"
 #include "manifest/ai_service_backend.h"
 #include "manifest/backend.h"
@@ -230,7 +231,8 @@ struct cluster_wish {
 
 static struct cluster_wish compile_wish_of_route(const struct compile_place *at)
 {
-    return (struct cluster_wish){at->route, at->route->kind->id == KIND_GRPC_ROUTE, at->http2};
+    return (struct cluster_wish){at->route, at->route->kind->id == KIND_GRPC_ROUTE,
+                                 at->traffic->http2};
 }
 
 static bool service_speaks_http2(const struct service *s, int64_t port)

@@ -2,7 +2,7 @@
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
  * gather.c, listener.c, shared_route.c, route.c, ai_route.c, grpc_route.c, cost.c, limit.c,
- * filter.c, security.c, key_source.c, layer.c, credential.c, cluster.c, tls.c. */
+ * traffic.c, filter.c, security.c, key_source.c, layer.c, credential.c, cluster.c, tls.c. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
@@ -41,7 +41,7 @@ struct compile_place {
     struct str rule_name;
     struct route_plan *plan;
     struct rule_plan *rule;
-    const struct cluster_http2 *http2; /* of connections to its backends; NULL: defaults */
+    const struct compile_traffic *traffic; /* compile/traffic.h */
 };
 
 /* A listener to be: the first member's settings, the routes of all. At least one member; several

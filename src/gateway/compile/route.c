@@ -7,87 +7,18 @@
 #include "gateway/compile/layer.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
+#include "gateway/compile/traffic.h"
 #include "http/path.h"
-#include "manifest/backend_traffic_policy.h"
 #include "policy/route_table.h"
 
-enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000, WEIGHT_MAX = 1000000 };
-
-static void compile_timeouts(struct rule_plan *rule, const struct merged_policy *merged)
-{
-    const struct backend_traffic_policy_spec *spec = merged->spec;
-    const struct cluster_timeout *t = spec && !merged->is_broken ? spec->cluster.timeout : NULL;
-
-    rule->stream_idle_us = STREAM_IDLE_DEFAULT_US;
-    if (t && t->tcp)
-        rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
-    if (t && t->http) {
-        rule->policy_request_us = duration_or(t->http->request_timeout, 0);
-        if (t->http->connection_idle_timeout.is_set)
-            rule->connection_idle_us = /* 0s: no limit */
-                t->http->connection_idle_timeout.us ? t->http->connection_idle_timeout.us
-                                                    : UINT64_MAX;
-        rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, STREAM_IDLE_DEFAULT_US);
-    }
-}
-
-static struct policy_chain compile_traffic_chain(struct compile *c, const struct compile_place *at)
-{
-    return manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route, at->rule_name,
-                                 &at->gateway->object, at->listener->name);
-}
-
-/* 0: the default. */
-static uint32_t compile_bounded(struct opt_int asked, int64_t limit)
-{
-    return asked.is_set ? (uint32_t)MIN(asked.value, limit) : 0;
-}
-
-/* What connections to the rule's backends have from policies. */
-static void compile_http2(struct compile_rules *r)
-{
-    struct policy_chain chain = compile_traffic_chain(r->c, &r->at);
-    struct merged_policy merged = policy_merge(&r->c->scratch, &chain);
-    const struct backend_traffic_policy_spec *spec = merged.spec;
-    const struct http2_settings *s = spec && !merged.is_broken ? spec->cluster.http2 : NULL;
-    struct cluster_http2 *http2;
-
-    r->at.http2 = NULL;
-    if (!s)
-        return;
-    http2 = ARENA_NEW(&r->c->scratch, struct cluster_http2);
-    http2->stream_window =
-        compile_bounded(s->initial_stream_window_bytes, LIMIT_H2_STREAM_WINDOW_BYTES);
-    http2->connection_window =
-        compile_bounded(s->initial_connection_window_bytes, LIMIT_H2_WINDOW_BYTES);
-    http2->n_streams_max = compile_bounded(s->max_concurrent_streams, LIMIT_H2_STREAMS_MAX);
-    http2->ends_on_invalid = s->on_invalid_message == HTTP2_TERMINATE_CONNECTION;
-    if (s->connection_keepalive) {
-        http2->ping_interval_us = duration_or(s->connection_keepalive->interval, 0);
-        http2->ping_timeout_us = duration_or(s->connection_keepalive->timeout, 0);
-    }
-    r->at.http2 = http2;
-}
-
-/* What the BackendTrafficPolicies of its chain say. */
-static void compile_traffic(struct compile *c, struct compile_place *at)
-{
-    struct policy_chain chain = compile_traffic_chain(c, at);
-    struct merged_policy merged = policy_merge(&c->scratch, &chain);
-
-    /* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
-    if (merged.is_broken)
-        compile_break_rule(at, "its BackendTrafficPolicy has an error");
-    compile_timeouts(at->rule, &merged);
-    compile_limits(c, at, &chain, &merged);
-}
+enum { WEIGHT_MAX = 1000000 };
 
 void compile_rule_done(struct compile_rules *r)
 {
     struct rule_plan *rule = r->at.rule;
     const char *why;
 
-    compile_traffic(r->c, &r->at);
+    compile_traffic_rule(r->c, &r->at);
     if (rule->is_ai)
         compile_check_limit_costs(r->c, &r->at, &r->listener->costs);
     rule->security = compile_security(r->c, &r->at);
@@ -284,7 +215,7 @@ void compile_rule_begin(struct compile_rules *r, struct str name, const char *ki
     rule->name = arena_str(&plan->arena, name);
     rule->log_name =
         arena_printf(&plan->arena, "%s/%.*s/rule/%u", kind, STR_ARG(plan->name), index);
-    compile_http2(r);
+    compile_traffic_begin(r->c, &r->at);
 }
 
 static void compile_http_rule(struct compile_rules *r, const struct http_route_rule *spec,

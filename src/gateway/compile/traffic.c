@@ -1,0 +1,73 @@
+/* compile: BackendTrafficPolicies into rules, merged once for each: HTTP/2 settings of connections,
+ * timeouts, and limits (limit.c). */
+#include "gateway/compile/traffic.h"
+
+#include "base/limits.h"
+#include "gateway/compile/limit.h"
+#include "gateway/compile/rule.h"
+
+enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000 };
+
+/* 0: the default. */
+static uint32_t traffic_bounded(struct opt_int asked, int64_t limit)
+{
+    return asked.is_set ? (uint32_t)MIN(asked.value, limit) : 0;
+}
+
+static const struct cluster_http2 *traffic_http2(struct compile *c, const struct http2_settings *s)
+{
+    struct cluster_http2 *http2;
+
+    if (!s)
+        return NULL;
+    http2 = ARENA_NEW(&c->scratch, struct cluster_http2);
+    http2->stream_window =
+        traffic_bounded(s->initial_stream_window_bytes, LIMIT_H2_STREAM_WINDOW_BYTES);
+    http2->connection_window =
+        traffic_bounded(s->initial_connection_window_bytes, LIMIT_H2_WINDOW_BYTES);
+    http2->n_streams_max = traffic_bounded(s->max_concurrent_streams, LIMIT_H2_STREAMS_MAX);
+    http2->ends_on_invalid = s->on_invalid_message == HTTP2_TERMINATE_CONNECTION;
+    if (s->connection_keepalive) {
+        http2->ping_interval_us = duration_or(s->connection_keepalive->interval, 0);
+        http2->ping_timeout_us = duration_or(s->connection_keepalive->timeout, 0);
+    }
+    return http2;
+}
+
+void compile_traffic_begin(struct compile *c, struct compile_place *at)
+{
+    struct compile_traffic *t = ARENA_NEW(&c->scratch, struct compile_traffic);
+
+    t->chain = manifest_policy_chain(c->manifest, KIND_BACKEND_TRAFFIC_POLICY, at->route,
+                                     at->rule_name, &at->gateway->object, at->listener->name);
+    t->merged = policy_merge(&c->scratch, &t->chain);
+    t->spec = t->merged.is_broken ? NULL : t->merged.spec;
+    t->http2 = traffic_http2(c, t->spec ? t->spec->cluster.http2 : NULL);
+    at->traffic = t;
+}
+
+static void traffic_timeouts(struct rule_plan *rule, const struct cluster_timeout *t)
+{
+    rule->stream_idle_us = STREAM_IDLE_DEFAULT_US;
+    if (t && t->tcp)
+        rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
+    if (t && t->http) {
+        rule->policy_request_us = duration_or(t->http->request_timeout, 0);
+        if (t->http->connection_idle_timeout.is_set)
+            rule->connection_idle_us = /* 0s: no limit */
+                t->http->connection_idle_timeout.us ? t->http->connection_idle_timeout.us
+                                                    : UINT64_MAX;
+        rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, STREAM_IDLE_DEFAULT_US);
+    }
+}
+
+void compile_traffic_rule(struct compile *c, struct compile_place *at)
+{
+    const struct compile_traffic *t = at->traffic;
+
+    /* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
+    if (t->merged.is_broken)
+        compile_break_rule(at, "its BackendTrafficPolicy has an error");
+    traffic_timeouts(at->rule, t->spec ? t->spec->cluster.timeout : NULL);
+    compile_limits(c, at, &t->chain, &t->merged);
+}
