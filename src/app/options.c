@@ -2,6 +2,8 @@
  * its value. An unknown option is answered with the nearest known one. */
 #include "app/options.h"
 
+#include <stdio.h>
+
 #include "app/cpu_count.h"
 #include "base/assert.h"
 #include "policy/cidr.h"
@@ -17,6 +19,7 @@ const char options_help[] =
     "run:\n"
     "  --port-map FROM=TO           listener port FROM is served on port TO (repeatable)\n"
     "  --resolve HOST:PORT=IP:PORT  where a backend's name leads (repeatable)\n"
+    "  --dns-server ADDR:PORT       asked instead of those of resolv.conf (repeatable)\n"
     "  --admin ADDR:PORT|off        admin and metrics, 127.0.0.1:9901 unless given\n"
     "  --probe ADDR:PORT            only /ready, /healthz and /metrics: safe to expose\n"
     "  --workers N                  threads that serve; from the CPU quota unless given\n"
@@ -106,6 +109,21 @@ static bool read_resolve(struct options *o, struct str value)
         !ip_address_parse(r->ip, &ip))
         return false;
     o->server.n_resolves++;
+    return true;
+}
+
+/* One more for the list that the resolver takes. */
+static bool read_dns_server(struct options *o, struct str value)
+{
+    struct socket_address address;
+    size_t n = strlen(o->dns_servers);
+
+    if (value.len + 1 >= sizeof o->dns_servers - n || str_starts_with(value, STR(":")) ||
+        socket_address_parse(value, &address) != 0)
+        return false;
+    snprintf(o->dns_servers + n, sizeof o->dns_servers - n, "%s%.*s", n > 0 ? "," : "",
+             STR_ARG(value));
+    o->server.dns_servers = o->dns_servers;
     return true;
 }
 
@@ -251,6 +269,7 @@ static const struct option_row option_rows[] = {
     {"-f", FOR_RUN | FOR_CHECK, read_path, "a file or folder"},
     {"--port-map", FOR_RUN, read_port_map, "FROM=TO, two ports"},
     {"--resolve", FOR_RUN, read_resolve, "HOST:PORT=IP:PORT"},
+    {"--dns-server", FOR_RUN, read_dns_server, "ADDR:PORT"},
     {"--admin", FOR_RUN, read_admin, "ADDR:PORT or off"},
     {"--probe", FOR_RUN, read_probe, "ADDR:PORT"},
     {"--workers", FOR_RUN, read_workers, "a number from 1 to 64"},

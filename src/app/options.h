@@ -29,6 +29,7 @@ struct options {
     struct server_options server;
     struct port_mapping port_maps[OPTIONS_LIST_MAX];
     struct resolve_override resolves[OPTIONS_LIST_MAX];
+    char dns_servers[512]; /* with commas */
     bool has_admin;
     bool has_probe;
     struct socket_address admin;

@@ -44,6 +44,9 @@ TEST(usage_errors_say_what_was_expected)
         {"run -f x --resolve a=127.0.0.1:1", "HOST:PORT=IP:PORT"},
         {"run -f x --resolve a:1=b:1", "HOST:PORT=IP:PORT"},
         {"run -f x --resolve :1=127.0.0.1:1", "HOST:PORT=IP:PORT"},
+        {"run -f x --dns-server 127.0.0.1", "ADDR:PORT"},
+        {"run -f x --dns-server :53", "ADDR:PORT"},
+        {"run -f x --dns-server ns.test:53", "ADDR:PORT"},
         {"run -f x --admin nowhere", "ADDR:PORT or off"},
         {"run -f x --probe 127.0.0.1", "ADDR:PORT"},
         {"run -f x --workers 0", "1 to 64"},
@@ -83,7 +86,8 @@ TEST(options_of_run_are_read)
     struct buf why = {0};
 
     CHECK_INT(parse("run -f a b --port-map 80=8080 --port-map=443=8443 "
-                    "--resolve [2001:db8::1]:80=[::1]:81 --workers 3 --strict",
+                    "--resolve [2001:db8::1]:80=[::1]:81 --dns-server 127.0.0.1:5353 --dns-server "
+                    "[::1]:53 --workers 3 --strict",
                     &o, &why),
               0);
     CHECK_INT(o.command, COMMAND_RUN);
@@ -93,6 +97,7 @@ TEST(options_of_run_are_read)
     CHECK_INT(o.server.port_maps[1].from, 443);
     CHECK_INT(o.server.port_maps[1].to, 8443);
     CHECK_INT(o.server.n_resolves, 1);
+    CHECK_STR(str_of(o.server.dns_servers), "127.0.0.1:5353,[::1]:53");
     CHECK_STR(o.server.resolves[0].host, "2001:db8::1");
     CHECK_STR(o.server.resolves[0].ip, "::1");
     CHECK_INT(o.server.resolves[0].to_port, 81);

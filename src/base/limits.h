@@ -46,6 +46,9 @@
     X(PASSWORD_QUEUE_PER_SOURCE, 64, "passwords", "those of one client address; beyond: 503")      \
     X(EXT_AUTH_ANSWER_BYTES, 65536, "bytes",                                                       \
       "the content of an external authorizer's answer; beyond: the answer counts as none")         \
+    X(NAME_ADDRESSES, 1024, "addresses", "of one name; beyond: not used")                          \
+    X(NAME_STALE_S, 86400, "seconds",                                                              \
+      "age of a name's addresses that serve on while its servers fail; beyond: 503")               \
     X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \
     X(KEY_SET_KEYS, 64, "keys", "keys of one set")                                                 \
     X(KEY_SET_STALE_S, 86400, "seconds",                                                           \

@@ -29,6 +29,7 @@ struct server {
     struct outbox_pool outboxes;
     char *scratch;
     struct metrics metrics;
+    struct metrics_shard *control_metrics;
     struct log_writer log_writer;
     struct tls_tickets *tickets; /* keys of session tickets, for every snapshot's listeners */
     struct wake snapshots_done;  /* a worker let go of a snapshot */

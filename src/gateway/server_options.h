@@ -25,6 +25,7 @@ struct server_options {
     uint32_t n_port_maps;
     struct resolve_override *resolves;
     uint32_t n_resolves;
+    const char *dns_servers;   /* "127.0.0.1:5353,[::1]:53"; NULL: those of resolv.conf */
     struct str cluster_domain; /* "cluster.local" */
     struct str address_pool;   /* CIDR, empty: all Gateways share the wildcard address */
     bool is_strict;

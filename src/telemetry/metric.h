@@ -48,6 +48,11 @@
       "From the start of an attempt to the head of the backend's answer.", "backend")              \
     X(UPSTREAM_CONNECTIONS, GAUGE, "tollgate_upstream_connections", "connections",                 \
       "Open connections to a backend, idle ones included.", "backend")                             \
+    X(NAME_LOOKUPS, COUNTER, "tollgate_name_lookups_total", "lookups",                             \
+      "Lookups of a backend's name: ok, not_found, server_failure or timeout.", "backend",         \
+      "result")                                                                                    \
+    X(NAME_ADDRESSES_DROPPED, COUNTER, "tollgate_name_addresses_dropped_total", "addresses",       \
+      "Addresses of a backend's name that are not used, since there are too many.", "backend")     \
     X(CONNECTIONS_ACCEPTED, COUNTER, "tollgate_connections_accepted_total", "connections",         \
       "Client connections accepted.", "port")                                                      \
     X(HTTP2_CONNECTIONS, COUNTER, "tollgate_http2_connections_total", "connections",               \
