@@ -108,11 +108,10 @@ static void compile_check_models(struct compile_rules *r, const struct grpc_rout
     compile_check_grpc_limits(c, &r->at, reads_all);
     if ((r->at.rule->model_uses & (MODEL_JUDGED | MODEL_MATCHED)) && may_be_unread &&
         compile_tells(c, arena_printf(&c->scratch, "%.*s|model", STR_ARG(route->label))))
-        diag_add(
-            &c->manifest->diags, DIAG_WARNING, DIAG_NOT_ENFORCED, route->mark, route->label,
-            "its matches or its authorization ask for the model, which is not read in calls of "
-            "" KSERVE_GRPC_SERVICE " that stream messages or manage models: such calls "
-            "refuse");
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_NOT_ENFORCED, route->mark, route->label,
+                 "its matches or its authorization ask for the model, which calls "
+                 "of " KSERVE_GRPC_SERVICE
+                 " that stream messages or manage models do not let read: such calls refuse");
 }
 
 static void compile_grpc_rule(struct compile_rules *r, const struct grpc_route_rule *spec,

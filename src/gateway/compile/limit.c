@@ -468,9 +468,10 @@ void compile_check_grpc_limits(struct compile *c, const struct compile_place *at
         if (limit_is_by_usage(&set->rules[i]))
             check_grpc_limit(c, at, &set->rules[i], "the usage of calls of gRPC is not metered");
         if (limit_is_by_model(&set->rules[i]) && !reads_all_models)
-            check_grpc_limit(c, at, &set->rules[i],
-                             "the model is read in no call of gRPC but those of "
-                             "" KSERVE_GRPC_SERVICE " that have it in one message");
+            check_grpc_limit(
+                c, at, &set->rules[i],
+                "the model is read in no call of gRPC but those of " KSERVE_GRPC_SERVICE
+                " that have it in one message");
     }
 }
 
