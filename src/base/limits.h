@@ -63,7 +63,9 @@
     X(YAML_ALIASES, 100, "aliases", "aliases expanded in one document")                            \
     X(YAML_NODES, 1000000, "nodes", "nodes of one document, aliases expanded")                     \
     X(DIAGNOSTICS, 1000, "messages", "diagnostics kept of one load; further ones are counted")     \
-    X(AI_BODY_BYTES, 268435456, "bytes", "the body of a request to an AI endpoint; beyond: 413")   \
+    X(AI_BODY_BYTES, 268435456, "bytes",                                                           \
+      "the body of a request to an AI endpoint, or of a call of gRPC whose model is read; "        \
+      "beyond: 413")                                                                               \
     X(HELD_BODY_BYTES, 134217728, "bytes",                                                         \
       "such a body while its model is not known yet; beyond: 413")                                 \
     X(EDITED_BODY_BYTES, 33554432, "bytes",                                                        \
