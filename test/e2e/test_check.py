@@ -57,6 +57,12 @@ def traffic(**settings):
     return thing("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")], **settings})
 
 
+def tls_of_service(name, port):
+    return thing("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "tls", {
+        "targetRefs": [{"group": "", "kind": "Service", "name": name, **({"sectionName": port} if port else {})}],
+        "validation": {"hostname": "a.test", "wellKnownCACertificates": "System"}})
+
+
 NOT_HEEDED = {
     "the second backend of a key set": (lambda m: m.append(key_set(backendRefs=[
         {"name": "a", "group": "gateway.envoyproxy.io", "kind": "Backend"}] * 2)), r"backendRefs: .*only the first"),
@@ -66,6 +72,16 @@ NOT_HEEDED = {
         "timeout": {"http": {"streamIdleTimeout": "1s"}}})), r"only requestTimeout"),
     "a Service of a protocol that sounds like HTTP/2": (lambda m: m.append(thing("v1", "Service", "s", {
         "ports": [{"port": 80, "appProtocol": "grpc-web"}]})), r"appProtocol: not known"),
+    "a Service of another protocol": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 80, "appProtocol": "example.com/foo"}]})), r"appProtocol: not known"),
+    "a Service of HTTPS without TLS": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 443, "appProtocol": "https"}]})), r"s: spec\.ports\[0\]\.appProtocol: .*in clear text"),
+    "a Service of WebSocket over TLS without TLS": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 443, "appProtocol": "kubernetes.io/wss"}]})), r"in clear text"),
+    "a Service of HTTPS with TLS at another port": (lambda m: m.extend([thing("v1", "Service", "s", {"ports": [
+        {"name": "a", "port": 80, "appProtocol": "https"}, {"name": "b", "port": 81}]}), tls_of_service("s", "b")]), r"in clear text"),
+    "a Backend of WebSocket over TLS without TLS": (lambda m: m[2]["spec"].update(
+        appProtocols=["gateway.envoyproxy.io/wss"]), r"a: spec\.appProtocols: .*in clear text"),
     "when a connection is tried first": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"idleInterval": "1s"}})),
                                          r"idleInterval: not enforced yet"),
     "jitter of PINGs": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"interval": "1s", "intervalJitter": 10}})),
@@ -98,6 +114,12 @@ def test_what_is_not_heeded_is_named(tmp_path, name):
 @pytest.mark.parametrize("change", [
     lambda m: m.append(thing("v1", "Service", "s", {"ports": [
         {"name": "a", "port": 80, "appProtocol": "kubernetes.io/ws"}, {"name": "b", "port": 81, "appProtocol": "http"}]})),
+    lambda m: m.extend([thing("v1", "Service", "s", {"ports": [{"name": "a", "port": 80, "appProtocol": "https"}]}),
+                        tls_of_service("s", "a")]),
+    lambda m: m.extend([thing("v1", "Service", "s", {"ports": [{"name": "a", "port": 80, "appProtocol": "kubernetes.io/wss"}]}),
+                        tls_of_service("s", None)]),
+    lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/ws"]),
+    lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/wss"], tls={"insecureSkipVerify": True}),
     lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "minVersion": "1.2", "maxVersion": "1.3"}),
     lambda m: m.append(thing("v1", "Service", "s", {"ports": [
         {"name": "a", "port": 80, "appProtocol": "kubernetes.io/h2c"}, {"name": "b", "port": 81, "appProtocol": "grpc"}]})),
