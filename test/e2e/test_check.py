@@ -83,10 +83,10 @@ NOT_HEEDED = {
     "a Backend of WebSocket over TLS without TLS": (lambda m: m[2]["spec"].update(
         appProtocols=["gateway.envoyproxy.io/wss"]), r"a: spec\.appProtocols: .*in clear text"),
     "when a connection is tried first": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"idleInterval": "1s"}})),
-                                         r"idleInterval: not enforced yet"),
+                                         r": spec\.http2\.connectionKeepalive\.idleInterval: not enforced yet"),
     "jitter of PINGs": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"interval": "1s", "intervalJitter": 10}})),
-                        r"intervalJitter: .*not enforced yet"),
-    "windows beyond the bound": (lambda m: m.append(traffic(http2={"initialStreamWindowSize": "1Gi"})), r"initialStreamWindowSize: more than"),
+                        r": spec\.http2\.connectionKeepalive\.intervalJitter: .*not enforced yet"),
+    "windows beyond the bound": (lambda m: m.append(traffic(http2={"initialStreamWindowSize": "1Gi"})), r": spec\.http2\.initialStreamWindowSize: more than"),
     "HTTP/2 of a key set": (lambda m: m.append(key_set(backendSettings={"http2": {"maxConcurrentStreams": 2}})),
                             r"backendSettings\.http2: read but not enforced"),
     "events of an access log": (lambda m: m.append(thing("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "e", {
