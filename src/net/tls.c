@@ -343,7 +343,7 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
 
     e->hostname =
         str_make(mem_dup_text(config->hostname.ptr, config->hostname.len), config->hostname.len);
-    e->min_version = config->min_version ? config->min_version : TLS1_2_VERSION;
+    e->min_version = MAX(config->min_version, TLS1_2_VERSION); /* whoever asks for less */
     e->max_version = config->max_version ? config->max_version : TLS1_3_VERSION;
     if (e->min_version > e->max_version)
         return tls_fail(ret_why, TLS_BAD_VERSIONS, "the lowest version is above the highest");

@@ -25,7 +25,7 @@ struct tls_entry_config {
     int64_t ocsp_until_s; /* and not after this (unix) */
     struct str ciphers;   /* OpenSSL names joined with ':', TLS 1.2 and below; empty: the default.
                              Names of TLS 1.3 suites have no effect. */
-    int min_version;      /* 0x0303 = TLS 1.2; 0: the default (1.2) */
+    int min_version;      /* 0x0304 = TLS 1.3; never below 1.2 */
     int max_version;      /* 0: 1.3 */
     struct str client_ca_pem;  /* authorities of clients' certificates; empty: none is asked for */
     bool is_client_optional;   /* a client without a certificate is let in; a bad one never */

@@ -246,16 +246,49 @@ TEST(each_entry_has_its_own_versions)
     scene_close(&s);
 }
 
-TEST(tls_1_1_is_refused_by_default)
+/* Suites of TLS 1.1, and a level of security that lets them pass: then versions alone decide. */
+#define OLD_CIPHERS "ECDHE-ECDSA-AES128-SHA"
+
+static bool is_up_at_level_0(struct tls_server *server, const struct tls_client_config *config)
+{
+    struct tls_client *client = client_of(config);
+    struct test_pair *p;
+    bool is_up;
+
+    SSL_CTX_set_security_level(server->entries[0].ctx, 0);
+    SSL_CTX_set_security_level(client->ctx, 0);
+    p = connect_pair(server, client, "a.test");
+    is_up = p->client.is_up && p->server.is_up;
+    test_pair_free(p);
+    tls_client_free(client);
+    return is_up;
+}
+
+TEST(no_listener_goes_below_1_2_and_no_client_unasked)
 {
     struct scene s = scene_open();
-    struct tls_client *old = client_of(&(struct tls_client_config){
-        .skips_verification = true, .min_version = TLS1_1_VERSION, .max_version = TLS1_1_VERSION});
-    struct test_pair *p = connect_pair(s.server, old, "a.test");
+    struct tls_entry_config entry = entry_of(&s.leaf, "");
+    struct tls_client_config old = {.skips_verification = true,
+                                    .min_version = TLS1_1_VERSION,
+                                    .max_version = TLS1_1_VERSION,
+                                    .ciphers = STR(OLD_CIPHERS)};
+    struct tls_client_config usual = {.skips_verification = true, .ciphers = STR(OLD_CIPHERS)};
 
-    CHECK(!p->client.is_up && !p->server.is_up);
-    test_pair_free(p);
-    tls_client_free(old);
+    entry.ciphers = STR(OLD_CIPHERS);
+    for (int asked = 0; asked <= TLS1_2_VERSION; asked = asked ? asked + 1 : TLS1_VERSION) {
+        struct tls_server *server;
+
+        entry.min_version = asked;
+        server = server_of(&entry, 1);
+        CHECK_MSG(!is_up_at_level_0(server, &old), "minimum %x", (unsigned)asked);
+        CHECK_INT(SSL_CTX_get_min_proto_version(server->entries[0].ctx), TLS1_2_VERSION);
+        /* What would be if they did: it is the versions that refuse. */
+        server->entries[0].min_version = server->entries[0].max_version = TLS1_1_VERSION;
+        SSL_CTX_set_min_proto_version(server->entries[0].ctx, TLS1_1_VERSION);
+        CHECK(is_up_at_level_0(server, &old));
+        CHECK(!is_up_at_level_0(server, &usual));
+        tls_server_unref(server);
+    }
     scene_close(&s);
 }
 

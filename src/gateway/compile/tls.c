@@ -291,7 +291,7 @@ static void compile_client_tls(struct compile *c, struct client_traffic_policy *
     int max_version = compile_tls_version(tls->settings.max_version);
 
     if (min_version)
-        entry->min_version = MAX(min_version, TLS1_2_VERSION);
+        entry->min_version = min_version;
     if (max_version)
         entry->max_version = max_version;
     if (tls->settings.ciphers.n > 0)
