@@ -150,19 +150,52 @@ int tls_add_authorities(X509_STORE *store, SSL_CTX *naming, struct str pem, stru
     return n > 0 ? 0 : tls_fail(ret_why, TLS_BAD_CA, "the CA bundle holds no certificate");
 }
 
-/* Is `name` one cipher suite, and not one of OpenSSL's words for many, or an instruction? */
-static bool tls_is_cipher(SSL_CTX *ctx, const char *name)
+/* One cipher suite, no word of OpenSSL's for many, and no instruction: those are NULL. */
+static const SSL_CIPHER *tls_find_cipher(SSL_CTX *ctx, const char *name)
 {
     const STACK_OF(SSL_CIPHER) * known;
 
     if (SSL_CTX_set_cipher_list(ctx, name) != 1)
-        return false;
+        return NULL;
     known = SSL_CTX_get_ciphers(ctx);
     for (int i = 0; i < sk_SSL_CIPHER_num(known); i++) {
-        if (strcmp(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(known, i)), name) == 0)
-            return true;
+        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(known, i);
+
+        if (strcmp(SSL_CIPHER_get_name(cipher), name) == 0)
+            return cipher;
     }
-    return false;
+    return NULL;
+}
+
+/* Forward secrecy and AEAD: else RFC 9113 9.2.2 forbids HTTP/2 over it (its Appendix A). */
+static bool tls_is_strong(const SSL_CIPHER *cipher)
+{
+    int exchange = SSL_CIPHER_get_kx_nid(cipher);
+
+    return SSL_CIPHER_is_aead(cipher) &&
+           (exchange == NID_kx_ecdhe || exchange == NID_kx_dhe || exchange == NID_kx_any);
+}
+
+void tls_list_weak(struct str ciphers, struct buf *ret_names)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    char name[TLS_CIPHERS_MAX + 1];
+    struct str part;
+
+    ASSERT(ctx != NULL);
+    while (ciphers.len > 0 && str_split(&ciphers, ':', &part)) {
+        const SSL_CIPHER *cipher;
+
+        if (part.len >= sizeof name)
+            continue;
+        memcpy(name, part.ptr, part.len);
+        name[part.len] = '\0';
+        cipher = tls_find_cipher(ctx, name);
+        if (cipher && !tls_is_strong(cipher))
+            buf_printf(ret_names, "%s%s", ret_names->len > 0 ? ", " : "", name);
+    }
+    ERR_clear_error();
+    SSL_CTX_free(ctx);
 }
 
 int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
@@ -182,7 +215,7 @@ int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
             continue; /* of TLS 1.3, where all suites are good ones and none is switched off */
         memcpy(name, part.ptr, part.len);
         name[part.len] = '\0';
-        if (!tls_is_cipher(ctx, name)) {
+        if (!tls_find_cipher(ctx, name)) {
             snprintf(why, sizeof why, "\"%s\" is not a cipher suite of OpenSSL", name);
             ERR_clear_error();
             return tls_fail(ret_why, TLS_BAD_CIPHERS, why);
@@ -198,14 +231,25 @@ int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
 
 /* ---- server ---- */
 
-static int tls_on_alpn(SSL *ssl UNUSED, const unsigned char **out, unsigned char *out_len,
+/* OpenSSL asks for the protocol after it has chosen the suite: a configured one that HTTP/2 must
+ * not have is spoken over in HTTP/1.1, instead of ending the connection with INADEQUATE_SECURITY.
+ */
+static bool tls_may_be_h2(SSL *ssl)
+{
+    const SSL_CIPHER *cipher = SSL_get_pending_cipher(ssl);
+
+    return SSL_version(ssl) >= TLS1_3_VERSION || (cipher && tls_is_strong(cipher));
+}
+
+static int tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *arg UNUSED)
 {
     static const unsigned char ours[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    unsigned skipped = tls_may_be_h2(ssl) ? 0 : 1U + ours[0];
     unsigned char *selected;
 
-    if (SSL_select_next_proto(&selected, out_len, ours, sizeof ours, in, in_len) !=
-        OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&selected, out_len, ours + skipped, sizeof ours - skipped, in,
+                              in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
     *out = selected;
     return SSL_TLSEXT_ERR_OK;

@@ -77,6 +77,10 @@ void tls_server_unref(struct tls_server *t);
 MUST_USE int tls_check_pair(struct str certificate_pem, struct str key_pem,
                             int64_t *ret_not_after_s, struct buf *ret_why);
 
+/* Appends the names in the list of those without forward secrecy or AEAD, which a listener with
+ * them serves, if by HTTP/1.1 alone. */
+void tls_list_weak(struct str ciphers, struct buf *ret_names);
+
 /* Can the OCSP response be stapled to the certificate? `ret_until_s`: how long it holds (unix). 0
  * or a tls_condition. */
 MUST_USE int tls_check_staple(struct str certificate_pem, struct str ocsp_der, int64_t *ret_until_s,

@@ -9,6 +9,9 @@
 #include "net/tls_testing.h"
 #include "test/harness/test.h"
 
+/* What a client of both protocols offers by ALPN. */
+#define BOTH "\2h2\10http/1.1"
+
 /* ---- bytes ---- */
 
 TEST(a_handshake_ends_in_ready_on_both_sides_and_bytes_pass)
@@ -574,6 +577,87 @@ TEST(cipher_lists_hold_suites_by_name_and_nothing_else)
         buf_deinit(&why);
     }
     scene_close(&s);
+}
+
+/* The protocol that both agree on over `ciphers`; "-": no connection. */
+static const char *protocol_over(const struct scene *s, const char *ciphers, int max_version,
+                                 const char *offer)
+{
+    static char protocol[16];
+    struct tls_entry_config entry = entry_of(&s->leaf, "");
+    struct tls_client_config config = {
+        .skips_verification = true, .max_version = max_version, .ciphers = str_of(ciphers)};
+    struct tls_server *server;
+    struct tls_client *client = client_of(&config);
+    struct test_pair *p;
+
+    entry.ciphers = str_of(ciphers);
+    server = server_of(&entry, 1);
+    p = test_pair_new(server, client, "a.test");
+    stream_offer(&p->client.stream, str_of(offer));
+    TEST_TURN_UNTIL(&p->loop,
+                    (p->client.is_up && p->server.is_up) || p->client.is_down || p->server.is_down);
+    snprintf(protocol, sizeof protocol, "%s",
+             p->client.is_up && p->server.is_up ? stream_alpn(&p->server.stream) : "-");
+    test_pair_free(p);
+    tls_server_unref(server);
+    tls_client_free(client);
+    return protocol;
+}
+
+TEST(http_2_is_not_agreed_on_over_a_suite_that_it_forbids)
+{
+    static const struct {
+        const char *ciphers;
+        int max_version;
+        const char *offer;
+        const char *protocol;
+    } cases[] = {
+        {"", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-AES256-CCM", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-AES128-SHA256", TLS1_2_VERSION, BOTH, "http/1.1"},
+        {"ECDHE-ECDSA-AES128-SHA", TLS1_2_VERSION, BOTH, "http/1.1"},
+        {"ECDHE-ECDSA-AES128-SHA", TLS1_2_VERSION, "\2h2", "-"},
+        {"ECDHE-ECDSA-AES128-SHA", TLS1_3_VERSION, BOTH, "h2"}, /* whose suites are good ones */
+        /* One list, and the suite that was chosen of it. */
+        {"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES128-GCM-SHA256", TLS1_2_VERSION, BOTH, "http/1.1"},
+    };
+    struct scene s = scene_open();
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        const char *protocol =
+            protocol_over(&s, cases[i].ciphers, cases[i].max_version, cases[i].offer);
+
+        CHECK_MSG(strcmp(protocol, cases[i].protocol) == 0, "case %zu: %s, expected %s", i,
+                  protocol, cases[i].protocol);
+    }
+    scene_close(&s);
+}
+
+TEST(weak_suites_of_a_list_are_named)
+{
+    static const struct {
+        const char *list;
+        const char *weak;
+    } cases[] = {
+        {"", ""},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256:NO-SUCH-SUITE", ""},
+        {"DHE-RSA-AES256-GCM-SHA384", ""},
+        {"AES128-GCM-SHA256", "AES128-GCM-SHA256"}, /* AEAD without forward secrecy */
+        {"AES256-SHA:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA256",
+         "AES256-SHA, ECDHE-RSA-AES128-SHA256"},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct buf names = {0};
+
+        tls_list_weak(str_of(cases[i].list), &names);
+        CHECK_STR(buf_str(&names), cases[i].weak);
+        buf_deinit(&names);
+    }
 }
 
 TEST(an_authority_that_is_none_is_refused)
