@@ -111,6 +111,29 @@ def test_what_is_not_heeded_is_named(tmp_path, name):
     assert [line for line in run.stdout.splitlines() if re.search(pattern, line)], run.stdout
 
 
+def excluding(*rules, default="Allow"):
+    """A policy whose rules are (action, path, whether every path but that one)."""
+    return security_policy("p", target("HTTPRoute", "r"), authorization={"defaultAction": default, "rules": [
+        {"action": action, "principal": {"clientCIDRs": ["::/0"]}, **({"operation": {"path": {
+            "type": "PathPrefix", "value": value, "invert": inverted}}} if value else {"operation": {"methods": ["GET"]}})}
+        for action, value, inverted in rules]})
+
+
+@pytest.mark.parametrize("policy, noted", [
+    (excluding(("Deny", "/a", False)), [0]),
+    (excluding(("Deny", None, False), ("Deny", "/a", False)), [1]),
+    (excluding(("Deny", "/a", False), ("Deny", "/b", False), ("Allow", None, False), default="Deny"), [0, 1]),
+    (excluding(("Allow", "/a", True), default="Deny"), [0]),
+    (excluding(("Allow", "/a", False), ("Deny", "/b", False), default="Deny"), []),
+    (excluding(("Deny", "/a", True)), []),
+])
+def test_rules_that_exclude_paths_are_noted(tmp_path, policy, noted):
+    """A backend may know more spellings of a path than stand in the rule."""
+    run = check(tmp_path, altered(lambda m: m.append(policy)))
+    assert run.returncode == 0, run.stdout
+    assert [int(i) for i in re.findall(r"note: .*spec\.authorization\.rules\[(\d)\]\.operation\.path: excludes", run.stdout)] == noted, run.stdout
+
+
 @pytest.mark.parametrize("change", [
     lambda m: m.append(thing("v1", "Service", "s", {"ports": [
         {"name": "a", "port": 80, "appProtocol": "kubernetes.io/ws"}, {"name": "b", "port": 81, "appProtocol": "http"}]})),
