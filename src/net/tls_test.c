@@ -1,12 +1,16 @@
 /* TLS on both sides over real loopback sockets, with certificates made on the spot. */
 #include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
 #include <openssl/tls1.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/signals.h"
 #include "net/tls_internal.h"
 #include "net/tls_testing.h"
+#include "test/harness/memory.h"
 #include "test/harness/test.h"
 
 /* What a client of both protocols offers by ALPN. */
@@ -374,6 +378,66 @@ TEST(a_ticket_of_one_listener_is_worth_nothing_at_another_of_the_same_port)
     }
     tls_server_unref(server);
     scene_close(&s);
+}
+
+/* ---- keys of tickets ---- */
+
+enum { KEYS_WORDS_MAX = 64 };
+
+/* The words at `at` that are none of small numbers and addresses: keys, and what is random. Read as
+ * /proc shows it, for the memory may be free. */
+static size_t key_words(const void *at, size_t size, uint64_t words[KEYS_WORDS_MAX])
+{
+    int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    uint64_t all[KEYS_WORDS_MAX];
+    size_t n = 0;
+
+    CHECK(size <= sizeof all && memory >= 0);
+    CHECK(pread(memory, all, size, (off_t)(uintptr_t)at) == (ssize_t)size);
+    close(memory);
+    for (size_t i = 0; i < size / sizeof all[0]; i++) {
+        if (all[i] >> 48 != 0)
+            words[n++] = all[i];
+    }
+    return n;
+}
+
+/* How many of them are still there. */
+static size_t key_words_left(const uint64_t *words, size_t n, const void *at, size_t size)
+{
+    uint64_t now[KEYS_WORDS_MAX];
+    size_t n_now = key_words(at, size, now);
+    size_t n_left = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n_now; j++)
+            n_left += words[i] == now[j];
+    }
+    return n_left;
+}
+
+TEST(keys_of_tickets_are_wiped_when_they_are_too_old_and_with_their_server)
+{
+    static const uint64_t key_us = UINT64_C(1000000) * LIMIT_TICKET_KEY_S;
+    struct tls_tickets *t;
+    uint64_t words[KEYS_WORDS_MAX];
+    size_t size, n;
+
+    if (!test_memory_begin())
+        return;
+    t = tls_tickets_new(0);
+    size = malloc_usable_size(t) / sizeof words[0] * sizeof words[0];
+    tls_tickets_rotate(t, key_us);
+    tls_tickets_rotate(t, 2 * key_us);
+    n = key_words(t, size, words);
+    CHECK_MSG(n > 24, "%zu words", n); /* three keys of two secrets of 32 bytes, and their names */
+    CHECK_INT(key_words_left(words, n, t, size), n);
+    tls_tickets_rotate(t, 100 * key_us);
+    CHECK_INT(key_words_left(words, n, t, size), 0);
+    n = key_words(t, size, words);
+    CHECK(n > 0);
+    tls_tickets_unref(t);
+    CHECK_INT(key_words_left(words, n, t, size), 0);
 }
 
 /* ---- verification by the client ---- */
