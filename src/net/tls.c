@@ -294,26 +294,35 @@ static int tls_select(const struct tls_server *server, struct str name)
     return best;
 }
 
-/* server_name extension (RFC 6066 section 3): one host_name. */
+/* server_name extension (RFC 6066 section 3): a list of one host_name, and nothing behind it. */
+bool tls_parse_server_name(const unsigned char *p, size_t len, char ret_name[TLS_NAME_MAX + 1])
+{
+    enum { HEAD = 5 }; /* length of the list, type, length of the name */
+    size_t list_len, name_len;
+
+    ret_name[0] = '\0';
+    if (len < HEAD)
+        return false;
+    list_len = (size_t)p[0] << 8 | p[1];
+    name_len = (size_t)p[3] << 8 | p[4];
+    if (list_len + 2 != len || p[2] != TLSEXT_NAMETYPE_host_name || name_len + HEAD != len ||
+        name_len == 0 || name_len > TLS_NAME_MAX || memchr(p + HEAD, 0, name_len))
+        return false;
+    for (size_t i = 0; i < name_len; i++)
+        ret_name[i] = str_lower_char((char)p[HEAD + i]);
+    ret_name[name_len] = '\0';
+    return true;
+}
+
 static bool tls_read_server_name(SSL *ssl, char ret_name[TLS_NAME_MAX + 1])
 {
     const unsigned char *p;
-    size_t len, list_len, name_len;
+    size_t len;
 
     ret_name[0] = '\0';
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &len) != 1)
         return true;
-    if (len < 5)
-        return false;
-    list_len = (size_t)p[0] << 8 | p[1];
-    name_len = (size_t)p[3] << 8 | p[4];
-    if (list_len + 2 != len || p[2] != TLSEXT_NAMETYPE_host_name || name_len + 3 > list_len ||
-        name_len == 0 || name_len > TLS_NAME_MAX || memchr(p + 5, 0, name_len))
-        return false;
-    for (size_t i = 0; i < name_len; i++)
-        ret_name[i] = str_lower_char((char)p[5 + i]);
-    ret_name[name_len] = '\0';
-    return true;
+    return tls_parse_server_name(p, len, ret_name);
 }
 
 static int tls_on_client_hello(SSL *ssl, int *alert, void *arg UNUSED)

@@ -68,6 +68,8 @@ MUST_USE int tls_add_authorities(X509_STORE *store, SSL_CTX *naming, struct str 
 /* How records are read and written on our streams. */
 void tls_set_io(SSL_CTX *ctx);
 
+/* The name in a server_name extension, in lower case. False: malformed, and the name is empty. */
+bool tls_parse_server_name(const unsigned char *bytes, size_t len, char ret_name[TLS_NAME_MAX + 1]);
 /* Sets names to verify on a new client session, and the session to resume. False: not possible. */
 bool tls_client_prepare(const struct tls_client *t, struct tls_session *session,
                         struct str server_name);

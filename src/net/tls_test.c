@@ -227,6 +227,55 @@ TEST(a_name_that_nobody_serves_and_no_name_are_refused_when_no_entry_is_nameless
     scene_close(&s);
 }
 
+TEST(a_server_name_is_one_name_and_nothing_else)
+{
+    static const struct {
+        const char *what;
+        const char *bytes;
+        size_t len;
+        const char *name; /* NULL: refused */
+    } cases[] = {
+#define EXT(bytes_) bytes_, sizeof(bytes_) - 1
+        {"a name", EXT("\0\6\0\0\3a.b"), "a.b"},
+        {"capital letters", EXT("\0\6\0\0\3A.b"), "a.b"},
+        {"one letter", EXT("\0\4\0\0\1a"), "a"},
+        {"nothing", EXT(""), NULL},
+        {"half a length", EXT("\0"), NULL},
+        {"an empty list", EXT("\0\0"), NULL},
+        {"no length of a name", EXT("\0\2\0\0"), NULL},
+        {"an empty name", EXT("\0\3\0\0\0"), NULL},
+        {"a list that is longer", EXT("\0\7\0\0\3a.b"), NULL},
+        {"a list that is shorter", EXT("\0\5\0\0\3a.b"), NULL},
+        {"bytes behind the list", EXT("\0\6\0\0\3a.bc"), NULL},
+        {"a name that is longer", EXT("\0\6\0\0\4a.b"), NULL},
+        {"a name that is far longer", EXT("\0\6\0\377\377a.b"), NULL},
+        {"a name that is shorter", EXT("\0\6\0\0\2a.b"), NULL},
+        {"two names", EXT("\0\12\0\0\2a.\0\0\2b."), NULL},
+        {"a name of another type", EXT("\0\6\1\0\3a.b"), NULL},
+        {"a NUL inside", EXT("\0\6\0\0\3a\0b"), NULL},
+        {"a NUL at the end", EXT("\0\6\0\0\3ab\0"), NULL},
+#undef EXT
+    };
+    unsigned char longest[5 + TLS_NAME_MAX + 1];
+    char name[TLS_NAME_MAX + 1];
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        bool is_good =
+            tls_parse_server_name((const unsigned char *)cases[i].bytes, cases[i].len, name);
+
+        CHECK_MSG(is_good == (cases[i].name != NULL), "%s", cases[i].what);
+        CHECK_MSG(strcmp(name, is_good ? cases[i].name : "") == 0, "%s: %s", cases[i].what, name);
+    }
+    for (size_t n = TLS_NAME_MAX; n <= TLS_NAME_MAX + 1; n++) {
+        memset(longest, 'a', sizeof longest);
+        memcpy(longest,
+               (unsigned char[]){(unsigned char)((n + 3) >> 8), (unsigned char)(n + 3), 0,
+                                 (unsigned char)(n >> 8), (unsigned char)n},
+               5);
+        CHECK(tls_parse_server_name(longest, 5 + n, name) == (n <= TLS_NAME_MAX));
+    }
+}
+
 TEST(each_entry_has_its_own_versions)
 {
     struct scene s = scene_open();
