@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "net/tls.h"
+#include "net/tls_peer.h"
 
 enum { TLS_NAME_MAX = 255, TLS_CIPHERS_MAX = 2047 };
 
@@ -86,8 +87,6 @@ int tls_on_verify(int is_good, X509_STORE_CTX *ctx);
 void tls_append_client_rule(const struct tls_entry_config *config, struct buf *to);
 /* After a handshake: what the verified certificate says; NULL: there is none. */
 struct tls_peer *tls_peer_new(SSL *ssl);
-/* NULL is nothing. */
-void tls_peer_free(struct tls_peer *p);
 /* tls_tickets.c */
 int tls_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                       EVP_MAC_CTX *mac, int is_new);
