@@ -13,6 +13,7 @@ static enum refusal admit_head_refusal(enum h1_error error)
     static const enum refusal map[] = {
         [H1_ERROR_NONE] = REFUSAL_BAD_REQUEST,
         [H1_ERROR_BAD_REQUEST_LINE] = REFUSAL_BAD_REQUEST_LINE,
+        [H1_ERROR_NOT_HTTP] = REFUSAL_BAD_REQUEST_LINE,
         [H1_ERROR_BAD_STATUS_LINE] = REFUSAL_BAD_REQUEST,
         [H1_ERROR_BAD_VERSION] = REFUSAL_BAD_VERSION,
         [H1_ERROR_BAD_HEADER] = REFUSAL_BAD_HEADER,
