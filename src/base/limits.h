@@ -49,6 +49,9 @@
     X(NAME_ADDRESSES, 1024, "addresses", "of one name; beyond: not used")                          \
     X(NAME_STALE_S, 86400, "seconds",                                                              \
       "age of a name's addresses that serve on while its servers fail; beyond: 503")               \
+    X(EXCHANGES, 65536, "requests", "under way in one worker; beyond: 503")                        \
+    X(SHED_BYTES, 1048576, "bytes",                                                                \
+      "that wait for a connection's peer, from which on it may be reset where memory runs short")  \
     X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \
     X(KEY_SET_KEYS, 64, "keys", "keys of one set")                                                 \
     X(KEY_SET_STALE_S, 86400, "seconds",                                                           \

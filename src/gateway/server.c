@@ -92,6 +92,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     metrics_init(&g->metrics);
     g->control_metrics = metrics_shard_new(&g->metrics);
     server_measure(g);
+    overload_init(&g->overload, g, options->memory_limit);
     r = log_writer_start(&g->log_writer);
     if (r < 0)
         return r;
@@ -255,6 +256,7 @@ void server_deinit(struct server *g)
     port_free_all(g);
     key_feed_registry_deinit(&g->feeds);
     names_deinit(&g->names);
+    overload_deinit(&g->overload);
     upstreams_deinit(&g->upstreams);
     log_writer_stop(&g->log_writer);
     metrics_deinit(&g->metrics);

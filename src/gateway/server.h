@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "gateway/overload/overload.h"
 #include "gateway/server_options.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
@@ -25,6 +26,7 @@ struct server {
     struct model_averages averages; /* of answers' lengths */
     struct hash_pool hash_pool;
     struct names names;
+    struct overload overload;
     struct upstreams upstreams; /* control's own, for key fetches */
     struct outbox_pool outboxes;
     char *scratch;

@@ -4,6 +4,7 @@
  * of the certificate that was verified. Hop-by-hop headers have left in the codec already. */
 #include "gateway/client_cert.h"
 #include "gateway/exchange.h"
+#include "gateway/server.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
@@ -152,7 +153,8 @@ enum step_result step_admit(struct exchange *x)
         return STEP_LAST;
     if (x->head_error != H1_ERROR_NONE)
         return exchange_refuse(x, admit_head_refusal(x->head_error));
-    if (w->exchanges.n_nodes > WORKER_EXCHANGES_MAX)
+    if (w->exchanges.n_nodes > LIMIT_EXCHANGES ||
+        UNLIKELY(overload_level(&w->server->overload) >= OVERLOAD_SHEDDING))
         return exchange_refuse(x, REFUSAL_OVERLOADED);
     x->hold = worker_hold(w);
     port = worker_port_plan(w, x->downstream->listen_port);

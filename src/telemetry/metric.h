@@ -61,6 +61,12 @@
       "Those that were ended because they flooded (ENHANCE_YOUR_CALM).", "port")                   \
     X(CONNECTIONS_ACTIVE, GAUGE, "tollgate_connections_active", "connections",                     \
       "Client connections open now.")                                                              \
+    X(OVERLOAD_LEVEL, GAUGE, "tollgate_overload_level", "level",                                   \
+      "0: calm; 1: idle connections are closed; 2: and requests refused; 3: and none accepted.")   \
+    X(SHED, COUNTER, "tollgate_shed_total", "connections",                                         \
+      "Connections closed to make room: idle_connection or largest_connection.", "what")           \
+    X(MEMORY_LIMIT, GAUGE, "tollgate_memory_limit_bytes", "bytes",                                 \
+      "Of the process's own memory, beyond parts of which it sheds; 0: none.")                     \
     X(EXCHANGES_ACTIVE, GAUGE, "tollgate_exchanges_active", "requests", "Requests under way now.") \
     X(TOKENS, COUNTER, "tollgate_tokens_total", "tokens",                                          \
       "Bearer tokens looked at: remembered, verified or refused.", "result")                       \

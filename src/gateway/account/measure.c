@@ -247,6 +247,8 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
     struct server *server = ctx;
 
     METRICS_EMIT(scrape, METRIC_CONNECTIONS_ACTIVE, server_n_connections(server), STR_NULL);
+    METRICS_EMIT(scrape, METRIC_OVERLOAD_LEVEL, overload_level(&server->overload), STR_NULL);
+    METRICS_EMIT(scrape, METRIC_MEMORY_LIMIT, (double)server->overload.memory_limit, STR_NULL);
     METRICS_EMIT(scrape, METRIC_EXCHANGES_ACTIVE, server_n_exchanges(server), STR_NULL);
     METRICS_EMIT(scrape, METRIC_GENERATION,
                  server->current ? (double)server->current->generation : 0, STR_NULL);
