@@ -485,10 +485,11 @@ def test_answers_that_nobody_reads_stop_their_requests(gateway, upstream):
     ends."""
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))))
     others = Others(gw)
+    # Before the connection: made slowly, they are many, and the first head has its time.
+    batches = b"".join(f.request(s, "/%2f", ("x-a", "y" * 100)) for s in range(1, 400_001, 2))
     others.come()
     before = anonymous_kib(gw)
     with Frames(gw.port(), receive_bytes=2048, acks=False) as client:
-        batches = b"".join(f.request(s, "/%2f", ("x-a", "y" * 100)) for s in range(1, 400_001, 2))
         n = client.push(batches, len(batches) - 1)
         others.come(5)
         if not is_sanitized(gw):
