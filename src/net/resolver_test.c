@@ -136,7 +136,7 @@ static void scene_open(struct scene *s)
     CHECK(loop_fd_add(&s->loop, &s->server.io, s->server_fd, LOOP_READ, name_server_on_ready) == 0);
     snprintf(s->server.address, sizeof s->server.address, "127.0.0.1:%u", ntohs(a.sin_port));
     CHECK(resolver_init(&s->resolver, &s->loop) == 0);
-    CHECK(resolver_use_servers(&s->resolver, s->server.address, 50) == 0);
+    CHECK(resolver_use_servers(&s->resolver, s->server.address, 300) == 0);
 }
 
 static void scene_close(struct scene *s)
