@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "gateway/arrival/arrival.h"
 #include "gateway/client_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/h2/client_h2.h"
@@ -76,22 +77,15 @@ void client_set_phase(struct client *c, enum client_phase phase)
         timer_set(l, &c->timer, end_us);
 }
 
-void client_accept(struct worker *w, struct port *port, int fd, const struct sockaddr *peer)
+bool client_accept(struct worker *w, struct port *port, const struct port_plan *plan, int fd,
+                   const struct sockaddr *peer)
 {
-    const struct port_plan *plan = worker_port_plan(w, port);
     struct h1_options options = {.scheme = port->is_tls ? STR("https") : STR("http")};
     struct client *c = MEM_NEW(struct client);
-    bool is_full = plan && plan->client.connection_limit > 0 &&
-                   atomic_load_explicit(&port->n_connections, memory_order_relaxed) >=
-                       plan->client.connection_limit;
-    int r = plan && !is_full
-                ? stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event)
-                : -1;
 
-    if (r < 0) {
-        socket_close(fd);
+    if (stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event) < 0) {
         mem_free(c);
-        return;
+        return false;
     }
     options.allows_underscore = plan->client.allows_underscore;
     options.head_bytes_limit = plan->client.head_bytes_limit;
@@ -103,6 +97,9 @@ void client_accept(struct worker *w, struct port *port, int fd, const struct soc
     c->idle_us = plan->client.idle_us;
     c->head_us = plan->client.head_us;
     c->received_us = plan->client.received_us ? plan->client.received_us : CLIENT_NEVER_US;
+    c->end_us = plan->client.connection_us ? w->loop.now.mono_us + plan->client.connection_us
+                                           : CLIENT_NEVER_US;
+    c->n_requests_left = plan->client.n_requests_max;
     socket_format_address(peer, c->peer_text, sizeof c->peer_text);
     socket_format_local(fd, c->local_text, sizeof c->local_text);
     c->down = (struct downstream){.ops = &client_downstream_ops,
@@ -118,7 +115,8 @@ void client_accept(struct worker *w, struct port *port, int fd, const struct soc
     c->phase = CLIENT_IDLE;
     timer_set(&w->loop, &c->timer, w->loop.now.mono_us + c->head_us);
     list_append(&w->clients, &c->node);
-    worker_count_connection(w, port, +1);
+    worker_note_connections(w);
+    return true;
 }
 
 static void client_free(struct deferred *d)
@@ -145,7 +143,7 @@ void client_close(struct client *c)
     list_remove(&c->gone.node);
     outbox_deinit(&c->out);
     stream_close(&c->stream, c->is_aborted);
-    worker_count_connection(w, c->port, -1);
+    arrival_give_place(w, c->port);
     loop_retire(&w->loop, &c->retire, client_free);
     if (c->down.exchange)
         exchange_cancel(c->down.exchange, CANCEL_CLIENT_LEFT);
@@ -267,7 +265,8 @@ static bool client_next_head(struct client *c, struct str *input)
     c->is_head_sent = false;
     c->wants_body = false;
     c->discarded_bytes = 0;
-    c->must_close = !x->request.is_keep_alive || c->worker->is_draining;
+    c->n_requests_left--;
+    c->must_close = !x->request.is_keep_alive || c->worker->is_draining || c->n_requests_left == 0;
     exchange_start(x);
     return true;
 }

@@ -16,6 +16,7 @@
 struct client_h2;
 struct worker;
 struct port;
+struct port_plan;
 
 enum client_state { CLIENT_OPEN, CLIENT_LINGER, CLIENT_CLOSED };
 
@@ -58,8 +59,10 @@ struct client {
     uint64_t idle_us; /* timeouts in force, from the port's ClientTrafficPolicy */
     uint64_t head_us;
     uint64_t received_us;
-    uint64_t due_us;  /* when the current request must have come in */
-    uint64_t busy_us; /* since when its content is not wanted: that time does not count */
+    uint64_t end_us;          /* of the connection (maxConnectionDuration) */
+    uint32_t n_requests_left; /* of it, the current one not counted */
+    uint64_t due_us;          /* when the current request must have come in */
+    uint64_t busy_us;         /* since when its content is not wanted: that time does not count */
     struct timer timer;
     struct list_node node; /* worker's list by idleness */
     struct deferred again; /* process what `in` holds */
@@ -71,8 +74,10 @@ struct client {
     char local_text[64];
 };
 
-/* Takes over an accepted descriptor (closes it when that fails). */
-void client_accept(struct worker *w, struct port *port, int fd, const struct sockaddr *peer);
+/* Takes over an accepted descriptor, which has its place on the port. False: it stays the
+ * caller's. */
+MUST_USE bool client_accept(struct worker *w, struct port *port, const struct port_plan *plan,
+                            int fd, const struct sockaddr *peer);
 /* Drain: closes if idle, else after the current answer. */
 void client_drain(struct client *c);
 /* At once. A running exchange is cancelled as if the client had left. */

@@ -47,7 +47,11 @@ struct client_plan {
     uint64_t idle_us;
     uint64_t head_us;
     uint64_t received_us;         /* of a whole request; 0: none */
-    uint32_t connection_limit;    /* per port and process; 0: none */
+    uint32_t connection_limit;    /* per port and process */
+    uint64_t close_delay_us;      /* before one beyond it is closed */
+    uint64_t connection_us;       /* of a connection; 0: none */
+    uint32_t n_requests_max;      /* of a connection; 0: any number */
+    uint64_t stream_us;           /* of a request with its answer; 0: none */
     uint32_t held_bytes;          /* of an AI request's body, before it is released as it comes */
     bool omits_limit_headers;     /* answers go without x-ratelimit headers */
     bool tells_certificate;       /* backends get x-forwarded-client-cert of a verified one */

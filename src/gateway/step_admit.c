@@ -161,6 +161,8 @@ enum step_result step_admit(struct exchange *x)
     if (!listener)
         return exchange_refuse(x, REFUSAL_NO_LISTENER);
     x->listener = listener;
+    if (listener->client.stream_us)
+        exchange_arm_life(x);
     if (admit_is_misdirected(x, port))
         return exchange_refuse(x, REFUSAL_MISDIRECTED);
     /* The connection reads them for another listener of its port, or since before a reload. */

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/arrival/arrival.h"
 #include "gateway/h2/client_h2.h"
 #include "gateway/mirror.h"
 #include "gateway/server.h"
@@ -73,7 +74,7 @@ static void worker_on_accept(struct listener *l, int fd, const struct sockaddr *
 {
     struct worker_listener *wl = CONTAINER_OF(l, struct worker_listener, listener);
 
-    client_accept(wl->worker, wl->port, fd, peer);
+    arrival_take(wl->worker, wl->port, fd, peer);
 }
 
 static void worker_on_listener_end(struct listener *l)
@@ -153,6 +154,7 @@ static void worker_drain(struct worker *w)
     LIST_FOREACH (&w->listeners, node) {
         worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), true);
     }
+    arrival_close_refused(w);
     LIST_FOREACH (&w->clients, client_node) {
         client_drain(CONTAINER_OF(client_node, struct client, node));
     }
@@ -176,6 +178,7 @@ static void worker_stop(struct worker *w)
         worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), false);
     }
     mirror_stop_all(w);
+    arrival_close_refused(w);
     while (w->clients.first)
         worker_end_client(CONTAINER_OF(w->clients.first, struct client, node));
     loop_stop(&w->loop);
@@ -252,22 +255,8 @@ void worker_offer_snapshot(struct worker *w, struct snapshot *s)
 
 /* ---- counting and time ---- */
 
-static void worker_count_accepted(struct worker *w, const struct port *port)
+void worker_note_connections(struct worker *w)
 {
-    char room[8];
-    int n = snprintf(room, sizeof room, "%u", port->number);
-
-    metric_add(METRICS_SERIES(w->metrics, METRIC_CONNECTIONS_ACCEPTED, str_make(room, (size_t)n)),
-               1);
-}
-
-void worker_count_connection(struct worker *w, struct port *port, int change)
-{
-    uint32_t by = (uint32_t)change;
-
-    if (change > 0)
-        worker_count_accepted(w, port);
-    atomic_fetch_add_explicit(&port->n_connections, by, memory_order_relaxed);
     atomic_store_explicit(&w->n_open_connections, (uint32_t)w->clients.n_nodes,
                           memory_order_relaxed);
     if (w->is_draining && w->clients.n_nodes == 0)

@@ -25,6 +25,12 @@ static bool compile_h2_differs(const struct client_h2_plan *x, const struct clie
            x->ping_answer_us != y->ping_answer_us;
 }
 
+static bool compile_limit_differs(const struct client_plan *x, const struct client_plan *y)
+{
+    return x->connection_limit != y->connection_limit || x->close_delay_us != y->close_delay_us ||
+           x->connection_us != y->connection_us || x->n_requests_max != y->n_requests_max;
+}
+
 /* What runs before a request tells its host can be of one listener only: the port's first. */
 static void compile_name_differences(struct compile *c, const struct port_draft *draft, uint32_t at)
 {
@@ -40,7 +46,7 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
         {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},
         {"headers.maxRequestHeaderLimit", x->head_bytes_limit != y->head_bytes_limit},
-        {"connection.connectionLimit", x->connection_limit != y->connection_limit},
+        {"connection.connectionLimit", compile_limit_differs(x, y)},
         {"http2", compile_h2_differs(&x->h2, &y->h2)},
     };
 

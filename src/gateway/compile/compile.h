@@ -1,8 +1,8 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
  * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, shared_route.c, route.c, ai_route.c, grpc_route.c, cost.c, limit.c,
- * filter.c, security.c, key_source.c, layer.c, credential.c, cluster.c, tls.c. */
+ * gather.c, listener.c, client.c, shared_route.c, route.c, ai_route.c, grpc_route.c, cost.c,
+ * limit.c, filter.c, security.c, key_source.c, layer.c, credential.c, cluster.c, tls.c. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"

@@ -56,6 +56,8 @@ static void client_h2_watch(struct client_h2 *h)
         end_us = h->left_us + LEAVE_US;
     else if (h->streams.n_nodes == 0 && h->state == CLIENT_H2_STAYING)
         end_us = h->idle_end_us;
+    if (h->state == CLIENT_H2_STAYING)
+        end_us = MIN(end_us, c->end_us);
     if (h->state != CLIENT_H2_LEAVING && (h->streams.n_nodes > 0 || c->h2_plan.pings_idle))
         end_us = MIN(end_us, client_h2_ping_end(h));
     if (h->stuck_us)
@@ -100,7 +102,8 @@ void client_h2_on_timer(struct client *c)
         client_close(c);
     } else if (h->state == CLIENT_H2_LEAVING) {
         client_h2_leave_for_good(h);
-    } else if (h->streams.n_nodes == 0 && now_us >= h->idle_end_us) {
+    } else if (h->state == CLIENT_H2_STAYING &&
+               (now_us >= c->end_us || (h->streams.n_nodes == 0 && now_us >= h->idle_end_us))) {
         client_h2_leave(h);
     } else if (h->pinged_us) {
         client_close(c); /* nobody is there */
@@ -239,6 +242,15 @@ void client_h2_on_stream_count(struct client_h2 *h)
         client_h2_begin_idle(h);
     if (!h->is_processing)
         client_h2_settle(h);
+}
+
+void client_h2_on_request(struct client_h2 *h)
+{
+    struct client *c = h->client;
+
+    c->has_served = true;
+    if (c->n_requests_left > 0 && --c->n_requests_left == 0)
+        client_h2_leave(h);
 }
 
 void client_h2_drain(struct client *c)

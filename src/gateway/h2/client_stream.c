@@ -272,7 +272,7 @@ static void on_head(struct h2_stream *s)
     struct client_stream *t = stream_of(s);
     struct exchange *x = t->down.exchange;
 
-    t->owner->client->has_served = true;
+    client_h2_on_request(t->owner);
     t->busy_us = now_of(t);
     timer_cancel(loop_of(t), &t->timer);
     x->request.is_http2 = true;

@@ -45,14 +45,13 @@ static void connection_limit_check(struct decoder *d, const struct node *node, v
 
 static const struct field connection_limit_fields[] = {
     FIELD_INT(connection_limit, value, "value", 0, RANGE(1, INT64_MAX), "Connections at most."),
-    FIELD_DURATION(connection_limit, close_delay, "closeDelay", FIELD_NOT_ENFORCED,
+    FIELD_DURATION(connection_limit, close_delay, "closeDelay", 0,
                    "Wait before a connection beyond the limit is closed."),
-    FIELD_DURATION(connection_limit, max_connection_duration, "maxConnectionDuration",
-                   FIELD_NOT_ENFORCED, "Longest life of a connection."),
-    FIELD_INT(connection_limit, max_requests_per_connection, "maxRequestsPerConnection",
-              FIELD_NOT_ENFORCED, RANGE(0, INT32_MAX),
-              "Requests after which a connection is closed."),
-    FIELD_DURATION(connection_limit, max_stream_duration, "maxStreamDuration", FIELD_NOT_ENFORCED,
+    FIELD_DURATION(connection_limit, max_connection_duration, "maxConnectionDuration", 0,
+                   "Age from which a connection takes no further request."),
+    FIELD_INT(connection_limit, max_requests_per_connection, "maxRequestsPerConnection", 0,
+              RANGE(0, INT32_MAX), "Requests after which a connection is closed."),
+    FIELD_DURATION(connection_limit, max_stream_duration, "maxStreamDuration", 0,
                    "Longest life of a request and its answer."),
 };
 static const struct table connection_limit_table =

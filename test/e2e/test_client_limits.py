@@ -1,0 +1,160 @@
+"""How many connections a ClientTrafficPolicy lets in, and how long each may live, serve and be silent."""
+import threading
+import time
+
+import pytest
+
+from play.client import Raw
+from play.deadline import FACTOR, eventually
+from play.http2 import Http2
+from play.manifests import backend, client_policy, http_listener, route, rule, world
+from play.upstream import Answer
+
+ASK = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+
+
+@pytest.fixture
+def policed(gateway, upstream):
+    def start(args=(), script=None, **spec):
+        up = upstream("a")
+        if script:
+            up.script = script
+        return gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **spec)), args=args), up
+    return start
+
+
+def limited(**limit):
+    return {"connection": {"connectionLimit": limit}}
+
+
+def _is_served(raw):
+    try:
+        raw.send(ASK)
+        return raw.reply().status == 200
+    except (OSError, AssertionError, IndexError, ValueError):
+        return False
+
+
+def test_a_limit_holds_among_workers_and_every_place_can_be_had(policed):
+    gw, _ = policed(args=["--workers", "4"], **limited(value=6))
+    for _ in range(5):
+        served, together = [], threading.Barrier(24)
+
+        def come():
+            together.wait()
+            raw = Raw(gw.port())
+            served.append((_is_served(raw), raw))
+        threads = [threading.Thread(target=come) for _ in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(is_served for is_served, _ in served) == 6
+        for _, raw in served:
+            raw.sock.close()
+        eventually(lambda: gw.metric("tollgate_connections_active") == 0, what="the places to be free")
+
+
+def test_a_connection_beyond_the_limit_is_closed_after_its_delay(policed):
+    gw, up = policed(args=["--workers", "1"], **limited(value=1, closeDelay="700ms"))
+    with gw.raw(ASK) as first:
+        assert first.reply().status == 200
+        began = time.monotonic()
+        with gw.raw(ASK) as second:
+            assert second.is_closed()
+        assert 0.6 < time.monotonic() - began < 10 * FACTOR
+        assert len(up.requests) == 1, "it is not served meanwhile"
+        assert gw.metric("tollgate_connections_active") == 1, "and has no place"
+
+
+def test_a_drain_waits_for_no_delay(policed):
+    gw, _ = policed(args=["--workers", "1"], **limited(value=1, closeDelay="1h"))
+    with gw.raw(ASK) as first, gw.raw(ASK) as second:
+        assert first.reply().status == 200
+        gw.stop()
+        assert second.is_closed()
+
+
+def test_a_connection_serves_so_many_requests(policed):
+    gw, _ = policed(**limited(maxRequestsPerConnection=2))
+    with gw.raw(ASK + ASK + ASK) as raw:
+        one, two = raw.reply(), raw.reply()
+        assert (one.status, one.get("connection")) == (200, None)
+        assert (two.status, two.get("connection")) == (200, "close")
+        assert raw.is_closed()
+
+
+def test_a_connection_of_http2_serves_so_many_requests(policed):
+    gw, _ = policed(**limited(maxRequestsPerConnection=2))
+    with Http2(gw.port()) as client:
+        assert client.request().status == 200
+        assert not client.goaways
+        assert client.request().status == 200
+        client.until(lambda: len(client.goaways) == 2)
+        while not client.is_closed:
+            client.read()
+
+
+def test_an_old_connection_takes_no_further_request(policed):
+    gw, _ = policed(**limited(maxConnectionDuration="400ms"))
+    with gw.raw(ASK) as raw, Http2(gw.port()) as client:
+        assert raw.reply().get("connection") is None
+        assert client.request().status == 200
+        client.until(lambda: len(client.goaways) == 2)
+        while not client.is_closed:
+            client.read()
+        raw.send(ASK)  # it is older
+        reply = raw.reply()
+        assert (reply.status, reply.get("connection")) == (200, "close"), "what comes is answered"
+        assert raw.is_closed()
+
+
+def test_the_age_of_a_connection_cuts_nothing_off(policed):
+    go = threading.Event()
+
+    def slow(_request, _connection):
+        go.wait(20)
+        return Answer(body=b"whole")
+    gw, up = policed(script=slow, **limited(maxConnectionDuration="200ms"))
+    with Http2(gw.port()) as client:
+        stream = client.headers()
+        up.wait_for(1)
+        client.until(lambda: client.goaways)
+        go.set()
+        assert client.reply(stream).body == b"whole"
+
+
+def test_a_request_and_its_answer_have_a_longest_time(policed):
+    go = threading.Event()
+
+    def slow(request, connection):
+        if request.target == "/stream":
+            connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+        go.wait(20)
+    gw, _ = policed(script=slow, timeout={"http": {"requestReceivedTimeout": "1h"}}, **limited(maxStreamDuration="400ms"))
+    with gw.raw(ASK) as raw:
+        began = time.monotonic()
+        reply = raw.reply()
+        assert (reply.status, reply.code) == (504, "stream_duration")
+        assert 0.35 < time.monotonic() - began < 10 * FACTOR
+    with gw.raw(b"GET /stream HTTP/1.1\r\nHost: a.test\r\n\r\n") as raw:
+        assert raw.head()[0] == 200 and raw.chunk() == b"one"
+        with pytest.raises((OSError, AssertionError)):  # a reset: never a clean end
+            assert raw.rest() == b"0\r\n\r\n"
+    with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\nhalf") as raw:
+        reply = raw.reply()
+        assert (reply.status, reply.code) == (408, "request_timeout"), "it is the client who was slow"
+    with Http2(gw.port()) as client:
+        assert client.request().status == 504
+        assert not client.goaways, "the stream ends, not its connection"
+    assert gw.wait_log(lambda r: r["response_code"] == 504)["response_flags"] == "DT"
+    go.set()
+
+
+def test_what_differs_of_connections_on_one_port_is_named(gateway, upstream):
+    policy = client_policy("clients", **limited(value=7, maxRequestsPerConnection=3))
+    policy["spec"]["targetRefs"][0]["sectionName"] = "two"
+    listeners = [http_listener("one", hostname="one.test"), http_listener("two", hostname="two.test")]
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), policy, listeners=listeners))
+    texts = [d["text"] for d in gw.status()["diagnostics"] if d["code"] == "ineffective"]
+    assert [text for text in texts if "connection.connectionLimit" in text], texts
