@@ -17,8 +17,6 @@
 #include "net/tls.h"
 
 enum {
-    CLIENT_BODY_US = 60 * 1000000,
-    CLIENT_TAKING_US = 60 * 1000000,
     CLIENT_DRAIN_US =
         2 * 1000000, /* for the first request of a connection accepted before a drain */
     CLIENT_LINGER_US = 2 * 1000000,
@@ -41,9 +39,8 @@ static uint64_t client_phase_us(const struct client *c, enum client_phase phase)
     case CLIENT_HEAD:
         return c->head_us;
     case CLIENT_BODY:
-        return CLIENT_BODY_US;
     case CLIENT_TAKING:
-        return CLIENT_TAKING_US;
+        return c->silence_us;
     case CLIENT_BUSY:
         break;
     }
@@ -77,6 +74,28 @@ void client_set_phase(struct client *c, enum client_phase phase)
         timer_set(l, &c->timer, end_us);
 }
 
+/* The first request has the time of a head, and the handshake before it a time of its own. */
+static void client_watch_start(struct client *c, const struct client_plan *plan)
+{
+    struct loop *l = &c->worker->loop;
+
+    c->due_us = l->now.mono_us + plan->handshake_us;
+    timer_set(l, &c->timer,
+              c->down.is_tls ? MIN(c->due_us, l->now.mono_us + plan->inspect_us)
+                             : l->now.mono_us + c->head_us);
+}
+
+/* It goes on if its hello has come in time, until the end of its own. */
+static void client_judge_handshake(struct client *c)
+{
+    struct loop *l = &c->worker->loop;
+
+    if (stream_tls_entry(&c->stream) < 0 || l->now.mono_us >= c->due_us)
+        client_close(c);
+    else
+        timer_set(l, &c->timer, c->due_us);
+}
+
 bool client_accept(struct worker *w, struct port *port, const struct port_plan *plan, int fd,
                    const struct sockaddr *peer)
 {
@@ -96,6 +115,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     c->h2_plan = plan->client.h2;
     c->idle_us = plan->client.idle_us;
     c->head_us = plan->client.head_us;
+    c->silence_us = plan->client.silence_us;
     c->received_us = plan->client.received_us ? plan->client.received_us : CLIENT_NEVER_US;
     c->end_us = plan->client.connection_us ? w->loop.now.mono_us + plan->client.connection_us
                                            : CLIENT_NEVER_US;
@@ -113,7 +133,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     c->down.peer_ip_text = ip_address_format(&c->down.peer_ip, c->peer_ip_text);
     c->timer.fn = client_on_timer;
     c->phase = CLIENT_IDLE;
-    timer_set(&w->loop, &c->timer, w->loop.now.mono_us + c->head_us);
+    client_watch_start(c, &plan->client);
     list_append(&w->clients, &c->node);
     worker_note_connections(w);
     return true;
@@ -210,8 +230,10 @@ static void client_on_timer(struct timer *t)
     struct client *c = CONTAINER_OF(t, struct client, timer);
     struct exchange *x = c->down.exchange;
 
-    if (c->state == CLIENT_LINGER || !c->stream.is_ready) {
+    if (c->state == CLIENT_LINGER) {
         client_close(c);
+    } else if (!c->stream.is_ready) {
+        client_judge_handshake(c);
     } else if (c->h2) {
         client_h2_on_timer(c);
     } else if (c->phase == CLIENT_BODY && x) {
@@ -490,6 +512,8 @@ static void client_on_ready(struct client *c)
     c->down.server_name = stream_server_name(&c->stream);
     c->down.client_certificate = stream_tls_peer(&c->stream);
     c->down.client_rule = stream_tls_client_rule(&c->stream);
+    if (!c->worker->is_draining)
+        timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + c->head_us);
     if (strcmp(stream_alpn(&c->stream), "h2") == 0 && !client_h2_begin(c))
         client_close(c);
 }

@@ -58,11 +58,12 @@ struct client {
     uint64_t discarded_bytes;
     uint64_t idle_us; /* timeouts in force, from the port's ClientTrafficPolicy */
     uint64_t head_us;
+    uint64_t silence_us; /* inside content, and of answers that are not taken */
     uint64_t received_us;
     uint64_t end_us;          /* of the connection (maxConnectionDuration) */
     uint32_t n_requests_left; /* of it, the current one not counted */
-    uint64_t due_us;          /* when the current request must have come in */
-    uint64_t busy_us;         /* since when its content is not wanted: that time does not count */
+    uint64_t due_us;  /* when the current request must have come in; before, the handshake */
+    uint64_t busy_us; /* since when its content is not wanted: that time does not count */
     struct timer timer;
     struct list_node node; /* worker's list by idleness */
     struct deferred again; /* process what `in` holds */

@@ -1,4 +1,5 @@
 """How many connections a ClientTrafficPolicy lets in, and how long each may live, serve and be silent."""
+import ssl
 import threading
 import time
 
@@ -7,7 +8,8 @@ import pytest
 from play.client import Raw
 from play.deadline import FACTOR, eventually
 from play.http2 import Http2
-from play.manifests import backend, client_policy, http_listener, route, rule, world
+from play.manifests import (ENVOY_API, backend, client_policy, http_listener, https_listener, route, rule, target, tls_secret,
+                            thing, world)
 from play.upstream import Answer
 
 ASK = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -158,3 +160,91 @@ def test_what_differs_of_connections_on_one_port_is_named(gateway, upstream):
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), policy, listeners=listeners))
     texts = [d["text"] for d in gw.status()["diagnostics"] if d["code"] == "ineffective"]
     assert [text for text in texts if "connection.connectionLimit" in text], texts
+
+
+# ---- silence ----
+
+def half_an_answer(go):
+    def script(_request, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+        go.wait(20)
+    return script
+
+
+def test_silence_inside_a_request_or_an_answer_has_its_time(policed):
+    go = threading.Event()
+    gw, _ = policed(script=half_an_answer(go), timeout={"http": {"streamIdleTimeout": "400ms"}})
+    began = time.monotonic()
+    with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\nhalf") as raw:
+        assert raw.reply().status == 408
+    assert 0.35 < time.monotonic() - began < 10 * FACTOR
+    with Http2(gw.port()) as client:
+        assert client.reply(client.headers(method="POST", end=False)).status == 408
+    began = time.monotonic()
+    with gw.raw(ASK) as raw:
+        assert raw.head()[0] == 200 and raw.rest() == b"half"
+    assert 0.35 < time.monotonic() - began < 10 * FACTOR
+    go.set()
+
+
+def test_of_silent_answers_a_backend_traffic_policy_has_the_last_word(gateway, upstream):
+    go, up = threading.Event(), upstream("a")
+    up.script = half_an_answer(go)
+    gw = gateway(world(backend("a", up), route("r", rule("a")),
+                       client_policy("clients", timeout={"http": {"streamIdleTimeout": "1h"}}),
+                       thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")],
+                                                                      "timeout": {"http": {"streamIdleTimeout": "300ms"}}})))
+    with gw.raw(ASK) as raw:
+        assert raw.head()[0] == 200 and raw.rest() == b"half"
+    go.set()
+
+
+# ---- handshakes ----
+
+@pytest.fixture
+def secure(gateway, upstream, authority):
+    def start(**tcp):
+        return gateway(world(backend("a", upstream("a")), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")),
+                             client_policy("clients", timeout={"tcp": tcp}), listeners=[https_listener()]))
+    return start
+
+
+def first_message(authority):
+    """The client's hello, and what would have gone on with it."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    half = authority.client().wrap_bio(incoming, outgoing, server_hostname="one.test")
+    with pytest.raises(ssl.SSLWantReadError):
+        half.do_handshake()
+    return half, incoming, outgoing
+
+
+def test_the_first_message_of_tls_has_its_time(secure, authority):
+    gw = secure(connectionInspectionTimeout="300ms", tlsHandshakeTimeout="1h")
+    began = time.monotonic()
+    half, incoming, outgoing = first_message(authority)
+    hello = outgoing.read()
+    with gw.raw(port=443) as silent, gw.raw(hello[:5], port=443) as cut, gw.raw(hello, port=443) as whole:
+        assert silent.is_closed() and cut.is_closed()
+        assert 0.25 < time.monotonic() - began < 10 * FACTOR
+        while True:  # whoever has said its name in time goes on
+            try:
+                half.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                whole.send(outgoing.read())
+                incoming.write(whole.sock.recv(65536))
+        whole.send(outgoing.read())
+        half.write(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
+        whole.send(outgoing.read())
+        assert whole.sock.recv(65536)
+
+
+def test_a_handshake_has_its_time(secure, authority):
+    gw = secure(connectionInspectionTimeout="1h", tlsHandshakeTimeout="300ms")
+    began = time.monotonic()
+    _, _, outgoing = first_message(authority)
+    with gw.raw(outgoing.read(), port=443) as stalled, gw.raw(port=443) as silent:
+        stalled.rest()
+        assert silent.is_closed()
+    assert 0.25 < time.monotonic() - began < 10 * FACTOR
+    assert gw.request(port=443, tls=authority.client(), host="one.test").status == 200

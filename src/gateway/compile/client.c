@@ -6,6 +6,8 @@
 enum {
     CLIENT_IDLE_US = 300 * 1000000,
     CLIENT_HEAD_US = 15 * 1000000,
+    CLIENT_SILENCE_US = 60 * 1000000,
+    CLIENT_INSPECT_US = 15 * 1000000,
     CLIENT_HEAD_BYTES_MAX = 1024 * 1024,
     CLIENT_HELD_BYTES = 1024 * 1024,
     CLIENT_STREAM_WINDOW_BYTES = 64 * 1024,
@@ -107,6 +109,25 @@ static void compile_client_limit(const struct connection_limit *l, struct client
     ret->stream_us = positive_or(l->max_stream_duration, 0);
 }
 
+static void compile_client_times(const struct client_timeout *timeout, struct client_plan *ret)
+{
+    const struct client_http_timeout *http = timeout->http;
+    const struct client_tcp_timeout *tcp = timeout->tcp;
+
+    if (http) {
+        ret->idle_us = positive_or(http->idle_timeout, CLIENT_IDLE_US);
+        ret->head_us = positive_or(http->request_headers_received_timeout, CLIENT_HEAD_US);
+        ret->received_us = positive_or(http->request_received_timeout, 0);
+        ret->silence_us = positive_or(http->stream_idle_timeout, CLIENT_SILENCE_US);
+        ret->stream_idle_us = positive_or(http->stream_idle_timeout, 0);
+    }
+    ret->handshake_us = ret->head_us;
+    if (tcp) {
+        ret->inspect_us = positive_or(tcp->connection_inspection_timeout, CLIENT_INSPECT_US);
+        ret->handshake_us = positive_or(tcp->tls_handshake_timeout, ret->head_us);
+    }
+}
+
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret)
 {
@@ -115,6 +136,9 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
 
     *ret = (struct client_plan){.idle_us = CLIENT_IDLE_US,
                                 .head_us = CLIENT_HEAD_US,
+                                .silence_us = CLIENT_SILENCE_US,
+                                .inspect_us = CLIENT_INSPECT_US,
+                                .handshake_us = CLIENT_HEAD_US,
                                 .connection_limit = BOUNDED_COUNT_MAX,
                                 .held_bytes = CLIENT_HELD_BYTES};
     compile_client_h2(p && !p->object.is_broken && p->spec.http2 ? p->spec.http2 : &no_http2,
@@ -127,13 +151,8 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         p->spec.client_ip_detection && detection_omits_append(p->spec.client_ip_detection);
     if (p->spec.headers)
         compile_client_headers(p->spec.headers, ret);
-    if (p->spec.timeout && p->spec.timeout->http) {
-        const struct client_http_timeout *t = p->spec.timeout->http;
-
-        ret->idle_us = positive_or(t->idle_timeout, CLIENT_IDLE_US);
-        ret->head_us = positive_or(t->request_headers_received_timeout, CLIENT_HEAD_US);
-        ret->received_us = positive_or(t->request_received_timeout, 0);
-    }
+    if (p->spec.timeout)
+        compile_client_times(p->spec.timeout, ret);
     if (p->spec.connection && p->spec.connection->limit)
         compile_client_limit(p->spec.connection->limit, ret);
     if (p->spec.connection && p->spec.connection->buffer_limit_bytes.is_set)

@@ -43,6 +43,9 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         bool differs;
     } rows[] = {
         {"timeout.http.idleTimeout", x->idle_us != y->idle_us},
+        {"timeout.http.streamIdleTimeout", x->silence_us != y->silence_us},
+        {"timeout.tcp.connectionInspectionTimeout", x->inspect_us != y->inspect_us},
+        {"timeout.tcp.tlsHandshakeTimeout", x->handshake_us != y->handshake_us},
         {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
         {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},
         {"headers.maxRequestHeaderLimit", x->head_bytes_limit != y->head_bytes_limit},

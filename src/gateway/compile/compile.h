@@ -41,6 +41,7 @@ struct compile_place {
     struct str rule_name;
     struct route_plan *plan;
     struct rule_plan *rule;
+    const struct client_plan *client;  /* of the listener */
     const struct cluster_http2 *http2; /* of connections to its backends; NULL: defaults */
 };
 
@@ -54,7 +55,6 @@ struct listener_draft {
 bool compile_tells(struct compile *c, struct str key);
 
 /* listener.c */
-/* "namespace/gateway/listener" */
 struct str compile_listener_name(struct arena *a, const struct gateway *g,
                                  const struct listener *l);
 struct listener_plan *compile_listener(struct compile *c, const struct listener_draft *draft);

@@ -13,12 +13,14 @@
 
 enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000, WEIGHT_MAX = 1000000 };
 
-static void compile_timeouts(struct rule_plan *rule, const struct merged_policy *merged)
+static void compile_timeouts(const struct compile_place *at, const struct merged_policy *merged)
 {
+    struct rule_plan *rule = at->rule;
     const struct backend_traffic_policy_spec *spec = merged->spec;
     const struct cluster_timeout *t = spec && !merged->is_broken ? spec->cluster.timeout : NULL;
 
-    rule->stream_idle_us = STREAM_IDLE_DEFAULT_US;
+    rule->stream_idle_us =
+        at->client->stream_idle_us ? at->client->stream_idle_us : STREAM_IDLE_DEFAULT_US;
     if (t && t->tcp)
         rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
     if (t && t->http) {
@@ -27,7 +29,7 @@ static void compile_timeouts(struct rule_plan *rule, const struct merged_policy 
             rule->connection_idle_us = /* 0s: no limit */
                 t->http->connection_idle_timeout.us ? t->http->connection_idle_timeout.us
                                                     : UINT64_MAX;
-        rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, STREAM_IDLE_DEFAULT_US);
+        rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, rule->stream_idle_us);
     }
 }
 
@@ -78,7 +80,7 @@ static void compile_traffic(struct compile *c, struct compile_place *at)
     /* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
     if (merged.is_broken)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
-    compile_timeouts(at->rule, &merged);
+    compile_timeouts(at, &merged);
     compile_limits(c, at, &chain, &merged);
 }
 
@@ -352,6 +354,7 @@ void compile_route(struct compile *c, const struct listener_member *m,
     r.at = (struct compile_place){.gateway = m->gateway,
                                   .listener = m->listener,
                                   .route = attached->route,
+                                  .client = &plan->client,
                                   .plan = route_plan_new()};
     r.at.plan->name =
         arena_printf(&r.at.plan->arena, "%.*s/%.*s", STR_ARG(attached->route->namespace),

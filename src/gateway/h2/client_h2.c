@@ -15,9 +15,8 @@
 
 enum {
     SECOND_US = 1000000,
-    TAKING_US = 60 * SECOND_US, /* from one piece of output that is taken to the next */
-    LEAVE_US = SECOND_US,       /* for a peer that does not answer the PING behind a GOAWAY */
-    FORGIVEN_SECONDS_MAX = 16,  /* more have nothing left to forgive */
+    LEAVE_US = SECOND_US,      /* for a peer that does not answer the PING behind a GOAWAY */
+    FORGIVEN_SECONDS_MAX = 16, /* more have nothing left to forgive */
 };
 
 static const uint64_t NEVER_US = UINT64_MAX / 2;
@@ -61,7 +60,7 @@ static void client_h2_watch(struct client_h2 *h)
     if (h->state != CLIENT_H2_LEAVING && (h->streams.n_nodes > 0 || c->h2_plan.pings_idle))
         end_us = MIN(end_us, client_h2_ping_end(h));
     if (h->stuck_us)
-        end_us = MIN(end_us, h->stuck_us + TAKING_US);
+        end_us = MIN(end_us, h->stuck_us + c->silence_us);
     timer_set(loop_of(h), &c->timer, end_us);
 }
 
@@ -97,7 +96,7 @@ void client_h2_on_timer(struct client *c)
     struct client_h2 *h = c->h2;
     uint64_t now_us = now_of(h);
 
-    if (h->stuck_us && now_us >= h->stuck_us + TAKING_US) {
+    if (h->stuck_us && now_us >= h->stuck_us + c->silence_us) {
         c->is_aborted = true; /* an answer that was not taken must not look complete */
         client_close(c);
     } else if (h->state == CLIENT_H2_LEAVING) {

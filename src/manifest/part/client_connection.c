@@ -7,11 +7,11 @@
 static const struct field client_tcp_timeout_fields[] = {
     FIELD_DURATION(client_tcp_timeout, idle_timeout, "idleTimeout", FIELD_NOT_ENFORCED,
                    "Longest silence of a relayed connection."),
-    FIELD_DURATION(client_tcp_timeout, connection_inspection_timeout, "connectionInspectionTimeout",
-                   FIELD_NOT_ENFORCED,
-                   "Time for the first bytes that tell a connection's protocol."),
-    FIELD_DURATION(client_tcp_timeout, tls_handshake_timeout, "tlsHandshakeTimeout",
-                   FIELD_NOT_ENFORCED, "Time for the TLS handshake."),
+    FIELD_DURATION(
+        client_tcp_timeout, connection_inspection_timeout, "connectionInspectionTimeout", 0,
+        "Time for the PROXY header, and for the first message of TLS; 15s unless given."),
+    FIELD_DURATION(client_tcp_timeout, tls_handshake_timeout, "tlsHandshakeTimeout", 0,
+                   "Time for the TLS handshake; requestHeadersReceivedTimeout unless given."),
 };
 static const struct table client_tcp_timeout_table = TABLE(client_tcp_timeout);
 
@@ -24,8 +24,10 @@ static const struct field client_http_timeout_fields[] = {
                    "Time for a request's head to come in; beyond: 408."),
     FIELD_DURATION(client_http_timeout, idle_timeout, "idleTimeout", 0,
                    "Time after which a connection without a request is closed; 5m unless given."),
-    FIELD_DURATION(client_http_timeout, stream_idle_timeout, "streamIdleTimeout",
-                   FIELD_NOT_ENFORCED, "Longest silence inside a request or answer."),
+    FIELD_DURATION(
+        client_http_timeout, stream_idle_timeout, "streamIdleTimeout", 0,
+        "Longest silence inside a request, 1m unless given, or an answer, 5m; of answers a "
+        "BackendTrafficPolicy has the last word."),
 };
 static const struct table client_http_timeout_table = TABLE(client_http_timeout);
 
