@@ -32,6 +32,9 @@
     X(REFUSED_CONNECTIONS, 256, "connections",                                                     \
       "beyond a policy's limit, of one worker, that wait for its `closeDelay`; beyond: closed at " \
       "once")                                                                                      \
+    X(PROXY_HEADER_BYTES, 4096, "bytes",                                                           \
+      "a connection's PROXY protocol header, what it says beyond addresses included; beyond: "     \
+      "closed")                                                                                    \
     X(CLIENT_CHAIN_BYTES, 32768, "bytes",                                                          \
       "the certificates that a client presents; beyond: no handshake")                             \
     X(OCSP_BYTES, 16384, "bytes", "an OCSP response to be stapled; beyond: not stapled")           \

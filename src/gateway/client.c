@@ -97,12 +97,14 @@ static void client_judge_handshake(struct client *c)
 }
 
 bool client_accept(struct worker *w, struct port *port, const struct port_plan *plan, int fd,
-                   const struct sockaddr *peer)
+                   const struct client_origin *from)
 {
     struct h1_options options = {.scheme = port->is_tls ? STR("https") : STR("http")};
     struct client *c = MEM_NEW(struct client);
 
-    if (stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event) < 0) {
+    /* What begins otherwise than a PROXY header, but only after some bytes, is no TLS either. */
+    if ((port->is_tls && from->first_bytes.len > 0) ||
+        stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event) < 0) {
         mem_free(c);
         return false;
     }
@@ -120,10 +122,13 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     c->end_us = plan->client.connection_us ? w->loop.now.mono_us + plan->client.connection_us
                                            : CLIENT_NEVER_US;
     c->n_requests_left = plan->client.n_requests_max;
-    socket_format_address(peer, c->peer_text, sizeof c->peer_text);
-    socket_format_local(fd, c->local_text, sizeof c->local_text);
+    socket_format_address(from->peer, c->peer_text, sizeof c->peer_text);
+    if (from->local)
+        socket_format_address(from->local, c->local_text, sizeof c->local_text);
+    else
+        socket_format_local(fd, c->local_text, sizeof c->local_text);
     c->down = (struct downstream){.ops = &client_downstream_ops,
-                                  .peer_ip = ip_address_of_socket(peer),
+                                  .peer_ip = ip_address_of_socket(from->peer),
                                   .peer_text = c->peer_text,
                                   .local_text = c->local_text,
                                   .listen_port = port,
@@ -135,7 +140,10 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     c->phase = CLIENT_IDLE;
     client_watch_start(c, &plan->client);
     list_append(&w->clients, &c->node);
+    buf_append_str(&c->in, from->first_bytes);
     worker_note_connections(w);
+    if (w->is_draining) /* it came before, and its first request may be on its way */
+        client_drain(c);
     return true;
 }
 

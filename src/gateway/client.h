@@ -75,10 +75,16 @@ struct client {
     char local_text[64];
 };
 
+/* Where a connection comes from, for policies and logs. */
+struct client_origin {
+    const struct sockaddr *peer;
+    const struct sockaddr *local; /* NULL: as the socket says */
+    struct str first_bytes;       /* read before it was known to be a client's */
+};
 /* Takes over an accepted descriptor, which has its place on the port. False: it stays the
  * caller's. */
 MUST_USE bool client_accept(struct worker *w, struct port *port, const struct port_plan *plan,
-                            int fd, const struct sockaddr *peer);
+                            int fd, const struct client_origin *from);
 /* Drain: closes if idle, else after the current answer. */
 void client_drain(struct client *c);
 /* At once. A running exchange is cancelled as if the client had left. */

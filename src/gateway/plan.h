@@ -35,6 +35,9 @@ struct client_h2_plan {
     uint64_t ping_answer_us;
 };
 
+/* Whether connections begin with the PROXY protocol. */
+enum proxy_mode { PROXY_MODE_NONE, PROXY_MODE_OPTIONAL, PROXY_MODE_REQUIRED };
+
 /* And of all clients of one port. */
 struct client_plan {
     struct client_address_policy address;
@@ -46,19 +49,20 @@ struct client_plan {
     uint32_t head_bytes_limit; /* 0: the default */
     uint64_t idle_us;
     uint64_t head_us;
-    uint64_t received_us;      /* of a whole request; 0: none */
-    uint64_t silence_us;       /* inside it, and of an answer that is not taken */
-    uint64_t stream_idle_us;   /* of an exchange whose route says nothing of it; 0: the default */
-    uint64_t inspect_us;       /* for a PROXY header, for the first bytes of TLS */
-    uint64_t handshake_us;     /* for all of the handshake */
-    uint32_t connection_limit; /* per port and process */
-    uint64_t close_delay_us;   /* before one beyond it is closed */
-    uint64_t connection_us;    /* of a connection; 0: none */
-    uint32_t n_requests_max;   /* of a connection; 0: any number */
-    uint64_t stream_us;        /* of a request with its answer; 0: none */
-    uint32_t held_bytes;       /* of an AI request's body, before it is released as it comes */
-    bool omits_limit_headers;  /* answers go without x-ratelimit headers */
-    bool tells_certificate;    /* backends get x-forwarded-client-cert of a verified one */
+    uint64_t received_us;    /* of a whole request; 0: none */
+    uint64_t silence_us;     /* inside it, and of an answer that is not taken */
+    uint64_t stream_idle_us; /* of an exchange whose route says nothing of it; 0: the default */
+    enum proxy_mode proxy_mode;
+    uint64_t inspect_us;          /* for a PROXY header, for the first bytes of TLS */
+    uint64_t handshake_us;        /* for all of the handshake */
+    uint32_t connection_limit;    /* per port and process */
+    uint64_t close_delay_us;      /* before one beyond it is closed */
+    uint64_t connection_us;       /* of a connection; 0: none */
+    uint32_t n_requests_max;      /* of a connection; 0: any number */
+    uint64_t stream_us;           /* of a request with its answer; 0: none */
+    uint32_t held_bytes;          /* of an AI request's body, before it is released as it comes */
+    bool omits_limit_headers;     /* answers go without x-ratelimit headers */
+    bool tells_certificate;       /* backends get x-forwarded-client-cert of a verified one */
     uint32_t certificate_details; /* of it, as struct forwarded_client_cert has them */
     struct client_h2_plan h2;
 };

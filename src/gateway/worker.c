@@ -154,7 +154,7 @@ static void worker_drain(struct worker *w)
     LIST_FOREACH (&w->listeners, node) {
         worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), true);
     }
-    arrival_close_refused(w);
+    arrival_drain(w);
     LIST_FOREACH (&w->clients, client_node) {
         client_drain(CONTAINER_OF(client_node, struct client, node));
     }
@@ -178,7 +178,7 @@ static void worker_stop(struct worker *w)
         worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), false);
     }
     mirror_stop_all(w);
-    arrival_close_refused(w);
+    arrival_close_all(w);
     while (w->clients.first)
         worker_end_client(CONTAINER_OF(w->clients.first, struct client, node));
     loop_stop(&w->loop);
@@ -255,11 +255,15 @@ void worker_offer_snapshot(struct worker *w, struct snapshot *s)
 
 /* ---- counting and time ---- */
 
+static uint32_t worker_n_connections(const struct worker *w)
+{
+    return (uint32_t)(w->clients.n_nodes + w->arrivals.n_nodes);
+}
+
 void worker_note_connections(struct worker *w)
 {
-    atomic_store_explicit(&w->n_open_connections, (uint32_t)w->clients.n_nodes,
-                          memory_order_relaxed);
-    if (w->is_draining && w->clients.n_nodes == 0)
+    atomic_store_explicit(&w->n_open_connections, worker_n_connections(w), memory_order_relaxed);
+    if (w->is_draining && worker_n_connections(w) == 0)
         wake_post(&w->server->worker_idle);
 }
 

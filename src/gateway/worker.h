@@ -7,7 +7,6 @@
 #include "auth/failure_limit.h"
 #include "auth/password_memory.h"
 #include "auth/token_memory.h"
-#include "base/arena.h"
 #include "base/random.h"
 #include "gateway/account/series.h"
 #include "gateway/ai/held_share.h"
@@ -63,7 +62,8 @@ struct worker {
     struct held_share held_bodies;  /* LIMIT_HELD_BYTES */
     struct held_share held_answers; /* LIMIT_HELD_ANSWER_BYTES */
     struct list clients;
-    struct list refused; /* connections beyond a limit (arrival.h) */
+    struct list arrivals; /* connections whose PROXY header has not come yet (arrival.h) */
+    struct list refused;  /* those beyond a limit */
     struct list exchanges;
     uint32_t n_mirrors;  /* those that wait for their content included */
     struct list mirrors; /* copies under way */

@@ -128,6 +128,13 @@ static void compile_client_times(const struct client_timeout *timeout, struct cl
     }
 }
 
+static enum proxy_mode compile_proxy_mode(const struct client_traffic_policy_spec *spec)
+{
+    if (spec->proxy_protocol)
+        return spec->proxy_protocol->optional.value ? PROXY_MODE_OPTIONAL : PROXY_MODE_REQUIRED;
+    return spec->enable_proxy_protocol.value ? PROXY_MODE_REQUIRED : PROXY_MODE_NONE;
+}
+
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret)
 {
@@ -151,6 +158,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         p->spec.client_ip_detection && detection_omits_append(p->spec.client_ip_detection);
     if (p->spec.headers)
         compile_client_headers(p->spec.headers, ret);
+    ret->proxy_mode = compile_proxy_mode(&p->spec);
     if (p->spec.timeout)
         compile_client_times(p->spec.timeout, ret);
     if (p->spec.connection && p->spec.connection->limit)

@@ -46,6 +46,7 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         {"timeout.http.streamIdleTimeout", x->silence_us != y->silence_us},
         {"timeout.tcp.connectionInspectionTimeout", x->inspect_us != y->inspect_us},
         {"timeout.tcp.tlsHandshakeTimeout", x->handshake_us != y->handshake_us},
+        {"proxyProtocol", x->proxy_mode != y->proxy_mode},
         {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
         {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},
         {"headers.maxRequestHeaderLimit", x->head_bytes_limit != y->head_bytes_limit},
