@@ -35,6 +35,9 @@ struct client_h2_plan {
     uint64_t ping_answer_us;
 };
 
+/* What becomes of a request whose path has %2F. */
+enum escaped_slash { ESCAPED_SLASH_REFUSED, ESCAPED_SLASH_FORWARDED, ESCAPED_SLASH_REDIRECTED };
+
 /* Whether connections begin with the PROXY protocol. */
 enum proxy_mode { PROXY_MODE_NONE, PROXY_MODE_OPTIONAL, PROXY_MODE_REQUIRED };
 
@@ -53,6 +56,9 @@ struct client_plan {
     uint64_t silence_us;     /* inside it, and of an answer that is not taken */
     uint64_t stream_idle_us; /* of an exchange whose route says nothing of it; 0: the default */
     enum proxy_mode proxy_mode;
+    enum escaped_slash escaped_slash;
+    bool unescapes_slashes;       /* the listener's, or another's of its port */
+    struct str health_path;       /* that the gateway answers itself; empty: none */
     uint64_t inspect_us;          /* for a PROXY header, for the first bytes of TLS */
     uint64_t handshake_us;        /* for all of the handshake */
     uint32_t connection_limit;    /* per port and process */

@@ -2,8 +2,10 @@
  * the client's address, and removes what a client must not bring: late headers of the listener
  * (those that the gateway itself writes there) and x-forwarded-client-cert, in whose place it tells
  * of the certificate that was verified. Hop-by-hop headers have left in the codec already. */
+#include "gateway/answer.h"
 #include "gateway/client_cert.h"
 #include "gateway/exchange.h"
+#include "gateway/server.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
@@ -139,6 +141,32 @@ static bool admit_read_deadline(struct exchange *x)
     return grpc_timeout_parse(value, &x->grpc_timeout_us) == 0;
 }
 
+/* Who stands before the gateway asks by whatever host: by one of no listener the port's first has
+ * the word. */
+static bool admit_is_health_check(const struct exchange *x, const struct client_plan *client)
+{
+    return client->health_path.len > 0 && str_eq(x->request.path, client->health_path) &&
+           !x->request.query.ptr &&
+           (x->request.method == HTTP_METHOD_GET || x->request.method == HTTP_METHOD_HEAD);
+}
+
+static enum step_result admit_answer_health(struct exchange *x)
+{
+    if (atomic_load_explicit(&x->worker->server->is_leaving, memory_order_relaxed))
+        return exchange_refuse(x, REFUSAL_DRAINING);
+    return answer_text(x, 200, STR("text/plain"), STR("ok\n"));
+}
+
+/* A redirect keeps the method, and what it names is asked for anew: rules see that path alone. */
+static enum step_result admit_escaped_slash(struct exchange *x)
+{
+    static const struct redirect to_itself = {.status = 307};
+
+    if (x->listener->client.escaped_slash == ESCAPED_SLASH_REFUSED)
+        return exchange_refuse(x, REFUSAL_BAD_PATH);
+    return answer_redirect(x, &to_itself);
+}
+
 enum step_result step_admit(struct exchange *x)
 {
     struct worker *w = x->worker;
@@ -158,6 +186,8 @@ enum step_result step_admit(struct exchange *x)
     const struct listener_plan *listener =
         port ? port_plan_find_listener(port, x->request.host) : NULL;
 
+    if (port && admit_is_health_check(x, listener ? &listener->client : &port->client))
+        return admit_answer_health(x);
     if (!listener)
         return exchange_refuse(x, REFUSAL_NO_LISTENER);
     x->listener = listener;
@@ -165,6 +195,8 @@ enum step_result step_admit(struct exchange *x)
         exchange_arm_life(x);
     if (admit_is_misdirected(x, port))
         return exchange_refuse(x, REFUSAL_MISDIRECTED);
+    if (x->request.has_escaped_slash && listener->client.escaped_slash != ESCAPED_SLASH_FORWARDED)
+        return admit_escaped_slash(x);
     /* The connection reads them for another listener of its port, or since before a reload. */
     if (x->downstream->reads_underscore && !listener->client.allows_underscore &&
         admit_has_underscore(x))

@@ -130,13 +130,24 @@ static const struct table client_headers_table =
 static const char *const escaped_slashes_names[] = {
     "KeepUnchanged", "RejectRequest", "UnescapeAndForward", "UnescapeAndRedirect", NULL};
 
+static void client_path_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct client_path *p = object;
+
+    if (p->escaped_slashes_action == SLASHES_KEEP)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "escapedSlashesAction"),
+                       "escapedSlashesAction",
+                       "%%2F is a slash to some backends and none to others: as RejectRequest");
+}
+
 static const struct field client_path_fields[] = {
-    FIELD_ENUM(client_path, escaped_slashes_action, "escapedSlashesAction", FIELD_NOT_ENFORCED,
-               escaped_slashes_names, "What becomes of %2F in a path; here it is refused (400)."),
+    FIELD_ENUM(client_path, escaped_slashes_action, "escapedSlashesAction", 0,
+               escaped_slashes_names,
+               "What becomes of a request with %2F in its path; refused (400) unless given."),
     FIELD_BOOL(client_path, disable_merge_slashes, "disableMergeSlashes", FIELD_NOT_ENFORCED,
                "Whether // stays; here it becomes /."),
 };
-static const struct table client_path_table = TABLE(client_path);
+static const struct table client_path_table = TABLE_CHECKED(client_path, client_path_check);
 
 static const struct field client_http10_fields[] = {
     FIELD_BOOL(client_http10, use_default_host, "useDefaultHost", 0,
@@ -167,7 +178,9 @@ static void client_health_check_check(struct decoder *d, const struct node *node
 
 static const struct field client_health_check_fields[] = {
     FIELD_STR(client_health_check, path, "path", FIELD_REQUIRED | FIELD_NON_EMPTY,
-              "Path that the gateway itself answers."),
+              "Path that the gateway itself answers, before anything is asked of the caller: 200, "
+              "and 503 "
+              "from the first signal to end on."),
 };
 static const struct table client_health_check_table =
     TABLE_CHECKED(client_health_check, client_health_check_check);
@@ -204,8 +217,8 @@ static const struct field client_traffic_policy_spec_fields[] = {
     FIELD_OBJECT(client_traffic_policy_spec, tls, "tls", 0, client_tls, "TLS with clients."),
     FIELD_OBJECT(client_traffic_policy_spec, http1, "http1", 0, client_http1, "HTTP/1."),
     FIELD_OBJECT(client_traffic_policy_spec, http2, "http2", 0, http2_settings, "HTTP/2."),
-    FIELD_OBJECT(client_traffic_policy_spec, health_check, "healthCheck", FIELD_NOT_ENFORCED,
-                 client_health_check, "Health of the gateway itself, for those before it."),
+    FIELD_OBJECT(client_traffic_policy_spec, health_check, "healthCheck", 0, client_health_check,
+                 "Health of the gateway itself, for those before it."),
     FIELD_OBJECT(client_traffic_policy_spec, tcp_keepalive, "tcpKeepalive", FIELD_NOT_ENFORCED,
                  tcp_keepalive, "TCP keep-alive."),
     FIELD_OBJECT(client_traffic_policy_spec, proxy_protocol, "proxyProtocol", 0,

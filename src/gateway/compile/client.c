@@ -135,6 +135,25 @@ static enum proxy_mode compile_proxy_mode(const struct client_traffic_policy_spe
     return spec->enable_proxy_protocol.value ? PROXY_MODE_REQUIRED : PROXY_MODE_NONE;
 }
 
+static void compile_client_path(const struct client_path *path, struct client_plan *ret)
+{
+    if (path->escaped_slashes_action == SLASHES_UNESCAPE)
+        ret->escaped_slash = ESCAPED_SLASH_FORWARDED;
+    else if (path->escaped_slashes_action == SLASHES_REDIRECT)
+        ret->escaped_slash = ESCAPED_SLASH_REDIRECTED;
+    ret->unescapes_slashes = ret->escaped_slash != ESCAPED_SLASH_REFUSED;
+}
+
+static void compile_health_path(struct compile *c, const struct client_traffic_policy *p,
+                                struct arena *a, struct str *ret)
+{
+    const struct client_health_check *h = p->spec.health_check;
+    struct str path;
+
+    if (compile_path(c, (struct object *)&p->object, h->mark, h->path, &path))
+        *ret = arena_str(a, path);
+}
+
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret)
 {
@@ -158,6 +177,10 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         p->spec.client_ip_detection && detection_omits_append(p->spec.client_ip_detection);
     if (p->spec.headers)
         compile_client_headers(p->spec.headers, ret);
+    if (p->spec.path)
+        compile_client_path(p->spec.path, ret);
+    if (p->spec.health_check)
+        compile_health_path(c, p, a, &ret->health_path);
     ret->proxy_mode = compile_proxy_mode(&p->spec);
     if (p->spec.timeout)
         compile_client_times(p->spec.timeout, ret);

@@ -9,12 +9,14 @@
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
 
-/* Names with '_' are read, or not, before the host tells the listener: so they are when any
- * listener of the port wants them, and the others refuse them afterwards. */
-static void compile_share_underscore(struct port_plan *p)
+/* Names with '_' and paths with %2F are read, or not, before the host tells the listener: so they
+ * are when any listener of the port wants them, and the others refuse them afterwards. */
+static void compile_share_reading(struct port_plan *p)
 {
-    for (uint32_t i = 0; i < p->n_listeners; i++)
+    for (uint32_t i = 0; i < p->n_listeners; i++) {
         p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
+        p->client.unescapes_slashes |= p->listeners[i]->client.unescapes_slashes;
+    }
 }
 
 static bool compile_h2_differs(const struct client_h2_plan *x, const struct client_h2_plan *y)
@@ -99,7 +101,7 @@ static bool compile_port(struct compile *c, struct port_draft *draft)
     p->client = p->listeners[0]->client;
     for (uint32_t i = 1; i < p->n_listeners; i++)
         compile_name_differences(c, draft, i);
-    compile_share_underscore(p);
+    compile_share_reading(p);
     return !p->is_tls || compile_port_tls(c, draft);
 }
 
