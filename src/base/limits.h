@@ -32,6 +32,8 @@
     X(REFUSED_CONNECTIONS, 256, "connections",                                                     \
       "beyond a policy's limit, of one worker, that wait for its `closeDelay`; beyond: closed at " \
       "once")                                                                                      \
+    X(SOCKET_BUFFER_BYTES, 16777216, "bytes",                                                      \
+      "what a policy may ask for as `socketBufferLimit` at most")                                  \
     X(PROXY_HEADER_BYTES, 4096, "bytes",                                                           \
       "a connection's PROXY protocol header, what it says beyond addresses included; beyond: "     \
       "closed")                                                                                    \

@@ -116,6 +116,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     c->worker = w;
     c->port = port;
     c->h2_plan = plan->client.h2;
+    c->omits_trailers = plan->client.omits_trailers;
     c->idle_us = plan->client.idle_us;
     c->head_us = plan->client.head_us;
     c->silence_us = plan->client.silence_us;
@@ -318,7 +319,7 @@ static void client_deliver(struct client *c, const struct h1_event *event)
             c->discarded_bytes += event->data.len;
         break;
     case H1_EVENT_TRAILERS:
-        c->has_trailers = true;
+        c->has_trailers = !c->omits_trailers;
         c->trailers = event->trailers;
         break;
     case H1_EVENT_END:

@@ -52,6 +52,7 @@ struct client {
     bool is_processing;
     bool is_read_paused;
     bool has_trailers;
+    bool omits_trailers;
     bool has_served;              /* a request came by this connection */
     bool is_aborted;              /* close with a reset */
     struct http_headers trailers; /* of the current request, in its arena */

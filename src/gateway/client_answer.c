@@ -161,7 +161,7 @@ static void down_send_end(struct downstream *d, const struct http_headers *trail
     struct client *c = client_of(d);
 
     if (c->is_chunked_out && !c->is_raw) {
-        if (!trailers || trailers->n == 0) {
+        if (!trailers || trailers->n == 0 || c->omits_trailers) {
             outbox_copy(&c->out, "0\r\n\r\n", 5);
         } else {
             client_flush(c);

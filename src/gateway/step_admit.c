@@ -167,6 +167,18 @@ static enum step_result admit_escaped_slash(struct exchange *x)
     return answer_redirect(x, &to_itself);
 }
 
+/* Listeners and routes are found without it (http/grammar.h); here the backend is not told of it
+ * either. */
+static void admit_strip_host_dot(struct http_request *q, struct arena *a)
+{
+    struct str authority = q->authority;
+    size_t n = q->host.len;
+
+    if (authority.len > n && authority.ptr[n] == '.')
+        q->authority =
+            arena_join(a, str_slice(authority, 0, n), str_slice(authority, n + 1, authority.len));
+}
+
 enum step_result step_admit(struct exchange *x)
 {
     struct worker *w = x->worker;
@@ -201,6 +213,8 @@ enum step_result step_admit(struct exchange *x)
     if (x->downstream->reads_underscore && !listener->client.allows_underscore &&
         admit_has_underscore(x))
         return exchange_refuse(x, REFUSAL_BAD_HEADER_NAME);
+    if (listener->client.strips_host_dot)
+        admit_strip_host_dot(&x->request, &x->arena);
     if (admit_names_late(x))
         return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);
     admit_find_client(x);

@@ -138,8 +138,12 @@ static void worker_update_listeners(struct worker *w)
     }
     LIST_FOREACH (&w->listeners, node) {
         struct worker_listener *wl = CONTAINER_OF(node, struct worker_listener, node);
+        const struct port_plan *plan = snapshot_find_port(s, wl->port);
 
-        if (!snapshot_find_port(s, wl->port))
+        if (plan)
+            wl->listener.batch =
+                plan->client.n_accepts_max ? plan->client.n_accepts_max : LISTENER_BATCH;
+        else
             worker_unlisten(w, wl, false);
     }
 }

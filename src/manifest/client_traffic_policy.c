@@ -84,8 +84,10 @@ static const struct table forwarded_client_cert_table =
     TABLE_CHECKED(forwarded_client_cert, forwarded_client_cert_check);
 
 static const struct field client_host_fields[] = {
-    FIELD_BOOL(client_host, strip_trailing_dot, "stripTrailingHostDot", 0,
-               "Whether a final dot of Host is left out."),
+    FIELD_BOOL(
+        client_host, strip_trailing_dot, "stripTrailingHostDot", 0,
+        "Whether a final dot of Host is left out towards backends; routes are found without it "
+        "anyway."),
 };
 static const struct table client_host_table = TABLE(client_host);
 
@@ -121,8 +123,7 @@ static const struct field client_headers_fields[] = {
                  header_edit, "Edits of response headers at the very end."),
     FIELD_QUANTITY(client_headers, max_request_header_bytes, "maxRequestHeaderLimit", 0,
                    "Size of a request's head at most."),
-    FIELD_OBJECT(client_headers, host, "host", FIELD_NOT_ENFORCED, client_host,
-                 "Reading of the Host header."),
+    FIELD_OBJECT(client_headers, host, "host", 0, client_host, "Reading of the Host header."),
 };
 static const struct table client_headers_table =
     TABLE_CHECKED(client_headers, client_headers_check);
@@ -150,18 +151,18 @@ static const struct field client_path_fields[] = {
 static const struct table client_path_table = TABLE_CHECKED(client_path, client_path_check);
 
 static const struct field client_http10_fields[] = {
-    FIELD_BOOL(client_http10, use_default_host, "useDefaultHost", 0,
+    FIELD_BOOL(client_http10, use_default_host, "useDefaultHost", FIELD_NOT_ENFORCED,
                "Whether a request without Host gets the listener's own."),
 };
 static const struct table client_http10_table = TABLE(client_http10);
 
 static const struct field client_http1_fields[] = {
-    FIELD_BOOL(client_http1, enable_trailers, "enableTrailers", FIELD_NOT_ENFORCED,
-               "Whether trailers are relayed; here they are."),
+    FIELD_BOOL(client_http1, enable_trailers, "enableTrailers", 0,
+               "Whether trailers are relayed; they are unless it says false."),
     FIELD_BOOL(client_http1, preserve_header_case, "preserveHeaderCase", FIELD_NOT_ENFORCED,
                "Whether the spelling of header names is kept."),
-    FIELD_OBJECT(client_http1, http10, "http10", FIELD_NOT_ENFORCED, client_http10,
-                 "Whether HTTP/1.0 is accepted."),
+    FIELD_OBJECT(client_http1, http10, "http10", 0, client_http10,
+                 "Whether HTTP/1.0 is accepted; it is."),
     FIELD_UNSUPPORTED("disableSafeMaxConnectionDuration", "Abrupt end of old connections."),
     FIELD_UNSUPPORTED("ignoredUpgradeTypes", "Upgrade requests that are overlooked."),
 };
@@ -219,8 +220,8 @@ static const struct field client_traffic_policy_spec_fields[] = {
     FIELD_OBJECT(client_traffic_policy_spec, http2, "http2", 0, http2_settings, "HTTP/2."),
     FIELD_OBJECT(client_traffic_policy_spec, health_check, "healthCheck", 0, client_health_check,
                  "Health of the gateway itself, for those before it."),
-    FIELD_OBJECT(client_traffic_policy_spec, tcp_keepalive, "tcpKeepalive", FIELD_NOT_ENFORCED,
-                 tcp_keepalive, "TCP keep-alive."),
+    FIELD_OBJECT(client_traffic_policy_spec, tcp_keepalive, "tcpKeepalive", 0, tcp_keepalive,
+                 "TCP keep-alive."),
     FIELD_OBJECT(client_traffic_policy_spec, proxy_protocol, "proxyProtocol", 0,
                  client_proxy_protocol,
                  "Connections begin with the PROXY protocol, version 1 or 2, whose address is then "

@@ -1,9 +1,12 @@
 """What a ClientTrafficPolicy makes of requests: the gateway's own health, paths, headers, hosts."""
+import pathlib
 import signal
+import socket
+import time
 
 import pytest
 
-from play.deadline import eventually
+from play.deadline import FACTOR, eventually
 from play.gateway import as_text, tollgate
 from play.http2 import Http2
 from play.manifests import (backend, client_policy, http_listener, local_provider, path, route, rule, security_policy, target,
@@ -90,3 +93,85 @@ def test_listeners_of_one_port_have_their_own_word_on_escaped_slashes(gateway, u
 def test_what_would_be_two_paths_is_not_kept(tmp_path):
     assert "escapedSlashesAction" in warned(tmp_path, path={"escapedSlashesAction": "KeepUnchanged"})
     assert "escapedSlashesAction" not in warned(tmp_path, path={"escapedSlashesAction": "UnescapeAndForward"})
+
+
+# ---- hosts, trailers, sockets ----
+
+@pytest.mark.parametrize("strips", [False, True])
+def test_a_final_dot_of_a_host_may_stay_out(policed, strips):
+    gw, up = policed(headers={"host": {"stripTrailingHostDot": strips}}, listeners=[http_listener(hostname="a.test")])
+    for asked, without in (("A.test.", "A.test"), ("a.test.:8080", "a.test:8080"), ("a.test", "a.test"), ("a.test:80", "a.test:80")):
+        assert gw.request("/", host=asked).status == 200
+        assert up.last.get("host") == (without if strips else asked)
+        with Http2(gw.port()) as client:
+            assert client.request("/", host=asked).status == 200
+        assert up.last.get("host") == (without if strips else asked)
+
+
+@pytest.mark.parametrize("passes", [None, True, False])
+def test_trailers_may_stay_out(policed, passes):
+    gw, up = policed(http1={} if passes is None else {"enableTrailers": passes})
+    up.script = lambda _r, connection: connection.send(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-end: 2\r\n\r\n")
+    with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n"
+                b"1\r\na\r\n0\r\nx-begin: 1\r\n\r\n") as raw:
+        reply = raw.reply()
+        assert (reply.status, reply.body) == (200, b"a")
+    there = passes is not False
+    assert (("x-begin", "1") in up.last.trailers) == there
+    assert (("trailer:x-end", "2") in reply.headers) == there
+
+
+def _timer_of(local_port):
+    """(kind, seconds) of the kernel's timer for the gateway's end; 2: keep-alive."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in pathlib.Path(table).read_text(encoding="ascii").splitlines():
+            fields = line.split()
+            if fields[2].endswith(f":{local_port:04X}") and fields[3] == "01":  # open
+                kind, when = fields[5].split(":")
+                return int(kind), int(when, 16) / 100
+    return 1, 0
+
+
+def test_idle_clients_may_be_probed(policed):
+    ask = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    for keepalive, expected in ((None, (0, 0, 0)), ({"idleTime": "100s"}, (2, 50, 101)), ({}, (2, 3600, 1e9))):
+        gw, _ = policed(**({} if keepalive is None else {"tcpKeepalive": keepalive}))
+        with gw.raw(ask) as raw:
+            assert raw.reply().status == 200
+            port = raw.sock.getsockname()[1]
+            eventually(lambda: _timer_of(port)[0] in (0, 2), what="what was sent to be acknowledged")
+            kind, seconds = _timer_of(port)
+            assert kind == expected[0] and expected[1] <= seconds <= expected[2]
+
+
+def test_buffers_of_sockets_may_be_small(gateway, upstream):
+    up = upstream("a")
+    up.script = lambda *_: time.sleep(10)
+    taken = []
+    for spec in ({}, {"connection": {"socketBufferLimit": "8Ki"}}):
+        gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **spec)))
+        with gw.raw() as raw:
+            raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            raw.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            raw.sock.settimeout(0.5 * FACTOR)
+            n = 0
+            try:
+                while n < 50_000_000:  # pipelined, and not read until the first is answered
+                    n += raw.sock.send(b"x" * 1000)
+            except TimeoutError:
+                pass
+            taken.append(n)
+    assert taken[1] < taken[0] - 40_000, taken
+
+
+def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
+    said = warned(tmp_path, tcpKeepalive={"probes": 3}, http1={"http10": {}, "enableTrailers": True},
+                  connection={"socketBufferLimit": "8Ki", "maxAcceptPerSocketEvent": 1},
+                  headers={"host": {"stripTrailingHostDot": True}}, healthCheck={"path": "/healthz"},
+                  proxyProtocol={"optional": True}, timeout={"tcp": {"tlsHandshakeTimeout": "5s"}})
+    assert "0 errors" in said and "0 warnings" in said, said
+    said = warned(tmp_path, http1={"http10": {"useDefaultHost": True}, "preserveHeaderCase": True},
+                  path={"disableMergeSlashes": True}, timeout={"tcp": {"idleTimeout": "5s"}})
+    for key in ("useDefaultHost", "preserveHeaderCase", "disableMergeSlashes", "idleTimeout"):
+        assert key in said, said

@@ -226,6 +226,7 @@ void arrival_take(struct worker *w, struct port *port, int fd, const struct sock
         return;
     }
     arrival_count(w, port, METRIC_CONNECTIONS_ACCEPTED);
+    socket_set_options(fd, &plan->client.socket);
     if (plan->client.proxy_mode == PROXY_MODE_NONE)
         arrival_let_in(w, port, fd, &(struct client_origin){.peer = peer});
     else

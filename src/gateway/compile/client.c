@@ -12,6 +12,8 @@ enum {
     CLIENT_HELD_BYTES = 1024 * 1024,
     CLIENT_STREAM_WINDOW_BYTES = 64 * 1024,
     CLIENT_WINDOW_BYTES = 1024 * 1024,
+    CLIENT_ACCEPTS_MAX = 65536,
+    KEEPALIVE_PROBES_MAX = 127, /* MAX_TCP_KEEPCNT of Linux */
 };
 
 const struct client_traffic_policy *
@@ -67,6 +69,7 @@ static void compile_client_headers(const struct client_headers *h, struct client
         ret->tells_certificate = true;
         ret->certificate_details = h->forwarded_client_cert->details;
     }
+    ret->strips_host_dot = h->host && h->host->strip_trailing_dot.value;
     if (h->max_request_header_bytes.is_set)
         ret->head_bytes_limit =
             (uint32_t)MIN(h->max_request_header_bytes.value, (int64_t)CLIENT_HEAD_BYTES_MAX);
@@ -154,9 +157,29 @@ static void compile_health_path(struct compile *c, const struct client_traffic_p
         *ret = arena_str(a, path);
 }
 
+static int seconds_of(struct opt_duration d)
+{
+    return d.is_set ? (int)MIN(MAX(d.us / 1000000, (uint64_t)1), (uint64_t)INT16_MAX) : 0;
+}
+
+static void compile_client_socket(const struct client_connection *connection,
+                                  const struct tcp_keepalive *k, struct client_plan *ret)
+{
+    ret->socket.buffer_bytes =
+        (int)bounded_or(connection->socket_buffer_limit_bytes, LIMIT_SOCKET_BUFFER_BYTES, 0);
+    ret->n_accepts_max = bounded_or(connection->max_accept_per_socket_event, CLIENT_ACCEPTS_MAX, 0);
+    if (!k)
+        return;
+    ret->socket.keeps_alive = true;
+    ret->socket.idle_s = seconds_of(k->idle_time);
+    ret->socket.interval_s = seconds_of(k->interval);
+    ret->socket.n_probes = (int)bounded_or(k->probes, KEEPALIVE_PROBES_MAX, 0);
+}
+
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret)
 {
+    static const struct client_connection no_connection;
     static const struct http2_settings no_http2 = {.on_invalid_message = -1};
     const struct client_traffic_policy *p = compile_client_policy(c, g, l);
 
@@ -177,6 +200,13 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         p->spec.client_ip_detection && detection_omits_append(p->spec.client_ip_detection);
     if (p->spec.headers)
         compile_client_headers(p->spec.headers, ret);
+    if (p->spec.connection)
+        compile_client_socket(p->spec.connection, p->spec.tcp_keepalive, ret);
+    else
+        compile_client_socket(&no_connection, p->spec.tcp_keepalive, ret);
+    if (p->spec.http1)
+        ret->omits_trailers =
+            p->spec.http1->enable_trailers.is_set && !p->spec.http1->enable_trailers.value;
     if (p->spec.path)
         compile_client_path(p->spec.path, ret);
     if (p->spec.health_check)

@@ -33,6 +33,13 @@ static bool compile_limit_differs(const struct client_plan *x, const struct clie
            x->connection_us != y->connection_us || x->n_requests_max != y->n_requests_max;
 }
 
+static bool compile_keepalive_differs(const struct socket_options *x,
+                                      const struct socket_options *y)
+{
+    return x->keeps_alive != y->keeps_alive || x->idle_s != y->idle_s ||
+           x->interval_s != y->interval_s || x->n_probes != y->n_probes;
+}
+
 /* What runs before a request tells its host can be of one listener only: the port's first. */
 static void compile_name_differences(struct compile *c, const struct port_draft *draft, uint32_t at)
 {
@@ -47,7 +54,12 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         {"timeout.http.idleTimeout", x->idle_us != y->idle_us},
         {"timeout.http.streamIdleTimeout", x->silence_us != y->silence_us},
         {"timeout.tcp.connectionInspectionTimeout", x->inspect_us != y->inspect_us},
-        {"timeout.tcp.tlsHandshakeTimeout", x->handshake_us != y->handshake_us},
+        {"timeout.tcp.tlsHandshakeTimeout",
+         draft->plan.is_tls && x->handshake_us != y->handshake_us},
+        {"connection.socketBufferLimit", x->socket.buffer_bytes != y->socket.buffer_bytes},
+        {"connection.maxAcceptPerSocketEvent", x->n_accepts_max != y->n_accepts_max},
+        {"tcpKeepalive", compile_keepalive_differs(&x->socket, &y->socket)},
+        {"http1.enableTrailers", x->omits_trailers != y->omits_trailers},
         {"proxyProtocol", x->proxy_mode != y->proxy_mode},
         {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
         {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},

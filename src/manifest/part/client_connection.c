@@ -64,10 +64,11 @@ static const struct field client_connection_fields[] = {
                  "Limits on connections."),
     FIELD_QUANTITY(client_connection, buffer_limit_bytes, "bufferLimit", FIELD_NOT_ENFORCED,
                    "Bytes of a request body held at most."),
-    FIELD_QUANTITY(client_connection, socket_buffer_limit_bytes, "socketBufferLimit",
-                   FIELD_NOT_ENFORCED, "Size of the socket's buffers."),
-    FIELD_INT(client_connection, max_accept_per_socket_event, "maxAcceptPerSocketEvent",
-              FIELD_NOT_ENFORCED, UINT32_RANGE, "Connections accepted in one turn at most."),
+    FIELD_QUANTITY(client_connection, socket_buffer_limit_bytes, "socketBufferLimit", 0,
+                   "Size of the socket's buffer in each direction."),
+    FIELD_INT(client_connection, max_accept_per_socket_event, "maxAcceptPerSocketEvent", 0,
+              UINT32_RANGE,
+              "Connections that a worker accepts in one turn at most; 16 unless given."),
 };
 const struct table client_connection_table = TABLE(client_connection);
 
