@@ -34,7 +34,10 @@ struct tls_entry_config {
     bool is_only_leaf_looked_up;
     const struct tls_pin *client_pins; /* a certificate must be one of these; none: any */
     size_t n_client_pins;
-    struct str identity; /* of the listener: sessions resume only here, by the same rules */
+    struct str groups;     /* of the key exchange, as ciphers */
+    struct str signatures; /* of handshakes, as ciphers */
+    struct str protocols;  /* of ALPN, as ciphers: h2, http/1.1, http/1.0 */
+    struct str identity;   /* of the listener: sessions resume only here, by the same rules */
 };
 
 /* What a client has proved by a certificate that its listener's rule verified. Texts are printable
@@ -58,6 +61,7 @@ enum tls_condition {
     TLS_BAD_KEY,
     TLS_KEY_MISMATCH,
     TLS_BAD_CIPHERS,
+    TLS_BAD_EXCHANGE, /* groups, signatures or protocols */
     TLS_BAD_CA,
     TLS_BAD_CRL,
     TLS_BAD_STAPLE,

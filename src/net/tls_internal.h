@@ -8,7 +8,12 @@
 
 enum { TLS_NAME_MAX = 255, TLS_CIPHERS_MAX = 2047 };
 
+enum { TLS_ALPN_MAX = 64, TLS_LIST_MAX = 255 };
+
 struct tls_entry {
+    char groups[TLS_LIST_MAX + 1];    /* empty: the default */
+    unsigned char alpn[TLS_ALPN_MAX]; /* in the wire's format (RFC 7301 3.1) */
+    unsigned n_alpn;
     SSL_CTX *ctx;
     struct str hostname; /* owned */
     int min_version;

@@ -296,6 +296,9 @@ static void compile_client_tls(struct compile *c, struct client_traffic_policy *
         entry->max_version = max_version;
     if (tls->settings.ciphers.n > 0)
         entry->ciphers = compile_join(&c->scratch, &tls->settings.ciphers);
+    entry->groups = compile_join(&c->scratch, &tls->settings.ecdh_curves);
+    entry->signatures = compile_join(&c->scratch, &tls->settings.signature_algorithms);
+    entry->protocols = compile_join(&c->scratch, &tls->settings.alpn_protocols);
     /* In vain: its routes refuse (compile_listener_trouble), and nobody is asked. */
     if (tls->client_validation && !client_validation_find_unenforced(tls->client_validation) &&
         !compile_client_rule(c, p, entry))
@@ -405,8 +408,9 @@ bool compile_port_tls(struct compile *c, struct port_draft *draft)
         ASSERT(entries.items && entries.n > at);    /* no certificate: not programmed */
         first = &entries.items[at];
         port->listeners[i]->client_rule = tls_client_rule(first);
-        rules = arena_printf(&c->scratch, "%d-%d|%.*s|%llx", first->min_version, first->max_version,
-                             STR_ARG(first->ciphers),
+        rules = arena_printf(&c->scratch, "%d-%d|%.*s|%.*s|%.*s|%.*s|%llx", first->min_version,
+                             first->max_version, STR_ARG(first->ciphers), STR_ARG(first->groups),
+                             STR_ARG(first->signatures), STR_ARG(first->protocols),
                              (unsigned long long)port->listeners[i]->client_rule);
         port->listeners[i]->tls_identity = hash_str(rules);
     }

@@ -158,8 +158,8 @@ static const struct table client_validation_table =
 
 static const struct field tls_session_resumption_fields[] = {
     FIELD_OBJECT(tls_session_resumption, stateless, "stateless", 0, empty_object,
-                 "Resumption by ticket."),
-    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", 0, empty_object,
+                 "Resumption by ticket; it is there anyway."),
+    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", FIELD_NOT_ENFORCED, empty_object,
                  "Resumption by session id."),
 };
 static const struct table tls_session_resumption_table = TABLE(tls_session_resumption);
@@ -189,11 +189,10 @@ static void client_tls_check(struct decoder *d, const struct node *node, void *o
 }
 
 static const struct field client_tls_fields[] = {
-    TLS_SETTINGS_FIELDS(client_tls, settings., 0, FIELD_NOT_ENFORCED, FIELD_NOT_ENFORCED),
+    TLS_SETTINGS_FIELDS(client_tls, settings., 0, 0, 0),
     FIELD_OBJECT(client_tls, client_validation, "clientValidation", 0, client_validation,
                  "Certificates of clients."),
-    FIELD_OBJECT(client_tls, session, "session", FIELD_NOT_ENFORCED, tls_session,
-                 "Resumption of sessions."),
+    FIELD_OBJECT(client_tls, session, "session", 0, tls_session, "Resumption of sessions."),
 };
 const struct table client_tls_table = TABLE_CHECKED(client_tls, client_tls_check);
 
