@@ -18,6 +18,7 @@
 #include "policy/client_address.h"
 #include "policy/cors.h"
 #include "policy/header_mods.h"
+#include "policy/headers/header_edit.h"
 #include "policy/name_set.h"
 #include "policy/redirect.h"
 #include "policy/rewrite.h"
@@ -75,6 +76,8 @@ struct client_plan {
     bool omits_limit_headers;     /* answers go without x-ratelimit headers */
     bool tells_certificate;       /* backends get x-forwarded-client-cert of a verified one */
     uint32_t certificate_details; /* of it, as struct forwarded_client_cert has them */
+    const struct header_edits *early_edits; /* of requests, before anything is read of them */
+    const struct header_edits *late_edits;  /* of answers, whosesoever; NULL: none */
     struct client_h2_plan h2;
 };
 

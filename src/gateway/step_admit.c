@@ -179,6 +179,12 @@ static void admit_strip_host_dot(struct http_request *q, struct arena *a)
             arena_join(a, str_slice(authority, 0, n), str_slice(authority, n + 1, authority.len));
 }
 
+static void admit_edit_early(struct exchange *x, const struct header_edits *edits)
+{
+    header_edits_apply(edits, &x->request.headers);
+    x->is_grpc = grpc_request_is(&x->request); /* as its content type is now */
+}
+
 enum step_result step_admit(struct exchange *x)
 {
     struct worker *w = x->worker;
@@ -198,11 +204,11 @@ enum step_result step_admit(struct exchange *x)
     const struct listener_plan *listener =
         port ? port_plan_find_listener(port, x->request.host) : NULL;
 
+    x->listener = listener;
     if (port && admit_is_health_check(x, listener ? &listener->client : &port->client))
         return admit_answer_health(x);
     if (!listener)
         return exchange_refuse(x, REFUSAL_NO_LISTENER);
-    x->listener = listener;
     if (listener->client.stream_us)
         exchange_arm_life(x);
     if (admit_is_misdirected(x, port))
@@ -217,6 +223,8 @@ enum step_result step_admit(struct exchange *x)
         admit_strip_host_dot(&x->request, &x->arena);
     if (admit_names_late(x))
         return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);
+    if (listener->client.early_edits)
+        admit_edit_early(x, listener->client.early_edits);
     admit_find_client(x);
     if (x->client.is_missing)
         return exchange_refuse(x, REFUSAL_CLIENT_ADDRESS);

@@ -9,8 +9,9 @@ import pytest
 from play.deadline import FACTOR, eventually
 from play.gateway import as_text, tollgate
 from play.http2 import Http2
-from play.manifests import (backend, client_policy, http_listener, local_provider, path, route, rule, security_policy, target,
+from play.manifests import (backend, client_policy, header, http_listener, local_provider, path, route, rule, security_policy, target,
                             world)
+from play.upstream import Answer
 
 
 @pytest.fixture
@@ -175,3 +176,61 @@ def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
                   path={"disableMergeSlashes": True}, timeout={"tcp": {"idleTimeout": "5s"}})
     for key in ("useDefaultHost", "preserveHeaderCase", "disableMergeSlashes", "idleTimeout"):
         assert key in said, said
+
+
+# ---- edits of headers ----
+
+EDIT = {"set": [{"name": "X-Set", "value": "new"}], "add": [{"name": "x-add", "value": "two"}],
+        "addIfAbsent": [{"name": "x-add", "value": "no"}, {"name": "x-absent", "value": "1"}],
+        "remove": ["x-gone"], "removeOnMatch": [{"type": "Prefix", "value": "X-Secret-"}, {"type": "RegularExpression", "value": "x-[0-9]+"}]}
+OLD = [("x-set", "old"), ("x-add", "one"), ("x-gone", "1"), ("x-secret-a", "1"), ("x-12", "1"), ("x-12a", "1")]
+NEW = {"x-set": "new", "x-absent": "1", "x-12a": "1"}
+
+
+def test_requests_are_edited_before_anything_is_read_of_them(policed):
+    gw, up = policed(headers={"earlyRequestHeaders": EDIT})
+    assert gw.request(headers=OLD).status == 200
+    assert {name: up.last.get(name) for name in NEW} == NEW
+    assert ",".join(up.last.all("x-add")).replace(" ", "") == "one,two"
+    assert not [name for name in ("x-gone", "x-secret-a", "x-12") if up.last.all(name)]
+    with Http2(gw.port()) as client:
+        assert client.request(headers=OLD).status == 200
+    assert up.last.get("x-set") == "new" and not up.last.all("x-gone")
+
+
+def test_routes_and_addresses_go_by_the_edited_request(gateway, upstream):
+    one, two = upstream("one"), upstream("two")
+    gw = gateway(world(backend("one", one), backend("two", two),
+                       route("r", rule("one", matches=[{"headers": [header("x-kind", "made")]}]), rule("two")),
+                       client_policy("clients", headers={"earlyRequestHeaders": {
+                           "addIfAbsent": [{"name": "x-kind", "value": "made"}], "remove": ["x-forwarded-for"]}},
+                           clientIPDetection={"xForwardedFor": {"numTrustedHops": 1}})))
+    assert gw.request().json["upstream"] == "one"
+    assert gw.request(headers=[("x-kind", "other"), ("x-forwarded-for", "203.0.113.9")]).json["upstream"] == "two"
+    assert two.last.get("x-forwarded-for") == "127.0.0.1"
+
+
+def test_all_answers_are_edited_at_the_very_end(policed):
+    gw, up = policed(headers={"lateResponseHeaders": EDIT}, healthCheck={"path": "/healthz"})
+    up.script = lambda *_: Answer(headers=OLD, body=b"x")
+    reply = gw.request()
+    assert {name: reply.get(name) for name in NEW} == NEW
+    assert ",".join(reply.all("x-add")).replace(" ", "") == "one,two"
+    assert not [name for name in ("x-gone", "x-secret-a", "x-12") if reply.all(name)]
+    assert gw.request("/healthz").get("x-set") == "new", "the gateway's own"
+    assert gw.request("/a%2Fb").get("x-set") is None, "of no listener yet"
+    with Http2(gw.port()) as client:
+        assert client.request().get("x-set") == "new"
+
+
+@pytest.mark.parametrize("edit", [
+    {"set": [{"name": "X-Tenant", "value": "tenant-a"}]}, {"add": [{"name": "x-ai-eg-model", "value": "m"}]},
+    {"addIfAbsent": [{"name": "x-forwarded-client-cert", "value": "By=me"}]}, {"addIfAbsent": [{"name": "x_tenant", "value": "a"}]},
+    {"set": [{"name": "Host", "value": "b.test"}]}, {"add": [{"name": "content-length", "value": "1"}]},
+    {"removeOnMatch": [{"type": "RegularExpression", "value": "x-("}]}])
+def test_what_the_gateway_verifies_or_frames_is_no_policys_to_write(policed, issuer, edit):
+    claims = [{"claim": "tenant", "header": "x-tenant"}]
+    gw, up = policed(security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [
+        local_provider(who := issuer(), claimToHeaders=claims)]}), headers={"earlyRequestHeaders": edit})
+    assert gw.request(token=who.token("tenant-b")).status == 500, "its routes refuse"
+    assert not up.requests and "clients" in gw.stderr()

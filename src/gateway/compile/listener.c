@@ -245,6 +245,7 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     compile_late_headers(c, &plan->arena, &plan->late_headers);
     compile_credential_names(c, &plan->arena, &plan->credential_names);
     compile_client(c, g, l, &plan->arena, &plan->client);
+    compile_client_edits(c, g, l, plan);
     compile_logs(c, g, plan);
     compile_routes(c, draft, plan);
     compile_name_plain(c, g, l);
