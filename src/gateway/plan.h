@@ -59,9 +59,10 @@ struct client_plan {
     uint64_t stream_idle_us; /* of an exchange whose route says nothing of it; 0: the default */
     enum proxy_mode proxy_mode;
     struct socket_options socket;
-    uint32_t n_accepts_max; /* in one turn of a worker; 0: the default */
-    bool omits_trailers;    /* over HTTP/1, both ways */
-    bool strips_host_dot;   /* also of the authority that backends are told */
+    uint32_t n_accepts_max;    /* in one turn of a worker; 0: the default */
+    bool tells_backend_scheme; /* backends are told the scheme of their own connection */
+    bool omits_trailers;       /* over HTTP/1, both ways */
+    bool strips_host_dot;      /* also of the authority that backends are told */
     enum escaped_slash escaped_slash;
     bool unescapes_slashes;       /* the listener's, or another's of its port */
     struct str health_path;       /* that the gateway answers itself; empty: none */

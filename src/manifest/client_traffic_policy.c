@@ -228,8 +228,8 @@ static const struct field client_traffic_policy_spec_fields[] = {
                  "the client's."),
     FIELD_BOOL(client_traffic_policy_spec, enable_proxy_protocol, "enableProxyProtocol",
                FIELD_DEPRECATED, "Older form of proxyProtocol."),
-    FIELD_ENUM(client_traffic_policy_spec, scheme, "scheme", FIELD_NOT_ENFORCED,
-               scheme_header_names, "Which scheme backends are told."),
+    FIELD_ENUM(client_traffic_policy_spec, scheme, "scheme", 0, scheme_header_names,
+               "Which scheme backends are told (:scheme of HTTP/2): the client's unless given."),
     FIELD_UNSUPPORTED("http3", "HTTP/3."),
     FIELD_UNSUPPORTED("grpc", "Translation of gRPC-Web."),
 };

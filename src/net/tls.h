@@ -6,14 +6,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "net/stream.h"
+#include "net/tls_client_rule.h"
 #include "net/tls_tickets.h"
-
-enum { TLS_PIN_BYTES = 32 };
-/* SHA-256 of a certificate, or of its public key. */
-struct tls_pin {
-    unsigned char digest[TLS_PIN_BYTES];
-    bool is_key;
-};
 
 /* One certificate with the TLS rules of its listener. Several of one hostname are the certificates
  * of one listener: that which fits the server name is presented, else the first. */
@@ -34,6 +28,9 @@ struct tls_entry_config {
     bool is_only_leaf_looked_up;
     const struct tls_pin *client_pins; /* a certificate must be one of these; none: any */
     size_t n_client_pins;
+    const struct tls_name *client_names; /* and have one of these; none: whatever it has */
+    size_t n_client_names;
+    bool allows_expired;   /* a client's own certificate, not its authorities' */
     struct str groups;     /* of the key exchange, as ciphers */
     struct str signatures; /* of handshakes, as ciphers */
     struct str protocols;  /* of ALPN, as ciphers: h2, http/1.1, http/1.0 */

@@ -22,6 +22,9 @@ struct tls_entry {
     X509_STORE *authorities; /* of clients' certificates, one reference; NULL: not asked */
     struct tls_pin *pins;    /* owned; of the certificates that may come, none: any */
     size_t n_pins;
+    struct tls_name *names; /* owned; of which a certificate must have one, none: any */
+    size_t n_names;
+    bool allows_expired;
     uint64_t client_rule; /* of the rule on them; 0: not asked */
     struct str ocsp;      /* owned; empty: none */
     int64_t ocsp_until_s;

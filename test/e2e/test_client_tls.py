@@ -101,3 +101,12 @@ def test_tickets_are_enforced_and_stored_sessions_are_named(tmp_path):
         file.write_text(as_text(world(backend("a", 8080), route("r", rule("a")),
                                       client_policy("clients", tls={"session": {"resumption": {kind: {}}}}))))
         assert ("stateful" in tollgate("check", "-f", file).stdout) == named
+
+
+@pytest.mark.parametrize("spec, told", [({}, "https"), ({"scheme": "Preserve"}, "https"), ({"scheme": "MatchBackend"}, "http")])
+def test_which_scheme_backends_are_told(gateway, http2_upstream, authority, spec, told):
+    up = http2_upstream("a")
+    gw = gateway(world(backend("a", up, appProtocols=["gateway.envoyproxy.io/h2c"]), route("r", rule("a")),
+                       tls_secret("cert", authority.leaf("one.test")), client_policy("clients", **spec), listeners=[https_listener()]))
+    assert gw.request(port=443, tls=authority.client(), host="one.test").status == 200
+    assert up.last.get(":scheme") == told and up.last.get("x-forwarded-proto") == "https"

@@ -211,6 +211,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         compile_client_path(p->spec.path, ret);
     if (p->spec.health_check)
         compile_health_path(c, p, a, &ret->health_path);
+    ret->tells_backend_scheme = p->spec.scheme == SCHEME_MATCH_BACKEND;
     ret->proxy_mode = compile_proxy_mode(&p->spec);
     if (p->spec.timeout)
         compile_client_times(p->spec.timeout, ret);

@@ -120,6 +120,25 @@ static const struct table revocation_list_table =
 static const char *const validation_mode_names[] = {"Request", "RequireAny", "VerifyIfGiven",
                                                     "RequireAndVerify", NULL};
 
+static bool match_is_pattern(const struct string_match *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].type == STRING_REGEX)
+            return true;
+    }
+    return false;
+}
+
+static bool subject_alt_names_have_pattern(const struct client_validation *v)
+{
+    const struct subject_alt_names *s = v->subject_alt_names;
+
+    return s && (s->other_names.n > 0 || match_is_pattern(s->dns_names.items, s->dns_names.n) ||
+                 match_is_pattern(s->email_addresses.items, s->email_addresses.n) ||
+                 match_is_pattern(s->ip_addresses.items, s->ip_addresses.n) ||
+                 match_is_pattern(s->uris.items, s->uris.n));
+}
+
 static void client_validation_check(struct decoder *d, const struct node *node, void *object)
 {
     const struct client_validation *v = object;
@@ -128,6 +147,9 @@ static void client_validation_check(struct decoder *d, const struct node *node, 
     if (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
                        "certificates that nobody verifies are not asked for: not enforced yet");
+    if (subject_alt_names_have_pattern(v))
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "subjectAltNames"), "subjectAltNames",
+                       "regular expressions and other names are not enforced yet");
     if (v->allow_expired_certificate.value &&
         (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY))
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "allowExpiredCertificate"),
@@ -141,16 +163,17 @@ static const struct field client_validation_fields[] = {
                "given."),
     FIELD_BOOL(client_validation, optional, "optional", FIELD_DEPRECATED,
                "Older form of mode VerifyIfGiven."),
-    FIELD_BOOL(client_validation, allow_expired_certificate, "allowExpiredCertificate",
-               FIELD_NOT_ENFORCED, "Whether an expired certificate is accepted."),
+    FIELD_BOOL(
+        client_validation, allow_expired_certificate, "allowExpiredCertificate", 0,
+        "Whether a client's certificate is accepted that has expired; its authorities' is not."),
     FIELD_LIST(client_validation, ca_certificate_refs, "caCertificateRefs", 0, secret_ref,
                "Secrets or ConfigMaps whose key ca.crt holds the trusted roots."),
     FIELD_STRS(client_validation, spki_hashes, "spkiHashes", 0,
                "Accepted public keys: base64 of their SHA-256."),
     FIELD_STRS(client_validation, certificate_hashes, "certificateHashes", 0,
                "Accepted certificates: hex of their SHA-256."),
-    FIELD_OBJECT(client_validation, subject_alt_names, "subjectAltNames", FIELD_NOT_ENFORCED,
-                 subject_alt_names, "Names that a certificate must have, any of these."),
+    FIELD_OBJECT(client_validation, subject_alt_names, "subjectAltNames", 0, subject_alt_names,
+                 "Names that a certificate must have, any of these."),
     FIELD_OBJECT(client_validation, crl, "crl", 0, revocation_list, "Revoked certificates."),
 };
 static const struct table client_validation_table =
@@ -204,8 +227,7 @@ const char *client_validation_find_unenforced(const struct client_validation *v)
     } rows[] = {
         {"tls.clientValidation.mode",
          v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY},
-        {"tls.clientValidation.allowExpiredCertificate", v->allow_expired_certificate.value},
-        {"tls.clientValidation.subjectAltNames", v->subject_alt_names != NULL},
+        {"tls.clientValidation.subjectAltNames", subject_alt_names_have_pattern(v)},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
