@@ -84,12 +84,15 @@ void compile_client_edits(struct compile *c, const struct gateway *g, const stru
     struct client_traffic_policy *p =
         (struct client_traffic_policy *)(uintptr_t)compile_client_policy(c, g, l);
     const struct client_headers *h = p && !p->object.is_broken ? p->spec.headers : NULL;
+    const struct header_edits *early;
 
-    if (h && h->early_request_headers)
-        plan->client.early_edits = compile_edits(c, p, &plan->arena, h->early_request_headers);
-    if (h && h->late_response_headers)
+    if (!h)
+        return;
+    if (h->late_response_headers)
         plan->client.late_edits = compile_edits(c, p, &plan->arena, h->late_response_headers);
-    if (plan->client.early_edits &&
-        edits_forge(c, p, plan, plan->client.early_edits, h->early_request_headers->mark))
-        plan->client.early_edits = NULL;
+    if (!h->early_request_headers)
+        return;
+    early = compile_edits(c, p, &plan->arena, h->early_request_headers);
+    if (early && !edits_forge(c, p, plan, early, h->early_request_headers->mark))
+        plan->client.early_edits = early;
 }
