@@ -90,7 +90,7 @@ static void client_judge_handshake(struct client *c)
 {
     struct loop *l = &c->worker->loop;
 
-    if (stream_tls_entry(&c->stream) < 0 || l->now.mono_us >= c->due_us)
+    if (stream_tls_entry(&c->stream) < 0 || l->now.mono_us >= c->due_us || c->worker->is_draining)
         client_close(c);
     else
         timer_set(l, &c->timer, c->due_us);

@@ -1,4 +1,5 @@
 """How many connections a ClientTrafficPolicy lets in, and how long each may live, serve and be silent."""
+import signal
 import ssl
 import threading
 import time
@@ -248,3 +249,14 @@ def test_a_handshake_has_its_time(secure, authority):
         assert silent.is_closed()
     assert 0.25 < time.monotonic() - began < 10 * FACTOR
     assert gw.request(port=443, tls=authority.client(), host="one.test").status == 200
+
+
+def test_a_drain_waits_for_no_handshake(gateway, upstream, authority):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")),
+                       client_policy("clients", timeout={"tcp": {"tlsHandshakeTimeout": "1h", "connectionInspectionTimeout": "1h"}}),
+                       listeners=[https_listener()]), drain=("0", "600"))
+    _, _, outgoing = first_message(authority)
+    with gw.raw(outgoing.read(), port=443) as stalled:
+        assert stalled.sock.recv(1), "the gateway has answered"
+        gw.signal(signal.SIGTERM)
+        assert gw.wait(15) == 0
