@@ -138,11 +138,11 @@ static int v2_parse(struct str bytes, struct proxy_header *ret)
 {
     uint8_t command;
 
-    if (bytes.len > V2_SIGNATURE_BYTES) {
-        command = (uint8_t)bytes.ptr[V2_SIGNATURE_BYTES];
-        if (command != V2_LOCAL && command != V2_PROXY)
-            return PROXY_BAD;
-    }
+    if (bytes.len <= V2_SIGNATURE_BYTES)
+        return PROXY_MORE;
+    command = (uint8_t)bytes.ptr[V2_SIGNATURE_BYTES];
+    if (command != V2_LOCAL && command != V2_PROXY)
+        return PROXY_BAD;
     if (bytes.len < V2_FIXED_BYTES)
         return PROXY_MORE;
     ret->n = V2_FIXED_BYTES + (size_t)read_u16(bytes.ptr + V2_FIXED_BYTES - 2);
@@ -171,7 +171,7 @@ int proxy_header_parse(struct str bytes, struct proxy_header *ret_header)
     if (bytes.len == 0)
         return PROXY_MORE;
     if (proxy_begins(bytes, v2_signature, V2_SIGNATURE_BYTES))
-        return bytes.len < V2_SIGNATURE_BYTES ? PROXY_MORE : v2_parse(bytes, ret_header);
+        return v2_parse(bytes, ret_header);
     if (proxy_begins(bytes, v1_signature, V1_SIGNATURE_BYTES))
         return bytes.len < V1_SIGNATURE_BYTES ? PROXY_MORE : v1_parse(bytes, ret_header);
     return PROXY_NONE;
