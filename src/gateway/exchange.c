@@ -110,7 +110,8 @@ static void exchange_finish(struct exchange *x)
     body_gate_release(x);
     ai_answer_deinit(x);
     timer_cancel(&x->worker->loop, &x->total_timer);
-    timer_cancel(&x->worker->loop, &x->life_timer);
+    if (timer_is_set(&x->life_timer)) /* rare, and this is every request's way */
+        timer_cancel(&x->worker->loop, &x->life_timer);
     timer_cancel(&x->worker->loop, &x->try_timer);
     timer_cancel(&x->worker->loop, &x->idle_timer);
     if (d) {
