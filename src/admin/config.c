@@ -18,7 +18,8 @@ static void config_client(struct json *j, const struct client_plan *c)
     json_u64(j, "idle_timeout_ms", c->idle_us / 1000);
     json_u64(j, "head_timeout_ms", c->head_us / 1000);
     json_u64(j, "request_timeout_ms", c->received_us / 1000);
-    json_u64(j, "connection_limit", c->connection_limit);
+    json_u64(j, "connection_limit",
+             c->connection_limit == BOUNDED_COUNT_MAX ? 0 : c->connection_limit);
     json_close(j, '}');
 }
 

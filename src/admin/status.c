@@ -160,7 +160,7 @@ static void status_ports(struct json *j, const struct snapshot *s)
         json_u64(j, "bound", p->port ? p->port->bound : 0);
         json_str(j, "address", p->address.len ? p->address : STR("*"));
         json_text(j, "protocol", p->is_tls ? "HTTPS" : "HTTP");
-        json_u64(j, "connections", p->port ? atomic_load(&p->port->n_connections) : 0);
+        json_u64(j, "connections", p->port ? bounded_count_get(&p->port->n_connections) : 0);
         json_open(j, "listeners", '[');
         for (uint32_t k = 0; k < p->n_listeners; k++)
             json_str(j, NULL, p->listeners[k]->name);

@@ -95,6 +95,7 @@ static void run_end(struct run *r, bool has_delay)
     }
     r->is_draining = true;
     r->admin.facts.is_draining = true;
+    server_leave(&r->server);
     reload_end(&r->reload);
     if (!has_delay || r->options->drain_delay_s == 0) {
         run_drain_now(r);

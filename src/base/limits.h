@@ -29,6 +29,14 @@
     X(H2_PING_ANSWER_S, 20, "seconds", "for its answer; beyond: the connection is closed")         \
     X(MIRRORS, 64, "copies", "mirrored requests of one worker under way; beyond: no copy")         \
     X(MIRROR_BYTES, 1048576, "bytes", "request content kept for a mirror; beyond: no copy")        \
+    X(REFUSED_CONNECTIONS, 256, "connections",                                                     \
+      "beyond a policy's limit, of one worker, that wait for its `closeDelay`; beyond: closed at " \
+      "once")                                                                                      \
+    X(SOCKET_BUFFER_BYTES, 16777216, "bytes",                                                      \
+      "what a policy may ask for as `socketBufferLimit` at most")                                  \
+    X(PROXY_HEADER_BYTES, 4096, "bytes",                                                           \
+      "a connection's PROXY protocol header, what it says beyond addresses included; beyond: "     \
+      "closed")                                                                                    \
     X(CLIENT_CHAIN_BYTES, 32768, "bytes",                                                          \
       "the certificates that a client presents; beyond: no handshake")                             \
     X(OCSP_BYTES, 16384, "bytes", "an OCSP response to be stapled; beyond: not stapled")           \

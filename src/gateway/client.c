@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "gateway/arrival/arrival.h"
 #include "gateway/client_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/h2/client_h2.h"
@@ -16,8 +17,6 @@
 #include "net/tls.h"
 
 enum {
-    CLIENT_BODY_US = 60 * 1000000,
-    CLIENT_TAKING_US = 60 * 1000000,
     CLIENT_DRAIN_US =
         2 * 1000000, /* for the first request of a connection accepted before a drain */
     CLIENT_LINGER_US = 2 * 1000000,
@@ -40,9 +39,8 @@ static uint64_t client_phase_us(const struct client *c, enum client_phase phase)
     case CLIENT_HEAD:
         return c->head_us;
     case CLIENT_BODY:
-        return CLIENT_BODY_US;
     case CLIENT_TAKING:
-        return CLIENT_TAKING_US;
+        return c->silence_us;
     case CLIENT_BUSY:
         break;
     }
@@ -76,37 +74,63 @@ void client_set_phase(struct client *c, enum client_phase phase)
         timer_set(l, &c->timer, end_us);
 }
 
-void client_accept(struct worker *w, struct port *port, int fd, const struct sockaddr *peer)
+/* The first request has the time of a head, and the handshake before it a time of its own. */
+static void client_watch_start(struct client *c, const struct client_plan *plan)
 {
-    const struct port_plan *plan = worker_port_plan(w, port);
+    struct loop *l = &c->worker->loop;
+
+    c->due_us = l->now.mono_us + plan->handshake_us;
+    timer_set(l, &c->timer,
+              c->down.is_tls ? MIN(c->due_us, l->now.mono_us + plan->inspect_us)
+                             : l->now.mono_us + c->head_us);
+}
+
+/* It goes on if its hello has come in time, until the end of its own. */
+static void client_judge_handshake(struct client *c)
+{
+    struct loop *l = &c->worker->loop;
+
+    if (stream_tls_entry(&c->stream) < 0 || l->now.mono_us >= c->due_us || c->worker->is_draining)
+        client_close(c);
+    else
+        timer_set(l, &c->timer, c->due_us);
+}
+
+bool client_accept(struct worker *w, struct port *port, const struct port_plan *plan, int fd,
+                   const struct client_origin *from)
+{
     struct h1_options options = {.scheme = port->is_tls ? STR("https") : STR("http")};
     struct client *c = MEM_NEW(struct client);
-    bool is_full = plan && plan->client.connection_limit > 0 &&
-                   atomic_load_explicit(&port->n_connections, memory_order_relaxed) >=
-                       plan->client.connection_limit;
-    int r = plan && !is_full
-                ? stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event)
-                : -1;
 
-    if (r < 0) {
-        socket_close(fd);
+    /* What begins otherwise than a PROXY header, but only after some bytes, is no TLS either. */
+    if ((port->is_tls && from->first_bytes.len > 0) ||
+        stream_open_accepted(&c->stream, &w->loop, fd, plan->tls, client_on_event) < 0) {
         mem_free(c);
-        return;
+        return false;
     }
     options.allows_underscore = plan->client.allows_underscore;
+    options.unescapes_slashes = plan->client.unescapes_slashes;
     options.head_bytes_limit = plan->client.head_bytes_limit;
     h1_init(&c->codec, &options);
     outbox_init(&c->out, &w->outboxes, &c->stream);
     c->worker = w;
     c->port = port;
     c->h2_plan = plan->client.h2;
+    c->omits_trailers = plan->client.omits_trailers;
     c->idle_us = plan->client.idle_us;
     c->head_us = plan->client.head_us;
+    c->silence_us = plan->client.silence_us;
     c->received_us = plan->client.received_us ? plan->client.received_us : CLIENT_NEVER_US;
-    socket_format_address(peer, c->peer_text, sizeof c->peer_text);
-    socket_format_local(fd, c->local_text, sizeof c->local_text);
+    c->end_us = plan->client.connection_us ? w->loop.now.mono_us + plan->client.connection_us
+                                           : CLIENT_NEVER_US;
+    c->n_requests_left = plan->client.n_requests_max;
+    socket_format_address(from->peer, c->peer_text, sizeof c->peer_text);
+    if (from->local)
+        socket_format_address(from->local, c->local_text, sizeof c->local_text);
+    else
+        socket_format_local(fd, c->local_text, sizeof c->local_text);
     c->down = (struct downstream){.ops = &client_downstream_ops,
-                                  .peer_ip = ip_address_of_socket(peer),
+                                  .peer_ip = ip_address_of_socket(from->peer),
                                   .peer_text = c->peer_text,
                                   .local_text = c->local_text,
                                   .listen_port = port,
@@ -116,9 +140,13 @@ void client_accept(struct worker *w, struct port *port, int fd, const struct soc
     c->down.peer_ip_text = ip_address_format(&c->down.peer_ip, c->peer_ip_text);
     c->timer.fn = client_on_timer;
     c->phase = CLIENT_IDLE;
-    timer_set(&w->loop, &c->timer, w->loop.now.mono_us + c->head_us);
+    client_watch_start(c, &plan->client);
     list_append(&w->clients, &c->node);
-    worker_count_connection(w, port, +1);
+    buf_append_str(&c->in, from->first_bytes);
+    worker_note_connections(w);
+    if (w->is_draining) /* it came before, and its first request may be on its way */
+        client_drain(c);
+    return true;
 }
 
 static void client_free(struct deferred *d)
@@ -145,7 +173,7 @@ void client_close(struct client *c)
     list_remove(&c->gone.node);
     outbox_deinit(&c->out);
     stream_close(&c->stream, c->is_aborted);
-    worker_count_connection(w, c->port, -1);
+    arrival_give_place(w, c->port);
     loop_retire(&w->loop, &c->retire, client_free);
     if (c->down.exchange)
         exchange_cancel(c->down.exchange, CANCEL_CLIENT_LEFT);
@@ -212,8 +240,10 @@ static void client_on_timer(struct timer *t)
     struct client *c = CONTAINER_OF(t, struct client, timer);
     struct exchange *x = c->down.exchange;
 
-    if (c->state == CLIENT_LINGER || !c->stream.is_ready) {
+    if (c->state == CLIENT_LINGER) {
         client_close(c);
+    } else if (!c->stream.is_ready) {
+        client_judge_handshake(c);
     } else if (c->h2) {
         client_h2_on_timer(c);
     } else if (c->phase == CLIENT_BODY && x) {
@@ -280,7 +310,8 @@ static bool client_next_head(struct client *c, struct str *input)
     c->is_head_sent = false;
     c->wants_body = false;
     c->discarded_bytes = 0;
-    c->must_close = !x->request.is_keep_alive || c->worker->is_draining;
+    c->n_requests_left--;
+    c->must_close = !x->request.is_keep_alive || c->worker->is_draining || c->n_requests_left == 0;
     exchange_start(x);
     return true;
 }
@@ -301,7 +332,7 @@ static void client_deliver(struct client *c, const struct h1_event *event)
             c->discarded_bytes += event->data.len;
         break;
     case H1_EVENT_TRAILERS:
-        c->has_trailers = true;
+        c->has_trailers = !c->omits_trailers;
         c->trailers = event->trailers;
         break;
     case H1_EVENT_END:
@@ -504,6 +535,8 @@ static void client_on_ready(struct client *c)
     c->down.server_name = stream_server_name(&c->stream);
     c->down.client_certificate = stream_tls_peer(&c->stream);
     c->down.client_rule = stream_tls_client_rule(&c->stream);
+    if (!c->worker->is_draining)
+        timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + c->head_us);
     if (strcmp(stream_alpn(&c->stream), "h2") == 0 && !client_h2_begin(c))
         client_close(c);
 }

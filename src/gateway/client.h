@@ -16,6 +16,7 @@
 struct client_h2;
 struct worker;
 struct port;
+struct port_plan;
 
 enum client_state { CLIENT_OPEN, CLIENT_LINGER, CLIENT_CLOSED };
 
@@ -51,6 +52,7 @@ struct client {
     bool is_processing;
     bool is_read_paused;
     bool has_trailers;
+    bool omits_trailers;
     bool has_served;              /* a request came by this connection */
     bool is_mute;                 /* what comes is not HTTP: no answer either, the end alone */
     bool is_aborted;              /* close with a reset */
@@ -58,8 +60,11 @@ struct client {
     uint64_t discarded_bytes;
     uint64_t idle_us; /* timeouts in force, from the port's ClientTrafficPolicy */
     uint64_t head_us;
+    uint64_t silence_us; /* inside content, and of answers that are not taken */
     uint64_t received_us;
-    uint64_t due_us;  /* when the current request must have come in */
+    uint64_t end_us;          /* of the connection (maxConnectionDuration) */
+    uint32_t n_requests_left; /* of it, the current one not counted */
+    uint64_t due_us;  /* when the current request must have come in; before, the handshake */
     uint64_t busy_us; /* since when its content is not wanted: that time does not count */
     struct timer timer;
     struct list_node node; /* worker's list by idleness */
@@ -72,8 +77,16 @@ struct client {
     char local_text[64];
 };
 
-/* Takes over an accepted descriptor (closes it when that fails). */
-void client_accept(struct worker *w, struct port *port, int fd, const struct sockaddr *peer);
+/* Where a connection comes from, for policies and logs. */
+struct client_origin {
+    const struct sockaddr *peer;
+    const struct sockaddr *local; /* NULL: as the socket says */
+    struct str first_bytes;       /* read before it was known to be a client's */
+};
+/* Takes over an accepted descriptor, which has its place on the port. False: it stays the
+ * caller's. */
+MUST_USE bool client_accept(struct worker *w, struct port *port, const struct port_plan *plan,
+                            int fd, const struct client_origin *from);
 /* Drain: closes if idle, else after the current answer. */
 void client_drain(struct client *c);
 /* At once. A running exchange is cancelled as if the client had left. */

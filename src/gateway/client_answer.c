@@ -97,7 +97,7 @@ static void down_send_continue(struct downstream *d)
 /* Whether the connection can serve another request after this answer. */
 static bool client_may_keep(struct client *c, const struct http_request *request)
 {
-    if (c->must_close || c->worker->is_draining)
+    if (c->must_close || c->worker->is_draining || c->worker->loop.now.mono_us >= c->end_us)
         return false;
     /* Only another connection can help (RFC 9110 15.5.20). */
     if (c->down.exchange->refusal == REFUSAL_MISDIRECTED)
@@ -163,7 +163,7 @@ static void down_send_end(struct downstream *d, const struct http_headers *trail
     struct client *c = client_of(d);
 
     if (c->is_chunked_out && !c->is_raw) {
-        if (!trailers || trailers->n == 0) {
+        if (!trailers || trailers->n == 0 || c->omits_trailers) {
             outbox_copy(&c->out, "0\r\n\r\n", 5);
         } else {
             client_flush(c);

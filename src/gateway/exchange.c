@@ -110,6 +110,8 @@ static void exchange_finish(struct exchange *x)
     body_gate_release(x);
     ai_answer_deinit(x);
     timer_cancel(&x->worker->loop, &x->total_timer);
+    if (timer_is_set(&x->life_timer)) /* rare, and this is every request's way */
+        timer_cancel(&x->worker->loop, &x->life_timer);
     timer_cancel(&x->worker->loop, &x->try_timer);
     timer_cancel(&x->worker->loop, &x->idle_timer);
     if (d) {
@@ -161,9 +163,11 @@ void exchange_resume(struct exchange *x)
     exchange_run(x);
 }
 
-static enum refusal exchange_cancel_refusal(enum exchange_cancel why)
+static enum refusal exchange_cancel_refusal(const struct exchange *x, enum exchange_cancel why)
 {
     switch (why) {
+    case CANCEL_STREAM_TIME:
+        return x->is_body_complete ? REFUSAL_STREAM_DURATION : REFUSAL_REQUEST_TIMEOUT;
     case CANCEL_REQUEST_TIMEOUT:
     case CANCEL_IDLE_TIMEOUT:
         return REFUSAL_UPSTREAM_TIMEOUT;
@@ -192,7 +196,7 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
     attempt_cancel(&x->attempt);
     layer_cancel(x);
     if (x->refusal == REFUSAL_NONE)
-        x->refusal = exchange_cancel_refusal(why);
+        x->refusal = exchange_cancel_refusal(x, why);
     if (why == CANCEL_CLIENT_LEFT && d) {
         x->bytes_sent = d->bytes_sent;
         x->bytes_received = d->bytes_received;
@@ -225,6 +229,17 @@ bool exchange_arm_total(struct exchange *x)
     x->total_timer.fn = exchange_on_total;
     timer_set(l, &x->total_timer, x->started_us + total_us);
     return x->started_us + total_us > l->now.mono_us;
+}
+
+static void exchange_on_life(struct timer *t)
+{
+    exchange_cancel(CONTAINER_OF(t, struct exchange, life_timer), CANCEL_STREAM_TIME);
+}
+
+void exchange_arm_life(struct exchange *x)
+{
+    x->life_timer.fn = exchange_on_life;
+    timer_set(&x->worker->loop, &x->life_timer, x->started_us + x->listener->client.stream_us);
 }
 
 uint64_t exchange_silence_us(const struct exchange *x, uint64_t usual_us)

@@ -41,6 +41,7 @@ enum exchange_cancel {
     CANCEL_IDLE_TIMEOUT,    /* nothing moved for the stream's idle time */
     CANCEL_BAD_BODY,        /* the request's content turned out malformed */
     CANCEL_BODY_TIMEOUT,    /* the client stopped sending */
+    CANCEL_STREAM_TIME,     /* the longest time of a request with its answer (maxStreamDuration) */
     CANCEL_DRAIN,           /* the drain timeout passed */
 };
 
@@ -148,6 +149,7 @@ struct exchange {
     uint32_t priority; /* index in the rule's priorities */
     enum attempt_failure failure;
     struct timer total_timer; /* the whole exchange */
+    struct timer life_timer;  /* the same, as the listener has it */
     struct timer try_timer;   /* waiting for keys; then one attempt with its whole answer */
     struct timer idle_timer;
 
@@ -183,6 +185,8 @@ struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group);
 /* The rule's time for the whole exchange, from its first byte; the step that waits when it ends is
  * cancelled. False: it has ended already. */
 MUST_USE bool exchange_arm_total(struct exchange *x);
+/* The listener's (maxStreamDuration). */
+void exchange_arm_life(struct exchange *x);
 /* No time at all: a timer may be set so far from now. */
 #define EXCHANGE_NEVER_US (UINT64_MAX / 4)
 /* How long its client may send nothing of a content that is wanted: `usual_us`, but a call of gRPC,

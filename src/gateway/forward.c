@@ -101,6 +101,8 @@ enum refusal forward_prepare(struct exchange *x, const struct backend_plan *back
     if (rule->host_rewrite)
         forward_set_host(ret, host_rewrite_apply(rule->host_rewrite, &x->request, backend->host),
                          !rule->host_rewrite->hides_former);
+    if (x->listener->client.tells_backend_scheme)
+        ret->scheme = backend->cluster->tls ? STR("https") : STR("http");
     ret->minor_version = 1;
     return REFUSAL_NONE;
 }

@@ -13,10 +13,12 @@
 #include "llm/body_edit.h"
 #include "llm/cost.h"
 #include "llm/translate/path.h"
+#include "net/socket.h"
 #include "policy/authorize.h"
 #include "policy/client_address.h"
 #include "policy/cors.h"
 #include "policy/header_mods.h"
+#include "policy/headers/header_edit.h"
 #include "policy/name_set.h"
 #include "policy/redirect.h"
 #include "policy/rewrite.h"
@@ -35,6 +37,12 @@ struct client_h2_plan {
     uint64_t ping_answer_us;
 };
 
+/* What becomes of a request whose path has %2F. */
+enum escaped_slash { ESCAPED_SLASH_REFUSED, ESCAPED_SLASH_FORWARDED, ESCAPED_SLASH_REDIRECTED };
+
+/* Whether connections begin with the PROXY protocol. */
+enum proxy_mode { PROXY_MODE_NONE, PROXY_MODE_OPTIONAL, PROXY_MODE_REQUIRED };
+
 /* And of all clients of one port. */
 struct client_plan {
     struct client_address_policy address;
@@ -46,12 +54,31 @@ struct client_plan {
     uint32_t head_bytes_limit; /* 0: the default */
     uint64_t idle_us;
     uint64_t head_us;
-    uint64_t received_us;         /* of a whole request; 0: none */
-    uint32_t connection_limit;    /* per port and process; 0: none */
+    uint64_t received_us;    /* of a whole request; 0: none */
+    uint64_t silence_us;     /* inside it, and of an answer that is not taken */
+    uint64_t stream_idle_us; /* of an exchange whose route says nothing of it; 0: the default */
+    enum proxy_mode proxy_mode;
+    struct socket_options socket;
+    uint32_t n_accepts_max;    /* in one turn of a worker; 0: the default */
+    bool tells_backend_scheme; /* backends are told the scheme of their own connection */
+    bool omits_trailers;       /* over HTTP/1, both ways */
+    bool strips_host_dot;      /* also of the authority that backends are told */
+    enum escaped_slash escaped_slash;
+    bool unescapes_slashes;       /* the listener's, or another's of its port */
+    struct str health_path;       /* that the gateway answers itself; empty: none */
+    uint64_t inspect_us;          /* for a PROXY header, for the first bytes of TLS */
+    uint64_t handshake_us;        /* for all of the handshake */
+    uint32_t connection_limit;    /* per port and process */
+    uint64_t close_delay_us;      /* before one beyond it is closed */
+    uint64_t connection_us;       /* of a connection; 0: none */
+    uint32_t n_requests_max;      /* of a connection; 0: any number */
+    uint64_t stream_us;           /* of a request with its answer; 0: none */
     uint32_t held_bytes;          /* of an AI request's body, before it is released as it comes */
     bool omits_limit_headers;     /* answers go without x-ratelimit headers */
     bool tells_certificate;       /* backends get x-forwarded-client-cert of a verified one */
     uint32_t certificate_details; /* of it, as struct forwarded_client_cert has them */
+    const struct header_edits *early_edits; /* of requests, before anything is read of them */
+    const struct header_edits *late_edits;  /* of answers, whosesoever; NULL: none */
     struct client_h2_plan h2;
 };
 

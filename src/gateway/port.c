@@ -141,7 +141,8 @@ void port_sweep(struct server *g)
     LIST_FOREACH (&g->ports, node) {
         struct port *p = CONTAINER_OF(node, struct port, node);
 
-        if (!p->is_wanted && atomic_load(&p->n_users) == 0 && atomic_load(&p->n_connections) == 0)
+        if (!p->is_wanted && atomic_load(&p->n_users) == 0 &&
+            bounded_count_get(&p->n_connections) == 0)
             port_free(p);
     }
 }

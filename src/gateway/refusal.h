@@ -121,6 +121,8 @@
     X(UPSTREAM_BAD_ANSWER, 502, "upstream_bad_answer", "UPE",                                      \
       "The backend's answer is not valid HTTP.")                                                   \
     X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "UT", "The backend did not answer in time.")      \
+    X(STREAM_DURATION, 504, "stream_duration", "DT",                                               \
+      "The request and its answer took longer than the gateway allows.")                           \
     X(INTERNAL, 500, "internal_error", "-", "The gateway failed to serve this request.")
 
 enum refusal {

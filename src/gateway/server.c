@@ -207,8 +207,14 @@ int server_swap(struct server *g, struct snapshot *next, struct buf *ret_why)
     return 0;
 }
 
+void server_leave(struct server *g)
+{
+    atomic_store(&g->is_leaving, true);
+}
+
 void server_drain(struct server *g)
 {
+    server_leave(g);
     g->is_draining = true;
     for (uint32_t i = 0; i < g->n_workers; i++)
         worker_order(g->workers[i], ORDER_DRAIN);

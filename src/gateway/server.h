@@ -38,7 +38,8 @@ struct server {
     struct wake worker_idle;     /* a draining worker has no connection left */
     struct timer sweep;
     bool is_draining;
-    uint64_t n_reloads_ok; /* counted by whoever reloads */
+    _Atomic bool is_leaving; /* shared: the first signal to end has come, health checks say so */
+    uint64_t n_reloads_ok;   /* counted by whoever reloads */
     uint64_t n_reloads_failed;
     int64_t swapped_wall_us; /* when `current` was taken */
     uint64_t generation;
@@ -57,6 +58,8 @@ MUST_USE int server_init(struct server *g, struct loop *l, const struct server_o
 MUST_USE int server_start(struct server *g, struct snapshot *first, struct buf *ret_why);
 /* Opens new ports, hands the snapshot (taken over on success) to the workers. */
 MUST_USE int server_swap(struct server *g, struct snapshot *next, struct buf *ret_why);
+/* What answers for the gateway's health says no from now on; everything is still served. */
+void server_leave(struct server *g);
 /* No new connections; idle ones close, running exchanges finish. */
 void server_drain(struct server *g);
 uint32_t server_n_connections(const struct server *g);

@@ -2,6 +2,7 @@
  * owned by control; each worker holds one and tells control when it has let go of an older one. */
 #pragma once
 
+#include "base/bounded_count.h"
 #include "base/map.h"
 #include "gateway/plan.h"
 #include "manifest/manifest.h"
@@ -21,7 +22,7 @@ struct port {
     const struct broker *broker; /* whose they are, too; NULL: ours alone */
     uint32_t n_fds;
     _Atomic uint32_t n_users; /* workers that listen */
-    _Atomic uint32_t n_connections;
+    struct bounded_count n_connections;
     struct list_node node; /* gateway's list */
 };
 

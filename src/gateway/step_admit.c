@@ -2,6 +2,7 @@
  * the client's address, and removes what a client must not bring: late headers of the listener
  * (those that the gateway itself writes there) and x-forwarded-client-cert, in whose place it tells
  * of the certificate that was verified. Hop-by-hop headers have left in the codec already. */
+#include "gateway/answer.h"
 #include "gateway/client_cert.h"
 #include "gateway/exchange.h"
 #include "gateway/server.h"
@@ -141,6 +142,50 @@ static bool admit_read_deadline(struct exchange *x)
     return grpc_timeout_parse(value, &x->grpc_timeout_us) == 0;
 }
 
+/* Who stands before the gateway asks by whatever host: by one of no listener the port's first has
+ * the word. */
+static bool admit_is_health_check(const struct exchange *x, const struct client_plan *client)
+{
+    return client->health_path.len > 0 && str_eq(x->request.path, client->health_path) &&
+           !x->request.query.ptr &&
+           (x->request.method == HTTP_METHOD_GET || x->request.method == HTTP_METHOD_HEAD);
+}
+
+static enum step_result admit_answer_health(struct exchange *x)
+{
+    if (atomic_load_explicit(&x->worker->server->is_leaving, memory_order_relaxed))
+        return exchange_refuse(x, REFUSAL_DRAINING);
+    return answer_text(x, 200, STR("text/plain"), STR("ok\n"));
+}
+
+/* A redirect keeps the method, and what it names is asked for anew: rules see that path alone. */
+static enum step_result admit_escaped_slash(struct exchange *x)
+{
+    static const struct redirect to_itself = {.status = 307};
+
+    if (x->listener->client.escaped_slash == ESCAPED_SLASH_REFUSED)
+        return exchange_refuse(x, REFUSAL_BAD_PATH);
+    return answer_redirect(x, &to_itself);
+}
+
+/* Listeners and routes are found without it (http/grammar.h); here the backend is not told of it
+ * either. */
+static void admit_strip_host_dot(struct http_request *q, struct arena *a)
+{
+    struct str authority = q->authority;
+    size_t n = q->host.len;
+
+    if (authority.len > n && authority.ptr[n] == '.')
+        q->authority =
+            arena_join(a, str_slice(authority, 0, n), str_slice(authority, n + 1, authority.len));
+}
+
+static void admit_edit_early(struct exchange *x, const struct header_edits *edits)
+{
+    header_edits_apply(edits, &x->request.headers);
+    x->is_grpc = grpc_request_is(&x->request); /* as its content type is now */
+}
+
 enum step_result step_admit(struct exchange *x)
 {
     struct worker *w = x->worker;
@@ -161,17 +206,27 @@ enum step_result step_admit(struct exchange *x)
     const struct listener_plan *listener =
         port ? port_plan_find_listener(port, x->request.host) : NULL;
 
+    x->listener = listener;
+    if (port && admit_is_health_check(x, listener ? &listener->client : &port->client))
+        return admit_answer_health(x);
     if (!listener)
         return exchange_refuse(x, REFUSAL_NO_LISTENER);
-    x->listener = listener;
+    if (listener->client.stream_us)
+        exchange_arm_life(x);
     if (admit_is_misdirected(x, port))
         return exchange_refuse(x, REFUSAL_MISDIRECTED);
+    if (x->request.has_escaped_slash && listener->client.escaped_slash != ESCAPED_SLASH_FORWARDED)
+        return admit_escaped_slash(x);
     /* The connection reads them for another listener of its port, or since before a reload. */
     if (x->downstream->reads_underscore && !listener->client.allows_underscore &&
         admit_has_underscore(x))
         return exchange_refuse(x, REFUSAL_BAD_HEADER_NAME);
+    if (listener->client.strips_host_dot)
+        admit_strip_host_dot(&x->request, &x->arena);
     if (admit_names_late(x))
         return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);
+    if (listener->client.early_edits)
+        admit_edit_early(x, listener->client.early_edits);
     admit_find_client(x);
     if (x->client.is_missing)
         return exchange_refuse(x, REFUSAL_CLIENT_ADDRESS);

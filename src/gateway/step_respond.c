@@ -60,6 +60,8 @@ static void respond_finish_headers(struct exchange *x)
         cors_write_actual(x->cors, &x->request, h);
     if (!http_headers_find_id(h, HEADER_DATE))
         http_headers_add_id(h, HEADER_DATE, worker_date(x->worker));
+    if (x->listener && x->listener->client.late_edits)
+        header_edits_apply(x->listener->client.late_edits, h);
 }
 
 /* The gateway's own answer goes out whole. */

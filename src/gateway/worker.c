@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/arrival/arrival.h"
 #include "gateway/h2/client_h2.h"
 #include "gateway/mirror.h"
 #include "gateway/server.h"
@@ -78,7 +79,7 @@ static void worker_on_accept(struct listener *l, int fd, const struct sockaddr *
 {
     struct worker_listener *wl = CONTAINER_OF(l, struct worker_listener, listener);
 
-    client_accept(wl->worker, wl->port, fd, peer);
+    arrival_take(wl->worker, wl->port, fd, peer);
 }
 
 static void worker_on_listener_end(struct listener *l)
@@ -143,8 +144,12 @@ static void worker_update_listeners(struct worker *w)
     }
     LIST_FOREACH (&w->listeners, node) {
         struct worker_listener *wl = CONTAINER_OF(node, struct worker_listener, node);
+        const struct port_plan *plan = snapshot_find_port(s, wl->port);
 
-        if (!snapshot_find_port(s, wl->port))
+        if (plan)
+            wl->listener.batch =
+                plan->client.n_accepts_max ? plan->client.n_accepts_max : LISTENER_BATCH;
+        else
             worker_unlisten(w, wl, false);
     }
 }
@@ -159,6 +164,7 @@ static void worker_drain(struct worker *w)
     LIST_FOREACH (&w->listeners, node) {
         worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), true);
     }
+    arrival_drain(w);
     LIST_FOREACH (&w->clients, client_node) {
         client_drain(CONTAINER_OF(client_node, struct client, node));
     }
@@ -182,6 +188,7 @@ static void worker_stop(struct worker *w)
         worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), false);
     }
     mirror_stop_all(w);
+    arrival_close_all(w);
     while (w->clients.first)
         worker_end_client(CONTAINER_OF(w->clients.first, struct client, node));
     loop_stop(&w->loop);
@@ -260,26 +267,15 @@ void worker_offer_snapshot(struct worker *w, struct snapshot *s)
 
 /* ---- counting and time ---- */
 
-static void worker_count_accepted(struct worker *w, const struct port *port)
+static uint32_t worker_n_connections(const struct worker *w)
 {
-    char room[8];
-    int n = snprintf(room, sizeof room, "%u", port->number);
-
-    metric_add(METRICS_SERIES(w->metrics, METRIC_CONNECTIONS_ACCEPTED, str_make(room, (size_t)n)),
-               1);
+    return (uint32_t)(w->clients.n_nodes + w->arrivals.n_nodes);
 }
 
-void worker_count_connection(struct worker *w, struct port *port, int change)
+void worker_note_connections(struct worker *w)
 {
-    uint32_t by = (uint32_t)change;
-
-    if (change > 0)
-        worker_count_accepted(w, port);
-    atomic_fetch_add_explicit(&port->n_connections, by, memory_order_relaxed);
-    atomic_fetch_add_explicit(&w->server->overload.n_clients, by, memory_order_relaxed);
-    atomic_store_explicit(&w->n_open_connections, (uint32_t)w->clients.n_nodes,
-                          memory_order_relaxed);
-    if (w->is_draining && w->clients.n_nodes == 0)
+    atomic_store_explicit(&w->n_open_connections, worker_n_connections(w), memory_order_relaxed);
+    if (w->is_draining && worker_n_connections(w) == 0)
         wake_post(&w->server->worker_idle);
 }
 

@@ -7,7 +7,6 @@
 #include "auth/failure_limit.h"
 #include "auth/password_memory.h"
 #include "auth/token_memory.h"
-#include "base/arena.h"
 #include "base/random.h"
 #include "gateway/account/series.h"
 #include "gateway/ai/held_share.h"
@@ -15,7 +14,6 @@
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
 #include "net/listener.h"
-#include "net/loop.h"
 #include "net/outbox.h"
 #include "telemetry/log_writer.h"
 #include "telemetry/metrics.h"
@@ -63,6 +61,8 @@ struct worker {
     struct held_share held_bodies;  /* LIMIT_HELD_BYTES */
     struct held_share held_answers; /* LIMIT_HELD_ANSWER_BYTES */
     struct list clients;
+    struct list arrivals; /* connections whose PROXY header has not come yet (arrival.h) */
+    struct list refused;  /* those beyond a limit */
     struct list exchanges;
     uint32_t n_mirrors;  /* those that wait for their content included */
     struct list mirrors; /* copies under way */
@@ -78,8 +78,8 @@ struct worker {
     struct ai_series ai_series[WORKER_AI_SERIES]; /* by tenant and model */
     struct log_ring *log;
     struct buf log_line;
-    char date_text[30]; /* of date_s */
-    int64_t date_s;
+    char date_text[30];
+    int64_t date_s;                      /* of that text */
     struct wake news;                    /* posted by control: new snapshot, ports, drain */
     struct offer *_Atomic offers;        /* shared: control pushes, worker takes; newest first */
     _Atomic uint32_t orders;             /* shared: enum worker_order flags */
@@ -112,7 +112,7 @@ const struct port_plan *worker_port_plan(struct worker *w, const struct port *po
 void worker_count_attempt(struct exchange *x);
 /* At the end of an exchange: metrics, of its last attempt too. */
 void worker_count_exchange(struct exchange *x, const struct access_record *r);
-void worker_count_connection(struct worker *w, struct port *port, int change);
+void worker_note_connections(struct worker *w); /* its lists of them have changed */
 /* An exchange takes and lets go of the current snapshot. */
 struct snapshot_hold *worker_hold(struct worker *w);
 void worker_unhold(struct worker *w, struct snapshot_hold *h);

@@ -2,8 +2,7 @@
  * what RFC 9112 forbids is an error, never repaired. One struct h1 per connection and direction.
  *
  * Pull style: the owner calls h1_next() with the bytes it has until it answers H1_MORE. Head and
- * trailer strings are copied into `arena` (the exchange's); DATA spans borrow from the input.
- * Events carry a stream id so that the caller is shaped alike for HTTP/2 (here always 1). */
+ * trailer strings are copied into `arena` (the exchange's); DATA spans borrow from the input. */
 #pragma once
 
 #include "base/buf.h"
@@ -58,6 +57,7 @@ enum h1_error {
 struct h1_options {
     bool is_client;            /* parses responses */
     bool allows_underscore;    /* header names with '_' */
+    bool unescapes_slashes;    /* %2F in a path is a slash; else it is refused */
     uint32_t head_bytes_limit; /* 0: LIMIT_HEAD_BYTES */
     struct str scheme;         /* of the connection: "http" or "https" (static) */
 };

@@ -53,10 +53,10 @@ struct http_request {
     struct str host;   /* lower-case, without port, IPv6 brackets kept; may be empty */
     struct str target; /* raw request target */
     struct str path;   /* normalized by http/path.h; "*" for asterisk-form */
-    struct str query;  /* after '?', raw; ptr NULL when there was none */
+    bool has_escaped_slash; /* it had %2F, which is a slash in `path` (where that is asked for) */
+    struct str query;       /* after '?', raw; ptr NULL when there was none */
     struct http_headers headers; /* without Host and framing (Content-Length, Transfer-Encoding) */
-    /* Value of Upgrade when Connection names it, in a GET of HTTP/1.1 without content; else empty
-     */
+    /* Value of Upgrade that Connection names, in a GET of HTTP/1.1 without content; else empty */
     struct str upgrade;
     /* All Connection values, lower-case, comma list: the headers named here are gone already, the
      * gateway checks that none was a late header (http/grammar.h: grammar_list_has). */

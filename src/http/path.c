@@ -74,7 +74,13 @@ static bool path_end_segment(char *out, size_t start, size_t *n, bool is_last)
     return true;
 }
 
-int path_normalize(struct str raw, struct arena *a, struct str *ret)
+static bool path_is_escaped_slash(struct str raw, size_t i)
+{
+    return str_eq_nocase(str_slice(raw, i, i + 3), STR("%2F"));
+}
+
+/* `ret_has_slash` NULL: an escaped slash is refused. */
+static int path_normalize_as(struct str raw, struct arena *a, struct str *ret, bool *ret_has_slash)
 {
     size_t i = 1;
     size_t n = 1;
@@ -97,6 +103,12 @@ int path_normalize(struct str raw, struct arena *a, struct str *ret)
                 return PATH_BAD;
             start = n;
             i++;
+        } else if (c == '%' && ret_has_slash && path_is_escaped_slash(raw, i)) {
+            *ret_has_slash = true;
+            if (!path_end_segment(out, start, &n, false))
+                return PATH_BAD;
+            start = n;
+            i += 3;
         } else if (c == '%') {
             if (!path_put_escape(raw, &i, out, &n))
                 return PATH_BAD;
@@ -111,4 +123,15 @@ int path_normalize(struct str raw, struct arena *a, struct str *ret)
         return PATH_BAD;
     *ret = str_make(out, n);
     return 0;
+}
+
+int path_normalize(struct str raw, struct arena *a, struct str *ret)
+{
+    return path_normalize_as(raw, a, ret, NULL);
+}
+
+int path_normalize_unescaping(struct str raw, struct arena *a, struct str *ret, bool *ret_has_any)
+{
+    *ret_has_any = false;
+    return path_normalize_as(raw, a, ret, ret_has_any);
 }

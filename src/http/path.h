@@ -14,3 +14,7 @@ enum path_error {
  * ASCII, '#', '?', ".." above the root, and "..;" or ".;" (dot segments to some servers, names to
  * others). Nothing to do: *ret borrows from raw_path, else it lives in the arena. */
 MUST_USE int path_normalize(struct str raw_path, struct arena *a, struct str *ret);
+/* The same, but %2F is a slash: so it is before slashes are merged and dot segments resolved.
+ * *ret_has_any: there was one. */
+MUST_USE int path_normalize_unescaping(struct str raw_path, struct arena *a, struct str *ret,
+                                       bool *ret_has_any);

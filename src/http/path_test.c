@@ -8,6 +8,37 @@
 #include "http/query.h"
 #include "test/harness/test.h"
 
+TEST(an_escaped_slash_may_be_one_before_anything_else_is_judged)
+{
+    static const struct {
+        const char *raw, *path; /* NULL: refused */
+        bool has_any;
+    } table[] = {
+        {"/a%2Fb", "/a/b", true},      {"/a%2fb%2F", "/a/b/", true},
+        {"/a%2f..%2fb", "/b", true},   {"/%2f%2Fa", "/a", true},
+        {"/a%2f.%2fb", "/a/b", true},  {"/a%252Fb", "/a%252Fb", false},
+        {"/a/b", "/a/b", false},       {"/a%20b", "/a%20b", false},
+        {"/a%2f%20", "/a/%20", true},  {"/%2f..%2fa", NULL, false},
+        {"/a%2f..;%2fb", NULL, false}, {"/a%5cb", NULL, false},
+        {"/a%2", NULL, false},         {"/a%00", NULL, false},
+        {"%2fa", NULL, false},         {"/a%2f%2e%2e%2fb", "/b", true},
+    };
+    struct arena arena;
+
+    arena_init(&arena, 4096);
+    for (size_t i = 0; i < N_ELEMENTS(table); i++) {
+        struct str path;
+        bool has_any;
+        int r = path_normalize_unescaping(str_of(table[i].raw), &arena, &path, &has_any);
+
+        CHECK_MSG((r == 0) == (table[i].path != NULL), "%s", table[i].raw);
+        if (r == 0)
+            CHECK_MSG(has_any == table[i].has_any && str_eq(path, str_of(table[i].path)), "%s",
+                      table[i].raw);
+    }
+    arena_deinit(&arena);
+}
+
 TEST(paths_are_normalized_once)
 {
     static const struct {

@@ -4,7 +4,8 @@
 #include "http/grammar.h"
 #include "http/path.h"
 
-enum h1_error target_read(struct str rest, struct arena *arena, struct http_request *ret)
+enum h1_error target_read(struct str rest, bool unescapes, struct arena *arena,
+                          struct http_request *ret)
 {
     if (str_eq(rest, STR("*"))) {
         ret->path = rest;
@@ -16,9 +17,12 @@ enum h1_error target_read(struct str rest, struct arena *arena, struct http_requ
         ret->query = str_slice(rest, (size_t)mark + 1, rest.len);
         rest = str_slice(rest, 0, (size_t)mark);
     }
-    if (path_normalize(rest.len > 0 ? rest : STR("/"), arena, &ret->path))
-        return H1_ERROR_BAD_PATH;
-    return H1_ERROR_NONE;
+    if (rest.len == 0)
+        rest = STR("/");
+    int r = unescapes ? path_normalize_unescaping(rest, arena, &ret->path, &ret->has_escaped_slash)
+                      : path_normalize(rest, arena, &ret->path);
+
+    return r == 0 ? H1_ERROR_NONE : H1_ERROR_BAD_PATH;
 }
 
 enum h1_error target_read_host(struct arena *arena, struct http_request *ret)

@@ -84,8 +84,10 @@ static const struct table forwarded_client_cert_table =
     TABLE_CHECKED(forwarded_client_cert, forwarded_client_cert_check);
 
 static const struct field client_host_fields[] = {
-    FIELD_BOOL(client_host, strip_trailing_dot, "stripTrailingHostDot", 0,
-               "Whether a final dot of Host is left out."),
+    FIELD_BOOL(
+        client_host, strip_trailing_dot, "stripTrailingHostDot", 0,
+        "Whether a final dot of Host is left out towards backends; routes are found without it "
+        "anyway."),
 };
 static const struct table client_host_table = TABLE(client_host);
 
@@ -115,14 +117,13 @@ static const struct field client_headers_fields[] = {
                "What becomes of header names with an underscore; RejectRequest unless given."),
     FIELD_OBJECT(client_headers, forwarded_client_cert, "xForwardedClientCert", 0,
                  forwarded_client_cert, "What backends learn of a client's certificate."),
-    FIELD_OBJECT(client_headers, early_request_headers, "earlyRequestHeaders", FIELD_NOT_ENFORCED,
-                 header_edit, "Edits of request headers before routing."),
-    FIELD_OBJECT(client_headers, late_response_headers, "lateResponseHeaders", FIELD_NOT_ENFORCED,
-                 header_edit, "Edits of response headers at the very end."),
+    FIELD_OBJECT(client_headers, early_request_headers, "earlyRequestHeaders", 0, header_edit,
+                 "Edits of request headers before anything is read of them."),
+    FIELD_OBJECT(client_headers, late_response_headers, "lateResponseHeaders", 0, header_edit,
+                 "Edits of the headers of all answers, at the very end."),
     FIELD_QUANTITY(client_headers, max_request_header_bytes, "maxRequestHeaderLimit", 0,
                    "Size of a request's head at most."),
-    FIELD_OBJECT(client_headers, host, "host", FIELD_NOT_ENFORCED, client_host,
-                 "Reading of the Host header."),
+    FIELD_OBJECT(client_headers, host, "host", 0, client_host, "Reading of the Host header."),
 };
 static const struct table client_headers_table =
     TABLE_CHECKED(client_headers, client_headers_check);
@@ -130,27 +131,38 @@ static const struct table client_headers_table =
 static const char *const escaped_slashes_names[] = {
     "KeepUnchanged", "RejectRequest", "UnescapeAndForward", "UnescapeAndRedirect", NULL};
 
+static void client_path_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct client_path *p = object;
+
+    if (p->escaped_slashes_action == SLASHES_KEEP)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "escapedSlashesAction"),
+                       "escapedSlashesAction",
+                       "%%2F is a slash to some backends and none to others: as RejectRequest");
+}
+
 static const struct field client_path_fields[] = {
-    FIELD_ENUM(client_path, escaped_slashes_action, "escapedSlashesAction", FIELD_NOT_ENFORCED,
-               escaped_slashes_names, "What becomes of %2F in a path; here it is refused (400)."),
+    FIELD_ENUM(client_path, escaped_slashes_action, "escapedSlashesAction", 0,
+               escaped_slashes_names,
+               "What becomes of a request with %2F in its path; refused (400) unless given."),
     FIELD_BOOL(client_path, disable_merge_slashes, "disableMergeSlashes", FIELD_NOT_ENFORCED,
                "Whether // stays; here it becomes /."),
 };
-static const struct table client_path_table = TABLE(client_path);
+static const struct table client_path_table = TABLE_CHECKED(client_path, client_path_check);
 
 static const struct field client_http10_fields[] = {
-    FIELD_BOOL(client_http10, use_default_host, "useDefaultHost", 0,
+    FIELD_BOOL(client_http10, use_default_host, "useDefaultHost", FIELD_NOT_ENFORCED,
                "Whether a request without Host gets the listener's own."),
 };
 static const struct table client_http10_table = TABLE(client_http10);
 
 static const struct field client_http1_fields[] = {
-    FIELD_BOOL(client_http1, enable_trailers, "enableTrailers", FIELD_NOT_ENFORCED,
-               "Whether trailers are relayed; here they are."),
+    FIELD_BOOL(client_http1, enable_trailers, "enableTrailers", 0,
+               "Whether trailers are relayed; they are unless it says false."),
     FIELD_BOOL(client_http1, preserve_header_case, "preserveHeaderCase", FIELD_NOT_ENFORCED,
                "Whether the spelling of header names is kept."),
-    FIELD_OBJECT(client_http1, http10, "http10", FIELD_NOT_ENFORCED, client_http10,
-                 "Whether HTTP/1.0 is accepted."),
+    FIELD_OBJECT(client_http1, http10, "http10", 0, client_http10,
+                 "Whether HTTP/1.0 is accepted; it is."),
     FIELD_UNSUPPORTED("disableSafeMaxConnectionDuration", "Abrupt end of old connections."),
     FIELD_UNSUPPORTED("ignoredUpgradeTypes", "Upgrade requests that are overlooked."),
 };
@@ -167,7 +179,9 @@ static void client_health_check_check(struct decoder *d, const struct node *node
 
 static const struct field client_health_check_fields[] = {
     FIELD_STR(client_health_check, path, "path", FIELD_REQUIRED | FIELD_NON_EMPTY,
-              "Path that the gateway itself answers."),
+              "Path that the gateway itself answers, before anything is asked of the caller: 200, "
+              "and 503 "
+              "from the first signal to end on."),
 };
 static const struct table client_health_check_table =
     TABLE_CHECKED(client_health_check, client_health_check_check);
@@ -204,16 +218,18 @@ static const struct field client_traffic_policy_spec_fields[] = {
     FIELD_OBJECT(client_traffic_policy_spec, tls, "tls", 0, client_tls, "TLS with clients."),
     FIELD_OBJECT(client_traffic_policy_spec, http1, "http1", 0, client_http1, "HTTP/1."),
     FIELD_OBJECT(client_traffic_policy_spec, http2, "http2", 0, http2_settings, "HTTP/2."),
-    FIELD_OBJECT(client_traffic_policy_spec, health_check, "healthCheck", FIELD_NOT_ENFORCED,
-                 client_health_check, "Health of the gateway itself, for those before it."),
-    FIELD_OBJECT(client_traffic_policy_spec, tcp_keepalive, "tcpKeepalive", FIELD_NOT_ENFORCED,
-                 tcp_keepalive, "TCP keep-alive."),
-    FIELD_OBJECT(client_traffic_policy_spec, proxy_protocol, "proxyProtocol", FIELD_NOT_ENFORCED,
-                 client_proxy_protocol, "Connections begin with the PROXY protocol."),
+    FIELD_OBJECT(client_traffic_policy_spec, health_check, "healthCheck", 0, client_health_check,
+                 "Health of the gateway itself, for those before it."),
+    FIELD_OBJECT(client_traffic_policy_spec, tcp_keepalive, "tcpKeepalive", 0, tcp_keepalive,
+                 "TCP keep-alive."),
+    FIELD_OBJECT(client_traffic_policy_spec, proxy_protocol, "proxyProtocol", 0,
+                 client_proxy_protocol,
+                 "Connections begin with the PROXY protocol, version 1 or 2, whose address is then "
+                 "the client's."),
     FIELD_BOOL(client_traffic_policy_spec, enable_proxy_protocol, "enableProxyProtocol",
-               FIELD_NOT_ENFORCED | FIELD_DEPRECATED, "Older form of proxyProtocol."),
-    FIELD_ENUM(client_traffic_policy_spec, scheme, "scheme", FIELD_NOT_ENFORCED,
-               scheme_header_names, "Which scheme backends are told."),
+               FIELD_DEPRECATED, "Older form of proxyProtocol."),
+    FIELD_ENUM(client_traffic_policy_spec, scheme, "scheme", 0, scheme_header_names,
+               "Which scheme backends are told (:scheme of HTTP/2): the client's unless given."),
     FIELD_UNSUPPORTED("http3", "HTTP/3."),
     FIELD_UNSUPPORTED("grpc", "Translation of gRPC-Web."),
 };

@@ -495,10 +495,13 @@ TEST(client_certificates_that_are_not_judged_as_asked_are_named)
         {"optional: true", NULL, true},
         {"mode: Request", "tls.clientValidation.mode", false},
         {"mode: RequireAny", "tls.clientValidation.mode", false},
-        {"allowExpiredCertificate: true", "tls.clientValidation.allowExpiredCertificate", false},
+        {"allowExpiredCertificate: true", NULL, false},
         {"spkiHashes: [x], certificateHashes: [x]", NULL, false},
-        {"subjectAltNames: {dnsNames: [{value: a.test}]}", "tls.clientValidation.subjectAltNames",
-         false},
+        {"subjectAltNames: {dnsNames: [{value: a.test}]}", NULL, false},
+        {"subjectAltNames: {uris: [{type: RegularExpression, value: a}]}",
+         "tls.clientValidation.subjectAltNames", false},
+        {"subjectAltNames: {dnsNames: [{value: a}], otherNames: [{oid: '1.2', value: a}]}",
+         "tls.clientValidation.subjectAltNames", false},
         {"crl: {refs: [{name: crl}]}", NULL, false},
     };
 

@@ -1,4 +1,4 @@
-/* Accepting: LISTENER_BATCH connections a turn at most, so that a storm of connections does not
+/* Accepting: a batch of connections a turn at most, so that a storm of connections does not
  * starve those that are being served. When descriptors run out, the socket is left alone for a
  * moment: level-triggered readiness would spin otherwise. So it would with a socket that was shut
  * down, which hangs up whatever is asked: that one is watched no longer. */
@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-enum { LISTENER_BATCH = 16, LISTENER_PAUSE_US = 100000, LISTENER_BACKLOG_MAX = 8192 };
+enum { LISTENER_PAUSE_US = 100000, LISTENER_BACKLOG_MAX = 8192 };
 
 static void listener_end(struct listener *l)
 {
@@ -61,7 +61,7 @@ static void listener_on_ready(struct loop_fd *io, unsigned events)
         listener_end(l);
         return;
     }
-    for (int i = 0; i < LISTENER_BATCH && listener_take(l); i++)
+    for (uint32_t i = 0; i < l->batch && listener_take(l); i++)
         ;
 }
 
@@ -75,7 +75,8 @@ static void listener_on_pause_end(struct timer *t)
 
 int listener_open(struct listener *l, struct loop *loop, int fd, listener_fn *on_accept)
 {
-    *l = (struct listener){.on_accept = on_accept, .pause.fn = listener_on_pause_end};
+    *l = (struct listener){
+        .on_accept = on_accept, .pause.fn = listener_on_pause_end, .batch = LISTENER_BATCH};
     return loop_fd_add(loop, &l->io, fd, LOOP_READ, listener_on_ready);
 }
 

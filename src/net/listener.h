@@ -6,6 +6,8 @@
 
 #include "net/loop.h"
 
+enum { LISTENER_BATCH = 16 };
+
 struct listener;
 /* `fd` is non-blocking and now the callee's. */
 typedef void listener_fn(struct listener *l, int fd, const struct sockaddr *peer,
@@ -19,6 +21,7 @@ struct listener {
     /* Once, when the socket listens no more and is watched no more: whoever shares it has shut it
      * down. Set after listener_open; NULL: nobody is told. */
     listener_end_fn *on_end;
+    uint32_t batch; /* connections of one turn at most; LISTENER_BATCH unless set */
     /* False: not now; those who come wait in the kernel's backlog. As on_end; NULL: always. */
     bool (*may_accept)(struct listener *l);
     uint64_t n_pauses;

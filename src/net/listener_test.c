@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -165,6 +166,62 @@ TEST(a_storm_of_connections_is_taken_in_batches)
         close(clients[i]);
     close(fd);
     loop_deinit(&l);
+}
+
+TEST(a_batch_may_be_smaller)
+{
+    struct counting_listener c = {0};
+    struct socket_address a;
+    struct loop l;
+    int fd = listen_somewhere(&a);
+    int clients[3];
+
+    CHECK(loop_init(&l) == 0);
+    CHECK(listener_open(&c.listener, &l, fd, counting_on_accept) == 0);
+    c.listener.batch = 2;
+    for (size_t i = 0; i < N_ELEMENTS(clients); i++)
+        clients[i] = dial(&a);
+    CHECK(loop_turn(&l, 1000) == 0);
+    CHECK_INT(c.n_accepted, 2);
+    TEST_TURN_UNTIL(&l, c.n_accepted == 3);
+    listener_close(&c.listener, false);
+    for (size_t i = 0; i < N_ELEMENTS(clients); i++)
+        close(clients[i]);
+    close(fd);
+    loop_deinit(&l);
+}
+
+static int option_of(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    CHECK(getsockopt(fd, level, name, &value, &len) == 0);
+    return value;
+}
+
+TEST(a_socket_is_as_its_options_say_and_else_as_the_system_makes_it)
+{
+    struct socket_options o = {.buffer_bytes = 16384};
+    int plain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    socket_set_options(fd, &(struct socket_options){0});
+    CHECK_INT(option_of(fd, SOL_SOCKET, SO_RCVBUF), option_of(plain, SOL_SOCKET, SO_RCVBUF));
+    CHECK_INT(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    socket_set_options(fd, &o);
+    CHECK_INT(option_of(fd, SOL_SOCKET, SO_RCVBUF), 2 * 16384); /* Linux counts its own share */
+    CHECK_INT(option_of(fd, SOL_SOCKET, SO_SNDBUF), 2 * 16384);
+    CHECK_INT(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    o = (struct socket_options){.keeps_alive = true, .idle_s = 9, .n_probes = 4};
+    socket_set_options(fd, &o);
+    CHECK_INT(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    CHECK_INT(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 9);
+    CHECK_INT(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
+    CHECK_INT(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL),
+              option_of(plain, IPPROTO_TCP, TCP_KEEPINTVL));
+    close(plain);
+    close(fd);
 }
 
 TEST(a_drain_takes_everybody_who_is_connected_already)

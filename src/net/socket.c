@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -226,6 +227,25 @@ bool socket_may_bind_privileged(void)
     if (syscall(SYS_capget, &header, data) != 0)
         return geteuid() == 0;
     return (data[0].effective & (1U << CAP_NET_BIND_SERVICE)) != 0;
+}
+
+static void socket_set(int fd, int level, int name, int value)
+{
+    /* Fails on sockets that are not TCP (tests): nothing is probed there. */
+    if (value > 0)
+        setsockopt(fd, level, name, &value, sizeof value);
+}
+
+void socket_set_options(int fd, const struct socket_options *o)
+{
+    socket_set(fd, SOL_SOCKET, SO_SNDBUF, o->buffer_bytes);
+    socket_set(fd, SOL_SOCKET, SO_RCVBUF, o->buffer_bytes);
+    if (!o->keeps_alive)
+        return;
+    socket_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    socket_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->idle_s);
+    socket_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->interval_s);
+    socket_set(fd, IPPROTO_TCP, TCP_KEEPCNT, o->n_probes);
 }
 
 void socket_close(int fd)

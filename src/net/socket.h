@@ -40,5 +40,14 @@ MUST_USE int socket_listen(const struct socket_address *a, int *ret_fd);
 bool socket_is_listening(int fd);
 /* One sentence for a condition. */
 const char *socket_listen_error(int condition);
+/* How an accepted or connecting socket differs from the system's defaults; 0: not at all. */
+struct socket_options {
+    int buffer_bytes; /* of each direction; fixed then */
+    bool keeps_alive; /* an idle peer is probed */
+    int idle_s;       /* before the first probe */
+    int interval_s;   /* between probes */
+    int n_probes;     /* that may stay without an answer */
+};
+void socket_set_options(int fd, const struct socket_options *o);
 bool socket_may_bind_privileged(void);
 void socket_close(int fd);

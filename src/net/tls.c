@@ -244,15 +244,25 @@ static bool tls_may_be_h2(SSL *ssl)
 static int tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *arg UNUSED)
 {
-    static const unsigned char ours[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
-    unsigned skipped = tls_may_be_h2(ssl) ? 0 : 1U + ours[0];
+    const struct tls_session *session = SSL_get_ex_data(ssl, tls_session_index());
+    const struct tls_entry *e = &session->server->entries[session->entry];
+    bool may_be_h2 = tls_may_be_h2(ssl);
     unsigned char *selected;
+    unsigned n;
 
-    if (SSL_select_next_proto(&selected, out_len, ours + skipped, sizeof ours - skipped, in,
-                              in_len) != OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
-    *out = selected;
-    return SSL_TLSEXT_ERR_OK;
+    for (unsigned at = 0; at < e->n_alpn; at += n) {
+        const unsigned char *ours = e->alpn + at;
+
+        n = 1U + ours[0];
+        if (!may_be_h2 && n == 3 && memcmp(ours + 1, "h2", 2) == 0)
+            continue;
+        if (SSL_select_next_proto(&selected, out_len, ours, n, in, in_len) ==
+            OPENSSL_NPN_NEGOTIATED) {
+            *out = selected;
+            return SSL_TLSEXT_ERR_OK;
+        }
+    }
+    return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
 }
 
 static unsigned tls_rank(struct str pattern, struct str name)
@@ -342,10 +352,13 @@ static int tls_on_client_hello(SSL *ssl, int *alert, void *arg UNUSED)
     const struct tls_entry *e = &session->server->entries[i];
 
     session->entry = i;
-    /* Versions and verification are copied at SSL_new and not by SSL_set_SSL_CTX: set them again.
+    /* Versions, groups and verification are copied at SSL_new and not by SSL_set_SSL_CTX: set them
+     * again.
      */
     SSL_set_verify(ssl, e->verify_mode, tls_on_verify);
-    if (!SSL_set_SSL_CTX(ssl, e->ctx) || SSL_set_min_proto_version(ssl, e->min_version) != 1 ||
+    if (!SSL_set_SSL_CTX(ssl, e->ctx) ||
+        (e->groups[0] && SSL_set1_groups_list(ssl, e->groups) != 1) ||
+        SSL_set_min_proto_version(ssl, e->min_version) != 1 ||
         SSL_set_max_proto_version(ssl, e->max_version) != 1) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
@@ -372,7 +385,8 @@ void tls_set_io(SSL_CTX *ctx)
 static void tls_set_session_context(SSL_CTX *ctx, const struct tls_entry_config *config)
 {
     const struct str parts[] = {config->identity, config->hostname, config->certificate_pem,
-                                config->ciphers};
+                                config->ciphers,  config->groups,   config->signatures,
+                                config->protocols};
     unsigned char digest[SSL_MAX_SID_CTX_LENGTH];
     struct buf rules = {0};
     int is_set;
@@ -387,6 +401,56 @@ static void tls_set_session_context(SSL_CTX *ctx, const struct tls_entry_config 
              SSL_CTX_set_session_id_context(ctx, digest, sizeof digest) == 1;
     ASSERT(is_set);
     buf_deinit(&rules);
+}
+
+/* `list` into `room` of TLS_LIST_MAX + 1 bytes. */
+static bool tls_copy_list(struct str list, char *room)
+{
+    if (list.len > TLS_LIST_MAX || memchr(list.ptr, '\0', list.len))
+        return false;
+    memcpy(room, list.ptr, list.len);
+    room[list.len] = '\0';
+    return true;
+}
+
+/* Key exchange and signatures of handshakes. */
+static int tls_set_exchange(struct tls_entry *e, const struct tls_entry_config *config,
+                            struct buf *ret_why)
+{
+    char signatures[TLS_LIST_MAX + 1];
+    bool is_good = true;
+
+    if (config->groups.len > 0)
+        is_good = tls_copy_list(config->groups, e->groups) &&
+                  SSL_CTX_set1_groups_list(e->ctx, e->groups) == 1;
+    if (!is_good)
+        return tls_fail(ret_why, TLS_BAD_EXCHANGE, "OpenSSL does not know all the ECDH curves");
+    if (config->signatures.len > 0)
+        is_good = tls_copy_list(config->signatures, signatures) &&
+                  SSL_CTX_set1_sigalgs_list(e->ctx, signatures) == 1;
+    if (!is_good)
+        return tls_fail(ret_why, TLS_BAD_EXCHANGE,
+                        "OpenSSL does not know all the signature algorithms");
+    return 0;
+}
+
+static int tls_set_alpn(struct tls_entry *e, struct str protocols, struct buf *ret_why)
+{
+    struct str rest = protocols.len > 0 ? protocols : STR("h2:http/1.1");
+    struct str name;
+
+    while (str_split(&rest, ':', &name)) {
+        if (!str_eq(name, STR("h2")) && !str_eq(name, STR("http/1.1")) &&
+            !str_eq(name, STR("http/1.0")))
+            return tls_fail(ret_why, TLS_BAD_EXCHANGE,
+                            "of application protocols there are h2, http/1.1 and http/1.0");
+        if (e->n_alpn + 1 + name.len > TLS_ALPN_MAX)
+            return tls_fail(ret_why, TLS_BAD_EXCHANGE, "application protocols are repeated");
+        e->alpn[e->n_alpn] = (unsigned char)name.len;
+        memcpy(e->alpn + e->n_alpn + 1, name.ptr, name.len);
+        e->n_alpn += 1 + (unsigned)name.len;
+    }
+    return 0;
 }
 
 static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *config,
@@ -420,6 +484,10 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
     tls_set_session_context(e->ctx, config);
     tls_staple(e, config);
     r = tls_set_ciphers(e->ctx, config->ciphers, ret_why);
+    if (r == 0)
+        r = tls_set_exchange(e, config, ret_why);
+    if (r == 0)
+        r = tls_set_alpn(e, config->protocols, ret_why);
     if (r == 0)
         r = tls_ask_clients(e, config, ret_why);
     return r ? r : tls_use_pair(e->ctx, config->certificate_pem, config->key_pem, ret_why);

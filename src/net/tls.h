@@ -1,19 +1,12 @@
 /* TLS configurations: what a listening port presents, and how an upstream is verified. Built by the
- * compile thread, then immutable and shared by all workers (OpenSSL's contexts are thread-safe).
- * Private keys are wiped with their context. */
+ * compile thread, then immutable and shared by all workers. Keys are wiped with their context. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "net/stream.h"
+#include "net/tls_client_rule.h"
 #include "net/tls_tickets.h"
-
-enum { TLS_PIN_BYTES = 32 };
-/* SHA-256 of a certificate, or of its public key. */
-struct tls_pin {
-    unsigned char digest[TLS_PIN_BYTES];
-    bool is_key;
-};
 
 /* One certificate with the TLS rules of its listener. Several of one hostname are the certificates
  * of one listener: that which fits the server name is presented, else the first. */
@@ -34,7 +27,13 @@ struct tls_entry_config {
     bool is_only_leaf_looked_up;
     const struct tls_pin *client_pins; /* a certificate must be one of these; none: any */
     size_t n_client_pins;
-    struct str identity; /* of the listener: sessions resume only here, by the same rules */
+    const struct tls_name *client_names; /* and have one of these; none: whatever it has */
+    size_t n_client_names;
+    bool allows_expired;   /* a client's own certificate, not its authorities' */
+    struct str groups;     /* of the key exchange, as ciphers */
+    struct str signatures; /* of handshakes, as ciphers */
+    struct str protocols;  /* of ALPN, as ciphers: h2, http/1.1, http/1.0 */
+    struct str identity;   /* of the listener: sessions resume only here, by the same rules */
 };
 
 /* What a client has proved by a certificate that its listener's rule verified. Texts are printable
@@ -58,6 +57,7 @@ enum tls_condition {
     TLS_BAD_KEY,
     TLS_KEY_MISMATCH,
     TLS_BAD_CIPHERS,
+    TLS_BAD_EXCHANGE, /* groups, signatures or protocols */
     TLS_BAD_CA,
     TLS_BAD_CRL,
     TLS_BAD_STAPLE,

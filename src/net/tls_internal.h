@@ -9,7 +9,12 @@
 
 enum { TLS_NAME_MAX = 255, TLS_CIPHERS_MAX = 2047 };
 
+enum { TLS_ALPN_MAX = 64, TLS_LIST_MAX = 255 };
+
 struct tls_entry {
+    char groups[TLS_LIST_MAX + 1];    /* empty: the default */
+    unsigned char alpn[TLS_ALPN_MAX]; /* in the wire's format (RFC 7301 3.1) */
+    unsigned n_alpn;
     SSL_CTX *ctx;
     struct str hostname; /* owned */
     int min_version;
@@ -18,6 +23,9 @@ struct tls_entry {
     X509_STORE *authorities; /* of clients' certificates, one reference; NULL: not asked */
     struct tls_pin *pins;    /* owned; of the certificates that may come, none: any */
     size_t n_pins;
+    struct tls_name *names; /* owned; of which a certificate must have one, none: any */
+    size_t n_names;
+    bool allows_expired;
     uint64_t client_rule; /* of the rule on them; 0: not asked */
     struct str ocsp;      /* owned; empty: none */
     int64_t ocsp_until_s;

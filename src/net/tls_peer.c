@@ -29,6 +29,9 @@ void tls_append_client_rule(const struct tls_entry_config *config, struct buf *t
         buf_append_char(to, config->client_pins[i].is_key ? 'k' : 'c');
         buf_append(to, config->client_pins[i].digest, TLS_PIN_BYTES);
     }
+    if (config->allows_expired)
+        buf_append_str(to, STR(" expired"));
+    tls_names_format(config->client_names, config->n_client_names, to);
 }
 
 uint64_t tls_client_rule(const struct tls_entry_config *config)
@@ -112,14 +115,32 @@ static bool peer_is_pinned(const struct tls_entry *e, const X509 *x)
     return false;
 }
 
+static bool peer_is_one_of(const struct tls_entry *e, const X509 *x)
+{
+    return peer_is_pinned(e, x) && tls_names_pass(e->names, e->n_names, x);
+}
+
+/* Of the client's own certificate only: an authority whose time is over vouches for nobody. */
+static int peer_forgive_expired(int is_good, X509_STORE_CTX *ctx)
+{
+    if (is_good || X509_STORE_CTX_get_error_depth(ctx) > 0 ||
+        X509_STORE_CTX_get_error(ctx) != X509_V_ERR_CERT_HAS_EXPIRED)
+        return is_good;
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
+    return 1;
+}
+
 int tls_on_verify(int is_good, X509_STORE_CTX *ctx)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     const struct tls_session *session = SSL_get_ex_data(ssl, tls_session_index());
 
+    const struct tls_entry *e = &session->server->entries[session->entry];
+
+    if (!is_good && e->allows_expired)
+        is_good = peer_forgive_expired(is_good, ctx);
     if (!is_good || X509_STORE_CTX_get_error_depth(ctx) > 0 ||
-        peer_is_pinned(&session->server->entries[session->entry],
-                       X509_STORE_CTX_get_current_cert(ctx)))
+        peer_is_one_of(e, X509_STORE_CTX_get_current_cert(ctx)))
         return is_good;
     X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
     return 0;
@@ -144,8 +165,10 @@ static bool peer_is_still_good(const struct tls_entry *e, SSL_SESSION *session)
         return !(e->verify_mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
     ctx = X509_STORE_CTX_new();
     is_good = ctx && X509_STORE_CTX_init(ctx, e->authorities, certificate, NULL) == 1 &&
-              X509_STORE_CTX_set_default(ctx, "ssl_client") == 1 && X509_verify_cert(ctx) == 1 &&
-              peer_is_pinned(e, certificate);
+              X509_STORE_CTX_set_default(ctx, "ssl_client") == 1;
+    if (is_good && e->allows_expired)
+        X509_STORE_CTX_set_verify_cb(ctx, peer_forgive_expired);
+    is_good = is_good && X509_verify_cert(ctx) == 1 && peer_is_one_of(e, certificate);
     ERR_clear_error();
     return is_good;
 }
@@ -188,6 +211,7 @@ void tls_forget_clients(struct tls_entry *e)
 {
     X509_STORE_free(e->authorities);
     mem_free(e->pins);
+    mem_free(e->names);
 }
 
 int tls_ask_clients(struct tls_entry *e, const struct tls_entry_config *config, struct buf *ret_why)
@@ -213,6 +237,9 @@ int tls_ask_clients(struct tls_entry *e, const struct tls_entry_config *config, 
     e->pins = mem_alloc_zero((e->n_pins + 1) * sizeof e->pins[0]);
     for (size_t i = 0; i < e->n_pins; i++)
         e->pins[i] = config->client_pins[i];
+    e->n_names = config->n_client_names;
+    e->names = tls_names_copy(config->client_names, e->n_names);
+    e->allows_expired = config->allows_expired;
     r = tls_add_authorities(e->authorities, e->ctx, config->client_ca_pem, ret_why);
     if (r == 0 && config->client_crl_pem.len > 0)
         r = peer_add_revoked(e->authorities, config, ret_why);

@@ -55,6 +55,10 @@
       "Addresses of a backend's name that are not used, since there are too many.", "backend")     \
     X(CONNECTIONS_ACCEPTED, COUNTER, "tollgate_connections_accepted_total", "connections",         \
       "Client connections accepted.", "port")                                                      \
+    X(PROXY_HEADERS_REFUSED, COUNTER, "tollgate_proxy_headers_refused_total", "connections",       \
+      "Those that were closed because their PROXY protocol header was malformed, late or "         \
+      "missing.",                                                                                  \
+      "port")                                                                                      \
     X(HTTP2_CONNECTIONS, COUNTER, "tollgate_http2_connections_total", "connections",               \
       "Client connections that spoke HTTP/2.", "port")                                             \
     X(HTTP2_FLOODS, COUNTER, "tollgate_http2_floods_total", "connections",                         \

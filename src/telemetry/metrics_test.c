@@ -351,6 +351,7 @@ TEST(names_are_a_promise)
         "tollgate_upstream_first_byte_seconds",
         "tollgate_upstream_connections",
         "tollgate_connections_accepted_total",
+        "tollgate_proxy_headers_refused_total",
         "tollgate_http2_connections_total",
         "tollgate_http2_floods_total",
         "tollgate_connections_active",

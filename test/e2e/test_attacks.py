@@ -303,24 +303,46 @@ PATHS = {
 }
 
 
-def test_the_path_that_is_authorized_is_the_one_that_the_backend_gets(gateway, upstream):
-    """path_normalize, in h1_target_parse: one form, before anybody judges it, or 400."""
+# Where %2F is a slash it is one to everybody.
+UNESCAPED = {**PATHS, **{
+    "/%2fsecret": 403, "/x%2f..%2fsecret": 403, "/x/..%2fsecret": 403, "/x/..%2Fsecret": 403, "/secret%2fx": 403,
+    "/x%2fy": "/x/y", "/x%2F%2f%2Fy": "/x/y", "/x%2f%2e%2e%2fsecret": 403, "/%2e%2fsecret": 403, "/x%2f..;/secret": 400,
+    "/%2f..%2fsecret": 400, "/..%2fsecret": 400, "/x%2f..%5csecret": 400, "/x%2": 400, "/x%2f": "/x/", "%2fsecret": 400,
+    "/x%252f..%252fsecret": "/x%252f..%252fsecret", "/secrets%2fx": "/secrets/x", "/secret%252f": "/secret%252f",
+}}
+# Or the client is told to ask for what it means, and is judged then.
+REDIRECTED = {asked: 307 if "%2f" in asked.lower().split("?")[0] and seen != 400 else seen for asked, seen in UNESCAPED.items()}
+
+
+@pytest.mark.parametrize("action, expected", [
+    (None, PATHS), ("RejectRequest", PATHS), ("KeepUnchanged", PATHS), ("UnescapeAndForward", UNESCAPED),
+    ("UnescapeAndRedirect", REDIRECTED)])
+def test_the_path_that_is_authorized_is_the_one_that_the_backend_gets(gateway, upstream, action, expected):
+    """path_normalize, in target_read: one form, before anybody judges it, or 400."""
     up, authorizer = upstream("a"), upstream("authorizer")
     deny = {"action": "Deny", "principal": {"clientCIDRs": ["0.0.0.0/0"]}, "operation": {"path": path("/secret")["path"]}}
     gw = gateway(world(backend("a", up), backend("authorizer", authorizer), route("r", rule("a")), security_policy(
         "p", target("HTTPRoute", "r"), authorization={"defaultAction": "Allow", "rules": [deny]},
-        extAuth={"http": {"backendRefs": [to("authorizer")]}})))
+        extAuth={"http": {"backendRefs": [to("authorizer")]}}),
+        *([client_policy("c", path={"escapedSlashesAction": action})] if action else [])))
     others = Others(gw)
     seen = {}
-    for asked in PATHS:
+    for asked in expected:
         with gw.raw(f"GET {asked} HTTP/1.1\r\nHost: a.test\r\n\r\n") as raw:
             others.come()
-            status = raw.reply().status
+            reply = raw.reply()
+        status = reply.status
+        if status == 307:
+            assert "%2f" not in reply.get("location").lower()
+            told = gw.request(reply.get("location").removeprefix("http://a.test"), host="a.test").status
+            assert told == UNESCAPED[asked] or told == 200 and targets(up) == [UNESCAPED[asked]], "the rules are asked then"
+            up.requests.clear()
+            authorizer.requests.clear()
         came = targets(up)
         # What was allowed is what arrives, and what was refused does not.
         assert came == targets(authorizer) or status == 403, asked
         seen[asked] = came[0] if status == 200 and len(came) == 1 else status if not came else (status, came)
         up.requests.clear()
         authorizer.requests.clear()
-    assert seen == PATHS
+    assert seen == expected
     others.check()

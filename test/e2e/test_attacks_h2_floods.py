@@ -546,7 +546,7 @@ def test_answers_that_nobody_reads_stop_their_requests(gateway, upstream):
 
 @pytest.mark.slow
 def test_what_is_not_taken_at_all_ends_after_a_minute(gateway, upstream):
-    """TAKING_US of client_h2.c: of a client that opens its windows and says something now and then, but reads nothing."""
+    """silence_us of client_h2.c: of a client that opens its windows and says something now and then, but reads nothing."""
     up = upstream("a")
     answer = Answer(body=b"x" * 8_000_000)
     up.script = lambda request, c: answer if request.target == "/big" else up.echo(request, c)

@@ -37,8 +37,8 @@ def theirs():
 @pytest.fixture
 def own(tmp_path, theirs):
     """own(names..., of=authority): a file with a client's certificate and key."""
-    def make(*names, of=theirs):
-        cert, key = of.leaf(*(names or ("web",)))
+    def make(*names, of=theirs, days=2):
+        cert, key = of.leaf(*(names or ("web",)), days=days)
         file = tmp_path / f"own-{len(list(tmp_path.glob('own-*')))}.pem"
         file.write_text(cert + key)
         return file
@@ -142,6 +142,60 @@ def digests(file):
     key = x509.load_pem_x509_certificate(pem.encode()).public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(key).digest()).decode(), hashlib.sha256(fingerprint(pem)).hexdigest()
+
+
+@VERSIONS
+@pytest.mark.parametrize("asked, good, bad", [
+    ({"dnsNames": [{"value": "Web.test"}]}, ["web.test"], ["web.test.evil", "xweb.test", "*.test", "other"]),
+    ({"dnsNames": [{"type": "Suffix", "value": ".team-a.test"}]}, ["x.TEAM-A.test"], ["team-a.test", "x.team-a.test.evil"]),
+    ({"uris": [{"type": "Prefix", "value": "spiffe://a/ns/"}]}, ["spiffe://a/ns/b"], ["spiffe://b/ns/", "SPIFFE://a/ns/b"]),
+    ({"emailAddresses": [{"value": "a@b.test"}]}, ["a@b.test"], ["c@b.test"]),
+    ({"ipAddresses": [{"value": "2001:DB8:0::1"}]}, ["2001:db8::1"], ["2001:db8::2", "192.0.2.1"]),
+    ({"ipAddresses": [{"value": "192.0.2.1"}], "dnsNames": [{"value": "a.test"}]}, ["192.0.2.1", "a.test"], ["192.0.2.2", "b.test"]),
+])
+def test_only_certificates_with_one_of_the_names_are_let_in(gateway, upstream, authority, theirs, own, version, asked, good, bad):
+    gw = gateway(serving(upstream("a"), authority, theirs, tls=asking(subjectAltNames=asked)))
+    for name in good:
+        assert ask(gw, authority.client(own("first.test", name), maximum_version=version)).status == 200, name
+    for name in bad:
+        with pytest.raises(REFUSED):
+            ask(gw, authority.client(own(name), maximum_version=version))
+
+
+@VERSIONS
+def test_a_ticket_from_before_the_names_does_not_pass_them(gateway, upstream, authority, theirs, own, version):
+    up = upstream("a")
+    gw = gateway(serving(up, authority, theirs))
+    client = authority.client(own("other.test"), maximum_version=version)
+    session, _ = connect(gw, client)
+    assert connect(gw, client, session)[1]
+    gw.apply(serving(up, authority, theirs, tls=asking(subjectAltNames={"dnsNames": [{"value": "web.test"}]})))
+    with pytest.raises(REFUSED):
+        connect(gw, client, session)
+
+
+@VERSIONS
+def test_an_expired_certificate_may_be_let_in_and_its_authority_may_not(gateway, upstream, authority, own, version):
+    theirs, gone = Authority("their authority"), Authority("gone", days=-1)
+    old, of_gone = own("web.test", of=theirs, days=-1), own("web.test", of=gone)
+    revoked = own("web.test", of=theirs, days=-1)
+    both = config_map("gone", **{"ca.crt": gone.pem})
+    kept, tls = revoking(theirs.revocations(revoked.read_text()) + gone.revocations())
+    for allows in (False, True):
+        rule_ = {**tls, "clientValidation": {**tls["clientValidation"], "allowExpiredCertificate": allows, "caCertificateRefs": [
+            CA, {"kind": "ConfigMap", "name": "gone"}]}}
+        gw = gateway(serving(upstream("a"), authority, theirs, both, kept, tls=rule_))
+        client = authority.client(old, maximum_version=version)
+        assert connect(gw, authority.client(own(of=theirs), maximum_version=version))
+        if allows:
+            session, _ = connect(gw, client)
+            assert connect(gw, client, session)[1], "with a ticket too"
+        else:
+            with pytest.raises(REFUSED):
+                connect(gw, client)
+        for other in (of_gone, revoked):
+            with pytest.raises(REFUSED):
+                connect(gw, authority.client(other, maximum_version=version))
 
 
 @VERSIONS

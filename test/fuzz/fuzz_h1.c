@@ -114,8 +114,14 @@ static void check_path(struct str raw)
 {
     struct arena arena;
     struct str path, again;
+    bool has_slash;
 
     arena_init(&arena, 4096);
+    if (path_normalize_unescaping(raw, &arena, &path, &has_slash) == 0) {
+        ASSERT(str_find(path, STR("//")) < 0 && str_find(path, STR("%2F")) < 0);
+        ASSERT(path_normalize(path, &arena, &again) == 0 && str_eq(path, again));
+        ASSERT(has_slash == (path_normalize(raw, &arena, &again) != 0));
+    }
     if (path_normalize(raw, &arena, &path) == 0) {
         ASSERT(path.len > 0 && path.ptr[0] == '/');
         ASSERT(str_find(path, STR("//")) < 0 && str_find(path, STR("/../")) < 0);

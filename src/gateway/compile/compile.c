@@ -9,12 +9,14 @@
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
 
-/* Names with '_' are read, or not, before the host tells the listener: so they are when any
- * listener of the port wants them, and the others refuse them afterwards. */
-static void compile_share_underscore(struct port_plan *p)
+/* Names with '_' and paths with %2F are read, or not, before the host tells the listener: so they
+ * are when any listener of the port wants them, and the others refuse them afterwards. */
+static void compile_share_reading(struct port_plan *p)
 {
-    for (uint32_t i = 0; i < p->n_listeners; i++)
+    for (uint32_t i = 0; i < p->n_listeners; i++) {
         p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
+        p->client.unescapes_slashes |= p->listeners[i]->client.unescapes_slashes;
+    }
 }
 
 static bool compile_h2_differs(const struct client_h2_plan *x, const struct client_h2_plan *y)
@@ -23,6 +25,19 @@ static bool compile_h2_differs(const struct client_h2_plan *x, const struct clie
            x->n_streams_max != y->n_streams_max || x->keeps_connection != y->keeps_connection ||
            x->pings_idle != y->pings_idle || x->ping_us != y->ping_us ||
            x->ping_answer_us != y->ping_answer_us;
+}
+
+static bool compile_limit_differs(const struct client_plan *x, const struct client_plan *y)
+{
+    return x->connection_limit != y->connection_limit || x->close_delay_us != y->close_delay_us ||
+           x->connection_us != y->connection_us || x->n_requests_max != y->n_requests_max;
+}
+
+static bool compile_keepalive_differs(const struct socket_options *x,
+                                      const struct socket_options *y)
+{
+    return x->keeps_alive != y->keeps_alive || x->idle_s != y->idle_s ||
+           x->interval_s != y->interval_s || x->n_probes != y->n_probes;
 }
 
 /* What runs before a request tells its host can be of one listener only: the port's first. */
@@ -37,10 +52,19 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         bool differs;
     } rows[] = {
         {"timeout.http.idleTimeout", x->idle_us != y->idle_us},
+        {"timeout.http.streamIdleTimeout", x->silence_us != y->silence_us},
+        {"timeout.tcp.connectionInspectionTimeout", x->inspect_us != y->inspect_us},
+        {"timeout.tcp.tlsHandshakeTimeout",
+         draft->plan.is_tls && x->handshake_us != y->handshake_us},
+        {"connection.socketBufferLimit", x->socket.buffer_bytes != y->socket.buffer_bytes},
+        {"connection.maxAcceptPerSocketEvent", x->n_accepts_max != y->n_accepts_max},
+        {"tcpKeepalive", compile_keepalive_differs(&x->socket, &y->socket)},
+        {"http1.enableTrailers", x->omits_trailers != y->omits_trailers},
+        {"proxyProtocol", x->proxy_mode != y->proxy_mode},
         {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
         {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},
         {"headers.maxRequestHeaderLimit", x->head_bytes_limit != y->head_bytes_limit},
-        {"connection.connectionLimit", x->connection_limit != y->connection_limit},
+        {"connection.connectionLimit", compile_limit_differs(x, y)},
         {"http2", compile_h2_differs(&x->h2, &y->h2)},
     };
 
@@ -89,7 +113,7 @@ static bool compile_port(struct compile *c, struct port_draft *draft)
     p->client = p->listeners[0]->client;
     for (uint32_t i = 1; i < p->n_listeners; i++)
         compile_name_differences(c, draft, i);
-    compile_share_underscore(p);
+    compile_share_reading(p);
     return !p->is_tls || compile_port_tls(c, draft);
 }
 

@@ -1,8 +1,7 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
- * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, shared_route.c, route.c, ai_route.c, grpc_route.c, cost.c, limit.c,
- * traffic.c, filter.c, security.c, key_source.c, layer.c, credential.c, cluster.c, tls.c. */
+ * nothing it makes is shared before it returns. compile.c makes ports and snapshot; the other files
+ * are named after what they compile. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
@@ -33,14 +32,14 @@ struct compile {
     uint32_t n_listeners;
 };
 
-/* One rule's surroundings while it is compiled. */
-struct compile_place {
+struct compile_place { /* one rule's surroundings while it is compiled */
     const struct gateway *gateway;
     const struct listener *listener;
     struct object *route;
     struct str rule_name;
     struct route_plan *plan;
     struct rule_plan *rule;
+    const struct client_plan *client;      /* of the listener */
     const struct compile_traffic *traffic; /* compile/traffic.h */
 };
 
@@ -54,14 +53,14 @@ struct listener_draft {
 bool compile_tells(struct compile *c, struct str key);
 
 /* listener.c */
-/* "namespace/gateway/listener" */
 struct str compile_listener_name(struct arena *a, const struct gateway *g,
                                  const struct listener *l);
 struct listener_plan *compile_listener(struct compile *c, const struct listener_draft *draft);
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
                     struct arena *a, struct client_plan *ret_client);
-/* The policy of a listener's clients; NULL: none. */
-struct client_traffic_policy;
+void compile_client_edits(struct compile *c, const struct gateway *g, const struct listener *l,
+                          struct listener_plan *plan);
+struct client_traffic_policy; /* of a listener's clients; NULL: none */
 const struct client_traffic_policy *
 compile_client_policy(struct compile *c, const struct gateway *g, const struct listener *l);
 

@@ -9,167 +9,6 @@
 #include "telemetry/log_format.h"
 #include "telemetry/log_writer.h"
 
-enum {
-    CLIENT_IDLE_US = 300 * 1000000,
-    CLIENT_HEAD_US = 15 * 1000000,
-    CLIENT_HEAD_BYTES_MAX = 1024 * 1024,
-    CLIENT_HELD_BYTES = 1024 * 1024,
-    CLIENT_STREAM_WINDOW_BYTES = 64 * 1024,
-    CLIENT_WINDOW_BYTES = 1024 * 1024,
-};
-
-/* ---- clients ---- */
-
-const struct client_traffic_policy *
-compile_client_policy(struct compile *c, const struct gateway *g, const struct listener *l)
-{
-    const struct object_vec *at =
-        manifest_policies_at(c->manifest, KIND_CLIENT_TRAFFIC_POLICY, &g->object, l->name);
-
-    if (at->n == 0)
-        at = manifest_policies_at(c->manifest, KIND_CLIENT_TRAFFIC_POLICY, &g->object, STR(""));
-    return at->n > 0 ? (const struct client_traffic_policy *)at->items[0] : NULL;
-}
-
-static void compile_detection(const struct client_ip_detection *spec, struct arena *a,
-                              struct client_address_policy *ret)
-{
-    size_t bad;
-
-    if (spec->custom_header) {
-        ret->mode = CLIENT_ADDRESS_HEADER;
-        ret->header = arena_lower(a, spec->custom_header->name);
-        ret->must_have = spec->custom_header->fail_closed.value;
-    } else if (spec->x_forwarded_for && spec->x_forwarded_for->trusted_cidrs.n > 0) {
-        ret->mode = CLIENT_ADDRESS_CIDRS;
-        if (!cidr_list_parse(spec->x_forwarded_for->trusted_cidrs.items,
-                             spec->x_forwarded_for->trusted_cidrs.n, a, &ret->trusted, &bad))
-            ret->mode = CLIENT_ADDRESS_SOCKET; /* checked at decode */
-    } else if (spec->x_forwarded_for) {
-        ret->mode = CLIENT_ADDRESS_HOPS;
-        ret->n_trusted_hops = (uint32_t)spec->x_forwarded_for->num_trusted_hops.value;
-    }
-}
-
-static bool detection_omits_append(const struct client_ip_detection *spec)
-{
-    return spec->x_forwarded_for && spec->x_forwarded_for->disable_append.value;
-}
-
-static void compile_client_headers(const struct client_headers *h, struct client_plan *ret)
-{
-    ret->drops_underscore = h->with_underscores_action == UNDERSCORES_DROP;
-    ret->allows_underscore =
-        ret->drops_underscore || h->with_underscores_action == UNDERSCORES_ALLOW;
-    ret->keeps_request_id = h->preserve_request_id.value ||
-                            h->request_id == REQUEST_ID_PRESERVE_OR_GENERATE ||
-                            h->request_id == REQUEST_ID_PRESERVE;
-    ret->omits_limit_headers = h->disable_rate_limit_headers.value;
-    ret->omits_request_id =
-        h->request_id == REQUEST_ID_PRESERVE || h->request_id == REQUEST_ID_DISABLE;
-    if (h->forwarded_client_cert &&
-        (h->forwarded_client_cert->mode == CLIENT_CERT_SANITIZE_SET ||
-         h->forwarded_client_cert->mode == CLIENT_CERT_APPEND_FORWARD)) {
-        ret->tells_certificate = true;
-        ret->certificate_details = h->forwarded_client_cert->details;
-    }
-    if (h->max_request_header_bytes.is_set)
-        ret->head_bytes_limit =
-            (uint32_t)MIN(h->max_request_header_bytes.value, (int64_t)CLIENT_HEAD_BYTES_MAX);
-}
-
-static uint64_t positive_or(struct opt_duration d, uint64_t otherwise)
-{
-    return d.is_set && d.us > 0 ? d.us : otherwise;
-}
-
-static uint32_t bounded_or(struct opt_int asked, uint32_t limit, uint32_t otherwise)
-{
-    return asked.is_set ? (uint32_t)MIN(asked.value, (int64_t)limit) : otherwise;
-}
-
-static void compile_client_h2(const struct http2_settings *s, struct client_h2_plan *ret)
-{
-    static const uint64_t second_us = 1000000;
-    static const struct http2_keepalive none;
-    const struct http2_keepalive *k = s->connection_keepalive ? s->connection_keepalive : &none;
-
-    ret->n_streams_max =
-        bounded_or(s->max_concurrent_streams, LIMIT_H2_STREAMS_MAX, LIMIT_H2_STREAMS);
-    ret->stream_window = bounded_or(s->initial_stream_window_bytes, LIMIT_H2_STREAM_WINDOW_BYTES,
-                                    CLIENT_STREAM_WINDOW_BYTES);
-    ret->connection_window =
-        bounded_or(s->initial_connection_window_bytes, LIMIT_H2_WINDOW_BYTES, CLIENT_WINDOW_BYTES);
-    ret->keeps_connection = s->on_invalid_message == HTTP2_TERMINATE_STREAM;
-    ret->pings_idle = k->interval.is_set && k->interval.us > 0;
-    ret->ping_us = positive_or(k->interval, LIMIT_H2_SILENCE_S * second_us);
-    ret->ping_answer_us = positive_or(k->timeout, LIMIT_H2_PING_ANSWER_S * second_us);
-}
-
-void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,
-                    struct arena *a, struct client_plan *ret)
-{
-    static const struct http2_settings no_http2 = {.on_invalid_message = -1};
-    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
-
-    *ret = (struct client_plan){
-        .idle_us = CLIENT_IDLE_US, .head_us = CLIENT_HEAD_US, .held_bytes = CLIENT_HELD_BYTES};
-    compile_client_h2(p && !p->object.is_broken && p->spec.http2 ? p->spec.http2 : &no_http2,
-                      &ret->h2);
-    if (!p || p->object.is_broken)
-        return;
-    if (p->spec.client_ip_detection)
-        compile_detection(p->spec.client_ip_detection, a, &ret->address);
-    ret->omits_forwarded_for =
-        p->spec.client_ip_detection && detection_omits_append(p->spec.client_ip_detection);
-    if (p->spec.headers)
-        compile_client_headers(p->spec.headers, ret);
-    if (p->spec.timeout && p->spec.timeout->http) {
-        const struct client_http_timeout *t = p->spec.timeout->http;
-
-        ret->idle_us = positive_or(t->idle_timeout, CLIENT_IDLE_US);
-        ret->head_us = positive_or(t->request_headers_received_timeout, CLIENT_HEAD_US);
-        ret->received_us = positive_or(t->request_received_timeout, 0);
-    }
-    if (p->spec.connection && p->spec.connection->limit && p->spec.connection->limit->value.is_set)
-        ret->connection_limit = (uint32_t)p->spec.connection->limit->value.value;
-    if (p->spec.connection && p->spec.connection->buffer_limit_bytes.is_set)
-        ret->held_bytes =
-            (uint32_t)MIN(p->spec.connection->buffer_limit_bytes.value, (int64_t)LIMIT_HELD_BYTES);
-}
-
-/* Client certificates asked for in a way that is not enforced yet, or a policy with an error:
- * everything refuses. */
-static const char *compile_listener_trouble(struct compile *c, const struct gateway *g,
-                                            const struct listener *l)
-{
-    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
-
-    if (p && p->object.is_broken)
-        return "its ClientTrafficPolicy has an error";
-    if (p && client_traffic_policy_find_unenforced(&p->spec))
-        return "its ClientTrafficPolicy asks for what is not enforced yet of client certificates";
-    if (g->has_client_certificates && l->kind == LISTENER_HTTPS)
-        return "the Gateway asks for client certificates, which are not enforced yet";
-    return NULL;
-}
-
-/* Nobody can show a certificate without TLS; Envoy Gateway too applies `tls` to HTTPS alone. */
-static void compile_name_plain(struct compile *c, const struct gateway *g, const struct listener *l)
-{
-    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
-    struct diag *d;
-
-    if (l->kind == LISTENER_HTTPS || !p || !p->spec.tls || !p->spec.tls->client_validation)
-        return;
-    d = diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, l->mark, g->object.label,
-                 "listener \"%.*s\" has no TLS: its clients are let in without the certificate "
-                 "that %.*s asks for",
-                 STR_ARG(l->name), STR_ARG(p->object.label));
-    d->other = p->spec.tls->client_validation->mark;
-    d->other_text = STR("asked for here");
-}
-
 /* ---- access logs ---- */
 
 static void compile_log_error(struct compile *c, struct object *o, struct mark mark,
@@ -285,6 +124,38 @@ static void compile_logs(struct compile *c, const struct gateway *g, struct list
 
 /* ---- the listener ---- */
 
+/* Client certificates asked for in a way that is not enforced yet, or a policy with an error:
+ * everything refuses. */
+static const char *compile_listener_trouble(struct compile *c, const struct gateway *g,
+                                            const struct listener *l)
+{
+    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
+
+    if (p && p->object.is_broken)
+        return "its ClientTrafficPolicy has an error";
+    if (p && client_traffic_policy_find_unenforced(&p->spec))
+        return "its ClientTrafficPolicy asks for what is not enforced yet of client certificates";
+    if (g->has_client_certificates && l->kind == LISTENER_HTTPS)
+        return "the Gateway asks for client certificates, which are not enforced yet";
+    return NULL;
+}
+
+/* Nobody can show a certificate without TLS; Envoy Gateway too applies `tls` to HTTPS alone. */
+static void compile_name_plain(struct compile *c, const struct gateway *g, const struct listener *l)
+{
+    const struct client_traffic_policy *p = compile_client_policy(c, g, l);
+    struct diag *d;
+
+    if (l->kind == LISTENER_HTTPS || !p || !p->spec.tls || !p->spec.tls->client_validation)
+        return;
+    d = diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, l->mark, g->object.label,
+                 "listener \"%.*s\" has no TLS: its clients are let in without the certificate "
+                 "that %.*s asks for",
+                 STR_ARG(l->name), STR_ARG(p->object.label));
+    d->other = p->spec.tls->client_validation->mark;
+    d->other_text = STR("asked for here");
+}
+
 static void compile_break_routes(struct listener_plan *plan, const char *why)
 {
     for (uint32_t i = 0; i < plan->n_route_plans; i++) {
@@ -374,6 +245,7 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     compile_late_headers(c, &plan->arena, &plan->late_headers);
     compile_credential_names(c, &plan->arena, &plan->credential_names);
     compile_client(c, g, l, &plan->arena, &plan->client);
+    compile_client_edits(c, g, l, plan);
     compile_logs(c, g, plan);
     compile_routes(c, draft, plan);
     compile_name_plain(c, g, l);

@@ -299,6 +299,7 @@ void compile_route(struct compile *c, const struct listener_member *m,
     r.at = (struct compile_place){.gateway = m->gateway,
                                   .listener = m->listener,
                                   .route = attached->route,
+                                  .client = &plan->client,
                                   .plan = route_plan_new()};
     r.at.plan->name =
         arena_printf(&r.at.plan->arena, "%.*s/%.*s", STR_ARG(attached->route->namespace),

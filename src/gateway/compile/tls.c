@@ -258,6 +258,43 @@ static bool compile_pins(struct compile *c, struct client_traffic_policy *p,
     return true;
 }
 
+static size_t compile_names(enum tls_name_kind kind, const struct string_match *items, size_t n,
+                            struct tls_name *to)
+{
+    static const enum tls_name_match matches[] = {[STRING_EXACT] = TLS_NAME_EXACT,
+                                                  [STRING_PREFIX] = TLS_NAME_PREFIX,
+                                                  [STRING_SUFFIX] = TLS_NAME_SUFFIX};
+
+    for (size_t i = 0; i < n; i++)
+        to[i] =
+            (struct tls_name){.kind = kind,
+                              .match = items[i].type >= 0 ? matches[items[i].type] : TLS_NAME_EXACT,
+                              .value = items[i].value};
+    return n;
+}
+
+/* Patterns and other names are not enforced: compile_client_tls has seen to it. */
+static bool compile_client_names(struct compile *c, struct client_traffic_policy *p,
+                                 const struct subject_alt_names *s, struct tls_entry_config *entry)
+{
+    size_t n_all = s->dns_names.n + s->email_addresses.n + s->ip_addresses.n + s->uris.n;
+    struct tls_name *names = ARENA_ARRAY(&c->scratch, struct tls_name, n_all + 1);
+    size_t n = 0;
+
+    n += compile_names(TLS_NAME_DNS, s->dns_names.items, s->dns_names.n, names);
+    n += compile_names(TLS_NAME_EMAIL, s->email_addresses.items, s->email_addresses.n, names + n);
+    n += compile_names(TLS_NAME_IP, s->ip_addresses.items, s->ip_addresses.n, names + n);
+    n += compile_names(TLS_NAME_URI, s->uris.items, s->uris.n, names + n);
+    entry->client_names = names;
+    entry->n_client_names = n;
+    if (n > 0)
+        return true;
+    /* None would let everybody in whom an authority knows. */
+    manifest_object_error(c->manifest, &p->object, DIAG_MISSING_FIELD, s->mark,
+                          "tls.clientValidation.subjectAltNames: names nothing");
+    return false;
+}
+
 /* The rule on clients' certificates. False after saying what is wrong with it. */
 static bool compile_client_rule(struct compile *c, struct client_traffic_policy *p,
                                 struct tls_entry_config *entry)
@@ -276,6 +313,9 @@ static bool compile_client_rule(struct compile *c, struct client_traffic_policy 
     if (!compile_pins(c, p, &v->spki_hashes, true, entry) ||
         !compile_pins(c, p, &v->certificate_hashes, false, entry))
         return false;
+    if (v->subject_alt_names && !compile_client_names(c, p, v->subject_alt_names, entry))
+        return false;
+    entry->allows_expired = v->allow_expired_certificate.value;
     entry->is_only_leaf_looked_up = v->crl && v->crl->only_verify_leaf.value;
     entry->is_client_optional = client_validation_is_optional(v);
     return compile_client_pem(c, p, v->ca_certificate_refs.items, v->ca_certificate_refs.n,
@@ -296,6 +336,9 @@ static void compile_client_tls(struct compile *c, struct client_traffic_policy *
         entry->max_version = max_version;
     if (tls->settings.ciphers.n > 0)
         entry->ciphers = compile_join(&c->scratch, &tls->settings.ciphers);
+    entry->groups = compile_join(&c->scratch, &tls->settings.ecdh_curves);
+    entry->signatures = compile_join(&c->scratch, &tls->settings.signature_algorithms);
+    entry->protocols = compile_join(&c->scratch, &tls->settings.alpn_protocols);
     /* In vain: its routes refuse (compile_listener_trouble), and nobody is asked. */
     if (tls->client_validation && !client_validation_find_unenforced(tls->client_validation) &&
         !compile_client_rule(c, p, entry))
@@ -427,8 +470,9 @@ bool compile_port_tls(struct compile *c, struct port_draft *draft)
         ASSERT(entries.items && entries.n > at);    /* no certificate: not programmed */
         first = &entries.items[at];
         port->listeners[i]->client_rule = tls_client_rule(first);
-        rules = arena_printf(&c->scratch, "%d-%d|%.*s|%llx", first->min_version, first->max_version,
-                             STR_ARG(first->ciphers),
+        rules = arena_printf(&c->scratch, "%d-%d|%.*s|%.*s|%.*s|%.*s|%llx", first->min_version,
+                             first->max_version, STR_ARG(first->ciphers), STR_ARG(first->groups),
+                             STR_ARG(first->signatures), STR_ARG(first->protocols),
                              (unsigned long long)port->listeners[i]->client_rule);
         port->listeners[i]->tls_identity = hash_str(rules);
     }

@@ -73,9 +73,12 @@ void compile_traffic_begin(struct compile *c, struct compile_place *at)
     at->traffic = t;
 }
 
-static void traffic_timeouts(struct rule_plan *rule, const struct cluster_timeout *t)
+static void traffic_timeouts(const struct compile_place *at, const struct cluster_timeout *t)
 {
-    rule->stream_idle_us = STREAM_IDLE_DEFAULT_US;
+    struct rule_plan *rule = at->rule;
+
+    rule->stream_idle_us =
+        at->client->stream_idle_us ? at->client->stream_idle_us : STREAM_IDLE_DEFAULT_US;
     if (t && t->tcp)
         rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
     if (t && t->http) {
@@ -84,7 +87,7 @@ static void traffic_timeouts(struct rule_plan *rule, const struct cluster_timeou
             rule->connection_idle_us = /* 0s: no limit */
                 t->http->connection_idle_timeout.us ? t->http->connection_idle_timeout.us
                                                     : UINT64_MAX;
-        rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, STREAM_IDLE_DEFAULT_US);
+        rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, rule->stream_idle_us);
     }
 }
 
@@ -95,6 +98,6 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     /* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
     if (t->merged.is_broken)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
-    traffic_timeouts(at->rule, t->spec ? t->spec->cluster.timeout : NULL);
+    traffic_timeouts(at, t->spec ? t->spec->cluster.timeout : NULL);
     compile_limits(c, at, &t->chain, &t->merged);
 }

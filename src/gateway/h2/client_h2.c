@@ -15,9 +15,8 @@
 
 enum {
     SECOND_US = 1000000,
-    TAKING_US = 60 * SECOND_US, /* from one piece of output that is taken to the next */
-    LEAVE_US = SECOND_US,       /* for a peer that does not answer the PING behind a GOAWAY */
-    FORGIVEN_SECONDS_MAX = 16,  /* more have nothing left to forgive */
+    LEAVE_US = SECOND_US,      /* for a peer that does not answer the PING behind a GOAWAY */
+    FORGIVEN_SECONDS_MAX = 16, /* more have nothing left to forgive */
 };
 
 static const uint64_t NEVER_US = UINT64_MAX / 2;
@@ -56,10 +55,12 @@ static void client_h2_watch(struct client_h2 *h)
         end_us = h->left_us + LEAVE_US;
     else if (h->streams.n_nodes == 0 && h->state == CLIENT_H2_STAYING)
         end_us = h->idle_end_us;
+    if (h->state == CLIENT_H2_STAYING)
+        end_us = MIN(end_us, c->end_us);
     if (h->state != CLIENT_H2_LEAVING && (h->streams.n_nodes > 0 || c->h2_plan.pings_idle))
         end_us = MIN(end_us, client_h2_ping_end(h));
     if (h->stuck_us)
-        end_us = MIN(end_us, h->stuck_us + TAKING_US);
+        end_us = MIN(end_us, h->stuck_us + c->silence_us);
     timer_set(loop_of(h), &c->timer, end_us);
 }
 
@@ -95,12 +96,13 @@ void client_h2_on_timer(struct client *c)
     struct client_h2 *h = c->h2;
     uint64_t now_us = now_of(h);
 
-    if (h->stuck_us && now_us >= h->stuck_us + TAKING_US) {
+    if (h->stuck_us && now_us >= h->stuck_us + c->silence_us) {
         c->is_aborted = true; /* an answer that was not taken must not look complete */
         client_close(c);
     } else if (h->state == CLIENT_H2_LEAVING) {
         client_h2_leave_for_good(h);
-    } else if (h->streams.n_nodes == 0 && now_us >= h->idle_end_us) {
+    } else if (h->state == CLIENT_H2_STAYING &&
+               (now_us >= c->end_us || (h->streams.n_nodes == 0 && now_us >= h->idle_end_us))) {
         client_h2_leave(h);
     } else if (h->pinged_us) {
         client_close(c); /* nobody is there */
@@ -230,6 +232,7 @@ bool client_h2_begin(struct client *c)
     struct client_h2 *h = MEM_NEW(struct client_h2);
     const struct client_h2_plan *plan = &c->h2_plan;
     struct h2_options options = {.allows_underscore = c->codec.options.allows_underscore,
+                                 .unescapes_slashes = c->codec.options.unescapes_slashes,
                                  .head_bytes_limit = c->codec.options.head_bytes_limit,
                                  .scheme = c->codec.options.scheme,
                                  .n_streams_max = plan->n_streams_max,
@@ -261,6 +264,15 @@ void client_h2_on_stream_count(struct client_h2 *h)
         client_h2_begin_idle(h);
     if (!h->is_processing)
         client_h2_settle(h);
+}
+
+void client_h2_on_request(struct client_h2 *h)
+{
+    struct client *c = h->client;
+
+    c->has_served = true;
+    if (c->n_requests_left > 0 && --c->n_requests_left == 0)
+        client_h2_leave(h);
 }
 
 void client_h2_drain(struct client *c)

@@ -60,5 +60,7 @@ void client_h2_end(struct client *c);
 
 /* For client_stream.c: frames are to be put out, now or when the codec is left. */
 void client_h2_output(struct client_h2 *h);
+/* The head of a request is whole: the last one that the connection serves, perhaps. */
+void client_h2_on_request(struct client_h2 *h);
 /* A stream was opened, or freed. */
 void client_h2_on_stream_count(struct client_h2 *h);

@@ -12,8 +12,6 @@
 #include "gateway/worker.h"
 
 enum {
-    STREAM_BODY_US = 60 * 1000000,   /* from one piece of wanted content to the next */
-    STREAM_TAKING_US = 60 * 1000000, /* of an answer that is complete here */
     STREAM_TAIL_BYTES = 256,
     STREAM_HEADS_AT_ONCE = 32, /* requests of one connection that begin in one turn of the loop */
 };
@@ -36,6 +34,12 @@ static struct loop *loop_of(const struct client_stream *t)
 static uint64_t now_of(const struct client_stream *t)
 {
     return loop_of(t)->now.mono_us;
+}
+
+/* Longest silence inside wanted content, and of an answer that is complete here and not taken. */
+static uint64_t silence_of(const struct client_stream *t)
+{
+    return t->owner->client->silence_us;
 }
 
 /* ---- its end ---- */
@@ -115,7 +119,7 @@ static void stream_watch_body(struct client_stream *t)
         t->due_us += now_of(t) - t->busy_us; /* it is not the client who was slow */
     t->busy_us = 0;
     timer_set(loop_of(t), &t->timer,
-              MIN(t->due_us, now_of(t) + exchange_silence_us(t->down.exchange, STREAM_BODY_US)));
+              MIN(t->due_us, now_of(t) + exchange_silence_us(t->down.exchange, silence_of(t))));
 }
 
 static void stream_refuse_slow_head(struct client_stream *t)
@@ -133,7 +137,7 @@ static void stream_refuse_slow_head(struct client_stream *t)
 static bool stream_may_be_silent(const struct client_stream *t)
 {
     return now_of(t) < t->due_us &&
-           exchange_silence_us(t->down.exchange, STREAM_BODY_US) == EXCHANGE_NEVER_US;
+           exchange_silence_us(t->down.exchange, silence_of(t)) == EXCHANGE_NEVER_US;
 }
 
 static void stream_on_timer(struct timer *timer)
@@ -155,7 +159,7 @@ static void stream_on_timer(struct timer *timer)
 
 static void stream_watch_taking(struct client_stream *t)
 {
-    timer_set(loop_of(t), &t->timer, now_of(t) + STREAM_TAKING_US);
+    timer_set(loop_of(t), &t->timer, now_of(t) + silence_of(t));
 }
 
 /* ---- content of the request ---- */
@@ -305,7 +309,7 @@ static void on_head(struct h2_stream *s)
     struct client_stream *t = stream_of(s);
     struct exchange *x = t->down.exchange;
 
-    t->owner->client->has_served = true;
+    client_h2_on_request(t->owner);
     t->busy_us = now_of(t);
     timer_cancel(loop_of(t), &t->timer);
     x->request.is_http2 = true;

@@ -52,6 +52,11 @@ static inline enum overload_level overload_level(const struct overload *o)
     return (enum overload_level)atomic_load_explicit(&o->level, memory_order_relaxed);
 }
 
+static inline void overload_count_client(struct overload *o, int change)
+{
+    atomic_fetch_add_explicit(&o->n_clients, (uint32_t)change, memory_order_relaxed);
+}
+
 /* shed.c, on the worker's thread. At the turn of a tick or of the level: gives way as it says. */
 void overload_shed(struct worker *w);
 /* Is there room for one more connection? Closes idle ones for one that waits at `listen_fd`. */

@@ -7,11 +7,11 @@
 static const struct field client_tcp_timeout_fields[] = {
     FIELD_DURATION(client_tcp_timeout, idle_timeout, "idleTimeout", FIELD_NOT_ENFORCED,
                    "Longest silence of a relayed connection."),
-    FIELD_DURATION(client_tcp_timeout, connection_inspection_timeout, "connectionInspectionTimeout",
-                   FIELD_NOT_ENFORCED,
-                   "Time for the first bytes that tell a connection's protocol."),
-    FIELD_DURATION(client_tcp_timeout, tls_handshake_timeout, "tlsHandshakeTimeout",
-                   FIELD_NOT_ENFORCED, "Time for the TLS handshake."),
+    FIELD_DURATION(
+        client_tcp_timeout, connection_inspection_timeout, "connectionInspectionTimeout", 0,
+        "Time for the PROXY header, and for the first message of TLS; 15s unless given."),
+    FIELD_DURATION(client_tcp_timeout, tls_handshake_timeout, "tlsHandshakeTimeout", 0,
+                   "Time for the TLS handshake; requestHeadersReceivedTimeout unless given."),
 };
 static const struct table client_tcp_timeout_table = TABLE(client_tcp_timeout);
 
@@ -24,8 +24,10 @@ static const struct field client_http_timeout_fields[] = {
                    "Time for a request's head to come in; beyond: 408."),
     FIELD_DURATION(client_http_timeout, idle_timeout, "idleTimeout", 0,
                    "Time after which a connection without a request is closed; 5m unless given."),
-    FIELD_DURATION(client_http_timeout, stream_idle_timeout, "streamIdleTimeout",
-                   FIELD_NOT_ENFORCED, "Longest silence inside a request or answer."),
+    FIELD_DURATION(
+        client_http_timeout, stream_idle_timeout, "streamIdleTimeout", 0,
+        "Longest silence inside a request, 1m unless given, or an answer, 5m; of answers a "
+        "BackendTrafficPolicy has the last word."),
 };
 static const struct table client_http_timeout_table = TABLE(client_http_timeout);
 
@@ -45,14 +47,13 @@ static void connection_limit_check(struct decoder *d, const struct node *node, v
 
 static const struct field connection_limit_fields[] = {
     FIELD_INT(connection_limit, value, "value", 0, RANGE(1, INT64_MAX), "Connections at most."),
-    FIELD_DURATION(connection_limit, close_delay, "closeDelay", FIELD_NOT_ENFORCED,
+    FIELD_DURATION(connection_limit, close_delay, "closeDelay", 0,
                    "Wait before a connection beyond the limit is closed."),
-    FIELD_DURATION(connection_limit, max_connection_duration, "maxConnectionDuration",
-                   FIELD_NOT_ENFORCED, "Longest life of a connection."),
-    FIELD_INT(connection_limit, max_requests_per_connection, "maxRequestsPerConnection",
-              FIELD_NOT_ENFORCED, RANGE(0, INT32_MAX),
-              "Requests after which a connection is closed."),
-    FIELD_DURATION(connection_limit, max_stream_duration, "maxStreamDuration", FIELD_NOT_ENFORCED,
+    FIELD_DURATION(connection_limit, max_connection_duration, "maxConnectionDuration", 0,
+                   "Age from which a connection takes no further request."),
+    FIELD_INT(connection_limit, max_requests_per_connection, "maxRequestsPerConnection", 0,
+              RANGE(0, INT32_MAX), "Requests after which a connection is closed."),
+    FIELD_DURATION(connection_limit, max_stream_duration, "maxStreamDuration", 0,
                    "Longest life of a request and its answer."),
 };
 static const struct table connection_limit_table =
@@ -63,10 +64,11 @@ static const struct field client_connection_fields[] = {
                  "Limits on connections."),
     FIELD_QUANTITY(client_connection, buffer_limit_bytes, "bufferLimit", FIELD_NOT_ENFORCED,
                    "Bytes of a request body held at most."),
-    FIELD_QUANTITY(client_connection, socket_buffer_limit_bytes, "socketBufferLimit",
-                   FIELD_NOT_ENFORCED, "Size of the socket's buffers."),
-    FIELD_INT(client_connection, max_accept_per_socket_event, "maxAcceptPerSocketEvent",
-              FIELD_NOT_ENFORCED, UINT32_RANGE, "Connections accepted in one turn at most."),
+    FIELD_QUANTITY(client_connection, socket_buffer_limit_bytes, "socketBufferLimit", 0,
+                   "Size of the socket's buffer in each direction."),
+    FIELD_INT(client_connection, max_accept_per_socket_event, "maxAcceptPerSocketEvent", 0,
+              UINT32_RANGE,
+              "Connections that a worker accepts in one turn at most; 16 unless given."),
 };
 const struct table client_connection_table = TABLE(client_connection);
 
@@ -118,6 +120,25 @@ static const struct table revocation_list_table =
 static const char *const validation_mode_names[] = {"Request", "RequireAny", "VerifyIfGiven",
                                                     "RequireAndVerify", NULL};
 
+static bool match_is_pattern(const struct string_match *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].type == STRING_REGEX)
+            return true;
+    }
+    return false;
+}
+
+static bool subject_alt_names_have_pattern(const struct client_validation *v)
+{
+    const struct subject_alt_names *s = v->subject_alt_names;
+
+    return s && (s->other_names.n > 0 || match_is_pattern(s->dns_names.items, s->dns_names.n) ||
+                 match_is_pattern(s->email_addresses.items, s->email_addresses.n) ||
+                 match_is_pattern(s->ip_addresses.items, s->ip_addresses.n) ||
+                 match_is_pattern(s->uris.items, s->uris.n));
+}
+
 static void client_validation_check(struct decoder *d, const struct node *node, void *object)
 {
     const struct client_validation *v = object;
@@ -126,6 +147,9 @@ static void client_validation_check(struct decoder *d, const struct node *node, 
     if (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
                        "certificates that nobody verifies are not asked for: not enforced yet");
+    if (subject_alt_names_have_pattern(v))
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "subjectAltNames"), "subjectAltNames",
+                       "regular expressions and other names are not enforced yet");
     if (v->allow_expired_certificate.value &&
         (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY))
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "allowExpiredCertificate"),
@@ -139,16 +163,17 @@ static const struct field client_validation_fields[] = {
                "given."),
     FIELD_BOOL(client_validation, optional, "optional", FIELD_DEPRECATED,
                "Older form of mode VerifyIfGiven."),
-    FIELD_BOOL(client_validation, allow_expired_certificate, "allowExpiredCertificate",
-               FIELD_NOT_ENFORCED, "Whether an expired certificate is accepted."),
+    FIELD_BOOL(
+        client_validation, allow_expired_certificate, "allowExpiredCertificate", 0,
+        "Whether a client's certificate is accepted that has expired; its authorities' is not."),
     FIELD_LIST(client_validation, ca_certificate_refs, "caCertificateRefs", 0, secret_ref,
                "Secrets or ConfigMaps whose key ca.crt holds the trusted roots."),
     FIELD_STRS(client_validation, spki_hashes, "spkiHashes", 0,
                "Accepted public keys: base64 of their SHA-256."),
     FIELD_STRS(client_validation, certificate_hashes, "certificateHashes", 0,
                "Accepted certificates: hex of their SHA-256."),
-    FIELD_OBJECT(client_validation, subject_alt_names, "subjectAltNames", FIELD_NOT_ENFORCED,
-                 subject_alt_names, "Names that a certificate must have, any of these."),
+    FIELD_OBJECT(client_validation, subject_alt_names, "subjectAltNames", 0, subject_alt_names,
+                 "Names that a certificate must have, any of these."),
     FIELD_OBJECT(client_validation, crl, "crl", 0, revocation_list, "Revoked certificates."),
 };
 static const struct table client_validation_table =
@@ -156,8 +181,8 @@ static const struct table client_validation_table =
 
 static const struct field tls_session_resumption_fields[] = {
     FIELD_OBJECT(tls_session_resumption, stateless, "stateless", 0, empty_object,
-                 "Resumption by ticket."),
-    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", 0, empty_object,
+                 "Resumption by ticket; it is there anyway."),
+    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", FIELD_NOT_ENFORCED, empty_object,
                  "Resumption by session id."),
 };
 static const struct table tls_session_resumption_table = TABLE(tls_session_resumption);
@@ -187,11 +212,10 @@ static void client_tls_check(struct decoder *d, const struct node *node, void *o
 }
 
 static const struct field client_tls_fields[] = {
-    TLS_SETTINGS_FIELDS(client_tls, settings., 0, FIELD_NOT_ENFORCED, FIELD_NOT_ENFORCED),
+    TLS_SETTINGS_FIELDS(client_tls, settings., 0, 0, 0),
     FIELD_OBJECT(client_tls, client_validation, "clientValidation", 0, client_validation,
                  "Certificates of clients."),
-    FIELD_OBJECT(client_tls, session, "session", FIELD_NOT_ENFORCED, tls_session,
-                 "Resumption of sessions."),
+    FIELD_OBJECT(client_tls, session, "session", 0, tls_session, "Resumption of sessions."),
 };
 const struct table client_tls_table = TABLE_CHECKED(client_tls, client_tls_check);
 
@@ -203,8 +227,7 @@ const char *client_validation_find_unenforced(const struct client_validation *v)
     } rows[] = {
         {"tls.clientValidation.mode",
          v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY},
-        {"tls.clientValidation.allowExpiredCertificate", v->allow_expired_certificate.value},
-        {"tls.clientValidation.subjectAltNames", v->subject_alt_names != NULL},
+        {"tls.clientValidation.subjectAltNames", subject_alt_names_have_pattern(v)},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {

@@ -18,7 +18,7 @@ def _builder(subject, issuer, key, days=2):
     now = datetime.datetime.utcnow()
     return (x509.CertificateBuilder().subject_name(_name(subject)).issuer_name(_name(issuer))
             .public_key(key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_before(now - datetime.timedelta(hours=1) + min(datetime.timedelta(days=days), datetime.timedelta(0)))
             .not_valid_after(now + datetime.timedelta(days=days)))
 
 
@@ -28,28 +28,31 @@ def _key_pem(key):
 
 
 class Authority:
-    def __init__(self, name="test authority"):
+    def __init__(self, name="test authority", days=2):
         self.name = name
         self._key = ec.generate_private_key(ec.SECP256R1())
-        cert = (_builder(name, name, self._key)
+        cert = (_builder(name, name, self._key, days)
                 .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
                 .sign(self._key, hashes.SHA256()))
         self._cert = cert
         self.pem = cert.public_bytes(serialization.Encoding.PEM).decode()
 
-    def leaf(self, *names):
-        """(certificate, key) as PEM, for these DNS names or addresses."""
+    def leaf(self, *names, days=2):
+        """(certificate, key) as PEM, for these DNS names, mail or IP addresses, or URIs. Less than 0 days: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = []
         for name in names:
             if "://" in name:
                 alternatives.append(x509.UniformResourceIdentifier(name))
                 continue
+            if "@" in name:
+                alternatives.append(x509.RFC822Name(name))
+                continue
             try:
                 alternatives.append(x509.IPAddress(ipaddress.ip_address(name)))
             except ValueError:
                 alternatives.append(x509.DNSName(name))
-        cert = (_builder(names[0], self.name, key)
+        cert = (_builder(names[0], self.name, key, days)
                 .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
                 .sign(self._key, hashes.SHA256()))
         return cert.public_bytes(serialization.Encoding.PEM).decode(), _key_pem(key)

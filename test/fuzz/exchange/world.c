@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/account/record.h"
+#include "gateway/arrival/arrival.h"
 #include "gateway/compile/compile_api.h"
 #include "gateway/h2/client_h2.h"
 #include "gateway/h2/client_stream.h"
@@ -358,7 +359,7 @@ void world_accept(struct world_client *wc, int fd)
     peer.sin_addr.s_addr = htonl(0xc0000201); /* 192.0.2.1 */
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &n_bytes, sizeof n_bytes);
     world.clients[world.n_clients++] = wc;
-    client_accept(w, &world.port, fd, (const struct sockaddr *)&peer);
+    arrival_take(w, &world.port, fd, (const struct sockaddr *)&peer);
     ASSERT(w->clients.last);
     wc->client = CONTAINER_OF(w->clients.last, struct client, node);
 }
@@ -433,7 +434,7 @@ void world_check(void)
     ASSERT(w->held_bodies.n_bytes == 0 && w->held_answers.n_bytes == 0);
     ASSERT(w->mirrors.n_nodes == 0 && w->upstreams.waiting.n_nodes == 0);
     ASSERT(w->holds.n_nodes == 1 && w->current->n_exchanges == 0);
-    ASSERT(atomic_load(&world.port.n_connections) == 0);
+    ASSERT(bounded_count_get(&world.port.n_connections) == 0);
     ASSERT(atomic_load(&w->n_open_connections) == 0 && atomic_load(&w->n_open_exchanges) == 0);
     for (uint32_t i = 0; i < world.snapshots[0]->n_clusters; i++)
         world_check_cluster(world.snapshots[0]->clusters[i]);

@@ -1,0 +1,236 @@
+"""What a ClientTrafficPolicy makes of requests: the gateway's own health, paths, headers, hosts."""
+import pathlib
+import signal
+import socket
+import time
+
+import pytest
+
+from play.deadline import FACTOR, eventually
+from play.gateway import as_text, tollgate
+from play.http2 import Http2
+from play.manifests import (backend, client_policy, header, http_listener, local_provider, path, route, rule, security_policy, target,
+                            world)
+from play.upstream import Answer
+
+
+@pytest.fixture
+def policed(gateway, upstream):
+    def start(*more, args=(), drain=("0", "10"), listeners=None, **spec):
+        up = upstream("a")
+        return gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **spec), *more,
+                             listeners=listeners), args=args, drain=drain), up
+    return start
+
+
+def warned(tmp_path, **spec):
+    file = tmp_path / "world.yaml"
+    file.write_text(as_text(world(backend("a", 8080), route("r", rule("a")), client_policy("clients", **spec))))
+    return tollgate("check", "-f", file).stdout
+
+
+# ---- health ----
+
+def test_the_gateway_answers_for_its_own_health_before_it_asks_who_it_is(policed, issuer):
+    gw, up = policed(security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [local_provider(issuer())]}),
+                     healthCheck={"path": "/healthz"}, listeners=[http_listener(hostname="a.test")])
+    for host in ("a.test", "10.0.0.1"):  # who stands before it knows no name
+        reply = gw.request("/healthz", host=host)
+        assert (reply.status, reply.body) == (200, b"ok\n")
+    assert gw.request("/healthz", method="HEAD", host="a.test").status == 200
+    assert gw.request("//./health%7A", host="a.test").status == 200, "by the one form of a path"
+    for asked in ({"path": "/healthz/"}, {"path": "/healthz?x"}, {"path": "/Healthz"}, {"path": "/healthz", "method": "DELETE"},
+                  {"path": "/"}):
+        assert gw.request(host="a.test", **asked).status == 401, asked
+    assert gw.request("/healthz/", host="10.0.0.1").status == 404
+    assert not up.requests
+    with Http2(gw.port()) as client:
+        assert client.request("/healthz", host="10.0.0.1").status == 200
+
+
+def test_a_gateway_on_its_way_out_says_so_and_serves(policed):
+    gw, _ = policed(drain=("60", "60"), healthCheck={"path": "/healthz"})
+    assert gw.request("/healthz").status == 200
+    gw.signal(signal.SIGTERM)
+    eventually(lambda: gw.request("/healthz").status == 503, what="the health check to fail")
+    assert gw.request("/healthz").code == "draining"
+    assert gw.request("/").status == 200
+    gw.signal(signal.SIGTERM)
+    assert gw.wait() == 0
+
+
+def test_listeners_of_one_port_have_health_paths_of_their_own(gateway, upstream):
+    policy = client_policy("clients", healthCheck={"path": "/healthz"})
+    policy["spec"]["targetRefs"][0]["sectionName"] = "two"
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a", matches=[path("/x")])), policy, listeners=[
+        http_listener("one", hostname="one.test"), http_listener("two", hostname="two.test")]))
+    assert [gw.request("/healthz", host=host).status for host in ("one.test", "two.test", "10.0.0.1")] == [404, 200, 404]
+
+
+def test_a_health_path_that_no_request_has_is_an_error(tmp_path):
+    assert "no request has the path" in warned(tmp_path, healthCheck={"path": "/a%2Fb"})
+
+
+# ---- paths ----
+
+def test_listeners_of_one_port_have_their_own_word_on_escaped_slashes(gateway, upstream):
+    up = upstream("a")
+    policies = [client_policy(name, name, path={"escapedSlashesAction": action})
+                for name, action in (("forwards", "UnescapeAndForward"), ("redirects", "UnescapeAndRedirect"))]
+    names = ["refuses", "forwards", "redirects"]
+    for order in (names, names[::-1]):
+        gw = gateway(world(backend("a", up), route("r", rule("a")), *policies,
+                           listeners=[http_listener(name, hostname=f"{name}.test") for name in order]))
+        assert gw.request("/a%2Fb", host="forwards.test").status == 200 and up.last.target == "/a/b"
+        reply = gw.request("/a%2Fb?x=%2F", host="refuses.test")
+        assert (reply.status, reply.code) == (400, "bad_path")
+        reply = gw.request("/%2Fevil.test%2F?x=%2F", host="redirects.test", method="POST")
+        assert (reply.status, reply.get("location")) == (307, "http://redirects.test/evil.test/?x=%2F")
+        with Http2(gw.port()) as client:
+            assert client.request("/a%2Fb", host="refuses.test").status == 400
+            assert client.request("/a%2Fb", host="forwards.test").status == 200
+
+
+def test_what_would_be_two_paths_is_not_kept(tmp_path):
+    assert "escapedSlashesAction" in warned(tmp_path, path={"escapedSlashesAction": "KeepUnchanged"})
+    assert "escapedSlashesAction" not in warned(tmp_path, path={"escapedSlashesAction": "UnescapeAndForward"})
+
+
+# ---- hosts, trailers, sockets ----
+
+@pytest.mark.parametrize("strips", [False, True])
+def test_a_final_dot_of_a_host_may_stay_out(policed, strips):
+    gw, up = policed(headers={"host": {"stripTrailingHostDot": strips}}, listeners=[http_listener(hostname="a.test")])
+    for asked, without in (("A.test.", "A.test"), ("a.test.:8080", "a.test:8080"), ("a.test", "a.test"), ("a.test:80", "a.test:80")):
+        assert gw.request("/", host=asked).status == 200
+        assert up.last.get("host") == (without if strips else asked)
+        with Http2(gw.port()) as client:
+            assert client.request("/", host=asked).status == 200
+        assert up.last.get("host") == (without if strips else asked)
+
+
+@pytest.mark.parametrize("passes", [None, True, False])
+def test_trailers_may_stay_out(policed, passes):
+    gw, up = policed(http1={} if passes is None else {"enableTrailers": passes})
+    up.script = lambda _r, connection: connection.send(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-end: 2\r\n\r\n")
+    with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n"
+                b"1\r\na\r\n0\r\nx-begin: 1\r\n\r\n") as raw:
+        reply = raw.reply()
+        assert (reply.status, reply.body) == (200, b"a")
+    there = passes is not False
+    assert (("x-begin", "1") in up.last.trailers) == there
+    assert (("trailer:x-end", "2") in reply.headers) == there
+
+
+def _timer_of(local_port):
+    """(kind, seconds) of the kernel's timer for the gateway's end; 2: keep-alive."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in pathlib.Path(table).read_text(encoding="ascii").splitlines():
+            fields = line.split()
+            if fields[2].endswith(f":{local_port:04X}") and fields[3] == "01":  # open
+                kind, when = fields[5].split(":")
+                return int(kind), int(when, 16) / 100
+    return 1, 0
+
+
+def test_idle_clients_may_be_probed(policed):
+    ask = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    for keepalive, expected in ((None, (0, 0, 0)), ({"idleTime": "100s"}, (2, 50, 101)), ({}, (2, 3600, 1e9))):
+        gw, _ = policed(**({} if keepalive is None else {"tcpKeepalive": keepalive}))
+        with gw.raw(ask) as raw:
+            assert raw.reply().status == 200
+            port = raw.sock.getsockname()[1]
+            eventually(lambda: _timer_of(port)[0] in (0, 2), what="what was sent to be acknowledged")
+            kind, seconds = _timer_of(port)
+            assert kind == expected[0] and expected[1] <= seconds <= expected[2]
+
+
+def test_buffers_of_sockets_may_be_small(gateway, upstream):
+    up = upstream("a")
+    up.script = lambda *_: time.sleep(10)
+    taken = []
+    for spec in ({}, {"connection": {"socketBufferLimit": "8Ki"}}):
+        gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **spec)))
+        with gw.raw() as raw:
+            raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            raw.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            raw.sock.settimeout(0.5 * FACTOR)
+            n = 0
+            try:
+                while n < 50_000_000:  # pipelined, and not read until the first is answered
+                    n += raw.sock.send(b"x" * 1000)
+            except TimeoutError:
+                pass
+            taken.append(n)
+    assert taken[1] < taken[0] - 40_000, taken
+
+
+def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
+    said = warned(tmp_path, tcpKeepalive={"probes": 3}, http1={"http10": {}, "enableTrailers": True},
+                  connection={"socketBufferLimit": "8Ki", "maxAcceptPerSocketEvent": 1},
+                  headers={"host": {"stripTrailingHostDot": True}}, healthCheck={"path": "/healthz"},
+                  proxyProtocol={"optional": True}, timeout={"tcp": {"tlsHandshakeTimeout": "5s"}})
+    assert "0 errors" in said and "0 warnings" in said, said
+    said = warned(tmp_path, http1={"http10": {"useDefaultHost": True}, "preserveHeaderCase": True},
+                  path={"disableMergeSlashes": True}, timeout={"tcp": {"idleTimeout": "5s"}})
+    for key in ("useDefaultHost", "preserveHeaderCase", "disableMergeSlashes", "idleTimeout"):
+        assert key in said, said
+
+
+# ---- edits of headers ----
+
+EDIT = {"set": [{"name": "X-Set", "value": "new"}], "add": [{"name": "x-add", "value": "two"}],
+        "addIfAbsent": [{"name": "x-add", "value": "no"}, {"name": "x-absent", "value": "1"}],
+        "remove": ["x-gone"], "removeOnMatch": [{"type": "Prefix", "value": "X-Secret-"}, {"type": "RegularExpression", "value": "x-[0-9]+"}]}
+OLD = [("x-set", "old"), ("x-add", "one"), ("x-gone", "1"), ("x-secret-a", "1"), ("x-12", "1"), ("x-12a", "1")]
+NEW = {"x-set": "new", "x-absent": "1", "x-12a": "1"}
+
+
+def test_requests_are_edited_before_anything_is_read_of_them(policed):
+    gw, up = policed(headers={"earlyRequestHeaders": EDIT})
+    assert gw.request(headers=OLD).status == 200
+    assert {name: up.last.get(name) for name in NEW} == NEW
+    assert ",".join(up.last.all("x-add")).replace(" ", "") == "one,two"
+    assert not [name for name in ("x-gone", "x-secret-a", "x-12") if up.last.all(name)]
+    with Http2(gw.port()) as client:
+        assert client.request(headers=OLD).status == 200
+    assert up.last.get("x-set") == "new" and not up.last.all("x-gone")
+
+
+def test_routes_and_addresses_go_by_the_edited_request(gateway, upstream):
+    one, two = upstream("one"), upstream("two")
+    gw = gateway(world(backend("one", one), backend("two", two),
+                       route("r", rule("one", matches=[{"headers": [header("x-kind", "made")]}]), rule("two")),
+                       client_policy("clients", headers={"earlyRequestHeaders": {
+                           "addIfAbsent": [{"name": "x-kind", "value": "made"}], "remove": ["x-forwarded-for"]}},
+                           clientIPDetection={"xForwardedFor": {"numTrustedHops": 1}})))
+    assert gw.request().json["upstream"] == "one"
+    assert gw.request(headers=[("x-kind", "other"), ("x-forwarded-for", "203.0.113.9")]).json["upstream"] == "two"
+    assert two.last.get("x-forwarded-for") == "127.0.0.1"
+
+
+def test_all_answers_are_edited_at_the_very_end(policed):
+    gw, up = policed(headers={"lateResponseHeaders": EDIT}, healthCheck={"path": "/healthz"})
+    up.script = lambda *_: Answer(headers=OLD, body=b"x")
+    reply = gw.request()
+    assert {name: reply.get(name) for name in NEW} == NEW
+    assert ",".join(reply.all("x-add")).replace(" ", "") == "one,two"
+    assert not [name for name in ("x-gone", "x-secret-a", "x-12") if reply.all(name)]
+    assert gw.request("/healthz").get("x-set") == "new", "the gateway's own"
+    assert gw.request("/a%2Fb").get("x-set") is None, "of no listener yet"
+    with Http2(gw.port()) as client:
+        assert client.request().get("x-set") == "new"
+
+
+@pytest.mark.parametrize("edit", [
+    {"set": [{"name": "X-Tenant", "value": "tenant-a"}]}, {"add": [{"name": "x-ai-eg-model", "value": "m"}]},
+    {"addIfAbsent": [{"name": "x-forwarded-client-cert", "value": "By=me"}]}, {"addIfAbsent": [{"name": "x_tenant", "value": "a"}]},
+    {"set": [{"name": "Host", "value": "b.test"}]}, {"add": [{"name": "content-length", "value": "1"}]},
+    {"removeOnMatch": [{"type": "RegularExpression", "value": "x-("}]}])
+def test_what_the_gateway_verifies_or_frames_is_no_policys_to_write(policed, issuer, edit):
+    claims = [{"claim": "tenant", "header": "x-tenant"}]
+    gw, up = policed(security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [
+        local_provider(who := issuer(), claimToHeaders=claims)]}), headers={"earlyRequestHeaders": edit})
+    assert gw.request(token=who.token("tenant-b")).status == 500, "its routes refuse"
+    assert not up.requests and "clients" in gw.stderr()
