@@ -35,12 +35,15 @@ struct server {
     struct wake worker_idle;     /* a draining worker has no connection left */
     struct timer sweep;
     bool is_draining;
+    bool is_handed_over;   /* set before the order to drain; workers read it then */
+    bool has_drained;      /* on_drained has been called */
     uint64_t n_reloads_ok; /* counted by whoever reloads */
     uint64_t n_reloads_failed;
     int64_t swapped_wall_us; /* when `current` was taken */
     uint64_t generation;
     int64_t started_wall_us;
-    void (*on_idle)(struct server *g); /* draining and no connection left */
+    void (*on_drained)(struct server *g); /* once: no worker accepts any more */
+    void (*on_idle)(struct server *g);    /* draining and no connection left */
 };
 
 enum server_result {
@@ -49,13 +52,16 @@ enum server_result {
 
 /* `l` is control's loop. 0 or negative. */
 MUST_USE int server_init(struct server *g, struct loop *l, const struct server_options *options);
-/* Opens the ports of `first` (taken over) and starts the workers. 0, negative, or
- * SERVER_PORT_IN_USE with a sentence in `ret_why`. */
-MUST_USE int server_start(struct server *g, struct snapshot *first, struct buf *ret_why);
+/* Opens the ports of `s`; nobody accepts yet on new ones. 0, negative, or SERVER_PORT_IN_USE with a
+ * sentence in `ret_why`. */
+MUST_USE int server_open(struct server *g, struct snapshot *s, struct buf *ret_why);
+/* Starts the workers on `first` (taken over), whose ports are open. 0 or negative. */
+MUST_USE int server_start(struct server *g, struct snapshot *first);
 /* Opens new ports, hands the snapshot (taken over on success) to the workers. */
 MUST_USE int server_swap(struct server *g, struct snapshot *next, struct buf *ret_why);
-/* No new connections; idle ones close, running exchanges finish. */
-void server_drain(struct server *g);
+/* No new connections; idle ones close, running exchanges finish. Connections that wait to be
+ * accepted are served too, unless `is_handed_over`: another process has the same sockets. */
+void server_drain(struct server *g, bool is_handed_over);
 uint32_t server_n_connections(const struct server *g);
 uint32_t server_n_exchanges(const struct server *g);
 /* measure.c: lets the metrics read the server's own state. */
@@ -66,8 +72,8 @@ void server_deinit(struct server *g);
 /* port.c. The port of a plan: the open one, or a new one with one listening socket per worker. */
 MUST_USE int port_open(struct server *g, const struct port_plan *plan, struct port **ret_port,
                        struct buf *ret_why);
-/* A worker lets go of its socket, which is closed. Worker's thread. */
-void port_release(struct port *port, uint32_t worker_index);
+/* A worker lets go of a socket of its own, which is closed. Worker's thread. */
+void port_release(struct port *port, uint32_t fd_index);
 /* After a snapshot was adopted (port_open was called for it), or refused: its new ports stay or go,
  * and ports that no snapshot serves any more are on their way out. Control. */
 void port_settle(struct server *g, bool is_accepted);

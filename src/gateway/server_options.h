@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "net/broker.h"
+#include "net/inheritance.h"
 
 /* --port-map 80=8080 */
 struct port_mapping {
@@ -29,4 +30,6 @@ struct server_options {
     struct str address_pool;   /* CIDR, empty: all Gateways share the wildcard address */
     bool is_strict;
     const struct broker *broker; /* binds the ports; NULL: we do */
+    /* Sockets of the process that was here before, for the ports of the start; NULL: none. */
+    struct inheritance *inheritance;
 };
