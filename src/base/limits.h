@@ -114,6 +114,9 @@
       "a message between the two; a count whose names do not fit is not handed over")              \
     X(TAKEOVER_ANSWER_S, 5, "seconds",                                                             \
       "for the answer of the other at each step; beyond: as above")                                \
+    X(TAKEOVER_ASK_MS, 500, "milliseconds",                                                        \
+      "that a request in a process that is taken over waits for the other's judgement of its "     \
+      "limits; beyond: judged by what is known there")                                             \
     X(TAKEOVER_LOAD_S, 300, "seconds",                                                             \
       "for the configuration of the one that takes over; beyond: as above")                        \
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \

@@ -209,6 +209,26 @@ struct bucket_move bucket_apply(struct bucket *b, const struct bucket_move *move
     return told;
 }
 
+void bucket_note(const struct limit_claim *claim, int64_t now_wall_us)
+{
+    struct bucket *b = claim->held;
+
+    pthread_mutex_lock(&b->lock);
+    bucket_roll(b, now_wall_us);
+    b->used = add_saturated(b->used, claim->take);
+    b->reserved = add_saturated(b->reserved, claim->reserve);
+    pthread_mutex_unlock(&b->lock);
+}
+
+void bucket_give(const struct limit_claim *claim)
+{
+    struct bucket *b = claim->held;
+
+    pthread_mutex_lock(&b->lock);
+    b->inherited = add_saturated(b->inherited, claim->reserve);
+    pthread_mutex_unlock(&b->lock);
+}
+
 struct bucket_move bucket_disown(struct bucket *b)
 {
     struct bucket_move move = {0};

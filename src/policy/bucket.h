@@ -54,6 +54,10 @@ void bucket_share(struct bucket *b, uint32_t session, bucket_tell_fn *tell, void
 /* What another process says; what is used in a window that is over does not count. The move as it
  * is to be told on. */
 struct bucket_move bucket_apply(struct bucket *b, const struct bucket_move *move);
+/* A claim that another judged, and that is admitted: counted here too, and told nobody. */
+void bucket_note(const struct limit_claim *claim, int64_t now_wall_us);
+/* What this claim has reserved is another process's, and released by its moves. */
+void bucket_give(const struct limit_claim *claim);
 /* That process has ended: what it still had reserved goes. */
 struct bucket_move bucket_disown(struct bucket *b);
 /* Neither used in the window `window` or later, nor reserved. Nobody else may use it meanwhile. */

@@ -7,8 +7,6 @@
  * them, and what a bucket had when it was shared is told under its lock, before all of them. */
 #include "policy/limit_memory.h"
 
-#include <stdatomic.h>
-
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -116,8 +114,22 @@ static void memory_tell_reserved(struct limit_store *s, const struct limit_claim
         memory_tell_claim(s, c, &move);
 }
 
-static bool memory_reserve(struct limit_store *s, struct limit_claim *claims, size_t n,
-                           int64_t now_wall_us)
+/* Another has judged. Of a refusal it has said all. */
+static void memory_note(struct limit_claim *claims, size_t n, int64_t now_wall_us)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct limit_claim *c = &claims[i];
+
+        c->held = bucket_table_take(&c->counter->table, c->key, now_wall_us);
+        if (c->held)
+            bucket_note(c, now_wall_us);
+        if (!c->is_settled)
+            memory_put(c);
+    }
+}
+
+static bool memory_reserve_here(struct limit_store *s, struct limit_claim *claims, size_t n,
+                                int64_t now_wall_us)
 {
     bool is_admitted =
         memory_take_all(claims, n, now_wall_us) && buckets_reserve(claims, n, now_wall_us);
@@ -128,6 +140,20 @@ static bool memory_reserve(struct limit_store *s, struct limit_claim *claims, si
         if (!is_admitted || !claims[i].is_settled)
             memory_put(&claims[i]);
     }
+    return is_admitted;
+}
+
+static bool memory_reserve(struct limit_store *s, struct limit_claim *claims, size_t n,
+                           int64_t now_wall_us)
+{
+    struct limit_memory *m = CONTAINER_OF(s, struct limit_memory, store);
+    limit_ask_fn *ask = atomic_load_explicit(&m->ask, memory_order_acquire);
+    bool is_admitted;
+
+    if (LIKELY(!ask) || n == 0 || !ask(m->ask_ctx, claims, n, &is_admitted))
+        return memory_reserve_here(s, claims, n, now_wall_us);
+    if (is_admitted)
+        memory_note(claims, n, now_wall_us);
     return is_admitted;
 }
 
@@ -218,8 +244,7 @@ void limit_memory_unshare(struct limit_memory *m)
     memory_share_all(m, 0);
 }
 
-/* With one more reference; NULL: none like that. */
-static struct limit_counter *memory_find(struct limit_memory *m, const struct limit_move *move)
+struct limit_counter *limit_memory_find(struct limit_memory *m, const struct limit_move *move)
 {
     struct limit_counter *c;
 
@@ -235,7 +260,7 @@ static struct limit_counter *memory_find(struct limit_memory *m, const struct li
 
 bool limit_memory_apply(struct limit_memory *m, const struct limit_move *move, int64_t now_wall_us)
 {
-    struct limit_counter *c = memory_find(m, move);
+    struct limit_counter *c = limit_memory_find(m, move);
     struct bucket *b = c ? bucket_table_take(&c->table, move->key, now_wall_us) : NULL;
     struct bucket_move told;
 
@@ -258,6 +283,39 @@ void limit_memory_disown(struct limit_memory *m)
         bucket_table_each(&walk.counter->table, memory_disown_bucket, &walk);
     }
     pthread_mutex_unlock(&m->lock);
+}
+
+void limit_memory_defer(struct limit_memory *m, limit_ask_fn *ask, void *ctx)
+{
+    if (!m->ask_ctx)
+        m->ask_ctx = ctx;
+    ASSERT(m->ask_ctx == ctx);
+    atomic_store_explicit(&m->ask, ask, memory_order_release);
+}
+
+struct limit_move limit_claim_describe(const struct limit_claim *claim)
+{
+    const struct limit_counter *c = claim->counter;
+
+    return (struct limit_move){.identity = c->identity,
+                               .key = claim->key,
+                               .window_s = c->table.window_s,
+                               .is_distinct = c->table.is_distinct};
+}
+
+bool limit_memory_reserve_for(struct limit_memory *m, struct limit_claim *claims, size_t n,
+                              int64_t now_wall_us)
+{
+    for (size_t i = 0; i < n; i++)
+        claims[i].is_settled = true; /* held until it is given */
+    if (!memory_reserve(&m->store, claims, n, now_wall_us))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (claims[i].held)
+            bucket_give(&claims[i]);
+        memory_put(&claims[i]);
+    }
+    return true;
 }
 
 /* ---- life ---- */

@@ -15,7 +15,7 @@ from play.gateway import StartFailed
 from play.manifests import backend, http_listener, https_listener, route, rule, tls_secret, world
 from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, Line, said
 from play.upstream import Answer
-from test_limits import limit, policy
+from test_limits import limit, number, policy
 from test_metering import CHAT, answers, budget, chat, one_model, token_limit, told
 
 
@@ -144,6 +144,51 @@ def test_what_each_distinct_value_used_is_known_after(line, upstream):
     assert left == [98 - i % 2 for i in range(len(users))]
 
 
+def test_who_came_before_the_takeover_is_judged_by_what_was_spent_after_it(line, upstream):
+    up = upstream("a")
+    old = line.first(small(up, policy(limit(40))), drain=("0", "60"))
+    waiting = [old.raw() for _ in range(20)]
+    ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    waiting[0].send(ask)
+    assert told(waiting[0].reply()) == (40, 39)
+    half = [old.raw(ask[:20]) for _ in range(5)]
+    new = line.next()
+    assert [new.request("/").status for _ in range(35)] == [200] * 35
+    for raw in waiting[1:]:
+        raw.send(ask)
+    for raw in half:
+        raw.send(ask[20:])
+    replies = [raw.reply() for raw in waiting[1:] + half]
+    assert [reply.status for reply in replies].count(200) == 4 and len(up.requests) == 40
+    assert {told(reply)[1] for reply in replies if reply.status == 429} == {0}
+    assert old.wait() == 0
+    assert new.request("/").status == 429
+
+
+def test_of_a_crowd_exactly_as_many_pass_as_the_limit_allows_though_it_meets_takeovers(line, upstream):
+    up = upstream("a")
+    gw = line.first(small(up, policy(limit(1200))), args=["--workers", "2"])
+    is_over, refused = threading.Event(), []
+
+    def ask():
+        while not is_over.is_set():
+            if gw.request("/").status == 429:
+                refused.append(429)
+    crowd = [threading.Thread(target=ask, daemon=True) for _ in range(12)]
+    for thread in crowd:
+        thread.start()
+    for n in range(5):
+        up.wait_for(min(200 * (n + 1), 1200))
+        line.next(["--workers", str(1 + n % 3)])
+    up.wait_for(1200)
+    before = len(refused)
+    eventually(lambda: len(refused) > before + 50, what="requests that come too late")
+    is_over.set()
+    for thread in crowd:
+        thread.join()
+    assert len(up.requests) == 1200
+
+
 BUDGET, N_IN, N_OUT = 100_000, 10, 700
 
 
@@ -226,21 +271,18 @@ def test_what_a_killed_process_had_reserved_is_free_again(line, upstream):
     old.stop(-signal.SIGKILL)
 
 
-def test_a_call_that_the_drain_timeout_cuts_is_charged_in_the_new_one(line, upstream):
-    up = upstream()
-    gate = threading.Event()
-    old = line.first(one_model(up, budget(token_limit(BUDGET))), drain=("0", "1"))
-    up.script = answers(N_IN, N_OUT, gate)
-    call = Ask(old)
-    up.wait_for(1)
-    new = line.next()
-    assert old.wait() == 0
-    call.raw.rest()
+def test_what_the_drain_timeout_cuts_is_charged_in_the_new_one(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    old = line.first(small(up, policy(limit(100, cost=number(0, 5)))), drain=("0", "1"))
+    with old.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw:
+        assert raw.head()[0] == 200 and raw.chunk() == b"one"
+        up.script = up.echo
+        new = line.next()
+        assert old.wait() == 0
     said(new, "which was taken over, has ended")
-    assert left(new, up) >= BUDGET - 2 - call.reserved
-    settled(new)
-    assert left(new, up) > BUDGET - call.reserved, "nothing stays reserved for it"
-    gate.set()
+    assert told(new.request("/"))[1] == 100 - 5 - 5, "what the old one says last, and what this one reserves"
+    go.set()
 
 
 def test_averages_of_models_are_known_after(line, upstream):
@@ -279,7 +321,7 @@ def die_at_once(_taker):
 
 
 def die_greeted(taker):
-    taker.say(HELLO)
+    taker.say_hello()
     assert taker.hear()[0] == WELCOME
 
 
@@ -326,6 +368,22 @@ def commit_with_a_stranger_kind(taker):
     assert taker.is_hung_up() or taker.hear_until(GO) is None
 
 
+def greet_without_a_channel(taker):
+    taker.say(HELLO)
+    assert taker.is_hung_up()
+
+
+def send_what_has_no_place_there(taker):
+    die_greeted(taker)
+    taker.say(READY, fds=[0])
+    assert taker.is_hung_up()
+
+
+def send_many_channels(taker):
+    taker.say(HELLO, fds=[0, 1, 2])
+    taker.hear()  # the first is taken for the channel, and nobody is asked yet
+
+
 def be_of_another_release(taker):
     taker.say(HELLO, version=2)
     kind, why = taker.hear()
@@ -334,7 +392,8 @@ def be_of_another_release(taker):
 
 
 FAILURES = [die_at_once, die_greeted, die_amid_the_state, die_before_commit, say_garbage, say_too_much, say_nothing,
-            commit_out_of_place, commit_with_a_stranger_kind, be_of_another_release]
+            commit_out_of_place, commit_with_a_stranger_kind, greet_without_a_channel, send_what_has_no_place_there,
+            send_many_channels, be_of_another_release]
 
 
 def test_whoever_fails_to_take_over_leaves_no_trace(line, upstream):

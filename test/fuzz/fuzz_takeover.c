@@ -1,6 +1,7 @@
 /* Fuzz target of what another process says at a takeover: a message is refused or is one that could
- * be put again, and its records leave counts that still hold: a limit admits what it says is left
- * of it. */
+ * be put again, its questions are answered or refused, and its records leave counts that still
+ * hold: what it has reserved goes with it. */
+#include "app/takeover/ask.h"
 #include "app/takeover/state.h"
 #include "app/takeover/wire.h"
 #include "base/assert.h"
@@ -49,6 +50,30 @@ static void play_counter(struct server *g, struct limit_counter *c, struct str k
     }
 }
 
+/* Whatever is answered is an answer to a question of as many claims. */
+static void play_question(struct server *g, struct str content)
+{
+    struct limit_claim claims[BUCKET_CLAIMS_MAX] = {0};
+    struct wire_reader r = {.rest = content};
+    uint32_t n = wire_get_u32(&r);
+    struct buf answer = {0};
+    struct wire_message m;
+    bool is_admitted;
+
+    if (takeover_ask_judge(g, content, &answer)) {
+        ASSERT(n <= BUCKET_CLAIMS_MAX);
+        ASSERT(wire_parse(buf_str(&answer), &m) == 0 && m.kind == WIRE_ANSWER);
+        ASSERT(takeover_ask_get(m.content, claims, n, &is_admitted));
+    } else {
+        ASSERT(answer.len == 0);
+    }
+    if (takeover_ask_get(content, claims, 3, &is_admitted)) {
+        for (size_t i = 0; i < 3; i++)
+            ASSERT(claims[i].room <= LIMIT_ROOM_CROWDED && claims[i].remaining == 0);
+    }
+    buf_deinit(&answer);
+}
+
 static void play_records(struct str records)
 {
     static struct loop loop = {.now = {1000000, INT64_C(1700000000) * 1000000}};
@@ -70,6 +95,7 @@ static void play_records(struct str records)
         play_move(wire_get_text(&r));
     }
     ASSERT(!is_taken || wire_is_done(&r));
+    play_question(g, records);
     play_counter(g, all, STR(""));
     play_counter(g, each, STR("key"));
     store->ops->release(store, all);
@@ -94,6 +120,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         ASSERT(str_eq(buf_str(&again), message));
     }
     buf_deinit(&again);
-    play_records(code == 0 && m.kind == WIRE_RECORDS ? m.content : message);
+    play_records(code == 0 ? m.content : message);
     return 0;
 }

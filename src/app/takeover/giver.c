@@ -99,6 +99,9 @@ static void giver_fail(struct giver *g, const char *why)
     takeover_queue_open(&g->queue, 0);
     if (has_shared)
         state_unshare(g->server);
+    if (is_taken)
+        limit_memory_defer(&g->server->limits, NULL, &g->ask);
+    takeover_ask_close(&g->ask);
     if (is_taken) {
         log_error("process %d, which took over, %s: it is told no more", g->peer_pid, why);
         g->state = GIVER_ENDED;
@@ -180,6 +183,9 @@ static void giver_commit(struct giver *g)
     socket_close(g->door_fd);
     g->door_fd = -1;
     admin_unlisten(g->admin);
+    /* Before the workers drain: when they have, whatever they judged by themselves has been told.
+     */
+    limit_memory_defer(&g->server->limits, takeover_ask_reserve, &g->ask);
     g->on_taken(g);
 }
 
@@ -228,10 +234,17 @@ static void giver_welcome(struct giver *g)
     giver_flush(g);
 }
 
-static void giver_on_message(struct giver *g, const struct wire_message *m)
+/* `fd` came along; -1: none. */
+static void giver_on_message(struct giver *g, const struct wire_message *m, int fd)
 {
-    if (g->state == GIVER_GREETED && m->kind == WIRE_HELLO) {
+    if (g->state == GIVER_GREETED && m->kind == WIRE_HELLO && fd >= 0) {
+        takeover_ask_open(&g->ask, fd);
         giver_welcome(g);
+        return;
+    }
+    socket_close(fd);
+    if (fd >= 0) {
+        giver_fail(g, "sends what has no place there");
     } else if (g->state == GIVER_LOADING && m->kind == WIRE_READY) {
         giver_hand(g);
     } else if (g->state == GIVER_HANDING && m->kind == WIRE_COMMIT) {
@@ -246,7 +259,8 @@ static bool giver_read(struct giver *g)
 {
     char bytes[GIVER_MESSAGE_MAX];
     struct wire_message m;
-    ssize_t n = recv(g->peer_fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_TRUNC);
+    int fd;
+    ssize_t n = takeover_receive(g->peer_fd, bytes, sizeof bytes, &fd);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -256,12 +270,14 @@ static bool giver_read(struct giver *g)
     }
     switch (n > (ssize_t)sizeof bytes ? WIRE_BAD : wire_parse(str_make(bytes, (size_t)n), &m)) {
     case 0:
-        giver_on_message(g, &m);
+        giver_on_message(g, &m, fd);
         break;
     case WIRE_OTHER_VERSION:
+        socket_close(fd);
         giver_on_other_version(g);
         break;
     default:
+        socket_close(fd);
         giver_fail(g, "says what nobody understands");
         break;
     }
@@ -332,6 +348,7 @@ int giver_open(struct giver *g, struct server *server, struct admin *admin, int 
     g->timer.fn = giver_on_timeout;
     wake_init(&g->told, g->loop, giver_on_told);
     takeover_queue_init(&g->queue, &g->told);
+    takeover_ask_init(&g->ask);
     return door_fd < 0 ? 0 : listener_open(&g->door, g->loop, door_fd, giver_on_accept);
 }
 
@@ -365,5 +382,6 @@ void giver_close(struct giver *g)
         giver_hang_up(g);
     giver_stop(g);
     takeover_queue_deinit(&g->queue);
+    takeover_ask_close(&g->ask);
     g->loop = NULL;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "admin/admin.h"
+#include "app/takeover/ask.h"
 #include "app/takeover/queue.h"
 
 /* In the order of a takeover that succeeds:
@@ -41,6 +42,7 @@ struct giver {
     struct timer timer;
     struct wake told;
     struct takeover_queue queue;
+    struct takeover_ask ask; /* the workers', from COMMIT on */
     uint32_t n_sessions;
 };
 

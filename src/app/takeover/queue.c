@@ -201,3 +201,38 @@ int takeover_send(int socket, struct str message, int fd)
         return QUEUE_FULL;
     return n < 0 ? error_origin(-errno) : 0;
 }
+
+static int message_fd(struct msghdr *m)
+{
+    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    int fd;
+
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+        c->cmsg_len != CMSG_LEN(sizeof fd))
+        return -1;
+    memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    return fd;
+}
+
+/* Of more than one descriptor the kernel closes what has no room. */
+ssize_t takeover_receive(int socket, char *room, size_t cap, int *ret_fd)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_LEN(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {room, cap};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.room,
+                       .msg_controllen = sizeof control.room};
+    ssize_t n;
+
+    *ret_fd = -1;
+    do
+        n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        *ret_fd = message_fd(&m);
+    return n;
+}

@@ -31,5 +31,8 @@ MUST_USE int takeover_queue_send(struct takeover_queue *q, int socket);
 /* Safe on zeroed memory. */
 void takeover_queue_deinit(struct takeover_queue *q);
 
+/* One message, cut to `cap` bytes, and its descriptor; -1: none, or more than one. Never waits. Its
+ * whole length (0: the other end is closed), or -1 with errno. */
+ssize_t takeover_receive(int socket, char *room, size_t cap, int *ret_fd);
 /* One message at once, for who waits with it. 0, QUEUE_FULL or negative. */
 MUST_USE int takeover_send(int socket, struct str message, int fd);

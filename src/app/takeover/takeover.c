@@ -6,7 +6,7 @@
 
 void takeover_init(struct takeover *t)
 {
-    *t = (struct takeover){.door_fd = -1, .taker = {.fd = -1, .door_fd = -1}};
+    *t = (struct takeover){.door_fd = -1, .taker = {.fd = -1, .door_fd = -1, .ask_fd = -1}};
 }
 
 /* Nobody is there: the next one shall find us. */

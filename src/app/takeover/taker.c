@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "app/takeover/ask.h"
 #include "app/takeover/queue.h"
 #include "base/error.h"
 #include "base/limits.h"
@@ -23,49 +24,25 @@ enum {
 
 /* ---- messages ---- */
 
-static int taker_fd_of(struct msghdr *m)
-{
-    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
-    int fd;
-
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(sizeof fd))
-        return -1;
-    memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
-}
-
 /* 0 with a message in `bytes` and the descriptor that came with it, or -1; a condition or negative.
  * Never waits. */
 static int taker_receive(struct taker *t, struct buf *bytes, struct wire_message *ret, int *ret_fd)
 {
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof control.room};
     ssize_t n;
 
     buf_clear(bytes);
-    iov = (struct iovec){buf_reserve(bytes, LIMIT_TAKEOVER_MESSAGE_BYTES),
-                         LIMIT_TAKEOVER_MESSAGE_BYTES};
-    *ret_fd = -1;
-    n = recvmsg(t->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    buf_reserve(bytes, LIMIT_TAKEOVER_MESSAGE_BYTES);
+    n = takeover_receive(t->fd, bytes->ptr, LIMIT_TAKEOVER_MESSAGE_BYTES, ret_fd);
     if (n < 0 && errno == ECONNRESET) /* told once, also in front of what was said before */
-        n = recvmsg(t->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        n = takeover_receive(t->fd, bytes->ptr, LIMIT_TAKEOVER_MESSAGE_BYTES, ret_fd);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return TAKER_EMPTY;
     if (n == 0 || (n < 0 && errno == ECONNRESET))
         return TAKER_CLOSED;
     if (n < 0)
         return error_origin(-errno);
-    *ret_fd = taker_fd_of(&m);
-    bytes->len = (size_t)n;
-    if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || wire_parse(buf_str(bytes), ret) != 0 ||
+    bytes->len = MIN((size_t)n, (size_t)LIMIT_TAKEOVER_MESSAGE_BYTES);
+    if ((size_t)n > bytes->len || wire_parse(buf_str(bytes), ret) != 0 ||
         (*ret_fd >= 0) != (ret->kind == WIRE_SOCKET)) {
         socket_close(*ret_fd);
         *ret_fd = -1;
@@ -74,10 +51,49 @@ static int taker_receive(struct taker *t, struct buf *bytes, struct wire_message
     return 0;
 }
 
+/* ---- questions ---- */
+
+static void taker_end_asking(struct taker *t)
+{
+    loop_fd_remove(&t->ask_io);
+    socket_close(t->ask_fd);
+    t->ask_fd = -1;
+}
+
+/* One question, if there is one. The worker that asks waits for it. */
+static void taker_answer(struct taker *t)
+{
+    struct buf question = {0};
+    struct buf answer = {0};
+    struct wire_message m;
+    ssize_t n;
+    int fd;
+
+    buf_reserve(&question, LIMIT_TAKEOVER_MESSAGE_BYTES);
+    n = takeover_receive(t->ask_fd, question.ptr, LIMIT_TAKEOVER_MESSAGE_BYTES, &fd);
+    socket_close(fd);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        n = 0; /* nothing, after all */
+    else if (n <= 0 || n > LIMIT_TAKEOVER_MESSAGE_BYTES ||
+             wire_parse(str_make(question.ptr, (size_t)n), &m) != 0 || m.kind != WIRE_ASK ||
+             !t->server || !takeover_ask_judge(t->server, m.content, &answer) ||
+             takeover_send(t->ask_fd, buf_str(&answer), -1) != 0)
+        taker_end_asking(t);
+    buf_deinit(&question);
+    buf_deinit(&answer);
+}
+
+static void taker_on_ask(struct loop_fd *io, unsigned events UNUSED)
+{
+    taker_answer(CONTAINER_OF(io, struct taker, ask_io));
+}
+
+/* ---- waiting ---- */
+
 /* As above, and waits for it, LIMIT_TAKEOVER_ANSWER_S at most. */
 static int taker_await(struct taker *t, struct buf *bytes, struct wire_message *ret, int *ret_fd)
 {
-    struct pollfd peer = {.fd = t->fd, .events = POLLIN};
+    struct pollfd peers[] = {{.fd = t->fd, .events = POLLIN}, {.fd = t->ask_fd, .events = POLLIN}};
     uint64_t end_us = clock_read().mono_us + UINT64_C(1000000) * LIMIT_TAKEOVER_ANSWER_S;
     int r = taker_receive(t, bytes, ret, ret_fd);
 
@@ -86,20 +102,24 @@ static int taker_await(struct taker *t, struct buf *bytes, struct wire_message *
 
         if (now_us >= end_us)
             return TAKER_EMPTY;
-        if (poll(&peer, 1, (int)((end_us - now_us) / 1000) + 1) < 0 && errno != EINTR)
+        peers[1].fd = t->ask_fd;
+        if (poll(peers, N_ELEMENTS(peers), (int)((end_us - now_us) / 1000) + 1) < 0 &&
+            errno != EINTR)
             return error_origin(-errno);
+        if (t->ask_fd >= 0 && peers[1].revents)
+            taker_answer(t);
         r = taker_receive(t, bytes, ret, ret_fd);
     }
     return r;
 }
 
-static int taker_say(struct taker *t, enum wire_kind kind)
+static int taker_say(struct taker *t, enum wire_kind kind, int fd)
 {
     struct buf message = {0};
     int r;
 
     wire_put_head(&message, kind);
-    r = takeover_send(t->fd, buf_str(&message), -1);
+    r = takeover_send(t->fd, buf_str(&message), fd);
     buf_deinit(&message);
     return r == QUEUE_FULL ? error_origin(-EAGAIN) : r;
 }
@@ -164,11 +184,16 @@ static int taker_greet(struct taker *t, struct buf *ret_why)
 {
     struct buf bytes = {0};
     struct wire_message m;
+    int channel[2];
     int fd;
     int r;
 
-    if (taker_say(t, WIRE_HELLO) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel) < 0)
+        return error_origin(-errno);
+    t->ask_fd = channel[0];
+    if (taker_say(t, WIRE_HELLO, channel[1]) < 0)
         errno = 0; /* the other has said no already, or nothing: that is heard now */
+    close(channel[1]);
     r = taker_await(t, &bytes, &m, &fd);
     if (r == 0) {
         socket_close(fd);
@@ -184,7 +209,7 @@ int taker_open(struct taker *t, const char *path, struct buf *ret_why)
 {
     int r;
 
-    *t = (struct taker){.fd = -1, .door_fd = -1};
+    *t = (struct taker){.fd = -1, .door_fd = -1, .ask_fd = -1};
     r = taker_connect(t, path);
     if (r == TAKER_REFUSED)
         buf_printf(ret_why, "who listens there is another user");
@@ -237,7 +262,7 @@ int taker_take(struct taker *t, struct server *server, struct buf *ret_why)
     struct buf bytes = {0};
     struct wire_message m;
     int fd;
-    int r = taker_say(t, WIRE_READY);
+    int r = taker_say(t, WIRE_READY, -1);
 
     t->server = server;
     server->loop->now = clock_read(); /* it does not run yet, and ages are told */
@@ -256,6 +281,7 @@ int taker_take(struct taker *t, struct server *server, struct buf *ret_why)
 static void taker_end(struct taker *t)
 {
     state_disown(t->server);
+    taker_end_asking(t);
     loop_fd_remove(&t->io);
     socket_close(t->fd);
     t->fd = -1;
@@ -274,7 +300,7 @@ int taker_commit(struct taker *t)
     struct buf bytes = {0};
     struct wire_message m = {0};
     int fd;
-    int r = taker_say(t, WIRE_COMMIT);
+    int r = taker_say(t, WIRE_COMMIT, -1);
 
     if (r < 0)
         return r;
@@ -319,14 +345,20 @@ static void taker_on_ready(struct loop_fd *io, unsigned events UNUSED)
 
 int taker_follow(struct taker *t)
 {
-    return t->fd < 0 ? 0 : loop_fd_add(t->server->loop, &t->io, t->fd, LOOP_READ, taker_on_ready);
+    int r = 0;
+
+    if (t->fd >= 0)
+        r = loop_fd_add(t->server->loop, &t->io, t->fd, LOOP_READ, taker_on_ready);
+    if (r == 0 && t->ask_fd >= 0)
+        r = loop_fd_add(t->server->loop, &t->ask_io, t->ask_fd, LOOP_READ, taker_on_ask);
+    return r;
 }
 
 void taker_close(struct taker *t)
 {
+    taker_end_asking(t);
     loop_fd_remove(&t->io);
-    if (t->fd > 0)
-        socket_close(t->fd);
+    socket_close(t->fd);
     t->fd = -1;
     inheritance_deinit(&t->sockets);
 }

@@ -12,10 +12,12 @@ typedef void taker_fn(struct taker *t);
 struct taker {
     int fd; /* -1: nobody was there, or it has ended */
     int door_fd;
+    int ask_fd; /* where the other's workers ask; -1: they do not */
     int peer_pid;
     struct server *server;
     struct inheritance sockets;
     struct loop_fd io;
+    struct loop_fd ask_io;
     taker_fn *on_end; /* the other process has ended; NULL: nobody is told */
     bool has_state;
 };
@@ -36,5 +38,5 @@ MUST_USE int taker_take(struct taker *t, struct server *server, struct buf *ret_
 MUST_USE int taker_commit(struct taker *t);
 /* Listens to what the other has left to say. 0 or negative. */
 MUST_USE int taker_follow(struct taker *t);
-/* Safe on zeroed memory, and repeated. */
+/* Also of one that takeover_init has made, and repeated. */
 void taker_close(struct taker *t);

@@ -7,6 +7,9 @@
  *     taker: READY (its configuration is compiled)   giver: SOCKET..., RECORDS..., STATE_END
  *     taker: COMMIT                                  giver: GO (it accepts nothing any more)
  *     then the giver alone: RECORDS, until it ends
+ *
+ * HELLO comes with one end of a channel of its own, by which the giver's workers ask from COMMIT on
+ * whether a request has budget: ASK, and the taker answers: ANSWER.
  */
 #pragma once
 
@@ -24,6 +27,8 @@ enum wire_kind {
     WIRE_STATE_END,
     WIRE_COMMIT,
     WIRE_GO,
+    WIRE_ASK, /* ask.h */
+    WIRE_ANSWER,
 };
 
 struct wire_message {

@@ -5,7 +5,7 @@
 
 TEST(a_message_is_read_as_it_was_put)
 {
-    for (int kind = WIRE_HELLO; kind <= WIRE_GO; kind++) {
+    for (int kind = WIRE_HELLO; kind <= WIRE_ANSWER; kind++) {
         struct buf b = {0};
         struct wire_message m;
 
@@ -30,7 +30,7 @@ TEST(what_is_no_message_is_told_from_what_is_of_another_version)
         {{"TGTO\1\0\1\0", 8}, 0},
         {{"tGTO\1\0\1\0", 8}, WIRE_BAD},
         {{"TGTO\1\0\0\0", 8}, WIRE_BAD},
-        {{"TGTO\1\0\12\0", 8}, WIRE_BAD},
+        {{"TGTO\1\0\14\0", 8}, WIRE_BAD},
         {{"TGTO\1\0\1\1", 8}, WIRE_BAD},
         {{"TGTO\2\0\1\0", 8}, WIRE_OTHER_VERSION},
         {{"TGTO\1\1\1\0", 8}, WIRE_OTHER_VERSION},

@@ -1,4 +1,5 @@
 """A line of gateways that take over from each other, and a taker of our own that says whatever it likes."""
+import os
 import socket
 import struct
 
@@ -70,14 +71,20 @@ class Taker:
     def __exit__(self, *_):
         self.sock.close()
 
-    def say(self, kind, content=b"", version=1, magic=b"TGTO"):
-        self.sock.send(magic + struct.pack("<HH", version, kind) + content)
+    def say(self, kind, content=b"", version=1, fds=()):
+        socket.send_fds(self.sock, [b"TGTO" + struct.pack("<HH", version, kind) + content], fds)
+
+    def say_hello(self):
+        """With one end of the channel by which it is asked."""
+        self.asked, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.say(HELLO, fds=[theirs.fileno()])
+        theirs.close()
 
     def hear(self):
         """(kind, content) of the next message, or None; what comes along with it is closed."""
         data, descriptors, _, _ = socket.recv_fds(self.sock, 1 << 17, 4)
         for fd in descriptors:
-            socket.close(fd)
+            os.close(fd)
         return (struct.unpack("<H", data[6:8])[0], data[8:]) if data else None
 
     def hear_until(self, kind):
