@@ -157,6 +157,7 @@ enum { CHAIN = 3, HAND_THREADS = 4, HAND_ROUNDS = 4000, HAND_KEYS = 5 };
 /* Processes that take over from each other; each tells the next one. */
 struct hand {
     struct limit_memory memory;
+    pthread_mutex_t lock; /* of what is told */
     struct limit_counter *all;
     struct limit_counter *each;
     struct hand *next;
@@ -164,22 +165,21 @@ struct hand {
 };
 
 static struct hand chain[CHAIN];
-/* Recursive: what is told is told on, in a chain. */
-static pthread_mutex_t hand_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static void hand_on_tell(void *ctx, const struct limit_move *move)
 {
     struct hand *h = ctx;
 
-    pthread_mutex_lock(&hand_lock);
+    pthread_mutex_lock(&h->lock);
     if (move->count.session == h->session)
         CHECK(limit_memory_apply(&h->next->memory, move, S(1)));
-    pthread_mutex_unlock(&hand_lock);
+    pthread_mutex_unlock(&h->lock);
 }
 
 static void hand_open(struct hand *h, struct hand *next)
 {
     limit_memory_init(&h->memory);
+    pthread_mutex_init(&h->lock, NULL);
     h->all = h->memory.store.ops->counter(&h->memory.store, STR("all"), 60, false);
     h->each = h->memory.store.ops->counter(&h->memory.store, STR("each"), 60, true);
     h->next = next;
@@ -195,6 +195,7 @@ static void hand_close(struct hand *h)
     h->memory.store.ops->release(&h->memory.store, h->all);
     h->memory.store.ops->release(&h->memory.store, h->each);
     limit_memory_deinit(&h->memory);
+    pthread_mutex_destroy(&h->lock);
 }
 
 static bool hand_reserve(struct hand *h, struct limit_claim *c, uint64_t take, uint64_t reserve)

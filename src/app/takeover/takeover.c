@@ -71,6 +71,7 @@ bool takeover_take(struct takeover *t, struct server *server)
 
 bool takeover_commit(struct takeover *t)
 {
+    struct buf nothing = {0};
     int r;
 
     /* What the configuration has no port for any more. */
@@ -79,7 +80,7 @@ bool takeover_commit(struct takeover *t)
         return true;
     r = taker_commit(&t->taker);
     if (r != 0)
-        return takeover_failed(t, r, NULL);
+        return takeover_failed(t, r, &nothing);
     log_info("process %d accepts nothing any more: this one serves", t->taker.peer_pid);
     return true;
 }

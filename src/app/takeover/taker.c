@@ -60,27 +60,33 @@ static void taker_end_asking(struct taker *t)
     t->ask_fd = -1;
 }
 
+/* False: what came is no question, or cannot be answered. */
+static bool taker_judge(struct taker *t, struct str question)
+{
+    struct buf answer = {0};
+    struct wire_message m;
+    bool is_answered = wire_parse(question, &m) == 0 && m.kind == WIRE_ASK && t->server &&
+                       takeover_ask_judge(t->server, m.content, &answer) &&
+                       takeover_send(t->ask_fd, buf_str(&answer), -1) == 0;
+
+    buf_deinit(&answer);
+    return is_answered;
+}
+
 /* One question, if there is one. The worker that asks waits for it. */
 static void taker_answer(struct taker *t)
 {
     struct buf question = {0};
-    struct buf answer = {0};
-    struct wire_message m;
     ssize_t n;
     int fd;
 
     buf_reserve(&question, LIMIT_TAKEOVER_MESSAGE_BYTES);
     n = takeover_receive(t->ask_fd, question.ptr, LIMIT_TAKEOVER_MESSAGE_BYTES, &fd);
     socket_close(fd);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        n = 0; /* nothing, after all */
-    else if (n <= 0 || n > LIMIT_TAKEOVER_MESSAGE_BYTES ||
-             wire_parse(str_make(question.ptr, (size_t)n), &m) != 0 || m.kind != WIRE_ASK ||
-             !t->server || !takeover_ask_judge(t->server, m.content, &answer) ||
-             takeover_send(t->ask_fd, buf_str(&answer), -1) != 0)
+    if ((n >= 0 || errno != EAGAIN) && (n <= 0 || n > LIMIT_TAKEOVER_MESSAGE_BYTES ||
+                                        !taker_judge(t, str_make(question.ptr, (size_t)n))))
         taker_end_asking(t);
     buf_deinit(&question);
-    buf_deinit(&answer);
 }
 
 static void taker_on_ask(struct loop_fd *io, unsigned events UNUSED)
@@ -324,7 +330,7 @@ static void taker_on_ready(struct loop_fd *io, unsigned events UNUSED)
 {
     struct taker *t = CONTAINER_OF(io, struct taker, io);
     struct buf bytes = {0};
-    struct wire_message m;
+    struct wire_message m = {0};
     int fd;
     int r = taker_receive(t, &bytes, &m, &fd);
 
