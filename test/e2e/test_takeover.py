@@ -17,6 +17,7 @@ from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, ST
 from play.upstream import Answer
 from test_limits import limit, number, policy
 from test_metering import CHAT, answers, budget, chat, one_model, token_limit, told
+from test_reload import Load
 
 
 @pytest.fixture
@@ -73,6 +74,21 @@ def test_no_client_is_refused_in_ten_takeovers(line, upstream):
     crowd.stop()
     assert not crowd.faults, crowd.faults[:5]
     assert len([gw for gw in line.all if gw.process.poll() is None]) == 1
+
+
+def test_clients_that_keep_their_connection_are_told_to_come_again(line, upstream):
+    gw = line.first(small(upstream("a")))
+    idle = gw.raw(b"GET /kept HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert idle.reply().get("connection") is None
+    load = Load(gw.port(), 8)  # half of them keep theirs
+    for _ in range(5):
+        before = load.n_answers
+        line.next()
+        eventually(lambda: load.n_answers > before + 50, what="clients served by the next one")
+        assert load.faults == []
+    load.stop()
+    assert idle.is_closed()
+    assert [gw.wait() for gw in line.all[:-1]] == [0] * 5
 
 
 def streaming(up):
