@@ -1,5 +1,6 @@
-/* See giver.h. One takeover at a time; who comes meanwhile is told so. Nothing of a request waits
- * for the other process: what it is told lies in a queue, and is sent as it reads. */
+/* See giver.h. One takeover at a time; who comes meanwhile is told so. Nothing waits for the other
+ * process but a worker that asks it (ask.h): what it is told lies in a queue, and is sent as it
+ * reads. */
 #include "app/takeover/giver.h"
 
 #include <errno.h>
