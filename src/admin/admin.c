@@ -27,10 +27,12 @@ int admin_listen(struct admin *a, const struct socket_address *address, struct s
 {
     struct admin_port *p = MEM_NEW(struct admin_port);
     const struct broker *broker = a->server->options.broker;
-    int r = broker ? 0 : socket_probe(address);
+    int r = 0;
 
-    p->fd = -1;
-    if (r == 0)
+    p->fd = inheritance_take(a->server->options.inheritance, address);
+    if (p->fd < 0 && !broker)
+        r = socket_probe(address);
+    if (p->fd < 0 && r == 0)
         r = broker_listen(broker, address, &p->fd);
     if (r == 0)
         r = listener_open(&p->listener, a->server->loop, p->fd, admin_on_accept);
@@ -47,15 +49,26 @@ int admin_listen(struct admin *a, const struct socket_address *address, struct s
     return 0;
 }
 
+void admin_unlisten(struct admin *a)
+{
+    LIST_FOREACH (&a->ports, node) {
+        struct admin_port *p = CONTAINER_OF(node, struct admin_port, node);
+
+        listener_close(&p->listener, false);
+        broker_close_socket(a->server->options.broker, p->fd);
+        p->fd = -1;
+    }
+}
+
 void admin_deinit(struct admin *a)
 {
+    if (a->server)
+        admin_unlisten(a);
     LIST_FOREACH (&a->ports, node) {
         struct admin_port *p = CONTAINER_OF(node, struct admin_port, node);
 
         list_remove(node);
         admin_connections_close(p);
-        listener_close(&p->listener, false);
-        broker_close_socket(a->server->options.broker, p->fd);
         mem_free(p);
     }
 }

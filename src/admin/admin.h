@@ -35,6 +35,8 @@ void admin_init(struct admin *a, struct server *server);
 /* Opens one port. 0, negative, or an enum socket_condition. `text` outlives the port. */
 MUST_USE int admin_listen(struct admin *a, const struct socket_address *address, struct str text,
                           bool is_probe);
+/* No new connections any more; those that are open go on. */
+void admin_unlisten(struct admin *a);
 /* Closes ports and connections; their memory goes at the end of the loop's turn. Safe on zeroed
  * memory and repeated. */
 void admin_deinit(struct admin *a);

@@ -34,6 +34,8 @@ const char options_help[] =
     "  --user NAME                  whom to become when started as root (tollgate or nobody)\n"
     "  --no-supervisor              without the parent that binds and restarts for such a user\n"
     "  --supervisor                 with that parent, whoever starts\n"
+    "  --takeover PATH              take over the ports of the gateway that offers them at this\n"
+    "                               socket, if one does, and offer them to the next\n"
     "  --log-folder PATH            where a reload may put access logs (repeatable)\n"
     "  --no-sandbox                 all system calls and files that the user may use\n"
     "  --core-dumps                 allowed; they hold keys and tokens\n"
@@ -241,6 +243,12 @@ static bool read_user(struct options *o, struct str value)
     return value.len > 0;
 }
 
+static bool read_takeover(struct options *o, struct str value)
+{
+    o->takeover = value.ptr;
+    return value.len > 0 && value.len <= OPTIONS_SOCKET_PATH_MAX;
+}
+
 static bool read_log_folder(struct options *o, struct str value)
 {
     if (o->n_log_folders == OPTIONS_LIST_MAX || value.len == 0)
@@ -297,6 +305,7 @@ static const struct option_row option_rows[] = {
     {"--fail-on", FOR_CHECK, read_fail_on, "error, warning or note"},
     {"--user", FOR_RUN, read_user, "the name of a user"},
     {"--log-folder", FOR_RUN, read_log_folder, "a folder"},
+    {"--takeover", FOR_RUN, read_takeover, "the path of a socket"},
     {"--supervisor", FOR_RUN, switch_supervisor, NULL},
     {"--no-supervisor", FOR_RUN, switch_no_supervisor, NULL},
     {"--no-sandbox", FOR_RUN, switch_no_sandbox, NULL},

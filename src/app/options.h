@@ -11,6 +11,7 @@ enum {
     OPTIONS_LIST_MAX = 64,
     OPTIONS_WORKERS_MAX = 64,
     OPTIONS_MEMORY_MIN = 16 << 20, /* bytes; the process itself needs some */
+    OPTIONS_SOCKET_PATH_MAX = 90, /* what an address of a local socket has room for, and a number */
     OPTIONS_DRAIN_DELAY_S = 5,
     OPTIONS_DRAIN_TIMEOUT_S = 60,
 };
@@ -43,7 +44,8 @@ struct options {
     enum fail_on fail_on;
     const char *docs_name;
     enum log_level log_level;
-    const char *user; /* NULL: not given */
+    const char *user;     /* NULL: not given */
+    const char *takeover; /* a path; NULL: not given */
     const char *log_folders[OPTIONS_LIST_MAX];
     size_t n_log_folders;
     enum supervision supervision;

@@ -68,6 +68,14 @@ TEST(usage_errors_say_what_was_expected)
         {"run -f x --user", "the name of a user"},
         {"run -f x --user=", "the name of a user"},
         {"run -f x --log-folder=", "a folder"},
+        {"run -f x --takeover", "the path of a socket"},
+        {"run -f x --takeover=", "the path of a socket"},
+        {"run -f x --takeover "
+         "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/"
+         "t/u/"
+         "s",
+         "the path of a socket"},
+        {"check -f x --takeover a", "--takeover is not for this command"},
         {"run -f x --no-sandbox=yes", "--no-sandbox has no value"},
         {"check -f x --supervisor", "--supervisor is not for this command"},
     };
@@ -118,9 +126,10 @@ TEST(options_of_run_are_read)
     CHECK_INT(o.drain_delay_s, 0);
     CHECK_INT(o.drain_timeout_s, 7);
     CHECK_INT(parse("run -f a --user gateway --log-folder /var/log/a --log-folder=/b --supervisor "
-                    "--no-sandbox --core-dumps",
+                    "--no-sandbox --core-dumps --takeover /run/t",
                     &o, &why),
               0);
+    CHECK(strcmp(o.takeover, "/run/t") == 0);
     CHECK(strcmp(o.user, "gateway") == 0 && strcmp(o.log_folders[1], "/b") == 0);
     CHECK_INT(o.n_log_folders, 2);
     CHECK(!o.has_sandbox && o.dumps_core);
@@ -142,7 +151,7 @@ TEST(what_is_not_given_has_a_default)
     CHECK(o.server.n_workers >= 1 && o.server.n_workers <= OPTIONS_WORKERS_MAX);
     CHECK_INT(o.drain_delay_s, OPTIONS_DRAIN_DELAY_S);
     CHECK_INT(o.log_level, LOG_INFO);
-    CHECK(!o.user && o.has_sandbox && !o.dumps_core && o.n_log_folders == 0);
+    CHECK(!o.user && !o.takeover && o.has_sandbox && !o.dumps_core && o.n_log_folders == 0);
     CHECK_INT(o.supervision, SUPERVISION_AS_NEEDED);
     CHECK_INT(parse("check -f a", &o, &why), 0);
     CHECK_INT(o.format, CHECK_TEXT);
@@ -178,10 +187,11 @@ TEST(other_commands_are_read)
 TEST(the_help_names_every_option_and_fits_a_screen)
 {
     static const char *const names[] = {
-        "-f PATH",      "--port-map",      "--resolve",        "--admin",       "--probe",
-        "--workers",    "--address-pool",  "--cluster-domain", "--drain-delay", "--drain-timeout",
-        "--log-level",  "--format",        "--fail-on",        "--strict",      "--user",
-        "--supervisor", "--no-supervisor", "--log-folder",     "--no-sandbox",  "--core-dumps"};
+        "-f PATH",        "--port-map",      "--resolve",        "--admin",       "--probe",
+        "--workers",      "--address-pool",  "--cluster-domain", "--drain-delay", "--drain-timeout",
+        "--log-level",    "--format",        "--fail-on",        "--strict",      "--user",
+        "--supervisor",   "--no-supervisor", "--log-folder",     "--no-sandbox",  "--core-dumps",
+        "--takeover PATH"};
     size_t n_lines = 0, width = 0;
 
     for (size_t i = 0; i < N_ELEMENTS(names); i++)

@@ -115,8 +115,10 @@ static void reload_on_done(struct wake *w)
         return; /* joined already, by reload_deinit */
     pthread_join(r->thread, NULL);
     r->is_running = false;
-    if (r->is_ended)
+    if (r->is_ended || r->is_held) {
         reload_discard(r);
+        r->is_wanted = true;
+    }
     /* What compile found counts too: a pattern or log format that is not valid. */
     else if (r->snapshot && reload_may_serve(r->manifest))
         reload_accept(r);
@@ -131,8 +133,8 @@ void reload_start(struct reload *r)
     sigset_t all, before;
     int code;
 
-    r->is_wanted = r->is_running;
-    if (r->is_running || r->is_ended)
+    r->is_wanted = r->is_running || r->is_held;
+    if (r->is_running || r->is_ended || r->is_held)
         return;
     r->is_running = true;
     sigfillset(&all);
@@ -149,6 +151,18 @@ void reload_init(struct reload *r, struct server *server, const char *const *pat
 {
     *r = (struct reload){.server = server, .paths = paths, .n_paths = n_paths, .is_last_ok = true};
     wake_init(&r->done, server->loop, reload_on_done);
+}
+
+void reload_hold(struct reload *r)
+{
+    r->is_held = true;
+}
+
+void reload_release(struct reload *r)
+{
+    r->is_held = false;
+    if (r->is_wanted)
+        reload_start(r);
 }
 
 void reload_end(struct reload *r)

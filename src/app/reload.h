@@ -13,7 +13,8 @@ struct reload {
     struct wake done;
     pthread_t thread;
     bool is_running;
-    bool is_wanted; /* a change came while one was running */
+    bool is_wanted; /* a change came while one was running, or held */
+    bool is_held;
     bool is_ended;
     /* of the thread, read after `done` */
     struct manifest *manifest; /* NULL once the snapshot owns it */
@@ -26,6 +27,9 @@ struct reload {
 void reload_init(struct reload *r, struct server *server, const char *const *paths, size_t n_paths);
 /* No further swap: a running one is thrown away when it is done. */
 void reload_end(struct reload *r);
+/* No swap for now: one that is running is thrown away, and one more comes after reload_release. */
+void reload_hold(struct reload *r);
+void reload_release(struct reload *r);
 /* Waits for a running one. */
 void reload_deinit(struct reload *r);
 /* Control. */

@@ -2,7 +2,8 @@
  * parent where there is something to give up, files watched, manifests loaded, the sandbox entered
  * (no thread is there yet), manifests compiled, admin ports, listeners, workers. Order at the end
  * (SIGTERM): not ready but still accepting for the drain delay, then no new connections, running
- * requests finish within the drain timeout, exit 0. A second signal ends at once. */
+ * requests finish within the drain timeout, exit 0. A second signal ends at once. The same, without
+ * the delay, when another process takes over (app/takeover). */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "app/report.h"
 #include "app/sandbox.h"
 #include "app/supervisor.h"
+#include "app/takeover/takeover.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "gateway/compile/compile_api.h"
@@ -33,10 +35,12 @@ struct run {
     struct server server;
     struct admin admin;
     struct reload reload;
+    struct takeover takeover;
     struct watch watch;
     struct signals signals;
     struct timer drain_timer;
-    bool is_draining; /* a first signal came */
+    bool is_draining;    /* a first signal came, or another process took over */
+    bool is_handed_over; /* the latter, and no signal came yet */
 };
 
 /* As many descriptors as we may have, and no core dumps unless asked for: memory holds keys and
@@ -66,9 +70,22 @@ static void run_on_drain_timeout(struct timer *t)
     loop_stop(&r->loop);
 }
 
+/* The last connection has gone. What the predecessor still tells is to be told on, though, until it
+ * ends or the drain timeout does. */
 static void run_on_idle(struct server *server)
 {
-    loop_stop(server->loop);
+    struct run *r = CONTAINER_OF(server, struct run, server);
+
+    if (!takeover_is_between(&r->takeover))
+        loop_stop(server->loop);
+}
+
+static void run_on_predecessor_end(struct taker *t)
+{
+    struct run *r = CONTAINER_OF(t, struct run, takeover.taker);
+
+    if (r->server.has_drained && server_n_connections(&r->server) == 0)
+        loop_stop(&r->loop);
 }
 
 static void run_drain_now(struct run *r)
@@ -78,7 +95,7 @@ static void run_drain_now(struct run *r)
     r->drain_timer.fn = run_on_drain_timeout;
     timer_set(&r->loop, &r->drain_timer,
               r->loop.now.mono_us + (uint64_t)r->options->drain_timeout_s * 1000000);
-    server_drain(&r->server);
+    server_drain(&r->server, r->is_handed_over);
 }
 
 static void run_on_drain_delay(struct timer *t)
@@ -88,6 +105,11 @@ static void run_on_drain_delay(struct timer *t)
 
 static void run_end(struct run *r, bool has_delay)
 {
+    if (r->is_handed_over) {
+        r->is_handed_over = false;
+        log_info("another process has taken over: finishing what is left here");
+        return;
+    }
     if (r->is_draining) {
         log_warn("second signal: ending at once");
         loop_stop(&r->loop);
@@ -97,6 +119,7 @@ static void run_end(struct run *r, bool has_delay)
     r->admin.facts.is_draining = true;
     server_leave(&r->server);
     reload_end(&r->reload);
+    giver_stop(&r->takeover.giver);
     if (!has_delay || r->options->drain_delay_s == 0) {
         run_drain_now(r);
         return;
@@ -105,6 +128,34 @@ static void run_end(struct run *r, bool has_delay)
     r->drain_timer.fn = run_on_drain_delay;
     timer_set(&r->loop, &r->drain_timer,
               r->loop.now.mono_us + (uint64_t)r->options->drain_delay_s * 1000000);
+}
+
+/* ---- another process takes over ---- */
+
+static void run_on_hand(struct giver *g)
+{
+    reload_hold(&CONTAINER_OF(g, struct run, takeover.giver)->reload);
+}
+
+static void run_on_abandon(struct giver *g)
+{
+    reload_release(&CONTAINER_OF(g, struct run, takeover.giver)->reload);
+}
+
+static void run_on_drained(struct server *server)
+{
+    giver_go(&CONTAINER_OF(server, struct run, server)->takeover.giver);
+}
+
+static void run_on_taken(struct giver *g)
+{
+    struct run *r = CONTAINER_OF(g, struct run, takeover.giver);
+
+    r->is_draining = true;
+    r->is_handed_over = true;
+    r->server.on_drained = run_on_drained;
+    reload_end(&r->reload);
+    run_drain_now(r);
 }
 
 /* ---- events ---- */
@@ -246,31 +297,49 @@ static void run_say_ready(const struct run *r)
         log_info("probe on http://%.*s/ready", STR_ARG(r->options->probe_text));
 }
 
+static bool run_open_ports(struct run *r, struct snapshot *first)
+{
+    const struct options *o = r->options;
+    struct buf why = {0};
+    int code;
+
+    if ((o->has_admin && !run_listen_admin(r, &o->admin, o->admin_text, false)) ||
+        (o->has_probe && !run_listen_admin(r, &o->probe, o->probe_text, true)))
+        return false;
+    code = server_open(&r->server, first, &why);
+    if (code != 0) {
+        buf_append_char(&why, '\0');
+        log_error("cannot start: %s", code > 0 ? why.ptr : error_trace());
+    }
+    buf_deinit(&why);
+    return code == 0;
+}
+
 /* True: everything is up. */
 static bool run_start(struct run *r)
 {
-    const struct options *o = r->options;
     struct snapshot *first = run_compile(r);
-    struct buf why = {0};
-    int code;
 
     if (!first)
         return false;
     admin_init(&r->admin, &r->server);
     r->admin.facts.last_reload = r->reload.last_result;
-    if ((o->has_admin && !run_listen_admin(r, &o->admin, o->admin_text, false)) ||
-        (o->has_probe && !run_listen_admin(r, &o->probe, o->probe_text, true))) {
+    if (!takeover_take(&r->takeover, &r->server) || !run_open_ports(r, first) ||
+        !takeover_commit(&r->takeover)) {
         snapshot_free(first);
         return false;
     }
-    code = server_start(&r->server, first, &why);
-    if (code != 0) {
-        buf_append_char(&why, '\0');
-        log_error("cannot start: %s", code > 0 ? why.ptr : error_trace());
+    if (server_start(&r->server, first) < 0) {
+        log_error("cannot start: %s", error_trace());
         snapshot_free(first);
+        return false;
     }
-    buf_deinit(&why);
-    return code == 0;
+    r->takeover.giver.on_hand = run_on_hand;
+    r->takeover.giver.on_abandon = run_on_abandon;
+    r->takeover.giver.on_taken = run_on_taken;
+    r->takeover.taker.on_end = run_on_predecessor_end;
+    takeover_offer(&r->takeover, &r->server, &r->admin);
+    return true;
 }
 
 /* Before the first load: a change while it reads must lead to a reload. */
@@ -291,10 +360,12 @@ static bool run_watch(struct run *r)
 /* Without threads until the sandbox is entered: it holds for those that start later. */
 static bool run_prepare(struct run *r)
 {
-    const struct options *o = r->options;
+    struct options *o = r->options;
 
-    if (!run_watch(r) || !run_load(r) || !run_enter_sandbox(r))
+    if (!run_watch(r) || !run_load(r) || !takeover_find(&r->takeover, o->takeover) ||
+        !run_enter_sandbox(r))
         return false;
+    o->server.inheritance = &r->takeover.taker.sockets;
     if (server_init(&r->server, &r->loop, &o->server) < 0) {
         log_error("cannot start: %s", error_trace());
         r->server.loop = NULL; /* half made: left as it is, the process ends */
@@ -329,8 +400,13 @@ static int run_find_place(struct run *r, char **argv)
     if (who.is_other)
         log_info("started as root: the gateway runs as user %s (--user)", who.name);
     if (o->supervision == SUPERVISION_ON ||
-        (o->supervision == SUPERVISION_AS_NEEDED && who.is_other))
-        return supervisor_run(argv, &who);
+        (o->supervision == SUPERVISION_AS_NEEDED && who.is_other)) {
+        if (!o->takeover)
+            return supervisor_run(argv, &who);
+        log_error("cannot start: --takeover takes the ports from a gateway without a parent: give "
+                  "--no-supervisor to both, or start as the user that is to serve");
+        return 1;
+    }
     if (identity_assume(&who, true) < 0) {
         log_error("cannot start: becoming user %s: %s", who.name, error_trace());
         return 1;
@@ -345,7 +421,9 @@ static void run_finish(struct run *r)
     signals_close(&r->signals);
     reload_deinit(&r->reload);
     admin_deinit(&r->admin);
+    giver_stop(&r->takeover.giver);
     server_deinit(&r->server);
+    takeover_close(&r->takeover); /* the last exchanges have said what they cost */
     outbox_pool_deinit(&r->admin.outboxes);
     run_drop_manifest(r);
     loop_deinit(&r->loop);
@@ -361,6 +439,7 @@ int command_run(struct options *o, char **argv)
     log_set_level(o->log_level);
     run_set_limits(o);
     r->options = o;
+    takeover_init(&r->takeover);
     code = run_find_place(r, argv);
     if (code != RUN_GOES_ON) {
         mem_free(r);

@@ -21,22 +21,6 @@ static bool holder_is_valid(const struct broker_request *q)
     return len > 0 && q->address_len == len;
 }
 
-/* Family, address, port and scope, not the padding. */
-static bool holder_is_at(const struct held_socket *s, const struct socket_address *a)
-{
-    const struct sockaddr_in6 *x6 = (const void *)&s->address.address;
-    const struct sockaddr_in6 *y6 = (const void *)&a->address;
-    const struct sockaddr_in *x4 = (const void *)&s->address.address;
-    const struct sockaddr_in *y4 = (const void *)&a->address;
-
-    if (s->address.address.ss_family != a->address.ss_family)
-        return false;
-    if (a->address.ss_family == AF_INET)
-        return x4->sin_port == y4->sin_port && x4->sin_addr.s_addr == y4->sin_addr.s_addr;
-    return x6->sin6_port == y6->sin6_port && x6->sin6_scope_id == y6->sin6_scope_id &&
-           memcmp(&x6->sin6_addr, &y6->sin6_addr, sizeof x6->sin6_addr) == 0;
-}
-
 static void holder_close(struct socket_holder *h, size_t i)
 {
     socket_close(h->sockets[i].fd);
@@ -59,7 +43,7 @@ static struct held_socket *holder_find_idle(struct socket_holder *h, const struc
     for (size_t i = h->n; i-- > 0;) {
         struct held_socket *s = &h->sockets[i];
 
-        if (s->is_lent || !holder_is_at(s, a))
+        if (s->is_lent || !socket_address_is_same(&s->address, a))
             continue;
         if (socket_is_listening(s->fd))
             return s;

@@ -123,6 +123,18 @@
       "listening sockets that the parent holds for the gateway's process, or 32 less than its "    \
       "descriptors where these are fewer; beyond: those that wait for a child leave, then the "    \
       "port is refused")                                                                           \
+    X(TAKEOVER_SOCKETS, 4096, "sockets",                                                           \
+      "listening sockets that a gateway takes over from another (--takeover); beyond: the other "  \
+      "goes on")                                                                                   \
+    X(TAKEOVER_MESSAGE_BYTES, 65536, "bytes",                                                      \
+      "a message between the two; a count whose names do not fit is not handed over")              \
+    X(TAKEOVER_ANSWER_S, 5, "seconds",                                                             \
+      "for the answer of the other at each step; beyond: as above")                                \
+    X(TAKEOVER_ASK_MS, 500, "milliseconds",                                                        \
+      "that a request in a process that is taken over waits for the other's judgement of its "     \
+      "limits; beyond: judged by what is known there")                                             \
+    X(TAKEOVER_LOAD_S, 300, "seconds",                                                             \
+      "for the configuration of the one that takes over; beyond: as above")                        \
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
     X(ADMIN_CONNECTIONS, 64, "connections",                                                        \
       "open connections of the admin or the probe port; beyond: the longest idle one is closed")   \

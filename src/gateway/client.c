@@ -11,14 +11,14 @@
 #include "gateway/client_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/h2/client_h2.h"
+#include "gateway/server.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "net/socket.h"
 #include "net/tls.h"
 
 enum {
-    CLIENT_DRAIN_US =
-        2 * 1000000, /* for the first request of a connection accepted before a drain */
+    CLIENT_DRAIN_US = 2 * 1000000, /* for a request by a connection that a drain leaves open */
     CLIENT_LINGER_US = 2 * 1000000,
     CLIENT_DISCARD_BYTES = 262144, /* of a refused request's content; beyond: close */
     CLIENT_HEADS_AT_ONCE = 16,     /* pipelined; then the exchanges that ended are freed first */
@@ -555,6 +555,14 @@ static void client_on_event(struct stream *s, unsigned events)
         client_close(c);
 }
 
+/* Another process serves by now, so this drain is in nobody's way: the client may ask once more,
+ * and is told then that the connection closes, instead of meeting a closed one. */
+static bool client_may_wait(const struct client *c)
+{
+    return c->worker->server->is_handed_over && !c->down.exchange && !c->is_message_open &&
+           outbox_is_empty(&c->out);
+}
+
 void client_drain(struct client *c)
 {
     if (c->state != CLIENT_OPEN)
@@ -563,7 +571,7 @@ void client_drain(struct client *c)
         client_h2_drain(c);
         return;
     }
-    if (!c->has_served && c->in.len == 0) {
+    if (c->in.len == 0 && (!c->has_served || client_may_wait(c))) {
         /* Accepted, perhaps from the backlog a moment ago: its first request may be on its way. */
         timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + CLIENT_DRAIN_US);
         return;

@@ -1,7 +1,11 @@
 /* Listening ports: opened by control with one SO_REUSEPORT socket per worker, after a probe bind
  * without it so that a port in use is noticed. They live as long as the configuration wants them,
  * across reloads; a worker closes its own socket, and control frees the port when no worker and no
- * connection uses it. */
+ * connection uses it.
+ *
+ * Of another process that is taken over from all sockets of a port are kept, for connections wait
+ * in each of them: where they are more than our workers, some workers have several, and where they
+ * are fewer, the others get new ones. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -61,15 +65,27 @@ static void port_free(struct port *p)
     mem_free(p);
 }
 
+static void port_add_fd(struct port *p, int fd)
+{
+    p->fds = mem_realloc(p->fds, (p->n_fds + 1) * sizeof p->fds[0]);
+    p->fds[p->n_fds++] = fd;
+}
+
 static int port_listen(struct server *g, struct port *p)
 {
     struct socket_address address;
     int r = socket_address_parse_ip(str_of(p->address), p->bound, &address);
+    int fd = r == 0 ? inheritance_take(g->options.inheritance, &address) : -1;
 
-    if (r == 0 && !p->broker && !port_is_ours(g, p->bound))
+    if (r == 0 && fd < 0 && !p->broker && !port_is_ours(g, p->bound))
         r = socket_probe(&address);
-    for (uint32_t i = 0; r == 0 && i < p->n_fds; i++)
-        r = broker_listen(p->broker, &address, &p->fds[i]);
+    for (; r == 0 && fd >= 0; fd = inheritance_take(g->options.inheritance, &address))
+        port_add_fd(p, fd);
+    while (r == 0 && p->n_fds < p->n_shares) {
+        r = broker_listen(p->broker, &address, &fd);
+        if (r == 0)
+            port_add_fd(p, fd);
+    }
     return r;
 }
 
@@ -90,10 +106,7 @@ int port_open(struct server *g, const struct port_plan *plan, struct port **ret_
     p->is_wanted = true;
     p->is_new = true;
     snprintf(p->address, sizeof p->address, "%.*s", STR_ARG(plan->address));
-    p->n_fds = MAX(1U, MIN(g->options.n_workers, (uint32_t)SERVER_WORKERS_MAX));
-    p->fds = mem_alloc(p->n_fds * sizeof p->fds[0]);
-    for (uint32_t i = 0; i < p->n_fds; i++)
-        p->fds[i] = -1;
+    p->n_shares = MAX(1U, MIN(g->options.n_workers, (uint32_t)SERVER_WORKERS_MAX));
     r = port_listen(g, p);
     if (r != 0) {
         buf_printf(ret_why, "port %u%s%s (listener port %u): %s", p->bound,
@@ -111,11 +124,11 @@ int port_open(struct server *g, const struct port_plan *plan, struct port **ret_
     return 0;
 }
 
-void port_release(struct port *port, uint32_t worker_index)
+void port_release(struct port *port, uint32_t fd_index)
 {
-    ASSERT(worker_index < port->n_fds);
-    broker_close_socket(port->broker, port->fds[worker_index]);
-    port->fds[worker_index] = -1;
+    ASSERT(fd_index < port->n_fds);
+    broker_close_socket(port->broker, port->fds[fd_index]);
+    port->fds[fd_index] = -1;
     atomic_fetch_sub(&port->n_users, 1);
 }
 

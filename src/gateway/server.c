@@ -31,7 +31,7 @@ static void server_on_worker_idle(struct wake *w)
 {
     struct server *g = CONTAINER_OF(w, struct server, worker_idle);
 
-    if (!g->is_draining || !g->on_idle)
+    if (!g->is_draining || g->n_workers == 0)
         return;
     /* First this, then the connections: a drained worker has taken its backlog and accepts no more.
      */
@@ -39,7 +39,10 @@ static void server_on_worker_idle(struct wake *w)
         if (!atomic_load(&g->workers[i]->has_drained))
             return;
     }
-    if (server_n_connections(g) == 0)
+    if (!g->has_drained && g->on_drained)
+        g->on_drained(g);
+    g->has_drained = true;
+    if (g->on_idle && server_n_connections(g) == 0)
         g->on_idle(g);
 }
 
@@ -128,7 +131,7 @@ static int server_check_bound(const struct server *g, const struct snapshot *s, 
     return 0;
 }
 
-static int server_open_ports(struct server *g, struct snapshot *s, struct buf *ret_why)
+int server_open(struct server *g, struct snapshot *s, struct buf *ret_why)
 {
     for (uint32_t i = 0; i < s->n_ports; i++) {
         int r = server_check_bound(g, s, i, ret_why);
@@ -166,7 +169,7 @@ static void server_end_workers(struct server *g, uint32_t n_all)
     g->n_workers = 0;
 }
 
-int server_start(struct server *g, struct snapshot *first, struct buf *ret_why)
+int server_start(struct server *g, struct snapshot *first)
 {
     uint32_t n_wanted = MAX(1U, MIN(g->options.n_workers, (uint32_t)SERVER_WORKERS_MAX));
     int r;
@@ -174,11 +177,6 @@ int server_start(struct server *g, struct snapshot *first, struct buf *ret_why)
     g->workers = mem_alloc_zero(n_wanted * sizeof(struct worker *));
     for (uint32_t i = 0; i < n_wanted; i++)
         g->workers[i] = MEM_NEW(struct worker);
-    r = server_open_ports(g, first, ret_why);
-    if (r != 0) {
-        server_end_workers(g, n_wanted);
-        return r;
-    }
     for (uint32_t i = 0; i < n_wanted; i++) {
         r = worker_start(g->workers[i], g, i, first);
         if (r < 0) {
@@ -194,7 +192,7 @@ int server_start(struct server *g, struct snapshot *first, struct buf *ret_why)
 int server_swap(struct server *g, struct snapshot *next, struct buf *ret_why)
 {
     struct snapshot *old = g->current;
-    int r = server_open_ports(g, next, ret_why);
+    int r = server_open(g, next, ret_why);
 
     if (r != 0) {
         port_settle(g, false);
@@ -212,10 +210,12 @@ void server_leave(struct server *g)
     atomic_store(&g->is_leaving, true);
 }
 
-void server_drain(struct server *g)
+void server_drain(struct server *g, bool is_handed_over)
 {
-    server_leave(g);
+    if (!is_handed_over)
+        server_leave(g);
     g->is_draining = true;
+    g->is_handed_over = is_handed_over;
     for (uint32_t i = 0; i < g->n_workers; i++)
         worker_order(g->workers[i], ORDER_DRAIN);
 }

@@ -39,12 +39,15 @@ struct server {
     struct timer sweep;
     bool is_draining;
     _Atomic bool is_leaving; /* shared: the first signal to end has come, health checks say so */
+    bool is_handed_over;     /* set before the order to drain; workers read it then */
+    bool has_drained;        /* on_drained has been called */
     uint64_t n_reloads_ok;   /* counted by whoever reloads */
     uint64_t n_reloads_failed;
     int64_t swapped_wall_us; /* when `current` was taken */
     uint64_t generation;
     int64_t started_wall_us;
-    void (*on_idle)(struct server *g); /* draining and no connection left */
+    void (*on_drained)(struct server *g); /* once: no worker accepts any more */
+    void (*on_idle)(struct server *g);    /* draining and no connection left */
 };
 
 enum server_result {
@@ -53,15 +56,18 @@ enum server_result {
 
 /* `l` is control's loop. 0 or negative. */
 MUST_USE int server_init(struct server *g, struct loop *l, const struct server_options *options);
-/* Opens the ports of `first` (taken over) and starts the workers. 0, negative, or
- * SERVER_PORT_IN_USE with a sentence in `ret_why`. */
-MUST_USE int server_start(struct server *g, struct snapshot *first, struct buf *ret_why);
+/* Opens the ports of `s`; nobody accepts yet on new ones. 0, negative, or SERVER_PORT_IN_USE with a
+ * sentence in `ret_why`. */
+MUST_USE int server_open(struct server *g, struct snapshot *s, struct buf *ret_why);
+/* Starts the workers on `first` (taken over), whose ports are open. 0 or negative. */
+MUST_USE int server_start(struct server *g, struct snapshot *first);
 /* Opens new ports, hands the snapshot (taken over on success) to the workers. */
 MUST_USE int server_swap(struct server *g, struct snapshot *next, struct buf *ret_why);
 /* What answers for the gateway's health says no from now on; everything is still served. */
 void server_leave(struct server *g);
-/* No new connections; idle ones close, running exchanges finish. */
-void server_drain(struct server *g);
+/* No new connections; idle ones close, running exchanges finish. Connections that wait to be
+ * accepted are served too, unless `is_handed_over`: another process has the same sockets. */
+void server_drain(struct server *g, bool is_handed_over);
 uint32_t server_n_connections(const struct server *g);
 uint32_t server_n_exchanges(const struct server *g);
 /* measure.c: lets the metrics read the server's own state. */
@@ -72,8 +78,8 @@ void server_deinit(struct server *g);
 /* port.c. The port of a plan: the open one, or a new one with one listening socket per worker. */
 MUST_USE int port_open(struct server *g, const struct port_plan *plan, struct port **ret_port,
                        struct buf *ret_why);
-/* A worker lets go of its socket, which is closed. Worker's thread. */
-void port_release(struct port *port, uint32_t worker_index);
+/* A worker lets go of a socket of its own, which is closed. Worker's thread. */
+void port_release(struct port *port, uint32_t fd_index);
 /* After a snapshot was adopted (port_open was called for it), or refused: its new ports stay or go,
  * and ports that no snapshot serves any more are on their way out. Control. */
 void port_settle(struct server *g, bool is_accepted);

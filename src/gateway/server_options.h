@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "net/broker.h"
+#include "net/inheritance.h"
 
 /* --port-map 80=8080 */
 struct port_mapping {
@@ -28,7 +29,9 @@ struct server_options {
     const char *dns_servers;   /* "127.0.0.1:5353,[::1]:53"; NULL: those of resolv.conf */
     struct str cluster_domain; /* "cluster.local" */
     struct str address_pool;   /* CIDR, empty: all Gateways share the wildcard address */
-    uint64_t memory_limit; /* bytes; 0: none */
+    uint64_t memory_limit;     /* bytes; 0: none */
     bool is_strict;
     const struct broker *broker; /* binds the ports; NULL: we do */
+    /* Sockets of the process that was here before, for the ports of the start; NULL: none. */
+    struct inheritance *inheritance;
 };

@@ -18,10 +18,11 @@ struct port {
     bool is_new;                 /* control only: opened for a snapshot that does not serve yet */
     bool is_wanted;              /* control only: the current snapshot serves it */
     char address[64];            /* "" wildcard, else the Gateway's address */
-    int *fds;                    /* one per worker */
+    int *fds;                    /* one per worker, or more: worker i has i, i + n_shares... */
     const struct broker *broker; /* whose they are, too; NULL: ours alone */
     uint32_t n_fds;
-    _Atomic uint32_t n_users; /* workers that listen */
+    uint32_t n_shares;        /* workers */
+    _Atomic uint32_t n_users; /* sockets that a worker has */
     struct bounded_count n_connections;
     struct list_node node; /* gateway's list */
 };

@@ -99,25 +99,24 @@ static bool worker_listens_on(const struct worker *w, const struct port *port)
     return false;
 }
 
-static void worker_listen(struct worker *w, struct port *port)
+static void worker_listen_by(struct worker *w, struct port *port, uint32_t fd_index)
 {
     struct worker_listener *wl;
 
-    if (worker_listens_on(w, port) || port->fds[w->index] < 0)
-        return;
     if (w->is_draining) {
-        port_release(port, w->index);
+        port_release(port, fd_index);
         return;
     }
     wl = MEM_NEW(struct worker_listener);
     wl->worker = w;
     wl->port = port;
-    int r = listener_open(&wl->listener, &w->loop, port->fds[w->index], worker_on_accept);
+    wl->fd_index = fd_index;
+    int r = listener_open(&wl->listener, &w->loop, port->fds[fd_index], worker_on_accept);
 
     if (r < 0) {
         log_error("port %u: cannot watch the listening socket: %s", port->bound, error_trace());
         mem_free(wl);
-        port_release(port, w->index);
+        port_release(port, fd_index);
         return;
     }
     wl->listener.on_end = worker_on_listener_end;
@@ -125,11 +124,21 @@ static void worker_listen(struct worker *w, struct port *port)
     list_append(&w->listeners, &wl->node);
 }
 
-static void worker_unlisten(struct worker *w, struct worker_listener *wl, bool takes_backlog)
+static void worker_listen(struct worker *w, struct port *port)
+{
+    if (worker_listens_on(w, port))
+        return;
+    for (uint32_t i = w->index; i < port->n_fds; i += port->n_shares) {
+        if (port->fds[i] >= 0)
+            worker_listen_by(w, port, i);
+    }
+}
+
+static void worker_unlisten(struct worker_listener *wl, bool takes_backlog)
 {
     listener_close(&wl->listener, takes_backlog);
     list_remove(&wl->node);
-    port_release(wl->port, w->index);
+    port_release(wl->port, wl->fd_index);
     mem_free(wl);
 }
 
@@ -150,7 +159,7 @@ static void worker_update_listeners(struct worker *w)
             wl->listener.batch =
                 plan->client.n_accepts_max ? plan->client.n_accepts_max : LISTENER_BATCH;
         else
-            worker_unlisten(w, wl, false);
+            worker_unlisten(wl, false);
     }
 }
 
@@ -162,7 +171,8 @@ static void worker_drain(struct worker *w)
         return;
     w->is_draining = true;
     LIST_FOREACH (&w->listeners, node) {
-        worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), true);
+        worker_unlisten(CONTAINER_OF(node, struct worker_listener, node),
+                        !w->server->is_handed_over);
     }
     arrival_drain(w);
     LIST_FOREACH (&w->clients, client_node) {
@@ -185,7 +195,7 @@ static void worker_end_client(struct client *c)
 static void worker_stop(struct worker *w)
 {
     LIST_FOREACH (&w->listeners, node) {
-        worker_unlisten(w, CONTAINER_OF(node, struct worker_listener, node), false);
+        worker_unlisten(CONTAINER_OF(node, struct worker_listener, node), false);
     }
     mirror_stop_all(w);
     arrival_close_all(w);

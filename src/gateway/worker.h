@@ -23,8 +23,7 @@ struct access_record;
 struct server;
 enum { WORKER_SCRATCH_BYTES = 131072 };
 
-/* A snapshot on its way to a worker, who takes every one in order: a port that only one of them has
- * is opened and let go like any other. */
+/* On its way to a worker, who takes each in turn: a port of only one opens and closes like any. */
 struct offer {
     struct snapshot *snapshot;
     struct offer *before;
@@ -44,6 +43,7 @@ struct worker_listener {
     struct listener listener;
     struct worker *worker;
     struct port *port;
+    uint32_t fd_index; /* of the port's */
     struct list_node node;
 };
 

@@ -1,8 +1,15 @@
-/* The event loop; see loop.h. Order within a turn: wait, read the clocks, timers that are due,
- * descriptors, late descriptors, deferred work, retired memory. Deferred work scheduled by deferred
- * work runs in the same turn (an answer that is complete leads to the next pipelined request), up
- * to LOOP_DEFER_ROUNDS rounds; the rest waits for the next turn, which then does not block. What is
- * retired goes only after a whole round that began later: its own deferred work has run by then.
+/* The event loop; see loop.h. Order within a turn: wait, read the clocks, descriptors, late
+ * descriptors, timers that are due, deferred work, retired memory. Deferred work scheduled by
+ * deferred work runs in the same turn (an answer that is complete leads to the next pipelined
+ * request), up to LOOP_DEFER_ROUNDS rounds; the rest waits for the next turn, which then does not
+ * block. What is retired goes only after a whole round that began later: its own deferred work has
+ * run by then.
+ *
+ * Timers come after descriptors because what moves a timer on lies in a descriptor. When the thread
+ * was away for longer than it meant to wait (the process was stopped, the machine slept), one turn
+ * may not get at all of that: timers then wait until a turn finds nothing more to read, or for
+ * LOOP_CATCH_UP_TURNS turns. Else every time limit that ended in the gap would be a failure,
+ * although what was waited for came in time.
  * Thread: the loop's own, but for wake_post. */
 #include "net/loop.h"
 
@@ -16,7 +23,11 @@
 #include "base/mem.h"
 #include "net/loop_internal.h"
 
-enum { LOOP_DEFER_ROUNDS = 8 };
+enum {
+    LOOP_DEFER_ROUNDS = 8,
+    LOOP_AWAY_US = 100 * 1000, /* longer than a turn takes, shorter than any time limit */
+    LOOP_CATCH_UP_TURNS = 64,
+};
 
 static int loop_open(struct loop *l)
 {
@@ -236,21 +247,34 @@ static void loop_dispatch_batch(struct loop *l, int n)
     l->batch_n = 0;
 }
 
+/* May the timers run, after a turn with `n` events (negative: interrupted) that came late? */
+static bool loop_has_caught_up(struct loop *l, int n)
+{
+    l->n_catch_up--;
+    if (n == 0 || !loop_has_due_timer(l))
+        l->n_catch_up = 0;
+    return l->n_catch_up == 0;
+}
+
 int loop_turn(struct loop *l, int timeout_ms)
 {
-    int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, loop_timeout_ms(l, timeout_ms));
+    int wait_ms = loop_timeout_ms(l, timeout_ms);
+    uint64_t planned_us = l->now.mono_us + (uint64_t)MAX(wait_ms, 0) * 1000;
+    int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, wait_ms);
 
     if (n < 0 && errno != EINTR)
         return error_origin(-errno);
     l->now = clock_read();
-    l->batch_n = MAX(n, 0); /* what a timer removes must not be told */
-    l->batch_at = 0;
-    loop_run_timers(l);
+    /* Our threads block signals: what interrupts is being stopped and continued. */
+    if (UNLIKELY((l->now.mono_us > planned_us + LOOP_AWAY_US || n < 0) && l->n_catch_up == 0))
+        l->n_catch_up = LOOP_CATCH_UP_TURNS;
     loop_dispatch_batch(l, n);
     if (l->has_late) {
         l->has_late = false;
         loop_dispatch_batch(l, epoll_wait(l->late_fd, l->batch, LOOP_BATCH, 0));
     }
+    if (LIKELY(l->n_catch_up == 0) || loop_has_caught_up(l, n))
+        loop_run_timers(l);
     loop_end_turn(l);
     return 0;
 }

@@ -66,7 +66,8 @@ struct loop {
     struct wake *_Atomic wakes; /* posted, last in first out */
     int batch_n;                /* events in hand */
     int batch_at;
-    bool has_late; /* there are late ones to fetch in this turn */
+    bool has_late;       /* there are late ones to fetch in this turn */
+    uint32_t n_catch_up; /* turns in which timers wait for descriptors; see loop.c */
     struct epoll_event batch[LOOP_BATCH];
 };
 

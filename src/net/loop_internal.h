@@ -11,6 +11,10 @@
 
 /* Milliseconds to the next timer, rounded up; -1: none. */
 int loop_timer_wait_ms(struct loop *l);
+static inline bool loop_has_due_timer(const struct loop *l)
+{
+    return l->n_timers > 0 && l->heap[1]->placed_us <= l->now.mono_us;
+}
 /* Calls every timer that is due. */
 void loop_run_timers(struct loop *l);
 /* Calls every wake that was posted. */

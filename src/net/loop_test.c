@@ -485,3 +485,122 @@ TEST(a_wake_posted_while_it_runs_runs_again)
     CHECK_INT(wakes[0].n_runs, 2);
     loop_deinit(&l);
 }
+
+/* ---- after a stop ---- */
+
+enum { STOPPED_FDS = 2 * LOOP_BATCH + 50, STOPPED_BYTES = 3 };
+
+/* A connection with a time limit, which the last of the bytes in its socket meets. */
+struct limited_fd {
+    struct loop_fd io;
+    struct timer limit;
+    int peer;
+    int n_read;
+};
+
+static struct limited_fd limited[STOPPED_FDS];
+static int n_failed;
+
+static void limited_fd_on_limit(struct timer *t UNUSED)
+{
+    n_failed++;
+}
+
+static void limited_fd_on_ready(struct loop_fd *io, unsigned events UNUSED)
+{
+    struct limited_fd *f = CONTAINER_OF(io, struct limited_fd, io);
+    char c;
+
+    if (read(io->fd, &c, 1) == 1 && ++f->n_read == STOPPED_BYTES)
+        timer_cancel(io->loop, &f->limit);
+}
+
+/* The loop as it would find itself `away_us` after it meant to wake up. */
+static void loop_was_away(struct loop *l, uint64_t away_us)
+{
+    l->now.mono_us = clock_read().mono_us - away_us;
+}
+
+static void limited_fd_open(struct limited_fd *f, struct loop *l, uint64_t due_us)
+{
+    int pair[2];
+
+    *f = (struct limited_fd){.limit.fn = limited_fd_on_limit};
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    f->peer = pair[1];
+    CHECK(loop_fd_add(l, &f->io, pair[0], LOOP_READ, limited_fd_on_ready) == 0);
+    timer_set(l, &f->limit, due_us);
+}
+
+static void limited_fd_close(struct limited_fd *f)
+{
+    int fd = f->io.fd;
+
+    loop_fd_remove(&f->io);
+    close(fd);
+    close(f->peer);
+}
+
+TEST(what_lies_in_the_sockets_after_a_stop_is_read_before_the_timers_that_ended_in_it)
+{
+    struct loop l;
+    struct timer due = {.fn = limited_fd_on_limit};
+    int n_turns = 0;
+
+    CHECK(loop_init(&l) == 0);
+    loop_was_away(&l, 30 * 1000000);
+    for (int i = 0; i < STOPPED_FDS; i++) {
+        limited_fd_open(&limited[i], &l, l.now.mono_us + 1000000);
+        CHECK(write(limited[i].peer, "abc", STOPPED_BYTES) == STOPPED_BYTES);
+    }
+    timer_set(&l, &due, l.now.mono_us + 1000000);
+    while (timer_is_set(&due) && n_turns++ < 100)
+        CHECK(loop_turn(&l, -1) == 0);
+    CHECK_INT(n_failed, 1); /* nothing came for that one */
+    for (int i = 0; i < STOPPED_FDS; i++) {
+        CHECK_INT(limited[i].n_read, STOPPED_BYTES);
+        limited_fd_close(&limited[i]);
+    }
+    loop_deinit(&l);
+}
+
+TEST(a_descriptor_that_is_always_ready_holds_up_no_timer_for_ever_after_a_stop)
+{
+    struct loop l;
+    struct told_fd endless;
+    struct told_timer a = {.timer.fn = told_timer_on_due, .letter = 'a'};
+    int fd;
+
+    CHECK(loop_init(&l) == 0);
+    told_fd_open(&endless, &l, LOOP_READ);
+    fd = endless.io.fd;
+    CHECK(write(endless.peer, "x", 1) == 1);
+    loop_was_away(&l, 30 * 1000000);
+    timer_set(&l, &a.timer, l.now.mono_us + 1000000);
+    for (int i = 0; i < 64; i++) {
+        CHECK_STORY("");
+        CHECK(loop_turn(&l, -1) == 0);
+    }
+    CHECK_STORY("a");
+    told_fd_close(&endless, fd);
+    loop_deinit(&l);
+}
+
+TEST(a_timer_waits_for_nobody_when_the_loop_comes_in_time)
+{
+    struct loop l;
+    struct told_fd endless;
+    struct told_timer a = {.timer.fn = told_timer_on_due, .letter = 'a'};
+    int fd;
+
+    CHECK(loop_init(&l) == 0);
+    told_fd_open(&endless, &l, LOOP_READ);
+    fd = endless.io.fd;
+    CHECK(write(endless.peer, "x", 1) == 1);
+    loop_was_away(&l, 0);
+    timer_set(&l, &a.timer, l.now.mono_us);
+    CHECK(loop_turn(&l, -1) == 0);
+    CHECK_STORY("a");
+    told_fd_close(&endless, fd);
+    loop_deinit(&l);
+}

@@ -95,6 +95,21 @@ uint16_t socket_address_port(const struct socket_address *a)
                : ntohs(((const struct sockaddr_in6 *)&a->address)->sin6_port);
 }
 
+bool socket_address_is_same(const struct socket_address *a, const struct socket_address *b)
+{
+    const struct sockaddr_in6 *a6 = (const void *)&a->address;
+    const struct sockaddr_in6 *b6 = (const void *)&b->address;
+    const struct sockaddr_in *a4 = (const void *)&a->address;
+    const struct sockaddr_in *b4 = (const void *)&b->address;
+
+    if (a->address.ss_family != b->address.ss_family)
+        return false;
+    if (a->address.ss_family == AF_INET)
+        return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+    return a6->sin6_port == b6->sin6_port && a6->sin6_scope_id == b6->sin6_scope_id &&
+           memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof a6->sin6_addr) == 0;
+}
+
 void socket_format_address(const struct sockaddr *address, char *room, size_t cap)
 {
     char ip[INET6_ADDRSTRLEN];

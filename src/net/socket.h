@@ -26,6 +26,8 @@ MUST_USE int socket_address_parse_ip(struct str ip, uint16_t port,
 /* "127.0.0.1:9901", "[::1]:9901", ":9901". 0 or SOCKET_BAD_ADDRESS. */
 MUST_USE int socket_address_parse(struct str text, struct socket_address *ret_address);
 uint16_t socket_address_port(const struct socket_address *a);
+/* Family, address, port and scope, not the padding. Both are of IPv4 or IPv6. */
+bool socket_address_is_same(const struct socket_address *a, const struct socket_address *b);
 /* "192.0.2.1:80", "[2001:db8::1]:80"; IPv4-mapped addresses as IPv4. Into `room` of `cap` bytes. */
 void socket_format_address(const struct sockaddr *address, char *room, size_t cap);
 /* The local address of a connected descriptor. */

@@ -783,3 +783,30 @@ TEST(an_authority_that_is_none_is_refused)
     CHECK(why.len > 0);
     buf_deinit(&why);
 }
+
+TEST(keys_of_tickets_that_are_handed_over_are_the_same_and_of_the_same_age)
+{
+    const uint64_t hour_us = UINT64_C(1000000) * LIMIT_TICKET_KEY_S;
+    struct tls_tickets *from = tls_tickets_new(hour_us);
+    struct tls_tickets *to = tls_tickets_new(5);
+    struct tls_ticket_key told[TLS_TICKET_KEYS], kept[TLS_TICKET_KEYS];
+
+    tls_tickets_rotate(from, 2 * hour_us);
+    CHECK_INT(tls_tickets_export(from, 2 * hour_us + 3, told), 2);
+    CHECK(told[0].age_us == 3 && told[1].age_us == hour_us + 3);
+    tls_tickets_import(to, 2 * hour_us + 3, told, 2);
+    CHECK_INT(tls_tickets_export(to, 2 * hour_us + 4, kept), 2);
+    for (int i = 0; i < 2; i++) {
+        CHECK(memcmp(told[i].bytes, kept[i].bytes, sizeof kept[i].bytes) == 0);
+        CHECK(kept[i].age_us == told[i].age_us + 1);
+    }
+    CHECK(memcmp(kept[0].bytes, kept[1].bytes, sizeof kept[0].bytes) != 0);
+    /* The age counts on: the next rotation comes when it would have come. */
+    tls_tickets_rotate(to, 3 * hour_us - 1);
+    CHECK_INT(tls_tickets_export(to, 3 * hour_us, kept), 2);
+    tls_tickets_rotate(to, 3 * hour_us);
+    CHECK_INT(tls_tickets_export(to, 3 * hour_us, kept), 3);
+    CHECK(memcmp(told[0].bytes, kept[1].bytes, sizeof kept[1].bytes) == 0);
+    tls_tickets_unref(from);
+    tls_tickets_unref(to);
+}

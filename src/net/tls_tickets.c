@@ -14,7 +14,10 @@
 #include "base/random.h"
 #include "net/tls_internal.h"
 
-enum { TICKET_KEYS = 3, TICKET_NAME_BYTES = 16, TICKET_SECRET_BYTES = 32 };
+enum { TICKET_KEYS = TLS_TICKET_KEYS, TICKET_NAME_BYTES = 16, TICKET_SECRET_BYTES = 32 };
+
+_Static_assert(TLS_TICKET_KEY_BYTES == TICKET_NAME_BYTES + 2 * TICKET_SECRET_BYTES,
+               "a key is its name and two secrets");
 
 static const uint64_t TICKET_KEY_US = UINT64_C(1000000) * LIMIT_TICKET_KEY_S;
 
@@ -83,6 +86,45 @@ void tls_tickets_rotate(struct tls_tickets *t, uint64_t now_us)
      */
     while (t->n_keys > 1 && now_us - t->keys[t->n_keys - 1].born_us >= TICKET_KEYS * TICKET_KEY_US)
         mem_wipe(&t->keys[--t->n_keys], sizeof t->keys[0]);
+    pthread_mutex_unlock(&t->lock);
+}
+
+uint32_t tls_tickets_export(struct tls_tickets *t, uint64_t now_us,
+                            struct tls_ticket_key ret[TLS_TICKET_KEYS])
+{
+    uint32_t n;
+
+    pthread_mutex_lock(&t->lock);
+    n = t->n_keys;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct ticket_key *key = &t->keys[i];
+
+        memcpy(ret[i].bytes, key->name, TICKET_NAME_BYTES);
+        memcpy(ret[i].bytes + TICKET_NAME_BYTES, key->cipher_key, TICKET_SECRET_BYTES);
+        memcpy(ret[i].bytes + TICKET_NAME_BYTES + TICKET_SECRET_BYTES, key->mac_key,
+               TICKET_SECRET_BYTES);
+        ret[i].age_us = now_us - key->born_us;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+void tls_tickets_import(struct tls_tickets *t, uint64_t now_us, const struct tls_ticket_key *keys,
+                        uint32_t n)
+{
+    PRE(n > 0 && n <= TICKET_KEYS);
+    pthread_mutex_lock(&t->lock);
+    mem_wipe(t->keys, sizeof t->keys);
+    t->n_keys = n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct ticket_key *key = &t->keys[i];
+
+        memcpy(key->name, keys[i].bytes, TICKET_NAME_BYTES);
+        memcpy(key->cipher_key, keys[i].bytes + TICKET_NAME_BYTES, TICKET_SECRET_BYTES);
+        memcpy(key->mac_key, keys[i].bytes + TICKET_NAME_BYTES + TICKET_SECRET_BYTES,
+               TICKET_SECRET_BYTES);
+        key->born_us = now_us - MIN(now_us, keys[i].age_us);
+    }
     pthread_mutex_unlock(&t->lock);
 }
 

@@ -9,6 +9,14 @@
 
 struct tls_tickets;
 
+enum { TLS_TICKET_KEYS = 3, TLS_TICKET_KEY_BYTES = 80 };
+
+/* A key on its way to the process that takes over; whoever holds one wipes it. */
+struct tls_ticket_key {
+    unsigned char bytes[TLS_TICKET_KEY_BYTES]; /* name, key of the cipher, key of the MAC */
+    uint64_t age_us;
+};
+
 struct tls_tickets *tls_tickets_new(uint64_t now_us);
 struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
 /* NULL is nothing. The last one wipes the keys. */
@@ -16,3 +24,9 @@ void tls_tickets_unref(struct tls_tickets *t);
 /* A new key when the newest is LIMIT_TICKET_KEY_S old; those too old to open a ticket are wiped.
  * `now_us` is monotonic. Any thread. */
 void tls_tickets_rotate(struct tls_tickets *t, uint64_t now_us);
+/* All keys, newest first. How many. */
+uint32_t tls_tickets_export(struct tls_tickets *t, uint64_t now_us,
+                            struct tls_ticket_key ret[TLS_TICKET_KEYS]);
+/* In place of all that are there. 0 < n <= TLS_TICKET_KEYS, newest first. */
+void tls_tickets_import(struct tls_tickets *t, uint64_t now_us, const struct tls_ticket_key *keys,
+                        uint32_t n);

@@ -82,6 +82,8 @@ static void claim_finish(struct limit_claim *c, bool is_admitted)
         b->used = add_saturated(b->used, c->take);
         b->reserved = add_saturated(b->reserved, c->reserve);
     }
+    c->session = b->session;
+    c->window = b->window;
     total = add_saturated(b->used, b->reserved);
     c->remaining = total < c->limit ? c->limit - total : 0;
 }
@@ -140,6 +142,8 @@ bool bucket_extend(struct limit_claim *claim, uint64_t more, int64_t now_wall_us
     if (is_admitted) {
         b->reserved = add_saturated(b->reserved, more);
         claim->reserve = add_saturated(claim->reserve, more);
+        claim->session = b->session;
+        claim->window = b->window;
     } else {
         claim->room = b->used < claim->limit ? LIMIT_ROOM_RESERVED : LIMIT_ROOM_USED;
         claim->reset_s = bucket_reset_s(b->window_s, b->window, now_wall_us);
@@ -149,13 +153,93 @@ bool bucket_extend(struct limit_claim *claim, uint64_t more, int64_t now_wall_us
     return is_admitted;
 }
 
-void bucket_settle(struct bucket *b, uint64_t reserved, uint64_t cost, int64_t now_wall_us)
+struct bucket_move bucket_settle(struct bucket *b, uint64_t reserved, uint64_t cost,
+                                 int64_t now_wall_us)
 {
+    struct bucket_move move = {.used = cost, .released = reserved};
+
     pthread_mutex_lock(&b->lock);
     bucket_roll(b, now_wall_us);
     b->reserved = b->reserved > reserved ? b->reserved - reserved : 0;
     b->used = add_saturated(b->used, cost);
+    move.session = b->session;
+    move.window = b->window;
     pthread_mutex_unlock(&b->lock);
+    return move;
+}
+
+void bucket_share(struct bucket *b, uint32_t session, bucket_tell_fn *tell, void *ctx)
+{
+    struct bucket_move move = {.session = session};
+
+    pthread_mutex_lock(&b->lock);
+    b->session = session;
+    move.window = b->window;
+    move.used = b->used;
+    move.reserved = b->reserved;
+    if (session && (b->used > 0 || b->reserved > 0))
+        tell(ctx, &move);
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* Under the lock. */
+static void bucket_let_go(struct bucket *b, uint64_t released)
+{
+    released = MIN(released, b->inherited);
+    b->inherited -= released;
+    b->reserved -= MIN(b->reserved, released);
+}
+
+struct bucket_move bucket_apply(struct bucket *b, const struct bucket_move *move)
+{
+    struct bucket_move told = *move;
+
+    pthread_mutex_lock(&b->lock);
+    if (move->window > b->window) {
+        b->window = move->window;
+        b->used = 0;
+    }
+    if (move->window == b->window)
+        b->used = add_saturated(b->used, move->used);
+    b->inherited = add_saturated(b->inherited, move->reserved);
+    b->reserved = add_saturated(b->reserved, move->reserved);
+    bucket_let_go(b, move->released);
+    told.session = b->session;
+    pthread_mutex_unlock(&b->lock);
+    return told;
+}
+
+void bucket_note(const struct limit_claim *claim, int64_t now_wall_us)
+{
+    struct bucket *b = claim->held;
+
+    pthread_mutex_lock(&b->lock);
+    bucket_roll(b, now_wall_us);
+    b->used = add_saturated(b->used, claim->take);
+    b->reserved = add_saturated(b->reserved, claim->reserve);
+    pthread_mutex_unlock(&b->lock);
+}
+
+void bucket_give(const struct limit_claim *claim)
+{
+    struct bucket *b = claim->held;
+
+    pthread_mutex_lock(&b->lock);
+    b->inherited = add_saturated(b->inherited, claim->reserve);
+    pthread_mutex_unlock(&b->lock);
+}
+
+struct bucket_move bucket_disown(struct bucket *b)
+{
+    struct bucket_move move = {0};
+
+    pthread_mutex_lock(&b->lock);
+    move.session = b->session;
+    move.window = b->window;
+    move.released = b->inherited;
+    bucket_let_go(b, b->inherited);
+    pthread_mutex_unlock(&b->lock);
+    return move;
 }
 
 bool bucket_is_idle(const struct bucket *b, int64_t window)

@@ -71,6 +71,7 @@ static struct bucket_entry *table_add(struct bucket_table *t, struct str key)
         return NULL;
     e = mem_alloc_zero(sizeof *e + key.len);
     bucket_init(&e->bucket, t->window_s, t->window);
+    e->bucket.session = t->session;
     e->key_len = (uint32_t)key.len;
     if (key.len > 0)
         memcpy(e->key, key.ptr, key.len);
@@ -108,5 +109,32 @@ void bucket_table_put(struct bucket_table *t, struct bucket *b)
     /* One that counts nothing, of a refused request, must not take another's place. */
     if (--e->n_pins == 0 && bucket_is_idle(b, t->window))
         table_drop(t, e);
+    pthread_mutex_unlock(&t->lock);
+}
+
+struct str bucket_table_key(const struct bucket_table *t, const struct bucket *b)
+{
+    const struct bucket_entry *e = CONTAINER_OF(b, const struct bucket_entry, bucket);
+
+    return t->is_distinct ? str_make(e->key, e->key_len) : STR("");
+}
+
+void bucket_table_each(struct bucket_table *t, bucket_table_fn *fn, void *ctx)
+{
+    pthread_mutex_lock(&t->lock);
+    if (!t->is_distinct)
+        fn(ctx, STR(""), &t->single);
+    LIST_FOREACH (&t->recent, node) {
+        struct bucket_entry *e = CONTAINER_OF(node, struct bucket_entry, recent);
+
+        fn(ctx, str_make(e->key, e->key_len), &e->bucket);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void bucket_table_share(struct bucket_table *t, uint32_t session)
+{
+    pthread_mutex_lock(&t->lock);
+    t->session = session;
     pthread_mutex_unlock(&t->lock);
 }

@@ -11,6 +11,7 @@ struct bucket_table {
     pthread_mutex_t lock; /* of everything but the buckets' counts */
     uint32_t window_s;
     bool is_distinct;
+    uint32_t session;     /* of new buckets; see bucket.h */
     int64_t window;       /* latest that was seen: a new bucket is not made in an earlier one */
     struct bucket single; /* unless distinct */
     struct map by_key;
@@ -23,3 +24,11 @@ void bucket_table_deinit(struct bucket_table *t);
 /* The bucket of `key`, pinned until bucket_table_put. NULL: no room for one more value. */
 struct bucket *bucket_table_take(struct bucket_table *t, struct str key, int64_t now_wall_us);
 void bucket_table_put(struct bucket_table *t, struct bucket *b);
+/* Of one that is taken; as long as it is. Empty unless distinct. */
+struct str bucket_table_key(const struct bucket_table *t, const struct bucket *b);
+
+typedef void bucket_table_fn(void *ctx, struct str key, struct bucket *b);
+/* All buckets, while none comes or goes. */
+void bucket_table_each(struct bucket_table *t, bucket_table_fn *fn, void *ctx);
+/* The session of those that come from now on. */
+void bucket_table_share(struct bucket_table *t, uint32_t session);

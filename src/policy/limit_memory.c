@@ -1,9 +1,11 @@
 /* Counters and their references: those of plans. A claim that is held needs none of its own, its
  * exchange keeps the plan. The lock guards the map so that a counter is never found while its last
- * reference goes. */
+ * reference goes. Locks are taken in this order: map, table, bucket.
+ *
+ * A change is told after the bucket's lock is gone, by the thread that made it. That is no race:
+ * moves of different threads add up in any order, one thread's come in the order in which it made
+ * them, and what a bucket had when it was shared is told under its lock, before all of them. */
 #include "policy/limit_memory.h"
-
-#include <stdatomic.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -29,6 +31,7 @@ static struct limit_counter *memory_counter(struct limit_store *s, struct str id
         atomic_init(&c->n_refs, 1);
         c->identity = str_make(mem_dup_text(identity.ptr, identity.len), identity.len);
         bucket_table_init(&c->table, window_s, is_distinct);
+        c->table.session = c->table.single.session = m->session;
         map_put(&m->by_identity, c->identity, c);
     }
     pthread_mutex_unlock(&m->lock);
@@ -52,6 +55,29 @@ static void memory_release(struct limit_store *s, struct limit_counter *c)
     bucket_table_deinit(&c->table);
     mem_free((void *)(uintptr_t)c->identity.ptr);
     mem_free(c);
+}
+
+/* ---- counting ---- */
+
+static void memory_tell(struct limit_memory *m, struct limit_counter *c, struct str key,
+                        const struct bucket_move *count)
+{
+    struct limit_move move = {.identity = c->identity,
+                              .key = key,
+                              .window_s = c->table.window_s,
+                              .is_distinct = c->table.is_distinct,
+                              .count = *count};
+
+    m->tell(m->tell_ctx, &move);
+}
+
+/* Of a claim whose bucket is still held. */
+static void memory_tell_claim(struct limit_store *s, const struct limit_claim *c,
+                              const struct bucket_move *count)
+{
+    if (UNLIKELY(count->session))
+        memory_tell(CONTAINER_OF(s, struct limit_memory, store), c->counter,
+                    bucket_table_key(&c->counter->table, c->held), count);
 }
 
 static void memory_put(struct limit_claim *c)
@@ -79,33 +105,220 @@ static bool memory_take_all(struct limit_claim *claims, size_t n, int64_t now_wa
     return has_all;
 }
 
-static bool memory_reserve(struct limit_store *s UNUSED, struct limit_claim *claims, size_t n,
-                           int64_t now_wall_us)
+static void memory_tell_reserved(struct limit_store *s, const struct limit_claim *c)
+{
+    struct bucket_move move = {
+        .session = c->session, .window = c->window, .used = c->take, .reserved = c->reserve};
+
+    if (c->held)
+        memory_tell_claim(s, c, &move);
+}
+
+/* Another has judged. Of a refusal it has said all. */
+static void memory_note(struct limit_claim *claims, size_t n, int64_t now_wall_us)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct limit_claim *c = &claims[i];
+
+        c->held = bucket_table_take(&c->counter->table, c->key, now_wall_us);
+        if (c->held)
+            bucket_note(c, now_wall_us);
+        if (!c->is_settled)
+            memory_put(c);
+    }
+}
+
+static bool memory_reserve_here(struct limit_store *s, struct limit_claim *claims, size_t n,
+                                int64_t now_wall_us)
 {
     bool is_admitted =
         memory_take_all(claims, n, now_wall_us) && buckets_reserve(claims, n, now_wall_us);
 
     for (size_t i = 0; i < n; i++) {
+        if (is_admitted)
+            memory_tell_reserved(s, &claims[i]);
         if (!is_admitted || !claims[i].is_settled)
             memory_put(&claims[i]);
     }
     return is_admitted;
 }
 
-static bool memory_extend(struct limit_store *s UNUSED, struct limit_claim *claim, uint64_t more,
-                          int64_t now_wall_us)
+static bool memory_reserve(struct limit_store *s, struct limit_claim *claims, size_t n,
+                           int64_t now_wall_us)
 {
-    PRE(claim->held);
-    return bucket_extend(claim, more, now_wall_us);
+    struct limit_memory *m = CONTAINER_OF(s, struct limit_memory, store);
+    limit_ask_fn *ask = atomic_load_explicit(&m->ask, memory_order_acquire);
+    bool is_admitted;
+
+    if (LIKELY(!ask) || n == 0 || !ask(m->ask_ctx, claims, n, &is_admitted))
+        return memory_reserve_here(s, claims, n, now_wall_us);
+    if (is_admitted)
+        memory_note(claims, n, now_wall_us);
+    return is_admitted;
 }
 
-static void memory_settle(struct limit_store *s UNUSED, struct limit_claim *claim, uint64_t cost,
+static bool memory_extend(struct limit_store *s, struct limit_claim *claim, uint64_t more,
                           int64_t now_wall_us)
 {
+    struct bucket_move move = {.reserved = more};
+
     PRE(claim->held);
-    bucket_settle(claim->held, claim->reserve, cost, now_wall_us);
+    if (!bucket_extend(claim, more, now_wall_us))
+        return false;
+    move.session = claim->session;
+    move.window = claim->window;
+    memory_tell_claim(s, claim, &move);
+    return true;
+}
+
+static void memory_settle(struct limit_store *s, struct limit_claim *claim, uint64_t cost,
+                          int64_t now_wall_us)
+{
+    struct bucket_move move;
+
+    PRE(claim->held);
+    move = bucket_settle(claim->held, claim->reserve, cost, now_wall_us);
+    memory_tell_claim(s, claim, &move);
     memory_put(claim);
 }
+
+/* ---- between processes ---- */
+
+/* On its way through all buckets. */
+struct memory_walk {
+    struct limit_memory *m;
+    struct limit_counter *counter;
+    struct str key; /* of the bucket */
+};
+
+static void memory_tell_walk(void *ctx, const struct bucket_move *move)
+{
+    const struct memory_walk *walk = ctx;
+
+    memory_tell(walk->m, walk->counter, walk->key, move);
+}
+
+static void memory_share_bucket(void *ctx, struct str key, struct bucket *b)
+{
+    struct memory_walk *walk = ctx;
+
+    walk->key = key;
+    bucket_share(b, walk->m->session, memory_tell_walk, walk);
+}
+
+static void memory_disown_bucket(void *ctx, struct str key, struct bucket *b)
+{
+    const struct memory_walk *walk = ctx;
+    struct bucket_move move = bucket_disown(b);
+
+    if (move.session && move.released > 0)
+        memory_tell(walk->m, walk->counter, key, &move);
+}
+
+static void memory_share_all(struct limit_memory *m, uint32_t session)
+{
+    pthread_mutex_lock(&m->lock);
+    m->session = session;
+    MAP_FOREACH (&m->by_identity, slot) {
+        struct memory_walk walk = {.m = m, .counter = slot->value};
+
+        bucket_table_share(&walk.counter->table, session); /* first: none may come in between */
+        bucket_table_each(&walk.counter->table, memory_share_bucket, &walk);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+void limit_memory_share(struct limit_memory *m, uint32_t session, limit_tell_fn *tell, void *ctx)
+{
+    PRE(session != 0 && tell && !m->session);
+    if (!m->tell) { /* seen by whoever finds the session in a bucket; the same ever after */
+        m->tell = tell;
+        m->tell_ctx = ctx;
+    }
+    ASSERT(m->tell == tell && m->tell_ctx == ctx);
+    memory_share_all(m, session);
+}
+
+void limit_memory_unshare(struct limit_memory *m)
+{
+    memory_share_all(m, 0);
+}
+
+struct limit_counter *limit_memory_find(struct limit_memory *m, const struct limit_move *move)
+{
+    struct limit_counter *c;
+
+    pthread_mutex_lock(&m->lock);
+    c = map_find(&m->by_identity, move->identity);
+    if (c && (c->table.window_s != move->window_s || c->table.is_distinct != move->is_distinct))
+        c = NULL;
+    if (c)
+        atomic_fetch_add_explicit(&c->n_refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&m->lock);
+    return c;
+}
+
+bool limit_memory_apply(struct limit_memory *m, const struct limit_move *move, int64_t now_wall_us)
+{
+    struct limit_counter *c = limit_memory_find(m, move);
+    struct bucket *b = c ? bucket_table_take(&c->table, move->key, now_wall_us) : NULL;
+    struct bucket_move told;
+
+    if (b) {
+        told = bucket_apply(b, &move->count);
+        if (told.session)
+            memory_tell(m, c, move->key, &told);
+        bucket_table_put(&c->table, b);
+    }
+    memory_release(&m->store, c);
+    return b != NULL;
+}
+
+void limit_memory_disown(struct limit_memory *m)
+{
+    pthread_mutex_lock(&m->lock);
+    MAP_FOREACH (&m->by_identity, slot) {
+        struct memory_walk walk = {.m = m, .counter = slot->value};
+
+        bucket_table_each(&walk.counter->table, memory_disown_bucket, &walk);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+void limit_memory_defer(struct limit_memory *m, limit_ask_fn *ask, void *ctx)
+{
+    if (!m->ask_ctx)
+        m->ask_ctx = ctx;
+    ASSERT(m->ask_ctx == ctx);
+    atomic_store_explicit(&m->ask, ask, memory_order_release);
+}
+
+struct limit_move limit_claim_describe(const struct limit_claim *claim)
+{
+    const struct limit_counter *c = claim->counter;
+
+    return (struct limit_move){.identity = c->identity,
+                               .key = claim->key,
+                               .window_s = c->table.window_s,
+                               .is_distinct = c->table.is_distinct};
+}
+
+bool limit_memory_reserve_for(struct limit_memory *m, struct limit_claim *claims, size_t n,
+                              int64_t now_wall_us)
+{
+    for (size_t i = 0; i < n; i++)
+        claims[i].is_settled = true; /* held until it is given */
+    if (!memory_reserve(&m->store, claims, n, now_wall_us))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (claims[i].held)
+            bucket_give(&claims[i]);
+        memory_put(&claims[i]);
+    }
+    return true;
+}
+
+/* ---- life ---- */
 
 void limit_memory_init(struct limit_memory *m)
 {

@@ -1,6 +1,8 @@
 /* The store of one process: counters by identity, admission and settling through its interface. */
 #include "policy/limit_memory.h"
 
+#include <pthread.h>
+
 #include "base/limits.h"
 #include "test/harness/test.h"
 
@@ -146,4 +148,235 @@ TEST(a_crowded_rule_in_shadow_refuses_nobody)
     release(all);
     release(tokens);
     limit_memory_deinit(&memory);
+}
+
+/* ---- between processes ---- */
+
+enum { CHAIN = 3, HAND_THREADS = 4, HAND_ROUNDS = 4000, HAND_KEYS = 5 };
+
+/* Processes that take over from each other; each tells the next one. */
+struct hand {
+    struct limit_memory memory;
+    pthread_mutex_t lock; /* of what is told */
+    struct limit_counter *all;
+    struct limit_counter *each;
+    struct hand *next;
+    uint32_t session; /* told under another one: late, not counted */
+};
+
+static struct hand chain[CHAIN];
+
+static void hand_on_tell(void *ctx, const struct limit_move *move)
+{
+    struct hand *h = ctx;
+
+    pthread_mutex_lock(&h->lock);
+    if (move->count.session == h->session)
+        CHECK(limit_memory_apply(&h->next->memory, move, S(1)));
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void hand_open(struct hand *h, struct hand *next)
+{
+    limit_memory_init(&h->memory);
+    pthread_mutex_init(&h->lock, NULL);
+    h->all = h->memory.store.ops->counter(&h->memory.store, STR("all"), 60, false);
+    h->each = h->memory.store.ops->counter(&h->memory.store, STR("each"), 60, true);
+    h->next = next;
+}
+
+static void hand_over(struct hand *h)
+{
+    limit_memory_share(&h->memory, ++h->session, hand_on_tell, h);
+}
+
+static void hand_close(struct hand *h)
+{
+    h->memory.store.ops->release(&h->memory.store, h->all);
+    h->memory.store.ops->release(&h->memory.store, h->each);
+    limit_memory_deinit(&h->memory);
+    pthread_mutex_destroy(&h->lock);
+}
+
+static bool hand_reserve(struct hand *h, struct limit_claim *c, uint64_t take, uint64_t reserve)
+{
+    c->limit = 1000000000;
+    c->take = take;
+    c->reserve = reserve;
+    c->is_settled = true;
+    return h->memory.store.ops->reserve(&h->memory.store, c, 1, S(1));
+}
+
+static void hand_settle(struct hand *h, struct limit_claim *c, uint64_t cost)
+{
+    h->memory.store.ops->settle(&h->memory.store, c, cost, S(1));
+}
+
+/* What is used and reserved there, seen by a request that costs nothing. */
+static uint64_t hand_total(struct hand *h, struct limit_counter *counter, struct str key)
+{
+    struct limit_claim c = {.counter = counter, .key = key};
+
+    CHECK(hand_reserve(h, &c, 0, 0));
+    hand_settle(h, &c, 0);
+    return c.limit - c.remaining;
+}
+
+#define CHECK_TOTALS(h, n_all, n_a)                                                                \
+    do {                                                                                           \
+        CHECK_INT(hand_total((h), (h)->all, STR("")), (n_all));                                    \
+        CHECK_INT(hand_total((h), (h)->each, STR("a")), (n_a));                                    \
+    } while (0)
+
+TEST(what_is_counted_and_reserved_is_known_to_the_process_that_takes_over)
+{
+    struct hand *old = &chain[0], *new = &chain[1];
+    struct limit_claim before, after;
+
+    hand_open(old, new);
+    hand_open(new, NULL);
+    before = (struct limit_claim){.counter = old->each, .key = STR("a")};
+    CHECK(hand_reserve(old, &before, 3, 20));
+    hand_over(old);
+    CHECK_TOTALS(new, 0, 23);
+    /* What the old one does from now on: admits, extends, settles. */
+    after = (struct limit_claim){.counter = old->all};
+    CHECK(hand_reserve(old, &after, 1, 10));
+    CHECK_TOTALS(new, 11, 23);
+    CHECK(old->memory.store.ops->extend(&old->memory.store, &after, 5, S(1)));
+    CHECK_TOTALS(new, 16, 23);
+    hand_settle(old, &after, 2);
+    hand_settle(old, &before, 4);
+    CHECK_TOTALS(new, 3, 7);
+    /* A value that nobody had used. */
+    before = (struct limit_claim){.counter = old->each, .key = STR("b")};
+    CHECK(hand_reserve(old, &before, 1, 0));
+    CHECK_INT(hand_total(new, new->each, STR("b")), 1);
+    hand_settle(old, &before, 0);
+    hand_close(old);
+    hand_close(new);
+}
+
+TEST(what_a_process_that_has_ended_still_had_reserved_goes_and_nothing_else)
+{
+    struct hand *old = &chain[0], *new = &chain[1];
+    struct limit_claim lost, own;
+
+    hand_open(old, new);
+    hand_open(new, NULL);
+    lost = (struct limit_claim){.counter = old->each, .key = STR("a")};
+    CHECK(hand_reserve(old, &lost, 3, 20));
+    hand_over(old);
+    own = (struct limit_claim){.counter = new->each, .key = STR("a")};
+    CHECK(hand_reserve(new, &own, 1, 7));
+    CHECK_TOTALS(new, 0, 31);
+    limit_memory_disown(&new->memory);
+    CHECK_TOTALS(new, 0, 11);
+    limit_memory_disown(&new->memory);
+    hand_settle(old, &lost, 5); /* told after its end: used, and nothing to release */
+    CHECK_TOTALS(new, 0, 16);
+    hand_settle(new, &own, 0);
+    CHECK_TOTALS(new, 0, 9);
+    hand_close(old);
+    hand_close(new);
+}
+
+TEST(a_process_that_has_handed_over_itself_passes_on_what_it_is_told)
+{
+    struct limit_claim first, lost;
+
+    for (int i = 0; i < CHAIN; i++)
+        hand_open(&chain[i], i + 1 < CHAIN ? &chain[i + 1] : NULL);
+    first = (struct limit_claim){.counter = chain[0].each, .key = STR("a")};
+    lost = (struct limit_claim){.counter = chain[0].all};
+    CHECK(hand_reserve(&chain[0], &first, 1, 10));
+    CHECK(hand_reserve(&chain[0], &lost, 2, 30));
+    limit_memory_share(&chain[1].memory, ++chain[1].session, hand_on_tell, &chain[1]);
+    limit_memory_unshare(&chain[1].memory); /* nobody took over: told no more */
+    hand_over(&chain[0]);
+    CHECK_TOTALS(&chain[1], 32, 11);
+    CHECK_TOTALS(&chain[2], 0, 0);
+    hand_over(&chain[1]);
+    CHECK_TOTALS(&chain[2], 32, 11);
+    hand_settle(&chain[0], &first, 6);
+    CHECK_TOTALS(&chain[2], 32, 7);
+    limit_memory_disown(&chain[1].memory); /* the first has died */
+    CHECK_TOTALS(&chain[2], 2, 7);
+    hand_settle(&chain[0], &lost, 0);
+    for (int i = 0; i < CHAIN; i++)
+        hand_close(&chain[i]);
+}
+
+TEST(what_is_told_of_another_configuration_or_another_window_counts_nothing)
+{
+    struct hand *h = &chain[0];
+    struct limit_move move = {.identity = STR("each"),
+                              .key = STR("a"),
+                              .window_s = 60,
+                              .is_distinct = true,
+                              .count = {.window = 5, .used = 3}};
+
+    hand_open(h, NULL);
+    CHECK(limit_memory_apply(&h->memory, &move, S(301)));
+    move.count = (struct bucket_move){.window = 4, .used = 100, .reserved = 1, .released = 1};
+    CHECK(limit_memory_apply(&h->memory, &move, S(301))); /* spent in the window before */
+    struct limit_claim c = {
+        .counter = h->each, .key = STR("a"), .limit = 10, .take = 1, .is_settled = true};
+
+    CHECK(h->memory.store.ops->reserve(&h->memory.store, &c, 1, S(301)));
+    CHECK_INT(c.remaining, 6);
+    h->memory.store.ops->settle(&h->memory.store, &c, 0, S(301));
+    move.window_s = 3600;
+    CHECK(!limit_memory_apply(&h->memory, &move, S(301)));
+    move.window_s = 60;
+    move.is_distinct = false;
+    CHECK(!limit_memory_apply(&h->memory, &move, S(301)));
+    move.identity = STR("gone");
+    CHECK(!limit_memory_apply(&h->memory, &move, S(301)));
+    hand_close(h);
+}
+
+static _Atomic unsigned n_hand_rounds;
+
+static void *hand_work(void *arg)
+{
+    struct hand *h = arg;
+    static const char *const keys[HAND_KEYS] = {"a", "b", "c", "d", "e"};
+
+    for (unsigned i = 0; i < HAND_ROUNDS; i++) {
+        struct limit_claim set[2] = {
+            {.counter = h->all, .limit = 1000000000, .take = 1, .reserve = 9, .is_settled = true},
+            {.counter = h->each,
+             .key = str_of(keys[i % HAND_KEYS]),
+             .limit = 1000000000,
+             .reserve = 2,
+             .is_settled = true}};
+
+        CHECK(h->memory.store.ops->reserve(&h->memory.store, set, 2, S(1)));
+        for (int k = 0; k < 2; k++)
+            h->memory.store.ops->settle(&h->memory.store, &set[k], 1, S(1));
+        n_hand_rounds++;
+    }
+    return NULL;
+}
+
+TEST(counts_agree_though_threads_go_on_while_they_are_handed_over)
+{
+    struct hand *old = &chain[0], *new = &chain[1];
+    pthread_t threads[HAND_THREADS];
+
+    hand_open(old, new);
+    hand_open(new, NULL);
+    for (int i = 0; i < HAND_THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, hand_work, old) == 0);
+    while (n_hand_rounds < HAND_ROUNDS)
+        sched_yield();
+    hand_over(old);
+    for (int i = 0; i < HAND_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_INT(hand_total(new, new->all, STR("")), 2 * HAND_THREADS * HAND_ROUNDS);
+    CHECK_INT(hand_total(new, new->each, STR("c")), HAND_THREADS * HAND_ROUNDS / HAND_KEYS);
+    CHECK_INT(hand_total(old, old->all, STR("")), 2 * HAND_THREADS * HAND_ROUNDS);
+    hand_close(old);
+    hand_close(new);
 }

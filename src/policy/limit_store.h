@@ -29,7 +29,10 @@ struct limit_claim {
     enum limit_room room;
     uint32_t reset_s;   /* to the end of the window, at least 1 */
     uint64_t remaining; /* afterwards */
-    void *held;         /* the store's own; NULL: nothing to settle */
+    /* The store's own: */
+    void *held;       /* NULL: nothing to settle */
+    uint32_t session; /* not 0: what is changed is told elsewhere too */
+    int64_t window;   /* that it was changed in */
 };
 
 struct limit_store_ops {

@@ -85,6 +85,36 @@ bool model_average_find(struct model_averages *m, struct str model, uint64_t *re
     return is_known;
 }
 
+void model_averages_export(struct model_averages *m, model_average_fn *tell, void *ctx)
+{
+    pthread_mutex_lock(&m->lock);
+    LIST_FOREACH (&m->recent, node) {
+        const struct model_average *a = CONTAINER_OF(node, struct model_average, recent);
+
+        tell(ctx, str_make(a->model, a->model_len), a->scaled, a->n_answers);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+bool model_average_import(struct model_averages *m, struct str model, uint64_t scaled,
+                          uint32_t n_answers)
+{
+    struct model_average *a;
+
+    if (model.len == 0 || model.len > LIMIT_MODEL_NAME_BYTES || n_answers == 0 ||
+        n_answers > AVERAGE_WEIGHT || scaled > (uint64_t)AVERAGE_TOKENS_MAX * AVERAGE_SCALE)
+        return false;
+    pthread_mutex_lock(&m->lock);
+    a = map_find(&m->by_model, model);
+    if (!a)
+        a = averages_add(m, model);
+    a->scaled = scaled;
+    a->n_answers = n_answers;
+    list_move(&m->recent, &a->recent);
+    pthread_mutex_unlock(&m->lock);
+    return true;
+}
+
 uint64_t model_average_expect(struct model_averages *m, struct str model, uint64_t max_tokens)
 {
     uint64_t average;

@@ -28,6 +28,13 @@ void model_averages_deinit(struct model_averages *m);
 void model_average_note(struct model_averages *m, struct str model, uint64_t n_tokens);
 /* The moving average in tokens, rounded up. False before MODEL_AVERAGE_MIN_ANSWERS answers. */
 bool model_average_find(struct model_averages *m, struct str model, uint64_t *ret_tokens);
+typedef void model_average_fn(void *ctx, struct str model, uint64_t scaled, uint32_t n_answers);
+/* All, the model that was used longest ago first: what model_average_import takes, in that order.
+ */
+void model_averages_export(struct model_averages *m, model_average_fn *tell, void *ctx);
+/* In place of what is known of that model. False: such an average cannot be. */
+bool model_average_import(struct model_averages *m, struct str model, uint64_t scaled,
+                          uint32_t n_answers);
 /* What is to be reserved for an answer: MODEL_AVERAGE_FACTOR times the average, or
  * MODEL_AVERAGE_UNKNOWN, and no more than the request allows (`max_tokens`; 0: it does not say). */
 uint64_t model_average_expect(struct model_averages *m, struct str model, uint64_t max_tokens);

@@ -97,3 +97,35 @@ TEST(what_is_expected_is_bounded_by_the_request_and_by_the_average)
                   "row %zu", i);
     model_averages_deinit(&m);
 }
+
+static void average_hand_over(void *ctx, struct str model, uint64_t scaled, uint32_t n_answers)
+{
+    CHECK(model_average_import(ctx, model, scaled, n_answers));
+}
+
+TEST(averages_that_are_handed_over_go_on_as_they_would_have)
+{
+    struct model_averages from, to;
+    uint64_t expected = 0, found = 0;
+
+    model_averages_init(&from);
+    model_averages_init(&to);
+    for (uint64_t i = 0; i < 25; i++)
+        model_average_note(&from, STR("iris"), 100 + i);
+    model_average_note(&from, STR("rare"), 7);
+    model_average_note(&to, STR("iris"), 1);
+    model_averages_export(&from, average_hand_over, &to);
+    CHECK(!model_average_find(&to, STR("rare"), &found));
+    model_average_note(&from, STR("iris"), 5000);
+    model_average_note(&to, STR("iris"), 5000);
+    CHECK(model_average_find(&from, STR("iris"), &expected));
+    CHECK(model_average_find(&to, STR("iris"), &found));
+    CHECK_INT(found, expected);
+    CHECK(!model_average_import(&to, STR(""), 1, 1));
+    CHECK(!model_average_import(&to, STR("x"), UINT64_MAX, 1));
+    CHECK(!model_average_import(&to, STR("x"), 1, 0));
+    CHECK(!model_average_import(&to, STR("x"), 1, 33));
+    CHECK_INT(to.recent.n_nodes, 2);
+    model_averages_deinit(&from);
+    model_averages_deinit(&to);
+}

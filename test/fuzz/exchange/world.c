@@ -225,8 +225,12 @@ static void world_build(void)
     if (loop_init(&world.control) < 0 || server_init(&world.server, &world.control, &options) < 0)
         UNREACHABLE();
     world.port_fds[0] = -1;
-    world.port = (struct port){
-        .number = 80, .bound = 80, .is_wanted = true, .fds = world.port_fds, .n_fds = 1};
+    world.port = (struct port){.number = 80,
+                               .bound = 80,
+                               .is_wanted = true,
+                               .fds = world.port_fds,
+                               .n_fds = 1,
+                               .n_shares = 1};
     world_listen();
     for (unsigned i = 0; i < WORLD_SNAPSHOTS; i++)
         world.snapshots[i] = world_compile(world_manifests[i]);

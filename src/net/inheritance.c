@@ -1,0 +1,53 @@
+/* See inheritance.h. What a socket is and where it listens is asked of the kernel, not of who
+ * passed it. */
+#include "net/inheritance.h"
+
+#include <netinet/in.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+static bool inheritance_is_listener(int fd)
+{
+    int protocol = 0;
+    socklen_t len = sizeof protocol;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+           protocol == IPPROTO_TCP && socket_is_listening(fd);
+}
+
+int inheritance_add(struct inheritance *h, int fd)
+{
+    struct inherited_socket s = {.fd = fd, .address.len = sizeof s.address.address};
+
+    if (h->n >= LIMIT_TAKEOVER_SOCKETS || !inheritance_is_listener(fd) ||
+        getsockname(fd, (struct sockaddr *)&s.address.address, &s.address.len) < 0) {
+        socket_close(fd);
+        return INHERITANCE_BAD;
+    }
+    h->sockets = mem_realloc(h->sockets, (h->n + 1) * sizeof s);
+    h->sockets[h->n++] = s;
+    return 0;
+}
+
+int inheritance_take(struct inheritance *h, const struct socket_address *a)
+{
+    for (size_t i = 0; h && i < h->n; i++) {
+        struct inherited_socket *s = &h->sockets[i];
+        int fd = s->fd;
+
+        if (fd < 0 || !socket_address_is_same(&s->address, a))
+            continue;
+        s->fd = -1;
+        return fd;
+    }
+    return -1;
+}
+
+void inheritance_deinit(struct inheritance *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        socket_close(h->sockets[i].fd);
+    mem_free(h->sockets);
+    *h = (struct inheritance){0};
+}
