@@ -29,6 +29,16 @@ def pytest_addoption(parser):
     parser.addoption("--connections", type=int, help=f"how many stand idle; {CONNECTIONS} in full unless given")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: an experiment without a short form; only with --full")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--full"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
 @dataclasses.dataclass(frozen=True)
 class Scale:
     is_full: bool
