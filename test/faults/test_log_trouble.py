@@ -3,10 +3,13 @@ on at their pace, what is not written is counted, and nothing is counted twice; 
 import errno
 import json
 import os
+import signal
+import time
 
 import pytest
 
-from play.deadline import eventually
+from lab.failing_calls import slow
+from play.deadline import FACTOR, eventually
 from play.manifests import ENVOY_API, backend, route, rule, thing, world
 from play.others import Others
 
@@ -82,6 +85,29 @@ def test_a_full_disk_costs_lines_and_nothing_else(gateway, upstream, failing_cal
     ask(gw, 50)
     eventually(lambda: len(gw.log()) + gw.metric(DROPPED) == 1 + n + 5 + 50, 10, "the log to go on")
     assert gw.metric(DROPPED) == n + 5, "nothing is dropped any longer"
+
+
+def test_a_disk_that_does_not_answer_holds_up_neither_requests_nor_the_end(gateway, upstream, failing_calls, scale):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))), **failing_calls.more)
+    others = Others(gw, "/")
+    failing_calls.arm("write", 1, slow(60))
+    ask(gw, scale(100, 2000))
+    others.come(5)
+    others.check()
+    started = time.monotonic()
+    gw.signal(signal.SIGTERM)
+    assert gw.wait(10) == 0
+    assert time.monotonic() - started < 5 * FACTOR, "lines that a dead disk does not take are given up"
+
+
+def test_what_is_logged_before_an_end_is_written_whatever_the_wall_clock_says(gateway, upstream, failing_calls):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))), **failing_calls.more)
+    failing_calls.step_wall_clock(-3600)
+    failing_calls.arm("write", 1, slow(0.2))
+    ask(gw, 50)
+    gw.signal(signal.SIGTERM)
+    assert gw.wait(10) == 0
+    assert len(gw.log()) == 50
 
 
 @pytest.mark.parametrize("is_short", [False, True], ids=["nothing more fits", "a part of a line fits"])

@@ -1,7 +1,8 @@
-/* Put before libc by LD_PRELOAD, this makes every Nth call of a kind fail with an errno, or do one
- * byte only, and moves the wall clock. What fails and when stands in a file that TOLLGATE_FAULTS
- * names; it is mapped, so that an experiment arms and disarms it while the process runs, and reads
- * how often it struck. test/faults/lab/failing_calls.py writes the other side of struct control.
+/* Put before libc by LD_PRELOAD, this makes every Nth call of a kind fail with an errno, do one
+ * byte only, or take long, and moves the wall clock. What fails and when stands in a file that
+ * TOLLGATE_FAULTS names; it is mapped, so that an experiment arms and disarms it while the process
+ * runs, and reads how often it struck. test/faults/lab/failing_calls.py writes the other side of
+ * struct control.
  *
  * It acts on what libraries call too (c-ares, OpenSSL), and not on what libc calls in itself. Calls
  * that cannot fail on a real kernel pass: changes of what an epoll set watches, and removals, reads
@@ -47,11 +48,11 @@ enum kind {
 
 enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_SHORT };
 
-enum { US_PER_S = 1000000, NS_PER_US = 1000 };
+enum { MS_PER_S = 1000, US_PER_S = 1000000, NS_PER_US = 1000, NS_PER_MS = 1000000 };
 
 struct row {
     _Atomic uint32_t every; /* 0: none fails */
-    _Atomic int32_t error;  /* 0: one byte is done, where bytes are */
+    _Atomic int32_t error;  /* 0: one byte is done, where bytes are; below: it takes so many ms */
     _Atomic uint64_t n_calls;
     _Atomic uint64_t n_struck;
 };
@@ -80,6 +81,7 @@ static enum verdict judge(enum kind kind)
 {
     struct row *row;
     uint32_t every;
+    int32_t error;
     uint64_t n;
 
     if (!control)
@@ -90,8 +92,15 @@ static enum verdict judge(enum kind kind)
     if (every == 0 || n % every != 0)
         return VERDICT_PASS;
     atomic_fetch_add(&row->n_struck, 1);
-    errno = atomic_load(&row->error);
-    return errno ? VERDICT_FAIL : VERDICT_SHORT;
+    error = atomic_load(&row->error);
+    if (error < 0) {
+        struct timespec pause = {-error / MS_PER_S, -error % MS_PER_S * (long)NS_PER_MS};
+
+        nanosleep(&pause, NULL);
+        return VERDICT_PASS;
+    }
+    errno = error;
+    return error ? VERDICT_FAIL : VERDICT_SHORT;
 }
 
 static bool is_datagram(int fd)
@@ -102,14 +111,16 @@ static bool is_datagram(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_DGRAM;
 }
 
-/* Bytes of a socket, a file or a pipe; nothing else is meddled with. */
+/* Bytes of a socket, a file or a pipe; nothing else is meddled with, nor the process's own
+ * messages.
+ */
 static enum verdict judge_bytes(int fd, bool is_out, size_t *len)
 {
     int saved = errno;
     enum verdict v = VERDICT_PASS;
     struct stat st;
 
-    if (!control || fstat(fd, &st) != 0)
+    if (!control || fd == STDERR_FILENO || fstat(fd, &st) != 0)
         v = VERDICT_PASS;
     else if (S_ISSOCK(st.st_mode))
         v = judge(is_datagram(fd) ? KIND_DATAGRAM : is_out ? KIND_SEND : KIND_RECV);

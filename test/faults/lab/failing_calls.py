@@ -14,6 +14,11 @@ ROW = struct.Struct("=IiQQ")  # every, error, n_calls, n_struck
 SHORT = 0  # instead of an errno: one byte only is done
 
 
+def slow(seconds):
+    """Instead of an errno: the call takes so long."""
+    return -int(seconds * 1000)
+
+
 class FailingCalls:
     """`more` is what a Gateway is started with; then `arm` and `disarm` at any time."""
 
