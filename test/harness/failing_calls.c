@@ -1,8 +1,8 @@
 /* Put before libc by LD_PRELOAD, this makes every Nth call of a kind fail with an errno, do one
- * byte only, or take long, and moves the wall clock. What fails and when stands in a file that
- * TOLLGATE_FAULTS names; it is mapped, so that an experiment arms and disarms it while the process
- * runs, and reads how often it struck. test/faults/lab/failing_calls.py writes the other side of
- * struct control.
+ * byte only, or take long, moves the wall clock, and puts a name server of the experiment in place
+ * of the system's. What fails and when stands in a file that TOLLGATE_FAULTS names; it is mapped,
+ * so that an experiment arms and disarms it while the process runs, and reads how often it struck.
+ * test/faults/lab/failing_calls.py writes the other side of struct control.
  *
  * It acts on what libraries call too (c-ares, OpenSSL), and not on what libc calls in itself. Calls
  * that cannot fail on a real kernel pass: changes of what an epoll set watches, and removals, reads
@@ -12,12 +12,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -48,7 +50,13 @@ enum kind {
 
 enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_SHORT };
 
-enum { MS_PER_S = 1000, US_PER_S = 1000000, NS_PER_US = 1000, NS_PER_MS = 1000000 };
+enum {
+    MS_PER_S = 1000,
+    US_PER_S = 1000000,
+    NS_PER_US = 1000,
+    NS_PER_MS = 1000000,
+    NAME_SERVER_PORT = 53
+};
 
 struct row {
     _Atomic uint32_t every; /* 0: none fails */
@@ -58,7 +66,8 @@ struct row {
 };
 
 struct control {
-    _Atomic int64_t wall_step_us; /* added to the wall clock */
+    _Atomic int64_t wall_step_us;      /* added to the wall clock */
+    _Atomic uint64_t name_server_port; /* on 127.0.0.1, for datagrams to port 53; 0: as they are */
     struct row rows[N_KINDS];
 };
 
@@ -145,13 +154,29 @@ SHOWN int socket(int domain, int type, int protocol)
     return next(domain, type, protocol);
 }
 
+/* To the experiment's name server instead of one at 127.0.0.1, as `names_path` says. c-ares takes
+ * answers from the address that it asked, whatever their port. */
+static void redirect(struct sockaddr_storage *address)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+    uint64_t port = atomic_load(&control->name_server_port);
+
+    if (port != 0 && address->ss_family == AF_INET && v4->sin_port == htons(NAME_SERVER_PORT))
+        v4->sin_port = htons((uint16_t)port);
+}
+
 SHOWN int connect(int fd, const struct sockaddr *address, socklen_t len)
 {
     NEXT(connect);
+    struct sockaddr_storage there = {0};
 
-    if (control && judge(is_datagram(fd) ? KIND_DATAGRAM : KIND_CONNECT) == VERDICT_FAIL)
+    if (!control || len > sizeof there || !is_datagram(fd))
+        return control && judge(KIND_CONNECT) == VERDICT_FAIL ? -1 : next(fd, address, len);
+    if (judge(KIND_DATAGRAM) == VERDICT_FAIL)
         return -1;
-    return next(fd, address, len);
+    memcpy(&there, address, len);
+    redirect(&there);
+    return next(fd, (const struct sockaddr *)&there, len);
 }
 
 SHOWN int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
@@ -254,18 +279,27 @@ SHOWN int open64(const char *path, int flags, ...)
     return judge(KIND_OPEN) == VERDICT_FAIL ? -1 : next(path, flags, mode);
 }
 
+/* The system's name servers are those of the experiment. */
+static const char *names_path(const char *path)
+{
+    const char *ours =
+        strcmp(path, "/etc/resolv.conf") == 0 ? getenv("TOLLGATE_FAULTS_NAMES") : NULL;
+
+    return ours ? ours : path;
+}
+
 SHOWN FILE *fopen(const char *path, const char *mode)
 {
     NEXT(fopen);
 
-    return judge(KIND_OPEN) == VERDICT_FAIL ? NULL : next(path, mode);
+    return judge(KIND_OPEN) == VERDICT_FAIL ? NULL : next(names_path(path), mode);
 }
 
 SHOWN FILE *fopen64(const char *path, const char *mode)
 {
     NEXT(fopen64);
 
-    return judge(KIND_OPEN) == VERDICT_FAIL ? NULL : next(path, mode);
+    return judge(KIND_OPEN) == VERDICT_FAIL ? NULL : next(names_path(path), mode);
 }
 
 SHOWN ssize_t read(int fd, void *bytes, size_t len)

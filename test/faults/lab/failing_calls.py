@@ -9,7 +9,7 @@ from play.gateway import BUILD
 LIBRARY = BUILD / "test/harness/failing_calls.so"
 # In the order of `enum kind` there.
 KINDS = ("connect", "datagram", "socket", "accept", "send", "recv", "epoll", "open", "read", "write")
-HEAD = struct.Struct("=q")  # wall_step_us
+HEAD = struct.Struct("=qQ")  # wall_step_us, name_server_port
 ROW = struct.Struct("=IiQQ")  # every, error, n_calls, n_struck
 SHORT = 0  # instead of an errno: one byte only is done
 
@@ -27,9 +27,12 @@ class FailingCalls:
         path.write_bytes(bytes(HEAD.size + ROW.size * len(KINDS)))
         with open(path, "r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
+        names = folder / "resolv.conf"
+        names.write_text("nameserver 127.0.0.1\n")
         # A sanitizer's runtime asks to be the first library; that this one comes before it does no harm.
         options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
-        self.more = {"env": {"LD_PRELOAD": str(LIBRARY), "TOLLGATE_FAULTS": str(path), "ASAN_OPTIONS": options},
+        self.more = {"env": {"LD_PRELOAD": str(LIBRARY), "TOLLGATE_FAULTS": str(path), "TOLLGATE_FAULTS_NAMES": str(names),
+                             "ASAN_OPTIONS": options},
                      "args": ["--no-sandbox"]}
 
     def _at(self, kind):
@@ -52,4 +55,8 @@ class FailingCalls:
         return ROW.unpack_from(self._map, self._at(kind))[3]
 
     def step_wall_clock(self, seconds):
-        HEAD.pack_into(self._map, 0, int(seconds * 1_000_000))
+        struct.pack_into("=q", self._map, 0, int(seconds * 1_000_000))
+
+    def use_name_server(self, port):
+        """Queries of names go to this port, whatever the system's servers are."""
+        struct.pack_into("=Q", self._map, 8, port)
