@@ -6,6 +6,7 @@
 #   make test         every unit and end-to-end test (TEST_ARGS='-k routing' for some of the latter)
 #   make test-slow    the end-to-end tests that wait for timeouts of a minute or more
 #   make test-exact   ten thousand requests to models with every kind of end: records, usage and budgets agree
+#   make test-faults  the fault laboratory in full (FAULTS_ARGS='--minutes 30 --seed 7'); its short forms are in make test
 #   make test-sdk     the official OpenAI and Anthropic clients against the gateway (from pip and npm)
 #   make test-differential  the same bytes to the gateway, nginx, HAProxy and Node's parser, in thousands of cases
 #   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW
@@ -21,6 +22,7 @@ BUILD ?= build
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+FAULTS_ARGS ?=
 SECONDS ?= 60
 # Debian's own programs: another Python or Meson earlier in PATH may lack what these have.
 PYTHON := /usr/bin/python3
@@ -28,7 +30,7 @@ MESON := /usr/bin/meson
 NINJA := /usr/bin/ninja
 SETUP = tools/setup-build
 
-.PHONY: all release demo test test-slow test-exact test-sdk test-differential test-testssl test-h2spec bench lint sanitize tsan fuzz docs format clean
+.PHONY: all release demo test test-slow test-exact test-faults test-sdk test-differential test-testssl test-h2spec bench lint sanitize tsan fuzz docs format clean
 
 all:
 	@tools/install-packages build
@@ -63,6 +65,12 @@ test-exact:
 	@$(SETUP) $(BUILD)
 	@$(NINJA) -C $(BUILD) --quiet
 	@$(PYTHON) tools/run-tests --build $(BUILD) --only e2e -- --exact -m exact -s $(TEST_ARGS)
+
+test-faults:
+	@tools/install-packages build test
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@tools/test-faults --build $(BUILD) $(FAULTS_ARGS) $(TEST_ARGS)
 
 test-sdk:
 	@tools/install-packages build test sdk

@@ -88,8 +88,14 @@ static void reload_accept(struct reload *r)
 {
     const struct diag_list *diags = &r->snapshot->manifest->diags;
     struct buf why = {0};
-    int code = server_swap(r->server, r->snapshot, &why);
+    int code;
 
+    /* Files that are emptied or gone are being replaced, or lost, more often than meant. */
+    if (r->snapshot->n_ports == 0 && r->server->current->n_ports > 0) {
+        reload_refuse(r, "the files have no listener to serve any more; to serve nothing, stop");
+        return;
+    }
+    code = server_swap(r->server, r->snapshot, &why);
     if (code != 0) {
         buf_append_char(&why, '\0');
         reload_refuse(r, code > 0 ? why.ptr : error_trace());

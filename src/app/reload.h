@@ -1,7 +1,8 @@
 /* Reloading: a thread of its own loads, links and compiles, so that a large configuration never
  * delays control; the result comes back by a wake and is swapped in. One at a time: changes that
  * come meanwhile lead to one more. Files with any error keep the whole old configuration, but for
- * what is only not given yet (a reference whose object is to come). */
+ * what is only not given yet (a reference whose object is to come). So do files that are empty or
+ * gone, all that is left to serve with them. */
 #pragma once
 
 #include "gateway/server.h"

@@ -457,6 +457,7 @@ int command_run(struct options *o, char **argv)
         is_ok = loop_run(&r->loop) == 0;
     }
     run_finish(r);
-    mem_free(r);
+    if (!r->server.log_writer.is_stuck) /* its thread looks at it until the process ends */
+        mem_free(r);
     return is_ok ? 0 : 1;
 }

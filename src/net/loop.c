@@ -102,14 +102,10 @@ int loop_fd_add(struct loop *l, struct loop_fd *io, int fd, unsigned events, loo
 int loop_fd_make_late(struct loop_fd *io)
 {
     struct epoll_event event = {.events = loop_epoll_mask(io->wanted), .data.ptr = io};
-    int r;
 
     PRE(io->loop && !io->is_late);
-    if (epoll_ctl(io->loop->late_fd, EPOLL_CTL_ADD, io->fd, &event) < 0) {
-        r = error_origin(-errno);
-        loop_fd_remove(io);
-        return r;
-    }
+    if (epoll_ctl(io->loop->late_fd, EPOLL_CTL_ADD, io->fd, &event) < 0)
+        return error_origin(-errno);
     epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
     io->is_late = true;
     return 0;

@@ -90,7 +90,7 @@ MUST_USE int loop_fd_add(struct loop *l, struct loop_fd *io, int fd, unsigned ev
                          loop_fd_fn *on_ready);
 /* From now on it is served after the others of each turn, at most LOOP_BATCH of its kind at once.
  * Epoll reports in the order in which descriptors become ready: a request would wait behind
- * whatever thousands of answers have to say. 0 or negative; then it is watched no longer. */
+ * whatever thousands of answers have to say. 0 or negative; then it is watched as before. */
 MUST_USE int loop_fd_make_late(struct loop_fd *io);
 /* No system call when nothing changes. Level-triggered: an unwanted readable descriptor must be
  * unwatched once it has reported, or it reports each turn. */

@@ -359,6 +359,27 @@ TEST(late_descriptors_are_served_after_the_others_of_a_turn)
     loop_deinit(&l);
 }
 
+TEST(a_descriptor_that_cannot_be_made_late_is_watched_as_before)
+{
+    struct loop l;
+    struct told_fd a;
+    int fd, late_fd;
+
+    CHECK(loop_init(&l) == 0);
+    told_fd_open(&a, &l, LOOP_READ);
+    fd = a.io.fd;
+    late_fd = l.late_fd;
+    l.late_fd = -1;
+    CHECK(loop_fd_make_late(&a.io) < 0);
+    l.late_fd = late_fd;
+    CHECK(a.io.fd == fd); /* its owner closes it */
+    CHECK(write(a.peer, "x", 1) == 1);
+    CHECK(loop_turn(&l, 1000) == 0);
+    CHECK_INT(a.n_calls, 1);
+    told_fd_close(&a, fd);
+    loop_deinit(&l);
+}
+
 TEST(a_descriptor_is_told_what_it_wants_and_the_hangup)
 {
     struct loop l;

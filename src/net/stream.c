@@ -36,7 +36,10 @@ static int plain_recv(struct stream *s, void *ret_bytes, size_t cap, size_t *ret
         s->was_short_read = (size_t)n < cap;
         return 0;
     }
-    return n == 0 ? STREAM_EOF : stream_fail(s, errno);
+    if (n < 0)
+        return stream_fail(s, errno);
+    /* An end that we made ourselves is none of an answer that ends with its connection. */
+    return s->is_broken ? STREAM_RESET : STREAM_EOF;
 }
 
 static int plain_send(struct stream *s, const struct iovec *iov, int n_iov, size_t *ret_n)
@@ -206,6 +209,13 @@ void stream_shutdown(struct stream *s)
 {
     if (s->io.loop)
         s->ops->shutdown(s);
+}
+
+void stream_break(struct stream *s)
+{
+    /* One that is over already fails here: it tells its end by itself, behind what has come. */
+    if (s->io.loop && shutdown(s->io.fd, SHUT_RDWR) == 0)
+        s->is_broken = true;
 }
 
 void stream_close(struct stream *s, bool is_abort)

@@ -43,6 +43,7 @@ struct stream {
     bool is_ready;
     bool was_short_read; /* the last recv got less than asked: the socket is empty, another recv is
                             waste */
+    bool is_broken;      /* see stream_break */
     int error;           /* errno-like reason of the last STREAM_RESET or LOOP_HANGUP, 0 unknown;
                             EKEYREJECTED: the peer's certificate, EPROTO: another TLS failure */
 };
@@ -69,6 +70,10 @@ MUST_USE int stream_send(struct stream *s, const struct iovec *iov, int n_iov, s
 void stream_want(struct stream *s, unsigned events);
 /* Ends our side (TLS close_notify, then FIN); reading goes on. */
 void stream_shutdown(struct stream *s);
+/* After a send that failed, which does not mean that the connection is over (a kernel without
+ * memory says no, too): what has come can still be read, then STREAM_RESET follows, also when the
+ * peer says nothing more since it waits for the rest. */
+void stream_break(struct stream *s);
 /* Closes at once. No further event. Safe on zeroed and repeated. `is_abort`: RST instead of FIN, so
  * that the peer cannot take a cut-off answer for a complete one. */
 void stream_close(struct stream *s, bool is_abort);

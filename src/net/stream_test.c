@@ -127,6 +127,22 @@ static void refused_on_event(struct stream *s, unsigned events)
     stream_close(s, false);
 }
 
+TEST(what_has_come_before_a_break_is_read_and_then_it_is_over)
+{
+    struct test_pair *p = connected_pair();
+
+    p->client.is_reading = false;
+    stream_want(&p->client.stream, 0);
+    test_side_send(p, &p->server, "early", 5);
+    stream_break(&p->client.stream);
+    p->client.is_reading = true;
+    stream_want(&p->client.stream, LOOP_READ);
+    TEST_TURN_UNTIL(&p->loop, p->client.end);
+    CHECK_INT(p->client.n_in, 5);
+    CHECK_INT(p->client.end, STREAM_RESET);
+    test_pair_free(p);
+}
+
 TEST(a_refused_connection_is_a_hangup_with_its_reason)
 {
     struct sockaddr_storage address;

@@ -181,6 +181,10 @@ static void *log_writer_main(void *arg)
         log_writer_pause(w);
     }
     log_writer_finish(w);
+    pthread_mutex_lock(&w->sleep_lock);
+    w->has_ended = true;
+    pthread_cond_signal(&w->news);
+    pthread_mutex_unlock(&w->sleep_lock);
     return NULL;
 }
 
@@ -241,21 +245,35 @@ int log_writer_start(struct log_writer *w)
     return r;
 }
 
-void log_writer_stop(struct log_writer *w)
+/* By the clock of `news`, which is monotonic: joining with a time limit goes by the wall clock. */
+static bool log_writer_wait_end(struct log_writer *w)
 {
     struct timespec until;
+    bool has_ended;
 
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOG_WRITER_STOP_MS / 1000;
+    pthread_mutex_lock(&w->sleep_lock);
+    while (!w->has_ended && pthread_cond_timedwait(&w->news, &w->sleep_lock, &until) == 0)
+        ;
+    has_ended = w->has_ended;
+    pthread_mutex_unlock(&w->sleep_lock);
+    return has_ended;
+}
+
+void log_writer_stop(struct log_writer *w)
+{
     if (!w->is_started)
         return;
     w->is_started = false;
     atomic_store(&w->is_stopping, true);
     log_writer_wake(w);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += LOG_WRITER_STOP_MS / 1000;
-    if (pthread_timedjoin_np(w->thread, NULL, &until) != 0) {
-        pthread_detach(w->thread); /* stuck in a dead file system: its memory stays */
+    w->is_stuck = !log_writer_wait_end(w);
+    if (w->is_stuck) {
+        pthread_detach(w->thread); /* in a dead file system */
         return;
     }
+    pthread_join(w->thread, NULL);
     for (uint32_t i = 0; i < atomic_load(&w->n_rings); i++) {
         atomic_fetch_add(&w->n_lost, atomic_load(&w->rings[i]->n_dropped));
         log_ring_free(w->rings[i]);

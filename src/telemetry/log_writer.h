@@ -38,6 +38,8 @@ struct log_writer {
     _Atomic uint32_t n_sinks;
     pthread_mutex_t sleep_lock; /* never held during a write */
     pthread_cond_t news;
+    bool has_ended; /* the thread has nothing to do with this any more; under sleep_lock */
+    bool is_stuck;  /* log_writer_stop: it has, so this memory must stay */
     _Atomic bool is_asleep;
     _Atomic bool is_stopping;
     _Atomic bool must_reopen;
@@ -48,8 +50,9 @@ enum log_writer_result { LOG_WRITER_FULL = 1 };
 
 /* Starts the thread. 0 or negative. `w` stays where it is. */
 MUST_USE int log_writer_start(struct log_writer *w);
-/* Writes what is in the rings, waiting at most LOG_WRITER_STOP_MS, and ends the thread. Nobody may
- * push any more. Safe on zeroed memory and repeated. */
+/* Writes what is in the rings, waiting at most LOG_WRITER_STOP_MS, and ends the thread, unless it
+ * `is_stuck` in a write that does not return. Nobody may push any more. Safe on zeroed memory and
+ * repeated. */
 void log_writer_stop(struct log_writer *w);
 /* A ring for one pushing thread; owned by `w`. */
 struct log_ring *log_writer_ring(struct log_writer *w);

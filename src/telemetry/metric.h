@@ -43,7 +43,7 @@
     X(UPSTREAM_REQUESTS, COUNTER, "tollgate_upstream_requests_total", "attempts",                  \
       "Attempts that a backend answered.", "backend", "response_code_class")                       \
     X(UPSTREAM_FAILURES, COUNTER, "tollgate_upstream_failures_total", "attempts",                  \
-      "Attempts that a backend did not answer.", "backend", "reason")                              \
+      "Attempts without a whole answer; a part counts as answered, too.", "backend", "reason")     \
     X(UPSTREAM_DURATION, HISTOGRAM, "tollgate_upstream_first_byte_seconds", "seconds",             \
       "From the start of an attempt to the head of the backend's answer.", "backend")              \
     X(UPSTREAM_CONNECTIONS, GAUGE, "tollgate_upstream_connections", "connections",                 \

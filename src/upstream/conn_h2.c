@@ -227,8 +227,10 @@ void conn_h2_flush(struct conn *c)
         h->is_inside = false;
         n = held->len;
         /* A broken connection is noticed by its next read, as in conn_flush. */
-        if (outbox_flush(&c->out) != 0)
+        if (outbox_flush(&c->out) != 0) {
+            stream_break(&c->stream);
             break;
+        }
     } while (is_alive && n >= LIMIT_PIPE_HIGH_BYTES && outbox_is_empty(&c->out));
     stream_want(&c->stream, LOOP_READ | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
     conn_h2_settle(c, is_alive);

@@ -292,8 +292,10 @@ void conn_flush(struct conn *c)
     list_remove(&c->flush.node);
     /* A broken connection is noticed by its next read: what the upstream answered before it closed
      * (an early refusal, say) must still be read. */
-    if (outbox_flush(&c->out) != 0)
+    if (outbox_flush(&c->out) != 0) {
+        stream_break(&c->stream);
         read = LOOP_READ;
+    }
     if (c->ends_output && outbox_is_empty(&c->out)) {
         c->ends_output = false;
         stream_shutdown(&c->stream);

@@ -126,7 +126,10 @@ class Upstream:
     def reset_all(self):
         """Ends every open connection with a TCP reset."""
         for connection in list(self._open):
-            connection.reset()
+            try:
+                connection.reset()
+            except OSError:
+                pass  # closed already
 
     def stop(self):
         try:
