@@ -37,6 +37,29 @@ static void attempt_count(struct attempt *a, struct endpoint *e)
     }
 }
 
+static struct breaker *attempt_breaker(const struct attempt *a)
+{
+    return &a->pool->cluster->backend->breaker;
+}
+
+/* False: there are as many under way as may be. */
+static bool attempt_enter(struct attempt *a)
+{
+    struct breaker *b = attempt_breaker(a);
+
+    if (LIKELY(!a->limits && !breaker_is_watched(b)))
+        return true;
+    a->is_counted = breaker_take_request(b, a->limits);
+    return a->is_counted;
+}
+
+static void attempt_leave(struct attempt *a)
+{
+    if (a->is_counted)
+        breaker_put_request(attempt_breaker(a));
+    a->is_counted = false;
+}
+
 /* Leaves the running states: every resource goes back here and nowhere else. */
 static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusable)
 {
@@ -51,6 +74,7 @@ static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusab
         conn_h2_leave(a);
     else if (c)
         conn_put(c, is_reusable);
+    attempt_leave(a);
 }
 
 static void attempt_begin_streaming(struct attempt *a)
@@ -69,8 +93,39 @@ static void attempt_begin_streaming(struct attempt *a)
     conn_flush_later(c);
 }
 
+/* A connection is there: of its pool, open already. */
+static void attempt_reuse(struct attempt *a, struct conn *c)
+{
+    a->conn = c;
+    a->was_reused = true;
+    attempt_begin_streaming(a);
+}
+
+/* The bounds allow no connection to the endpoint that was chosen. One to another may be unused, or
+ * allowed. */
+static int attempt_connect_elsewhere(struct attempt *a)
+{
+    struct endpoint_set *s = a->pool->endpoints;
+    struct conn *c = a->is_fresh_wanted ? NULL : pool_take(a->pool, NULL, a);
+    int r = CONN_NO_PLACE;
+
+    if (c) {
+        attempt_count(a, c->endpoint);
+        attempt_reuse(a, c);
+        return 0;
+    }
+    for (uint32_t i = 0; i < s->n && r == CONN_NO_PLACE; i++) {
+        if (bounded_count_get(&s->items[i].state->connections) >= a->limits->n_endpoint_connections)
+            continue;
+        attempt_count(a, &s->items[i]);
+        r = conn_open(a->pool, a->endpoint, a, a->connect_timeout_us, &a->conn);
+    }
+    return r;
+}
+
 static int attempt_connect(struct attempt *a)
 {
+    struct conn *c = NULL;
     /* Another try goes elsewhere if it can: endpoint_text is still that of the try before. */
     struct endpoint *e = pool_pick(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
 
@@ -80,15 +135,21 @@ static int attempt_connect(struct attempt *a)
     /* A backend that refuses streams because it has too much to do is not to get connections too.
      */
     if (!a->is_fresh_wanted || a->was_refused)
-        a->conn = pool_take(a->pool, e, a);
-    if (a->conn) {
-        a->was_reused = true;
-        attempt_begin_streaming(a);
+        c = pool_take(a->pool, e, a);
+    if (c) {
+        attempt_reuse(a, c);
         return 0;
     }
     a->state = ATTEMPT_CONNECTING;
     int r = conn_open(a->pool, e, a, a->connect_timeout_us, &a->conn);
 
+    if (r == CONN_NO_PLACE)
+        r = attempt_connect_elsewhere(a);
+    if (r == CONN_NO_PLACE) {
+        breaker_count_overflow(attempt_breaker(a), BREAKER_CONNECTIONS);
+        attempt_end(a, ATTEMPT_FAILED, false);
+        return ATTEMPT_OVERFLOW;
+    }
     if (r != 0) {
         a->transport_error = -r;
         attempt_end(a, ATTEMPT_FAILED, false);
@@ -129,14 +190,16 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->transport_error = 0;
     a->local_text[0] = '\0';
     a->n_interim = 0;
-    int r = attempt_connect(a);
+    int r = attempt_enter(a) ? attempt_connect(a) : ATTEMPT_OVERFLOW;
 
     if (r == ATTEMPT_NO_ENDPOINT && a->pool->endpoints->state == ENDPOINTS_PENDING) {
         attempt_wait_for_name(a);
         return 0;
     }
-    if (r != 0)
+    if (r != 0) {
+        attempt_leave(a);
         a->state = ATTEMPT_FAILED;
+    }
     return r;
 }
 

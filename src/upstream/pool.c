@@ -1,4 +1,4 @@
-/* Pools and their connections: opening, leasing, returning, sweeping, and for HTTP/1.1 moving bytes
+/* Pools and their connections (conn.h): opening, leasing, returning, sweeping, and for HTTP/1.1 moving bytes
  * between socket and attempt (for HTTP/2: conn_h2.c). Which of them an endpoint speaks its cluster
  * says, or is negotiated: then attempts wait together for the outcome, and if it is HTTP/1.1 all
  * but the first go on to connections of their own. A connection is never freed in its own callback:
@@ -33,10 +33,14 @@ void conn_move(struct conn *c, enum conn_state to)
     c->state = to;
     if (to == CONN_CLOSED) {
         list_remove(&c->node);
-        atomic_fetch_sub_explicit(&c->pool->cluster->n_connections, 1, memory_order_relaxed);
     } else {
         list_move(&c->pool->lists[to], &c->node);
     }
+}
+
+static struct breaker *pool_breaker(const struct pool *p)
+{
+    return &p->cluster->backend->breaker;
 }
 
 static void pool_refresh(struct pool *p)
@@ -125,7 +129,7 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
         struct conn *c = CONTAINER_OF(node, struct conn, node);
 
         before = node->prev;
-        if (c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0)
+        if (e && c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0)
             continue;
         if (c->h2 && !pool_may_share(p, a))
             continue;
@@ -190,6 +194,7 @@ static void conn_offer(struct conn *c, const struct attempt *a)
         stream_offer(&c->stream, STR("\x02h2\x08http/1.1"));
 }
 
+/* Its place was taken before. */
 static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout_us,
                     struct conn **ret_conn)
 {
@@ -201,6 +206,7 @@ static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout
                                 conn_on_event);
 
     if (r != 0) {
+        breaker_put_connection(pool_breaker(p), &e->state->connections);
         mem_free(c);
         return r;
     }
@@ -211,7 +217,6 @@ static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout
     c->endpoint = e;
     c->state = CONN_CONNECTING;
     list_append(&p->lists[CONN_CONNECTING], &c->node);
-    atomic_fetch_add_explicit(&p->cluster->n_connections, 1, memory_order_relaxed);
     c->timer.fn = conn_on_timeout;
     timer_set(u->loop, &c->timer, u->loop->now.mono_us + connect_timeout_us);
     *ret_conn = c;
@@ -227,6 +232,8 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     if (may_share && !p->speaks_http1)
         c = pool_find_connecting(p, e, p->upstreams->loop->now.mono_us + connect_timeout_us);
     if (!c) {
+        if (!breaker_take_connection(pool_breaker(p), &e->state->connections, a->limits))
+            return CONN_NO_PLACE;
         int r = conn_new(p, e, connect_timeout_us, &c);
 
         if (r != 0)
@@ -265,7 +272,15 @@ void conn_close(struct conn *c)
     list_remove(&c->flush.node);
     outbox_deinit(&c->out); /* now: what it borrowed ends with this turn's reader */
     stream_close(&c->stream, c->is_abort);
+    /* Not before it is closed: the backend is to see no more of them than the bound. */
+    breaker_put_connection(pool_breaker(c->pool), &c->endpoint->state->connections);
     loop_retire(l, &c->retire, conn_free);
+}
+
+void conn_count_served(struct conn *c, const struct attempt *a)
+{
+    c->n_served++;
+    c->is_spent = a && a->limits && a->limits->n_served > 0 && c->n_served >= a->limits->n_served;
 }
 
 void conn_put(struct conn *c, bool is_reusable)
@@ -273,10 +288,10 @@ void conn_put(struct conn *c, bool is_reusable)
     if (c->state == CONN_CONNECTING ? c->waiting.n_nodes > 0 : c->h2 != NULL)
         return; /* others wait for it, or have it */
     c->idle_us = c->attempt && c->attempt->idle_us ? c->attempt->idle_us : UPSTREAM_IDLE_US;
+    conn_count_served(c, c->attempt);
     c->attempt = NULL;
-    if (is_reusable && outbox_is_empty(&c->out) &&
+    if (is_reusable && !c->is_spent && outbox_is_empty(&c->out) &&
         c->pool->lists[CONN_OPEN].n_nodes < UPSTREAM_IDLE_PER_CLUSTER) {
-        c->n_served++;
         c->idle_since_us = c->pool->upstreams->loop->now.mono_us;
         stream_want(&c->stream, LOOP_READ);
         conn_move(c, CONN_OPEN);
