@@ -122,6 +122,7 @@ static enum refusal upstream_try(struct exchange *x)
         upstream_arm_try(x);
         x->attempt.idle_us = x->rule->connection_idle_us;
         x->attempt.limits = x->rule->breaker;
+        x->attempt.tenant = x->tenant;
         x->upstream_us = x->worker->loop.now.mono_us;
         x->first_byte_us = 0;
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);

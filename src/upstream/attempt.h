@@ -2,9 +2,12 @@
  * answer, over a connection of its own (HTTP/1.1) or a stream of one (HTTP/2): its owner does not
  * know. Exactly one completion (on_end or on_fail) unless cancelled.
  *
- *   IDLE --start--> WAITING_NAME --> CONNECTING --> STREAMING --> DONE
- *                        |               |              |
- *                        +---------------+--------------+-----> FAILED | IDLE (cancelled)
+ *   IDLE --start--> WAITING_NAME --> PENDING --> CONNECTING --> STREAMING --> DONE
+ *                        |              |            |              |
+ *                        +--------------+------------+--------------+-----> FAILED | IDLE
+ * (cancelled)
+ *
+ * PENDING, where the backend is at its bound of connections: it waits for one (pending.h).
  *
  * What the owner reads meanwhile are fields; worker-local, embedded in its owner. */
 #pragma once
@@ -15,6 +18,7 @@
 enum attempt_state {
     ATTEMPT_IDLE,
     ATTEMPT_WAITING_NAME,
+    ATTEMPT_PENDING,
     ATTEMPT_CONNECTING,
     ATTEMPT_STREAMING,
     ATTEMPT_DONE,
@@ -46,6 +50,7 @@ struct attempt {
     struct http_response response;
     uint64_t connect_timeout_us;
     const struct breaker_limits *limits; /* NULL: none; the caller's to set, and to keep */
+    struct str tenant;                   /* whose share it has of waiting; the caller's too */
     enum h1_error bad_answer;
     uint32_t n_interim; /* 1xx heads of this try */
     uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */
@@ -68,6 +73,7 @@ struct attempt {
     struct endpoint_set *endpoints; /* keeps `endpoint` alive while in flight */
     struct endpoint *endpoint;
     struct timer name_timer;
+    struct pending_waiter waiter;
     struct list_node node; /* on upstreams.waiting, then on its connection's */
 };
 

@@ -40,7 +40,8 @@ struct conn {
     bool is_abort;    /* how to close */
     bool ends_output; /* shut down our side when everything is sent */
     uint32_t n_served;
-    bool is_spent; /* it has served as many as its last attempt's bounds allow */
+    bool is_yielding; /* it ends for the sake of another worker's attempts */
+    bool is_spent;    /* it has served as many as its last attempt's bounds allow */
     uint64_t idle_since_us;
     uint64_t idle_us;        /* how long it may be unused, as its last attempt said */
     struct attempt *attempt; /* HTTP/1.1: that leases it, or NULL */
@@ -59,6 +60,11 @@ enum conn_open_result {
  * already. 0, negative or CONN_NO_PLACE. */
 MUST_USE int conn_open(struct pool *p, struct endpoint *e, struct attempt *a,
                        uint64_t connect_timeout_us, struct conn **ret_conn);
+/* The same, new in any case, for `a` that was granted the place. 0 or negative: it is gone then. */
+MUST_USE int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
+                              uint64_t connect_timeout_us, struct conn **ret_conn);
+/* It is CONN_OPEN; of HTTP/1.1 it is `a`'s now. */
+void conn_lease(struct conn *c, struct attempt *a);
 /* The attempt is done with it (HTTP/2: is not going to wait for it): back to the pool if it may
  * serve again, else closed. */
 void conn_put(struct conn *c, bool is_reusable);

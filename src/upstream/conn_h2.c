@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "upstream/attempt_internal.h"
+#include "upstream/pool_share.h"
 
 enum { SECOND_US = 1000000 };
 
@@ -202,10 +203,14 @@ static void conn_h2_settle(struct conn *c, bool is_alive)
         conn_h2_tell(CONTAINER_OF(node, struct conn_h2_stream, work));
     }
     conn_h2_place(c);
+    if (c->state == CONN_OPEN)
+        pool_share_on_room(c->pool);
     if (conn_h2_is_busy(c))
         return;
     if (c->state == CONN_DRAINING)
         conn_h2_end(c, ATTEMPT_CONNECT_FAILED);
+    else if (c->state == CONN_OPEN)
+        pool_share_on_idle(c->pool);
 }
 
 /* ---- output ---- */

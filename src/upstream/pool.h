@@ -24,6 +24,8 @@ struct pool {
     struct list lists[CONN_CLOSED]; /* by state */
     bool speaks_http1;              /* what was negotiated last: of CLUSTER_NEGOTIATED */
     uint32_t n_streams;             /* that one connection of HTTP/2 took last */
+    struct pending_member member;   /* shared: for the pools of other workers */
+    struct deferred serve;
 };
 
 /* What a worker's upstream side needs; embedded in the worker (and in control, for key fetches). */
@@ -37,6 +39,7 @@ struct upstreams {
     uint32_t n_pools;
     struct list waiting; /* attempts that wait for a name */
     struct wake endpoints_changed;
+    struct wake pending_news; /* for some pool's attempts that wait, or of other workers' */
     struct timer sweep;
 };
 
@@ -54,6 +57,14 @@ size_t upstreams_count(const struct upstreams *u, enum conn_state state);
  * of one that has just failed: taken only when there is no other. Refreshes the cached view first.
  */
 struct endpoint *pool_pick(struct pool *p, const char *avoid);
+/* That of `c` as the pool has it now; NULL: it has gone. */
+struct endpoint *pool_endpoint_of(const struct pool *p, const struct conn *c);
+/* May it be a stream of a connection of HTTP/2? */
+bool pool_may_share(const struct pool *p, const struct attempt *a);
+static inline struct breaker *pool_breaker(const struct pool *p)
+{
+    return &p->cluster->backend->breaker;
+}
 /* An open connection to `e` (NULL: to any) with a free stream, or NULL. Of HTTP/1.1 it is leased to
  * `a` then (CONN_FULL); of HTTP/2 conn_h2_open does that. */
 struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a);

@@ -26,8 +26,7 @@ static const struct table per_endpoint_breaker_table = TABLE(per_endpoint_breake
 static const struct field cluster_circuit_breaker_fields[] = {
     FIELD_INT(cluster_circuit_breaker, max_connections, "maxConnections", 0, UINT32_RANGE,
               "Connections at most; 1024 unless given."),
-    FIELD_INT(cluster_circuit_breaker, max_pending_requests, "maxPendingRequests",
-              FIELD_NOT_ENFORCED, UINT32_RANGE,
+    FIELD_INT(cluster_circuit_breaker, max_pending_requests, "maxPendingRequests", 0, UINT32_RANGE,
               "Requests that wait for a connection at most; 1024 unless given."),
     FIELD_INT(cluster_circuit_breaker, max_parallel_requests, "maxParallelRequests", 0,
               UINT32_RANGE, "Requests in flight at most; 1024 unless given."),

@@ -13,6 +13,17 @@ const char *breaker_overflow_word(enum breaker_overflow what)
     return words[what];
 }
 
+void breaker_init(struct breaker *b)
+{
+    *b = (struct breaker){0};
+    pending_init(&b->pending);
+}
+
+void breaker_deinit(struct breaker *b)
+{
+    pending_deinit(&b->pending);
+}
+
 void breaker_watch(struct breaker *b)
 {
     atomic_store_explicit(&b->is_watched, true, memory_order_relaxed);
@@ -52,8 +63,8 @@ void breaker_put_retry(struct breaker *b)
     bounded_count_put(&b->retries);
 }
 
-bool breaker_take_connection(struct breaker *b, struct bounded_count *of_endpoint,
-                             const struct breaker_limits *l)
+bool breaker_try_connection(struct breaker *b, struct bounded_count *of_endpoint,
+                            const struct breaker_limits *l)
 {
     if (!bounded_count_take(of_endpoint, l ? l->n_endpoint_connections : BOUNDED_COUNT_MAX))
         return false;
@@ -63,8 +74,23 @@ bool breaker_take_connection(struct breaker *b, struct bounded_count *of_endpoin
     return false;
 }
 
+/* Who has looked meanwhile has seen a place of the endpoint taken that was not. */
+bool breaker_take_connection(struct breaker *b, struct bounded_count *of_endpoint,
+                             const struct breaker_limits *l)
+{
+    if (l && bounded_count_get(&b->connections) >= l->n_connections)
+        return false; /* as a rule: nothing was touched */
+    if (breaker_try_connection(b, of_endpoint, l))
+        return true;
+    if (pending_is_any_now(&b->pending))
+        pending_on_place(b);
+    return false;
+}
+
 void breaker_put_connection(struct breaker *b, struct bounded_count *of_endpoint)
 {
     bounded_count_put(of_endpoint);
     bounded_count_put(&b->connections);
+    if (pending_is_any_now(&b->pending))
+        pending_on_place(b);
 }

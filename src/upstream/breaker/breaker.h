@@ -8,6 +8,7 @@
 
 #include "base/bounded_count.h"
 #include "base/macro.h"
+#include "upstream/breaker/pending.h"
 
 /* A policy's circuitBreaker, compiled: immutable. */
 struct breaker_limits {
@@ -39,7 +40,11 @@ struct breaker {
     struct bounded_count requests;
     struct bounded_count retries;
     _Atomic uint64_t n_overflows[BREAKER_OVERFLOWS_];
+    struct pending_queue pending;
 };
+
+void breaker_init(struct breaker *b);
+void breaker_deinit(struct breaker *b);
 
 /* "connections" and so on. */
 const char *breaker_overflow_word(enum breaker_overflow what);
@@ -58,7 +63,10 @@ void breaker_put_request(struct breaker *b);
 MUST_USE bool breaker_take_retry(struct breaker *b, const struct breaker_limits *l);
 void breaker_put_retry(struct breaker *b);
 /* A connection has a place at its backend and one at its endpoint, which counts in `of_endpoint`.
- * One that is refused is not counted: there may be another way. */
+ * One that is refused is not counted: there may be another way. What is given back goes to those
+ * who wait; `try` is for them, under their lock. */
+MUST_USE bool breaker_try_connection(struct breaker *b, struct bounded_count *of_endpoint,
+                                     const struct breaker_limits *l);
 MUST_USE bool breaker_take_connection(struct breaker *b, struct bounded_count *of_endpoint,
                                       const struct breaker_limits *l);
 void breaker_put_connection(struct breaker *b, struct bounded_count *of_endpoint);

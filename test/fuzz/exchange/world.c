@@ -425,6 +425,9 @@ static void world_check_cluster(struct cluster *c)
     endpoint_set_unref(set);
     ASSERT(bounded_count_get(&c->backend->breaker.connections) == 0);
     ASSERT(bounded_count_get(&c->backend->breaker.requests) == 0);
+    ASSERT(!pending_is_any(&c->backend->breaker.pending));
+    ASSERT(c->backend->breaker.pending.by_tenant.n_items == 0);
+    ASSERT(c->backend->breaker.pending.n_yielding == 0);
 }
 
 void world_check(void)
