@@ -271,6 +271,7 @@ void attempt_connect_again(struct attempt *a)
 
 void attempt_on_served(struct attempt *a, struct conn *c)
 {
+    PRE(a->state == ATTEMPT_PENDING);
     attempt_end_waiting(a);
     attempt_count(a, pool_endpoint_of(a->pool, c));
     a->state = ATTEMPT_CONNECTING;
@@ -315,6 +316,7 @@ static void attempt_on_granted(struct attempt *a)
 
 void attempt_on_verdict(struct attempt *a)
 {
+    PRE(a->state == ATTEMPT_PENDING);
     a->state = ATTEMPT_CONNECTING;
     if (a->waiter.verdict == PENDING_GRANTED) {
         attempt_on_granted(a);
