@@ -204,6 +204,19 @@ static void status_feeds(struct json *j, const struct snapshot *s)
     json_close(j, ']');
 }
 
+/* Of the backend, which other clusters may share. */
+static void status_breaker(struct json *j, const struct breaker *b)
+{
+    if (!breaker_is_watched(b))
+        return;
+    json_open(j, "circuit_breaker", '{');
+    json_u64(j, "connections", bounded_count_get(&b->connections));
+    json_u64(j, "requests", bounded_count_get(&b->requests));
+    json_u64(j, "pending", pending_count(&b->pending));
+    json_u64(j, "retries", bounded_count_get(&b->retries));
+    json_close(j, '}');
+}
+
 static void status_cluster(struct json *j, struct cluster *c)
 {
     static const char *const states[] = {"pending", "known", "failed"};
@@ -215,6 +228,7 @@ static void status_cluster(struct json *j, struct cluster *c)
     if (c->resolve_host.len > 0)
         json_str(j, "host", c->resolve_host);
     json_bool(j, "tls", c->tls != NULL);
+    status_breaker(j, &c->backend->breaker);
     json_open(j, "endpoints", '[');
     for (uint32_t i = 0; i < set->n; i++) {
         json_open(j, NULL, '{');

@@ -27,6 +27,9 @@
     X(H2_SILENCE_S, 60, "seconds",                                                                 \
       "silence of an HTTP/2 peer with requests under way, after which it is sent a PING")          \
     X(H2_PING_ANSWER_S, 20, "seconds", "for its answer; beyond: the connection is closed")         \
+    X(PENDING_TENANTS, 1024, "tenants",                                                            \
+      "that have shares of their own among the requests that wait for a connection to a "          \
+      "backend; beyond: one share for the rest")                                                   \
     X(MIRRORS, 64, "copies", "mirrored requests of one worker under way; beyond: no copy")         \
     X(MIRROR_BYTES, 1048576, "bytes", "request content kept for a mirror; beyond: no copy")        \
     X(REFUSED_CONNECTIONS, 256, "connections",                                                     \

@@ -15,6 +15,7 @@ struct mirror {
     struct worker *worker;
     struct arena arena;
     struct cluster *cluster; /* one reference */
+    struct breaker_limits limits;
     struct http_request request;
     struct buf body;
     struct attempt attempt;
@@ -123,6 +124,11 @@ static void mirror_add(struct exchange *x, const struct mirror_plan *plan,
     m->cluster = cluster_ref(plan->cluster);
     mirror_copy_head(m, request);
     attempt_init(&m->attempt, &x->worker->upstreams, &mirror_events, &m->arena);
+    if (x->rule->breaker) {
+        m->limits = *x->rule->breaker; /* the rule may go before the copy */
+        m->limits.n_pending = 0;       /* it stands in nobody's way */
+        m->attempt.limits = &m->limits;
+    }
     m->timer.fn = mirror_on_timeout;
     timer_set(&x->worker->loop, &m->timer, x->worker->loop.now.mono_us + MIRROR_TIMEOUT_US);
     list_append(&x->mirrors, &m->node);

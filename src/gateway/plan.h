@@ -182,7 +182,8 @@ enum model_use {
     MODEL_COUNTED = 4, /* a limit */
 };
 
-struct limit_plan; /* gateway/limit.h */
+struct limit_plan;     /* gateway/limit.h */
+struct breaker_limits; /* upstream/breaker/breaker.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -197,6 +198,7 @@ struct rule_plan {
     struct str why_broken;
     const struct security_plan *security; /* NULL: none */
     const struct limit_plan *limits;      /* NULL: none */
+    const struct breaker_limits *breaker; /* NULL: none */
     struct layer_plan *layers;            /* NULL: none */
     const struct cors *cors; /* of the route's CORS filter, else the SecurityPolicy's */
     const struct header_mods *request_mods;

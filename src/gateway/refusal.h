@@ -115,6 +115,8 @@
     X(UPSTREAM_CONNECT, 503, "upstream_connect_failed", "UF", "The backend could not be reached.") \
     X(UPSTREAM_CONNECT_TIMEOUT, 504, "upstream_connect_timeout", "UF",                             \
       "The backend did not accept the connection in time.")                                        \
+    X(UPSTREAM_OVERFLOW, 503, "upstream_overflow", "UO",                                           \
+      "The backend is at the limit of its circuit breaker; try again shortly.")                    \
     X(UPSTREAM_RESET, 502, "upstream_reset", "UC", "The backend closed the connection.")           \
     X(UPSTREAM_UPGRADE, 501, "upgrade_unsupported", "UPE",                                         \
       "The backend speaks HTTP/2 and takes no upgrade.")                                           \

@@ -29,6 +29,7 @@ static enum refusal upstream_refusal(enum attempt_failure why)
         [ATTEMPT_REFUSED] = REFUSAL_UPSTREAM_RESET,
         [ATTEMPT_RESET] = REFUSAL_UPSTREAM_RESET,
         [ATTEMPT_RESET_MIDWAY] = REFUSAL_UPSTREAM_RESET,
+        [ATTEMPT_OVERFLOW] = REFUSAL_UPSTREAM_OVERFLOW,
         [ATTEMPT_BAD_ANSWER] = REFUSAL_UPSTREAM_BAD_ANSWER,
         [ATTEMPT_TIMEOUT] = REFUSAL_UPSTREAM_TIMEOUT,
         [ATTEMPT_ERROR_ANSWER] = REFUSAL_UPSTREAM_BAD_ANSWER,
@@ -120,6 +121,8 @@ static enum refusal upstream_try(struct exchange *x)
         x->n_tries++;
         upstream_arm_try(x);
         x->attempt.idle_us = x->rule->connection_idle_us;
+        x->attempt.limits = x->rule->breaker;
+        x->attempt.tenant = x->tenant;
         x->upstream_us = x->worker->loop.now.mono_us;
         x->first_byte_us = 0;
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);

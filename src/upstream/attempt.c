@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "upstream/conn_h2.h"
+#include "upstream/pool_share.h"
 
 enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
 
@@ -37,6 +38,35 @@ static void attempt_count(struct attempt *a, struct endpoint *e)
     }
 }
 
+static struct breaker *attempt_breaker(const struct attempt *a)
+{
+    return &a->pool->cluster->backend->breaker;
+}
+
+/* False: there are as many under way as may be. */
+static bool attempt_enter(struct attempt *a)
+{
+    struct breaker *b = attempt_breaker(a);
+
+    if (LIKELY(!a->limits && !breaker_is_watched(b)))
+        return true;
+    a->is_counted = breaker_take_request(b, a->limits);
+    return a->is_counted;
+}
+
+static void attempt_leave(struct attempt *a)
+{
+    if (a->is_counted)
+        breaker_put_request(attempt_breaker(a));
+    a->is_counted = false;
+}
+
+/* What it kept to wait with. */
+static void attempt_end_waiting(struct attempt *a)
+{
+    endpoint_set_unref(TAKE(a->waiter.endpoints));
+}
+
 /* Leaves the running states: every resource goes back here and nowhere else. */
 static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusable)
 {
@@ -44,6 +74,10 @@ static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusab
 
     list_remove(&a->node);
     timer_cancel(a->upstreams->loop, &a->name_timer);
+    if (a->state == ATTEMPT_PENDING) {
+        pending_leave(attempt_breaker(a), &a->waiter);
+        attempt_end_waiting(a);
+    }
     attempt_count(a, NULL);
     a->state = to;
     a->conn = NULL;
@@ -51,6 +85,7 @@ static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusab
         conn_h2_leave(a);
     else if (c)
         conn_put(c, is_reusable);
+    attempt_leave(a);
 }
 
 static void attempt_begin_streaming(struct attempt *a)
@@ -69,26 +104,97 @@ static void attempt_begin_streaming(struct attempt *a)
     conn_flush_later(c);
 }
 
+/* A connection is there: of its pool, open already. */
+static void attempt_reuse(struct attempt *a, struct conn *c)
+{
+    a->conn = c;
+    a->was_reused = true;
+    attempt_begin_streaming(a);
+}
+
+/* The bounds allow no connection to the endpoint that was chosen. One to another may be unused, or
+ * allowed. */
+static int attempt_connect_elsewhere(struct attempt *a, bool may_reuse)
+{
+    struct endpoint_set *s = a->pool->endpoints;
+    struct conn *c = may_reuse ? pool_take(a->pool, NULL, a) : NULL;
+    int r = CONN_NO_PLACE;
+
+    if (c) {
+        attempt_count(a, pool_endpoint_of(a->pool, c));
+        attempt_reuse(a, c);
+        return 0;
+    }
+    if (bounded_count_get(&attempt_breaker(a)->connections) >= a->limits->n_connections)
+        return CONN_NO_PLACE;
+    for (uint32_t i = 0; i < s->n && r == CONN_NO_PLACE; i++) {
+        if (bounded_count_get(&s->items[i].state->connections) >= a->limits->n_endpoint_connections)
+            continue;
+        attempt_count(a, &s->items[i]);
+        r = conn_open(a->pool, a->endpoint, a, a->connect_timeout_us, &a->conn);
+    }
+    return r;
+}
+
+/* It waits for its turn, or is refused. */
+static int attempt_wait_for_place(struct attempt *a)
+{
+    struct pool *p = a->pool;
+    const struct breaker_limits *l = a->limits;
+
+    attempt_count(a, NULL);
+    if (l->n_connections > 0 && l->n_endpoint_connections > 0) {
+        a->waiter =
+            (struct pending_waiter){.home = &p->member,
+                                    .limits = l,
+                                    .endpoints = endpoint_set_ref(p->endpoints),
+                                    .is_fresh_wanted = a->is_fresh_wanted && !a->was_refused,
+                                    .may_share = pool_may_share(p, a)};
+        a->state = ATTEMPT_PENDING;
+        if (pending_join(attempt_breaker(a), &a->waiter, a->tenant)) {
+            pool_share_on_room(p);
+            return 0;
+        }
+        a->state = ATTEMPT_CONNECTING;
+        attempt_end_waiting(a);
+    } else {
+        breaker_count_overflow(attempt_breaker(a), BREAKER_PENDING);
+    }
+    attempt_end(a, ATTEMPT_FAILED, false);
+    return ATTEMPT_OVERFLOW;
+}
+
 static int attempt_connect(struct attempt *a)
 {
+    struct conn *c = NULL;
     /* Another try goes elsewhere if it can: endpoint_text is still that of the try before. */
     struct endpoint *e = pool_pick(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
 
     if (!e)
         return ATTEMPT_NO_ENDPOINT;
     attempt_count(a, e);
+    /* What gets free is for those who wait. A place that is within its own bounds is not for them,
+     * or they would have it. */
+    bool may_reuse = !a->limits || !pending_is_any(&attempt_breaker(a)->pending);
+
     /* A backend that refuses streams because it has too much to do is not to get connections too.
      */
-    if (!a->is_fresh_wanted || a->was_refused)
-        a->conn = pool_take(a->pool, e, a);
-    if (a->conn) {
-        a->was_reused = true;
-        attempt_begin_streaming(a);
+    may_reuse &= !a->is_fresh_wanted || a->was_refused;
+    if (may_reuse)
+        c = pool_take(a->pool, e, a);
+    if (c) {
+        attempt_reuse(a, c);
         return 0;
     }
     a->state = ATTEMPT_CONNECTING;
     int r = conn_open(a->pool, e, a, a->connect_timeout_us, &a->conn);
 
+    if (r == CONN_NO_PLACE)
+        r = attempt_connect_elsewhere(a, may_reuse);
+    if (r == CONN_NO_PLACE) {
+        breaker_count_overflow(attempt_breaker(a), BREAKER_CONNECTIONS);
+        return attempt_wait_for_place(a);
+    }
     if (r != 0) {
         a->transport_error = -r;
         attempt_end(a, ATTEMPT_FAILED, false);
@@ -129,14 +235,16 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->transport_error = 0;
     a->local_text[0] = '\0';
     a->n_interim = 0;
-    int r = attempt_connect(a);
+    int r = attempt_enter(a) ? attempt_connect(a) : ATTEMPT_OVERFLOW;
 
     if (r == ATTEMPT_NO_ENDPOINT && a->pool->endpoints->state == ENDPOINTS_PENDING) {
         attempt_wait_for_name(a);
         return 0;
     }
-    if (r != 0)
+    if (r != 0) {
+        attempt_leave(a);
         a->state = ATTEMPT_FAILED;
+    }
     return r;
 }
 
@@ -159,6 +267,63 @@ void attempt_connect_again(struct attempt *a)
         attempt_on_broken(a, (enum attempt_failure)r);
     else if (a->state == ATTEMPT_STREAMING)
         a->events->on_ready(a);
+}
+
+void attempt_on_served(struct attempt *a, struct conn *c)
+{
+    PRE(a->state == ATTEMPT_PENDING);
+    attempt_end_waiting(a);
+    attempt_count(a, pool_endpoint_of(a->pool, c));
+    a->state = ATTEMPT_CONNECTING;
+    a->conn = c;
+    if (c->state == CONN_CONNECTING) {
+        list_append(&c->waiting, &a->node);
+        return;
+    }
+    conn_lease(c, a);
+    a->was_reused = true;
+    attempt_on_connected(a);
+}
+
+/* The names may have changed meanwhile: the place is at one that has gone, perhaps. */
+static bool attempt_may_use_place(struct attempt *a)
+{
+    pool_pick(a->pool, NULL); /* refreshes the cached view */
+    return a->waiter.endpoints == a->pool->endpoints;
+}
+
+static void attempt_on_granted(struct attempt *a)
+{
+    struct endpoint *e = a->waiter.place;
+
+    if (!attempt_may_use_place(a)) {
+        breaker_put_connection(attempt_breaker(a), &e->state->connections);
+        attempt_end_waiting(a);
+        attempt_connect_again(a);
+        return;
+    }
+    attempt_end_waiting(a);
+    attempt_count(a, e);
+    int r = conn_open_placed(a->pool, e, a, a->connect_timeout_us, &a->conn);
+
+    if (r == 0) {
+        pool_share_on_room(a->pool); /* others may come along */
+        return;
+    }
+    a->transport_error = -r;
+    attempt_on_broken(a, ATTEMPT_CONNECT_FAILED);
+}
+
+void attempt_on_verdict(struct attempt *a)
+{
+    PRE(a->state == ATTEMPT_PENDING);
+    a->state = ATTEMPT_CONNECTING;
+    if (a->waiter.verdict == PENDING_GRANTED) {
+        attempt_on_granted(a);
+        return;
+    }
+    attempt_end_waiting(a);
+    attempt_on_broken(a, ATTEMPT_OVERFLOW);
 }
 
 void attempt_on_connected(struct attempt *a)

@@ -2,51 +2,28 @@
  * answer, over a connection of its own (HTTP/1.1) or a stream of one (HTTP/2): its owner does not
  * know. Exactly one completion (on_end or on_fail) unless cancelled.
  *
- *   IDLE --start--> WAITING_NAME --> CONNECTING --> STREAMING --> DONE
- *                        |               |              |
- *                        +---------------+--------------+-----> FAILED | IDLE (cancelled)
+ *   IDLE --start--> WAITING_NAME --> PENDING --> CONNECTING --> STREAMING --> DONE
+ *                        |              |            |              |
+ *                        +--------------+------------+--------------+-----> FAILED | IDLE
+ * (cancelled)
+ *
+ * PENDING, where the backend is at its bound of connections: it waits for one (pending.h).
  *
  * What the owner reads meanwhile are fields; worker-local, embedded in its owner. */
 #pragma once
 
+#include "upstream/attempt_failure.h"
 #include "upstream/pool.h"
 
 enum attempt_state {
     ATTEMPT_IDLE,
     ATTEMPT_WAITING_NAME,
+    ATTEMPT_PENDING,
     ATTEMPT_CONNECTING,
     ATTEMPT_STREAMING,
     ATTEMPT_DONE,
     ATTEMPT_FAILED,
 };
-
-/* Name, word (metrics), text (logs). CONNECT_FAILED: TLS too; nothing was sent. REFUSED: the
- * backend says that nothing was processed (RFC 9113 8.7). RESET: before the head was complete.
- * BAD_ANSWER: see bad_answer. TIMEOUT, ERROR_ANSWER: the owner's verdict. */
-#define ATTEMPT_FAILURES(X)                                                                        \
-    X(OK, "none", "")                                                                              \
-    X(NO_ENDPOINT, "no_endpoint", "the name does not resolve, or no endpoint is ready")            \
-    X(CONNECT_FAILED, "connect_failed", "connection refused or unreachable")                       \
-    X(CONNECT_TIMEOUT, "connect_timeout", "connect timeout")                                       \
-    X(NO_UPGRADE, "no_upgrade", "the backend speaks HTTP/2 and takes no upgrade")                  \
-    X(REFUSED, "refused", "the backend refused the stream unprocessed")                            \
-    X(RESET, "reset", "connection closed before an answer")                                        \
-    X(RESET_MIDWAY, "reset_midway", "connection closed inside the answer")                         \
-    X(BAD_ANSWER, "bad_answer", "the answer is not valid HTTP")                                    \
-    X(TIMEOUT, "timeout", "no answer in time")                                                     \
-    X(ERROR_ANSWER, "error_answer", "the answer was an error")
-
-enum attempt_failure {
-#define X(name, word, text) ATTEMPT_##name,
-    ATTEMPT_FAILURES(X)
-#undef X
-};
-struct attempt_failure_row {
-    const char *word;
-    const char *text;
-};
-
-extern const struct attempt_failure_row attempt_failure_rows[]; /* by enum attempt_failure */
 
 /* Called from the loop, never from within attempt_start. Any of them may cancel the attempt. */
 struct attempt_events {
@@ -72,12 +49,15 @@ struct attempt {
     const struct http_request *request;
     struct http_response response;
     uint64_t connect_timeout_us;
+    const struct breaker_limits *limits; /* NULL: none; the caller's to set, and to keep */
+    struct str tenant;                   /* whose share it has of waiting; the caller's too */
     enum h1_error bad_answer;
     uint32_t n_interim; /* 1xx heads of this try */
     uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */
     bool is_fresh_wanted; /* no pooled connection (second try after a stale one) */
     bool was_reused;
     bool was_refused; /* the try before: there is nothing wrong with its connection */
+    bool is_counted;  /* has a place among the backend's requests */
     bool has_head;    /* final head received */
     bool is_request_done;
     bool has_sent_body; /* some request content was handed to the connection */
@@ -93,6 +73,7 @@ struct attempt {
     struct endpoint_set *endpoints; /* keeps `endpoint` alive while in flight */
     struct endpoint *endpoint;
     struct timer name_timer;
+    struct pending_waiter waiter;
     struct list_node node; /* on upstreams.waiting, then on its connection's */
 };
 

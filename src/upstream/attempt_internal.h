@@ -16,3 +16,7 @@ void attempt_break_all(struct list *attempts, int transport_error, enum attempt_
 MUST_USE bool attempt_on_stream_head(struct attempt *a, const struct http_response *response);
 void attempt_on_stream_end(struct attempt *a, const struct http_headers *trailers);
 void attempt_on_endpoints(struct attempt *a);
+/* It waits no longer: for it there is a connection that others have too, or could have had. */
+void attempt_on_served(struct attempt *a, struct conn *c);
+/* Of one that has waited: what its waiter was told. */
+void attempt_on_verdict(struct attempt *a);

@@ -21,6 +21,7 @@ struct backend_state *backend_state_get(struct cluster_registry *r, struct str n
     b->registry = r;
     b->name = str_make(mem_dup_text(name.ptr, name.len), name.len);
     pthread_mutex_init(&b->lock, NULL);
+    breaker_init(&b->breaker);
     map_put(&r->backends, b->name, b);
     return b;
 }
@@ -39,6 +40,7 @@ void backend_state_unref(struct backend_state *b)
         return;
     map_deinit(&b->endpoints);
     pthread_mutex_destroy(&b->lock);
+    breaker_deinit(&b->breaker);
     mem_free((void *)(uintptr_t)b->name.ptr);
     mem_free(b);
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "upstream/breaker/breaker.h"
 
 struct cluster_registry;
 
@@ -20,6 +21,7 @@ struct backend_state {
     struct str name;         /* owned */
     pthread_mutex_t lock;
     struct map endpoints; /* struct endpoint_state by text; under `lock` */
+    struct breaker breaker;
 };
 
 struct endpoint_state {
@@ -27,6 +29,7 @@ struct endpoint_state {
     uint32_t n_refs;                /* of endpoints in sets; under the backend's lock */
     char text[ENDPOINT_TEXT_BYTES]; /* "127.0.0.1:8080", "[::1]:8080" */
     _Atomic uint32_t n_in_flight;   /* requests */
+    struct bounded_count connections;
 };
 
 /* That of the name with one more reference, made if there is none. The registry's lock is held. */

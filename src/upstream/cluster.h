@@ -66,9 +66,8 @@ struct cluster {
     _Atomic uint32_t version;
     pthread_mutex_t lock;
     struct endpoint_set *endpoints;
-    _Atomic uint32_t n_connections; /* open ones of all workers */
-    bool is_watched_name;           /* control only: the resolver keeps its endpoints */
-    struct list_node node;          /* registry's list */
+    bool is_watched_name;  /* control only: the resolver keeps its endpoints */
+    struct list_node node; /* registry's list */
 };
 
 /* All living clusters. Shared; its lock is taken when configuration or names change, never per

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "upstream/attempt_internal.h"
+#include "upstream/pool_share.h"
 
 enum { SECOND_US = 1000000 };
 
@@ -62,7 +63,8 @@ static void conn_h2_place(struct conn *c)
     if (c->state == CONN_CONNECTING || c->state == CONN_DRAINING || c->state == CONN_CLOSED)
         return;
     /* Nor is one kept that has no streams and is allowed none. */
-    if (!h2_may_open(codec) || conn_h2_is_worn(c->h2) || (to == CONN_FULL && !conn_h2_is_busy(c)))
+    if (!h2_may_open(codec) || conn_h2_is_worn(c->h2) || c->is_spent ||
+        (to == CONN_FULL && !conn_h2_is_busy(c)))
         to = CONN_DRAINING;
     if (to != c->state)
         conn_move(c, to);
@@ -201,10 +203,14 @@ static void conn_h2_settle(struct conn *c, bool is_alive)
         conn_h2_tell(CONTAINER_OF(node, struct conn_h2_stream, work));
     }
     conn_h2_place(c);
+    if (c->state == CONN_OPEN)
+        pool_share_on_room(c->pool);
     if (conn_h2_is_busy(c))
         return;
     if (c->state == CONN_DRAINING)
         conn_h2_end(c, ATTEMPT_CONNECT_FAILED);
+    else if (c->state == CONN_OPEN)
+        pool_share_on_idle(c->pool);
 }
 
 /* ---- output ---- */
@@ -472,7 +478,7 @@ void conn_h2_open(struct conn *c, struct attempt *a)
         conn_h2_shut(s, ATTEMPT_NO_UPGRADE);
     else if (h2_request(&c->h2->codec, &s->codec, a->request) != 0)
         conn_h2_shut(s, ATTEMPT_REFUSED); /* it has just said that it takes no more: not sent */
-    c->n_served++;
+    conn_count_served(c, a);
     c->idle_us = a->idle_us ? a->idle_us : (uint64_t)UPSTREAM_IDLE_US;
     conn_h2_place(c);
     conn_flush_later(c);

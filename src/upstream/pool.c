@@ -1,8 +1,8 @@
-/* Pools and their connections: opening, leasing, returning, sweeping, and for HTTP/1.1 moving bytes
- * between socket and attempt (for HTTP/2: conn_h2.c). Which of them an endpoint speaks its cluster
- * says, or is negotiated: then attempts wait together for the outcome, and if it is HTTP/1.1 all
- * but the first go on to connections of their own. A connection is never freed in its own callback:
- * conn_close retires it. */
+/* Pools and their connections (conn.h): opening, leasing, returning, sweeping, and for HTTP/1.1
+ * moving bytes between socket and attempt (for HTTP/2: conn_h2.c). Which of them an endpoint speaks
+ * its cluster says, or is negotiated: then attempts wait together for the outcome, and if it is
+ * HTTP/1.1 all but the first go on to connections of their own. A connection is never freed in its
+ * own callback: conn_close retires it. */
 #include "upstream/pool.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "policy/balancer.h"
 #include "upstream/attempt_internal.h"
 #include "upstream/conn_h2.h"
+#include "upstream/pool_share.h"
 
 enum { SWEEP_US = 5 * 1000000 };
 
@@ -29,14 +30,17 @@ void conn_move(struct conn *c, enum conn_state to)
         [CONN_DRAINING] = {[CONN_CLOSED] = true},
     };
 
+    bool was_open = c->state == CONN_OPEN;
+
     ASSERT(allowed[c->state][to]);
     c->state = to;
     if (to == CONN_CLOSED) {
         list_remove(&c->node);
-        atomic_fetch_sub_explicit(&c->pool->cluster->n_connections, 1, memory_order_relaxed);
     } else {
         list_move(&c->pool->lists[to], &c->node);
     }
+    if (was_open || to == CONN_OPEN)
+        pool_share_note_idle(c->pool);
 }
 
 static void pool_refresh(struct pool *p)
@@ -60,6 +64,7 @@ static struct pool *pool_new(struct upstreams *u, struct cluster *b)
     p->n_streams = b->http2.n_streams_max ? b->http2.n_streams_max : (uint32_t)LIMIT_H2_STREAMS;
     balancer_init(p->balancer, BALANCER_LEAST_REQUEST, random_u64(&u->random));
     pool_refresh(p);
+    pool_share_init(p);
     return p;
 }
 
@@ -106,9 +111,19 @@ static bool conn_is_expired(const struct conn *c, uint64_t now_us)
     return now_us - c->idle_since_us >= c->idle_us;
 }
 
-/* May it be a stream of a connection of HTTP/2? What is negotiated is HTTP/1.1 for an upgrade,
- * since few backends take those over HTTP/2. */
-static bool pool_may_share(const struct pool *p, const struct attempt *a)
+struct endpoint *pool_endpoint_of(const struct pool *p, const struct conn *c)
+{
+    if (c->endpoints == p->endpoints)
+        return c->endpoint;
+    for (uint32_t i = 0; i < p->endpoints->n; i++) {
+        if (strcmp(p->endpoints->items[i].text, c->endpoint->text) == 0)
+            return &p->endpoints->items[i];
+    }
+    return NULL;
+}
+
+/* What is negotiated is HTTP/1.1 for an upgrade, since few backends take those over HTTP/2. */
+bool pool_may_share(const struct pool *p, const struct attempt *a)
 {
     if (p->cluster->protocol == CLUSTER_NEGOTIATED)
         return a->request->upgrade.len == 0;
@@ -125,7 +140,8 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
         struct conn *c = CONTAINER_OF(node, struct conn, node);
 
         before = node->prev;
-        if (c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0)
+        if (e ? c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0
+              : !pool_endpoint_of(p, c))
             continue;
         if (c->h2 && !pool_may_share(p, a))
             continue;
@@ -133,13 +149,18 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
             conn_close(c); /* the sweep has not come by yet */
             continue;
         }
-        if (c->h2)
-            return c;
-        conn_move(c, CONN_FULL);
-        c->attempt = a;
+        conn_lease(c, a);
         return c;
     }
     return NULL;
+}
+
+void conn_lease(struct conn *c, struct attempt *a)
+{
+    if (c->h2)
+        return;
+    conn_move(c, CONN_FULL);
+    c->attempt = a;
 }
 
 /* One that others wait for, has room for one more, and gives up before `a` would. */
@@ -190,6 +211,7 @@ static void conn_offer(struct conn *c, const struct attempt *a)
         stream_offer(&c->stream, STR("\x02h2\x08http/1.1"));
 }
 
+/* Its place was taken before, and goes if there is no connection. */
 static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout_us,
                     struct conn **ret_conn)
 {
@@ -201,6 +223,7 @@ static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout
                                 conn_on_event);
 
     if (r != 0) {
+        breaker_put_connection(pool_breaker(p), &e->state->connections);
         mem_free(c);
         return r;
     }
@@ -211,7 +234,6 @@ static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout
     c->endpoint = e;
     c->state = CONN_CONNECTING;
     list_append(&p->lists[CONN_CONNECTING], &c->node);
-    atomic_fetch_add_explicit(&p->cluster->n_connections, 1, memory_order_relaxed);
     c->timer.fn = conn_on_timeout;
     timer_set(u->loop, &c->timer, u->loop->now.mono_us + connect_timeout_us);
     *ret_conn = c;
@@ -227,13 +249,25 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     if (may_share && !p->speaks_http1)
         c = pool_find_connecting(p, e, p->upstreams->loop->now.mono_us + connect_timeout_us);
     if (!c) {
-        int r = conn_new(p, e, connect_timeout_us, &c);
-
-        if (r != 0)
-            return r;
-        conn_offer(c, a);
+        if (!breaker_take_connection(pool_breaker(p), &e->state->connections, a->limits))
+            return CONN_NO_PLACE;
+        return conn_open_placed(p, e, a, connect_timeout_us, ret_conn);
     }
-    if (may_share)
+    list_append(&c->waiting, &a->node);
+    *ret_conn = c;
+    return 0;
+}
+
+int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
+                     uint64_t connect_timeout_us, struct conn **ret_conn)
+{
+    struct conn *c;
+    int r = conn_new(p, e, connect_timeout_us, &c);
+
+    if (r != 0)
+        return r;
+    conn_offer(c, a);
+    if (pool_may_share(p, a))
         list_append(&c->waiting, &a->node);
     else
         c->attempt = a;
@@ -265,7 +299,26 @@ void conn_close(struct conn *c)
     list_remove(&c->flush.node);
     outbox_deinit(&c->out); /* now: what it borrowed ends with this turn's reader */
     stream_close(&c->stream, c->is_abort);
+    if (c->is_yielding)
+        pending_end_yielding(pool_breaker(c->pool));
+    /* Not before it is closed: the backend is to see no more of them than the bound. */
+    breaker_put_connection(pool_breaker(c->pool), &c->endpoint->state->connections);
     loop_retire(l, &c->retire, conn_free);
+}
+
+void conn_count_served(struct conn *c, const struct attempt *a)
+{
+    c->n_served++;
+    c->is_spent = a && a->limits && a->limits->n_served > 0 && c->n_served >= a->limits->n_served;
+}
+
+/* Are there more than the bounds allow, which were wider once, or are for others? */
+static bool conn_is_beyond(const struct conn *c, const struct attempt *a)
+{
+    const struct breaker_limits *l = a ? a->limits : NULL;
+
+    return l && (bounded_count_get(&pool_breaker(c->pool)->connections) > l->n_connections ||
+                 bounded_count_get(&c->endpoint->state->connections) > l->n_endpoint_connections);
 }
 
 void conn_put(struct conn *c, bool is_reusable)
@@ -273,13 +326,15 @@ void conn_put(struct conn *c, bool is_reusable)
     if (c->state == CONN_CONNECTING ? c->waiting.n_nodes > 0 : c->h2 != NULL)
         return; /* others wait for it, or have it */
     c->idle_us = c->attempt && c->attempt->idle_us ? c->attempt->idle_us : UPSTREAM_IDLE_US;
+    conn_count_served(c, c->attempt);
+    is_reusable &= !conn_is_beyond(c, c->attempt);
     c->attempt = NULL;
-    if (is_reusable && outbox_is_empty(&c->out) &&
+    if (is_reusable && !c->is_spent && outbox_is_empty(&c->out) &&
         c->pool->lists[CONN_OPEN].n_nodes < UPSTREAM_IDLE_PER_CLUSTER) {
-        c->n_served++;
         c->idle_since_us = c->pool->upstreams->loop->now.mono_us;
         stream_want(&c->stream, LOOP_READ);
         conn_move(c, CONN_OPEN);
+        pool_share_on_idle(c->pool);
         return;
     }
     conn_close(c);
@@ -441,6 +496,7 @@ static void pool_sweep(struct pool *p, uint64_t now_us)
         if (conn_is_expired(c, now_us))
             conn_close(c);
     }
+    pool_share_on_idle(p);
 }
 
 static void pool_free(struct pool *p)
@@ -449,6 +505,7 @@ static void pool_free(struct pool *p)
         LIST_FOREACH (&p->lists[state], node)
             conn_close(CONTAINER_OF(node, struct conn, node));
     }
+    pool_share_deinit(p);
     endpoint_set_unref(p->endpoints);
     mem_free(p->balancer);
     cluster_unobserve(p->cluster);
@@ -504,6 +561,7 @@ void upstreams_init(struct upstreams *u, struct loop *l, struct outbox_pool *out
         .loop = l, .outboxes = outboxes, .scratch = scratch, .scratch_bytes = scratch_bytes};
     random_init(&u->random);
     wake_init(&u->endpoints_changed, l, upstreams_on_endpoints);
+    wake_init(&u->pending_news, l, pool_share_on_news);
     u->sweep.fn = upstreams_on_sweep;
     timer_set(l, &u->sweep, l->now.mono_us + SWEEP_US);
 }

@@ -1,24 +1,11 @@
-/* Upstream connections of one worker: a pool per cluster, which leases streams. State is a place: a
- * connection sits on exactly one of its pool's lists, and conn_move() is the only function that
- * changes it. HTTP/1.1 has one stream, so that such a connection is idle while it is OPEN.
- *
- *     (new) --> CONNECTING --> OPEN <--> FULL     OPEN: a stream is free; FULL: none is
- *                   |          |   \     |  |
- *                   |          |    v    v  |
- *                   |          |   DRAINING |     the backend takes no new streams, those that run
- *                   |          |      |     |     are finished (HTTP/2 only)
- *                   +----------+------+-----+--> CLOSED (retired, freed at the end of the loop
- * turn)
- *
- * Worker-local. */
+/* Upstream connections of one worker: a pool per cluster, which leases streams (conn.h).
+ * Worker-local.
+ */
 #pragma once
 
 #include "base/random.h"
-#include "http/h1.h"
-#include "net/outbox.h"
 #include "upstream/cluster.h"
-
-enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_FULL, CONN_DRAINING, CONN_CLOSED };
+#include "upstream/conn.h"
 
 enum {
     UPSTREAM_IDLE_US = 60 * 1000000,  /* an unused connection is closed after this */
@@ -26,10 +13,7 @@ enum {
     UPSTREAM_CONNECT_TIMEOUT_US = 10 * 1000000,
 };
 
-struct attempt;
-struct conn_h2;  /* upstream/conn_h2.h */
 struct balancer; /* policy/balancer.h */
-struct upstreams;
 
 struct pool {
     struct upstreams *upstreams;
@@ -40,30 +24,8 @@ struct pool {
     struct list lists[CONN_CLOSED]; /* by state */
     bool speaks_http1;              /* what was negotiated last: of CLUSTER_NEGOTIATED */
     uint32_t n_streams;             /* that one connection of HTTP/2 took last */
-};
-
-struct conn {
-    struct stream stream;
-    struct h1 codec;
-    struct conn_h2 *h2; /* NULL: HTTP/1.1, or not known yet */
-    struct outbox out;
-    struct buf in; /* an incomplete head or chunk line */
-    struct pool *pool;
-    struct endpoint_set *endpoints; /* keeps `endpoint` alive */
-    struct endpoint *endpoint;
-    char local_text[64]; /* our address and port */
-    enum conn_state state;
-    bool is_abort;    /* how to close */
-    bool ends_output; /* shut down our side when everything is sent */
-    uint32_t n_served;
-    uint64_t idle_since_us;
-    uint64_t idle_us;        /* how long it may be unused, as its last attempt said */
-    struct attempt *attempt; /* HTTP/1.1: that leases it, or NULL */
-    struct list waiting; /* attempts, while CONNECTING to what may speak HTTP/2: they share it */
-    struct timer timer;  /* connect timeout */
-    struct list_node node;
-    struct deferred flush;
-    struct deferred retire;
+    struct pending_member member;   /* shared: for the pools of other workers */
+    struct deferred serve;
 };
 
 /* What a worker's upstream side needs; embedded in the worker (and in control, for key fetches). */
@@ -77,6 +39,7 @@ struct upstreams {
     uint32_t n_pools;
     struct list waiting; /* attempts that wait for a name */
     struct wake endpoints_changed;
+    struct wake pending_news; /* for some pool's attempts that wait, or of other workers' */
     struct timer sweep;
 };
 
@@ -97,22 +60,14 @@ size_t upstreams_count(const struct upstreams *u, enum conn_state state);
  * of one that has just failed: taken only when there is no other. Refreshes the cached view first.
  */
 struct endpoint *pool_pick(struct pool *p, const char *avoid);
-/* An open connection to `e` with a free stream, or NULL. Of HTTP/1.1 it is leased to `a` then
- * (CONN_FULL); of HTTP/2 conn_h2_open does that. */
+/* That of `c` as the pool has it now; NULL: it has gone. */
+struct endpoint *pool_endpoint_of(const struct pool *p, const struct conn *c);
+/* May it be a stream of a connection of HTTP/2? */
+bool pool_may_share(const struct pool *p, const struct attempt *a);
+static inline struct breaker *pool_breaker(const struct pool *p)
+{
+    return &p->cluster->backend->breaker;
+}
+/* An open connection to `e` (NULL: to any) with a free stream, or NULL. Of HTTP/1.1 it is leased to
+ * `a` then (CONN_FULL); of HTTP/2 conn_h2_open does that. */
 struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a);
-/* A connection to `e` for `a`, CONN_CONNECTING: a new one, or one of HTTP/2 that others wait for
- * already. 0 or negative. */
-MUST_USE int conn_open(struct pool *p, struct endpoint *e, struct attempt *a,
-                       uint64_t connect_timeout_us, struct conn **ret_conn);
-/* The attempt is done with it (HTTP/2: is not going to wait for it): back to the pool if it may
- * serve again, else closed. */
-void conn_put(struct conn *c, bool is_reusable);
-/* Sends what is queued; watches for room when something stays. */
-void conn_flush(struct conn *c);
-/* At the end of this loop turn at the latest. */
-void conn_flush_later(struct conn *c);
-
-/* For conn_h2.c. */
-void conn_move(struct conn *c, enum conn_state to);
-/* Whoever waits for it or has streams on it must be told besides. */
-void conn_close(struct conn *c);

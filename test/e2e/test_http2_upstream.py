@@ -1,6 +1,5 @@
 """HTTP/2 to backends: h2c by prior knowledge, h2 by ALPN; each request is a stream of a shared connection."""
 import json
-import pathlib
 import signal
 import socket
 import threading
@@ -443,11 +442,6 @@ def test_what_a_goaway_leaves_out_is_repeated(gateway, http2_upstream):
     assert len(up.connections) == 2
 
 
-def is_stopped(pid):
-    """Each thread of it: they do not stop at once."""
-    return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"))
-
-
 @pytest.mark.parametrize("end", ["goaway", "fin", "reset"])
 def test_what_has_not_gone_out_when_a_connection_ends_is_repeated(gateway, http2_upstream, end):
     """Both are there when the gateway looks: a request, and behind it the end of the connection that it was given to. A
@@ -461,7 +455,7 @@ def test_what_has_not_gone_out_when_a_connection_ends_is_repeated(gateway, http2
             connection = up.last.connection
             gw.signal(signal.SIGSTOP)
             try:
-                eventually(lambda: is_stopped(gw.process.pid))
+                eventually(gw.is_stopped)
                 raw.send(post)
                 if end == "goaway":
                     connection.go_away(up.last.number)

@@ -228,16 +228,31 @@ static void measure_feeds(struct metrics_scrape *scrape, const struct server *se
     }
 }
 
+static void measure_backend(struct metrics_scrape *scrape, const struct backend_state *b)
+{
+    const struct breaker *breaker = &b->breaker;
+
+    METRICS_EMIT(scrape, METRIC_UPSTREAM_CONNECTIONS, bounded_count_get(&breaker->connections),
+                 b->name);
+    if (!breaker_is_watched(breaker))
+        return;
+    METRICS_EMIT(scrape, METRIC_BREAKER_REQUESTS, bounded_count_get(&breaker->requests), b->name);
+    METRICS_EMIT(scrape, METRIC_BREAKER_PENDING, pending_count(&breaker->pending), b->name);
+    for (int i = 0; i < BREAKER_OVERFLOWS_; i++)
+        METRICS_EMIT(scrape, METRIC_BREAKER_OVERFLOWS,
+                     (double)atomic_load_explicit(&breaker->n_overflows[i], memory_order_relaxed),
+                     b->name, str_of(breaker_overflow_word((enum breaker_overflow)i)));
+}
+
 static void measure_clusters(struct metrics_scrape *scrape, const struct snapshot *s)
 {
-    struct map known = {0}; /* one cluster may serve many rules: it counts once */
+    struct map known = {0}; /* one backend may have many clusters, for many rules: it counts once */
 
     for (uint32_t i = 0; s && i < s->n_clusters; i++) {
-        struct cluster *b = s->clusters[i];
+        struct backend_state *b = s->clusters[i]->backend;
 
-        if (!map_put(&known, b->key, b))
-            METRICS_EMIT(scrape, METRIC_UPSTREAM_CONNECTIONS,
-                         atomic_load_explicit(&b->n_connections, memory_order_relaxed), b->name);
+        if (!map_put(&known, b->name, b))
+            measure_backend(scrape, b);
     }
     map_deinit(&known);
 }

@@ -10,7 +10,7 @@
                  cluster_load_balancer, "How an endpoint is chosen; LeastRequest unless given."),  \
         FIELD_OBJECT(type, at retry, "retry", retry_flags, cluster_retry,                          \
                      "Further attempts after a failure."),                                         \
-        FIELD_OBJECT(type, at circuit_breaker, "circuitBreaker", FIELD_NOT_ENFORCED,               \
+        FIELD_OBJECT(type, at circuit_breaker, "circuitBreaker", policy_flags,                     \
                      cluster_circuit_breaker, "Bounds beyond which requests are refused (503)."),  \
         FIELD_OBJECT(type, at timeout, "timeout", 0, cluster_timeout, "Time limits."),             \
         FIELD_OBJECT(type, at health_check, "healthCheck", FIELD_NOT_ENFORCED,                     \

@@ -111,6 +111,11 @@ class Gateway:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def is_stopped(self):
+        """By SIGSTOP: each thread of it, for they do not stop at once."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in tasks)
+
     def wait(self, seconds=20):
         return self.process.wait(seconds * FACTOR)
 

@@ -114,16 +114,30 @@
     "{name: " name ", namespace: play}, spec: {targetRefs: [{group: " group ", kind: " kind        \
     ", name: " name "}], rateLimit: {type: Global, global: {rules: [" rules "]}}}}\n---\n"
 
+#define BREAKER(kind, name, bounds)                                                                \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: breaker-" name ", namespace: play}, spec: {targetRefs: [{group: "                      \
+    "gateway.networking.k8s.io, kind: " kind ", name: " name "}], circuitBreaker: {" bounds "}}}"  \
+    "\n---\n"
+
 static const char first[] = COMMON PLAIN AI("") TRAFFIC(
     "limited", "gateway.networking.k8s.io", "HTTPRoute", LIMIT("20", "{from: Number, number: 2}"))
-    TRAFFIC(
-        "ai", "gateway.networking.k8s.io", "HTTPRoute",
-        LIMIT("5000", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
+    TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute",
+            LIMIT("5000", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"))
+        BREAKER("HTTPRoute", "timed",
+                "maxConnections: 1, maxPendingRequests: 2, maxParallelRequests: 3")
+            BREAKER("HTTPRoute", "mirror",
+                    "maxConnections: 2, maxPendingRequests: 0, maxRequestsPerConnection: 2")
+                BREAKER("HTTPRoute", "streams", "maxConnections: 1, maxPendingRequests: 3")
+                    BREAKER("GRPCRoute", "calls", "maxParallelRequests: 1");
 
 static const char second[] = COMMON PLAIN AI(", " MODEL("m-new", "{name: open}")) TRAFFIC(
     "limited", "gateway.networking.k8s.io", "HTTPRoute", LIMIT("5", "{from: Number, number: 1}"))
     TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute",
-            LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
+            LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"))
+        BREAKER("HTTPRoute", "timed", "maxConnections: 2, maxParallelRequests: 2")
+            BREAKER("HTTPRoute", "mirror", "perEndpoint: {maxConnections: 1}")
+                BREAKER("HTTPRoute", "streams", "maxConnections: 1, maxRequestsPerConnection: 3");
 
 const struct str world_manifests[WORLD_SNAPSHOTS] = {
     {first, sizeof first - 1},

@@ -423,10 +423,16 @@ static void world_check_cluster(struct cluster *c)
 {
     struct endpoint_set *set = cluster_endpoints(c);
 
-    for (uint32_t i = 0; i < set->n; i++)
+    for (uint32_t i = 0; i < set->n; i++) {
         ASSERT(atomic_load(&set->items[i].state->n_in_flight) == 0);
+        ASSERT(bounded_count_get(&set->items[i].state->connections) == 0);
+    }
     endpoint_set_unref(set);
-    ASSERT(atomic_load(&c->n_connections) == 0);
+    ASSERT(bounded_count_get(&c->backend->breaker.connections) == 0);
+    ASSERT(bounded_count_get(&c->backend->breaker.requests) == 0);
+    ASSERT(!pending_is_any(&c->backend->breaker.pending));
+    ASSERT(c->backend->breaker.pending.by_tenant.n_items == 0);
+    ASSERT(c->backend->breaker.pending.n_yielding == 0);
 }
 
 void world_check(void)

@@ -1,0 +1,43 @@
+/* compile: circuitBreaker. Where a policy has one, each bound that it leaves out is 1024, as Envoy
+ * Gateway documents; without one there are none. */
+#include "gateway/compile/breaker.h"
+
+#include "gateway/compile/rule.h"
+#include "manifest/part/cluster_settings.h"
+
+enum { BREAKER_DEFAULT = 1024 };
+
+static uint32_t breaker_bound(struct opt_int asked, uint32_t otherwise)
+{
+    return asked.is_set ? (uint32_t)MIN(asked.value, (int64_t)BOUNDED_COUNT_MAX) : otherwise;
+}
+
+/* From now on its requests count. */
+static void breaker_watch_cluster(const struct cluster *c)
+{
+    if (c)
+        breaker_watch(&c->backend->breaker);
+}
+
+void compile_breaker(struct compile_place *at, const struct cluster_circuit_breaker *spec)
+{
+    struct rule_plan *rule = at->rule;
+    struct breaker_limits *l;
+
+    if (!spec)
+        return;
+    l = ARENA_NEW(&at->plan->arena, struct breaker_limits);
+    l->n_connections = breaker_bound(spec->max_connections, BREAKER_DEFAULT);
+    l->n_pending = breaker_bound(spec->max_pending_requests, BREAKER_DEFAULT);
+    l->n_requests = breaker_bound(spec->max_parallel_requests, BREAKER_DEFAULT);
+    l->n_retries = breaker_bound(spec->max_parallel_retries, BREAKER_DEFAULT);
+    l->n_served = breaker_bound(spec->max_requests_per_connection, 0);
+    l->n_endpoint_connections =
+        spec->per_endpoint ? breaker_bound(spec->per_endpoint->max_connections, BREAKER_DEFAULT)
+                           : BOUNDED_COUNT_MAX;
+    rule->breaker = l;
+    for (uint32_t i = 0; i < rule->n_backends; i++)
+        breaker_watch_cluster(rule->backends[i].cluster);
+    for (uint32_t i = 0; i < rule->n_mirrors; i++)
+        breaker_watch_cluster(rule->mirrors[i].cluster);
+}

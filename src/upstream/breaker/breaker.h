@@ -1,0 +1,72 @@
+/* The circuit breaker of a backend: how many connections, requests and retries there are now, of
+ * all workers together. The bounds come with each request, from the rule that it took: policies
+ * that differ share the counts, and a reload changes bounds and no count. Shared by all threads.
+ *
+ * What is not asked about is not counted: requests count once some rule has bounds for the backend,
+ * connections always. */
+#pragma once
+
+#include "base/bounded_count.h"
+#include "base/macro.h"
+#include "upstream/breaker/pending.h"
+
+/* A policy's circuitBreaker, compiled: immutable. */
+struct breaker_limits {
+    uint32_t n_connections;
+    uint32_t n_endpoint_connections; /* of one endpoint */
+    uint32_t n_pending;              /* attempts that wait for a connection */
+    uint32_t n_requests;             /* attempts under way, those that wait included */
+    uint32_t n_retries;
+    uint32_t n_served; /* by one connection, which is closed then; 0: any number */
+};
+
+/* What was at its bound. Name, word (metrics). */
+#define BREAKER_OVERFLOWS(X)                                                                       \
+    X(CONNECTIONS, "connections")                                                                  \
+    X(PENDING, "pending")                                                                          \
+    X(REQUESTS, "requests")                                                                        \
+    X(RETRIES, "retries")
+
+enum breaker_overflow {
+#define X(name, word) BREAKER_##name,
+    BREAKER_OVERFLOWS(X)
+#undef X
+        BREAKER_OVERFLOWS_,
+};
+
+struct breaker {
+    _Atomic bool is_watched; /* some rule has bounds; stays so as long as the backend is known */
+    struct bounded_count connections;
+    struct bounded_count requests;
+    struct bounded_count retries;
+    _Atomic uint64_t n_overflows[BREAKER_OVERFLOWS_];
+    struct pending_queue pending;
+};
+
+void breaker_init(struct breaker *b);
+void breaker_deinit(struct breaker *b);
+
+/* "connections" and so on. */
+const char *breaker_overflow_word(enum breaker_overflow what);
+/* A rule has bounds for the backend. */
+void breaker_watch(struct breaker *b);
+static inline bool breaker_is_watched(const struct breaker *b)
+{
+    return atomic_load_explicit(&b->is_watched, memory_order_relaxed);
+}
+void breaker_count_overflow(struct breaker *b, enum breaker_overflow what);
+
+/* Each of these takes a place, which goes back by its `put`. `l` NULL: no bound. False: none is
+ * left, which is counted. */
+MUST_USE bool breaker_take_request(struct breaker *b, const struct breaker_limits *l);
+void breaker_put_request(struct breaker *b);
+MUST_USE bool breaker_take_retry(struct breaker *b, const struct breaker_limits *l);
+void breaker_put_retry(struct breaker *b);
+/* A connection has a place at its backend and one at its endpoint, which counts in `of_endpoint`.
+ * One that is refused is not counted: there may be another way. What is given back goes to those
+ * who wait; `try` is for them, under their lock. */
+MUST_USE bool breaker_try_connection(struct breaker *b, struct bounded_count *of_endpoint,
+                                     const struct breaker_limits *l);
+MUST_USE bool breaker_take_connection(struct breaker *b, struct bounded_count *of_endpoint,
+                                      const struct breaker_limits *l);
+void breaker_put_connection(struct breaker *b, struct bounded_count *of_endpoint);

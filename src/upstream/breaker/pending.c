@@ -1,0 +1,409 @@
+/* The queue. A tenant is here as long as it has attempts that wait; each costs 1, and the quantum
+ * is 1. Within a tenant the oldest goes first, but for two reasons: it cannot have what is there
+ * (its bounds are tighter, its endpoints others), or a connection that is open already serves one
+ * of its own worker without a new handshake, which is let happen PENDING_PASSES times at its cost.
+ * Either way no more than PENDING_LOOKS of them are looked at: the lock is held for short. */
+#include "upstream/breaker/pending.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/wake.h"
+#include "upstream/endpoint.h"
+
+enum { PENDING_PASSES = 8, PENDING_LOOKS = 64 };
+
+struct pending_tenant {
+    struct deficit_flow flow;
+    struct list waiters; /* oldest first */
+    struct str name;     /* in `text` */
+    char text[];
+};
+
+void pending_init(struct pending_queue *q)
+{
+    *q = (struct pending_queue){.tenants.quantum = 1};
+    pthread_mutex_init(&q->lock, NULL);
+}
+
+void pending_deinit(struct pending_queue *q)
+{
+    ASSERT(q->by_tenant.n_items == 0 && q->members.n_nodes == 0);
+    map_deinit(&q->by_tenant);
+    pthread_mutex_destroy(&q->lock);
+}
+
+/* ---- tenants; under the lock ---- */
+
+static struct pending_tenant *pending_tenant_of(struct deficit_flow *f)
+{
+    return CONTAINER_OF(f, struct pending_tenant, flow);
+}
+
+static struct pending_waiter *pending_waiter_of(struct list_node *node)
+{
+    return CONTAINER_OF(node, struct pending_waiter, node);
+}
+
+static struct pending_tenant *pending_tenant_get(struct pending_queue *q, struct str name)
+{
+    struct pending_tenant *t = map_find(&q->by_tenant, name);
+
+    if (!t && q->by_tenant.n_items >= LIMIT_PENDING_TENANTS) {
+        name = STR("");
+        t = map_find(&q->by_tenant, name);
+    }
+    if (t)
+        return t;
+    t = mem_alloc_zero(sizeof *t + name.len + 1);
+    if (name.len > 0)
+        memcpy(t->text, name.ptr, name.len);
+    t->name = str_make(t->text, name.len);
+    map_put(&q->by_tenant, t->name, t);
+    deficit_join(&q->tenants, &t->flow);
+    return t;
+}
+
+static void pending_tenant_settle(struct pending_queue *q, struct pending_tenant *t)
+{
+    if (t->waiters.n_nodes > 0)
+        return;
+    deficit_leave(&t->flow);
+    map_remove(&q->by_tenant, t->name);
+    mem_free(t);
+}
+
+/* It waits no longer; it may have been the last of its tenant. */
+static void pending_take_out(struct pending_queue *q, struct pending_waiter *w)
+{
+    struct pending_tenant *t = TAKE(w->tenant);
+
+    list_remove(&w->node);
+    atomic_fetch_sub_explicit(&q->n_waiting, 1, memory_order_acq_rel);
+    pending_tenant_settle(q, t);
+}
+
+static void pending_tell(struct pending_queue *q, struct pending_waiter *w,
+                         enum pending_verdict verdict)
+{
+    pending_take_out(q, w);
+    w->verdict = verdict;
+    list_append(&w->home->told, &w->node);
+    atomic_store_explicit(&w->home->has_told, true, memory_order_release);
+    wake_post(w->home->wake);
+}
+
+/* ---- places ---- */
+
+/* Where it could have a connection, if `freed` (NULL: nothing) had one less: the endpoint with the
+ * fewest of those with room. NULL: nowhere. */
+static struct endpoint *pending_find_place(const struct breaker *b, const struct pending_waiter *w,
+                                           const struct endpoint_state *freed)
+{
+    struct endpoint *best = NULL;
+    uint32_t fewest = w->limits->n_endpoint_connections;
+
+    if (bounded_count_get(&b->connections) >= (uint64_t)w->limits->n_connections + (freed != NULL))
+        return NULL;
+    for (uint32_t i = 0; i < w->endpoints->n; i++) {
+        struct endpoint *e = &w->endpoints->items[i];
+        uint32_t n = bounded_count_get(&e->state->connections);
+
+        n -= n > 0 && e->state == freed;
+        if (n < fewest) {
+            fewest = n;
+            best = e;
+        }
+    }
+    return best;
+}
+
+static struct pending_waiter *pending_find_grantable(const struct breaker *b,
+                                                     const struct pending_tenant *t)
+{
+    unsigned n = 0;
+
+    LIST_FOREACH (&t->waiters, node) {
+        if (pending_find_place(b, pending_waiter_of(node), NULL))
+            return pending_waiter_of(node);
+        if (++n == PENDING_LOOKS)
+            break;
+    }
+    return NULL;
+}
+
+/* deficit_cost_fn over a breaker. */
+static uint64_t pending_cost_of_grant(struct deficit_flow *f, void *ctx)
+{
+    return pending_find_grantable(ctx, pending_tenant_of(f)) != NULL;
+}
+
+/* False: nobody can have a place. */
+static bool pending_grant(struct breaker *b)
+{
+    struct pending_queue *q = &b->pending;
+    struct deficit_flow *f = deficit_next(&q->tenants, pending_cost_of_grant, b);
+    struct pending_waiter *w;
+
+    if (!f)
+        return false;
+    w = pending_find_grantable(b, pending_tenant_of(f));
+    w = w && (w->place = pending_find_place(b, w, NULL)) ? w : NULL;
+    /* Some do not wait, and may have been faster: then another look is due. */
+    if (!w || !breaker_try_connection(b, &w->place->state->connections, w->limits))
+        return true;
+    deficit_spend(f, 1);
+    pending_tell(q, w, PENDING_GRANTED);
+    return true;
+}
+
+/* The worker whose connection is unused longest is asked for it. */
+static void pending_order(struct pending_queue *q)
+{
+    struct pending_member *oldest = NULL;
+    uint64_t since_us = PENDING_NEVER_US;
+
+    LIST_FOREACH (&q->members, node) {
+        struct pending_member *m = CONTAINER_OF(node, struct pending_member, node);
+        uint64_t us = atomic_load_explicit(&m->idle_since_us, memory_order_relaxed);
+
+        if (us < since_us) {
+            since_us = us;
+            oldest = m;
+        }
+    }
+    if (!oldest)
+        return;
+    atomic_fetch_add_explicit(&oldest->n_wanted, 1, memory_order_relaxed);
+    wake_post(oldest->wake);
+}
+
+static void pending_settle(struct breaker *b)
+{
+    while (pending_grant(b)) {
+    }
+    if (pending_is_any(&b->pending))
+        pending_order(&b->pending);
+}
+
+void pending_on_place(struct breaker *b)
+{
+    pthread_mutex_lock(&b->pending.lock);
+    pending_settle(b);
+    pthread_mutex_unlock(&b->pending.lock);
+}
+
+void pending_want(struct breaker *b)
+{
+    pthread_mutex_lock(&b->pending.lock);
+    if (pending_is_any(&b->pending))
+        pending_order(&b->pending);
+    pthread_mutex_unlock(&b->pending.lock);
+}
+
+uint32_t pending_take_wanted(struct pending_member *m)
+{
+    return atomic_exchange_explicit(&m->n_wanted, 0, memory_order_relaxed);
+}
+
+/* ---- coming and going ---- */
+
+void pending_add_member(struct breaker *b, struct pending_member *m, struct wake *wake)
+{
+    *m = (struct pending_member){.wake = wake, .idle_since_us = PENDING_NEVER_US};
+    pthread_mutex_lock(&b->pending.lock);
+    list_append(&b->pending.members, &m->node);
+    pthread_mutex_unlock(&b->pending.lock);
+}
+
+void pending_remove_member(struct breaker *b, struct pending_member *m)
+{
+    pthread_mutex_lock(&b->pending.lock);
+    ASSERT(m->told.n_nodes == 0);
+    list_remove(&m->node);
+    pthread_mutex_unlock(&b->pending.lock);
+}
+
+static struct pending_tenant *pending_longest(struct pending_queue *q)
+{
+    struct pending_tenant *longest = NULL;
+
+    MAP_FOREACH (&q->by_tenant, slot) {
+        struct pending_tenant *t = slot->value;
+
+        if (!longest || t->waiters.n_nodes > longest->waiters.n_nodes)
+            longest = t;
+    }
+    return longest;
+}
+
+/* Is there room for one more of `t`? The newest of the tenant who has most makes it: a queue that
+ * one tenant has filled is not closed to the others. */
+static bool pending_make_room(struct breaker *b, uint32_t limit, const struct pending_tenant *t)
+{
+    struct pending_queue *q = &b->pending;
+    uint32_t n = atomic_load_explicit(&q->n_waiting, memory_order_relaxed);
+    struct pending_tenant *longest;
+
+    if (n < limit)
+        return true;
+    if (n > limit || limit == 0)
+        return false;
+    longest = pending_longest(q);
+    if (longest->waiters.n_nodes <= t->waiters.n_nodes + 1)
+        return false;
+    breaker_count_overflow(b, BREAKER_PENDING);
+    pending_tell(q, pending_waiter_of(longest->waiters.last), PENDING_DROPPED);
+    return true;
+}
+
+bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant)
+{
+    struct pending_queue *q = &b->pending;
+    struct pending_tenant *t;
+    bool has_room;
+
+    pthread_mutex_lock(&q->lock);
+    t = pending_tenant_get(q, tenant);
+    has_room = pending_make_room(b, w->limits->n_pending, t);
+    if (has_room) {
+        w->tenant = t;
+        w->n_passed = 0;
+        w->verdict = PENDING_WAITING;
+        list_append(&t->waiters, &w->node);
+        atomic_fetch_add_explicit(&q->n_waiting, 1, memory_order_acq_rel);
+        pending_settle(b);
+    } else {
+        pending_tenant_settle(q, t);
+        breaker_count_overflow(b, BREAKER_PENDING);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return has_room;
+}
+
+void pending_leave(struct breaker *b, struct pending_waiter *w)
+{
+    struct pending_queue *q = &b->pending;
+
+    pthread_mutex_lock(&q->lock);
+    if (w->verdict == PENDING_WAITING)
+        pending_take_out(q, w);
+    else
+        list_remove(&w->node);
+    pthread_mutex_unlock(&q->lock);
+    if (w->verdict == PENDING_GRANTED)
+        breaker_put_connection(b, &w->place->state->connections);
+}
+
+struct pending_waiter *pending_take_told(struct breaker *b, struct pending_member *m)
+{
+    struct list_node *node;
+
+    if (!atomic_load_explicit(&m->has_told, memory_order_acquire))
+        return NULL;
+    pthread_mutex_lock(&b->pending.lock);
+    node = m->told.first;
+    if (node)
+        list_remove(node);
+    else
+        atomic_store_explicit(&m->has_told, false, memory_order_relaxed);
+    pthread_mutex_unlock(&b->pending.lock);
+    return node ? pending_waiter_of(node) : NULL;
+}
+
+/* ---- connections that are open already ---- */
+
+void pending_end_yielding(struct breaker *b)
+{
+    pthread_mutex_lock(&b->pending.lock);
+    ASSERT(b->pending.n_yielding > 0);
+    b->pending.n_yielding--;
+    pthread_mutex_unlock(&b->pending.lock);
+}
+
+struct pending_search {
+    struct breaker *breaker;
+    struct pending_member *member;
+    const struct pending_offer *offer;
+};
+
+static bool pending_is_served(const struct pending_search *s, const struct pending_waiter *w)
+{
+    return w->home == s->member && !w->is_fresh_wanted && (w->may_share || !s->offer->is_shared);
+}
+
+/* Would it have a place if the connection ended? */
+static bool pending_is_helped(const struct pending_search *s, const struct pending_waiter *w)
+{
+    return s->offer->may_yield && pending_find_place(s->breaker, w, s->offer->endpoint);
+}
+
+/* The oldest that the connection is good for, one way or the other. */
+static struct pending_waiter *pending_find_first(const struct pending_search *s,
+                                                 const struct pending_tenant *t)
+{
+    unsigned n = 0;
+
+    LIST_FOREACH (&t->waiters, node) {
+        struct pending_waiter *w = pending_waiter_of(node);
+
+        if (pending_is_served(s, w) || pending_is_helped(s, w))
+            return w;
+        if (++n == PENDING_LOOKS)
+            break;
+    }
+    return NULL;
+}
+
+static uint64_t pending_cost_of_service(struct deficit_flow *f, void *ctx)
+{
+    return pending_find_first(ctx, pending_tenant_of(f)) != NULL;
+}
+
+/* One of the same tenant that goes before `first`. */
+static struct pending_waiter *pending_find_served(const struct pending_search *s,
+                                                  struct pending_waiter *first)
+{
+    unsigned n = 0;
+
+    if (first->n_passed >= PENDING_PASSES)
+        return NULL;
+    LIST_FOREACH (&first->tenant->waiters, node) {
+        struct pending_waiter *w = pending_waiter_of(node);
+
+        if (pending_is_served(s, w)) {
+            first->n_passed++;
+            return w;
+        }
+        if (++n == PENDING_LOOKS)
+            break;
+    }
+    return NULL;
+}
+
+struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m,
+                                     const struct pending_offer *offer, bool *ret_yields)
+{
+    struct pending_queue *q = &b->pending;
+    struct pending_offer now = *offer;
+    struct pending_search s = {b, m, &now};
+    struct pending_waiter *w = NULL;
+    struct deficit_flow *f;
+
+    *ret_yields = false;
+    pthread_mutex_lock(&q->lock);
+    now.may_yield &= !now.is_busy || q->n_yielding == 0;
+    f = deficit_next(&q->tenants, pending_cost_of_service, &s);
+    if (f) {
+        struct pending_waiter *first = pending_find_first(&s, pending_tenant_of(f));
+
+        w = pending_is_served(&s, first) ? first : pending_find_served(&s, first);
+        *ret_yields = !w;
+        q->n_yielding += !w && offer->is_busy;
+    }
+    if (w) {
+        deficit_spend(f, 1);
+        pending_take_out(q, w);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return w;
+}

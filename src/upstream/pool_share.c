@@ -1,0 +1,166 @@
+/* Serving those who wait (pending.h) from this worker's connections. It is done at the end of the
+ * turn: who has just got its answer is not in the middle of it any more. A connection that the next
+ * in turn cannot use is ended for it: at once, or, if it has streams, when they are through. */
+#include "upstream/pool_share.h"
+
+#include "base/assert.h"
+#include "upstream/attempt_internal.h"
+#include "upstream/conn_h2.h"
+
+static struct attempt *pool_share_attempt(struct pending_waiter *w)
+{
+    return CONTAINER_OF(w, struct attempt, waiter);
+}
+
+static bool conn_is_idle(const struct conn *c)
+{
+    return !c->h2 || !conn_h2_is_busy(c);
+}
+
+static struct conn *pool_share_oldest(const struct pool *p)
+{
+    LIST_FOREACH (&p->lists[CONN_OPEN], node) {
+        struct conn *c = CONTAINER_OF(node, struct conn, node);
+
+        if (conn_is_idle(c))
+            return c;
+    }
+    return NULL;
+}
+
+void pool_share_init(struct pool *p)
+{
+    pending_add_member(pool_breaker(p), &p->member, &p->upstreams->pending_news);
+}
+
+void pool_share_deinit(struct pool *p)
+{
+    list_remove(&p->serve.node);
+    pending_remove_member(pool_breaker(p), &p->member);
+}
+
+void pool_share_note_idle(struct pool *p)
+{
+    const struct conn *c = pool_share_oldest(p);
+
+    atomic_store_explicit(&p->member.idle_since_us, c ? c->idle_since_us : PENDING_NEVER_US,
+                          memory_order_relaxed);
+}
+
+/* ---- serving ---- */
+
+static void pool_share_yield(struct conn *c, bool is_busy)
+{
+    c->is_yielding = is_busy;
+    if (is_busy)
+        conn_move(c, CONN_DRAINING);
+    else
+        conn_close(c);
+}
+
+/* Whether something came of it. */
+static bool pool_share_serve_from(struct pool *p, struct conn *c)
+{
+    struct pending_offer offer = {.endpoint = c->endpoint->state,
+                                  .is_shared = c->h2 || c->state == CONN_CONNECTING,
+                                  .is_busy = !conn_is_idle(c),
+                                  .may_yield = c->state == CONN_OPEN};
+    struct pending_waiter *w;
+    bool yields;
+
+    if (!pool_endpoint_of(p, c))
+        return false;
+    w = pending_serve(pool_breaker(p), &p->member, &offer, &yields);
+    if (w)
+        attempt_on_served(pool_share_attempt(w), c);
+    else if (yields)
+        pool_share_yield(c, offer.is_busy);
+    return w || yields;
+}
+
+/* Others wait for it already, so that it is going to be shared, as far as is known. */
+static bool conn_may_be_joined(const struct conn *c)
+{
+    return !c->pool->speaks_http1 && c->waiting.n_nodes > 0 &&
+           c->waiting.n_nodes < c->pool->n_streams;
+}
+
+static bool pool_share_serve_any(struct pool *p)
+{
+    LIST_FOREACH (&p->lists[CONN_OPEN], node) {
+        if (pool_share_serve_from(p, CONTAINER_OF(node, struct conn, node)))
+            return true;
+    }
+    LIST_FOREACH (&p->lists[CONN_CONNECTING], node) {
+        struct conn *c = CONTAINER_OF(node, struct conn, node);
+
+        if (conn_may_be_joined(c) && pool_share_serve_from(p, c))
+            return true;
+    }
+    return false;
+}
+
+static void pool_share_serve(struct deferred *d)
+{
+    struct pool *p = CONTAINER_OF(d, struct pool, serve);
+
+    struct breaker *b = pool_breaker(p);
+
+    while (pending_is_any(&b->pending) && pool_share_serve_any(p)) {
+    }
+    /* One less may not be enough for who waits (its bounds are tighter), and yet it must not wait
+     * for connections that nobody uses. */
+    if (pending_is_any(&b->pending) && pool_share_oldest(p))
+        pending_want(b);
+}
+
+void pool_share_on_room(struct pool *p)
+{
+    if (UNLIKELY(pending_is_any(&pool_breaker(p)->pending)))
+        loop_defer(p->upstreams->loop, &p->serve, pool_share_serve);
+}
+
+void pool_share_on_idle(struct pool *p)
+{
+    struct breaker *b = pool_breaker(p);
+
+    pool_share_note_idle(p);
+    if (LIKELY(!breaker_is_watched(b)))
+        return;
+    if (pending_is_any_now(&b->pending))
+        loop_defer(p->upstreams->loop, &p->serve, pool_share_serve);
+}
+
+/* ---- news ---- */
+
+/* Others wait for what is unused here. */
+static void pool_share_reclaim(struct pool *p)
+{
+    struct breaker *b = pool_breaker(p);
+    uint32_t n = pending_take_wanted(&p->member);
+    struct conn *c;
+
+    while (n > 0 && pending_is_any(&b->pending) && (c = pool_share_oldest(p))) {
+        conn_close(c);
+        n--;
+    }
+    pool_share_note_idle(p);
+    for (; n > 0 && pending_is_any(&b->pending); n--)
+        pending_want(b);
+}
+
+void pool_share_on_news(struct wake *wake)
+{
+    struct upstreams *u = CONTAINER_OF(wake, struct upstreams, pending_news);
+    struct pending_waiter *w;
+
+    for (uint32_t i = 0; i < u->n_pools; i++) {
+        struct pool *p = u->pools[i];
+
+        if (!p)
+            continue;
+        while ((w = pending_take_told(pool_breaker(p), &p->member)))
+            attempt_on_verdict(pool_share_attempt(w));
+        pool_share_reclaim(p);
+    }
+}
