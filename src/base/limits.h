@@ -27,6 +27,10 @@
     X(H2_SILENCE_S, 60, "seconds",                                                                 \
       "silence of an HTTP/2 peer with requests under way, after which it is sent a PING")          \
     X(H2_PING_ANSWER_S, 20, "seconds", "for its answer; beyond: the connection is closed")         \
+    X(PROBE_ANSWER_BYTES, 16384, "bytes",                                                          \
+      "content of an answer to a health check that is read; beyond: not looked at")                \
+    X(EJECTION_S, 300, "seconds",                                                                  \
+      "longest ejection of an endpoint by its answers, unless its base time is longer")            \
     X(MIRRORS, 64, "copies", "mirrored requests of one worker under way; beyond: no copy")         \
     X(MIRROR_BYTES, 1048576, "bytes", "request content kept for a mirror; beyond: no copy")        \
     X(CLIENT_CHAIN_BYTES, 32768, "bytes",                                                          \

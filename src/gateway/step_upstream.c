@@ -15,6 +15,7 @@
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
 #include "gateway/worker.h"
+#include "upstream/health/outlier.h"
 
 enum { UPSTREAM_TRIES = 3 };
 
@@ -48,6 +49,7 @@ static void upstream_on_try_timeout(struct timer *t)
 {
     struct exchange *x = CONTAINER_OF(t, struct exchange, try_timer);
 
+    outlier_note_timeout(&x->attempt);
     if (!upstream_has_next_priority(x)) {
         exchange_cancel(x, CANCEL_REQUEST_TIMEOUT);
         return;

@@ -53,6 +53,14 @@
       "result")                                                                                    \
     X(NAME_ADDRESSES_DROPPED, COUNTER, "tollgate_name_addresses_dropped_total", "addresses",       \
       "Addresses of a backend's name that are not used, since there are too many.", "backend")     \
+    X(ENDPOINT_HEALTHY, GAUGE, "tollgate_endpoint_healthy", "endpoints",                           \
+      "Whether an endpoint whose health is watched is well: 1, or 0.", "backend", "endpoint")      \
+    X(HEALTH_CHECKS, COUNTER, "tollgate_health_checks_total", "probes",                            \
+      "Probes of a backend's endpoints: ok, status, retriable_status, content, timeout or "        \
+      "failed (to connect, or reset).",                                                            \
+      "backend", "result")                                                                         \
+    X(EJECTIONS, COUNTER, "tollgate_ejections_total", "ejections",                                 \
+      "Endpoints of a backend ejected for their answers.", "backend")                              \
     X(CONNECTIONS_ACCEPTED, COUNTER, "tollgate_connections_accepted_total", "connections",         \
       "Client connections accepted.", "port")                                                      \
     X(HTTP2_CONNECTIONS, COUNTER, "tollgate_http2_connections_total", "connections",               \

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "upstream/conn_h2.h"
+#include "upstream/health/outlier.h"
 
 enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
 
@@ -44,6 +45,7 @@ static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusab
 
     list_remove(&a->node);
     timer_cancel(a->upstreams->loop, &a->name_timer);
+    outlier_note_attempt(a, to == ATTEMPT_FAILED);
     attempt_count(a, NULL);
     a->state = to;
     a->conn = NULL;
@@ -71,6 +73,7 @@ static void attempt_begin_streaming(struct attempt *a)
 
 static int attempt_connect(struct attempt *a)
 {
+    a->pool->forbids_panic = a->forbids_panic;
     /* Another try goes elsewhere if it can: endpoint_text is still that of the try before. */
     struct endpoint *e = pool_pick(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
 

@@ -14,6 +14,7 @@
 #include "policy/balancer.h"
 #include "upstream/attempt_internal.h"
 #include "upstream/conn_h2.h"
+#include "upstream/health/usable.h"
 
 enum { SWEEP_US = 5 * 1000000 };
 
@@ -80,8 +81,11 @@ struct pool *upstreams_pool(struct upstreams *u, struct cluster *b)
 /* balancer_load_fn over the pool's view. */
 static uint32_t pool_load(const void *context, uint32_t index)
 {
-    const struct endpoint_set *s = context;
+    const struct pool *p = context;
+    struct endpoint_set *s = p->endpoints;
 
+    if (!endpoint_set_may_use(s, index, !p->forbids_panic))
+        return UINT32_MAX;
     return atomic_load_explicit(&s->items[index].state->n_in_flight, memory_order_relaxed);
 }
 
@@ -95,7 +99,7 @@ struct endpoint *pool_pick(struct pool *p, const char *avoid)
         if (strcmp(p->endpoints->items[i].text, avoid) == 0)
             avoid_index = i;
     }
-    index = balancer_pick(p->balancer, p->endpoints->n, avoid_index, pool_load, p->endpoints);
+    index = balancer_pick(p->balancer, p->endpoints->n, avoid_index, pool_load, p);
     return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
 }
 

@@ -40,6 +40,7 @@ struct pool {
     struct list lists[CONN_CLOSED]; /* by state */
     bool speaks_http1;              /* what was negotiated last: of CLUSTER_NEGOTIATED */
     uint32_t n_streams;             /* that one connection of HTTP/2 took last */
+    bool forbids_panic;             /* of the attempt that is choosing an endpoint */
 };
 
 struct conn {

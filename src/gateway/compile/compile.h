@@ -1,8 +1,7 @@
 /* Compile: the last pass of configuration, from a linked and checked manifest to a snapshot. It
  * decides nothing that check has not decided: what is broken there refuses here. Compile thread;
- * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot),
- * gather.c, listener.c, shared_route.c, route.c, ai_route.c, grpc_route.c, cost.c, limit.c,
- * traffic.c, filter.c, security.c, key_source.c, layer.c, credential.c, cluster.c, tls.c. */
+ * nothing it makes is shared before it returns. Files: compile.c (ports, snapshot), and one for
+ * each of its nouns. */
 #pragma once
 
 #include "gateway/compile/compile_pass.h"
@@ -27,6 +26,7 @@ struct compile {
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     struct map limit_sets;                /* by the lists they come from; one reference each */
+    struct map health;                    /* health.c: what is asked of backends, by their names */
     struct map told;                      /* what compile_tells has been asked */
     VEC(struct object *) guards;          /* of the rule that is being compiled */
     struct map credential_sets;           /* credential.c: what Secrets were made into */

@@ -3,6 +3,7 @@
 #include "gateway/compile/traffic.h"
 
 #include "base/limits.h"
+#include "gateway/compile/health.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
 
@@ -96,5 +97,6 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     if (t->merged.is_broken)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
     traffic_timeouts(at->rule, t->spec ? t->spec->cluster.timeout : NULL);
+    compile_health(c, at);
     compile_limits(c, at, &t->chain, &t->merged);
 }
