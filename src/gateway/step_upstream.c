@@ -140,7 +140,7 @@ static enum refusal upstream_draw(struct exchange *x)
 
     if (rule->n_priorities == 0)
         return REFUSAL_NO_BACKEND;
-    chosen = priorities_draw(x);
+    chosen = priorities_draw(x, x->priority);
     if (chosen < 0)
         return REFUSAL_NO_BACKEND;
     x->backend = &rule->backends[rule->priorities[x->priority].first + (uint32_t)chosen];

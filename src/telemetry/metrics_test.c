@@ -350,6 +350,8 @@ TEST(names_are_a_promise)
         "tollgate_upstream_failures_total",
         "tollgate_upstream_first_byte_seconds",
         "tollgate_upstream_connections",
+        "tollgate_name_lookups_total",
+        "tollgate_name_addresses_dropped_total",
         "tollgate_endpoint_healthy",
         "tollgate_health_checks_total",
         "tollgate_ejections_total",

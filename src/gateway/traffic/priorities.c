@@ -141,9 +141,9 @@ static int32_t priorities_draw_by_health(struct exchange *x, const struct priori
     return otherwise; /* endpoints have fallen ill meanwhile */
 }
 
-int32_t priorities_draw(struct exchange *x)
+int32_t priorities_draw(struct exchange *x, uint32_t priority)
 {
-    const struct priority_plan *p = &x->rule->priorities[x->priority];
+    const struct priority_plan *p = &x->rule->priorities[priority];
     int32_t chosen = weights_pick(&p->weights, (uint32_t)(random_u64(&x->worker->random) >> 32));
     uint32_t availability;
 

@@ -10,6 +10,6 @@ void priorities_begin(struct exchange *x);
 /* On to the next one, of an AIGatewayRoute: one without an endpoint that is well is left out, if
  * there is another behind it. */
 void priorities_next(struct exchange *x);
-/* A backend of the priority, as an index in it; -1: its weights are all 0. A backend of which only
+/* A backend of a priority, as an index in it; -1: its weights are all 0. A backend of which only
  * a part is well gets less than its weight, as Envoy's localities do. */
-int32_t priorities_draw(struct exchange *x);
+int32_t priorities_draw(struct exchange *x, uint32_t priority);
