@@ -417,6 +417,21 @@ def test_no_answer_in_time_counts_as_a_failure(gateway, upstream):
     end.set()
 
 
+def test_a_share_of_failures_ejects(gateway, upstream):
+    """A third of the answers of one fails, never two in a row; six endpoints have had enough requests."""
+    ups = [upstream("a"), *[upstream("b") for _ in range(5)]]
+    turn = iter([500, 200, 200] * 10000)
+    ups[0].script = lambda r, c: Answer(status=s) if (s := next(turn)) != 200 else ups[0].echo(r, c)
+    more = {"consecutive5XxErrors": 0, "failurePercentageThreshold": 25}
+    gw = gateway(outlier_world(*ups, interval="600s", **more))
+    while min(len(up.requests) for up in ups) < 60:
+        answers(gw, 20)
+    assert all(health_of(gw, up) == "healthy" for up in ups)
+    gw.apply(outlier_world(*ups, interval="100ms", **more))  # the interval begins anew, the counts stay
+    wait_health(gw, ups[0], "ejected")
+    assert [health_of(gw, up) for up in ups[1:]] == ["healthy"] * 5
+
+
 def test_a_good_probe_ends_an_ejection(gateway, upstream):
     a, b = upstream("a"), upstream("b")
     sick, _ = Sick(a), Sick(b)

@@ -116,6 +116,7 @@ static void health_outlier(const struct passive_health_check *p, struct outlier_
     o->n_gateway_errors = health_number_or(p->consecutive_gateway_errors, 0);
     o->n_local_failures =
         health_number_or(p->consecutive_local_origin_failures, DEFAULT_OUTLIER_LOCAL);
+    o->failure_percent = health_number_or(p->failure_percentage_threshold, 0);
     o->percent = health_number_or(p->max_ejection_percent, DEFAULT_OUTLIER_PERCENT);
     o->base_us = duration_or(p->base_ejection_time, DEFAULT_OUTLIER_BASE_US);
     o->interval_us = duration_or(p->interval, DEFAULT_OUTLIER_INTERVAL_US);
@@ -145,8 +146,8 @@ static struct str health_key(struct arena *a, const struct health_plan *plan)
         buf_printf(&key, "%zu:", texts[i].len);
         buf_append(&key, texts[i].ptr, texts[i].len);
     }
-    buf_printf(&key, "%d%d%d|%u|%u|%u|%u|%llu|%llu|%u", o->is_on, o->splits_local, o->ejects_one,
-               o->n_5xx, o->n_gateway_errors, o->n_local_failures, o->percent,
+    buf_printf(&key, "%d%d%d|%u|%u|%u|%u|%u|%llu|%llu|%u", o->is_on, o->splits_local, o->ejects_one,
+               o->n_5xx, o->n_gateway_errors, o->n_local_failures, o->failure_percent, o->percent,
                (unsigned long long)o->base_us, (unsigned long long)o->interval_us,
                plan->panic_percent);
     kept = arena_str(a, buf_str(&key));

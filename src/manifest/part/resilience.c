@@ -213,8 +213,8 @@ static const struct field passive_health_check_fields[] = {
                    "Ejection time, times the number of ejections; 30s unless given."),
     FIELD_INT(passive_health_check, max_ejection_percent, "maxEjectionPercent", 0, RANGE(0, 100),
               "Share of endpoints that may be ejected at once; 10 unless given."),
-    FIELD_INT(passive_health_check, failure_percentage_threshold, "failurePercentageThreshold",
-              FIELD_NOT_ENFORCED, RANGE(0, 100), "Share of failures that ejects."),
+    FIELD_INT(passive_health_check, failure_percentage_threshold, "failurePercentageThreshold", 0,
+              RANGE(0, 100), "Share of an interval's answers that ejects when they fail."),
     FIELD_BOOL(passive_health_check, always_eject_one_endpoint, "alwaysEjectOneEndpoint", 0,
                "Whether one endpoint may be ejected whatever maxEjectionPercent says."),
 };

@@ -54,6 +54,7 @@ struct outlier_plan {
     uint32_t n_5xx;
     uint32_t n_gateway_errors;
     uint32_t n_local_failures;
+    uint32_t failure_percent; /* of an interval's answers; 0: not asked for */
     uint32_t percent;
     uint64_t base_us;
     uint64_t interval_us; /* between looks at who may come back */

@@ -22,6 +22,9 @@ struct endpoint_health {
     _Atomic uint32_t n_5xx;
     _Atomic uint32_t n_gateway_errors;
     _Atomic uint32_t n_local_failures;
+    /* Since control has last looked, where a share of failures ejects. */
+    _Atomic uint32_t n_answers; /* and failures */
+    _Atomic uint32_t n_failures;
     _Atomic uint32_t n_ejections; /* lately: the next one lasts so much longer */
     _Atomic uint64_t ejected_until_us;
     struct health_target *target; /* control only: who watches it */
@@ -36,6 +39,7 @@ struct outlier_rule {
     _Atomic uint32_t n_5xx;    /* 0: not asked for; so the next two */
     _Atomic uint32_t n_gateway_errors;
     _Atomic uint32_t n_local_failures;
+    _Atomic uint32_t failure_percent;
     _Atomic uint32_t percent; /* of a set's endpoints that may be ejected at once */
     _Atomic uint64_t base_us; /* of the first ejection */
 };

@@ -4,9 +4,8 @@
 #include "upstream/health/monitor.h"
 
 #include "base/mem.h"
-#include "upstream/health/outlier.h"
 
-enum { MONITOR_ARENA_BYTES = 1024, JITTER_SHARE = 10 };
+enum { MONITOR_ARENA_BYTES = 1024, JITTER_SHARE = 10, SPREAD_US = 1000 };
 
 static void target_set_timer(struct health_target *t, uint64_t us);
 
@@ -73,6 +72,12 @@ static void target_set_timer(struct health_target *t, uint64_t us)
     timer_set(l, &t->timer, l->now.mono_us + us);
 }
 
+/* Many endpoints are not asked all in one turn of the loop, which has other things to do. */
+static uint64_t target_spread_us(const struct health_target *t)
+{
+    return MIN(t->monitor->targets.n_nodes * SPREAD_US, t->monitor->plan.probe.interval_us);
+}
+
 /* By the plan, from the beginning; what is known stays. */
 static void target_begin(struct health_target *t)
 {
@@ -83,7 +88,8 @@ static void target_begin(struct health_target *t)
         t->tally = (struct probe_tally){0};
         target_set_verdict(t, false);
     } else {
-        target_set_timer(t, monitor_random_below(t->monitor, plan->probe.initial_jitter_us));
+        target_set_timer(t, monitor_random_below(t->monitor, plan->probe.initial_jitter_us) +
+                                monitor_random_below(t->monitor, target_spread_us(t)));
     }
     if (!plan->outlier.is_on)
         outlier_forget(&t->monitor->backend->health, target_health(t));
@@ -169,6 +175,30 @@ const char *health_target_text(const struct health_target *t)
 
 /* ---- monitors ---- */
 
+/* As Envoy's failure percentage: judged only where enough endpoints have had enough requests. */
+static void monitor_judge_shares(struct health_monitor *m, uint64_t now_us)
+{
+    uint32_t percent = m->plan.outlier.failure_percent;
+    uint32_t n = 0;
+
+    if (percent == 0)
+        return;
+    LIST_FOREACH (&m->targets, node) {
+        struct health_target *t = CONTAINER_OF(node, struct health_target, node);
+
+        t->share = outlier_take_share(target_health(t));
+        n += t->share.n_answers >= OUTLIER_ANSWERS_MIN;
+    }
+    if (n < OUTLIER_ENDPOINTS_MIN)
+        return;
+    LIST_FOREACH (&m->targets, node) {
+        struct health_target *t = CONTAINER_OF(node, struct health_target, node);
+
+        if (outlier_share_is_bad(t->share, percent))
+            outlier_eject(t->endpoint->state, t->set, now_us);
+    }
+}
+
 static void monitor_on_sweep(struct timer *timer)
 {
     struct health_monitor *m = CONTAINER_OF(timer, struct health_monitor, sweep);
@@ -177,6 +207,7 @@ static void monitor_on_sweep(struct timer *timer)
     LIST_FOREACH (&m->targets, node)
         outlier_sweep(&m->backend->health,
                       target_health(CONTAINER_OF(node, struct health_target, node)), now_us);
+    monitor_judge_shares(m, now_us);
     timer_set(monitor_loop(m), timer, now_us + m->plan.outlier.interval_us);
 }
 
@@ -189,6 +220,7 @@ static void monitor_publish_rule(struct health_monitor *m)
     atomic_store(&r->n_gateway_errors, p->n_gateway_errors);
     atomic_store(&r->n_local_failures, p->n_local_failures);
     atomic_store(&r->splits_local, p->splits_local);
+    atomic_store(&r->failure_percent, p->failure_percent);
     atomic_store(&r->percent, p->percent);
     atomic_store(&r->ejects_one, p->ejects_one);
     atomic_store(&r->base_us, p->base_us);

@@ -4,6 +4,7 @@
  * read it. Control's thread. */
 #pragma once
 
+#include "upstream/health/outlier.h"
 #include "upstream/health/probe.h"
 #include "upstream/health/probe_tally.h"
 
@@ -14,6 +15,7 @@ struct health_target {
     struct endpoint *endpoint; /* in `set` */
     bool is_wanted;            /* some cluster in use has it */
     struct probe_tally tally;
+    struct outlier_share share; /* of the last interval */
     struct probe probe;
     struct timer timer; /* the next probe */
     struct deferred retire;

@@ -33,12 +33,39 @@ static bool outlier_add(_Atomic uint32_t *count, const _Atomic uint32_t *thresho
     return true;
 }
 
+static void outlier_count_share(struct endpoint_health *e, const struct outlier_rule *r,
+                                enum outlier_result result)
+{
+    if (atomic_load_explicit(&r->failure_percent, memory_order_relaxed) == 0)
+        return;
+    atomic_fetch_add_explicit(&e->n_answers, 1, memory_order_relaxed);
+    if (result != OUTLIER_GOOD)
+        atomic_fetch_add_explicit(&e->n_failures, 1, memory_order_relaxed);
+}
+
+struct outlier_share outlier_take_share(struct endpoint_health *e)
+{
+    struct outlier_share s = {0};
+
+    /* Failures first: a request that ends in between adds to neither or to the answers alone. */
+    s.n_failures = atomic_exchange_explicit(&e->n_failures, 0, memory_order_relaxed);
+    s.n_answers = atomic_exchange_explicit(&e->n_answers, 0, memory_order_relaxed);
+    return s;
+}
+
+bool outlier_share_is_bad(struct outlier_share s, uint32_t failure_percent)
+{
+    return s.n_answers >= OUTLIER_ANSWERS_MIN &&
+           (uint64_t)s.n_failures * 100 >= (uint64_t)failure_percent * s.n_answers;
+}
+
 bool outlier_count(struct endpoint_health *e, const struct outlier_rule *r,
                    enum outlier_result result)
 {
     bool is_split = atomic_load_explicit(&r->splits_local, memory_order_relaxed);
     bool is_reached = false;
 
+    outlier_count_share(e, r, result);
     if (result == OUTLIER_LOCAL_FAILURE && is_split)
         return outlier_add(&e->n_local_failures, &r->n_local_failures);
     outlier_reset(&e->n_local_failures);
@@ -80,8 +107,7 @@ static uint32_t outlier_n_ejected(const struct endpoint_set *s)
     return n;
 }
 
-static void outlier_eject(struct endpoint_state *e, const struct endpoint_set *among,
-                          uint64_t now_us)
+void outlier_eject(struct endpoint_state *e, const struct endpoint_set *among, uint64_t now_us)
 {
     struct backend_state *b = e->backend;
     const struct outlier_rule *r = &b->health.outlier;
@@ -153,6 +179,8 @@ void outlier_forget(struct backend_health *b, struct endpoint_health *e)
     outlier_reset(&e->n_5xx);
     outlier_reset(&e->n_gateway_errors);
     outlier_reset(&e->n_local_failures);
+    outlier_reset(&e->n_answers);
+    outlier_reset(&e->n_failures);
     outlier_reset(&e->n_ejections);
     health_set_bit(b, e, HEALTH_EJECTED, false);
 }

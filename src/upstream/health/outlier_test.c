@@ -102,6 +102,44 @@ TEST(a_share_of_the_endpoints_may_be_ejected)
                   "case %zu", i);
 }
 
+TEST(a_share_of_failures_is_bad_where_there_are_enough_answers)
+{
+    static const struct {
+        uint32_t n_answers, n_failures, percent;
+        bool is_bad;
+    } cases[] = {
+        {50, 25, 50, true},   {50, 24, 50, false},
+        {49, 49, 50, false},  {1000, 1000, 100, true},
+        {50, 49, 100, false}, {100, 1, 1, true},
+        {0, 0, 1, false},     {UINT32_MAX, UINT32_MAX, 100, true},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+        CHECK_MSG(
+            outlier_share_is_bad((struct outlier_share){cases[i].n_answers, cases[i].n_failures},
+                                 cases[i].percent) == cases[i].is_bad,
+            "case %zu", i);
+}
+
+TEST(shares_are_counted_where_they_are_asked_for_and_taken_once)
+{
+    struct outlier_rule r = {.failure_percent = 10};
+    struct endpoint_health e = {0};
+    struct outlier_share s;
+
+    for (const char *c = "gg5bl"; *c; c++)
+        CHECK(!outlier_count(&e, &r, result_of(*c)));
+    s = outlier_take_share(&e);
+    CHECK_INT(s.n_answers, 5);
+    CHECK_INT(s.n_failures, 3);
+    s = outlier_take_share(&e);
+    CHECK_INT(s.n_answers + s.n_failures, 0);
+    r.failure_percent = 0;
+    outlier_count(&e, &r, OUTLIER_5XX);
+    s = outlier_take_share(&e);
+    CHECK_INT(s.n_answers + s.n_failures, 0);
+}
+
 TEST(an_ejected_endpoint_is_back_when_its_time_is_over_and_forgiven_later)
 {
     struct backend_health b = {0};
