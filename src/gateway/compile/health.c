@@ -144,7 +144,8 @@ static struct str health_key(struct arena *a, const struct health_plan *plan)
     health_key_statuses(&key, &p->retriable);
     for (size_t i = 0; i < N_ELEMENTS(texts); i++) {
         buf_printf(&key, "%zu:", texts[i].len);
-        buf_append(&key, texts[i].ptr, texts[i].len);
+        if (texts[i].ptr)
+            buf_append(&key, texts[i].ptr, texts[i].len);
     }
     buf_printf(&key, "%d%d%d|%u|%u|%u|%u|%u|%llu|%llu|%u", o->is_on, o->splits_local, o->ejects_one,
                o->n_5xx, o->n_gateway_errors, o->n_local_failures, o->failure_percent, o->percent,
