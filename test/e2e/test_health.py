@@ -82,6 +82,16 @@ def test_probes_ask_as_the_policy_says(gateway, upstream):
         "HEAD", HEALTH + "?deep=1", "probe.example")
 
 
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_probes_leave_no_connection_behind(gateway, upstream, http2_upstream, protocol):
+    """Though the backend would keep them: none but that of a probe under way is open."""
+    up = upstream("a") if protocol == "h1" else http2_upstream("a")
+    more = {} if protocol == "h1" else {"appProtocols": ["gateway.envoyproxy.io/h2c"]}
+    gw = gateway(world(backend("b", up, **more), route("r", rule("b")), policy(healthCheck={"active": http_check("10ms")})))
+    eventually(lambda: gw.metric("tollgate_health_checks_total", result="ok") >= 20)
+    assert gw.metric("tollgate_upstream_connections", backend="Backend/play/b") <= 1
+
+
 @pytest.mark.parametrize("status, verdict", [(200, "unhealthy"), (201, "healthy"), (204, "healthy"), (500, "unhealthy"), (302, "unhealthy")])
 def test_statuses_are_expected_or_not(gateway, upstream, status, verdict):
     a = upstream("a")
