@@ -418,11 +418,30 @@ def test_connections_that_fail_count_as_5xx_or_by_themselves(gateway, upstream, 
 def test_no_answer_in_time_counts_as_a_failure(gateway, upstream):
     a, b = upstream("a"), upstream("b")
     end = threading.Event()
-    a.script = lambda r, c: end.wait(30 * FACTOR) and None
+    a.script = lambda r, c: [end.wait(30 * FACTOR)] and None
     gw = gateway(world(backend("b", a, b), route("r", rule("b", timeouts={"request": "150ms"})),
                        policy(healthCheck=outlier(consecutive5XxErrors=2))))
     counts = answers(gw, 30)
     assert counts[504] == 2 and counts["b"] == 28
+    assert health_of(gw, a) == "ejected"
+    end.set()
+
+
+def test_what_a_caller_chooses_ejects_nobody(gateway, upstream):
+    """Its own deadline, and the time that it takes to send its content."""
+    a = upstream("a")
+    end = threading.Event()
+    a.script = lambda r, c: [end.wait(30 * FACTOR)] and None
+    gw = gateway(world(backend("b", a), route("r", rule("b", timeouts={"request": "300ms"})),
+                       policy(healthCheck=outlier(consecutive5XxErrors=1, maxEjectionPercent=100))))
+    reply = gw.request("/s/M", "POST", body=b"\0\0\0\0\0",
+                       headers=[("content-type", "application/grpc"), ("grpc-timeout", "50m")])
+    assert reply.get("grpc-status") == "4" and len(a.requests) == 1
+    with gw.raw("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf") as raw:
+        assert raw.reply().status in (408, 504)
+    assert a.n_connections == 2
+    assert health_of(gw, a) == "healthy"
+    assert gw.request("/").status == 504
     assert health_of(gw, a) == "ejected"
     end.set()
 
