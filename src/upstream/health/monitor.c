@@ -224,7 +224,7 @@ static void monitor_publish_rule(struct health_monitor *m)
     atomic_store(&r->percent, p->percent);
     atomic_store(&r->ejects_one, p->ejects_one);
     atomic_store(&r->base_us, p->base_us);
-    atomic_store(&r->is_on, p->is_on);
+    outlier_switch(m->backend, p->is_on);
     atomic_store(&m->backend->health.panic_percent, m->plan.panic_percent);
 }
 
@@ -260,7 +260,7 @@ static struct health_monitor *monitor_new(struct health_registry *r, struct back
 
 static void monitor_free(struct health_monitor *m)
 {
-    atomic_store(&m->backend->health.outlier.is_on, false);
+    outlier_switch(m->backend, false);
     LIST_FOREACH (&m->targets, node)
         target_free(CONTAINER_OF(node, struct health_target, node));
     timer_cancel(monitor_loop(m), &m->sweep);

@@ -115,7 +115,8 @@ void outlier_eject(struct endpoint_state *e, const struct endpoint_set *among, u
     pthread_mutex_lock(&b->lock);
     uint32_t bits = atomic_load_explicit(&e->health.bits, memory_order_relaxed);
 
-    if (!(bits & HEALTH_EJECTED) &&
+    /* The rule may have gone meanwhile, and with it who would let it back in. */
+    if (!(bits & HEALTH_EJECTED) && atomic_load(&r->is_on) &&
         outlier_may_eject(outlier_n_ejected(among), among->n, atomic_load(&r->percent),
                           atomic_load(&r->ejects_one))) {
         uint32_t n = atomic_fetch_add(&e->health.n_ejections, 1) + 1;
@@ -159,6 +160,13 @@ void outlier_note_timeout(const struct attempt *a)
     /* Else the time may have gone by with the client's sending. */
     if (outlier_judges(a) && !a->has_head && a->is_request_done)
         outlier_note(a, OUTLIER_LOCAL_FAILURE);
+}
+
+void outlier_switch(struct backend_state *b, bool is_on)
+{
+    pthread_mutex_lock(&b->lock);
+    atomic_store(&b->health.outlier.is_on, is_on);
+    pthread_mutex_unlock(&b->lock);
 }
 
 void outlier_sweep(struct backend_health *b, struct endpoint_health *e, uint64_t now_us)

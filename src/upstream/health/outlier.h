@@ -6,6 +6,7 @@
 #include "upstream/health/health_state.h"
 
 struct attempt;
+struct backend_state;
 struct endpoint_set;
 struct endpoint_state;
 
@@ -45,6 +46,8 @@ void outlier_note_attempt(const struct attempt *a, bool has_failed);
 void outlier_note_timeout(const struct attempt *a);
 /* Ejects it, if no more of `among` are than may be. */
 void outlier_eject(struct endpoint_state *e, const struct endpoint_set *among, uint64_t now_us);
+/* Control: after it is off no worker ejects any more. */
+void outlier_switch(struct backend_state *b, bool is_on);
 /* Control, now and then: an endpoint whose time is over is back; one that behaves is forgiven a
  * former ejection with each call. */
 void outlier_sweep(struct backend_health *b, struct endpoint_health *e, uint64_t now_us);

@@ -3,6 +3,7 @@
 
 #include "base/macro.h"
 #include "test/harness/test.h"
+#include "upstream/cluster.h"
 
 /* 'g' good, '5' another 5xx, 'b' a gateway error, 'l' no answer. */
 static enum outlier_result result_of(char c)
@@ -138,6 +139,45 @@ TEST(shares_are_counted_where_they_are_asked_for_and_taken_once)
     outlier_count(&e, &r, OUTLIER_5XX);
     s = outlier_take_share(&e);
     CHECK_INT(s.n_answers + s.n_failures, 0);
+}
+
+TEST(ejecting_heeds_the_share_and_ends_with_the_rule)
+{
+    struct cluster_registry registry;
+    struct cluster_identity identity = {.key = STR("k"),
+                                        .name = STR("Backend/ns/b"),
+                                        .endpoints = endpoint_set_new(4, ENDPOINTS_KNOWN)};
+    struct cluster *c;
+    struct endpoint_set *s;
+    struct outlier_rule *r;
+    char ip[32];
+
+    cluster_registry_init(&registry);
+    for (unsigned i = 0; i < identity.endpoints->n; i++) {
+        snprintf(ip, sizeof ip, "127.0.0.%u", i + 1);
+        CHECK(endpoint_init_ip(&identity.endpoints->items[i], str_of(ip), 80));
+    }
+    c = cluster_registry_get(&registry, &identity);
+    s = c->endpoints;
+    r = &c->backend->health.outlier;
+    atomic_store(&r->percent, 50);
+    atomic_store(&r->base_us, 1000);
+    outlier_eject(s->items[0].state, s, 1);
+    CHECK_MSG(s->items[0].state->health.bits == 0, "there is no rule yet");
+    outlier_switch(c->backend, true);
+    for (unsigned i = 0; i < 4; i++)
+        outlier_eject(s->items[i].state, s, 1);
+    outlier_eject(s->items[0].state, s, 500);
+    CHECK_MSG(s->items[0].state->health.ejected_until_us == 1001, "it is out already");
+    CHECK_INT(s->items[1].state->health.bits, HEALTH_EJECTED);
+    CHECK_INT(s->items[2].state->health.bits | s->items[3].state->health.bits, 0);
+    CHECK_INT(c->backend->health.n_ejections, 2);
+    outlier_switch(c->backend, false);
+    outlier_forget(&c->backend->health, &s->items[0].state->health);
+    outlier_eject(s->items[0].state, s, 1);
+    CHECK_INT(s->items[0].state->health.bits, 0);
+    cluster_unref(c);
+    cluster_registry_deinit(&registry);
 }
 
 TEST(an_ejected_endpoint_is_back_when_its_time_is_over_and_forgiven_later)
