@@ -234,6 +234,8 @@ static void status_cluster(struct json *j, struct cluster *c)
         json_open(j, NULL, '{');
         json_text(j, "address", set->items[i].text);
         json_u64(j, "in_flight", atomic_load(&set->items[i].state->n_in_flight));
+        if (set->items[i].state->health.target)
+            json_text(j, "health", health_target_text(set->items[i].state->health.target));
         json_close(j, '}');
     }
     json_close(j, ']');

@@ -30,6 +30,10 @@
     X(PENDING_TENANTS, 1024, "tenants",                                                            \
       "that have shares of their own among the requests that wait for a connection to a "          \
       "backend; beyond: one share for the rest")                                                   \
+    X(PROBE_ANSWER_BYTES, 16384, "bytes",                                                          \
+      "content of an answer to a health check that is read; beyond: not looked at")                \
+    X(EJECTION_S, 300, "seconds",                                                                  \
+      "longest ejection of an endpoint by its answers, unless its base time is longer")            \
     X(MIRRORS, 64, "copies", "mirrored requests of one worker under way; beyond: no copy")         \
     X(MIRROR_BYTES, 1048576, "bytes", "request content kept for a mirror; beyond: no copy")        \
     X(REFUSED_CONNECTIONS, 256, "connections",                                                     \

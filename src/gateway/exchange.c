@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
+#include "upstream/health/outlier.h"
 
 /* One chunk has room for an AI request with its scans; what a plain one does not touch costs no
  * memory. */
@@ -212,7 +213,12 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
 
 static void exchange_on_total(struct timer *t)
 {
-    exchange_cancel(CONTAINER_OF(t, struct exchange, total_timer), CANCEL_REQUEST_TIMEOUT);
+    struct exchange *x = CONTAINER_OF(t, struct exchange, total_timer);
+
+    /* A caller's own deadline says nothing of the endpoint: it would eject whom it liked. */
+    if (!x->has_grpc_timeout)
+        outlier_note_timeout(&x->attempt);
+    exchange_cancel(x, CANCEL_REQUEST_TIMEOUT);
 }
 
 bool exchange_arm_total(struct exchange *x)

@@ -60,9 +60,20 @@ static void server_on_names_news(void *ctx)
 {
     struct server *g = ctx;
 
+    health_registry_refresh(&g->health);
     wake_post(&g->upstreams.endpoints_changed);
     for (uint32_t i = 0; i < g->n_workers; i++)
         wake_post(&g->workers[i]->upstreams.endpoints_changed);
+}
+
+static void server_on_health_news(void *ctx UNUSED, const struct health_target *t, const char *why)
+{
+    struct str backend = t->monitor->backend->name;
+
+    if (t->tally.is_unhealthy)
+        log_warn("health: %s of %.*s is unhealthy: %s", t->endpoint->text, STR_ARG(backend), why);
+    else
+        log_info("health: %s of %.*s is healthy", t->endpoint->text, STR_ARG(backend));
 }
 
 static void server_on_sweep(struct timer *t)
@@ -71,6 +82,7 @@ static void server_on_sweep(struct timer *t)
 
     port_sweep(g);
     names_sweep(&g->names);
+    health_registry_refresh(&g->health);
     key_feed_registry_sweep(&g->feeds);
     tls_tickets_rotate(g->tickets, g->loop->now.mono_us);
     timer_set(g->loop, t, g->loop->now.mono_us + SERVER_SWEEP_US);
@@ -88,6 +100,9 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     model_averages_init(&g->averages);
     upstreams_init(&g->upstreams, l, &g->outboxes, g->scratch, CONTROL_SCRATCH_BYTES);
     key_feed_registry_init(&g->feeds, &g->upstreams, server_on_key_news, g);
+    health_registry_init(&g->health, l, &g->clusters, &g->outboxes, g->scratch,
+                         CONTROL_SCRATCH_BYTES);
+    g->health.on_news = server_on_health_news;
     hash_pool_init(&g->hash_pool, options->n_workers);
     wake_init(&g->snapshots_done, l, server_on_snapshots_done);
     wake_init(&g->worker_idle, l, server_on_worker_idle);
@@ -153,6 +168,7 @@ static void server_adopt(struct server *g, struct snapshot *s)
     port_settle(g, true);
     snapshot_publish(s);
     names_sweep(&g->names);
+    health_registry_adopt(&g->health, s->health, s->n_health);
     key_feed_registry_sweep(&g->feeds);
 }
 
@@ -261,6 +277,7 @@ void server_deinit(struct server *g)
     server_free_snapshots(g);
     port_free_all(g);
     key_feed_registry_deinit(&g->feeds);
+    health_registry_deinit(&g->health);
     names_deinit(&g->names);
     overload_deinit(&g->overload);
     upstreams_deinit(&g->upstreams);

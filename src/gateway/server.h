@@ -27,6 +27,7 @@ struct server {
     struct hash_pool hash_pool;
     struct names names;
     struct overload overload;
+    struct health_registry health;
     struct upstreams upstreams; /* control's own, for key fetches */
     struct outbox_pool outboxes;
     char *scratch;

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "gateway/plan.h"
 #include "manifest/manifest.h"
+#include "upstream/health/monitor.h"
 
 struct tls_server;
 
@@ -57,6 +58,8 @@ struct snapshot {
     uint32_t n_publications;
     struct key_feed **feeds; /* one reference each */
     uint32_t n_feeds;
+    struct health_wish *health; /* what policies ask of backends' health */
+    uint32_t n_health;
     bool has_global_limits;     /* that replicas of the gateway would multiply */
     uint32_t n_numbers;         /* given to rule plans and backend plans */
     _Atomic uint32_t n_workers; /* that still hold it */

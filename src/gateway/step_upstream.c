@@ -1,5 +1,5 @@
 /* upstream: which endpoint? Answers that need no backend end here (redirect, direct response, the
- * list of models); else a backend of the first priority is drawn by weight, the request is sent,
+ * list of models); else a backend is drawn by priority, weight and health, the request is sent,
  * and the step waits for the head of the answer. Another try at a priority is made only where
  * nothing can have been processed: the connection failed, the backend refused the stream, or a
  * pooled one turned out to be closed under a request that may be repeated (RFC 9110 9.2.2) and has
@@ -14,7 +14,9 @@
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
+#include "gateway/traffic/priorities.h"
 #include "gateway/worker.h"
+#include "upstream/health/outlier.h"
 
 enum { UPSTREAM_TRIES = 3 };
 
@@ -41,7 +43,7 @@ static enum refusal upstream_refusal(enum attempt_failure why)
 /* The body is whole here, or there is none: it can be sent once more, elsewhere. */
 static bool upstream_has_next_priority(const struct exchange *x)
 {
-    return x->priority + 1 < x->rule->n_priorities && !x->is_head_sent &&
+    return x->rule->is_ai && x->priority + 1 < x->rule->n_priorities && !x->is_head_sent &&
            (x->gate.state == GATE_WHOLE || !x->attempt.has_sent_body);
 }
 
@@ -49,6 +51,7 @@ static void upstream_on_try_timeout(struct timer *t)
 {
     struct exchange *x = CONTAINER_OF(t, struct exchange, try_timer);
 
+    outlier_note_timeout(&x->attempt);
     if (!upstream_has_next_priority(x)) {
         exchange_cancel(x, CANCEL_REQUEST_TIMEOUT);
         return;
@@ -132,20 +135,18 @@ static enum refusal upstream_try(struct exchange *x)
     return r == 0 ? REFUSAL_NONE : upstream_refusal(x->failure);
 }
 
-/* A backend of the priority under way, drawn by weight. */
+/* A backend of the priority under way. */
 static enum refusal upstream_draw(struct exchange *x)
 {
     const struct rule_plan *rule = x->rule;
-    const struct priority_plan *p;
     int32_t chosen;
 
     if (rule->n_priorities == 0)
         return REFUSAL_NO_BACKEND;
-    p = &rule->priorities[x->priority];
-    chosen = weights_pick(&p->weights, (uint32_t)(random_u64(&x->worker->random) >> 32));
+    chosen = priorities_draw(x, x->priority);
     if (chosen < 0)
         return REFUSAL_NO_BACKEND;
-    x->backend = &rule->backends[p->first + (uint32_t)chosen];
+    x->backend = &rule->backends[rule->priorities[x->priority].first + (uint32_t)chosen];
     if (x->backend->validity == BACKEND_NOT_ENFORCED)
         return REFUSAL_SECURITY_UNAVAILABLE;
     if (x->backend->validity == BACKEND_UNSUPPORTED) {
@@ -161,7 +162,7 @@ static enum step_result upstream_fall_back(struct exchange *x, enum refusal why)
     while (why != REFUSAL_NONE && upstream_has_next_priority(x)) {
         if (x->n_tries > 0)
             worker_count_attempt(x);
-        x->priority++;
+        priorities_next(x);
         x->n_tries = 0;
         x->first_byte_us = 0;
         x->failure = ATTEMPT_OK;
@@ -193,6 +194,7 @@ static enum step_result upstream_begin(struct exchange *x)
         return answer_direct(x, rule);
     if (x->is_model_list)
         return model_list_answer(x);
+    priorities_begin(x);
     why = upstream_draw(x);
     if (why == REFUSAL_NONE && x->request.expects_continue && x->downstream)
         x->downstream->ops->send_continue(x->downstream);

@@ -144,7 +144,7 @@ static const struct field backend_spec_fields[] = {
                "Where the backend is reached."),
     FIELD_OTHER(backend_spec, app_protocols, "appProtocols", 0, decode_enum_set, app_protocol_names,
                 "Protocols that the endpoints speak, beside HTTP/1.1."),
-    FIELD_BOOL(backend_spec, fallback, "fallback", FIELD_NOT_ENFORCED,
+    FIELD_BOOL(backend_spec, fallback, "fallback", 0,
                "Takes traffic only when the route's other backends are unhealthy."),
     FIELD_OBJECT(backend_spec, tls, "tls", 0, backend_tls, "TLS towards the endpoints."),
 };

@@ -62,6 +62,14 @@
       "How often a bound of the circuit breaker was met: connections (then the request waits, if " \
       "it may), pending, requests, retries.",                                                      \
       "backend", "bound")                                                                          \
+    X(ENDPOINT_HEALTHY, GAUGE, "tollgate_endpoint_healthy", "endpoints",                           \
+      "Whether an endpoint whose health is watched is well: 1, or 0.", "backend", "endpoint")      \
+    X(HEALTH_CHECKS, COUNTER, "tollgate_health_checks_total", "probes",                            \
+      "Probes of a backend's endpoints: ok, status, retriable_status, content, timeout or "        \
+      "failed (to connect, or reset).",                                                            \
+      "backend", "result")                                                                         \
+    X(EJECTIONS, COUNTER, "tollgate_ejections_total", "ejections",                                 \
+      "Endpoints of a backend ejected for their answers.", "backend")                              \
     X(CONNECTIONS_ACCEPTED, COUNTER, "tollgate_connections_accepted_total", "connections",         \
       "Client connections accepted.", "port")                                                      \
     X(PROXY_HEADERS_REFUSED, COUNTER, "tollgate_proxy_headers_refused_total", "connections",       \

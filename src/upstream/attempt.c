@@ -7,6 +7,8 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "upstream/conn_h2.h"
+#include "upstream/health/outlier.h"
+#include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
 
 enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
@@ -48,7 +50,7 @@ static bool attempt_enter(struct attempt *a)
 {
     struct breaker *b = attempt_breaker(a);
 
-    if (LIKELY(!a->limits && !breaker_is_watched(b)))
+    if (LIKELY(!a->limits && !breaker_is_watched(b)) || a->upstreams->is_uncounted)
         return true;
     a->is_counted = breaker_take_request(b, a->limits);
     return a->is_counted;
@@ -74,6 +76,7 @@ static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusab
 
     list_remove(&a->node);
     timer_cancel(a->upstreams->loop, &a->name_timer);
+    outlier_note_attempt(a, to == ATTEMPT_FAILED);
     if (a->state == ATTEMPT_PENDING) {
         pending_leave(attempt_breaker(a), &a->waiter);
         attempt_end_waiting(a);
@@ -128,7 +131,9 @@ static int attempt_connect_elsewhere(struct attempt *a, bool may_reuse)
     if (bounded_count_get(&attempt_breaker(a)->connections) >= a->limits->n_connections)
         return CONN_NO_PLACE;
     for (uint32_t i = 0; i < s->n && r == CONN_NO_PLACE; i++) {
-        if (bounded_count_get(&s->items[i].state->connections) >= a->limits->n_endpoint_connections)
+        if (bounded_count_get(&s->items[i].state->connections) >=
+                a->limits->n_endpoint_connections ||
+            !endpoint_set_may_use(s, i, !a->forbids_panic))
             continue;
         attempt_count(a, &s->items[i]);
         r = conn_open(a->pool, a->endpoint, a, a->connect_timeout_us, &a->conn);
@@ -149,6 +154,7 @@ static int attempt_wait_for_place(struct attempt *a)
                                     .limits = l,
                                     .endpoints = endpoint_set_ref(p->endpoints),
                                     .is_fresh_wanted = a->is_fresh_wanted && !a->was_refused,
+                                    .may_panic = !a->forbids_panic,
                                     .may_share = pool_may_share(p, a)};
         a->state = ATTEMPT_PENDING;
         if (pending_join(attempt_breaker(a), &a->waiter, a->tenant)) {
@@ -167,6 +173,8 @@ static int attempt_wait_for_place(struct attempt *a)
 static int attempt_connect(struct attempt *a)
 {
     struct conn *c = NULL;
+
+    a->pool->forbids_panic = a->forbids_panic;
     /* Another try goes elsewhere if it can: endpoint_text is still that of the try before. */
     struct endpoint *e = pool_pick(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
 

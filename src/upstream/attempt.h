@@ -54,6 +54,7 @@ struct attempt {
     enum h1_error bad_answer;
     uint32_t n_interim; /* 1xx heads of this try */
     uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */
+    bool forbids_panic;   /* only endpoints that are well; the caller's to set */
     bool is_fresh_wanted; /* no pooled connection (second try after a stale one) */
     bool was_reused;
     bool was_refused; /* the try before: there is nothing wrong with its connection */
@@ -63,8 +64,7 @@ struct attempt {
     bool has_sent_body; /* some request content was handed to the connection */
     bool is_raw;        /* upgraded */
     bool is_tunnel;     /* to be upgraded: the 101 stands for the yes to an extended CONNECT */
-    bool is_paused;
-    bool was_full;
+    bool is_paused, was_full;
     char endpoint_text[64]; /* for the log, after the connection went */
     char local_text[64];    /* our end of it */
     int transport_error;    /* of the last failure: errno, 0 unknown; as stream.error for TLS */

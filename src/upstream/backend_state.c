@@ -12,10 +12,8 @@ struct backend_state *backend_state_get(struct cluster_registry *r, struct str n
 {
     struct backend_state *b = map_find(&r->backends, name);
 
-    if (b) {
-        atomic_fetch_add_explicit(&b->n_refs, 1, memory_order_relaxed);
-        return b;
-    }
+    if (b)
+        return backend_state_ref(b);
     b = MEM_NEW(struct backend_state);
     atomic_init(&b->n_refs, 1);
     b->registry = r;
@@ -23,6 +21,12 @@ struct backend_state *backend_state_get(struct cluster_registry *r, struct str n
     pthread_mutex_init(&b->lock, NULL);
     breaker_init(&b->breaker);
     map_put(&r->backends, b->name, b);
+    return b;
+}
+
+struct backend_state *backend_state_ref(struct backend_state *b)
+{
+    atomic_fetch_add_explicit(&b->n_refs, 1, memory_order_relaxed);
     return b;
 }
 
@@ -49,8 +53,7 @@ static struct endpoint_state *endpoint_state_new(struct backend_state *b, const 
 {
     struct endpoint_state *e = MEM_NEW(struct endpoint_state);
 
-    atomic_fetch_add_explicit(&b->n_refs, 1, memory_order_relaxed); /* the caller has one */
-    e->backend = b;
+    e->backend = backend_state_ref(b); /* the caller has one */
     snprintf(e->text, sizeof e->text, "%s", text);
     map_put(&b->endpoints, str_of(e->text), e);
     return e;

@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "upstream/breaker/breaker.h"
+#include "upstream/health/health_state.h"
 
 struct cluster_registry;
 
@@ -22,6 +23,7 @@ struct backend_state {
     pthread_mutex_t lock;
     struct map endpoints; /* struct endpoint_state by text; under `lock` */
     struct breaker breaker;
+    struct backend_health health;
 };
 
 struct endpoint_state {
@@ -30,10 +32,12 @@ struct endpoint_state {
     char text[ENDPOINT_TEXT_BYTES]; /* "127.0.0.1:8080", "[::1]:8080" */
     _Atomic uint32_t n_in_flight;   /* requests */
     struct bounded_count connections;
+    struct endpoint_health health;
 };
 
 /* That of the name with one more reference, made if there is none. The registry's lock is held. */
 struct backend_state *backend_state_get(struct cluster_registry *r, struct str name);
+struct backend_state *backend_state_ref(struct backend_state *b);
 /* Takes the registry's lock; the last one frees. */
 void backend_state_unref(struct backend_state *b);
 /* That of an address ("127.0.0.1:8080") with one more reference, made if there is none. */

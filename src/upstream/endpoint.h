@@ -26,6 +26,7 @@ enum endpoints_state {
 struct endpoint_set {
     _Atomic uint32_t n_refs;
     enum endpoints_state state;
+    _Atomic uint64_t well; /* endpoints that are: kept by health/usable.c */
     uint32_t n;
     struct endpoint items[];
 };

@@ -14,6 +14,7 @@
 #include "policy/balancer.h"
 #include "upstream/attempt_internal.h"
 #include "upstream/conn_h2.h"
+#include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
 
 enum { SWEEP_US = 5 * 1000000 };
@@ -85,8 +86,11 @@ struct pool *upstreams_pool(struct upstreams *u, struct cluster *b)
 /* balancer_load_fn over the pool's view. */
 static uint32_t pool_load(const void *context, uint32_t index)
 {
-    const struct endpoint_set *s = context;
+    const struct pool *p = context;
+    struct endpoint_set *s = p->endpoints;
 
+    if (!endpoint_set_may_use(s, index, !p->forbids_panic))
+        return UINT32_MAX;
     return atomic_load_explicit(&s->items[index].state->n_in_flight, memory_order_relaxed);
 }
 
@@ -100,7 +104,7 @@ struct endpoint *pool_pick(struct pool *p, const char *avoid)
         if (strcmp(p->endpoints->items[i].text, avoid) == 0)
             avoid_index = i;
     }
-    index = balancer_pick(p->balancer, p->endpoints->n, avoid_index, pool_load, p->endpoints);
+    index = balancer_pick(p->balancer, p->endpoints->n, avoid_index, pool_load, p);
     return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
 }
 
@@ -130,6 +134,15 @@ bool pool_may_share(const struct pool *p, const struct attempt *a)
     return p->cluster->protocol == CLUSTER_HTTP2;
 }
 
+/* Its endpoint is one of the pool's, and well enough. */
+static bool pool_may_use(struct pool *p, const struct conn *c)
+{
+    const struct endpoint *e = pool_endpoint_of(p, c);
+
+    return e && endpoint_set_may_use(p->endpoints, (uint32_t)(e - p->endpoints->items),
+                                     !p->forbids_panic);
+}
+
 struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
 {
     uint64_t now_us = p->upstreams->loop->now.mono_us;
@@ -140,8 +153,7 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
         struct conn *c = CONTAINER_OF(node, struct conn, node);
 
         before = node->prev;
-        if (e ? c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0
-              : !pool_endpoint_of(p, c))
+        if (e ? c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0 : !pool_may_use(p, c))
             continue;
         if (c->h2 && !pool_may_share(p, a))
             continue;
@@ -211,6 +223,12 @@ static void conn_offer(struct conn *c, const struct attempt *a)
         stream_offer(&c->stream, STR("\x02h2\x08http/1.1"));
 }
 
+static void pool_put_place(struct pool *p, struct endpoint *e)
+{
+    if (!p->upstreams->is_uncounted)
+        breaker_put_connection(pool_breaker(p), &e->state->connections);
+}
+
 /* Its place was taken before, and goes if there is no connection. */
 static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout_us,
                     struct conn **ret_conn)
@@ -223,7 +241,7 @@ static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout
                                 conn_on_event);
 
     if (r != 0) {
-        breaker_put_connection(pool_breaker(p), &e->state->connections);
+        pool_put_place(p, e);
         mem_free(c);
         return r;
     }
@@ -249,7 +267,8 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     if (may_share && !p->speaks_http1)
         c = pool_find_connecting(p, e, p->upstreams->loop->now.mono_us + connect_timeout_us);
     if (!c) {
-        if (!breaker_take_connection(pool_breaker(p), &e->state->connections, a->limits))
+        if (!p->upstreams->is_uncounted &&
+            !breaker_take_connection(pool_breaker(p), &e->state->connections, a->limits))
             return CONN_NO_PLACE;
         return conn_open_placed(p, e, a, connect_timeout_us, ret_conn);
     }
@@ -302,7 +321,7 @@ void conn_close(struct conn *c)
     if (c->is_yielding)
         pending_end_yielding(pool_breaker(c->pool));
     /* Not before it is closed: the backend is to see no more of them than the bound. */
-    breaker_put_connection(pool_breaker(c->pool), &c->endpoint->state->connections);
+    pool_put_place(c->pool, c->endpoint);
     loop_retire(l, &c->retire, conn_free);
 }
 

@@ -26,6 +26,7 @@ struct pool {
     uint32_t n_streams;             /* that one connection of HTTP/2 took last */
     struct pending_member member;   /* shared: for the pools of other workers */
     struct deferred serve;
+    bool forbids_panic; /* of the attempt that is choosing an endpoint */
 };
 
 /* What a worker's upstream side needs; embedded in the worker (and in control, for key fetches). */
@@ -41,6 +42,7 @@ struct upstreams {
     struct wake endpoints_changed;
     struct wake pending_news; /* for some pool's attempts that wait, or of other workers' */
     struct timer sweep;
+    bool is_uncounted; /* what is done by it is nothing that circuit breakers bound: probes */
 };
 
 /* `scratch` and `outboxes` stay the caller's. Arms the idle sweep. */

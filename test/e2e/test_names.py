@@ -1,11 +1,14 @@
 """Names of backends: looked up again by their TTL while requests go on, and what a name server's failures leave of them."""
+import threading
+
 import pytest
 
-from play.deadline import eventually
+from play.deadline import FACTOR, eventually
+from play.health import Sick, http_check, policy
 from play.manifests import ENVOY_API, path, route, rule, target, thing, world
 from play.name_server import NXDOMAIN, SERVFAIL, NameServer
 from play.others import Others
-from play.upstream import Upstream
+from play.upstream import Answer, Upstream
 from test_reload import Load
 
 TARGET = "/kept"  # what Load asks for
@@ -103,13 +106,47 @@ def test_a_thousand_addresses_are_all_used(gateway, name_server, at):
     assert gw.metric("tollgate_name_addresses_dropped_total") == 1100 - 1024, "LIMIT_NAME_ADDRESSES"
 
 
+def test_an_address_that_stays_keeps_its_health(gateway, name_server, at):
+    """Its probes are held, so that only what was known before can be known."""
+    ill = at("127.0.0.2")
+    other = at("127.0.0.3", ill.port)
+    held, end = threading.Event(), threading.Event()
+    sick, well = Sick(ill, 500), Sick(other)
+    name_server.addresses = ["127.0.0.2"]
+    gw = gateway(named(ill.port, policy(healthCheck={"active": {**http_check(), "timeout": "60s"}, "panicThreshold": 0})),
+                 args=name_server.args)
+
+    def verdicts():
+        return {e["address"]: e.get("health") for c in gw.status()["clusters"] for e in c["endpoints"]}
+
+    eventually(lambda: verdicts() == {f"127.0.0.2:{ill.port}": "unhealthy"}, 10)
+    assert gw.request("/").status == 503
+
+    def hold(_request, _connection):
+        held.set()
+        end.wait(30 * FACTOR)
+        return Answer()
+
+    sick.answer = ill.script = hold
+    assert held.wait(10 * FACTOR)
+    name_server.addresses = ["127.0.0.3", "127.0.0.2"]
+    eventually(lambda: verdicts() == {f"127.0.0.2:{ill.port}": "unhealthy", f"127.0.0.3:{ill.port}": "healthy"}, 10)
+    for _ in range(20):
+        assert gw.request("/").json["upstream"] == "127.0.0.3"
+    assert well.probes
+    name_server.addresses = ["127.0.0.3"]
+    eventually(lambda: len(verdicts()) == 1, 10)
+    eventually(lambda: gw.metric("tollgate_endpoint_healthy") == 1)
+    end.set()
+
+
 def test_a_policy_says_how_often_and_which_family(gateway, name_server, at):
     up = at("127.0.0.2")
     name_server.addresses, name_server.ttl = ["::2", "127.0.0.2"], 300
-    policy = thing(ENVOY_API, "BackendTrafficPolicy", "p", {
+    lookups = thing(ENVOY_API, "BackendTrafficPolicy", "p", {
         "targetRefs": [target("HTTPRoute", "r")],
         "dns": {"respectDnsTtl": False, "dnsRefreshRate": "200ms", "lookupFamily": "IPv4Preferred"}})
-    gw = gateway(named(up.port, policy), args=name_server.args)
+    gw = gateway(named(up.port, lookups), args=name_server.args)
     for _ in range(10):
         assert gw.request("/").status == 200, "nobody is at ::2"
     n_asked = name_server.n_asked

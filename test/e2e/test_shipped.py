@@ -23,6 +23,8 @@ class Town:
     def __init__(self, upstream, issuer, authority):
         self.iris, self.resnet, self.fallback = upstream("iris"), upstream("resnet"), upstream("fallback")
         self.iris.script = self.predict
+        for up in (self.iris, self.resnet, self.fallback):
+            up.probe_target = "/health"
         self.issuer = issuer()
         self.authority = authority
         self.overlay = [

@@ -257,6 +257,38 @@ static void measure_clusters(struct metrics_scrape *scrape, const struct snapsho
     map_deinit(&known);
 }
 
+static void measure_probes(struct metrics_scrape *scrape, const struct health_monitor *m)
+{
+    static const char *const words[] = {
+#define X(name, word) word,
+        PROBE_RESULTS(X)
+#undef X
+    };
+
+    for (size_t i = 0; m->plan.probe.kind != PROBE_KIND_NONE && i < N_ELEMENTS(words); i++)
+        METRICS_EMIT(scrape, METRIC_HEALTH_CHECKS, (double)m->n_probes[i], m->backend->name,
+                     str_of(words[i]));
+}
+
+static void measure_health(struct metrics_scrape *scrape, const struct health_registry *r)
+{
+    LIST_FOREACH (&r->monitors, node) {
+        const struct health_monitor *m = CONTAINER_OF(node, struct health_monitor, node);
+
+        measure_probes(scrape, m);
+        METRICS_EMIT(
+            scrape, METRIC_EJECTIONS,
+            (double)atomic_load_explicit(&m->backend->health.n_ejections, memory_order_relaxed),
+            m->backend->name);
+        LIST_FOREACH (&m->targets, at) {
+            const struct health_target *t = CONTAINER_OF(at, struct health_target, node);
+
+            METRICS_EMIT(scrape, METRIC_ENDPOINT_HEALTHY, health_target_is_well(t),
+                         m->backend->name, str_of(t->endpoint->text));
+        }
+    }
+}
+
 static void measure_collect(struct metrics_scrape *scrape, void *ctx)
 {
     struct server *server = ctx;
@@ -274,6 +306,7 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
                  STR_NULL);
     measure_feeds(scrape, server);
     measure_clusters(scrape, server->current);
+    measure_health(scrape, &server->health);
 }
 
 void server_measure(struct server *server)

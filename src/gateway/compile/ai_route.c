@@ -262,7 +262,8 @@ static void compile_ai_ref(struct compile_rules *r, struct ai_backend_ref *ref,
     for (size_t i = before; i < drafts->n; i++) {
         struct backend_draft *d = &drafts->items[i];
 
-        d->priority = (uint32_t)(ref->priority.is_set ? ref->priority.value : 0);
+        /* A fallback comes behind the others of its priority. */
+        d->priority += 2 * (uint64_t)(ref->priority.is_set ? ref->priority.value : 0);
         d->plan.ai = plan;
         d->plan.withholds_token = true;
         if (is_usable && !plan)
@@ -274,19 +275,6 @@ static void compile_ai_ref(struct compile_rules *r, struct ai_backend_ref *ref,
 
 /* ---- rules ---- */
 
-/* Stable: drafts of one priority keep their order. */
-static void drafts_sort(struct backend_draft_vec *drafts)
-{
-    for (size_t i = 1; i < drafts->n; i++) {
-        struct backend_draft d = drafts->items[i];
-        size_t k = i;
-
-        for (; k > 0 && drafts->items[k - 1].priority > d.priority; k--)
-            drafts->items[k] = drafts->items[k - 1];
-        drafts->items[k] = d;
-    }
-}
-
 static void compile_ai_rule(struct compile_rules *r, const struct ai_route_rule *spec,
                             uint32_t index)
 {
@@ -297,7 +285,6 @@ static void compile_ai_rule(struct compile_rules *r, const struct ai_route_rule 
     rule->is_ai = true;
     VEC_FOREACH (&spec->backend_refs, ref)
         compile_ai_ref(r, ref, &drafts);
-    drafts_sort(&drafts);
     compile_backends(r, &drafts);
     compile_rule_done(r);
     if (spec->timeouts) {

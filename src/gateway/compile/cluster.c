@@ -455,7 +455,12 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
 
     compile_guard_of_ref(c, at, ref);
     if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {
-        compile_backend(c, at, (const struct backend *)ref->target, weight, drafts);
+        const struct backend *b = (const struct backend *)ref->target;
+        size_t before = drafts->n;
+
+        compile_backend(c, at, b, weight, drafts);
+        for (size_t i = before; i < drafts->n; i++)
+            drafts->items[i].priority = b->spec.fallback.value;
         return;
     }
     if (is_service && (ref->state == REF_RESOLVED || ref->state == REF_NOT_GIVEN)) {

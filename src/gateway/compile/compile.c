@@ -1,6 +1,7 @@
 /* compile: the whole. Listeners that may be opened are gathered by address and port; those of one
  * port share its sockets and, on TLS, one server with an entry per listener. */
 #include "gateway/compile/compile.h"
+#include "gateway/compile/health.h"
 
 #include "base/mem.h"
 #include "gateway/compile/cost.h"
@@ -166,6 +167,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     s->n_publications = (uint32_t)c.publications.n;
     s->feeds = c.used_feeds.items;
     s->n_feeds = (uint32_t)c.used_feeds.n;
+    compile_health_done(&c);
     compile_limits_done(&c);
     compile_drop_sets(&c);
     map_deinit(&c.told);

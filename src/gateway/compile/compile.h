@@ -26,6 +26,7 @@ struct compile {
     VEC(struct publication) publications; /* handed to the snapshot */
     VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     struct map limit_sets;                /* by the lists they come from; one reference each */
+    struct map health;                    /* health.c: what is asked of backends, by their names */
     struct map told;                      /* what compile_tells has been asked */
     VEC(struct object *) guards;          /* of the rule that is being compiled */
     struct map credential_sets;           /* credential.c: what Secrets were made into */

@@ -177,13 +177,27 @@ static void compile_priority(struct compile *c, struct arena *a, struct rule_pla
     weights_init(&p->weights, a, weights, end - first);
 }
 
-void compile_backends(struct compile_rules *r, const struct backend_draft_vec *drafts)
+/* Stable: drafts of one priority keep their order. */
+static void drafts_sort(struct backend_draft_vec *drafts)
+{
+    for (size_t i = 1; i < drafts->n; i++) {
+        struct backend_draft d = drafts->items[i];
+        size_t k = i;
+
+        for (; k > 0 && drafts->items[k - 1].priority > d.priority; k--)
+            drafts->items[k] = drafts->items[k - 1];
+        drafts->items[k] = d;
+    }
+}
+
+void compile_backends(struct compile_rules *r, struct backend_draft_vec *drafts)
 {
     struct rule_plan *rule = r->at.rule;
     struct arena *a = &r->at.plan->arena;
     uint64_t largest = 0;
     uint32_t first = 0;
 
+    drafts_sort(drafts);
     rule->backends = ARENA_ARRAY(a, struct backend_plan, drafts->n + 1);
     rule->priorities = ARENA_ARRAY(a, struct priority_plan, drafts->n + 1);
     rule->n_backends = (uint32_t)drafts->n;

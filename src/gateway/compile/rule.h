@@ -9,7 +9,7 @@
 struct backend_draft {
     struct backend_plan plan;
     uint64_t weight;
-    uint32_t priority; /* 0 is tried first */
+    uint64_t priority; /* 0 is tried first */
 };
 /* Divisible by 1..10: names of one Backend share its weight evenly. */
 enum { COMPILE_WEIGHT_SCALE = 2520 };
@@ -45,8 +45,8 @@ struct route_field_spec *compile_values(struct arena *a, const struct http_value
 void compile_route_backends(struct compile_rules *r, const struct http_backend_ref *refs, size_t n);
 /* What a rule has from policies: timeouts, security. After its filters and backends. */
 void compile_rule_done(struct compile_rules *r);
-/* The drafts, in order of priority, become the rule's backends. */
-void compile_backends(struct compile_rules *r, const struct backend_draft_vec *drafts);
+/* The drafts become the rule's backends, in order of priority. */
+void compile_backends(struct compile_rules *r, struct backend_draft_vec *drafts);
 static inline uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
 {
     return d.is_set ? d.us : otherwise;

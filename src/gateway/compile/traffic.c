@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "gateway/compile/breaker.h"
+#include "gateway/compile/health.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
 
@@ -101,5 +102,6 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
     traffic_timeouts(at, t->spec ? t->spec->cluster.timeout : NULL);
     compile_breaker(at, t->spec ? t->spec->cluster.circuit_breaker : NULL);
+    compile_health(c, at);
     compile_limits(c, at, &t->chain, &t->merged);
 }

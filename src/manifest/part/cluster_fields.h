@@ -13,8 +13,8 @@
         FIELD_OBJECT(type, at circuit_breaker, "circuitBreaker", policy_flags,                     \
                      cluster_circuit_breaker, "Bounds beyond which requests are refused (503)."),  \
         FIELD_OBJECT(type, at timeout, "timeout", 0, cluster_timeout, "Time limits."),             \
-        FIELD_OBJECT(type, at health_check, "healthCheck", FIELD_NOT_ENFORCED,                     \
-                     cluster_health_check, "Which endpoints take part."),                          \
+        FIELD_OBJECT(type, at health_check, "healthCheck", policy_flags, cluster_health_check,     \
+                     "Which endpoints take part."),                                                \
         FIELD_OBJECT(type, at tcp_keepalive, "tcpKeepalive", FIELD_NOT_ENFORCED, tcp_keepalive,    \
                      "TCP keep-alive of upstream connections."),                                   \
         FIELD_OBJECT(type, at connection, "connection", FIELD_NOT_ENFORCED, cluster_connection,    \

@@ -83,6 +83,16 @@ static const struct field health_payload_fields[] = {
 static const struct table health_payload_table =
     TABLE_CHECKED(health_payload, health_payload_check);
 
+/* What stands in a request line: no white space, no control bytes, no fragment. */
+static bool is_in_line(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] <= ' ' || s.ptr[i] > '~' || s.ptr[i] == '#')
+            return false;
+    }
+    return true;
+}
+
 static void http_health_check_check(struct decoder *d, const struct node *node, void *object)
 {
     const struct http_health_check *h = object;
@@ -90,6 +100,19 @@ static void http_health_check_check(struct decoder *d, const struct node *node, 
     if (h->path.len > 0 && h->path.ptr[0] != '/')
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "path"), "path",
                      "must begin with a slash");
+    else if (!is_in_line(h->path))
+        decode_error(d, DIAG_INVALID_VALUE, node_find(node, "path"), "path",
+                     "must have neither white space nor a fragment");
+    for (size_t i = 0; i < h->method.len; i++) {
+        if (h->method.ptr[i] < 'A' || h->method.ptr[i] > 'Z') {
+            decode_error(d, DIAG_INVALID_VALUE, node_find(node, "method"), "method",
+                         "must be the name of a method, in upper case");
+            return;
+        }
+    }
+    if (str_eq(h->method, STR("CONNECT")))
+        decode_error(d, DIAG_INVALID_VALUE, node_find(node, "method"), "method",
+                     "must not be CONNECT, which asks for a tunnel");
 }
 
 static const struct field http_health_check_fields[] = {
@@ -123,11 +146,20 @@ static const struct table health_overrides_table = TABLE(health_overrides);
 
 static const char *const health_check_type_names[] = {"HTTP", "TCP", "GRPC", NULL};
 
+static void check_not_zero(struct decoder *d, const struct node *node, const char *key,
+                           struct opt_duration given)
+{
+    if (given.is_set && given.us == 0)
+        decode_error(d, DIAG_OUT_OF_RANGE, node_find(node, key), key, "must be more than nothing");
+}
+
 static void active_health_check_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"http", "tcp", NULL};
     const struct active_health_check *a = object;
 
+    check_not_zero(d, node, "timeout", a->timeout);
+    check_not_zero(d, node, "interval", a->interval);
     check_union(d, node, a->type, health_check_type_names, keys, false);
     if (a->type == HEALTH_CHECK_GRPC)
         decode_warning(d, DIAG_UNSUPPORTED_FIELD, node_find(node, "type"), "type",
@@ -157,6 +189,13 @@ static const struct field active_health_check_fields[] = {
 static const struct table active_health_check_table =
     TABLE_CHECKED(active_health_check, active_health_check_check);
 
+static void passive_health_check_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct passive_health_check *p = object;
+
+    check_not_zero(d, node, "interval", p->interval);
+}
+
 static const struct field passive_health_check_fields[] = {
     FIELD_BOOL(passive_health_check, split_external_local_origin_errors,
                "splitExternalLocalOriginErrors", 0,
@@ -175,11 +214,12 @@ static const struct field passive_health_check_fields[] = {
     FIELD_INT(passive_health_check, max_ejection_percent, "maxEjectionPercent", 0, RANGE(0, 100),
               "Share of endpoints that may be ejected at once; 10 unless given."),
     FIELD_INT(passive_health_check, failure_percentage_threshold, "failurePercentageThreshold", 0,
-              RANGE(0, 100), "Share of failures that ejects."),
+              RANGE(0, 100), "Share of an interval's answers that ejects when they fail."),
     FIELD_BOOL(passive_health_check, always_eject_one_endpoint, "alwaysEjectOneEndpoint", 0,
                "Whether one endpoint may be ejected whatever maxEjectionPercent says."),
 };
-static const struct table passive_health_check_table = TABLE(passive_health_check);
+static const struct table passive_health_check_table =
+    TABLE_CHECKED(passive_health_check, passive_health_check_check);
 
 static const struct field cluster_health_check_fields[] = {
     FIELD_OBJECT(cluster_health_check, active, "active", 0, active_health_check,

@@ -5,6 +5,8 @@
  * Either way no more than PENDING_LOOKS of them are looked at: the lock is held for short. */
 #include "upstream/breaker/pending.h"
 
+#include "upstream/health/usable.h"
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/wake.h"
@@ -109,7 +111,7 @@ static struct endpoint *pending_find_place(const struct breaker *b, const struct
         uint32_t n = bounded_count_get(&e->state->connections);
 
         n -= n > 0 && e->state == freed;
-        if (n < fewest) {
+        if (n < fewest && endpoint_set_may_use(w->endpoints, i, w->may_panic)) {
             fewest = n;
             best = e;
         }

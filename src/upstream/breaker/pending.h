@@ -56,6 +56,7 @@ struct pending_waiter {
     struct endpoint_set *endpoints; /* where it may go; the worker's reference */
     bool is_fresh_wanted;           /* no connection that is open already will do */
     bool may_share;                 /* one of HTTP/2 will */
+    bool may_panic;                 /* endpoints that are ill will do, where too few are well */
     struct list_node node;          /* of its tenant's, then of its home's told; under the lock */
     struct pending_tenant *tenant;
     uint32_t n_passed; /* how often others have gone before it, out of turn */

@@ -1,0 +1,10 @@
+/* compile: what the policies of rules ask of the health of their backends. A backend is probed and
+ * judged by one plan, whoever sends to it. Compile thread. */
+#pragma once
+
+#include "gateway/compile/compile.h"
+
+/* What the policy of at->rule, whose backends are there, asks of each of them. */
+void compile_health(struct compile *c, struct compile_place *at);
+/* After all rules: into the snapshot. */
+void compile_health_done(struct compile *c);
