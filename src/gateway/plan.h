@@ -148,6 +148,7 @@ struct mirror_plan {
 };
 
 struct limit_plan; /* gateway/limit.h */
+struct retry_plan; /* gateway/traffic/retry_plan.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -185,7 +186,8 @@ struct rule_plan {
     uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
     uint64_t connect_us;         /* 0: default */
     uint64_t stream_idle_us;
-    uint64_t connection_idle_us; /* 0: the default */
+    uint64_t connection_idle_us;    /* 0: the default */
+    const struct retry_plan *retry; /* NULL: none */
 };
 
 /* One of an AIGatewayRoute's llmRequestCosts. */

@@ -242,7 +242,7 @@ static const struct field backend_traffic_policy_spec_fields[] = {
     POLICY_TARGET_FIELDS(backend_traffic_policy_spec, targets.),
     FIELD_ENUM(backend_traffic_policy_spec, merge_type, "mergeType", 0, merge_type_names,
                "How a route's policy is merged over its Gateway's; it replaces unless given."),
-    CLUSTER_SETTINGS_FIELDS(backend_traffic_policy_spec, cluster., FIELD_NOT_ENFORCED, 0),
+    CLUSTER_SETTINGS_FIELDS(backend_traffic_policy_spec, cluster., 0, 0),
     FIELD_OBJECT(backend_traffic_policy_spec, rate_limit, "rateLimit", 0, rate_limit_spec,
                  "Limits on requests and tokens."),
     FIELD_LIST(backend_traffic_policy_spec, compression, "compressor", FIELD_NOT_ENFORCED,

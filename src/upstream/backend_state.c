@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "upstream/cluster.h"
 
@@ -83,4 +84,23 @@ void endpoint_state_unref(struct endpoint_state *e)
         return;
     mem_free(e);
     backend_state_unref(b);
+}
+
+bool backend_state_take_retry(struct backend_state *b, uint32_t limit)
+{
+    uint32_t n = atomic_load_explicit(&b->n_retries, memory_order_relaxed);
+
+    while (n < limit) {
+        if (atomic_compare_exchange_weak_explicit(&b->n_retries, &n, n + 1, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+void backend_state_put_retry(struct backend_state *b)
+{
+    uint32_t before = atomic_fetch_sub_explicit(&b->n_retries, 1, memory_order_relaxed);
+
+    ASSERT(before > 0);
 }

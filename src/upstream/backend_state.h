@@ -19,7 +19,8 @@ struct backend_state {
     _Atomic uint32_t n_refs; /* of clusters and endpoint states */
     struct str name;         /* owned */
     pthread_mutex_t lock;
-    struct map endpoints; /* struct endpoint_state by text; under `lock` */
+    struct map endpoints;       /* struct endpoint_state by text; under `lock` */
+    _Atomic uint32_t n_retries; /* further tries of requests, from the pause before on */
 };
 
 struct endpoint_state {
@@ -37,3 +38,6 @@ void backend_state_unref(struct backend_state *b);
 struct endpoint_state *endpoint_state_get(struct backend_state *b, const char *text);
 /* The last one forgets the address. Takes the registry's lock then. NULL is nothing. */
 void endpoint_state_unref(struct endpoint_state *e);
+/* A retry begins; false: there are `limit` already. Then, once: it is over. Any thread. */
+MUST_USE bool backend_state_take_retry(struct backend_state *b, uint32_t limit);
+void backend_state_put_retry(struct backend_state *b);

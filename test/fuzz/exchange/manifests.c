@@ -66,6 +66,7 @@
     ROUTE("judged", "/judged", MIRROR "backendRefs: [" TO("plain") "]")                            \
     ROUTE("dead", "/dead", "backendRefs: [" TO("dead") "]")                                        \
     ROUTE("named", "/named", "backendRefs: [" TO("named") "]")                                     \
+    ROUTE("again", "/again", "backendRefs: [" TO("plain") ", " TO("streams") "]")                  \
     ROUTE("limited", "/limited", "backendRefs: [" TO("plain") "]")                                 \
     ROUTE("elsewhere", "/elsewhere",                                                               \
           "filters: [{type: RequestRedirect, requestRedirect: {statusCode: 301, hostname: x.y}}]") \
@@ -103,20 +104,32 @@
 #define LIMIT(requests, response)                                                                  \
     "{limit: {requests: " requests ", unit: Hour}, shared: true, cost: {request: {from: Number, "  \
     "number: 1}, response: " response "}}"
-#define TRAFFIC(name, group, kind, rules)                                                          \
+#define TRAFFIC(name, group, kind, more, rules)                                                    \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
     "{name: " name ", namespace: play}, spec: {targetRefs: [{group: " group ", kind: " kind        \
-    ", name: " name "}], rateLimit: {type: Global, global: {rules: [" rules "]}}}}\n---\n"
+    ", name: " name "}], " more "rateLimit: {type: Global, global: {rules: [" rules "]}}}}\n---\n"
 
-static const char first[] = COMMON PLAIN AI("") TRAFFIC(
-    "limited", "gateway.networking.k8s.io", "HTTPRoute", LIMIT("20", "{from: Number, number: 2}"))
-    TRAFFIC(
-        "ai", "gateway.networking.k8s.io", "HTTPRoute",
-        LIMIT("5000", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
+/* Further tries of what fails so; a pause of up to 2 s. */
+#define RETRY                                                                                      \
+    "retry: {perRetry: {timeout: 3s, backOff: {baseInterval: 1s, maxInterval: 2s}}, "              \
+    "numAttemptsPerPriority: 2, retryOn: {triggers: [5xx, reset, retriable-4xx], "                 \
+    "httpStatusCodes: [429]}}, circuitBreaker: {maxParallelRetries: 2}"
+#define RETRIES                                                                                    \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: again, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "      \
+    "kind: HTTPRoute, name: again}], " RETRY "}}\n---\n"
 
-static const char second[] = COMMON PLAIN AI(", " MODEL("m-new", "{name: open}")) TRAFFIC(
-    "limited", "gateway.networking.k8s.io", "HTTPRoute", LIMIT("5", "{from: Number, number: 1}"))
-    TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute",
+static const char first[] =
+    COMMON PLAIN RETRIES AI("") TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute", "",
+                                        LIMIT("20", "{from: Number, number: 2}"))
+        TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", "",
+                LIMIT("5000",
+                      "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
+
+static const char second[] = COMMON PLAIN RETRIES AI(", " MODEL("m-new", "{name: open}")) TRAFFIC(
+    "limited", "gateway.networking.k8s.io", "HTTPRoute", "",
+    LIMIT("5", "{from: Number, number: 1}"))
+    TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", RETRY ", ",
             LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
 
 const struct str world_manifests[WORLD_SNAPSHOTS] = {

@@ -67,6 +67,11 @@ const char *const client_scripts[] = {
     /* n */ CHUNKED("/streams/n"),
     /* o */
     WEBSOCKET("/streams/o"),
+    /* p */ GET("/again/p"),
+    /* q */ ASK("/again/q", "hello"),
+    /* r */ CHUNKED("/again/r") "^@|0\r\n\r\n",
+    /* s */ CHUNKED("/again/s"),
+    /* t */ "PUT /again/t HTTP/1.1\r\nhost: a\r\n%content-length: 5\r\n\r\nhello",
 };
 const unsigned n_client_scripts = N_ELEMENTS(client_scripts);
 
@@ -267,6 +272,9 @@ static const struct {
     /* d */ R(TO2("POST", "/limited"), "hello"),
     /* e */ R(CALL2("a", "/plain/call"), MESSAGE),
     /* f */ R(TO2("POST", "/plain/f"), "@@"),
+    /* g */ R0(TO2("GET", "/again/g")),
+    /* h */ R(TO2("POST", "/again/h"), "@"),
+    /* i */ R(TO2("PUT", "/again/i"), ""),
 #undef R
 #undef R0
 };

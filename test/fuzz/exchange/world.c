@@ -422,6 +422,7 @@ static void world_check_cluster(struct cluster *c)
         ASSERT(atomic_load(&set->items[i].state->n_in_flight) == 0);
     endpoint_set_unref(set);
     ASSERT(atomic_load(&c->n_connections) == 0);
+    ASSERT(atomic_load(&c->backend->n_retries) == 0);
 }
 
 void world_check(void)
