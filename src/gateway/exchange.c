@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/snapshot.h"
+#include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
 
 /* One chunk has room for an AI request with its scans; what a plain one does not touch costs no
@@ -190,6 +191,7 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
     x->cancel = why;
     x->wait = 0;
     attempt_cancel(&x->attempt);
+    retry_close(x); /* its place may be another's before this client is told */
     layer_cancel(x);
     if (x->refusal == REFUSAL_NONE)
         x->refusal = exchange_cancel_refusal(why);
