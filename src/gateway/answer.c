@@ -15,6 +15,9 @@ static void answer_begin(struct exchange *x, uint16_t status)
 
 static void answer_set_body(struct exchange *x, struct str type, struct str body)
 {
+    /* Whatever a policy writes: it would be read as the next answer (RFC 9110 15.3.5, 15.4.5). */
+    if (x->response.status == 204 || x->response.status == 304)
+        return;
     x->local_body = body;
     x->response.body = HTTP_BODY_LENGTH;
     x->response.content_length = body.len;
@@ -173,12 +176,13 @@ enum step_result answer_text(struct exchange *x, uint16_t status, struct str typ
     return exchange_answer(x);
 }
 
-enum step_result answer_direct(struct exchange *x, const struct rule_plan *rule)
+enum step_result answer_direct(struct exchange *x, const struct direct_plan *direct,
+                               uint16_t status)
 {
-    struct str type = rule->direct_type.len ? rule->direct_type : STR("text/plain");
-    enum step_result result = answer_text(x, rule->direct_status, type, rule->direct_body);
+    struct str type = direct->type.len ? direct->type : STR("text/plain");
+    enum step_result result = answer_text(x, status, type, direct->body);
 
-    if (rule->direct_mods)
-        header_mods_apply(rule->direct_mods, &x->response.headers);
+    if (direct->mods)
+        header_mods_apply(direct->mods, &x->response.headers);
     return result;
 }

@@ -147,8 +147,17 @@ struct mirror_plan {
     uint32_t denominator;
 };
 
-struct limit_plan; /* gateway/limit.h */
-struct retry_plan; /* gateway/traffic/retry_plan.h */
+/* An answer that the configuration writes. */
+struct direct_plan {
+    uint16_t status;
+    struct str body;
+    struct str type;                /* empty: text/plain */
+    const struct header_mods *mods; /* NULL: none */
+};
+
+struct limit_plan;    /* gateway/limit.h */
+struct retry_plan;    /* gateway/traffic/retry_plan.h */
+struct override_plan; /* gateway/traffic/override_plan.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -170,11 +179,7 @@ struct rule_plan {
     const struct path_rewrite *path_rewrite;
     const struct host_rewrite *host_rewrite;
     const struct redirect *redirect;
-    bool has_direct_response;
-    uint16_t direct_status;
-    struct str direct_body;
-    struct str direct_type;
-    const struct header_mods *direct_mods; /* NULL: none */
+    const struct direct_plan *direct; /* NULL: none */
     struct mirror_plan *mirrors;
     uint32_t n_mirrors;
     struct backend_plan *backends;
@@ -186,8 +191,9 @@ struct rule_plan {
     uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
     uint64_t connect_us;         /* 0: default */
     uint64_t stream_idle_us;
-    uint64_t connection_idle_us;    /* 0: the default */
-    const struct retry_plan *retry; /* NULL: none */
+    uint64_t connection_idle_us;           /* 0: the default */
+    const struct retry_plan *retry;        /* NULL: none */
+    const struct override_plan *overrides; /* NULL: none */
 };
 
 /* One of an AIGatewayRoute's llmRequestCosts. */

@@ -254,8 +254,8 @@ static enum step_result upstream_begin(struct exchange *x)
 
     if (rule->redirect)
         return answer_redirect(x, rule->redirect);
-    if (rule->has_direct_response)
-        return answer_direct(x, rule);
+    if (rule->direct)
+        return answer_direct(x, rule->direct, rule->direct->status);
     if (x->is_model_list)
         return model_list_answer(x);
     retry_open(x);

@@ -1,10 +1,12 @@
 /* compile: BackendTrafficPolicies into rules, merged once for each: HTTP/2 settings of connections,
- * timeouts, further tries (traffic/retry.c) and limits (limit.c). */
+ * timeouts, further tries (traffic/retry.c), answers in the place of others (traffic/override.c)
+ * and limits (limit.c). */
 #include "gateway/compile/traffic.h"
 
 #include "base/limits.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
+#include "gateway/compile/traffic/override.h"
 #include "gateway/compile/traffic/retry.h"
 
 enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000 };
@@ -71,5 +73,6 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
     traffic_timeouts(at->rule, t->spec ? t->spec->cluster.timeout : NULL);
     compile_retry(c, at);
+    compile_overrides(c, at);
     compile_limits(c, at, &t->chain, &t->merged);
 }
