@@ -112,6 +112,15 @@ static struct str answer_refusal_text(const struct exchange *x)
     return x->refusal_message.len ? x->refusal_message : str_of(refusal_row(x->refusal)->text);
 }
 
+static enum grpc_status answer_grpc_status(const struct exchange *x)
+{
+    if (x->refusal == REFUSAL_NONE)
+        return grpc_status_of_http(x->untold_status);
+    if (x->refusal == REFUSAL_FAULT && x->rule->fault->abort_grpc_status >= 0)
+        return (enum grpc_status)x->rule->fault->abort_grpc_status;
+    return refusal_grpc_status(x->refusal, x->untold_status);
+}
+
 void answer_as_grpc(struct exchange *x)
 {
     struct http_response *r = &x->response;
@@ -130,10 +139,7 @@ void answer_as_grpc(struct exchange *x)
     r->content_length = 0;
     r->has_content_length = true;
     http_headers_set(&r->headers, header_name(HEADER_CONTENT_TYPE), STR("application/grpc"));
-    answer_write_grpc(&x->arena, &r->headers,
-                      is_refusal ? refusal_grpc_status(x->refusal, x->untold_status)
-                                 : grpc_status_of_http(x->untold_status),
-                      text);
+    answer_write_grpc(&x->arena, &r->headers, answer_grpc_status(x), text);
     x->local_body = STR("");
 }
 

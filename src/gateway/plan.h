@@ -158,6 +158,7 @@ struct direct_plan {
 struct limit_plan;    /* gateway/limit.h */
 struct retry_plan;    /* gateway/traffic/retry_plan.h */
 struct override_plan; /* gateway/traffic/override_plan.h */
+struct fault_plan;    /* gateway/traffic/fault.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -192,6 +193,7 @@ struct rule_plan {
     uint64_t connect_us;         /* 0: default */
     uint64_t stream_idle_us;
     uint64_t connection_idle_us;           /* 0: the default */
+    const struct fault_plan *fault;        /* NULL: none */
     const struct retry_plan *retry;        /* NULL: none */
     const struct override_plan *overrides; /* NULL: none */
 };

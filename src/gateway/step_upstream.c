@@ -252,6 +252,10 @@ static enum step_result upstream_begin(struct exchange *x)
     const struct rule_plan *rule = x->rule;
     enum refusal why;
 
+    if (fault_delays(x))
+        return STEP_WAIT;
+    if (fault_aborts(x))
+        return exchange_refuse(x, REFUSAL_FAULT);
     if (rule->redirect)
         return answer_redirect(x, rule->redirect);
     if (rule->direct)

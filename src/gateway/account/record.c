@@ -52,12 +52,18 @@ static const char *record_retry_flag(const struct exchange *x)
 
 static struct str record_flags(struct exchange *x)
 {
-    const char *flag = record_flag(x);
-    const char *more = record_retry_flag(x);
+    const char *flags[] = {record_flag(x), record_retry_flag(x),
+                           x->fault == FAULT_NONE ? NULL : "DI"};
+    struct str joined = str_of(flags[0]);
 
-    if (!more)
-        return str_of(flag);
-    return flag[0] == '-' ? str_of(more) : arena_printf(&x->tail, "%s,%s", flag, more);
+    for (size_t i = 1; i < N_ELEMENTS(flags); i++) {
+        if (!flags[i])
+            continue;
+        joined = joined.ptr[0] == '-'
+                     ? str_of(flags[i])
+                     : arena_printf(&x->tail, "%.*s,%s", STR_ARG(joined), flags[i]);
+    }
+    return joined;
 }
 
 static const char *record_details(const struct exchange *x)

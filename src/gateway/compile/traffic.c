@@ -1,11 +1,12 @@
 /* compile: BackendTrafficPolicies into rules, merged once for each: HTTP/2 settings of connections,
- * timeouts, further tries (traffic/retry.c), answers in the place of others (traffic/override.c)
- * and limits (limit.c). */
+ * timeouts, limits (limit.c), and what has a file in traffic/: further tries, answers in the place
+ * of others, failures on purpose. */
 #include "gateway/compile/traffic.h"
 
 #include "base/limits.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
+#include "gateway/compile/traffic/fault.h"
 #include "gateway/compile/traffic/override.h"
 #include "gateway/compile/traffic/retry.h"
 
@@ -72,6 +73,7 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     if (t->merged.is_broken)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
     traffic_timeouts(at->rule, t->spec ? t->spec->cluster.timeout : NULL);
+    compile_fault(at);
     compile_retry(c, at);
     compile_overrides(c, at);
     compile_limits(c, at, &t->chain, &t->merged);

@@ -67,6 +67,7 @@
     ROUTE("dead", "/dead", "backendRefs: [" TO("dead") "]")                                        \
     ROUTE("named", "/named", "backendRefs: [" TO("named") "]")                                     \
     ROUTE("again", "/again", "backendRefs: [" TO("plain") ", " TO("streams") "]")                  \
+    ROUTE("faulty", "/faulty", "backendRefs: [" TO("plain") "]")                                   \
     ROUTE("limited", "/limited", "backendRefs: [" TO("plain") "]")                                 \
     ROUTE("elsewhere", "/elsewhere",                                                               \
           "filters: [{type: RequestRedirect, requestRedirect: {statusCode: 301, hostname: x.y}}]") \
@@ -114,21 +115,29 @@
     "retry: {perRetry: {timeout: 3s, backOff: {baseInterval: 1s, maxInterval: 2s}}, "              \
     "numAttemptsPerPriority: 2, retryOn: {triggers: [5xx, reset, retriable-4xx], "                 \
     "httpStatusCodes: [429]}}, circuitBreaker: {maxParallelRetries: 2}"
+/* Delays and refusals on purpose, and answers in the place of others. */
+#define FAULTS                                                                                     \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: faulty, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "     \
+    "kind: HTTPRoute, name: faulty}], faultInjection: {delay: {fixedDelay: 1s, percentage: 60}, "  \
+    "abort: {httpStatus: 503, percentage: 20}}, responseOverride: [{match: {statusCodes: [{type: " \
+    "Range, range: {start: 500, end: 599}}]}, response: {statusCode: 200, body: {inline: sorry}}}" \
+    "]}}\n---\n"
 #define RETRIES                                                                                    \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
     "{name: again, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "      \
     "kind: HTTPRoute, name: again}], " RETRY "}}\n---\n"
 
 static const char first[] =
-    COMMON PLAIN RETRIES AI("") TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute", "",
-                                        LIMIT("20", "{from: Number, number: 2}"))
+    COMMON PLAIN RETRIES FAULTS AI("") TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute",
+                                               "", LIMIT("20", "{from: Number, number: 2}"))
         TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", "",
                 LIMIT("5000",
                       "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
 
-static const char second[] = COMMON PLAIN RETRIES AI(", " MODEL("m-new", "{name: open}")) TRAFFIC(
-    "limited", "gateway.networking.k8s.io", "HTTPRoute", "",
-    LIMIT("5", "{from: Number, number: 1}"))
+static const char second[] = COMMON PLAIN RETRIES FAULTS AI(", " MODEL(
+    "m-new", "{name: open}")) TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute", "",
+                                      LIMIT("5", "{from: Number, number: 1}"))
     TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", RETRY ", ",
             LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
 

@@ -72,6 +72,8 @@ const char *const client_scripts[] = {
     /* r */ CHUNKED("/again/r") "^@|0\r\n\r\n",
     /* s */ CHUNKED("/again/s"),
     /* t */ "PUT /again/t HTTP/1.1\r\nhost: a\r\n%content-length: 5\r\n\r\nhello",
+    /* u */ GET("/faulty/u"),
+    /* v */ ASK("/faulty/v", "hello"),
 };
 const unsigned n_client_scripts = N_ELEMENTS(client_scripts);
 
@@ -275,6 +277,7 @@ static const struct {
     /* g */ R0(TO2("GET", "/again/g")),
     /* h */ R(TO2("POST", "/again/h"), "@"),
     /* i */ R(TO2("PUT", "/again/i"), ""),
+    /* j */ R(TO2("POST", "/faulty/j"), "@"),
 #undef R
 #undef R0
 };
