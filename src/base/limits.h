@@ -64,7 +64,8 @@
     X(HELD_BODY_BYTES, 134217728, "bytes",                                                         \
       "such a body while its model is not known yet; beyond: 413")                                 \
     X(EDITED_BODY_BYTES, 33554432, "bytes",                                                        \
-      "such a body where a backend gets another one made of it; beyond: 413")                      \
+      "such a body where a backend gets another one made of it, or any by requestBuffer; beyond: " \
+      "413")                                                                                       \
     X(HELD_BYTES, 268435456, "bytes",                                                              \
       "request bodies that one worker holds while it looks for their models; beyond: 503; or for " \
       "further tries; beyond: none")                                                               \

@@ -33,6 +33,7 @@ enum exchange_wait {
     WAIT_CONTENT = 16,  /* enough of an answer to know that it is one (ai_answer.h) */
     WAIT_PASSWORD = 32, /* a slow hash */
     WAIT_EXT_AUTH = 64,
+    WAIT_BUFFER = 512,   /* the request's content, all of it (requestBuffer) */
     WAIT_FAULT = 256,    /* a delay on purpose */
     WAIT_BACK_OFF = 128, /* a pause before another try (traffic/retry.h) */
 };

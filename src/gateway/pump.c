@@ -7,6 +7,7 @@
 #include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/mirror.h"
+#include "gateway/traffic/request_buffer.h"
 #include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
 
@@ -27,7 +28,7 @@ void exchange_allow_body(struct exchange *x)
         x->attempt.state != ATTEMPT_STREAMING)
         is_wanted = false;
 
-    is_wanted |= body_gate_wants_more(x);
+    is_wanted |= body_gate_wants_more(x) || (x->wait & WAIT_BUFFER);
 
     /* After an upgrade the bytes have no end that the codec could see. */
     if (x->downstream && (x->is_raw || !x->is_body_complete))
@@ -65,6 +66,9 @@ void exchange_on_body(struct exchange *x, struct str span)
     else
         buf_append(&x->pipe, span.ptr, span.len);
     body_gate_after_body(x);
+    request_buffer_on_body(x, span.len);
+    if (x->is_finished)
+        return;
     exchange_note_progress(x);
     exchange_allow_body(x);
 }
@@ -97,6 +101,9 @@ void exchange_on_body_end(struct exchange *x, const struct http_headers *trailer
         if (x->is_finished || x->gate.state != GATE_OPEN)
             return; /* what waited for the whole body has gone on with it */
     }
+    request_buffer_on_end(x);
+    if (x->is_finished)
+        return;
     if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0 && !x->attempt.is_request_done)
         attempt_send_end(&x->attempt, x->has_trailers ? &x->trailers : NULL);
 }

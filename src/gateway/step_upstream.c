@@ -16,6 +16,7 @@
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
 #include "gateway/traffic/draw.h"
+#include "gateway/traffic/request_buffer.h"
 #include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
 
@@ -250,8 +251,12 @@ static enum step_result upstream_go_on(struct exchange *x, enum refusal why)
 static enum step_result upstream_begin(struct exchange *x)
 {
     const struct rule_plan *rule = x->rule;
+    bool is_local = rule->redirect || rule->direct || x->is_model_list;
+    enum step_result held = is_local ? STEP_NEXT : request_buffer_run(x);
     enum refusal why;
 
+    if (held != STEP_NEXT)
+        return held;
     if (fault_delays(x))
         return STEP_WAIT;
     if (fault_aborts(x))

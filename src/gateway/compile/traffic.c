@@ -65,6 +65,13 @@ static void traffic_timeouts(struct rule_plan *rule, const struct cluster_timeou
     }
 }
 
+static void traffic_request_buffer(struct rule_plan *rule, const struct request_buffer *b)
+{
+    if (b)
+        rule->request_buffer_bytes =
+            MIN((uint64_t)b->limit_bytes.value, (uint64_t)LIMIT_EDITED_BODY_BYTES);
+}
+
 void compile_traffic_rule(struct compile *c, struct compile_place *at)
 {
     const struct compile_traffic *t = at->traffic;
@@ -72,6 +79,7 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     /* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
     if (t->merged.is_broken)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
+    traffic_request_buffer(at->rule, t->spec ? t->spec->request_buffer : NULL);
     traffic_timeouts(at->rule, t->spec ? t->spec->cluster.timeout : NULL);
     compile_fault(at);
     compile_retry(c, at);

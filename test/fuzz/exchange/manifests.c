@@ -67,6 +67,7 @@
     ROUTE("dead", "/dead", "backendRefs: [" TO("dead") "]")                                        \
     ROUTE("named", "/named", "backendRefs: [" TO("named") "]")                                     \
     ROUTE("again", "/again", "backendRefs: [" TO("plain") ", " TO("streams") "]")                  \
+    ROUTE("whole", "/whole", "backendRefs: [" TO("plain") "]")                                     \
     ROUTE("faulty", "/faulty", "backendRefs: [" TO("plain") "]")                                   \
     ROUTE("limited", "/limited", "backendRefs: [" TO("plain") "]")                                 \
     ROUTE("elsewhere", "/elsewhere",                                                               \
@@ -126,7 +127,10 @@
 #define RETRIES                                                                                    \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
     "{name: again, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "      \
-    "kind: HTTPRoute, name: again}], " RETRY "}}\n---\n"
+    "kind: HTTPRoute, name: again}], " RETRY "}}\n---\n"                                           \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: whole, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "      \
+    "kind: HTTPRoute, name: whole}], requestBuffer: {limit: 100Ki}, " RETRY "}}\n---\n"
 
 static const char first[] =
     COMMON PLAIN RETRIES FAULTS AI("") TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute",

@@ -74,6 +74,8 @@ const char *const client_scripts[] = {
     /* t */ "PUT /again/t HTTP/1.1\r\nhost: a\r\n%content-length: 5\r\n\r\nhello",
     /* u */ GET("/faulty/u"),
     /* v */ ASK("/faulty/v", "hello"),
+    /* w */ CHUNKED("/whole/w") "^@|0\r\n\r\n",
+    /* x */ CHUNKED("/whole/x"),
 };
 const unsigned n_client_scripts = N_ELEMENTS(client_scripts);
 
@@ -278,6 +280,7 @@ static const struct {
     /* h */ R(TO2("POST", "/again/h"), "@"),
     /* i */ R(TO2("PUT", "/again/i"), ""),
     /* j */ R(TO2("POST", "/faulty/j"), "@"),
+    /* k */ R(TO2("POST", "/whole/k"), "@@"),
 #undef R
 #undef R0
 };
