@@ -9,7 +9,7 @@ enum { PERCENT = 100 };
 
 static uint32_t fault_share(struct opt_double percentage)
 {
-    return percentage.is_set ? (uint32_t)(percentage.value * (FAULT_ALL / PERCENT)) : FAULT_ALL;
+    return percentage.is_set ? (uint32_t)(percentage.value * FAULT_ALL / PERCENT) : FAULT_ALL;
 }
 
 void compile_fault(struct compile_place *at)
