@@ -442,7 +442,8 @@ def test_only_the_try_that_answered_is_charged(gateway, upstream, stream, limit,
     up = upstream("a")
     expensive = json.dumps({"error": {"message": "busy"}, "usage": {"prompt_tokens": 900, "completion_tokens": 900}}).encode()
     busy = status(503, headers=JSON_TYPE, body=expensive)
-    gw = gateway(ai_world(("a", up), policy=traffic("HTTPRoute", "ai", codes=[503]), limit=limit))
+    # One worker settles a request before it reads the next.
+    gw = gateway(ai_world(("a", up), policy=traffic("HTTPRoute", "ai", codes=[503]), limit=limit), args=["--workers", "1"])
     up.script = at_first(2, busy, status(503))
     assert gw.request(CHAT, json=chat(stream=stream)).status == 503, "what was given up costs nothing"
     for _ in range(5):  # 12 tokens each
