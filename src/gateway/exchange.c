@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/snapshot.h"
+#include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
 
@@ -110,6 +111,7 @@ static void exchange_finish(struct exchange *x)
     layer_cancel(x);
     body_gate_release(x);
     ai_answer_deinit(x);
+    keep_alive_close(x);
     timer_cancel(&x->worker->loop, &x->total_timer);
     timer_cancel(&x->worker->loop, &x->try_timer);
     timer_cancel(&x->worker->loop, &x->idle_timer);

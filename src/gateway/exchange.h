@@ -20,6 +20,7 @@
 #include "upstream/attempt.h"
 
 struct ai_answer;
+struct keep_alive;
 struct retry;
 struct snapshot_hold;
 struct worker;
@@ -146,7 +147,8 @@ struct exchange {
     struct attempt attempt;
     struct ai_answer *answer; /* of an AI request: what reads the answer as it passes; else NULL */
     enum fault_state fault;
-    struct retry *retry; /* of a rule with a policy for further tries; else NULL */
+    struct keep_alive *keep_alive; /* of an event stream under way, where its route asks for it */
+    struct retry *retry;           /* of a rule with a policy for further tries; else NULL */
     uint32_t n_attempts;
     uint32_t n_tries;  /* of them, at the priority under way */
     uint32_t priority; /* index in the rule's priorities */

@@ -192,10 +192,11 @@ struct rule_plan {
     uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
     uint64_t connect_us;         /* 0: default */
     uint64_t stream_idle_us;
-    uint64_t connection_idle_us;    /* 0: the default */
-    uint64_t request_buffer_bytes;  /* content that is held until it is whole; 0: as it comes */
-    const struct fault_plan *fault; /* NULL: none */
-    const struct retry_plan *retry; /* NULL: none */
+    uint64_t connection_idle_us;   /* 0: the default */
+    uint64_t request_buffer_bytes; /* content that is held until it is whole; 0: as it comes */
+    uint64_t keep_alive_us; /* silence of an event stream after which a comment is sent; 0: none */
+    const struct fault_plan *fault;        /* NULL: none */
+    const struct retry_plan *retry;        /* NULL: none */
     const struct override_plan *overrides; /* NULL: none */
 };
 

@@ -7,6 +7,7 @@
 #include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/mirror.h"
+#include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/request_buffer.h"
 #include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
@@ -198,6 +199,7 @@ static void pump_on_data(struct attempt *a, struct str span)
         return;
     exchange_note_progress(x);
     d->ops->send_data(d, span);
+    keep_alive_on_sent(x, span);
     if (d->ops->is_full(d))
         attempt_pause(a);
 }

@@ -6,6 +6,7 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/h2/websocket.h"
+#include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/override.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
@@ -156,6 +157,7 @@ static enum step_result respond_relay_head(struct exchange *x)
     respond_set_timers(x);
     x->is_head_sent = true;
     d->ops->send_head(d, &x->response);
+    keep_alive_open(x);
     if (x->answer)
         ai_answer_release(x);
     body_gate_release(x);

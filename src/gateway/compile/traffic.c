@@ -7,6 +7,7 @@
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
 #include "gateway/compile/traffic/fault.h"
+#include "gateway/compile/traffic/keep_alive.h"
 #include "gateway/compile/traffic/override.h"
 #include "gateway/compile/traffic/retry.h"
 
@@ -81,6 +82,7 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
     traffic_request_buffer(at->rule, t->spec ? t->spec->request_buffer : NULL);
     traffic_timeouts(at->rule, t->spec ? t->spec->cluster.timeout : NULL);
+    compile_keep_alive(c, at);
     compile_fault(at);
     compile_retry(c, at);
     compile_overrides(c, at);
