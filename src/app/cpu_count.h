@@ -11,6 +11,3 @@ uint32_t cpu_count_default(void);
 uint32_t cpu_count_parse_max(struct str text);
 /* v1: cpu.cfs_quota_us (-1: none) and cpu.cfs_period_us. */
 uint32_t cpu_count_parse_cfs(struct str quota, struct str period);
-/* The path of the cgroup in /proc/self/cgroup: the line "0::PATH" (v2), or the one whose controller
- * list has "cpu" (v1). STR_NULL when there is none. */
-struct str cpu_count_find_path(struct str text, bool is_v2);

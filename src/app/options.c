@@ -2,9 +2,13 @@
  * its value. An unknown option is answered with the nearest known one. */
 #include "app/options.h"
 
+#include <stdio.h>
+
 #include "app/cpu_count.h"
+#include "app/memory_limit.h"
 #include "base/assert.h"
 #include "policy/cidr.h"
+#include "tree/value.h"
 
 const char options_help[] =
     "tollgate: AI inference gateway for Gateway API manifests\n"
@@ -17,9 +21,11 @@ const char options_help[] =
     "run:\n"
     "  --port-map FROM=TO           listener port FROM is served on port TO (repeatable)\n"
     "  --resolve HOST:PORT=IP:PORT  where a backend's name leads (repeatable)\n"
+    "  --dns-server ADDR:PORT       asked instead of those of resolv.conf (repeatable)\n"
     "  --admin ADDR:PORT|off        admin and metrics, 127.0.0.1:9901 unless given\n"
     "  --probe ADDR:PORT            only /ready, /healthz and /metrics: safe to expose\n"
     "  --workers N                  threads that serve; from the CPU quota unless given\n"
+    "  --memory-limit SIZE|off      beyond parts of it, shed; 90 % of the cgroup's unless given\n"
     "  --address-pool CIDR          each Gateway gets an address of its own\n"
     "  --cluster-domain NAME        cluster.local unless given\n"
     "  --drain-delay S              after SIGTERM: not ready, still accepting (5)\n"
@@ -109,6 +115,21 @@ static bool read_resolve(struct options *o, struct str value)
     return true;
 }
 
+/* One more for the list that the resolver takes. */
+static bool read_dns_server(struct options *o, struct str value)
+{
+    struct socket_address address;
+    size_t n = strlen(o->dns_servers);
+
+    if (value.len + 1 >= sizeof o->dns_servers - n || str_starts_with(value, STR(":")) ||
+        socket_address_parse(value, &address) != 0)
+        return false;
+    snprintf(o->dns_servers + n, sizeof o->dns_servers - n, "%s%.*s", n > 0 ? "," : "",
+             STR_ARG(value));
+    o->server.dns_servers = o->dns_servers;
+    return true;
+}
+
 static bool read_admin(struct options *o, struct str value)
 {
     o->has_admin = !str_eq(value, STR("off"));
@@ -154,6 +175,17 @@ static bool read_address_pool(struct options *o, struct str value)
 
     o->server.address_pool = value;
     return cidr_parse(value, &pool);
+}
+
+static bool read_memory_limit(struct options *o, struct str value)
+{
+    int64_t n = 0;
+
+    if (!str_eq(value, STR("off")) && (!quantity_parse(value, &n) || n < OPTIONS_MEMORY_MIN))
+        return false;
+    o->server.memory_limit = (uint64_t)n;
+    o->has_memory_limit = true;
+    return true;
 }
 
 static bool read_cluster_domain(struct options *o, struct str value)
@@ -251,10 +283,12 @@ static const struct option_row option_rows[] = {
     {"-f", FOR_RUN | FOR_CHECK, read_path, "a file or folder"},
     {"--port-map", FOR_RUN, read_port_map, "FROM=TO, two ports"},
     {"--resolve", FOR_RUN, read_resolve, "HOST:PORT=IP:PORT"},
+    {"--dns-server", FOR_RUN, read_dns_server, "ADDR:PORT"},
     {"--admin", FOR_RUN, read_admin, "ADDR:PORT or off"},
     {"--probe", FOR_RUN, read_probe, "ADDR:PORT"},
     {"--workers", FOR_RUN, read_workers, "a number from 1 to 64"},
     {"--address-pool", FOR_RUN, read_address_pool, "a CIDR such as 127.0.1.0/24"},
+    {"--memory-limit", FOR_RUN, read_memory_limit, "a size from 16Mi on, or off"},
     {"--cluster-domain", FOR_RUN | FOR_CHECK, read_cluster_domain, "a domain name"},
     {"--drain-delay", FOR_RUN, read_drain_delay, "seconds, at most 3600"},
     {"--drain-timeout", FOR_RUN, read_drain_timeout, "seconds, at most 86400"},
@@ -392,6 +426,8 @@ static int options_finish(struct options *o, struct buf *ret_why)
     }
     if (o->command == COMMAND_RUN && o->server.n_workers == 0)
         o->server.n_workers = MIN(cpu_count_default(), (uint32_t)OPTIONS_WORKERS_MAX);
+    if (o->command == COMMAND_RUN && !o->has_memory_limit)
+        o->server.memory_limit = memory_limit_default();
     return 0;
 }
 

@@ -10,6 +10,7 @@ enum {
     OPTIONS_PATHS_MAX = 256,
     OPTIONS_LIST_MAX = 64,
     OPTIONS_WORKERS_MAX = 64,
+    OPTIONS_MEMORY_MIN = 16 << 20, /* bytes; the process itself needs some */
     OPTIONS_DRAIN_DELAY_S = 5,
     OPTIONS_DRAIN_TIMEOUT_S = 60,
 };
@@ -29,6 +30,7 @@ struct options {
     struct server_options server;
     struct port_mapping port_maps[OPTIONS_LIST_MAX];
     struct resolve_override resolves[OPTIONS_LIST_MAX];
+    char dns_servers[512]; /* with commas */
     bool has_admin;
     bool has_probe;
     struct socket_address admin;
@@ -47,6 +49,7 @@ struct options {
     enum supervision supervision;
     bool has_sandbox;
     bool dumps_core;
+    bool has_memory_limit;
 };
 
 enum options_result {

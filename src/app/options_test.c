@@ -1,5 +1,7 @@
 /* The command line and the default number of workers, as tables of cases. */
+#include "app/cgroup.h"
 #include "app/cpu_count.h"
+#include "app/memory_limit.h"
 #include "app/options.h"
 #include "test/harness/test.h"
 
@@ -44,6 +46,11 @@ TEST(usage_errors_say_what_was_expected)
         {"run -f x --resolve a=127.0.0.1:1", "HOST:PORT=IP:PORT"},
         {"run -f x --resolve a:1=b:1", "HOST:PORT=IP:PORT"},
         {"run -f x --resolve :1=127.0.0.1:1", "HOST:PORT=IP:PORT"},
+        {"run -f x --dns-server 127.0.0.1", "ADDR:PORT"},
+        {"run -f x --memory-limit 15Mi", "a size from 16Mi on, or off"},
+        {"run -f x --memory-limit lots", "a size from 16Mi on, or off"},
+        {"run -f x --dns-server :53", "ADDR:PORT"},
+        {"run -f x --dns-server ns.test:53", "ADDR:PORT"},
         {"run -f x --admin nowhere", "ADDR:PORT or off"},
         {"run -f x --probe 127.0.0.1", "ADDR:PORT"},
         {"run -f x --workers 0", "1 to 64"},
@@ -83,7 +90,8 @@ TEST(options_of_run_are_read)
     struct buf why = {0};
 
     CHECK_INT(parse("run -f a b --port-map 80=8080 --port-map=443=8443 "
-                    "--resolve [2001:db8::1]:80=[::1]:81 --workers 3 --strict",
+                    "--resolve [2001:db8::1]:80=[::1]:81 --dns-server 127.0.0.1:5353 --dns-server "
+                    "[::1]:53 --memory-limit 64Mi --workers 3 --strict",
                     &o, &why),
               0);
     CHECK_INT(o.command, COMMAND_RUN);
@@ -93,6 +101,8 @@ TEST(options_of_run_are_read)
     CHECK_INT(o.server.port_maps[1].from, 443);
     CHECK_INT(o.server.port_maps[1].to, 8443);
     CHECK_INT(o.server.n_resolves, 1);
+    CHECK_INT(o.server.memory_limit, 64 << 20);
+    CHECK_STR(str_of(o.server.dns_servers), "127.0.0.1:5353,[::1]:53");
     CHECK_STR(o.server.resolves[0].host, "2001:db8::1");
     CHECK_STR(o.server.resolves[0].ip, "::1");
     CHECK_INT(o.server.resolves[0].to_port, 81);
@@ -218,12 +228,20 @@ TEST(cpu_quotas_are_rounded_up)
     CHECK(cpu_count_default() >= 1);
 }
 
+TEST(a_memory_limit_is_read_and_none_told_apart)
+{
+    CHECK_INT(memory_limit_parse(STR("1073741824\n")), 1073741824);
+    CHECK_INT(memory_limit_parse(STR("max\n")), 0);
+    CHECK_INT(memory_limit_parse(STR("9223372036854771712\n")), 0);
+    CHECK_INT(memory_limit_parse(STR_NULL), 0);
+}
+
 TEST(the_cgroup_is_found_in_its_list)
 {
     static const char v1[] = "9:memory:/m\n4:cpuset:/s\n3:cpu,cpuacct:/docker/abc\n0::/two\n";
 
-    CHECK_STR(cpu_count_find_path(str_of(v1), false), "/docker/abc");
-    CHECK_STR(cpu_count_find_path(str_of(v1), true), "/two");
-    CHECK(!cpu_count_find_path(STR("4:cpuset:/s\n"), false).ptr);
-    CHECK(!cpu_count_find_path(STR("\n::\nx"), true).ptr);
+    CHECK_STR(cgroup_find_path(str_of(v1), "cpu", false), "/docker/abc");
+    CHECK_STR(cgroup_find_path(str_of(v1), "cpu", true), "/two");
+    CHECK(!cgroup_find_path(STR("4:cpuset:/s\n"), "cpu", false).ptr);
+    CHECK(!cgroup_find_path(STR("\n::\nx"), "cpu", true).ptr);
 }

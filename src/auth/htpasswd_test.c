@@ -2,6 +2,8 @@
 #include "auth/htpasswd.h"
 
 #include "base/macro.h"
+#include "base/mem.h"
+#include "test/harness/memory.h"
 #include "test/harness/test.h"
 
 #define SHA "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
@@ -68,4 +70,22 @@ TEST(a_bad_file_is_refused_with_line_and_user)
         CHECK_STR(problem.user, rows[i].user);
         CHECK_INT(problem.hash_result, rows[i].hash_result);
     }
+}
+
+TEST(hashes_are_wiped_with_their_file)
+{
+    enum { HASH_BYTES = 43 };
+    static const char head[] = "alice:$5$saltsalt$";
+    char line[sizeof head + HASH_BYTES];
+    struct htpasswd *h = NULL;
+    struct htpasswd_problem problem;
+
+    if (!test_memory_begin())
+        return;
+    memcpy(line, head, sizeof head);
+    test_secret_write(line + sizeof head - 1, HASH_BYTES);
+    CHECK_INT(htpasswd_new(str_make(line, sizeof head - 1 + HASH_BYTES), &h, &problem), 0);
+    CHECK_INT(test_secret_count(HASH_BYTES), 1);
+    htpasswd_unref(h);
+    CHECK_INT(test_secret_count(HASH_BYTES), 0);
 }

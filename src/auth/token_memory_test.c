@@ -8,6 +8,7 @@
 #include "auth/issuer_testing.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "test/harness/memory.h"
 #include "test/harness/test.h"
 
 static const struct jwt_provider any_provider = {{"any", 3}, {NULL, 0}, NULL, 0};
@@ -324,4 +325,23 @@ TEST(base64url_is_strict)
         CHECK(base64url_decode(str_make(text, len), bytes, sizeof bytes) == (ssize_t)n);
         CHECK(n == 0 || memcmp(bytes, original, n) == 0);
     }
+}
+
+TEST(tokens_are_wiped_when_they_are_forgotten)
+{
+    enum { TOKEN_BYTES = 500 };
+    char token[TOKEN_BYTES];
+    struct token_memory m;
+    struct token_entry *e;
+
+    if (!test_memory_begin())
+        return;
+    token_memory_init(&m);
+    test_secret_write(token, sizeof token);
+    e = token_memory_add(&m, str_make(token, sizeof token), 1, 1, claims_of("{\"sub\":\"a\"}"));
+    token_memory_forget(&m, e);
+    CHECK_INT(test_secret_count(TOKEN_BYTES), 1); /* pinned */
+    token_entry_unpin(e);
+    CHECK_INT(test_secret_count(TOKEN_BYTES), 0);
+    token_memory_deinit(&m);
 }

@@ -46,6 +46,12 @@
     X(PASSWORD_QUEUE_PER_SOURCE, 64, "passwords", "those of one client address; beyond: 503")      \
     X(EXT_AUTH_ANSWER_BYTES, 65536, "bytes",                                                       \
       "the content of an external authorizer's answer; beyond: the answer counts as none")         \
+    X(NAME_ADDRESSES, 1024, "addresses", "of one name; beyond: not used")                          \
+    X(NAME_STALE_S, 86400, "seconds",                                                              \
+      "age of a name's addresses that serve on while its servers fail; beyond: 503")               \
+    X(EXCHANGES, 65536, "requests", "under way in one worker; beyond: 503")                        \
+    X(SHED_BYTES, 1048576, "bytes",                                                                \
+      "that wait for a connection's peer, from which on it may be reset where memory runs short")  \
     X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \
     X(KEY_SET_KEYS, 64, "keys", "keys of one set")                                                 \
     X(KEY_SET_STALE_S, 86400, "seconds",                                                           \
@@ -60,7 +66,9 @@
     X(YAML_ALIASES, 100, "aliases", "aliases expanded in one document")                            \
     X(YAML_NODES, 1000000, "nodes", "nodes of one document, aliases expanded")                     \
     X(DIAGNOSTICS, 1000, "messages", "diagnostics kept of one load; further ones are counted")     \
-    X(AI_BODY_BYTES, 268435456, "bytes", "the body of a request to an AI endpoint; beyond: 413")   \
+    X(AI_BODY_BYTES, 268435456, "bytes",                                                           \
+      "the body of a request to an AI endpoint, or of a call of gRPC whose model is read; "        \
+      "beyond: 413")                                                                               \
     X(HELD_BODY_BYTES, 134217728, "bytes",                                                         \
       "such a body while its model is not known yet; beyond: 413")                                 \
     X(EDITED_BODY_BYTES, 33554432, "bytes",                                                        \

@@ -228,6 +228,18 @@ static void client_on_timer(struct timer *t)
     }
 }
 
+/* What came first is of neither protocol: prior knowledge that fails may be closed without a word
+ * (RFC 9113 3.4; nobody but HTTP/2 has the method PRI, 11.6), and an answer of HTTP/1 would be
+ * garbage to whoever tried. The record tells of the refusal all the same. */
+static bool client_is_no_http(const struct client *c, const struct http_request *request)
+{
+    enum h1_error error = c->codec.error;
+
+    return !c->has_served && !c->down.is_tls &&
+           (error == H1_ERROR_NOT_HTTP ||
+            (error == H1_ERROR_BAD_VERSION && str_eq(request->method_text, STR("PRI"))));
+}
+
 /* A head: from here the exchange decides. False: need more bytes, or the connection is done. */
 static bool client_next_head(struct client *c, struct str *input)
 {
@@ -255,6 +267,7 @@ static bool client_next_head(struct client *c, struct str *input)
         enum ai_dialect dialect =
             ai_dialect_of_path(x->request.path.len > 0 ? x->request.path : x->request.target);
 
+        c->is_mute = client_is_no_http(c, &x->request);
         exchange_discard(x);
         client_refuse_early(c, REFUSAL_NONE, error, dialect);
         return false;

@@ -52,6 +52,7 @@ struct client {
     bool is_read_paused;
     bool has_trailers;
     bool has_served;              /* a request came by this connection */
+    bool is_mute;                 /* what comes is not HTTP: no answer either, the end alone */
     bool is_aborted;              /* close with a reset */
     struct http_headers trailers; /* of the current request, in its arena */
     uint64_t discarded_bytes;

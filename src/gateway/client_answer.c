@@ -118,6 +118,8 @@ static void down_send_head(struct downstream *d, const struct http_response *res
     struct http_response copy = *response;
     bool is_upgrade = response->status == 101;
 
+    if (c->is_mute)
+        return;
     copy.minor_version = request->minor_version;
     if (copy.body == HTTP_BODY_CHUNKED && request->minor_version == 0)
         copy.body = HTTP_BODY_UNTIL_CLOSE;
@@ -143,7 +145,7 @@ static void down_send_data(struct downstream *d, struct str span)
     char text[24];
     struct buf size = {text, 0, sizeof text};
 
-    if (c->is_answer_bodiless && !c->is_raw)
+    if (c->is_mute || (c->is_answer_bodiless && !c->is_raw))
         return;
     d->bytes_sent += span.len;
     if (!c->is_chunked_out || c->is_raw) {

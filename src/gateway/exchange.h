@@ -15,6 +15,7 @@
 #include "gateway/refusal.h"
 #include "gateway/traffic/fault.h"
 #include "http/h1.h"
+#include "llm/kserve_grpc.h"
 #include "llm/usage.h"
 
 #include "upstream/attempt.h"
@@ -104,6 +105,8 @@ struct exchange {
 
     /* A call of gRPC. */
     bool is_grpc;
+    enum kserve_rpc rpc; /* by its path, whatever its content */
+    unsigned model_uses; /* of all rules that may take it (enum model_use); of such calls only */
     bool has_grpc_timeout;
     uint64_t grpc_timeout_us; /* from the head's first byte; 0: over before it came */
     uint16_t untold_status;   /* HTTP's, of an answer made here that says gRPC's instead; 0: none */

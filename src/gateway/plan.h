@@ -147,6 +147,14 @@ struct mirror_plan {
     uint32_t denominator;
 };
 
+/* What hangs on the model that a request asks for. Where it cannot be read nobody passes whom it
+ * decides on, and no rule takes what another may be meant for. */
+enum model_use {
+    MODEL_JUDGED = 1,  /* who passes */
+    MODEL_MATCHED = 2, /* whether the rule is met */
+    MODEL_COUNTED = 4, /* a limit */
+};
+
 /* An answer that the configuration writes. */
 struct direct_plan {
     uint16_t status;
@@ -168,7 +176,7 @@ struct rule_plan {
     uint32_t number;     /* of the snapshot's rules and their backends, for arrays by them */
     bool is_ai;          /* of an AIGatewayRoute */
     bool has_lost_guard; /* a check in front of a backend has no place: refuses */
-    bool judges_model;   /* who passes hangs on the model: where it is not read, none does */
+    unsigned model_uses; /* enum model_use, as flags */
     bool is_broken;      /* refuses with 500 */
     struct str why_broken;
     const struct security_plan *security; /* NULL: none */

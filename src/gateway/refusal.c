@@ -15,6 +15,13 @@ enum grpc_status refusal_grpc_status(enum refusal r, uint16_t status)
     case REFUSAL_UPSTREAM_TIMEOUT:
     case REFUSAL_REQUEST_TIMEOUT:
         return GRPC_STATUS_DEADLINE_EXCEEDED; /* a deadline of ours, or the caller's own */
+    case REFUSAL_BAD_GRPC_MESSAGE:
+        return GRPC_STATUS_INVALID_ARGUMENT;
+    case REFUSAL_BODY_TOO_LARGE:
+        return GRPC_STATUS_RESOURCE_EXHAUSTED; /* as servers say of a message that is too long */
+    case REFUSAL_ENCODED_BODY:                 /* gRPC, "Compression" */
+    case REFUSAL_MODEL_NOT_READ:
+        return GRPC_STATUS_UNIMPLEMENTED;
     case REFUSAL_NO_BACKEND:
         return GRPC_STATUS_UNAVAILABLE; /* Gateway API, GRPCRouteRule "backendRefs" */
     default:

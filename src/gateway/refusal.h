@@ -90,6 +90,8 @@
     X(INVALID_PARAMETER_NAME, 400, "invalid_parameter_name", "-",                                  \
       "The name of a field of the request body is spelt in escapes.")                              \
     X(INVALID_FORM, 400, "invalid_form", "-", "The form data is malformed or ambiguous.")          \
+    X(BAD_GRPC_MESSAGE, 400, "bad_grpc_message", "-",                                              \
+      "The message of the call is malformed or ambiguous.")                                        \
     X(UNTRANSLATABLE, 400, "unsupported_parameter", "-",                                           \
       "The request cannot be said in the API of the model's provider.")                            \
     X(BODY_TOO_LARGE, 413, "request_too_large", "-", "The request body is too large.")             \
@@ -97,6 +99,8 @@
       "The body of a request to a model must not be compressed.")                                  \
     X(UNSUPPORTED_ENDPOINT, 501, "unsupported_endpoint", "NR",                                     \
       "The model's provider does not serve this endpoint, or its API is not spoken here.")         \
+    X(MODEL_NOT_READ, 501, "model_not_read", "NR",                                                 \
+      "The route decides by the model, which cannot be read in a call of this kind.")              \
     X(ROUTE_BROKEN, 500, "route_misconfigured", "NR",                                              \
       "The configuration of this route has an error; see the gateway's status.")                   \
     X(SECURITY_UNAVAILABLE, 500, "security_not_enforced", "NR",                                    \

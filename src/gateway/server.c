@@ -90,13 +90,18 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     wake_init(&g->worker_idle, l, server_on_worker_idle);
     g->tickets = tls_tickets_new(l->now.mono_us);
     metrics_init(&g->metrics);
+    g->control_metrics = metrics_shard_new(&g->metrics);
     server_measure(g);
+    overload_init(&g->overload, g, options->memory_limit);
     r = log_writer_start(&g->log_writer);
     if (r < 0)
         return r;
     g->sweep.fn = server_on_sweep;
     timer_set(l, &g->sweep, l->now.mono_us + SERVER_SWEEP_US);
-    return names_init(&g->names, l, &g->clusters, server_on_names_news, g);
+    r = names_init(&g->names, l, &g->clusters, g->control_metrics, server_on_names_news, g);
+    if (r == 0 && options->dns_servers)
+        r = resolver_use_servers(&g->names.resolver, options->dns_servers, RESOLVER_TIMEOUT_MS);
+    return r;
 }
 
 /* Two listening ports on one address would share its connections at random (SO_REUSEPORT), and with
@@ -251,6 +256,7 @@ void server_deinit(struct server *g)
     port_free_all(g);
     key_feed_registry_deinit(&g->feeds);
     names_deinit(&g->names);
+    overload_deinit(&g->overload);
     upstreams_deinit(&g->upstreams);
     log_writer_stop(&g->log_writer);
     metrics_deinit(&g->metrics);

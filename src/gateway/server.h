@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "gateway/overload/overload.h"
 #include "gateway/server_options.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
@@ -25,10 +26,12 @@ struct server {
     struct model_averages averages; /* of answers' lengths */
     struct hash_pool hash_pool;
     struct names names;
+    struct overload overload;
     struct upstreams upstreams; /* control's own, for key fetches */
     struct outbox_pool outboxes;
     char *scratch;
     struct metrics metrics;
+    struct metrics_shard *control_metrics;
     struct log_writer log_writer;
     struct tls_tickets *tickets; /* keys of session tickets, for every snapshot's listeners */
     struct wake snapshots_done;  /* a worker let go of a snapshot */

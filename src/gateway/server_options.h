@@ -25,8 +25,10 @@ struct server_options {
     uint32_t n_port_maps;
     struct resolve_override *resolves;
     uint32_t n_resolves;
+    const char *dns_servers;   /* "127.0.0.1:5353,[::1]:53"; NULL: those of resolv.conf */
     struct str cluster_domain; /* "cluster.local" */
     struct str address_pool;   /* CIDR, empty: all Gateways share the wildcard address */
+    uint64_t memory_limit; /* bytes; 0: none */
     bool is_strict;
     const struct broker *broker; /* binds the ports; NULL: we do */
 };

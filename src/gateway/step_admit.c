@@ -4,6 +4,7 @@
  * of the certificate that was verified. Hop-by-hop headers have left in the codec already. */
 #include "gateway/client_cert.h"
 #include "gateway/exchange.h"
+#include "gateway/server.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
@@ -13,6 +14,7 @@ static enum refusal admit_head_refusal(enum h1_error error)
     static const enum refusal map[] = {
         [H1_ERROR_NONE] = REFUSAL_BAD_REQUEST,
         [H1_ERROR_BAD_REQUEST_LINE] = REFUSAL_BAD_REQUEST_LINE,
+        [H1_ERROR_NOT_HTTP] = REFUSAL_BAD_REQUEST_LINE,
         [H1_ERROR_BAD_STATUS_LINE] = REFUSAL_BAD_REQUEST,
         [H1_ERROR_BAD_VERSION] = REFUSAL_BAD_VERSION,
         [H1_ERROR_BAD_HEADER] = REFUSAL_BAD_HEADER,
@@ -151,7 +153,8 @@ enum step_result step_admit(struct exchange *x)
         return STEP_LAST;
     if (x->head_error != H1_ERROR_NONE)
         return exchange_refuse(x, admit_head_refusal(x->head_error));
-    if (w->exchanges.n_nodes > WORKER_EXCHANGES_MAX)
+    if (w->exchanges.n_nodes > LIMIT_EXCHANGES ||
+        UNLIKELY(overload_level(&w->server->overload) >= OVERLOAD_SHEDDING))
         return exchange_refuse(x, REFUSAL_OVERLOADED);
     x->hold = worker_hold(w);
     port = worker_port_plan(w, x->downstream->listen_port);

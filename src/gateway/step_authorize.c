@@ -6,20 +6,22 @@
 #include "gateway/ai/ai_request.h"
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
-#include "llm/kserve.h"
+#include "llm/kserve_grpc.h"
 
-/* A call whose model stands in its messages, which are not read. Who asks for the model would take
- * it for one without. What the rule's rewrite makes of a path counts as well: that is what the
+/* A call to a model that has not been read in its messages. Who asks for the model would take it
+ * for one without. A call that the rule's rewrite makes of another counts as well: that is what the
  * backend gets. */
 static bool authorize_misses_model(struct exchange *x)
 {
     const struct path_rewrite *rewrite = x->rule->path_rewrite;
+    bool is_read = x->rpc == KSERVE_RPC_NAMED && x->gate.message;
     struct str sent;
 
-    return kserve_is_grpc(x->request.path) ||
-           (rewrite &&
-            path_rewrite_apply(rewrite, x->request.path, x->n_matched, &x->arena, &sent) == 0 &&
-            kserve_is_grpc(sent));
+    if (x->rpc != KSERVE_RPC_NONE && x->rpc != KSERVE_RPC_BARE && !is_read)
+        return true;
+    return rewrite &&
+           path_rewrite_apply(rewrite, x->request.path, x->n_matched, &x->arena, &sent) == 0 &&
+           kserve_grpc_find(sent) != KSERVE_RPC_NONE && !str_eq(sent, x->request.path);
 }
 
 static enum step_result authorize_judge(struct exchange *x,
@@ -50,10 +52,8 @@ static enum step_result authorize_by_rules(struct exchange *x)
 
     if (x->layers.is_judged)
         return STEP_NEXT;
-    if (x->rule->judges_model && authorize_misses_model(x)) {
-        x->refusal_detail = STR("the model of a call of " KSERVE_GRPC_SERVICE " is not read");
-        return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
-    }
+    if ((x->rule->model_uses & MODEL_JUDGED) && authorize_misses_model(x))
+        return exchange_refuse(x, REFUSAL_MODEL_NOT_READ);
     if (security && security->authorization)
         result = authorize_judge(x, security->authorization);
     if (result == STEP_NEXT)

@@ -28,8 +28,9 @@ static void route_note_identity(struct exchange *x, const struct verdict *v)
 static bool route_names_model(const struct exchange *x, const struct route_match *match)
 {
     /* "/v1/models/" and "/v2/models/" are equally long. */
-    if (match->path_kind == ROUTE_PATH_EXACT ||
-        (match->path_kind == ROUTE_PATH_PREFIX && match->path.len > strlen("/v1/models/")))
+    if (x->rpc == KSERVE_RPC_NONE &&
+        (match->path_kind == ROUTE_PATH_EXACT ||
+         (match->path_kind == ROUTE_PATH_PREFIX && match->path.len > strlen("/v1/models/"))))
         return x->kserve.call != KSERVE_NONE;
     for (uint16_t i = 0; i < match->n_late; i++) {
         if (str_eq(match->late[i].name.text, STR("x-ai-eg-model")) && !match->late[i].regex)
@@ -45,7 +46,8 @@ static void route_settle(struct exchange *x, const struct route_match *match, st
     x->rule = rule;
     x->n_matched = match->path_kind == ROUTE_PATH_PREFIX ? match->path.len : 0;
     x->cors = rule->cors;
-    x->is_model_named = x->endpoint != AI_ENDPOINT_NONE && route_names_model(x, match);
+    x->is_model_named = (x->endpoint != AI_ENDPOINT_NONE || x->rpc != KSERVE_RPC_NONE) &&
+                        route_names_model(x, match);
     if (x->hold->is_current)
         PREFETCH(&x->hold->memos[rule->number]);
     if (rule->n_backends > 0)

@@ -74,17 +74,23 @@ enum step_result step_shortlist(struct exchange *x)
 
     if (kserve_parse(x->request.path, &x->arena, &x->kserve) != 0)
         return exchange_refuse(x, REFUSAL_BAD_PATH);
+    x->rpc = kserve_grpc_find(x->request.path);
     x->endpoint = ai_endpoint_find(x->request.method, x->request.path, x->kserve.call);
     x->is_ai = x->endpoint != AI_ENDPOINT_NONE && x->listener->has_ai_routes;
     preflight = has_origin && cors_is_preflight(&x->request) ? shortlist_preflight(x) : NULL;
     if (preflight)
         return answer_preflight(x, preflight);
     route_cursor_init(&cursor, x->listener->routes, &x->request, x->is_ai);
-    route_cursor_set_shortlist(&cursor);
+    /* Of many rules that one late header tells apart one is enough, but for what each makes of the
+     * model. */
+    if (x->rpc == KSERVE_RPC_NONE)
+        route_cursor_set_shortlist(&cursor);
     while ((step = route_cursor_next(&cursor, &match)) == ROUTE_CANDIDATE) {
         const struct rule_plan *rule = match->rule;
 
         PREFETCH(rule);
+        if (x->rpc != KSERVE_RPC_NONE)
+            x->model_uses |= rule->model_uses;
         if (has_origin && !x->cors)
             x->cors = rule->cors;
         shortlist_note(x, match->auth_group);

@@ -68,6 +68,11 @@ const struct port_plan *worker_port_plan(struct worker *w, const struct port *po
 
 /* ---- listening ---- */
 
+static bool worker_may_accept(struct listener *l)
+{
+    return overload_may_accept(CONTAINER_OF(l, struct worker_listener, listener)->worker, l->io.fd);
+}
+
 static void worker_on_accept(struct listener *l, int fd, const struct sockaddr *peer,
                              socklen_t peer_len UNUSED)
 {
@@ -115,6 +120,7 @@ static void worker_listen(struct worker *w, struct port *port)
         return;
     }
     wl->listener.on_end = worker_on_listener_end;
+    wl->listener.may_accept = worker_may_accept;
     list_append(&w->listeners, &wl->node);
 }
 
@@ -213,6 +219,8 @@ static void worker_on_news(struct wake *wake)
     uint32_t orders = atomic_exchange(&w->orders, 0);
 
     worker_take_offers(w);
+    if (orders & ORDER_SHED)
+        overload_shed(w);
     if (orders & ORDER_DRAIN)
         worker_drain(w);
     if (orders & ORDER_STOP)
@@ -268,6 +276,7 @@ void worker_count_connection(struct worker *w, struct port *port, int change)
     if (change > 0)
         worker_count_accepted(w, port);
     atomic_fetch_add_explicit(&port->n_connections, by, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->server->overload.n_clients, by, memory_order_relaxed);
     atomic_store_explicit(&w->n_open_connections, (uint32_t)w->clients.n_nodes,
                           memory_order_relaxed);
     if (w->is_draining && w->clients.n_nodes == 0)

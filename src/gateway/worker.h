@@ -23,8 +23,7 @@
 
 struct access_record;
 struct server;
-
-enum { WORKER_SCRATCH_BYTES = 131072, WORKER_EXCHANGES_MAX = 65536 };
+enum { WORKER_SCRATCH_BYTES = 131072 };
 
 /* A snapshot on its way to a worker, who takes every one in order: a port that only one of them has
  * is opened and let go like any other. */
@@ -93,6 +92,7 @@ struct worker {
 enum worker_order {
     ORDER_DRAIN = 1, /* finish what runs, accept nothing new */
     ORDER_STOP = 2,  /* end now */
+    ORDER_SHED = 4,  /* gateway/overload/overload.h */
 };
 
 /* All but the thread, for who turns the loop himself; then start: the thread, on `first`. 0 or

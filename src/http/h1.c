@@ -183,6 +183,7 @@ const char *h1_error_text(enum h1_error error)
     static const char *const texts[] = {
         [H1_ERROR_NONE] = "no error",
         [H1_ERROR_BAD_REQUEST_LINE] = "malformed request line",
+        [H1_ERROR_NOT_HTTP] = "no line of HTTP/1",
         [H1_ERROR_BAD_STATUS_LINE] = "malformed status line",
         [H1_ERROR_BAD_VERSION] = "neither HTTP/1.0 nor HTTP/1.1",
         [H1_ERROR_BAD_HEADER] = "malformed header",

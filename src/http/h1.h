@@ -34,6 +34,7 @@ struct h1_event {
 enum h1_error {
     H1_ERROR_NONE,
     H1_ERROR_BAD_REQUEST_LINE,
+    H1_ERROR_NOT_HTTP, /* a whole line of another protocol, or of a broken preface */
     H1_ERROR_BAD_STATUS_LINE,
     H1_ERROR_BAD_VERSION,       /* not HTTP/1.0 or 1.1: 505 */
     H1_ERROR_BAD_HEADER,        /* name, value, obs-fold, bare CR or LF, NUL */
@@ -91,9 +92,9 @@ void h1_expect_response_to(struct h1 *c, enum http_method method);
 void h1_set_raw(struct h1 *c);
 /* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
  * (server) or *ret_response (client); the other may be NULL. 1xx responses other than 101 come as
- * HEAD followed by END. H1_MORE leaves in *input what is incomplete (a head, a chunk line, a
- * trailer section): the caller keeps those bytes and calls again with them and more. On H1_ERROR in
- * a head the request holds what was read before (for the access log). */
+ * HEAD followed by END. H1_MORE leaves in *input what is incomplete: the caller keeps those bytes
+ * and calls again with them and more. On H1_ERROR in a head the request holds what was read before
+ * (for the access log). */
 MUST_USE int h1_next(struct h1 *c, struct str *input, struct arena *arena,
                      struct http_request *ret_request, struct http_response *ret_response,
                      struct h1_event *ret_event);

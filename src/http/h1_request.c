@@ -15,8 +15,21 @@ int h1_request_check_start(struct h1 *c, struct str input)
     return 0;
 }
 
+/* The line, whole, has neither a path nor a version in it: nobody who speaks HTTP/1 has written it.
+ */
+static bool h1_is_no_http(struct str line)
+{
+    for (size_t i = 0; i < line.len && line.ptr[i] != '\r'; i++) {
+        struct str rest = str_slice(line, i, line.len);
+
+        if (str_starts_with(rest, STR(" /")) || str_starts_with_nocase(rest, STR(" HTTP/")))
+            return false;
+    }
+    return true;
+}
+
 /* method SP target SP version CRLF; steps behind it. */
-static int h1_request_line_parse(struct h1 *c, struct h1_fields *f, struct http_request *ret)
+static int h1_request_line_read(struct h1 *c, struct h1_fields *f, struct http_request *ret)
 {
     struct str rest = str_make(f->cursor, (size_t)(f->end - f->cursor));
     size_t n = http_method_span(rest);
@@ -41,6 +54,16 @@ static int h1_request_line_parse(struct h1 *c, struct h1_fields *f, struct http_
     f->cursor += rest.ptr - f->cursor + cr + 2;
     return h1_version_parse(c, str_slice(rest, 0, (size_t)cr), H1_ERROR_BAD_REQUEST_LINE,
                             &ret->minor_version);
+}
+
+static int h1_request_line_parse(struct h1 *c, struct h1_fields *f, struct http_request *ret)
+{
+    struct str line = str_make(f->cursor, (size_t)(f->end - f->cursor));
+    int r = h1_request_line_read(c, f, ret);
+
+    if (r && c->error == H1_ERROR_BAD_REQUEST_LINE && h1_is_no_http(line))
+        return h1_fail(c, H1_ERROR_NOT_HTTP);
+    return r;
 }
 
 /* Splits "http://authority/path" (RFC 9112 3.2.2); *rest is what follows the authority. */

@@ -142,9 +142,24 @@ TEST(malformed_request_lines_are_refused)
         {"\x16\x03\x01\x02", NULL, H1_ERROR_BAD_REQUEST_LINE},
         {"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG", NULL, H1_ERROR_BAD_REQUEST_LINE},
         {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", NULL, H1_ERROR_BAD_VERSION},
+        {"GET /a b\r\n\r\n", NULL, H1_ERROR_BAD_REQUEST_LINE},
+        {"GET a b HTTP/1.1\r\n\r\n", NULL, H1_ERROR_BAD_REQUEST_LINE},
+        {"GET a http/1.1\r\n\r\n", NULL, H1_ERROR_BAD_REQUEST_LINE},
         {"GET / HTTP/2.0\r\n" H "\r\n", NULL, H1_ERROR_BAD_VERSION},
         {"GET / HTTP/1.2\r\n" H "\r\n", NULL, H1_ERROR_BAD_VERSION},
         {"GET / HTTP/0.9\r\n" H "\r\n", NULL, H1_ERROR_BAD_VERSION},
+    };
+
+    run_table(table, N_ELEMENTS(table));
+}
+
+TEST(a_line_of_another_protocol_is_told_apart)
+{
+    static const struct request_case table[] = {
+        {"INVALID CONNECTION PREFACE\r\n\r\n", NULL, H1_ERROR_NOT_HTTP},
+        {"HELO example.org\r\n\r\n", NULL, H1_ERROR_NOT_HTTP},
+        {"QUIT \r\n\r\n", NULL, H1_ERROR_NOT_HTTP},
+        {"NO LINE OF IT\r\nX: / HTTP/1.1\r\n\r\n", NULL, H1_ERROR_NOT_HTTP},
     };
 
     run_table(table, N_ELEMENTS(table));

@@ -44,8 +44,9 @@ static void h2_terminate(struct h2 *h, enum h2_code code)
 bool h2_note(struct h2 *h, enum h2_glitch glitch)
 {
     static const uint32_t weights[] = {
-        [H2_GLITCH_RESET] = 4, [H2_GLITCH_CANCEL] = 1,  [H2_GLITCH_INVALID] = 4,
-        [H2_GLITCH_EMPTY] = 1, [H2_GLITCH_CONTROL] = 1, [H2_GLITCH_PACE] = 1,
+        [H2_GLITCH_RESET] = 4,  [H2_GLITCH_CANCEL] = 1, [H2_GLITCH_INVALID] = 4,
+        [H2_GLITCH_LARGE] = 32, [H2_GLITCH_EMPTY] = 1,  [H2_GLITCH_CONTROL] = 1,
+        [H2_GLITCH_PACE] = 1,
     };
 
     if (glitch == H2_GLITCH_PACE && h->n_moved > 0) {
@@ -175,7 +176,7 @@ static void h2_peer_done(struct h2_stream *s)
 static void h2_take_head(struct h2_stream *s, bool is_last)
 {
     h2_head_end(s, is_last);
-    if (s->error == H1_ERROR_HEAD_TOO_LARGE && !h2_note(s->h2, H2_GLITCH_INVALID))
+    if (s->error == H1_ERROR_HEAD_TOO_LARGE && !h2_note(s->h2, H2_GLITCH_LARGE))
         return;
     if (s->h2->options.is_client) {
         if (s->error != H1_ERROR_NONE) {
@@ -282,6 +283,7 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
         break;
     case NGHTTP2_GOAWAY:
         h->is_going_away = true;
+        h2_note(h, H2_GLITCH_CONTROL);
         break;
     default:
         break;

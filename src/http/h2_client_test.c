@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/limits.h"
+#include "http/h2_internal.h"
 #include "test/harness/test.h"
 
 static struct h2 h2;
@@ -310,4 +311,37 @@ TEST(of_a_request_that_is_taken_back_before_it_goes_out_nothing_does)
     put_out();
     CHECK_INT(out.len, 13); /* RST_STREAM */
     finish();
+}
+
+/* Connections to a backend are shared by tenants: what one of them can guess it must not be able to
+ * see confirmed by a shorter head (RFC 7541 7.1.3). */
+TEST(credentials_are_never_kept_by_the_compression)
+{
+    static const char *const secret[] = {"authorization",  "cookie",       "proxy-authorization",
+                                         "set-cookie",     "x-api-key",    "api-key",
+                                         "x-goog-api-key", "x-auth-token", "x-client-jwt",
+                                         "x-hub-signature"};
+    static const char *const plain[] = {"x-request-id", "content-type", "x-tenant", "cookies-ok",
+                                        "x-tokens",     "monkeys",      "y"};
+    struct http_request q = {.method_text = STR("GET"), .scheme = STR("http"), .path = STR("/")};
+    nghttp2_nv *fields;
+    size_t n_secret = 0;
+    size_t n;
+
+    arena_init(&arena, 4096);
+    http_headers_init(&q.headers, &arena);
+    for (size_t i = 0; i < N_ELEMENTS(secret); i++)
+        http_headers_add(&q.headers, str_of(secret[i]), STR("value"));
+    for (size_t i = 0; i < N_ELEMENTS(plain); i++)
+        http_headers_add(&q.headers, str_of(plain[i]), STR("value"));
+    n = h2_fields_of_request(&q, &arena, &fields);
+    for (size_t i = 0; i < n; i++) {
+        bool is_secret = n_secret < N_ELEMENTS(secret) && fields[i].name[0] != ':';
+
+        CHECK_MSG((fields[i].flags & NGHTTP2_NV_FLAG_NO_INDEX) == (is_secret ? 1 : 0), "%.*s",
+                  (int)fields[i].namelen, (const char *)fields[i].name);
+        n_secret += is_secret;
+    }
+    CHECK_INT(n_secret, N_ELEMENTS(secret));
+    arena_deinit(&arena);
 }

@@ -314,12 +314,6 @@ static nghttp2_nv h2_nv(struct str name, struct str value)
                         .valuelen = value.len};
 }
 
-/* Credentials are not to be found by guessing through the compression (RFC 7541 7.1.3). */
-static bool h2_is_sensitive(enum header_id id)
-{
-    return id == HEADER_AUTHORIZATION || id == HEADER_COOKIE;
-}
-
 /* But for that named `without`. */
 static size_t h2_put_headers(const struct http_headers *headers, struct str without,
                              nghttp2_nv *fields, size_t n)
@@ -330,7 +324,9 @@ static size_t h2_put_headers(const struct http_headers *headers, struct str with
         if (header_is_framing(header->id) || (without.len > 0 && str_eq(header->name, without)))
             continue;
         fields[n] = h2_nv(header->name, header->value);
-        if (h2_is_sensitive(header->id))
+        /* Not to be found by guessing through the compression, on a connection to a backend that
+         * tenants share least of all (RFC 7541 7.1.3). */
+        if (header_is_credential(header->id, header->name))
             fields[n].flags = NGHTTP2_NV_FLAG_NO_INDEX;
         n++;
     }

@@ -10,8 +10,9 @@ enum h2_glitch {
     H2_GLITCH_RESET,   /* of a stream whose answer had not begun */
     H2_GLITCH_CANCEL,  /* of one whose answer was under way, or over: people do leave */
     H2_GLITCH_INVALID, /* a frame or header that is malformed: it makes us reset */
+    H2_GLITCH_LARGE,   /* a head beyond its bound: some bytes can name much of it (HPACK) */
     H2_GLITCH_EMPTY,   /* a frame that carries nothing */
-    H2_GLITCH_CONTROL, /* SETTINGS, PRIORITY, a PING's answer that nobody asked for */
+    H2_GLITCH_CONTROL, /* SETTINGS, PRIORITY, GOAWAY, a PING's answer that nobody asked for */
     H2_GLITCH_PACE, /* PING, WINDOW_UPDATE of a few bytes: where content moves they belong to it */
 };
 

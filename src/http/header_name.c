@@ -78,6 +78,25 @@ bool header_is_model(struct str name)
     return id == HEADER_X_AI_EG_MODEL || id == HEADER_X_MODEL;
 }
 
+bool header_is_credential(enum header_id id, struct str name)
+{
+    /* Those of the standards, and what vendors make of them: x-api-key, x-auth-token. */
+    static const struct str endings[] = {{"authorization", 13}, {"cookie", 6}, {"key", 3},
+                                         {"token", 5},          {"secret", 6}, {"password", 8},
+                                         {"signature", 9},      {"jwt", 3}};
+
+    if (id != HEADER_OTHER)
+        return id == HEADER_AUTHORIZATION || id == HEADER_COOKIE;
+    for (size_t i = 0; i < N_ELEMENTS(endings); i++) {
+        /* By their last letter first: heads have many headers, and few credentials. */
+        if (name.len >= endings[i].len &&
+            name.ptr[name.len - 1] == endings[i].ptr[endings[i].len - 1] &&
+            str_ends_with(name, endings[i]))
+            return true;
+    }
+    return false;
+}
+
 static const struct str forbidden_trailers[] = {
     {"proxy-authorization", 19},
     {"proxy-authenticate", 18},

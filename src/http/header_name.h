@@ -62,5 +62,7 @@ struct str header_name(enum header_id id);
 bool header_is_framing(enum header_id id);
 /* Does it tell the model that a request asks for? `name` lower-case. */
 bool header_is_model(struct str name);
+/* Does its name say that it holds a credential? `name` lower-case. */
+bool header_is_credential(enum header_id id, struct str name);
 /* May a trailer section not hold it? Such headers are dropped (RFC 9110 6.5.1). */
 bool header_is_forbidden_trailer(enum header_id id, struct str name);

@@ -23,6 +23,15 @@ static bool is_name_char(char c)
     return c > 0x20 && c < 0x7f && c != '/' && c != '\\';
 }
 
+bool kserve_is_name(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (!is_name_char(name.ptr[i]))
+            return false;
+    }
+    return name.len > 0 && name.len <= LIMIT_MODEL_NAME_BYTES;
+}
+
 static int decode_name(struct str raw, struct arena *arena, struct str *ret_name)
 {
     char *out = NULL;
@@ -157,11 +166,6 @@ unsigned kserve_version(struct str path)
             return 2;
     }
     return str_eq(path, STR("/v2")) ? 2 : 0;
-}
-
-bool kserve_is_grpc(struct str path)
-{
-    return str_starts_with(path, STR("/" KSERVE_GRPC_SERVICE "/"));
 }
 
 int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_path)

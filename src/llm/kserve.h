@@ -19,8 +19,6 @@ enum kserve_call {
     KSERVE_V2_GENERATE_STREAM,
 };
 
-#define KSERVE_GRPC_SERVICE "inference.GRPCInferenceService"
-
 /* Conditions of kserve_parse. */
 enum kserve_condition {
     KSERVE_BAD_NAME = 1, /* the model name is too long or holds a byte that no name has: 400; or no
@@ -37,8 +35,8 @@ struct kserve_path {
 /* 1 or 2: the protocol that has this path, be it about a model or about the server, and however the
  * model is spelt; 0: neither. */
 unsigned kserve_version(struct str path);
-/* Is it a call of the protocol's gRPC service? Its messages name the model, and no path does. */
-bool kserve_is_grpc(struct str path);
+/* Can it be a model's name, wherever it stands? */
+bool kserve_is_name(struct str name);
 /* `*ret_path` is filled in with 0; its model is empty exactly with KSERVE_NONE. */
 MUST_USE int kserve_parse(struct str path, struct arena *arena, struct kserve_path *ret_path);
 /* The same path with another model, percent-encoded, in the arena. `parsed` is what kserve_parse

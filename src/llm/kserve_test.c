@@ -3,16 +3,6 @@
 
 #include "test/harness/test.h"
 
-TEST(kserve_calls_by_grpc_are_known)
-{
-    CHECK(kserve_is_grpc(STR("/inference.GRPCInferenceService/ModelInfer")));
-    CHECK(kserve_is_grpc(STR("/inference.GRPCInferenceService/anything")));
-    CHECK(!kserve_is_grpc(STR("/inference.GRPCInferenceService")));
-    CHECK(!kserve_is_grpc(STR("/inference.GRPCInferenceServices/ModelInfer")));
-    CHECK(!kserve_is_grpc(STR("/x/inference.GRPCInferenceService/ModelInfer")));
-    CHECK(!kserve_is_grpc(STR("/v2/models/m/infer")));
-}
-
 TEST(kserve_paths_name_their_model)
 {
     static const struct {

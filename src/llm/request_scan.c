@@ -229,7 +229,8 @@ static void on_hit(void *context, const struct json_hit *hit)
     const struct rule *rule = find_rule(s->endpoint, field);
     struct request_value *value = &s->values[field];
 
-    if (is_later_length(s, field))
+    /* Nothing behind an error counts, also where it came in the same piece. */
+    if (s->error != REQUEST_OK_ || is_later_length(s, field))
         return;
     if (rule && !(rule->types & (1U << hit->type))) {
         fail(s, REQUEST_WRONG_TYPE, name_of(field));

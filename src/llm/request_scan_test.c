@@ -352,6 +352,16 @@ TEST(the_model_is_known_as_soon_as_its_value_ends)
     CHECK_INT(request_scan_feed(&scan, STR(" ")), REQUEST_DUPLICATE_FIELD); /* for good */
 }
 
+TEST(nothing_behind_an_error_is_read_however_the_bytes_are_cut)
+{
+    struct str body = STR("{\"stream_options\":true,\"model\":\"m\",\"messages\":[]}");
+
+    for (size_t step = 1; step <= body.len; step++) {
+        CHECK_INT(read_body(CHAT, body, step), REQUEST_WRONG_TYPE);
+        CHECK_STR(request_scan_model(&scan), "");
+    }
+}
+
 TEST(model_names_are_bounded)
 {
     char body[LIMIT_MODEL_NAME_BYTES + 64];

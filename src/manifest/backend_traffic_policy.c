@@ -248,7 +248,7 @@ static void backend_traffic_policy_check(struct decoder *d, const struct node *n
     check_max_items(d, node, "httpUpgrade", 64);
     check_at_most_one(d, node, buffers);
     if (p->cluster.http2)
-        http2_settings_judge(d, node_find(node, "http2"), p->cluster.http2);
+        http2_settings_judge(d, node, p->cluster.http2);
     p->cluster.mark = p->targets.mark;
     VEC_FOREACH (&p->older_compression, c)
         VEC_PUSH(d->arena, &p->compression, *c);

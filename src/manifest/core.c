@@ -33,16 +33,32 @@ static const struct field k8s_namespace_spec_fields[] = {
 };
 const struct table k8s_namespace_spec_table = TABLE(k8s_namespace_spec);
 
-/* "h2c" and "grpc" with whatever domain before them (KEP-3726: kubernetes.io/h2c) are HTTP/2; what
- * only begins so is not known. The others are spoken here, or are HTTP/1.1 to a gateway. */
-static void check_app_protocol(struct decoder *d, const struct node *node, struct str protocol)
+/* KEP-3726: kubernetes.io/h2c, with whatever domain before it. */
+static struct str app_protocol_name(struct str protocol)
 {
     ssize_t slash = str_find_char(protocol, '/', 0);
-    struct str name = str_slice(protocol, (size_t)(slash + 1), protocol.len);
 
-    if (str_eq_nocase(name, STR("h2c")) || str_eq_nocase(name, STR("grpc")))
-        return;
-    if (str_starts_with_nocase(name, STR("h2")) || str_starts_with_nocase(name, STR("grpc")))
+    return str_slice(protocol, (size_t)(slash + 1), protocol.len);
+}
+
+bool app_protocol_is_tls(struct str protocol)
+{
+    struct str name = app_protocol_name(protocol);
+
+    return str_eq_nocase(name, STR("https")) || str_eq_nocase(name, STR("wss"));
+}
+
+/* Whether https and wss are heeded is for link to say: other objects set up TLS. */
+static void check_app_protocol(struct decoder *d, const struct node *node, struct str protocol)
+{
+    static const char *const spoken[] = {"", "http", "ws", "h2c", "grpc"};
+    struct str name = app_protocol_name(protocol);
+
+    for (size_t i = 0; i < N_ELEMENTS(spoken); i++) {
+        if (str_eq_nocase(name, str_of(spoken[i])))
+            return;
+    }
+    if (!app_protocol_is_tls(protocol))
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "appProtocol"), "appProtocol",
                        "not known: HTTP/1.1 is spoken; HTTP/2 is kubernetes.io/h2c");
 }

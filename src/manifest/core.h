@@ -22,6 +22,8 @@ struct service_port {
     struct opt_int port;
     struct str target_port; /* a number or a port's name; empty: as port */
 };
+/* "https", "kubernetes.io/wss": a name that promises TLS, which it does not set up. */
+bool app_protocol_is_tls(struct str protocol);
 struct service_spec {
     struct mark mark;
     VEC(struct service_port) ports;

@@ -7,10 +7,10 @@
 #include "manifest/hostname.h"
 #include "manifest/http_route.h"
 #include "manifest/reference.h"
+#include "test/harness/memory.h"
 #include "test/harness/test.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -323,61 +323,7 @@ TEST(reference_names_every_kind_and_has_a_text_for_every_field)
 
 /* ---- what is left in memory ---- */
 
-enum { SECRET_BYTES = 600, SECRET_TAIL = 24 };
-
-/* The last bytes of a value that stands nowhere else: written here in disguise only. */
-static char secret_byte(size_t i)
-{
-    return (char)('A' + ((uint32_t)i * 2654435761U >> 16) % 26); /* no period */
-}
-
-static bool is_secret_at(const char *bytes)
-{
-    for (size_t i = 0; i < SECRET_TAIL; i++) {
-        if (bytes[i] != secret_byte(SECRET_BYTES - SECRET_TAIL + i))
-            return false;
-    }
-    return true;
-}
-
-/* Window by window through a buffer that is no part of the heap: what is looked for must not be
- * overwritten by the look. */
-static size_t count_in_range(int memory, uintptr_t from, uintptr_t to)
-{
-    static char window[65536];
-    size_t n = 0;
-
-    for (uintptr_t at = from; at < to; at += sizeof window - SECRET_TAIL) {
-        ssize_t got = pread(memory, window, MIN(sizeof window, (size_t)(to - at)), (off_t)at);
-
-        for (ssize_t i = 0; i + SECRET_TAIL <= got; i++)
-            n += is_secret_at(window + i);
-    }
-    mem_wipe(window, sizeof window);
-    return n;
-}
-
-/* How often the value's end stands in memory that was allocated. */
-static size_t count_in_heap(void)
-{
-    FILE *maps = fopen("/proc/self/maps", "re");
-    int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    static char room[4096];
-    char line[512], kind;
-    size_t n = 0;
-
-    CHECK(maps && memory >= 0 && setvbuf(maps, room, _IOFBF, sizeof room) == 0);
-    while (fgets(line, sizeof line, maps)) {
-        unsigned long long from, to;
-        bool is_allocated = strstr(line, "[heap]") || !strpbrk(line, "/["); /* no file, no stack */
-
-        if (is_allocated && sscanf(line, "%llx-%llx rw%c", &from, &to, &kind) == 3)
-            n += count_in_range(memory, (uintptr_t)from, (uintptr_t)to);
-    }
-    fclose(maps);
-    close(memory);
-    return n;
-}
+enum { SECRET_BYTES = 600 };
 
 static void write_secret(const char *path)
 {
@@ -386,8 +332,8 @@ static void write_secret(const char *path)
                      "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {key: ");
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-    for (size_t i = 0; i < SECRET_BYTES; i++)
-        text[n++] = secret_byte(i);
+    test_secret_write(text + n, SECRET_BYTES);
+    n += SECRET_BYTES;
     text[n++] = '}';
     CHECK(fd >= 0 && write(fd, text, (size_t)n) == n);
     close(fd);
@@ -400,10 +346,7 @@ TEST(no_value_of_a_secret_is_left_in_memory_when_the_manifest_goes)
     const char *const paths[] = {path};
     int fd;
 
-    /* What is freed stays in the heap, where it can be found, instead of going back to the system.
-     * A sanitizer's allocator takes no such wish, and its memory cannot be searched. */
-    if (IS_SANITIZED || mallopt(M_MMAP_THRESHOLD, 1 << 30) != 1 ||
-        mallopt(M_TRIM_THRESHOLD, 1 << 30) != 1)
+    if (!test_memory_begin())
         return;
     fd = mkstemps(path, 5);
     CHECK(fd >= 0);
@@ -413,8 +356,8 @@ TEST(no_value_of_a_secret_is_left_in_memory_when_the_manifest_goes)
     CHECK_INT(manifest_load(&m, paths, 1, NULL), 0);
     CHECK_INT(keeper_find(manifest_get(&m, KIND_SECRET, STR("default"), STR("s")), "key").len,
               SECRET_BYTES);
-    CHECK(count_in_heap() > 0); /* it can be found while it is in use */
+    CHECK(test_secret_count(SECRET_BYTES) > 0); /* it can be found while it is in use */
     manifest_deinit(&m);
-    CHECK_INT(count_in_heap(), 0);
+    CHECK_INT(test_secret_count(SECRET_BYTES), 0);
     unlink(path);
 }

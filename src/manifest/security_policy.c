@@ -159,14 +159,47 @@ static const struct field authorization_rule_fields[] = {
 static const struct table authorization_rule_table =
     TABLE_CHECKED(authorization_rule, authorization_rule_check);
 
+/* Whether what the rule at `i` does not match may still pass. */
+static bool authorization_is_open_after(const struct authorization_spec *a, size_t i)
+{
+    bool is_open = a->default_action == RULE_ALLOW;
+
+    while (++i < a->rules.n)
+        is_open |= a->rules.items[i].action == RULE_ALLOW;
+    return is_open;
+}
+
+/* The path is judged as the backend gets it. One that reads more into it (`/ADMIN`, `/admin;x`) is
+ * reached past a rule that names what may not be, never past one that names what may. */
+static void authorization_judge_paths(struct decoder *d, const struct node *node,
+                                      const struct authorization_spec *a)
+{
+    const struct node *rules = node_find(node, "rules");
+    size_t above = decode_enter_key(d, "rules");
+
+    for (size_t i = 0; rules && i < MIN(a->rules.n, rules->n); i++) {
+        const struct authorization_rule *r = &a->rules.items[i];
+        const struct path_condition *path = r->operation ? r->operation->path : NULL;
+        bool is_exclusion = path && (r->action == RULE_DENY) != path->invert.value;
+        size_t at = decode_enter_index(d, i);
+
+        if (is_exclusion && (r->action == RULE_ALLOW || authorization_is_open_after(a, i)))
+            decode_note(d, DIAG_BYPASS, node_find(rules->items[i], "operation"), "operation.path",
+                        "excludes a path where others pass: a backend that ignores case, or what "
+                        "stands behind a \";\", knows more spellings of it; rules that name what "
+                        "is allowed have no such gap");
+        decode_leave(d, at);
+    }
+    decode_leave(d, above);
+}
+
 static void authorization_spec_check(struct decoder *d, const struct node *node, void *object)
 {
     struct authorization_spec *a = object;
 
-    (void)d;
-    (void)node;
     if (a->default_action < 0)
         a->default_action = RULE_DENY;
+    authorization_judge_paths(d, node, a);
 }
 
 static const struct field authorization_spec_fields[] = {

@@ -15,22 +15,34 @@ static void listener_end(struct listener *l)
         l->on_end(l);
 }
 
+static void listener_pause(struct listener *l)
+{
+    struct loop *loop = l->io.loop;
+
+    l->n_pauses++;
+    if (loop_fd_want(&l->io, 0) == 0)
+        timer_set(loop, &l->pause, loop->now.mono_us + LISTENER_PAUSE_US);
+}
+
 /* False when there is nothing more to take now. */
 static bool listener_take(struct listener *l)
 {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
-    struct loop *loop = l->io.loop;
-    int fd = accept4(l->io.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd;
+
+    if (l->may_accept && !l->may_accept(l)) {
+        listener_pause(l);
+        return false;
+    }
+    fd = accept4(l->io.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
         l->on_accept(l, fd, (const struct sockaddr *)&peer, len);
         return l->io.loop != NULL;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        l->n_pauses++;
-        if (loop_fd_want(&l->io, 0) == 0)
-            timer_set(loop, &l->pause, loop->now.mono_us + LISTENER_PAUSE_US);
+        listener_pause(l);
         return false;
     }
     if (errno == EINVAL) { /* it does not listen */

@@ -19,6 +19,8 @@ struct listener {
     /* Once, when the socket listens no more and is watched no more: whoever shares it has shut it
      * down. Set after listener_open; NULL: nobody is told. */
     listener_end_fn *on_end;
+    /* False: not now; those who come wait in the kernel's backlog. As on_end; NULL: always. */
+    bool (*may_accept)(struct listener *l);
     uint64_t n_pauses;
 };
 

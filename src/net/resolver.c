@@ -9,10 +9,10 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/mem.h"
 
 enum {
-    RESOLVER_TIMEOUT_MS = 2000,
     RESOLVER_TRIES = 2,
     RESOLVER_UDP_BYTES = 1232, /* what passes everywhere unfragmented; longer answers go by TCP */
     NAME_MAX_BYTES = 254,
@@ -27,6 +27,13 @@ struct resolve_job {
 };
 
 static void resolver_rearm(struct resolver *r);
+
+static void resolve_job_free(struct resolve_job *job)
+{
+    list_remove(&job->node);
+    mem_free(job->result.addresses);
+    mem_free(job);
+}
 
 static void resolver_on_io(struct loop_fd *io, unsigned events)
 {
@@ -154,9 +161,8 @@ void resolver_deinit(struct resolver *r)
     LIST_FOREACH (&r->jobs, node) {
         struct resolve_job *job = CONTAINER_OF(node, struct resolve_job, node);
 
-        list_remove(node);
         list_remove(&job->done.node);
-        mem_free(job);
+        resolve_job_free(job);
     }
     timer_cancel(r->loop, &r->timer);
 }
@@ -171,7 +177,7 @@ static void resolve_on_done(struct deferred *d)
         q->job = NULL;
         q->on_done(q, &job->result);
     }
-    mem_free(job);
+    resolve_job_free(job);
 }
 
 static enum resolve_status resolve_status_of(int status)
@@ -198,11 +204,19 @@ static void resolve_note_ttl(struct resolve_result *result, int ttl_s)
 
 static void resolve_copy(struct resolve_result *result, const struct ares_addrinfo *info)
 {
+    size_t n_found = 0;
+
+    for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next)
+        n_found++;
+    result->addresses =
+        mem_alloc_zero(MIN(n_found, (size_t)LIMIT_NAME_ADDRESSES) * sizeof result->addresses[0]);
     for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next) {
         struct resolve_address *a = &result->addresses[result->n_addresses];
 
-        if (result->n_addresses == RESOLVE_ADDRESSES_MAX || n->ai_addrlen > sizeof a->address)
-            break;
+        if (result->n_addresses == LIMIT_NAME_ADDRESSES || n->ai_addrlen > sizeof a->address) {
+            result->n_dropped++;
+            continue;
+        }
         memcpy(&a->address, n->ai_addr, n->ai_addrlen);
         a->len = n->ai_addrlen;
         resolve_note_ttl(result, n->ai_ttl);
@@ -225,10 +239,13 @@ static void resolve_on_answer(void *arg, int status, int timeouts UNUSED,
     loop_defer(job->resolver->loop, &job->done, resolve_on_done);
 }
 
-void resolver_start(struct resolver *r, struct resolve_query *q, struct str name,
+void resolver_start(struct resolver *r, struct resolve_query *q, struct str name, int family,
                     resolve_fn *on_done)
 {
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    /* Sorting (RFC 6724) would open a socket for each address, to choose the best for one host:
+     * here all are used. */
+    struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_NOSORT, .ai_family = family, .ai_socktype = SOCK_STREAM};
     struct resolve_job *job = MEM_NEW(struct resolve_job);
     char text[NAME_MAX_BYTES + 1];
 

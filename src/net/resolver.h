@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "net/loop.h"
 
-enum { RESOLVE_ADDRESSES_MAX = 64, RESOLVER_SOCKETS_MAX = 16 };
+enum { RESOLVER_SOCKETS_MAX = 16, RESOLVER_TIMEOUT_MS = 2000 };
 
 enum resolve_status {
     RESOLVE_OK,
@@ -22,9 +22,10 @@ struct resolve_address {
 
 struct resolve_result {
     enum resolve_status status;
-    uint32_t ttl_s; /* the smallest; 0 unknown */
-    size_t n_addresses;
-    struct resolve_address addresses[RESOLVE_ADDRESSES_MAX];
+    uint32_t ttl_s;                    /* the smallest; 0 unknown */
+    struct resolve_address *addresses; /* in the order of the answer; borrowed for the call */
+    size_t n_addresses;                /* at most LIMIT_NAME_ADDRESSES */
+    size_t n_dropped;                  /* beyond that */
 };
 
 struct resolve_query;
@@ -56,7 +57,8 @@ MUST_USE int resolver_init(struct resolver *r, struct loop *l);
 MUST_USE int resolver_use_servers(struct resolver *r, const char *servers, int timeout_ms);
 /* Running queries are dropped without completion. */
 void resolver_deinit(struct resolver *r);
-/* IPv4 and IPv6. Exactly one completion, unless cancelled; never from within this call. */
-void resolver_start(struct resolver *r, struct resolve_query *q, struct str name,
+/* `family`: AF_INET, AF_INET6, or AF_UNSPEC for both. Exactly one completion, unless cancelled;
+ * never from within this call. */
+void resolver_start(struct resolver *r, struct resolve_query *q, struct str name, int family,
                     resolve_fn *on_done);
 void resolver_cancel(struct resolve_query *q);

@@ -136,7 +136,7 @@ static void scene_open(struct scene *s)
     CHECK(loop_fd_add(&s->loop, &s->server.io, s->server_fd, LOOP_READ, name_server_on_ready) == 0);
     snprintf(s->server.address, sizeof s->server.address, "127.0.0.1:%u", ntohs(a.sin_port));
     CHECK(resolver_init(&s->resolver, &s->loop) == 0);
-    CHECK(resolver_use_servers(&s->resolver, s->server.address, 50) == 0);
+    CHECK(resolver_use_servers(&s->resolver, s->server.address, 300) == 0);
 }
 
 static void scene_close(struct scene *s)
@@ -151,6 +151,7 @@ static void scene_close(struct scene *s)
 struct asked {
     struct resolve_query query;
     int n_done;
+    size_t n_v6;
     struct resolve_result result;
 };
 
@@ -160,11 +161,15 @@ static void asked_on_done(struct resolve_query *q, const struct resolve_result *
 
     a->n_done++;
     a->result = *result;
+    a->result.addresses = NULL;
+    a->n_v6 = 0;
+    for (size_t i = 0; i < result->n_addresses; i++)
+        a->n_v6 += result->addresses[i].address.ss_family == AF_INET6;
 }
 
 static void ask(struct scene *s, struct asked *a, const char *name)
 {
-    resolver_start(&s->resolver, &a->query, str_of(name), asked_on_done);
+    resolver_start(&s->resolver, &a->query, str_of(name), AF_UNSPEC, asked_on_done);
     CHECK_INT(a->n_done, 0); /* never from within */
     TEST_TURN_UNTIL(&s->loop, a->n_done > 0);
     CHECK_INT(a->n_done, 1);
@@ -175,16 +180,13 @@ TEST(a_name_gives_all_addresses_of_both_kinds_and_the_smallest_ttl)
 {
     struct asked a = {0};
     struct scene s;
-    int n_v6 = 0;
 
     scene_open(&s);
     ask(&s, &a, "two.test");
     CHECK_INT(a.result.status, RESOLVE_OK);
     CHECK_INT(a.result.n_addresses, 3);
     CHECK_INT(a.result.ttl_s, 30);
-    for (size_t i = 0; i < 3; i++)
-        n_v6 += a.result.addresses[i].address.ss_family == AF_INET6;
-    CHECK_INT(n_v6, 1);
+    CHECK_INT(a.n_v6, 1);
     scene_close(&s);
 }
 
@@ -198,7 +200,7 @@ TEST(answers_are_told_apart)
     } cases[] = {
         {"four.test", RESOLVE_OK, 1, 7},
         {"alias.test", RESOLVE_OK, 1, 3},
-        {"many.test", RESOLVE_OK, RESOLVE_ADDRESSES_MAX, 5},
+        {"many.test", RESOLVE_OK, 70, 5},
         {"missing.test", RESOLVE_NOT_FOUND, 0, 0},
         {"broken.test", RESOLVE_SERVER_FAILURE, 0, 0},
         {"silent.test", RESOLVE_TIMEOUT, 0, 0},
@@ -245,7 +247,7 @@ TEST(a_cancelled_query_never_completes_and_may_be_asked_again)
     struct scene s;
 
     scene_open(&s);
-    resolver_start(&s.resolver, &a.query, STR("two.test"), asked_on_done);
+    resolver_start(&s.resolver, &a.query, STR("two.test"), AF_UNSPEC, asked_on_done);
     resolver_cancel(&a.query);
     resolver_cancel(&a.query);
     resolver_cancel(NULL);
@@ -262,9 +264,9 @@ TEST(closing_drops_what_runs_without_completing_it)
     struct scene s;
 
     scene_open(&s);
-    resolver_start(&s.resolver, &a[0].query, STR("silent.test"), asked_on_done);
-    resolver_start(&s.resolver, &a[1].query, STR("two.test"), asked_on_done);
-    resolver_start(&s.resolver, &a[2].query, STR("127.0.0.1"), asked_on_done);
+    resolver_start(&s.resolver, &a[0].query, STR("silent.test"), AF_UNSPEC, asked_on_done);
+    resolver_start(&s.resolver, &a[1].query, STR("two.test"), AF_UNSPEC, asked_on_done);
+    resolver_start(&s.resolver, &a[2].query, STR("127.0.0.1"), AF_UNSPEC, asked_on_done);
     CHECK(loop_fd_want(&s.server.io, LOOP_READ) == 0);
     scene_close(&s);
     CHECK_INT(a[0].n_done + a[1].n_done + a[2].n_done, 0);
@@ -280,7 +282,7 @@ TEST(many_names_at_once_are_each_answered_once)
     scene_open(&s);
     for (size_t i = 0; i < N_ELEMENTS(many); i++)
         resolver_start(&s.resolver, &many[i].query, i % 2 ? STR("two.test") : STR("four.test"),
-                       asked_on_done);
+                       AF_UNSPEC, asked_on_done);
     do {
         CHECK(loop_turn(&s.loop, 1000) == 0);
         n_done = 0;

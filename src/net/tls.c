@@ -150,19 +150,52 @@ int tls_add_authorities(X509_STORE *store, SSL_CTX *naming, struct str pem, stru
     return n > 0 ? 0 : tls_fail(ret_why, TLS_BAD_CA, "the CA bundle holds no certificate");
 }
 
-/* Is `name` one cipher suite, and not one of OpenSSL's words for many, or an instruction? */
-static bool tls_is_cipher(SSL_CTX *ctx, const char *name)
+/* One cipher suite, no word of OpenSSL's for many, and no instruction: those are NULL. */
+static const SSL_CIPHER *tls_find_cipher(SSL_CTX *ctx, const char *name)
 {
     const STACK_OF(SSL_CIPHER) * known;
 
     if (SSL_CTX_set_cipher_list(ctx, name) != 1)
-        return false;
+        return NULL;
     known = SSL_CTX_get_ciphers(ctx);
     for (int i = 0; i < sk_SSL_CIPHER_num(known); i++) {
-        if (strcmp(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(known, i)), name) == 0)
-            return true;
+        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(known, i);
+
+        if (strcmp(SSL_CIPHER_get_name(cipher), name) == 0)
+            return cipher;
     }
-    return false;
+    return NULL;
+}
+
+/* Forward secrecy and AEAD: else RFC 9113 9.2.2 forbids HTTP/2 over it (its Appendix A). */
+static bool tls_is_strong(const SSL_CIPHER *cipher)
+{
+    int exchange = SSL_CIPHER_get_kx_nid(cipher);
+
+    return SSL_CIPHER_is_aead(cipher) &&
+           (exchange == NID_kx_ecdhe || exchange == NID_kx_dhe || exchange == NID_kx_any);
+}
+
+void tls_list_weak(struct str ciphers, struct buf *ret_names)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    char name[TLS_CIPHERS_MAX + 1];
+    struct str part;
+
+    ASSERT(ctx != NULL);
+    while (ciphers.len > 0 && str_split(&ciphers, ':', &part)) {
+        const SSL_CIPHER *cipher;
+
+        if (part.len >= sizeof name)
+            continue;
+        memcpy(name, part.ptr, part.len);
+        name[part.len] = '\0';
+        cipher = tls_find_cipher(ctx, name);
+        if (cipher && !tls_is_strong(cipher))
+            buf_printf(ret_names, "%s%s", ret_names->len > 0 ? ", " : "", name);
+    }
+    ERR_clear_error();
+    SSL_CTX_free(ctx);
 }
 
 int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
@@ -182,7 +215,7 @@ int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
             continue; /* of TLS 1.3, where all suites are good ones and none is switched off */
         memcpy(name, part.ptr, part.len);
         name[part.len] = '\0';
-        if (!tls_is_cipher(ctx, name)) {
+        if (!tls_find_cipher(ctx, name)) {
             snprintf(why, sizeof why, "\"%s\" is not a cipher suite of OpenSSL", name);
             ERR_clear_error();
             return tls_fail(ret_why, TLS_BAD_CIPHERS, why);
@@ -198,14 +231,25 @@ int tls_set_ciphers(SSL_CTX *ctx, struct str ciphers, struct buf *ret_why)
 
 /* ---- server ---- */
 
-static int tls_on_alpn(SSL *ssl UNUSED, const unsigned char **out, unsigned char *out_len,
+/* OpenSSL asks for the protocol after it has chosen the suite: a configured one that HTTP/2 must
+ * not have is spoken over in HTTP/1.1, instead of ending the connection with INADEQUATE_SECURITY.
+ */
+static bool tls_may_be_h2(SSL *ssl)
+{
+    const SSL_CIPHER *cipher = SSL_get_pending_cipher(ssl);
+
+    return SSL_version(ssl) >= TLS1_3_VERSION || (cipher && tls_is_strong(cipher));
+}
+
+static int tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *arg UNUSED)
 {
     static const unsigned char ours[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    unsigned skipped = tls_may_be_h2(ssl) ? 0 : 1U + ours[0];
     unsigned char *selected;
 
-    if (SSL_select_next_proto(&selected, out_len, ours, sizeof ours, in, in_len) !=
-        OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&selected, out_len, ours + skipped, sizeof ours - skipped, in,
+                              in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
     *out = selected;
     return SSL_TLSEXT_ERR_OK;
@@ -250,26 +294,35 @@ static int tls_select(const struct tls_server *server, struct str name)
     return best;
 }
 
-/* server_name extension (RFC 6066 section 3): one host_name. */
+/* server_name extension (RFC 6066 section 3): a list of one host_name, and nothing behind it. */
+bool tls_parse_server_name(const unsigned char *p, size_t len, char ret_name[TLS_NAME_MAX + 1])
+{
+    enum { HEAD = 5 }; /* length of the list, type, length of the name */
+    size_t list_len, name_len;
+
+    ret_name[0] = '\0';
+    if (len < HEAD)
+        return false;
+    list_len = (size_t)p[0] << 8 | p[1];
+    name_len = (size_t)p[3] << 8 | p[4];
+    if (list_len + 2 != len || p[2] != TLSEXT_NAMETYPE_host_name || name_len + HEAD != len ||
+        name_len == 0 || name_len > TLS_NAME_MAX || memchr(p + HEAD, 0, name_len))
+        return false;
+    for (size_t i = 0; i < name_len; i++)
+        ret_name[i] = str_lower_char((char)p[HEAD + i]);
+    ret_name[name_len] = '\0';
+    return true;
+}
+
 static bool tls_read_server_name(SSL *ssl, char ret_name[TLS_NAME_MAX + 1])
 {
     const unsigned char *p;
-    size_t len, list_len, name_len;
+    size_t len;
 
     ret_name[0] = '\0';
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &len) != 1)
         return true;
-    if (len < 5)
-        return false;
-    list_len = (size_t)p[0] << 8 | p[1];
-    name_len = (size_t)p[3] << 8 | p[4];
-    if (list_len + 2 != len || p[2] != TLSEXT_NAMETYPE_host_name || name_len + 3 > list_len ||
-        name_len == 0 || name_len > TLS_NAME_MAX || memchr(p + 5, 0, name_len))
-        return false;
-    for (size_t i = 0; i < name_len; i++)
-        ret_name[i] = str_lower_char((char)p[5 + i]);
-    ret_name[name_len] = '\0';
-    return true;
+    return tls_parse_server_name(p, len, ret_name);
 }
 
 static int tls_on_client_hello(SSL *ssl, int *alert, void *arg UNUSED)
@@ -343,7 +396,7 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
 
     e->hostname =
         str_make(mem_dup_text(config->hostname.ptr, config->hostname.len), config->hostname.len);
-    e->min_version = config->min_version ? config->min_version : TLS1_2_VERSION;
+    e->min_version = MAX(config->min_version, TLS1_2_VERSION); /* whoever asks for less */
     e->max_version = config->max_version ? config->max_version : TLS1_3_VERSION;
     if (e->min_version > e->max_version)
         return tls_fail(ret_why, TLS_BAD_VERSIONS, "the lowest version is above the highest");

@@ -25,7 +25,7 @@ struct tls_entry_config {
     int64_t ocsp_until_s; /* and not after this (unix) */
     struct str ciphers;   /* OpenSSL names joined with ':', TLS 1.2 and below; empty: the default.
                              Names of TLS 1.3 suites have no effect. */
-    int min_version;      /* 0x0303 = TLS 1.2; 0: the default (1.2) */
+    int min_version;      /* 0x0304 = TLS 1.3; never below 1.2 */
     int max_version;      /* 0: 1.3 */
     struct str client_ca_pem;  /* authorities of clients' certificates; empty: none is asked for */
     bool is_client_optional;   /* a client without a certificate is let in; a bad one never */
@@ -76,6 +76,10 @@ void tls_server_unref(struct tls_server *t);
  * may be NULL. 0 or a tls_condition. */
 MUST_USE int tls_check_pair(struct str certificate_pem, struct str key_pem,
                             int64_t *ret_not_after_s, struct buf *ret_why);
+
+/* Appends the names in the list of those without forward secrecy or AEAD, which a listener with
+ * them serves, if by HTTP/1.1 alone. */
+void tls_list_weak(struct str ciphers, struct buf *ret_names);
 
 /* Can the OCSP response be stapled to the certificate? `ret_until_s`: how long it holds (unix). 0
  * or a tls_condition. */

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "net/tls.h"
+#include "net/tls_peer.h"
 
 enum { TLS_NAME_MAX = 255, TLS_CIPHERS_MAX = 2047 };
 
@@ -68,6 +69,8 @@ MUST_USE int tls_add_authorities(X509_STORE *store, SSL_CTX *naming, struct str 
 /* How records are read and written on our streams. */
 void tls_set_io(SSL_CTX *ctx);
 
+/* The name in a server_name extension, in lower case. False: malformed, and the name is empty. */
+bool tls_parse_server_name(const unsigned char *bytes, size_t len, char ret_name[TLS_NAME_MAX + 1]);
 /* Sets names to verify on a new client session, and the session to resume. False: not possible. */
 bool tls_client_prepare(const struct tls_client *t, struct tls_session *session,
                         struct str server_name);
@@ -84,8 +87,6 @@ int tls_on_verify(int is_good, X509_STORE_CTX *ctx);
 void tls_append_client_rule(const struct tls_entry_config *config, struct buf *to);
 /* After a handshake: what the verified certificate says; NULL: there is none. */
 struct tls_peer *tls_peer_new(SSL *ssl);
-/* NULL is nothing. */
-void tls_peer_free(struct tls_peer *p);
 /* tls_tickets.c */
 int tls_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                       EVP_MAC_CTX *mac, int is_new);

@@ -318,18 +318,23 @@ static size_t peer_names(struct tls_peer *p, const X509 *x, int kind, struct str
 struct tls_peer *tls_peer_new(SSL *ssl)
 {
     X509 *x = SSL_get0_peer_certificate(ssl);
-    struct tls_peer *p;
 
     if (!x || SSL_get_verify_result(ssl) != X509_V_OK)
         return NULL;
-    p = MEM_NEW(struct tls_peer);
+    return tls_peer_read(x, SSL_get_certificate(ssl));
+}
+
+struct tls_peer *tls_peer_read(X509 *x, const X509 *own)
+{
+    struct tls_peer *p = MEM_NEW(struct tls_peer);
+
     arena_init(&p->arena, PEER_ARENA_BYTES);
     p->hash = peer_hash(p, x);
     p->subject = peer_subject(p, x);
     p->certificate = peer_pem(p, x);
     p->n_uris = peer_names(p, x, GEN_URI, &p->uris);
     p->n_dns_names = peer_names(p, x, GEN_DNS, &p->dns_names);
-    p->n_local_uris = peer_names(p, SSL_get_certificate(ssl), GEN_URI, &p->local_uris);
+    p->n_local_uris = peer_names(p, own, GEN_URI, &p->local_uris);
     ERR_clear_error();
     return p;
 }

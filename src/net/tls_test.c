@@ -1,13 +1,20 @@
 /* TLS on both sides over real loopback sockets, with certificates made on the spot. */
 #include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
 #include <openssl/tls1.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/signals.h"
 #include "net/tls_internal.h"
 #include "net/tls_testing.h"
+#include "test/harness/memory.h"
 #include "test/harness/test.h"
+
+/* What a client of both protocols offers by ALPN. */
+#define BOTH "\2h2\10http/1.1"
 
 /* ---- bytes ---- */
 
@@ -220,6 +227,55 @@ TEST(a_name_that_nobody_serves_and_no_name_are_refused_when_no_entry_is_nameless
     scene_close(&s);
 }
 
+TEST(a_server_name_is_one_name_and_nothing_else)
+{
+    static const struct {
+        const char *what;
+        const char *bytes;
+        size_t len;
+        const char *name; /* NULL: refused */
+    } cases[] = {
+#define EXT(bytes_) bytes_, sizeof(bytes_) - 1
+        {"a name", EXT("\0\6\0\0\3a.b"), "a.b"},
+        {"capital letters", EXT("\0\6\0\0\3A.b"), "a.b"},
+        {"one letter", EXT("\0\4\0\0\1a"), "a"},
+        {"nothing", EXT(""), NULL},
+        {"half a length", EXT("\0"), NULL},
+        {"an empty list", EXT("\0\0"), NULL},
+        {"no length of a name", EXT("\0\2\0\0"), NULL},
+        {"an empty name", EXT("\0\3\0\0\0"), NULL},
+        {"a list that is longer", EXT("\0\7\0\0\3a.b"), NULL},
+        {"a list that is shorter", EXT("\0\5\0\0\3a.b"), NULL},
+        {"bytes behind the list", EXT("\0\6\0\0\3a.bc"), NULL},
+        {"a name that is longer", EXT("\0\6\0\0\4a.b"), NULL},
+        {"a name that is far longer", EXT("\0\6\0\377\377a.b"), NULL},
+        {"a name that is shorter", EXT("\0\6\0\0\2a.b"), NULL},
+        {"two names", EXT("\0\12\0\0\2a.\0\0\2b."), NULL},
+        {"a name of another type", EXT("\0\6\1\0\3a.b"), NULL},
+        {"a NUL inside", EXT("\0\6\0\0\3a\0b"), NULL},
+        {"a NUL at the end", EXT("\0\6\0\0\3ab\0"), NULL},
+#undef EXT
+    };
+    unsigned char longest[5 + TLS_NAME_MAX + 1];
+    char name[TLS_NAME_MAX + 1];
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        bool is_good =
+            tls_parse_server_name((const unsigned char *)cases[i].bytes, cases[i].len, name);
+
+        CHECK_MSG(is_good == (cases[i].name != NULL), "%s", cases[i].what);
+        CHECK_MSG(strcmp(name, is_good ? cases[i].name : "") == 0, "%s: %s", cases[i].what, name);
+    }
+    for (size_t n = TLS_NAME_MAX; n <= TLS_NAME_MAX + 1; n++) {
+        memset(longest, 'a', sizeof longest);
+        memcpy(longest,
+               (unsigned char[]){(unsigned char)((n + 3) >> 8), (unsigned char)(n + 3), 0,
+                                 (unsigned char)(n >> 8), (unsigned char)n},
+               5);
+        CHECK(tls_parse_server_name(longest, 5 + n, name) == (n <= TLS_NAME_MAX));
+    }
+}
+
 TEST(each_entry_has_its_own_versions)
 {
     struct scene s = scene_open();
@@ -246,16 +302,49 @@ TEST(each_entry_has_its_own_versions)
     scene_close(&s);
 }
 
-TEST(tls_1_1_is_refused_by_default)
+/* Suites of TLS 1.1, and a level of security that lets them pass: then versions alone decide. */
+#define OLD_CIPHERS "ECDHE-ECDSA-AES128-SHA"
+
+static bool is_up_at_level_0(struct tls_server *server, const struct tls_client_config *config)
+{
+    struct tls_client *client = client_of(config);
+    struct test_pair *p;
+    bool is_up;
+
+    SSL_CTX_set_security_level(server->entries[0].ctx, 0);
+    SSL_CTX_set_security_level(client->ctx, 0);
+    p = connect_pair(server, client, "a.test");
+    is_up = p->client.is_up && p->server.is_up;
+    test_pair_free(p);
+    tls_client_free(client);
+    return is_up;
+}
+
+TEST(no_listener_goes_below_1_2_and_no_client_unasked)
 {
     struct scene s = scene_open();
-    struct tls_client *old = client_of(&(struct tls_client_config){
-        .skips_verification = true, .min_version = TLS1_1_VERSION, .max_version = TLS1_1_VERSION});
-    struct test_pair *p = connect_pair(s.server, old, "a.test");
+    struct tls_entry_config entry = entry_of(&s.leaf, "");
+    struct tls_client_config old = {.skips_verification = true,
+                                    .min_version = TLS1_1_VERSION,
+                                    .max_version = TLS1_1_VERSION,
+                                    .ciphers = STR(OLD_CIPHERS)};
+    struct tls_client_config usual = {.skips_verification = true, .ciphers = STR(OLD_CIPHERS)};
 
-    CHECK(!p->client.is_up && !p->server.is_up);
-    test_pair_free(p);
-    tls_client_free(old);
+    entry.ciphers = STR(OLD_CIPHERS);
+    for (int asked = 0; asked <= TLS1_2_VERSION; asked = asked ? asked + 1 : TLS1_VERSION) {
+        struct tls_server *server;
+
+        entry.min_version = asked;
+        server = server_of(&entry, 1);
+        CHECK_MSG(!is_up_at_level_0(server, &old), "minimum %x", (unsigned)asked);
+        CHECK_INT(SSL_CTX_get_min_proto_version(server->entries[0].ctx), TLS1_2_VERSION);
+        /* What would be if they did: it is the versions that refuse. */
+        server->entries[0].min_version = server->entries[0].max_version = TLS1_1_VERSION;
+        SSL_CTX_set_min_proto_version(server->entries[0].ctx, TLS1_1_VERSION);
+        CHECK(is_up_at_level_0(server, &old));
+        CHECK(!is_up_at_level_0(server, &usual));
+        tls_server_unref(server);
+    }
     scene_close(&s);
 }
 
@@ -338,6 +427,66 @@ TEST(a_ticket_of_one_listener_is_worth_nothing_at_another_of_the_same_port)
     }
     tls_server_unref(server);
     scene_close(&s);
+}
+
+/* ---- keys of tickets ---- */
+
+enum { KEYS_WORDS_MAX = 64 };
+
+/* The words at `at` that are none of small numbers and addresses: keys, and what is random. Read as
+ * /proc shows it, for the memory may be free. */
+static size_t key_words(const void *at, size_t size, uint64_t words[KEYS_WORDS_MAX])
+{
+    int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    uint64_t all[KEYS_WORDS_MAX];
+    size_t n = 0;
+
+    CHECK(size <= sizeof all && memory >= 0);
+    CHECK(pread(memory, all, size, (off_t)(uintptr_t)at) == (ssize_t)size);
+    close(memory);
+    for (size_t i = 0; i < size / sizeof all[0]; i++) {
+        if (all[i] >> 48 != 0)
+            words[n++] = all[i];
+    }
+    return n;
+}
+
+/* How many of them are still there. */
+static size_t key_words_left(const uint64_t *words, size_t n, const void *at, size_t size)
+{
+    uint64_t now[KEYS_WORDS_MAX];
+    size_t n_now = key_words(at, size, now);
+    size_t n_left = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n_now; j++)
+            n_left += words[i] == now[j];
+    }
+    return n_left;
+}
+
+TEST(keys_of_tickets_are_wiped_when_they_are_too_old_and_with_their_server)
+{
+    static const uint64_t key_us = UINT64_C(1000000) * LIMIT_TICKET_KEY_S;
+    struct tls_tickets *t;
+    uint64_t words[KEYS_WORDS_MAX];
+    size_t size, n;
+
+    if (!test_memory_begin())
+        return;
+    t = tls_tickets_new(0);
+    size = malloc_usable_size(t) / sizeof words[0] * sizeof words[0];
+    tls_tickets_rotate(t, key_us);
+    tls_tickets_rotate(t, 2 * key_us);
+    n = key_words(t, size, words);
+    CHECK_MSG(n > 24, "%zu words", n); /* three keys of two secrets of 32 bytes, and their names */
+    CHECK_INT(key_words_left(words, n, t, size), n);
+    tls_tickets_rotate(t, 100 * key_us);
+    CHECK_INT(key_words_left(words, n, t, size), 0);
+    n = key_words(t, size, words);
+    CHECK(n > 0);
+    tls_tickets_unref(t);
+    CHECK_INT(key_words_left(words, n, t, size), 0);
 }
 
 /* ---- verification by the client ---- */
@@ -541,6 +690,87 @@ TEST(cipher_lists_hold_suites_by_name_and_nothing_else)
         buf_deinit(&why);
     }
     scene_close(&s);
+}
+
+/* The protocol that both agree on over `ciphers`; "-": no connection. */
+static const char *protocol_over(const struct scene *s, const char *ciphers, int max_version,
+                                 const char *offer)
+{
+    static char protocol[16];
+    struct tls_entry_config entry = entry_of(&s->leaf, "");
+    struct tls_client_config config = {
+        .skips_verification = true, .max_version = max_version, .ciphers = str_of(ciphers)};
+    struct tls_server *server;
+    struct tls_client *client = client_of(&config);
+    struct test_pair *p;
+
+    entry.ciphers = str_of(ciphers);
+    server = server_of(&entry, 1);
+    p = test_pair_new(server, client, "a.test");
+    stream_offer(&p->client.stream, str_of(offer));
+    TEST_TURN_UNTIL(&p->loop,
+                    (p->client.is_up && p->server.is_up) || p->client.is_down || p->server.is_down);
+    snprintf(protocol, sizeof protocol, "%s",
+             p->client.is_up && p->server.is_up ? stream_alpn(&p->server.stream) : "-");
+    test_pair_free(p);
+    tls_server_unref(server);
+    tls_client_free(client);
+    return protocol;
+}
+
+TEST(http_2_is_not_agreed_on_over_a_suite_that_it_forbids)
+{
+    static const struct {
+        const char *ciphers;
+        int max_version;
+        const char *offer;
+        const char *protocol;
+    } cases[] = {
+        {"", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-AES256-CCM", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-AES128-SHA256", TLS1_2_VERSION, BOTH, "http/1.1"},
+        {"ECDHE-ECDSA-AES128-SHA", TLS1_2_VERSION, BOTH, "http/1.1"},
+        {"ECDHE-ECDSA-AES128-SHA", TLS1_2_VERSION, "\2h2", "-"},
+        {"ECDHE-ECDSA-AES128-SHA", TLS1_3_VERSION, BOTH, "h2"}, /* whose suites are good ones */
+        /* One list, and the suite that was chosen of it. */
+        {"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA", TLS1_2_VERSION, BOTH, "h2"},
+        {"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES128-GCM-SHA256", TLS1_2_VERSION, BOTH, "http/1.1"},
+    };
+    struct scene s = scene_open();
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        const char *protocol =
+            protocol_over(&s, cases[i].ciphers, cases[i].max_version, cases[i].offer);
+
+        CHECK_MSG(strcmp(protocol, cases[i].protocol) == 0, "case %zu: %s, expected %s", i,
+                  protocol, cases[i].protocol);
+    }
+    scene_close(&s);
+}
+
+TEST(weak_suites_of_a_list_are_named)
+{
+    static const struct {
+        const char *list;
+        const char *weak;
+    } cases[] = {
+        {"", ""},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256:NO-SUCH-SUITE", ""},
+        {"DHE-RSA-AES256-GCM-SHA384", ""},
+        {"AES128-GCM-SHA256", "AES128-GCM-SHA256"}, /* AEAD without forward secrecy */
+        {"AES256-SHA:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA256",
+         "AES256-SHA, ECDHE-RSA-AES128-SHA256"},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct buf names = {0};
+
+        tls_list_weak(str_of(cases[i].list), &names);
+        CHECK_STR(buf_str(&names), cases[i].weak);
+        buf_deinit(&names);
+    }
 }
 
 TEST(an_authority_that_is_none_is_refused)

@@ -52,6 +52,11 @@
       "From the start of an attempt to the head of the backend's answer.", "backend")              \
     X(UPSTREAM_CONNECTIONS, GAUGE, "tollgate_upstream_connections", "connections",                 \
       "Open connections to a backend, idle ones included.", "backend")                             \
+    X(NAME_LOOKUPS, COUNTER, "tollgate_name_lookups_total", "lookups",                             \
+      "Lookups of a backend's name: ok, not_found, server_failure or timeout.", "backend",         \
+      "result")                                                                                    \
+    X(NAME_ADDRESSES_DROPPED, COUNTER, "tollgate_name_addresses_dropped_total", "addresses",       \
+      "Addresses of a backend's name that are not used, since there are too many.", "backend")     \
     X(CONNECTIONS_ACCEPTED, COUNTER, "tollgate_connections_accepted_total", "connections",         \
       "Client connections accepted.", "port")                                                      \
     X(HTTP2_CONNECTIONS, COUNTER, "tollgate_http2_connections_total", "connections",               \
@@ -60,6 +65,12 @@
       "Those that were ended because they flooded (ENHANCE_YOUR_CALM).", "port")                   \
     X(CONNECTIONS_ACTIVE, GAUGE, "tollgate_connections_active", "connections",                     \
       "Client connections open now.")                                                              \
+    X(OVERLOAD_LEVEL, GAUGE, "tollgate_overload_level", "level",                                   \
+      "0: calm; 1: idle connections are closed; 2: and requests refused; 3: and none accepted.")   \
+    X(SHED, COUNTER, "tollgate_shed_total", "connections",                                         \
+      "Connections closed to make room: idle_connection or largest_connection.", "what")           \
+    X(MEMORY_LIMIT, GAUGE, "tollgate_memory_limit_bytes", "bytes",                                 \
+      "Of the process's own memory, beyond parts of which it sheds; 0: none.")                     \
     X(EXCHANGES_ACTIVE, GAUGE, "tollgate_exchanges_active", "requests", "Requests under way now.") \
     X(TOKENS, COUNTER, "tollgate_tokens_total", "tokens",                                          \
       "Bearer tokens looked at: remembered, verified or refused.", "result")                       \

@@ -228,7 +228,7 @@ void decode_duration(struct decoder *d, const struct field *f, const struct node
 }
 
 /* Kubernetes resource.Quantity, whole results only. */
-static bool quantity_parse(struct str s, int64_t *ret_value)
+bool quantity_parse(struct str s, int64_t *ret_value)
 {
     static const struct {
         const char *suffix;

@@ -16,6 +16,9 @@ struct opt_double {
     bool is_set;
     double value;
 };
+/* A Kubernetes quantity that is a whole number: "32Ki", "1M". */
+MUST_USE bool quantity_parse(struct str s, int64_t *ret_value);
+
 struct opt_duration {
     bool is_set;
     uint64_t us;

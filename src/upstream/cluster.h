@@ -32,6 +32,21 @@ struct cluster_http2 {
     uint64_t ping_timeout_us;   /* for its answer; 0: LIMIT_H2_PING_ANSWER_S */
 };
 
+/* Which families of a name's addresses are used. */
+enum cluster_family {
+    CLUSTER_ALL_FAMILIES,
+    CLUSTER_IPV4,
+    CLUSTER_IPV6,
+    CLUSTER_IPV4_PREFERRED, /* the other one where there is none */
+    CLUSTER_IPV6_PREFERRED,
+};
+
+/* Lookups of a cluster that has a name. */
+struct cluster_lookup {
+    uint64_t refresh_us; /* time between them; 0: as the answer's TTL says */
+    enum cluster_family family;
+};
+
 struct cluster {
     _Atomic uint32_t n_refs;  /* of users and observers */
     _Atomic uint32_t n_users; /* those that keep it in use: not pools, not the resolver */
@@ -44,6 +59,7 @@ struct cluster {
     struct cluster_http2 http2;
     struct str resolve_host; /* empty: endpoints are fixed */
     uint16_t resolve_port;
+    struct cluster_lookup lookup;
     struct cluster_registry *registry;
     struct backend_state *backend; /* of its name; one reference */
     /* Published endpoints: read `version` first, take the lock only when it changed. */
@@ -77,8 +93,9 @@ struct cluster_identity {
     struct str server_name;
     struct str resolve_host;
     uint16_t resolve_port;
-    enum cluster_protocol protocol; /* this and the next one in `key` too */
+    enum cluster_protocol protocol; /* this and the next two in `key` too */
     struct cluster_http2 http2;
+    struct cluster_lookup lookup;
     struct tls_client *tls;
     struct endpoint_set *endpoints;
 };

@@ -3,7 +3,9 @@
 #include "upstream/hash_pool.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "net/loop.h"
+#include "test/harness/memory.h"
 #include "test/harness/test.h"
 
 /* Cost 4: a millisecond or two; cost 10: long enough to hold a thread while others queue. */
@@ -168,4 +170,37 @@ TEST(a_desk_that_closes_waits_for_its_threads)
         hash_desk_cancel(&desk, &waits[i]);
     finish();
     CHECK_INT(n_told, 0);
+}
+
+/* Those that were computed, those that nobody waited for any more, and those of a desk that closed.
+ */
+TEST(passwords_are_wiped_with_their_jobs)
+{
+    enum { PASSWORD_BYTES = 60 };
+    struct hash_wait done = {0}, busy[32] = {0}, cancelled = {0}, closed = {0};
+    char password[PASSWORD_BYTES + 1] = "";
+
+    if (!test_memory_begin())
+        return;
+    test_secret_write(password, PASSWORD_BYTES);
+    begin(1);
+    CHECK_INT(ask(&done, QUICK, password, true), 0);
+    pthread_mutex_lock(&pool.lock);
+    while (desk.done.n_nodes == 0)
+        pthread_cond_wait(&pool.idle, &pool.lock);
+    pthread_mutex_unlock(&pool.lock);
+    CHECK_INT(test_secret_count(PASSWORD_BYTES), 0); /* before anybody is told */
+    turn_until(1);
+    for (source = 1; source <= N_ELEMENTS(busy); source++) {
+        char other[8] = {(char)('a' + source)};
+
+        CHECK_INT(ask(&busy[source - 1], SLOW, other, true), 0);
+    }
+    CHECK_INT(ask(&cancelled, SLOW, password, true), 0);
+    CHECK_INT(ask(&closed, QUICK, password, true), 0);
+    CHECK_INT(test_secret_count(PASSWORD_BYTES), 2);
+    hash_desk_cancel(&desk, &cancelled);
+    CHECK_INT(test_secret_count(PASSWORD_BYTES), 1);
+    finish();
+    CHECK_INT(test_secret_count(PASSWORD_BYTES), 0);
 }

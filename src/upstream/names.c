@@ -1,14 +1,21 @@
 /* One entry per cluster that has a name: a query, then a timer for its TTL. An answer becomes the
- * cluster's endpoints; a failure keeps the last ones, or marks the cluster as failed when there
- * never were any, so that waiting requests are answered. */
+ * cluster's endpoints, in the order of their texts: servers that rotate an answer change nothing. A
+ * failure keeps the last ones, and is tried again soon, then at growing intervals; it marks the
+ * cluster as failed when there never were any, or when they are too old, so that waiting requests
+ * are answered. */
 #include "upstream/names.h"
 
+#include <stdlib.h>
+
+#include "base/limits.h"
 #include "base/mem.h"
+#include "telemetry/metrics.h"
 
 enum {
     NAME_TTL_MIN_S = 1,
     NAME_TTL_MAX_S = 300,
-    NAME_RETRY_US = 2 * 1000000,
+    NAME_RETRY_US = 1000000, /* after a failure; doubled by each of those that follow */
+    NAME_RETRY_MAX_US = 30 * 1000000,
 };
 
 struct name_entry {
@@ -16,7 +23,8 @@ struct name_entry {
     struct cluster *cluster; /* an observing reference */
     struct resolve_query query;
     struct timer timer;
-    bool is_known; /* some answer came */
+    uint64_t good_us;  /* when the last good answer came; 0: none yet, or it is too old */
+    uint64_t retry_us; /* after the next failure; 0: NAME_RETRY_US */
     struct list_node node;
 };
 
@@ -39,32 +47,143 @@ static void name_entry_publish(struct name_entry *e, struct endpoint_set *endpoi
         e->names->on_news(e->names->ctx);
 }
 
+/* ---- failures ---- */
+
+/* Half of it for certain, the rest by chance: gateways that lost their server together do not come
+ * back to it together. */
+static uint64_t name_entry_retry_us(struct name_entry *e)
+{
+    uint64_t us = e->retry_us ? e->retry_us : (uint64_t)NAME_RETRY_US;
+
+    e->retry_us = MIN(us * 2, (uint64_t)NAME_RETRY_MAX_US);
+    return us / 2 + random_below(&e->names->random, (uint32_t)(us / 2));
+}
+
+static void name_entry_on_failure(struct name_entry *e)
+{
+    uint64_t now_us = e->names->loop->now.mono_us;
+
+    if (e->good_us == 0 || now_us - e->good_us >= e->names->stale_us) {
+        e->good_us = 0;
+        name_entry_publish(e, endpoint_set_new(0, ENDPOINTS_FAILED));
+    }
+    name_entry_again(e, name_entry_retry_us(e));
+}
+
+/* ---- answers ---- */
+
+static bool name_entry_has(const struct resolve_result *result, int family)
+{
+    for (size_t i = 0; i < result->n_addresses; i++) {
+        if (result->addresses[i].address.ss_family == family)
+            return true;
+    }
+    return false;
+}
+
+/* The one family that is used of the answer; AF_UNSPEC: both. */
+static int name_entry_family(const struct name_entry *e, const struct resolve_result *result)
+{
+    switch (e->cluster->lookup.family) {
+    case CLUSTER_IPV4_PREFERRED:
+        return name_entry_has(result, AF_INET) ? AF_INET : AF_INET6;
+    case CLUSTER_IPV6_PREFERRED:
+        return name_entry_has(result, AF_INET6) ? AF_INET6 : AF_INET;
+    default:
+        return AF_UNSPEC;
+    }
+}
+
+static int name_compare(const void *a, const void *b)
+{
+    return strcmp(((const struct endpoint *)a)->text, ((const struct endpoint *)b)->text);
+}
+
+/* Each address once. */
+static void name_sort(struct endpoint_set *s)
+{
+    uint32_t n = 0;
+
+    qsort(s->items, s->n, sizeof s->items[0], name_compare);
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (n == 0 || name_compare(&s->items[n - 1], &s->items[i]) != 0)
+            s->items[n++] = s->items[i];
+    }
+    s->n = n;
+}
+
+static struct endpoint_set *name_entry_endpoints(const struct name_entry *e,
+                                                 const struct resolve_result *result)
+{
+    struct endpoint_set *s = endpoint_set_new((uint32_t)result->n_addresses, ENDPOINTS_KNOWN);
+    int family = name_entry_family(e, result);
+
+    s->n = 0;
+    for (size_t i = 0; i < result->n_addresses; i++) {
+        const struct resolve_address *a = &result->addresses[i];
+
+        if (family == AF_UNSPEC || a->address.ss_family == family)
+            endpoint_init_address(&s->items[s->n++], (const struct sockaddr *)&a->address, a->len,
+                                  e->cluster->resolve_port);
+    }
+    name_sort(s);
+    return s;
+}
+
+static uint64_t name_entry_refresh_us(const struct name_entry *e,
+                                      const struct resolve_result *result)
+{
+    uint32_t ttl_s = MIN(MAX(result->ttl_s, (uint32_t)NAME_TTL_MIN_S), (uint32_t)NAME_TTL_MAX_S);
+
+    return e->cluster->lookup.refresh_us ? e->cluster->lookup.refresh_us
+                                         : (uint64_t)ttl_s * 1000000;
+}
+
+static void name_entry_count(const struct name_entry *e, const struct resolve_result *result)
+{
+    static const char *const words[] = {
+        [RESOLVE_OK] = "ok",
+        [RESOLVE_NOT_FOUND] = "not_found",
+        [RESOLVE_SERVER_FAILURE] = "server_failure",
+        [RESOLVE_TIMEOUT] = "timeout",
+    };
+
+    metric_add(METRICS_SERIES(e->names->metrics, METRIC_NAME_LOOKUPS, e->cluster->name,
+                              str_of(words[result->status])),
+               1);
+    if (result->n_dropped > 0)
+        metric_add(
+            METRICS_SERIES(e->names->metrics, METRIC_NAME_ADDRESSES_DROPPED, e->cluster->name),
+            result->n_dropped);
+}
+
 static void name_entry_on_done(struct resolve_query *q, const struct resolve_result *result)
 {
     struct name_entry *e = CONTAINER_OF(q, struct name_entry, query);
-    struct endpoint_set *endpoints;
-    uint32_t ttl_s;
 
+    name_entry_count(e, result);
     if (result->status != RESOLVE_OK || result->n_addresses == 0) {
-        if (!e->is_known)
-            name_entry_publish(e, endpoint_set_new(0, ENDPOINTS_FAILED));
-        name_entry_again(e, NAME_RETRY_US);
+        name_entry_on_failure(e);
         return;
     }
-    endpoints = endpoint_set_new((uint32_t)result->n_addresses, ENDPOINTS_KNOWN);
-    for (uint32_t i = 0; i < endpoints->n; i++)
-        endpoint_init_address(&endpoints->items[i],
-                              (const struct sockaddr *)&result->addresses[i].address,
-                              result->addresses[i].len, e->cluster->resolve_port);
-    e->is_known = true;
-    name_entry_publish(e, endpoints);
-    ttl_s = MIN(MAX(result->ttl_s, (uint32_t)NAME_TTL_MIN_S), (uint32_t)NAME_TTL_MAX_S);
-    name_entry_again(e, (uint64_t)ttl_s * 1000000);
+    e->good_us = e->names->loop->now.mono_us;
+    e->retry_us = 0;
+    name_entry_publish(e, name_entry_endpoints(e, result));
+    name_entry_again(e, name_entry_refresh_us(e, result));
 }
 
 static void name_entry_resolve(struct name_entry *e)
 {
-    resolver_start(&e->names->resolver, &e->query, e->cluster->resolve_host, name_entry_on_done);
+    static const int families[] = {
+        [CLUSTER_ALL_FAMILIES] = AF_UNSPEC,
+        [CLUSTER_IPV4] = AF_INET,
+        [CLUSTER_IPV6] = AF_INET6,
+        [CLUSTER_IPV4_PREFERRED] = AF_UNSPEC,
+        [CLUSTER_IPV6_PREFERRED] = AF_UNSPEC,
+    };
+
+    resolver_start(&e->names->resolver, &e->query, e->cluster->resolve_host,
+                   families[e->cluster->lookup.family], name_entry_on_done);
 }
 
 static void name_entry_free(struct name_entry *e)
@@ -77,10 +196,18 @@ static void name_entry_free(struct name_entry *e)
     mem_free(e);
 }
 
+/* ---- all of them ---- */
+
 int names_init(struct names *n, struct loop *l, struct cluster_registry *clusters,
-               names_news_fn *on_news, void *ctx)
+               struct metrics_shard *metrics, names_news_fn *on_news, void *ctx)
 {
-    *n = (struct names){.loop = l, .clusters = clusters, .on_news = on_news, .ctx = ctx};
+    *n = (struct names){.loop = l,
+                        .clusters = clusters,
+                        .metrics = metrics,
+                        .stale_us = LIMIT_NAME_STALE_S * UINT64_C(1000000),
+                        .on_news = on_news,
+                        .ctx = ctx};
+    random_init(&n->random);
     return resolver_init(&n->resolver, l);
 }
 

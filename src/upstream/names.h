@@ -1,7 +1,10 @@
 /* Names of clusters, resolved on control's loop and kept fresh by their TTL. The last good answer
- * serves while the name servers are down. Control's thread. */
+ * serves while the name servers fail, whatever their failure is called, for LIMIT_NAME_STALE_S (RFC
+ * 8767 does so for caches): a backend that has left does not answer, and that is seen soon enough;
+ * a name server that errs must not take away one that has not. Control's thread. */
 #pragma once
 
+#include "base/random.h"
 #include "net/resolver.h"
 #include "upstream/cluster.h"
 
@@ -12,13 +15,16 @@ struct names {
     struct resolver resolver;
     struct cluster_registry *clusters;
     struct list entries; /* struct name_entry */
+    struct random random;
+    uint64_t stale_us;             /* LIMIT_NAME_STALE_S */
+    struct metrics_shard *metrics; /* of control */
     names_news_fn *on_news;
     void *ctx;
 };
 
 /* 0 or negative. `on_news` is called when some cluster's endpoints changed. */
 MUST_USE int names_init(struct names *n, struct loop *l, struct cluster_registry *clusters,
-                        names_news_fn *on_news, void *ctx);
+                        struct metrics_shard *metrics, names_news_fn *on_news, void *ctx);
 void names_deinit(struct names *n);
 /* Starts resolving new clusters, forgets those that nothing routes to any more. */
 void names_sweep(struct names *n);

@@ -528,3 +528,25 @@ size_t upstreams_count(const struct upstreams *u, enum conn_state state)
         n += u->pools[i] ? u->pools[i]->lists[state].n_nodes : 0;
     return n;
 }
+
+static void pool_close_idle(struct pool *p, size_t n)
+{
+    LIST_FOREACH (&p->lists[CONN_OPEN], node) {
+        struct conn *c = CONTAINER_OF(node, struct conn, node);
+
+        if (n == 0)
+            return;
+        if (c->h2 && conn_h2_is_busy(c))
+            continue;
+        conn_close(c);
+        n--;
+    }
+}
+
+void upstreams_close_idle(struct upstreams *u, size_t part)
+{
+    for (uint32_t i = 0; i < u->n_pools; i++) {
+        if (u->pools[i])
+            pool_close_idle(u->pools[i], (u->pools[i]->lists[CONN_OPEN].n_nodes + part - 1) / part);
+    }
+}

@@ -87,6 +87,9 @@ void upstreams_init(struct upstreams *u, struct loop *l, struct outbox_pool *out
 void upstreams_deinit(struct upstreams *u);
 /* The pool of a cluster, made at first use. */
 struct pool *upstreams_pool(struct upstreams *u, struct cluster *b);
+/* One of `part` unused connections of each pool is closed, at least one: those unused the longest.
+ */
+void upstreams_close_idle(struct upstreams *u, size_t part);
 /* Connections in all pools that are in `state`. */
 size_t upstreams_count(const struct upstreams *u, enum conn_state state);
 

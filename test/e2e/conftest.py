@@ -87,6 +87,22 @@ def http2_upstream():
 
 
 @pytest.fixture
+def server():
+    """server(name) starts a server of gRPC."""
+    from play.grpc_server import GrpcServer  # its library takes a while, and few tests need it
+
+    started = []
+
+    def start(name="server", credentials=None):
+        started.append(GrpcServer(name, credentials))
+        return started[-1]
+
+    yield start
+    for made in started:
+        made.stop()
+
+
+@pytest.fixture
 def issuer():
     """issuer(name, keys) starts a token issuer with its key server."""
     started = []

@@ -2,15 +2,18 @@
 served within 100 ms meanwhile. Those of HTTP/2 stand in test_attacks_h2.py
 and test_attacks_h2_floods.py. What a single malformed head gets for an answer stands in test_http1.py, how far a
 client can fill memory in test_hostile.py, and whole classes of oddities beside other servers in test/differential."""
+import itertools
 import select
 import socket
+import ssl
 import threading
 import time
 
 import pytest
 
 from play.deadline import FACTOR, eventually
-from play.manifests import backend, client_policy, path, route, rule, security_policy, target, to, world
+from play.manifests import (backend, client_policy, http_listener, https_listener, path, route, rule, security_policy, target,
+                            tls_secret, to, world)
 from play.memory import anonymous_kib, is_sanitized
 from play.others import Others
 from play.upstream import Answer
@@ -125,13 +128,14 @@ def test_a_request_inside_content_stays_content(front, name):
 
 # ---- slowloris ----
 
-def drip(raws, piece, others, seconds):
-    """Sends a piece on each connection again and again until the gateway has ended all; what came on each."""
+def drip(raws, pieces, others, seconds):
+    """Sends a piece on each connection, and the next, until the gateway has ended all; what came on each."""
     got = {raw.sock: b"" for raw in raws}
     is_open = set(got)
     end = time.monotonic() + seconds * FACTOR
     while is_open:
         assert time.monotonic() < end, f"{len(is_open)} of {len(raws)} go on"
+        piece = next(pieces)
         for sock in is_open:
             try:
                 sock.send(piece)
@@ -163,7 +167,7 @@ def test_slow_heads_end_by_their_time(gateway, upstream):
                        client_policy("c", timeout={"http": {"requestHeadersReceivedTimeout": "700ms"}})))
     others = Others(gw)
     raws = [gw.raw(b"GET /slow HTTP/1.1\r\nHost: a.test\r\nX: ") for _ in range(N_SLOW)]
-    answers = drip(raws, b"x", others, 10)
+    answers = drip(raws, itertools.repeat(b"x"), others, 10)
     assert are_408(answers) and targets(up) == []
     others.check()
     eventually(lambda: gw.metric("tollgate_connections_active") == 0, 10, "the connections to be closed")
@@ -180,10 +184,38 @@ def test_slow_bodies_end_by_their_time(gateway, upstream, framing, piece):
                        client_policy("c", timeout={"http": {"requestReceivedTimeout": "700ms"}})))
     others = Others(gw)
     raws = [gw.raw(b"POST /slow HTTP/1.1\r\nHost: a.test\r\n" + framing + b"\r\n\r\n" + piece) for _ in range(N_SLOW)]
-    answers = drip(raws, piece, others, 10)
+    answers = drip(raws, itertools.repeat(piece), others, 10)
     assert are_408(answers) and targets(up) == []
     others.check()
     eventually(lambda: gw.metric("tollgate_connections_active") == 0, 10, "the connections to be closed")
+
+
+def client_hello(context):
+    """The first bytes of a handshake."""
+    out = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="one.test").do_handshake()
+    return out.read()
+
+
+def test_slow_handshakes_end_by_their_time(gateway, upstream, authority):
+    """requestHeadersReceivedTimeout: it counts from the connection on, and bytes of a handshake do not extend it."""
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")),
+                       client_policy("c", timeout={"http": {"requestHeadersReceivedTimeout": "700ms"}}),
+                       listeners=[http_listener(), https_listener()]))
+    others = Others(gw)
+    hello = client_hello(authority.client())
+    started = time.monotonic()
+    raws = [gw.raw(hello[:1], port=443) for _ in range(N_SLOW)]
+    rest = itertools.chain((hello[i:i + 1] for i in range(1, len(hello) - 1)), itertools.repeat(b""))
+    answers = drip(raws, rest, others, 10)
+    assert time.monotonic() - started > 0.6 and set(answers) == {b""} and targets(up) == []
+    others.check()
+    eventually(lambda: gw.metric("tollgate_connections_active") == 0, 10, "the connections to be closed")
+    with gw.raw(port=443, tls=authority.client(), server_name="one.test") as raw:
+        raw.send(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
+        assert raw.reply().status == 200
 
 
 def test_slow_chunk_lines_are_short(front):

@@ -12,9 +12,9 @@ import pytest
 from play import frames as f
 from play.deadline import FACTOR, eventually
 from play.frames import Frames
-from play.manifests import ENVOY_API, backend, client_policy, route, rule, target, thing, world
+from play.manifests import ENVOY_API, backend, client_policy, path, route, rule, target, thing, world
 from play.memory import anonymous_kib, is_sanitized
-from play.others import Others
+from play.others import Others, attackers
 from play.upstream import Answer
 from test_attacks import front, targets  # pylint: disable=unused-import
 from test_attacks_h2 import TUNNEL
@@ -112,7 +112,8 @@ FLOODS = {
                             CALM, 0, COUNTED),
     "windows of a byte": (OPEN, again(f.window_update(1, 1)), CALM, 0, COUNTED),
     "the connection's window of a byte": (b"", again(f.window_update(0, 1)), CALM, 0, COUNTED),
-    "GOAWAY": (b"", again(f.frame(f.GOAWAY, 0, 0, bytes(8))), "closed", 0, "h2_is_over: who leaves is let go"),
+    "GOAWAY": (b"", again(f.frame(f.GOAWAY, 0, 0, bytes(8)), 1), "closed", 0, "h2_is_over: who leaves is let go"),
+    "GOAWAY, and stays": (OPEN, again(f.frame(f.GOAWAY, 0, 0, bytes(8))), CALM, 0, COUNTED),
     # ---- heads ----
     "CONTINUATION (CVE-2024-27316)": (f.headers(1, *f.request_fields(), is_whole=False),
                                       again(f.continuation(1, f.literal("x", "y" * 1000)), 10), CALM, 0, "H2_CONTINUATIONS"),
@@ -222,6 +223,50 @@ def test_a_flood_ends_its_connection(gateway, upstream, name):
     eventually(lambda: gw.metric("tollgate_exchanges_active") == 0, 10, "the exchanges to end")
     # nghttp2 itself ends what has too many entries.
     assert gw.metric("tollgate_http2_floods_total") == (ending == CALM and bound != "H2_SETTINGS_MAX")
+
+
+def sustained(name):
+    """All that one connection sends of a flood before it has to come again, and some more."""
+    first, batch, *_ = FLOODS[name]
+    flood = f.PREFACE + f.settings() + first
+    for n in range(40):
+        flood += batch(n)
+        if len(flood) > 200_000:
+            break
+    return flood
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_fresh_client_is_served_while_a_flood_goes_on(gateway, upstream, name):
+    """By the only worker there is, with an answer of its own: that a backend is kept busy is not what is asked here."""
+    pot = thing(ENVOY_API, "HTTPRouteFilter", "pot", {"directResponse": {"statusCode": 200}})
+    gw = gateway(world(backend("a", upstream("a")), pot, route(
+        "r", rule(matches=[path("/fresh")], filters=[
+            {"type": "ExtensionRef", "extensionRef": {"group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": "pot"}}]),
+        rule("a")), client_policy("c", http2={"onInvalidMessage": "TerminateStream"})), args=["--workers", "1"])
+    others = Others(gw)
+    with attackers(gw.port(), sustained(name)):
+        others.check_all(20)
+
+
+def test_what_is_cancelled_in_the_same_breath_never_begins(front):
+    """A read holds many heads and their resets."""
+    gw, up, _ = front
+    with Frames(gw.port()) as client:
+        client.send(b"".join(f.request(s, f"/{s}") + f.reset(s) for s in range(1, 101, 2)) + f.request(101, "/stays"))
+        client.until(lambda: client.stream(101).is_over)
+    assert targets(up) == ["/stays"]
+    gw.wait_log(lambda record: record["x-envoy-origin-path"] == "/stays")
+    assert [record["x-envoy-origin-path"] for record in gw.log()] == ["/stays"]
+
+
+def test_heads_of_one_read_begin_in_several_turns(front):
+    """And all of them do, with their content."""
+    gw, up, _ = front
+    with Frames(gw.port()) as client:
+        client.send(b"".join(f.request(s, f"/{s}", method="POST", end=False) + f.data(s, b"%d" % s, end=True) for s in range(1, 191, 2)))
+        client.until(lambda: all(client.stream(s).is_over for s in range(1, 191, 2)))
+    assert sorted((r.target, r.body) for r in up.requests if r.target != "/fresh") == sorted((f"/{s}", b"%d" % s) for s in range(1, 191, 2))
 
 
 # What has no bound of its own costs less than its bytes do to send: first, then again and again, and why it is nothing.
@@ -485,10 +530,11 @@ def test_answers_that_nobody_reads_stop_their_requests(gateway, upstream):
     ends."""
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))))
     others = Others(gw)
+    # Before the connection: made slowly, they are many, and the first head has its time.
+    batches = b"".join(f.request(s, "/%2f", ("x-a", "y" * 100)) for s in range(1, 400_001, 2))
     others.come()
     before = anonymous_kib(gw)
     with Frames(gw.port(), receive_bytes=2048, acks=False) as client:
-        batches = b"".join(f.request(s, "/%2f", ("x-a", "y" * 100)) for s in range(1, 400_001, 2))
         n = client.push(batches, len(batches) - 1)
         others.come(5)
         if not is_sanitized(gw):

@@ -57,6 +57,12 @@ def traffic(**settings):
     return thing("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")], **settings})
 
 
+def tls_of_service(name, port):
+    return thing("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "tls", {
+        "targetRefs": [{"group": "", "kind": "Service", "name": name, **({"sectionName": port} if port else {})}],
+        "validation": {"hostname": "a.test", "wellKnownCACertificates": "System"}})
+
+
 NOT_HEEDED = {
     "the second backend of a key set": (lambda m: m.append(key_set(backendRefs=[
         {"name": "a", "group": "gateway.envoyproxy.io", "kind": "Backend"}] * 2)), r"backendRefs: .*only the first"),
@@ -66,11 +72,21 @@ NOT_HEEDED = {
         "timeout": {"http": {"streamIdleTimeout": "1s"}}})), r"only requestTimeout"),
     "a Service of a protocol that sounds like HTTP/2": (lambda m: m.append(thing("v1", "Service", "s", {
         "ports": [{"port": 80, "appProtocol": "grpc-web"}]})), r"appProtocol: not known"),
+    "a Service of another protocol": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 80, "appProtocol": "example.com/foo"}]})), r"appProtocol: not known"),
+    "a Service of HTTPS without TLS": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 443, "appProtocol": "https"}]})), r"s: spec\.ports\[0\]\.appProtocol: .*in clear text"),
+    "a Service of WebSocket over TLS without TLS": (lambda m: m.append(thing("v1", "Service", "s", {
+        "ports": [{"port": 443, "appProtocol": "kubernetes.io/wss"}]})), r"in clear text"),
+    "a Service of HTTPS with TLS at another port": (lambda m: m.extend([thing("v1", "Service", "s", {"ports": [
+        {"name": "a", "port": 80, "appProtocol": "https"}, {"name": "b", "port": 81}]}), tls_of_service("s", "b")]), r"in clear text"),
+    "a Backend of WebSocket over TLS without TLS": (lambda m: m[2]["spec"].update(
+        appProtocols=["gateway.envoyproxy.io/wss"]), r"a: spec\.appProtocols: .*in clear text"),
     "when a connection is tried first": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"idleInterval": "1s"}})),
-                                         r"idleInterval: not enforced yet"),
+                                         r": spec\.http2\.connectionKeepalive\.idleInterval: not enforced yet"),
     "jitter of PINGs": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"interval": "1s", "intervalJitter": 10}})),
-                        r"intervalJitter: .*not enforced yet"),
-    "windows beyond the bound": (lambda m: m.append(traffic(http2={"initialStreamWindowSize": "1Gi"})), r"initialStreamWindowSize: more than"),
+                        r": spec\.http2\.connectionKeepalive\.intervalJitter: .*not enforced yet"),
+    "windows beyond the bound": (lambda m: m.append(traffic(http2={"initialStreamWindowSize": "1Gi"})), r": spec\.http2\.initialStreamWindowSize: more than"),
     "HTTP/2 of a key set": (lambda m: m.append(key_set(backendSettings={"http2": {"maxConcurrentStreams": 2}})),
                             r"backendSettings\.http2: read but not enforced"),
     "events of an access log": (lambda m: m.append(thing("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "e", {
@@ -95,9 +111,38 @@ def test_what_is_not_heeded_is_named(tmp_path, name):
     assert [line for line in run.stdout.splitlines() if re.search(pattern, line)], run.stdout
 
 
+def excluding(*rules, default="Allow"):
+    """A policy whose rules are (action, path, whether every path but that one)."""
+    return security_policy("p", target("HTTPRoute", "r"), authorization={"defaultAction": default, "rules": [
+        {"action": action, "principal": {"clientCIDRs": ["::/0"]}, **({"operation": {"path": {
+            "type": "PathPrefix", "value": value, "invert": inverted}}} if value else {"operation": {"methods": ["GET"]}})}
+        for action, value, inverted in rules]})
+
+
+@pytest.mark.parametrize("policy, noted", [
+    (excluding(("Deny", "/a", False)), [0]),
+    (excluding(("Deny", None, False), ("Deny", "/a", False)), [1]),
+    (excluding(("Deny", "/a", False), ("Deny", "/b", False), ("Allow", None, False), default="Deny"), [0, 1]),
+    (excluding(("Allow", "/a", True), default="Deny"), [0]),
+    (excluding(("Allow", "/a", False), ("Deny", "/b", False), default="Deny"), []),
+    (excluding(("Deny", "/a", True)), []),
+])
+def test_rules_that_exclude_paths_are_noted(tmp_path, policy, noted):
+    """A backend may know more spellings of a path than stand in the rule."""
+    run = check(tmp_path, altered(lambda m: m.append(policy)))
+    assert run.returncode == 0, run.stdout
+    assert [int(i) for i in re.findall(r"note: .*spec\.authorization\.rules\[(\d)\]\.operation\.path: excludes", run.stdout)] == noted, run.stdout
+
+
 @pytest.mark.parametrize("change", [
     lambda m: m.append(thing("v1", "Service", "s", {"ports": [
         {"name": "a", "port": 80, "appProtocol": "kubernetes.io/ws"}, {"name": "b", "port": 81, "appProtocol": "http"}]})),
+    lambda m: m.extend([thing("v1", "Service", "s", {"ports": [{"name": "a", "port": 80, "appProtocol": "https"}]}),
+                        tls_of_service("s", "a")]),
+    lambda m: m.extend([thing("v1", "Service", "s", {"ports": [{"name": "a", "port": 80, "appProtocol": "kubernetes.io/wss"}]}),
+                        tls_of_service("s", None)]),
+    lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/ws"]),
+    lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/wss"], tls={"insecureSkipVerify": True}),
     lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "minVersion": "1.2", "maxVersion": "1.3"}),
     lambda m: m.append(thing("v1", "Service", "s", {"ports": [
         {"name": "a", "port": 80, "appProtocol": "kubernetes.io/h2c"}, {"name": "b", "port": 81, "appProtocol": "grpc"}]})),

@@ -8,29 +8,13 @@ import grpc
 import pytest
 
 from play.deadline import eventually
-from play.grpc_server import GrpcClient, GrpcServer, until_over
+from play.grpc_server import GrpcClient, until_over
 from play.http2 import Http2
 from play.manifests import (ENVOY_API, backend, grpc_route, header, local_provider, path, route, rule, security_policy,
                             target, thing, tls_secret, to, world)
-from play.upstream import Answer
-from test_check import check
 from test_tls import https_listener
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-
-
-@pytest.fixture
-def server():
-    """server(name) starts one."""
-    started = []
-
-    def start(name="server", credentials=None):
-        started.append(GrpcServer(name, credentials))
-        return started[-1]
-
-    yield start
-    for made in started:
-        made.stop()
 
 
 def method(service=None, name=None, kind=None):
@@ -128,83 +112,6 @@ def test_policies_guard_a_grpc_route(gateway, server, issuer):
         assert [client.call(metadata=token) for _ in range(2)] == [b"a:hi"] * 2
         assert client.refused(metadata=token)[0] == "UNAVAILABLE"
     assert gw.wait_log(lambda r: r["grpc_status"] == "OK")["tenant"] == "tenant-a"
-
-
-def by_rule(name):
-    return {"authorization": {"defaultAction": "Allow", "rules": [
-        {"action": "Deny", "principal": {"headers": [{"name": name, "values": ["m-secret"]}]}}]}}
-
-
-# Each asks for the model that a request names.
-BY_MODEL = {
-    "rule": by_rule("x-ai-eg-model"), "other name": by_rule("X-Model"),
-    "authorizer": {"extAuth": {"http": {"backendRefs": [to("judge")]}, "headersToExtAuth": ["X-AI-EG-Model"]}},
-}
-
-
-@pytest.mark.parametrize("asks", BY_MODEL.values(), ids=BY_MODEL)
-@pytest.mark.parametrize("kind", ["GRPCRoute", "HTTPRoute", "Gateway"])
-def test_a_call_whose_model_is_not_read_refuses_where_the_model_decides(gateway, server, upstream, asks, kind):
-    made, up, judge = server("a"), upstream("v2"), upstream("judge")
-    judge.script = lambda request, _: Answer(403 if request.get("x-ai-eg-model") == "m-secret" else 200)
-    calls = (route if kind == "HTTPRoute" else grpc_route)("calls", rule("a"), hostnames=["calls.test"])
-    places = [target("Gateway", "front")] if kind == "Gateway" else [target(kind, "calls"), target("HTTPRoute", "v2")]
-    manifests = world(backend("a", made, appProtocols=["gateway.envoyproxy.io/h2c"]), backend("v2", up),
-                      backend("judge", judge), calls, route("v2", rule("v2"), hostnames=["v2.test"]),
-                      security_policy("p", *places, **asks))
-    gw = gateway(manifests)
-    assert [gw.request(f"/v2/models/{name}/infer", "POST", host="v2.test", body=b"{}").status
-            for name in ("m-secret", "m-open")] == [403, 200]
-    with GrpcClient(gw.port(), "calls.test") as client:
-        status, message = client.refused(INFER)
-        assert status == "UNKNOWN" and "not enforced" in message
-        record = gw.wait_log(lambda r: r["x-envoy-origin-path"] == INFER)
-        assert record["response_code"] == 500 and record["response_code_details"].startswith("security_not_enforced")
-        assert not made.calls
-        assert client.call("/a.B/C") == b"a:hi", "other services name no models of this protocol"
-        assert gw.request(INFER, "POST", host="calls.test", body=b"x").status in (404, 500), "whatever its content type"
-        assert len(made.calls) == 1
-        assert ("calls of inference.GRPCInferenceService" in gw.stderr()) == (kind != "HTTPRoute")
-        gw.apply(manifests[:-1])
-        assert client.call(INFER) == b"a:hi", "without such a policy nothing is lost"
-
-
-def test_a_call_that_a_rewrite_makes_is_judged_as_the_backend_gets_it(gateway, server):
-    made = server("a")
-    onto = {"type": "URLRewrite", "urlRewrite": {"path": {
-        "type": "ReplacePrefixMatch", "replacePrefixMatch": "/inference.GRPCInferenceService"}}}
-    away = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/a.B"}}}
-    gw = gateway(world(backend("a", made, appProtocols=["gateway.envoyproxy.io/h2c"]),
-                       route("r", rule("a", matches=[path("/x")], filters=[onto]),
-                             rule("a", matches=[path("/y")], filters=[away])),
-                       security_policy("p", target("HTTPRoute", "r"), **by_rule("x-ai-eg-model"))))
-    with GrpcClient(gw.port()) as client:
-        assert client.refused("/x/ModelInfer")[0] == "UNKNOWN" and not made.calls
-        assert client.call("/y/C") == b"a:hi"
-
-
-def test_what_does_not_hold_for_calls_by_model_or_tokens_is_named(tmp_path):
-    def limit(**more):
-        return {"limit": {"requests": 1, "unit": "Hour"}, **more}
-
-    tokens = {"response": {"from": "Metadata", "metadata": {"namespace": "io.envoy.ai_gateway", "key": "total"}}}
-    by_name = [{"headers": [{"name": "X-AI-EG-Model", "type": "Distinct"}]}]
-
-    def told(rule_, matches, asks):
-        manifests = world(backend("a", 8080), grpc_route("r", rule("a", matches=matches), rule("a", matches=matches)),
-                          traffic_policy("t", "r", rateLimit={"type": "Global", "global": {"rules": [rule_]}}),
-                          security_policy("p", target("GRPCRoute", "r"), **asks))
-        lines = check(tmp_path, manifests).stdout.splitlines()
-        return [sum(text in line and "GRPCRoute/play/r" in line for line in lines)
-                for text in ("calls of gRPC are not metered", "name in their messages")]
-
-    infer = [method("inference.GRPCInferenceService")]
-    assert told(limit(), infer, by_rule("x-tenant")) == [0, 0]
-    assert told(limit(cost=tokens), infer, by_rule("x-tenant")) == [1, 0]
-    assert told(limit(clientSelectors=by_name), infer, by_rule("x-tenant")) == [1, 0]
-    for matches in infer, None, [method(name="ModelInfer")], [method("inference[.].*", kind="RegularExpression")]:
-        assert told(limit(), matches, by_rule("x-model")) == [0, 1], matches
-    assert told(limit(), [method("a.B")], by_rule("x-model")) == [0, 0], "it has no such call"
 
 
 def test_a_servers_own_status_passes(gateway, server):

@@ -95,6 +95,26 @@ def test_over_tls_alpn_alone_chooses_it(gateway, upstream, authority, alpn):
     assert not up.requests
 
 
+def test_what_is_of_neither_protocol_is_closed_without_a_word(plain):
+    """RFC 9113 3.4, on a port that speaks both: first line whole or in parts. What HTTP/1 could have meant gets its 400."""
+    gw, up = plain
+    for line in (b"INVALID CONNECTION PREFACE\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"):
+        for cut in (0, 4, len(line) - 1):
+            with gw.raw(line[:cut]) as raw:
+                raw.send(line[cut:])
+                assert raw.rest() == b"", (line, cut)
+    record = gw.wait_log(lambda r: r["response_code"] == 400)
+    assert record["bytes_sent"] == 0 and record["response_flags"] == "DPE"
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw:
+        assert raw.reply().status == 200
+        raw.send(b"INVALID CONNECTION PREFACE\r\n\r\n")
+        assert raw.reply().code == "bad_request_line" and raw.is_closed()
+    for line in (b"GET /\r\n\r\n", b"GET a HTTP/1.\r\n\r\n", b"BREW / TEA\r\n\r\n"):
+        with gw.raw(line) as raw:
+            assert raw.reply().code == "bad_request_line" and raw.is_closed()
+    assert len(up.requests) == 1
+
+
 def test_alpn_chooses_it(gateway, upstream, authority, tmp_path):
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test")),
                        listeners=[https_listener()]))

@@ -81,6 +81,18 @@ def test_versions_and_ciphers_are_honoured(gateway, upstream, authority):
         presented(gw, chacha, "one.test")
 
 
+def test_suites_that_http_2_forbids_are_warned_of_and_speak_http_1_1(gateway, upstream, authority):
+    weak = {"tls.cipher_suites": "ECDHE-ECDSA-AES128-SHA256,ECDHE-ECDSA-AES128-GCM-SHA256", "tls.max_protocol_version": "TLSv1.2"}
+    gw = gateway(https_world(upstream("a"), authority, options=weak))
+    assert "agreed on over them (RFC 9113 9.2.2): ECDHE-ECDSA-AES128-SHA256\n" in gw.stderr()
+    for suite, protocol in (("ECDHE-ECDSA-AES128-SHA256", "http/1.1"), ("ECDHE-ECDSA-AES128-GCM-SHA256", "h2")):
+        context = authority.client()
+        context.set_ciphers(suite)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with gw.raw(port=443, tls=context, server_name="one.test") as raw:
+            assert (raw.sock.cipher()[0], raw.sock.selected_alpn_protocol()) == (suite, protocol)
+
+
 def test_old_versions_are_refused_by_default(gateway, upstream, authority):
     gw = gateway(https_world(upstream("a"), authority))
     old = authority.client()

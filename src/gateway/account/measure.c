@@ -85,11 +85,21 @@ static void measure_route(struct exchange *x, const struct access_record *r)
     metric_observe_us(series.duration, r->duration_us);
 }
 
+/* A server of gRPC says 200 of what it does not have, too. */
+static bool measure_is_well(const struct exchange *x, const struct access_record *r)
+{
+    if (x->is_grpc && (!r->has_grpc_status || r->grpc_status != GRPC_STATUS_OK))
+        return false;
+    return r->status / 100 == 2;
+}
+
 /* Anyone may ask for models that nobody serves. A name makes a series of its own when the rule
  * names it, or once a request for it was answered well. */
-static struct str measure_model(struct metrics_shard *m, const struct access_record *r)
+static struct str measure_model(const struct exchange *x, const struct access_record *r)
 {
-    if (r->is_model_named || r->status / 100 == 2 ||
+    struct metrics_shard *m = x->worker->metrics;
+
+    if (r->is_model_named || measure_is_well(x, r) ||
         METRICS_HAS(m, METRIC_AI_REQUESTS, r->tenant, r->model, STR("200")))
         return r->model;
     return STR("other");
@@ -149,7 +159,7 @@ static void measure_usage(struct metrics_shard *m, const struct access_record *r
 static void measure_ai(struct exchange *x, const struct access_record *r)
 {
     struct metrics_shard *m = x->worker->metrics;
-    struct str model = measure_model(m, r);
+    struct str model = measure_model(x, r);
     struct ai_series unusual = {0};
     struct ai_series *s = measure_find_ai(x->worker, r, model, &unusual);
 
@@ -237,6 +247,8 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
     struct server *server = ctx;
 
     METRICS_EMIT(scrape, METRIC_CONNECTIONS_ACTIVE, server_n_connections(server), STR_NULL);
+    METRICS_EMIT(scrape, METRIC_OVERLOAD_LEVEL, overload_level(&server->overload), STR_NULL);
+    METRICS_EMIT(scrape, METRIC_MEMORY_LIMIT, (double)server->overload.memory_limit, STR_NULL);
     METRICS_EMIT(scrape, METRIC_EXCHANGES_ACTIVE, server_n_exchanges(server), STR_NULL);
     METRICS_EMIT(scrape, METRIC_GENERATION,
                  server->current ? (double)server->current->generation : 0, STR_NULL);

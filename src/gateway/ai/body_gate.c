@@ -12,6 +12,8 @@
 #include "base/limits.h"
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
+#include "http/grpc/grpc_request.h"
+#include "llm/kserve_grpc.h"
 #include "llm/multipart.h"
 #include "llm/multipart_head.h"
 #include "llm/request_scan.h"
@@ -63,8 +65,20 @@ static void gate_judge_form(struct exchange *x, int condition)
     x->refusal_param = str_of(multipart_condition_field(condition));
 }
 
+static void gate_judge_message(struct exchange *x, int condition)
+{
+    if (condition == 0)
+        return;
+    gate_fail(x, condition == KSERVE_GRPC_COMPRESSED  ? REFUSAL_ENCODED_BODY
+                 : condition == KSERVE_GRPC_TOO_LARGE ? REFUSAL_BODY_TOO_LARGE
+                                                      : REFUSAL_BAD_GRPC_MESSAGE);
+    x->refusal_message = str_of(kserve_grpc_sentence(condition));
+}
+
 static struct str gate_model(const struct exchange *x)
 {
+    if (x->gate.message)
+        return kserve_grpc_model(x->gate.message);
     if (x->kserve.call != KSERVE_NONE)
         return x->kserve.model;
     return x->gate.form ? multipart_model(x->gate.form) : request_scan_model(x->gate.scan);
@@ -72,6 +86,8 @@ static struct str gate_model(const struct exchange *x)
 
 static bool gate_knows_model(const struct exchange *x)
 {
+    if (x->gate.message)
+        return x->gate.message->has_model;
     if (x->kserve.call != KSERVE_NONE)
         return true;
     return x->gate.form ? multipart_has_model(x->gate.form) : request_scan_has_model(x->gate.scan);
@@ -82,9 +98,11 @@ static void gate_end(struct exchange *x)
 {
     struct body_gate *g = &x->gate;
     /* Released, and complete before any of it was sent: it is whole after all. */
-    bool is_held = g->state == GATE_HOLDING || x->pipe.len == g->n_bytes;
+    bool is_held = !g->message && (g->state == GATE_HOLDING || x->pipe.len == g->n_bytes);
 
-    if (g->form)
+    if (g->message)
+        gate_judge_message(x, kserve_grpc_end(g->message));
+    else if (g->form)
         gate_judge_form(x, multipart_finish(g->form));
     else
         gate_judge_scan(x, request_scan_end(g->scan));
@@ -144,10 +162,35 @@ static void gate_call_json(struct exchange *x, struct str type)
                          STR("application/json"));
 }
 
+/* REFUSAL_NONE: the reader of such a body is there. */
+static enum refusal gate_begin_reader(struct exchange *x, struct str type)
+{
+    struct body_gate *g = &x->gate;
+
+    if (x->rpc != KSERVE_RPC_NONE) {
+        /* A server could read in JSON another model than stands in the same bytes here. */
+        if (!grpc_content_type_is_proto(type))
+            return REFUSAL_MODEL_NOT_READ;
+        g->message = arena_room(&x->arena, sizeof *g->message);
+        kserve_grpc_init(g->message);
+    } else if (ai_endpoint_row(x->endpoint)->body == AI_BODY_MULTIPART) {
+        g->form = ARENA_NEW(&x->arena, struct multipart);
+        gate_judge_form(x, multipart_init(g->form, type));
+    } else {
+        gate_call_json(x, type);
+        g->scan = arena_room(&x->arena, sizeof *g->scan);
+        request_scan_init(g->scan, x->endpoint);
+        if (!gate_json_bytes(x, &g->n_json_bytes))
+            return REFUSAL_BAD_HEADER;
+    }
+    return REFUSAL_NONE;
+}
+
 static enum step_result gate_begin(struct exchange *x)
 {
     struct body_gate *g = &x->gate;
     enum ai_body body = ai_endpoint_row(x->endpoint)->body;
+    enum refusal why;
     struct str type;
 
     if (x->request.body == HTTP_BODY_LENGTH && x->request.content_length > LIMIT_AI_BODY_BYTES)
@@ -160,16 +203,9 @@ static enum step_result gate_begin(struct exchange *x)
     /* Servers decode JSON by it, and some know UTF-7, in which ASCII stands for quotes. */
     if (body != AI_BODY_MULTIPART && !multipart_head_is_utf8(type))
         return exchange_refuse(x, REFUSAL_ENCODED_BODY);
-    if (body == AI_BODY_MULTIPART) {
-        g->form = ARENA_NEW(&x->arena, struct multipart);
-        gate_judge_form(x, multipart_init(g->form, type));
-    } else {
-        gate_call_json(x, type);
-        g->scan = arena_room(&x->arena, sizeof *g->scan);
-        request_scan_init(g->scan, x->endpoint);
-        if (!gate_json_bytes(x, &g->n_json_bytes))
-            return exchange_refuse(x, REFUSAL_BAD_HEADER);
-    }
+    why = gate_begin_reader(x, type);
+    if (why != REFUSAL_NONE)
+        return exchange_refuse(x, why);
     if (g->state == GATE_FAILED)
         return STEP_WAIT;
     g->state = GATE_HOLDING;
@@ -233,20 +269,24 @@ static void gate_on_time(struct timer *t)
 static void gate_arm(struct exchange *x)
 {
     struct loop *l = &x->worker->loop;
+    uint64_t due_us = l->now.mono_us + GATE_US;
 
+    if (x->has_grpc_timeout)
+        due_us = MIN(due_us, x->started_us + x->grpc_timeout_us);
     x->try_timer.fn = gate_on_time;
-    timer_set(l, &x->try_timer, l->now.mono_us + GATE_US);
+    timer_set(l, &x->try_timer, due_us);
 }
 
 enum step_result body_gate_run(struct exchange *x)
 {
     struct body_gate *g = &x->gate;
 
-    if (g->state == GATE_OPEN && ai_endpoint_row(x->endpoint)->body == AI_BODY_NONE) {
+    if (g->state == GATE_OPEN && x->rpc == KSERVE_RPC_NONE &&
+        ai_endpoint_row(x->endpoint)->body == AI_BODY_NONE) {
         x->model = x->kserve.model;
         return STEP_NEXT;
     }
-    if (g->state == GATE_OPEN) {
+    if (g->state == GATE_OPEN && !g->message) {
         enum step_result begun = gate_begin(x);
 
         if (begun == STEP_LAST)
@@ -269,7 +309,8 @@ enum step_result body_gate_run(struct exchange *x)
     }
     timer_cancel(&x->worker->loop, &x->try_timer);
     x->model = arena_str(&x->arena, gate_model(x));
-    gate_estimate(x);
+    if (!g->message)
+        gate_estimate(x);
     return STEP_NEXT;
 }
 
@@ -296,6 +337,10 @@ static void gate_feed(struct exchange *x, struct str span)
     struct body_gate *g = &x->gate;
     struct str json = span;
 
+    if (g->message) {
+        gate_judge_message(x, kserve_grpc_feed(g->message, span));
+        return;
+    }
     if (g->form) {
         gate_judge_form(x, multipart_feed(g->form, span));
         return;

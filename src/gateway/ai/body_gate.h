@@ -1,14 +1,15 @@
 /* The gate on the body of an AI request: it is held while it is scanned, up to the listener's
  * bound, and released when it is complete and valid. A longer one is released as soon as its model
  * is known and scanned on as it passes; a later violation ends the request. One gate for every kind
- * of body: JSON, multipart, KServe tensors. Embedded in its exchange; worker-local. */
+ * of body: JSON, multipart, KServe tensors, a message of gRPC. Embedded in its exchange;
+ * worker-local. */
 #pragma once
 
 #include "gateway/journey.h"
 #include "llm/ai_endpoint.h"
 
 enum gate_state {
-    GATE_OPEN,      /* nothing to read: no AI request, or one without content */
+    GATE_OPEN,      /* nothing to read: no AI request, or one without content; or all is read */
     GATE_HOLDING,   /* content waits in the exchange's pipe */
     GATE_STREAMING, /* released before its end */
     GATE_WHOLE,     /* complete, valid, and kept in the pipe: it can be sent more than once */
@@ -17,6 +18,7 @@ enum gate_state {
 
 struct request_scan;
 struct multipart;
+struct kserve_grpc;
 struct downstream;
 
 struct body_gate {
@@ -25,9 +27,10 @@ struct body_gate {
     unsigned refusal;          /* enum refusal */
     struct request_scan *scan; /* JSON; NULL: a form */
     struct multipart *form;
-    uint64_t n_json_bytes; /* of a KServe request with binary tensors; else all */
-    uint64_t n_bytes;      /* that have come */
-    uint64_t n_counted;    /* of them, counted in the worker's held_bodies */
+    struct kserve_grpc *message; /* of a call of gRPC: it passes as other content once it is read */
+    uint64_t n_json_bytes;       /* of a KServe request with binary tensors; else all */
+    uint64_t n_bytes;            /* that have come */
+    uint64_t n_counted;          /* of them, counted in the worker's held_bodies */
 };
 
 /* For the step `inspect`: NEXT when the body may go on (or there is none to read), with x->model

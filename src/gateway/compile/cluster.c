@@ -24,6 +24,7 @@ struct cluster_draft {
     struct endpoint_set *endpoints;
     bool speaks_http2; /* by what the manifests say of its protocol */
     const struct cluster_http2 *http2;
+    struct cluster_lookup lookup;
 };
 
 /* Endpoints of a cluster that serves already change when the snapshot is adopted, not before: it
@@ -53,9 +54,13 @@ static struct str cluster_draft_key(struct compile *c, const struct cluster_draf
 {
     struct str key = tls->key.len ? arena_join(&c->scratch, d->key, tls->key) : d->key;
     const struct cluster_http2 *h = d->http2;
+    const struct cluster_lookup *l = &d->lookup;
 
     if (d->speaks_http2)
         key = arena_join(&c->scratch, key, STR("|h2"));
+    if (d->resolve_host.len > 0 && (l->refresh_us || l->family != CLUSTER_ALL_FAMILIES))
+        key = arena_printf(&c->scratch, "%.*s|dns %llu,%d", STR_ARG(key),
+                           (unsigned long long)l->refresh_us, l->family);
     if (!h || cluster_draft_protocol(d, tls) == CLUSTER_HTTP1)
         return key;
     return arena_printf(&c->scratch, "%.*s|%u,%u,%u,%d,%llu,%llu", STR_ARG(key), h->stream_window,
@@ -73,6 +78,7 @@ static struct cluster *compile_get_cluster(struct compile *c, struct cluster_dra
         .http2 = d->http2 ? *d->http2 : (struct cluster_http2){0},
         .name = d->name,
         .server_name = tls->server_name.len ? tls->server_name : d->server_name,
+        .lookup = d->lookup,
         .resolve_host = d->resolve_host,
         .resolve_port = d->resolve_port,
         .tls = tls->client,
@@ -227,12 +233,15 @@ struct cluster_wish {
     const struct object *from;
     bool is_grpc; /* then HTTP/2 and nothing else */
     const struct cluster_http2 *http2;
+    struct cluster_lookup lookup;
 };
 
 static struct cluster_wish compile_wish_of_route(const struct compile_place *at)
 {
-    return (struct cluster_wish){at->route, at->route->kind->id == KIND_GRPC_ROUTE,
-                                 at->traffic->http2};
+    return (struct cluster_wish){.from = at->route,
+                                 .is_grpc = at->route->kind->id == KIND_GRPC_ROUTE,
+                                 .http2 = at->traffic->http2,
+                                 .lookup = at->traffic->lookup};
 }
 
 static bool service_speaks_http2(const struct service *s, int64_t port)
@@ -284,6 +293,7 @@ static struct cluster *compile_service(struct compile *c, const struct cluster_w
 
     d.speaks_http2 = wish->is_grpc || service_speaks_http2(s, port);
     d.http2 = wish->http2;
+    d.lookup = wish->lookup;
     if (s && str_eq(s->spec.type, STR("ExternalName")) && s->spec.external_name.len)
         host = s->spec.external_name;
     compile_host(c, host, port, &d);
@@ -299,7 +309,7 @@ static struct cluster *compile_backend_endpoint(struct compile *c, const struct 
 {
     const struct backend_address *address = e->fqdn ? e->fqdn : e->ip;
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {.http2 = wish->http2};
+    struct cluster_draft d = {.http2 = wish->http2, .lookup = wish->lookup};
 
     d.speaks_http2 = wish->is_grpc || backend_speaks_http2(b);
     if (!address) {
@@ -330,7 +340,7 @@ static struct cluster *compile_backend_ips(struct compile *c, const struct clust
                                            const struct backend *b)
 {
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {.http2 = wish->http2};
+    struct cluster_draft d = {.http2 = wish->http2, .lookup = wish->lookup};
 
     d.speaks_http2 = wish->is_grpc || backend_speaks_http2(b);
     d.name = arena_printf(&c->scratch, "Backend/%.*s/%.*s", STR_ARG(b->object.namespace),
@@ -498,7 +508,7 @@ struct str compile_authority_of(struct compile *c, const struct object *from,
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
                                    const struct backend_ref *ref, bool is_grpc)
 {
-    struct cluster_wish wish = {from, is_grpc, NULL};
+    struct cluster_wish wish = {.from = from, .is_grpc = is_grpc};
     enum backend_validity validity;
 
     if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {

@@ -4,7 +4,7 @@
 #include "manifest/grpc_route.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
-#include "llm/kserve.h"
+#include "llm/kserve_grpc.h"
 #include "policy/route_table.h"
 
 /* The whole path as a pattern: each name's own, or any. */
@@ -77,33 +77,41 @@ static void compile_grpc_extensions(struct compile_rules *r, const struct grpc_r
     }
 }
 
-static bool method_may_be_kserve(const struct grpc_method_match *m)
+/* Does it take no calls but those whose model is read, where they have one? */
+static bool method_is_read(const struct grpc_method_match *m)
 {
-    return !m || m->type == VALUE_REGEX || m->service.len == 0 ||
-           str_eq(m->service, STR(KSERVE_GRPC_SERVICE));
+    return m && m->type != VALUE_REGEX && str_eq(m->service, STR(KSERVE_GRPC_SERVICE)) &&
+           m->method.len > 0 && kserve_grpc_find_method(m->method) != KSERVE_RPC_UNREAD;
 }
 
-static bool rule_may_be_kserve(const struct grpc_route_rule *spec)
+/* May it take calls of KServe's service whose model is not read? */
+static bool method_may_be_unread(const struct grpc_method_match *m)
 {
-    VEC_FOREACH (&spec->matches, m) {
-        if (method_may_be_kserve(m->method))
-            return true;
-    }
-    return spec->matches.n == 0;
+    bool is_other = m && m->type != VALUE_REGEX && m->service.len > 0 &&
+                    !str_eq(m->service, STR(KSERVE_GRPC_SERVICE));
+
+    return !is_other && !method_is_read(m);
 }
 
-/* What holds for a model by other ways and cannot for calls, whose messages are not read. */
+/* What holds for a model by other ways and cannot for calls that do not tell it. */
 static void compile_check_models(struct compile_rules *r, const struct grpc_route_rule *spec)
 {
     struct compile *c = r->c;
     const struct object *route = r->at.route;
+    bool reads_all = spec->matches.n > 0;
+    bool may_be_unread = !reads_all;
 
-    compile_check_grpc_limits(c, &r->at);
-    if (r->at.rule->judges_model && rule_may_be_kserve(spec) &&
+    VEC_FOREACH (&spec->matches, m) {
+        reads_all &= method_is_read(m->method);
+        may_be_unread |= method_may_be_unread(m->method);
+    }
+    compile_check_grpc_limits(c, &r->at, reads_all);
+    if ((r->at.rule->model_uses & (MODEL_JUDGED | MODEL_MATCHED)) && may_be_unread &&
         compile_tells(c, arena_printf(&c->scratch, "%.*s|model", STR_ARG(route->label))))
         diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_NOT_ENFORCED, route->mark, route->label,
-                 "its authorization asks for the model, which calls of " KSERVE_GRPC_SERVICE
-                 " name in their messages, and those are not read: such calls refuse");
+                 "its matches or its authorization ask for the model, which calls "
+                 "of " KSERVE_GRPC_SERVICE
+                 " that stream messages or manage models do not let read: such calls refuse");
 }
 
 static void compile_grpc_rule(struct compile_rules *r, const struct grpc_route_rule *spec,
@@ -114,11 +122,11 @@ static void compile_grpc_rule(struct compile_rules *r, const struct grpc_route_r
     compile_filters(r->c, &r->at, spec->filters.items, spec->filters.n);
     compile_route_backends(r, spec->backend_refs.items, spec->backend_refs.n);
     compile_rule_done(r);
-    compile_check_models(r, spec);
     for (size_t i = 0; i < spec->matches.n; i++)
         compile_grpc_match(r, &spec->matches.items[i], (uint32_t)i);
     if (spec->matches.n == 0)
         compile_grpc_match(r, NULL, 0);
+    compile_check_models(r, spec);
 }
 
 void compile_grpc_route(struct compile_rules *r)

@@ -10,6 +10,7 @@
 
 #include "gateway/cost.h"
 #include "gateway/limit.h"
+#include "llm/kserve_grpc.h"
 #include "manifest/ai_gateway_route.h"
 #include "manifest/backend_traffic_policy.h"
 #include "policy/bucket.h"
@@ -421,11 +422,13 @@ void compile_check_limit_costs(struct compile *c, const struct compile_place *at
         check_limit_cost(c, at, &set->rules[i], &set->rules[i].response, own->n > 0 ? own : costs);
 }
 
-/* Does it count by what is known of AI requests only? */
-static bool limit_is_of_ai(const struct limit_rule_plan *p)
+static bool limit_is_by_usage(const struct limit_rule_plan *p)
 {
-    if (p->request.source == LIMIT_COST_METADATA || p->response.source == LIMIT_COST_METADATA)
-        return true;
+    return p->request.source == LIMIT_COST_METADATA || p->response.source == LIMIT_COST_METADATA;
+}
+
+static bool limit_is_by_model(const struct limit_rule_plan *p)
+{
     for (uint32_t i = 0; i < p->rule.n_selectors; i++) {
         for (uint32_t k = 0; k < p->rule.selectors[i].n_headers; k++) {
             if (header_is_model(p->rule.selectors[i].headers[k].name.text))
@@ -435,21 +438,40 @@ static bool limit_is_of_ai(const struct limit_rule_plan *p)
     return false;
 }
 
-void compile_check_grpc_limits(struct compile *c, const struct compile_place *at)
+bool compile_counts_model(const struct rule_plan *rule)
+{
+    const struct limit_set *set = rule->limits ? rule->limits->set : NULL;
+
+    for (uint32_t i = 0; set && i < set->n_rules; i++) {
+        if (limit_is_by_model(&set->rules[i]))
+            return true;
+    }
+    return false;
+}
+
+static void check_grpc_limit(struct compile *c, const struct compile_place *at,
+                             const struct limit_rule_plan *rule, const char *why)
+{
+    if (compile_tells(c, arena_printf(&c->scratch, "%.*s|%s|%.*s", STR_ARG(at->route->label), why,
+                                      STR_ARG(rule->policy))))
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_NOT_ENFORCED, at->route->mark,
+                 at->route->label, "%s: limits of %.*s by it do not hold for them", why,
+                 STR_ARG(rule->policy));
+}
+
+void compile_check_grpc_limits(struct compile *c, const struct compile_place *at,
+                               bool reads_all_models)
 {
     const struct limit_set *set = at->rule->limits ? at->rule->limits->set : NULL;
 
     for (uint32_t i = 0; set && i < set->n_rules; i++) {
-        struct str policy = set->rules[i].policy;
-
-        if (limit_is_of_ai(&set->rules[i]) &&
-            compile_tells(c, arena_printf(&c->scratch, "%.*s|not metered|%.*s",
-                                          STR_ARG(at->route->label), STR_ARG(policy))))
-            diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_NOT_ENFORCED, at->route->mark,
-                     at->route->label,
-                     "calls of gRPC are not metered and their models not read: limits of %.*s by "
-                     "tokens or by model do not hold for this route",
-                     STR_ARG(policy));
+        if (limit_is_by_usage(&set->rules[i]))
+            check_grpc_limit(c, at, &set->rules[i], "the usage of calls of gRPC is not metered");
+        if (limit_is_by_model(&set->rules[i]) && !reads_all_models)
+            check_grpc_limit(
+                c, at, &set->rules[i],
+                "the model is read in no call of gRPC but those of " KSERVE_GRPC_SERVICE
+                " that have it in one message");
     }
 }
 

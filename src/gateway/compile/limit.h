@@ -12,8 +12,11 @@ void compile_limits(struct compile *c, struct compile_place *at, const struct po
  * route nor `costs`, those of the listener, define: once for each route and cost. */
 void compile_check_limit_costs(struct compile *c, const struct compile_place *at,
                                const struct cost_list *costs);
-/* Warns of limits of the rule at `at` (of a GRPCRoute) that count tokens or hang on the model: once
- * for each route and policy. */
-void compile_check_grpc_limits(struct compile *c, const struct compile_place *at);
+/* Does a limit of the rule, which are there, ask for the model? */
+bool compile_counts_model(const struct rule_plan *rule);
+/* Warns of limits of the rule at `at` (of a GRPCRoute) that count tokens, or hang on the model
+ * where not of all its calls the model is read: once for each route and policy. */
+void compile_check_grpc_limits(struct compile *c, const struct compile_place *at,
+                               bool reads_all_models);
 /* At the end: lets go of what was kept while compiling. */
 void compile_limits_done(struct compile *c);

@@ -26,7 +26,10 @@ void compile_rule_done(struct compile_rules *r)
     why = compile_guards(r->c, &r->at);
     if (why)
         rule->security = compile_unavailable(&r->at.plan->arena, rule->security, why);
-    rule->judges_model = compile_judges_model(rule);
+    if (compile_judges_model(rule))
+        rule->model_uses |= MODEL_JUDGED;
+    if (compile_counts_model(rule))
+        rule->model_uses |= MODEL_COUNTED;
     if (!rule->cors && rule->security)
         rule->cors = rule->security->cors;
 }
@@ -51,6 +54,17 @@ static uint32_t compile_auth_group(struct compile_rules *r, const struct rule_pl
     return l->n_authentications;
 }
 
+/* Names are as written here. */
+static bool compile_matches_model(const struct route_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_headers; i++) {
+        if (str_eq_nocase(spec->headers[i].name, header_name(HEADER_X_AI_EG_MODEL)) ||
+            str_eq_nocase(spec->headers[i].name, header_name(HEADER_X_MODEL)))
+            return true;
+    }
+    return false;
+}
+
 void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct mark mark)
 {
     struct regex_error error;
@@ -62,6 +76,8 @@ void compile_add_match(struct compile_rules *r, struct route_spec *spec, struct 
     spec->rule_index = r->at.rule->index;
     spec->auth_group = compile_auth_group(r, r->at.rule);
     spec->rule = r->at.rule;
+    if (compile_matches_model(spec))
+        r->at.rule->model_uses |= MODEL_MATCHED;
     if (route_table_builder_add(r->builder, spec, &error) == 0)
         return;
     manifest_object_error(r->c->manifest, r->at.route, DIAG_INVALID_VALUE, mark,

@@ -291,7 +291,7 @@ static void compile_client_tls(struct compile *c, struct client_traffic_policy *
     int max_version = compile_tls_version(tls->settings.max_version);
 
     if (min_version)
-        entry->min_version = MAX(min_version, TLS1_2_VERSION);
+        entry->min_version = min_version;
     if (max_version)
         entry->max_version = max_version;
     if (tls->settings.ciphers.n > 0)
@@ -363,6 +363,26 @@ static void compile_tls_entries(struct compile *c, const struct listener_member 
     }
 }
 
+/* Served as they are asked for; but who wrote them should know. */
+static void compile_weak_ciphers(struct compile *c, const struct listener_member *m,
+                                 struct str ciphers)
+{
+    const struct client_traffic_policy *p = compile_client_policy(c, m->gateway, m->listener);
+    bool is_policy = p && !p->object.is_broken && p->spec.tls && p->spec.tls->settings.ciphers.n;
+    struct buf names = {0};
+
+    tls_list_weak(ciphers, &names);
+    if (names.len > 0)
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_DIFFERENCE,
+                 is_policy ? p->spec.tls->settings.mark : m->listener->tls->mark,
+                 is_policy ? p->object.label : m->gateway->object.label,
+                 "%s of listener \"%.*s\": without forward secrecy or AEAD, so HTTP/2 is not "
+                 "agreed on over them (RFC 9113 9.2.2): %.*s",
+                 is_policy ? "tls.ciphers" : "tls.cipher_suites", STR_ARG(m->listener->name),
+                 STR_ARG(buf_str(&names)));
+    buf_deinit(&names);
+}
+
 bool compile_listener_tls(struct compile *c, const struct listener_member *m)
 {
     const struct listener *l = m->listener;
@@ -372,6 +392,8 @@ bool compile_listener_tls(struct compile *c, const struct listener_member *m)
     int r;
 
     compile_tls_entries(c, m, true, &entries);
+    ASSERT(entries.items && entries.n > 0); /* no certificate: not programmed */
+    compile_weak_ciphers(c, m, entries.items[0].ciphers);
     r = tls_server_new(entries.items, entries.n, &server, &why);
 
     if (r != 0) {

@@ -11,7 +11,11 @@
 #include "gateway/compile/traffic/override.h"
 #include "gateway/compile/traffic/retry.h"
 
-enum { STREAM_IDLE_DEFAULT_US = 300 * 1000000 };
+enum {
+    STREAM_IDLE_DEFAULT_US = 300 * 1000000,
+    LOOKUP_DEFAULT_US = 30 * 1000000,
+    LOOKUP_MIN_US = 100 * 1000,
+};
 
 /* 0: the default. */
 static uint32_t traffic_bounded(struct opt_int asked, int64_t limit)
@@ -39,6 +43,28 @@ static const struct cluster_http2 *traffic_http2(struct compile *c, const struct
     return http2;
 }
 
+/* As Envoy Gateway: an interval counts only where TTLs do not. */
+static struct cluster_lookup traffic_lookup(const struct cluster_dns *dns)
+{
+    static const enum cluster_family families[] = {
+        [DNS_IPV4] = CLUSTER_IPV4,
+        [DNS_IPV6] = CLUSTER_IPV6,
+        [DNS_IPV4_PREFERRED] = CLUSTER_IPV4_PREFERRED,
+        [DNS_IPV6_PREFERRED] = CLUSTER_IPV6_PREFERRED,
+        [DNS_IPV4_AND_IPV6] = CLUSTER_ALL_FAMILIES,
+    };
+    struct cluster_lookup lookup = {0};
+
+    if (!dns)
+        return lookup;
+    if (dns->respect_ttl.is_set && !dns->respect_ttl.value)
+        lookup.refresh_us =
+            MAX(duration_or(dns->refresh_rate, LOOKUP_DEFAULT_US), (uint64_t)LOOKUP_MIN_US);
+    if (dns->lookup_family >= 0)
+        lookup.family = families[dns->lookup_family];
+    return lookup;
+}
+
 void compile_traffic_begin(struct compile *c, struct compile_place *at)
 {
     struct compile_traffic *t = ARENA_NEW(&c->scratch, struct compile_traffic);
@@ -48,6 +74,7 @@ void compile_traffic_begin(struct compile *c, struct compile_place *at)
     t->merged = policy_merge(&c->scratch, &t->chain);
     t->spec = t->merged.is_broken ? NULL : t->merged.spec;
     t->http2 = traffic_http2(c, t->spec ? t->spec->cluster.http2 : NULL);
+    t->lookup = traffic_lookup(t->spec ? t->spec->cluster.dns : NULL);
     at->traffic = t;
 }
 

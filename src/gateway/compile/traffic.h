@@ -13,6 +13,7 @@ struct compile_traffic {
     /* Of `merged`; NULL: no policy, or one with an error, of which nothing may be used. */
     const struct backend_traffic_policy_spec *spec;
     const struct cluster_http2 *http2; /* of connections to the rule's backends; NULL: defaults */
+    struct cluster_lookup lookup;      /* of their names */
 };
 
 /* Before the backends of at->rule are compiled: at->traffic. */

@@ -185,6 +185,27 @@ static void client_h2_forgive(struct client_h2 *h)
         h2_forgive(&h->codec);
 }
 
+static void client_h2_on_again(struct deferred *d);
+
+static void client_h2_begin_requests(struct client_h2 *h)
+{
+    if (h->is_over)
+        return;
+    client_stream_begin_some(h);
+    if (h->heads.first)
+        loop_defer(loop_of(h), &h->again, client_h2_on_again);
+}
+
+static void client_h2_on_again(struct deferred *d)
+{
+    struct client_h2 *h = CONTAINER_OF(d, struct client_h2, again);
+
+    h->is_processing = true;
+    client_h2_begin_requests(h);
+    h->is_processing = false;
+    client_h2_output(h);
+}
+
 void client_h2_on_bytes(struct client *c, struct str input)
 {
     struct client_h2 *h = c->h2;
@@ -194,6 +215,7 @@ void client_h2_on_bytes(struct client *c, struct str input)
     h->pinged_us = 0;
     h->is_processing = true;
     h->is_over |= !h2_input(&h->codec, input);
+    client_h2_begin_requests(h);
     h->is_processing = false;
     if (h->state == CLIENT_H2_LEAVING && h->codec.n_pings == 0)
         client_h2_leave_for_good(h);
@@ -269,6 +291,7 @@ void client_h2_end(struct client *c)
 
     if (!h)
         return;
+    list_remove(&h->again.node);
     client_stream_end_all(h);
     h2_deinit(&h->codec);
     c->h2 = NULL;

@@ -21,6 +21,9 @@ struct client_h2 {
     struct h2 codec;
     struct client *client;
     struct list streams;
+    struct list heads; /* of them, whose requests have not begun */
+    uint64_t begun_us; /* the turn of the loop in which some have */
+    uint32_t n_begun;  /* how many in that */
     enum client_h2_state state;
     bool is_processing; /* inside the codec: output waits until it is out of it */
     bool wants_output;
@@ -31,6 +34,7 @@ struct client_h2 {
     uint64_t pinged_us;   /* 0: it owes no answer */
     uint64_t stuck_us;    /* since when the peer takes nothing of the outbox; 0: nothing is in it */
     uint64_t forgiven_us; /* see h2_forgive */
+    struct deferred again; /* begin more */
     struct deferred retire;
 };
 

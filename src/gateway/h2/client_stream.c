@@ -15,6 +15,7 @@ enum {
     STREAM_BODY_US = 60 * 1000000,   /* from one piece of wanted content to the next */
     STREAM_TAKING_US = 60 * 1000000, /* of an answer that is complete here */
     STREAM_TAIL_BYTES = 256,
+    STREAM_HEADS_AT_ONCE = 32, /* requests of one connection that begin in one turn of the loop */
 };
 
 static struct client_stream *stream_of(struct h2_stream *s)
@@ -76,8 +77,9 @@ static void stream_end(struct client_stream *t)
     struct exchange *x = t->down.exchange;
 
     t->is_closed = true;
-    if (x && !t->stream.has_head) {
-        exchange_discard(x); /* its head never came to be one */
+    list_remove(&t->head_node);
+    if (x && !t->has_begun) {
+        exchange_discard(x);
     } else if (x) {
         exchange_cancel(x, CANCEL_CLIENT_LEFT);
     }
@@ -92,16 +94,6 @@ void client_stream_end_all(struct client_h2 *h)
 
         buf_deinit(&t->stream.pending);
         stream_end(t);
-    }
-}
-
-void client_stream_drain_all(struct client_h2 *h)
-{
-    LIST_FOREACH (&h->streams, node) {
-        struct client_stream *t = CONTAINER_OF(node, struct client_stream, node);
-
-        if (t->down.exchange && t->stream.has_head)
-            exchange_cancel(t->down.exchange, CANCEL_DRAIN);
     }
 }
 
@@ -133,6 +125,7 @@ static void stream_refuse_slow_head(struct client_stream *t)
     h2_give_up_head(&t->stream);
     x->request.is_http2 = true;
     x->refusal = REFUSAL_REQUEST_TIMEOUT;
+    t->has_begun = true;
     exchange_start(x);
 }
 
@@ -172,6 +165,8 @@ static bool stream_may_deliver(const struct client_stream *t)
 {
     const struct exchange *x = t->down.exchange;
 
+    if (!t->has_begun)
+        return false;
     if (x && x->request.is_tunnel)
         return t->is_raw && t->wants_body;
     return x && (t->wants_body || x->request.body == HTTP_BODY_NONE);
@@ -267,6 +262,44 @@ static void stream_start_tunnel(struct client_stream *t)
         exchange_on_body_flush(x);
 }
 
+static void stream_begin(struct client_stream *t)
+{
+    struct exchange *x = t->down.exchange;
+
+    list_remove(&t->head_node);
+    t->has_begun = true;
+    if (x->request.is_tunnel && x->head_error == H1_ERROR_NONE)
+        stream_start_tunnel(t);
+    else
+        exchange_start(x);
+    if (t->down.exchange)
+        stream_deliver(t); /* what has come meanwhile */
+}
+
+void client_stream_begin_some(struct client_h2 *h)
+{
+    uint64_t now_us = h->client->worker->loop.now.mono_us;
+
+    if (h->begun_us != now_us) {
+        h->begun_us = now_us;
+        h->n_begun = 0;
+    }
+    for (; h->heads.first && h->n_begun < STREAM_HEADS_AT_ONCE; h->n_begun++)
+        stream_begin(CONTAINER_OF(h->heads.first, struct client_stream, head_node));
+}
+
+void client_stream_drain_all(struct client_h2 *h)
+{
+    LIST_FOREACH (&h->streams, node) {
+        struct client_stream *t = CONTAINER_OF(node, struct client_stream, node);
+
+        if (t->head_node.owner)
+            stream_begin(t); /* to be told like the others */
+        if (t->down.exchange && t->has_begun)
+            exchange_cancel(t->down.exchange, CANCEL_DRAIN);
+    }
+}
+
 static void on_head(struct h2_stream *s)
 {
     struct client_stream *t = stream_of(s);
@@ -279,10 +312,7 @@ static void on_head(struct h2_stream *s)
     x->head_error = s->error;
     if (s->error != H1_ERROR_NONE)
         x->head_dialect = ai_dialect_of_path(x->request.target);
-    if (x->request.is_tunnel && s->error == H1_ERROR_NONE)
-        stream_start_tunnel(t);
-    else
-        exchange_start(x);
+    list_append(&t->owner->heads, &t->head_node);
 }
 
 static void on_data(struct h2_stream *s, struct str span)
@@ -326,7 +356,8 @@ static void on_close(struct h2_stream *s, uint32_t code UNUSED)
     struct client_stream *t = stream_of(s);
 
     t->is_closed = true;
-    if (t->down.exchange && !s->has_head)
+    list_remove(&t->head_node);
+    if (t->down.exchange && !t->has_begun)
         exchange_discard(t->down.exchange);
     loop_defer(loop_of(t), &t->gone, stream_on_gone);
 }

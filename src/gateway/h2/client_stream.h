@@ -1,6 +1,10 @@
 /* One stream of a client's HTTP/2 connection: the downstream of one exchange. Worker-local.
  *
- *     OPEN --peer or we reset, or both sides are done--> CLOSED --exchange over--> freed */
+ *     OPEN --peer or we reset, or both sides are done--> CLOSED --exchange over--> freed
+ *
+ * Its request begins after the read that brought its head, and with few others in one turn of the
+ * loop: one that is cancelled in the same breath never begins, and a connection full of heads keeps
+ * nobody else waiting (CVE-2023-44487 and its kind). */
 #pragma once
 
 #include "gateway/downstream.h"
@@ -16,7 +20,9 @@ struct client_stream {
     struct list_node node;
     struct arena tail; /* the answer's trailers outlive the exchange */
     struct http_headers trailers;
-    struct buf held; /* content that is not wanted yet: at most the stream's window */
+    struct buf held;            /* content that is not wanted yet: at most the stream's window */
+    struct list_node head_node; /* on the owner's heads, until it has begun */
+    bool has_begun;             /* its exchange has started; before, it is nobody's but ours */
     bool wants_body;
     bool is_end_held;
     bool is_end_told;
@@ -32,6 +38,10 @@ struct client_stream {
 };
 
 extern const struct h2_events client_stream_events;
+
+/* Begins what has come of the connection's heads, as many as one turn has time for. The rest waits
+ * for another call. */
+void client_stream_begin_some(struct client_h2 *h);
 
 /* The time of a drain is over: every exchange that still runs is told, and answers as it can. */
 void client_stream_drain_all(struct client_h2 *h);

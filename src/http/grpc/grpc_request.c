@@ -16,6 +16,20 @@ bool grpc_content_type_is(struct str content_type)
     return content_type.len == prefix.len || next == '+' || next == ';' || next == ' ';
 }
 
+bool grpc_content_type_is_proto(struct str content_type)
+{
+    static const struct str format = {"application/grpc+proto",
+                                      sizeof "application/grpc+proto" - 1};
+    char next = content_type.len > format.len ? content_type.ptr[format.len] : '\0';
+
+    if (!grpc_content_type_is(content_type))
+        return false;
+    if (!str_starts_with_nocase(content_type, STR("application/grpc+")))
+        return true;
+    return str_starts_with_nocase(content_type, format) &&
+           (content_type.len == format.len || next == ';' || next == ' ');
+}
+
 bool grpc_request_is(const struct http_request *request)
 {
     const struct http_header *type = http_headers_find_id(&request->headers, HEADER_CONTENT_TYPE);

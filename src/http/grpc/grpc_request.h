@@ -8,6 +8,8 @@
 bool grpc_request_is(const struct http_request *request);
 /* "application/grpc", alone or with a format ("+proto") or a parameter. */
 bool grpc_content_type_is(struct str content_type);
+/* Of those, is the format Protocol Buffers, as it is where none is named? */
+bool grpc_content_type_is_proto(struct str content_type);
 
 /* Conditions of grpc_timeout_parse. */
 enum grpc_timeout_code { GRPC_TIMEOUT_MALFORMED = 1 };

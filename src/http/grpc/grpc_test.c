@@ -38,6 +38,23 @@ TEST(calls_of_grpc_are_posts_with_its_content_type)
     }
 }
 
+TEST(messages_are_protocol_buffers_unless_another_format_is_named)
+{
+    static const char *const proto[] = {"application/grpc",        "application/grpc;x=+json",
+                                        "application/grpc ; x=y",  "application/grpc+proto",
+                                        "Application/gRPC+Proto",  "application/grpc+proto;x=y",
+                                        "application/grpc+proto ;"};
+    static const char *const other[] = {"application/grpc+json",   "application/grpc+proto3",
+                                        "application/grpc+",       "application/grpc+prot",
+                                        "application/grpc-web",    "application/proto",
+                                        "application/grpc+proto+", ""};
+
+    for (size_t i = 0; i < N_ELEMENTS(proto); i++)
+        CHECK_MSG(grpc_content_type_is_proto(str_of(proto[i])), "%s", proto[i]);
+    for (size_t i = 0; i < N_ELEMENTS(other); i++)
+        CHECK_MSG(!grpc_content_type_is_proto(str_of(other[i])), "%s", other[i]);
+}
+
 TEST(deadlines_are_digits_and_a_unit)
 {
     static const struct {

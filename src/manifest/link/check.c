@@ -5,6 +5,7 @@
  * Owner: the load's arena. Thread: the compile thread. */
 #include "manifest/ai_service_backend.h"
 #include "manifest/backend.h"
+#include "manifest/core.h"
 #include "manifest/link/link_internal.h"
 
 static void check_parents(struct manifest *m, struct object *route)
@@ -126,6 +127,49 @@ static void check_founding_form(struct manifest *m)
                  "Backends (docs/compatibility.md)");
 }
 
+/* A name that promises TLS sets up none: certificates are verified by what a BackendTLSPolicy, or a
+ * Backend's tls, says. Who only wrote the name may believe that it is done. */
+static void check_clear_text(struct manifest *m, const struct object *o, struct mark at,
+                             struct str path)
+{
+    struct diag *d = diag_add(&m->diags, DIAG_WARNING, DIAG_INEFFECTIVE, at, o->label,
+                              "names TLS, but none is set up: spoken to in clear text");
+
+    d->path = path;
+    d->hint = STR("a BackendTLSPolicy sets it up");
+}
+
+static bool has_tls_policy(const struct manifest *m, const struct object *o, struct str port_name)
+{
+    return manifest_policies_at_service(m, KIND_BACKEND_TLS_POLICY, o->namespace, o->name,
+                                        port_name)
+                   ->n > 0 ||
+           manifest_policies_at_service(m, KIND_BACKEND_TLS_POLICY, o->namespace, o->name, STR(""))
+                   ->n > 0;
+}
+
+static void check_app_protocols(struct manifest *m)
+{
+    VEC_FOREACH (manifest_kind(m, KIND_SERVICE), o) {
+        const struct service *s = CONTAINER_OF(*o, struct service, object);
+
+        for (size_t i = 0; i < s->spec.ports.n; i++) {
+            const struct service_port *p = &s->spec.ports.items[i];
+
+            if (app_protocol_is_tls(p->app_protocol) && !has_tls_policy(m, *o, p->name))
+                check_clear_text(m, *o, p->mark,
+                                 arena_printf(&m->arena, "spec.ports[%zu].appProtocol", i));
+        }
+    }
+    VEC_FOREACH (manifest_kind(m, KIND_BACKEND), o) {
+        const struct backend *b = CONTAINER_OF(*o, struct backend, object);
+
+        if (b->spec.app_protocols & (1u << APP_PROTOCOL_WSS) && !b->spec.tls &&
+            manifest_policies_at(m, KIND_BACKEND_TLS_POLICY, *o, STR(""))->n == 0)
+            check_clear_text(m, *o, b->spec.mark, STR("spec.appProtocols"));
+    }
+}
+
 /* In a cluster the HTTPRoute generated from an AIGatewayRoute would overwrite its namesake. */
 static void check_generated_names(struct manifest *m)
 {
@@ -154,6 +198,7 @@ void check_manifest(struct manifest *m)
     }
     check_generated_names(m);
     check_bypasses(m);
+    check_app_protocols(m);
     check_founding_form(m);
     /* An object without conditions of its own (backends, filters, grants) says whether it is sound.
      */

@@ -1,10 +1,11 @@
 /* The fields of struct cluster_settings, for the tables that hold them: `backendSettings` and
- * BackendTrafficPolicy's spec. `retry_flags`, `http2_flags`: whether those are enforced there. */
+ * BackendTrafficPolicy's spec. `retry_flags`: whether that is enforced there; `policy_flags`: the
+ * same of what only the policy's is. */
 #pragma once
 
 #include "manifest/part/cluster_settings.h"
 
-#define CLUSTER_SETTINGS_FIELDS(type, at, retry_flags, http2_flags)                                \
+#define CLUSTER_SETTINGS_FIELDS(type, at, retry_flags, policy_flags)                               \
     FIELD_OBJECT(type, at load_balancer, "loadBalancer", FIELD_NOT_ENFORCED,                       \
                  cluster_load_balancer, "How an endpoint is chosen; LeastRequest unless given."),  \
         FIELD_OBJECT(type, at retry, "retry", retry_flags, cluster_retry,                          \
@@ -18,9 +19,9 @@
                      "TCP keep-alive of upstream connections."),                                   \
         FIELD_OBJECT(type, at connection, "connection", FIELD_NOT_ENFORCED, cluster_connection,    \
                      "Buffers of upstream connections."),                                          \
-        FIELD_OBJECT(type, at dns, "dns", FIELD_NOT_ENFORCED, cluster_dns,                         \
+        FIELD_OBJECT(type, at dns, "dns", policy_flags, cluster_dns,                               \
                      "How endpoint names are resolved."),                                          \
         FIELD_OBJECT(type, at proxy_protocol, "proxyProtocol", FIELD_NOT_ENFORCED,                 \
                      cluster_proxy_protocol, "PROXY protocol towards backends."),                  \
-        FIELD_OBJECT(type, at http2, "http2", http2_flags, http2_settings,                         \
+        FIELD_OBJECT(type, at http2, "http2", policy_flags, http2_settings,                        \
                      "HTTP/2 towards backends.")

@@ -154,10 +154,25 @@ static void http2_bound_judge(struct decoder *d, const struct node *node, const 
                        "more than %u is not given: %u", limit, limit);
 }
 
-void http2_settings_judge(struct decoder *d, const struct node *node,
+static void http2_keepalive_judge(struct decoder *d, const struct node *node,
+                                  const struct http2_keepalive *k)
+{
+    size_t above = decode_enter_key(d, "connectionKeepalive");
+
+    if (k->idle_interval.is_set)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "idleInterval"), "idleInterval",
+                       "not enforced yet: no request waits for a PING");
+    if (k->interval_jitter_percent.is_set)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "intervalJitter"), "intervalJitter",
+                       "PINGs are sent after the interval, not enforced yet");
+    decode_leave(d, above);
+}
+
+void http2_settings_judge(struct decoder *d, const struct node *parent,
                           const struct http2_settings *h)
 {
-    const struct node *keepalive = node_find(node, "connectionKeepalive");
+    const struct node *node = node_find(parent, "http2");
+    size_t above = decode_enter_key(d, "http2");
 
     http2_bound_judge(d, node, "initialStreamWindowSize", h->initial_stream_window_bytes,
                       LIMIT_H2_STREAM_WINDOW_BYTES);
@@ -165,12 +180,9 @@ void http2_settings_judge(struct decoder *d, const struct node *node,
                       LIMIT_H2_WINDOW_BYTES);
     http2_bound_judge(d, node, "maxConcurrentStreams", h->max_concurrent_streams,
                       LIMIT_H2_STREAMS_MAX);
-    if (h->connection_keepalive && h->connection_keepalive->idle_interval.is_set)
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(keepalive, "idleInterval"), "idleInterval",
-                       "not enforced yet: no request waits for a PING");
-    if (h->connection_keepalive && h->connection_keepalive->interval_jitter_percent.is_set)
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(keepalive, "intervalJitter"),
-                       "intervalJitter", "PINGs are sent after the interval, not enforced yet");
+    if (h->connection_keepalive)
+        http2_keepalive_judge(d, node_find(node, "connectionKeepalive"), h->connection_keepalive);
+    decode_leave(d, above);
 }
 
 static const struct field http2_settings_fields[] = {

@@ -103,8 +103,9 @@ struct cluster_settings {
     struct http2_settings *http2;
 };
 
-/* Names what of it is given in part or not at all; for the check of who has it enforced. */
-void http2_settings_judge(struct decoder *d, const struct node *node,
+/* Names what of `parent`'s http2 is given in part or not at all; for the check of who has it
+ * enforced. */
+void http2_settings_judge(struct decoder *d, const struct node *parent,
                           const struct http2_settings *h);
 
 extern const struct table cluster_settings_table, cluster_circuit_breaker_table,

@@ -58,7 +58,7 @@ def listener_ports(paths):
 
 
 class Gateway:
-    def __init__(self, folder, manifests=(), paths=(), args=(), env=None, ports=(), drain=("0", "10"), until="/ready", port_map=()):
+    def __init__(self, folder, manifests=(), paths=(), args=(), env=None, ports=(), drain=("0", "10"), until="/ready", port_map=(), prefix=()):
         self.folder = folder
         self.manifests = folder / "manifests"
         self.manifests.mkdir(parents=True, exist_ok=True)
@@ -71,13 +71,14 @@ class Gateway:
         self._args = list(args)
         self._drain = drain
         self._until = until
+        self._prefix = list(prefix)  # of the command: what it is run by
         self._env = env or {}
         self.process = None
 
     # ---- life ----
 
     def command(self):
-        command = [str(PROGRAM), "run"]
+        command = [*self._prefix, str(PROGRAM), "run"]
         for path in self.paths:
             command += ["-f", str(path)]
         for port, bound in self._map.items():

@@ -66,9 +66,9 @@ class GrpcClient:
         """The call, an iterator of answers."""
         return self._channel.stream_stream(path)(iter(requests), timeout=seconds * FACTOR, metadata=metadata)
 
-    def call(self, path="/a.B/C", message=b"hi", seconds=20, metadata=()):
+    def call(self, path="/a.B/C", message=b"hi", seconds=20, metadata=(), compression=None):
         """One message, one answer."""
-        return self._channel.unary_unary(path)(message, timeout=seconds * FACTOR, metadata=metadata)
+        return self._channel.unary_unary(path)(message, timeout=seconds * FACTOR, metadata=metadata, compression=compression)
 
     def refused(self, path="/a.B/C", **more):
         """(status, message) of a call that fails."""

@@ -94,7 +94,7 @@ class Upstream:
     connection ends. `on_head(request, connection)` runs before the body is read; answering False ends
     the connection."""
 
-    def __init__(self, name="upstream", tls=None):
+    def __init__(self, name="upstream", tls=None, address="127.0.0.1", port=0):
         self.name = name
         self.requests = []
         self.n_connections = 0
@@ -103,7 +103,7 @@ class Upstream:
         self._tls = tls
         self._changed = threading.Condition()
         self._open = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server((address, port), backlog=512)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -36,6 +36,11 @@
     "{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: " name           \
     ", namespace: play}, spec: {parentRefs: [{name: front, sectionName: calls}], rules: "          \
     "[{matches: [{method: {service: " service "}}], " more "}]}}\n---\n"
+/* Calls to one model, and what asks who may call any. */
+#define MODELS(name, model, more)                                                                  \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: " name           \
+    ", namespace: play}, spec: {parentRefs: [{name: front, sectionName: calls}], rules: "          \
+    "[{matches: [{headers: [{name: x-ai-eg-model, value: " model "}]}], " more "}]}}\n---\n"
 #define SECURITY(name, more)                                                                       \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {name: " name    \
     ", namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, " \
@@ -56,6 +61,7 @@
     NAMED("named", "named.play")                                                                   \
     ROUTE("streams", "/streams", MIRROR_STREAMS "backendRefs: [" TO("streams") "]")                \
     CALLS("calls", "play.Talk", "backendRefs: [" TO("streams") "]")                                \
+    MODELS("models", "iris", MIRROR_STREAMS "backendRefs: [" TO("streams") "]")                    \
     ROUTE("asked", "/asked", "backendRefs: [" TO("plain") "]")                                     \
     ROUTE("plain", "/plain", "backendRefs: [" TO("plain") "]")                                     \
     ROUTE("two", "/two", "backendRefs: [" TO("plain") ", " TO("copy") "]")                         \

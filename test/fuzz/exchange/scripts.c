@@ -219,10 +219,16 @@ void script_frame(struct buf *out, unsigned which, unsigned char stream, struct 
     TO_HOST2("POST", host, path) "content-type application/grpc\nte trailers\n"
 #define WEBSOCKET2(path) ":protocol websocket\n" TO2("CONNECT", path)
 #define MESSAGE          "\0\0\0\0\5hello"
+/* Calls that name a model: a name of four bytes as field 1, in a message that has more. */
+#define NAME(name)                  "\12\4" name
+#define MESSAGE_TO(name, len, more) "\0\0\0\0" len NAME(name) more
+#define MODEL_INFER                 "/inference.GRPCInferenceService/ModelInfer"
+#define MODEL_STREAM                "/inference.GRPCInferenceService/ModelStreamInfer"
 
 static const struct {
     const char *head;
-    struct str body; /* .ptr NULL: none; "": not ended; "@": SCRIPT_LONG_FRAMES, twice with "@@" */
+    struct str body; /* .ptr NULL: none; "": not ended; "@" at its end: SCRIPT_LONG_FRAMES, twice
+                        with "@@" */
 } requests[] = {
 #define R(head, body)                                                                              \
     {                                                                                              \
@@ -276,11 +282,17 @@ static const struct {
     /* d */ R(TO2("POST", "/limited"), "hello"),
     /* e */ R(CALL2("a", "/plain/call"), MESSAGE),
     /* f */ R(TO2("POST", "/plain/f"), "@@"),
-    /* g */ R0(TO2("GET", "/again/g")),
-    /* h */ R(TO2("POST", "/again/h"), "@"),
-    /* i */ R(TO2("PUT", "/again/i"), ""),
-    /* j */ R(TO2("POST", "/faulty/j"), "@"),
-    /* k */ R(TO2("POST", "/whole/k"), "@@"),
+    /* g */ R(CALL2("calls.play", MODEL_INFER), MESSAGE_TO("iris", "\6", "")),
+    /* h */ R(CALL2("calls.play", MODEL_INFER), MESSAGE_TO("rose", "\6", "")),
+    /* i */ R(CALL2("calls.play", MODEL_INFER), MESSAGE_TO("iris", "\14", NAME("rose"))),
+    /* j */ R(CALL2("calls.play", MODEL_INFER) "grpc-timeout 1S\n", ""),
+    /* k */ R(CALL2("calls.play", MODEL_INFER), "\0\0\0\300\12" NAME("iris") "\72\200\200\3@"),
+    /* l */ R(CALL2("calls.play", MODEL_STREAM), MESSAGE),
+    /* m */ R0(TO2("GET", "/again/g")),
+    /* n */ R(TO2("POST", "/again/h"), "@"),
+    /* o */ R(TO2("PUT", "/again/i"), ""),
+    /* p */ R(TO2("POST", "/faulty/j"), "@"),
+    /* q */ R(TO2("POST", "/whole/k"), "@@"),
 #undef R
 #undef R0
 };
@@ -323,13 +335,18 @@ void script_request(struct buf *out, unsigned which, uint32_t stream, struct str
     size_t i = which % N_ELEMENTS(requests);
     struct str body = requests[i].body;
     struct buf block = {0};
+    unsigned n_long = 0;
 
     script_head(str_of(requests[i].head), id, &block);
     frames_append(out, FRAME_HEADERS, FRAME_END_HEADERS | (body.ptr ? 0 : FRAME_END_STREAM), stream,
                   buf_str(&block));
-    if (str_starts_with(body, STR("@")))
-        script_long_content(out, stream, (unsigned)body.len * SCRIPT_LONG_FRAMES);
-    else if (body.len > 0)
-        frames_append(out, FRAME_DATA, FRAME_END_STREAM, stream, body);
+    while (str_ends_with(body, STR("@"))) {
+        body.len--;
+        n_long += SCRIPT_LONG_FRAMES;
+    }
+    if (body.len > 0)
+        frames_append(out, FRAME_DATA, n_long > 0 ? 0 : FRAME_END_STREAM, stream, body);
+    if (n_long > 0)
+        script_long_content(out, stream, n_long);
     buf_deinit(&block);
 }
