@@ -283,8 +283,8 @@ static void config_filters(struct json *j, const struct rule_plan *r)
                                                                : r->host_rewrite->value);
     if (r->redirect)
         json_u64(j, "redirect_status", r->redirect->status);
-    if (r->has_direct_response)
-        json_u64(j, "direct_response_status", r->direct_status);
+    if (r->direct)
+        json_u64(j, "direct_response_status", r->direct->status);
     if (r->cors)
         json_bool(j, "cors", true);
     json_open(j, "mirrors", '[');

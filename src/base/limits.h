@@ -87,9 +87,14 @@
     X(HELD_BODY_BYTES, 134217728, "bytes",                                                         \
       "such a body while its model is not known yet; beyond: 413")                                 \
     X(EDITED_BODY_BYTES, 33554432, "bytes",                                                        \
-      "such a body where a backend gets another one made of it; beyond: 413")                      \
+      "such a body where a backend gets another one made of it, or any by requestBuffer; beyond: " \
+      "413")                                                                                       \
     X(HELD_BYTES, 268435456, "bytes",                                                              \
-      "request bodies that one worker holds while it looks for their models; beyond: 503")         \
+      "request bodies that one worker holds while it looks for their models; beyond: 503; or for " \
+      "further tries; beyond: none")                                                               \
+    X(REPLAY_BYTES, 1048576, "bytes",                                                              \
+      "a request body kept for further tries of a policy; beyond: there are none once it is sent") \
+    X(RETRIES, 100, "tries", "further ones of one request, whatever a policy says")                \
     X(HELD_ANSWER_BYTES, 67108864, "bytes",                                                        \
       "answers that one worker holds until they can be translated; beyond: 503; or until they "    \
       "are known to be answers; beyond: passed on")                                                \

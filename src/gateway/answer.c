@@ -15,6 +15,9 @@ static void answer_begin(struct exchange *x, uint16_t status)
 
 static void answer_set_body(struct exchange *x, struct str type, struct str body)
 {
+    /* Whatever a policy writes: it would be read as the next answer (RFC 9110 15.3.5, 15.4.5). */
+    if (x->response.status == 204 || x->response.status == 304)
+        return;
     x->local_body = body;
     x->response.body = HTTP_BODY_LENGTH;
     x->response.content_length = body.len;
@@ -109,6 +112,15 @@ static struct str answer_refusal_text(const struct exchange *x)
     return x->refusal_message.len ? x->refusal_message : str_of(refusal_row(x->refusal)->text);
 }
 
+static enum grpc_status answer_grpc_status(const struct exchange *x)
+{
+    if (x->refusal == REFUSAL_NONE)
+        return grpc_status_of_http(x->untold_status);
+    if (x->refusal == REFUSAL_FAULT && x->rule->fault->abort_grpc_status >= 0)
+        return (enum grpc_status)x->rule->fault->abort_grpc_status;
+    return refusal_grpc_status(x->refusal, x->untold_status);
+}
+
 void answer_as_grpc(struct exchange *x)
 {
     struct http_response *r = &x->response;
@@ -127,10 +139,7 @@ void answer_as_grpc(struct exchange *x)
     r->content_length = 0;
     r->has_content_length = true;
     http_headers_set(&r->headers, header_name(HEADER_CONTENT_TYPE), STR("application/grpc"));
-    answer_write_grpc(&x->arena, &r->headers,
-                      is_refusal ? refusal_grpc_status(x->refusal, x->untold_status)
-                                 : grpc_status_of_http(x->untold_status),
-                      text);
+    answer_write_grpc(&x->arena, &r->headers, answer_grpc_status(x), text);
     x->local_body = STR("");
 }
 
@@ -173,12 +182,13 @@ enum step_result answer_text(struct exchange *x, uint16_t status, struct str typ
     return exchange_answer(x);
 }
 
-enum step_result answer_direct(struct exchange *x, const struct rule_plan *rule)
+enum step_result answer_direct(struct exchange *x, const struct direct_plan *direct,
+                               uint16_t status)
 {
-    struct str type = rule->direct_type.len ? rule->direct_type : STR("text/plain");
-    enum step_result result = answer_text(x, rule->direct_status, type, rule->direct_body);
+    struct str type = direct->type.len ? direct->type : STR("text/plain");
+    enum step_result result = answer_text(x, status, type, direct->body);
 
-    if (rule->direct_mods)
-        header_mods_apply(rule->direct_mods, &x->response.headers);
+    if (direct->mods)
+        header_mods_apply(direct->mods, &x->response.headers);
     return result;
 }

@@ -14,4 +14,5 @@ void answer_grpc_trailers(struct exchange *x);
 enum step_result answer_preflight(struct exchange *x, const struct cors *cors);
 enum step_result answer_redirect(struct exchange *x, const struct redirect *redirect);
 enum step_result answer_text(struct exchange *x, uint16_t status, struct str type, struct str body);
-enum step_result answer_direct(struct exchange *x, const struct rule_plan *rule);
+enum step_result answer_direct(struct exchange *x, const struct direct_plan *direct,
+                               uint16_t status);

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/snapshot.h"
+#include "gateway/traffic/keep_alive.h"
+#include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
 #include "upstream/health/outlier.h"
 
@@ -110,6 +112,7 @@ static void exchange_finish(struct exchange *x)
     layer_cancel(x);
     body_gate_release(x);
     ai_answer_deinit(x);
+    keep_alive_close(x);
     timer_cancel(&x->worker->loop, &x->total_timer);
     if (timer_is_set(&x->life_timer)) /* rare, and this is every request's way */
         timer_cancel(&x->worker->loop, &x->life_timer);
@@ -195,6 +198,7 @@ void exchange_cancel(struct exchange *x, enum exchange_cancel why)
     x->cancel = why;
     x->wait = 0;
     attempt_cancel(&x->attempt);
+    retry_close(x); /* its place may be another's before this client is told */
     layer_cancel(x);
     if (x->refusal == REFUSAL_NONE)
         x->refusal = exchange_cancel_refusal(x, why);

@@ -13,6 +13,7 @@
 #include "gateway/limit.h"
 #include "gateway/plan.h"
 #include "gateway/refusal.h"
+#include "gateway/traffic/fault.h"
 #include "http/h1.h"
 #include "llm/kserve_grpc.h"
 #include "llm/usage.h"
@@ -20,6 +21,8 @@
 #include "upstream/attempt.h"
 
 struct ai_answer;
+struct keep_alive;
+struct retry;
 struct snapshot_hold;
 struct worker;
 
@@ -32,6 +35,9 @@ enum exchange_wait {
     WAIT_CONTENT = 16,  /* enough of an answer to know that it is one (ai_answer.h) */
     WAIT_PASSWORD = 32, /* a slow hash */
     WAIT_EXT_AUTH = 64,
+    WAIT_BUFFER = 512,   /* the request's content, all of it (requestBuffer) */
+    WAIT_FAULT = 256,    /* a delay on purpose */
+    WAIT_BACK_OFF = 128, /* a pause before another try (traffic/retry.h) */
 };
 
 enum exchange_cancel {
@@ -144,6 +150,9 @@ struct exchange {
     const struct backend_plan *backend;
     struct attempt attempt;
     struct ai_answer *answer; /* of an AI request: what reads the answer as it passes; else NULL */
+    enum fault_state fault;
+    struct keep_alive *keep_alive; /* of an event stream under way, where its route asks for it */
+    struct retry *retry;           /* of a rule with a policy for further tries; else NULL */
     uint32_t n_attempts;
     uint32_t n_tries;  /* of them, at the priority under way */
     uint32_t priority; /* index in the rule's priorities */

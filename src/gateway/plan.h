@@ -182,8 +182,19 @@ enum model_use {
     MODEL_COUNTED = 4, /* a limit */
 };
 
+/* An answer that the configuration writes. */
+struct direct_plan {
+    uint16_t status;
+    struct str body;
+    struct str type;                /* empty: text/plain */
+    const struct header_mods *mods; /* NULL: none */
+};
+
 struct limit_plan;     /* gateway/limit.h */
 struct breaker_limits; /* upstream/breaker/breaker.h */
+struct retry_plan;     /* gateway/traffic/retry_plan.h */
+struct override_plan;  /* gateway/traffic/override_plan.h */
+struct fault_plan;     /* gateway/traffic/fault.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -206,11 +217,7 @@ struct rule_plan {
     const struct path_rewrite *path_rewrite;
     const struct host_rewrite *host_rewrite;
     const struct redirect *redirect;
-    bool has_direct_response;
-    uint16_t direct_status;
-    struct str direct_body;
-    struct str direct_type;
-    const struct header_mods *direct_mods; /* NULL: none */
+    const struct direct_plan *direct; /* NULL: none */
     struct mirror_plan *mirrors;
     uint32_t n_mirrors;
     struct backend_plan *backends;
@@ -222,7 +229,12 @@ struct rule_plan {
     uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
     uint64_t connect_us;         /* 0: default */
     uint64_t stream_idle_us;
-    uint64_t connection_idle_us; /* 0: the default */
+    uint64_t connection_idle_us;   /* 0: the default */
+    uint64_t request_buffer_bytes; /* content that is held until it is whole; 0: as it comes */
+    uint64_t keep_alive_us; /* silence of an event stream after which a comment is sent; 0: none */
+    const struct fault_plan *fault;        /* NULL: none */
+    const struct retry_plan *retry;        /* NULL: none */
+    const struct override_plan *overrides; /* NULL: none */
 };
 
 /* One of an AIGatewayRoute's llmRequestCosts. */

@@ -7,6 +7,9 @@
 #include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/mirror.h"
+#include "gateway/traffic/keep_alive.h"
+#include "gateway/traffic/request_buffer.h"
+#include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
 
 void exchange_note_progress(struct exchange *x)
@@ -26,11 +29,31 @@ void exchange_allow_body(struct exchange *x)
         x->attempt.state != ATTEMPT_STREAMING)
         is_wanted = false;
 
-    is_wanted |= body_gate_wants_more(x);
+    is_wanted |= body_gate_wants_more(x) || (x->wait & WAIT_BUFFER);
 
     /* After an upgrade the bytes have no end that the codec could see. */
     if (x->downstream && (x->is_raw || !x->is_body_complete))
         x->downstream->ops->want_body(x->downstream, is_wanted);
+}
+
+/* To the attempt as it comes; kept, where a further one may need it. */
+static void pump_send(struct exchange *x, struct str span)
+{
+    if (x->retry)
+        replay_keep(&x->retry->replay, &x->worker->held_bodies, span);
+    attempt_send(&x->attempt, span);
+}
+
+/* What an attempt before got already. */
+static void pump_replay(struct exchange *x)
+{
+    struct replay *r = &x->retry->replay;
+
+    if (!r->is_due)
+        return;
+    r->is_due = false;
+    attempt_send(&x->attempt, buf_str(&r->kept));
+    attempt_flush(&x->attempt);
 }
 
 void exchange_on_body(struct exchange *x, struct str span)
@@ -40,10 +63,13 @@ void exchange_on_body(struct exchange *x, struct str span)
     if (x->mirrors.first)
         mirror_on_body(x, span);
     if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0)
-        attempt_send(&x->attempt, span);
+        pump_send(x, span);
     else
         buf_append(&x->pipe, span.ptr, span.len);
     body_gate_after_body(x);
+    request_buffer_on_body(x, span.len);
+    if (x->is_finished)
+        return;
     exchange_note_progress(x);
     exchange_allow_body(x);
 }
@@ -76,6 +102,9 @@ void exchange_on_body_end(struct exchange *x, const struct http_headers *trailer
         if (x->is_finished || x->gate.state != GATE_OPEN)
             return; /* what waited for the whole body has gone on with it */
     }
+    request_buffer_on_end(x);
+    if (x->is_finished)
+        return;
     if (x->attempt.state == ATTEMPT_STREAMING && x->pipe.len == 0 && !x->attempt.is_request_done)
         attempt_send_end(&x->attempt, x->has_trailers ? &x->trailers : NULL);
 }
@@ -116,8 +145,10 @@ void exchange_pump_request(struct exchange *x)
         pump_send_kept(x);
         return;
     }
-    if (x->pipe.len > 0) {
-        attempt_send(a, x->edited.len > 0 ? buf_str(&x->edited) : buf_str(&x->pipe));
+    if (x->retry)
+        pump_replay(x);
+    if (a->state == ATTEMPT_STREAMING && x->pipe.len > 0) {
+        pump_send(x, x->edited.len > 0 ? buf_str(&x->edited) : buf_str(&x->pipe));
         attempt_flush(a);
         buf_deinit(&x->pipe);
         buf_deinit(&x->edited);
@@ -158,6 +189,8 @@ static void pump_on_data(struct attempt *a, struct str span)
     struct exchange *x = pump_exchange(a);
     struct downstream *d = x->downstream;
 
+    if (retry_discards(x, span.len))
+        return;
     if (x->answer) {
         ai_answer_on_data(x, span);
         return;
@@ -166,6 +199,7 @@ static void pump_on_data(struct attempt *a, struct str span)
         return;
     exchange_note_progress(x);
     d->ops->send_data(d, span);
+    keep_alive_on_sent(x, span);
     if (d->ops->is_full(d))
         attempt_pause(a);
 }
@@ -174,13 +208,16 @@ static void pump_on_trailers(struct attempt *a, const struct http_headers *trail
 {
     struct exchange *x = pump_exchange(a);
 
-    x->response_trailers = *trailers;
+    if (!retry_discards(x, 0))
+        x->response_trailers = *trailers;
 }
 
 static void pump_on_end(struct attempt *a)
 {
     struct exchange *x = pump_exchange(a);
 
+    if (retry_discards(x, 0))
+        return;
     x->is_answer_complete = true;
     exchange_resume(x);
 }
@@ -190,6 +227,8 @@ static void pump_on_batch_end(struct attempt *a)
     struct exchange *x = pump_exchange(a);
     struct downstream *d = x->downstream;
 
+    if (retry_discards(x, 0))
+        return;
     if (x->answer)
         ai_answer_send_made(x);
     if (d)
@@ -202,6 +241,8 @@ static void pump_on_fail(struct attempt *a, enum attempt_failure why)
 {
     struct exchange *x = pump_exchange(a);
 
+    if (retry_discards(x, 0))
+        return;
     x->failure = why;
     x->is_answer_broken = x->is_head_sent;
     exchange_resume(x);

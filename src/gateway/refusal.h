@@ -109,6 +109,7 @@
       "A pattern of the configuration took too long to match.")                                    \
     X(REWRITE, 500, "rewrite_failed", "NR", "A rewrite of the configuration gave no valid path.")  \
     X(NO_BACKEND, 500, "no_backend", "NC", "No valid backend is configured for this route.")       \
+    X(FAULT, 503, "fault_injected", "FI", "Requests of this route are refused on purpose.")        \
     X(DRAINING, 503, "draining", "DC", "The gateway is shutting down.")                            \
     X(OVERLOADED, 503, "overloaded", "OM", "The gateway is at its limit of requests.")             \
     X(NO_ENDPOINT, 503, "no_healthy_upstream", "UH", "No endpoint of the backend is available.")   \

@@ -5,6 +5,7 @@
 #include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/mirror.h"
+#include "gateway/traffic/retry.h"
 #include "llm/estimate.h"
 #include "llm/request_scan.h"
 
@@ -29,7 +30,7 @@ static bool account_was_served(const struct exchange *x)
 {
     /* Without a try at the last priority, x->attempt is still that of the one before, which did not
      * serve it: else nobody would have gone on. */
-    if (x->n_tries == 0 || !x->answer)
+    if (x->n_tries == 0 || !x->answer || x->failure == ATTEMPT_REFUSED)
         return false;
     return x->attempt.has_head ? x->attempt.response.status / 100 == 2 : x->attempt.has_sent_body;
 }
@@ -121,6 +122,7 @@ static void account_price(struct exchange *x)
 enum step_result step_account(struct exchange *x)
 {
     attempt_cancel(&x->attempt);
+    retry_close(x);
     mirror_drop(x);
     if (x->is_ai && x->rule) {
         account_read_usage(x);

@@ -6,6 +6,8 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/h2/websocket.h"
+#include "gateway/traffic/keep_alive.h"
+#include "gateway/traffic/override.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
 
@@ -65,12 +67,10 @@ static void respond_finish_headers(struct exchange *x)
 }
 
 /* The gateway's own answer goes out whole. */
-static enum step_result respond_local(struct exchange *x)
+static enum step_result respond_send_local(struct exchange *x)
 {
     struct downstream *d = x->downstream;
 
-    if (!x->is_local)
-        answer_refusal(x);
     if (x->is_grpc)
         answer_as_grpc(x);
     respond_finish_headers(x);
@@ -82,6 +82,14 @@ static enum step_result respond_local(struct exchange *x)
         d->ops->send_data(d, x->local_body);
     d->ops->send_end(d, NULL);
     return STEP_NEXT;
+}
+
+static enum step_result respond_local(struct exchange *x)
+{
+    if (!x->is_local)
+        answer_refusal(x);
+    override_local(x);
+    return respond_send_local(x);
 }
 
 /* Of an answer of gRPC the end is still to be told: in trailers, which say what went wrong. A cut
@@ -134,6 +142,10 @@ static enum step_result respond_relay_head(struct exchange *x)
     struct downstream *d = x->downstream;
     enum refusal why;
 
+    if (override_backend(x)) {
+        attempt_cancel(&x->attempt);
+        return respond_send_local(x);
+    }
     x->response = x->attempt.response;
     why = ai_answer_finish_head(x);
     if (!respond_shake_hands(x))
@@ -147,6 +159,7 @@ static enum step_result respond_relay_head(struct exchange *x)
     respond_set_timers(x);
     x->is_head_sent = true;
     d->ops->send_head(d, &x->response);
+    keep_alive_open(x);
     if (x->answer)
         ai_answer_release(x);
     body_gate_release(x);

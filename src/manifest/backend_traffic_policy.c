@@ -5,6 +5,8 @@
  * security features, so routes go on serving. */
 #include "manifest/backend_traffic_policy.h"
 
+#include "base/limits.h"
+
 #include "manifest/part/cluster_fields.h"
 
 static const char *const compression_names[] = {"Gzip", "Brotli", "Zstd", NULL};
@@ -202,11 +204,25 @@ static const struct field response_override_fields[] = {
 static const struct table response_override_table =
     TABLE_CHECKED(response_override, response_override_check);
 
+static void request_buffer_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct request_buffer *b = object;
+    const struct node *limit = node_find(node, "limit");
+
+    if (b->limit_bytes.value <= 0)
+        decode_error(d, DIAG_OUT_OF_RANGE, limit ? limit : node, "limit",
+                     "must be more than nothing");
+    else if (b->limit_bytes.value > LIMIT_EDITED_BODY_BYTES)
+        decode_warning(d, DIAG_OUT_OF_RANGE, limit, "limit", "at most %d are held",
+                       LIMIT_EDITED_BODY_BYTES);
+}
+
 static const struct field request_buffer_fields[] = {
     FIELD_QUANTITY(request_buffer, limit_bytes, "limit", 0,
                    "Largest body that is held and sent on as a whole; beyond: 413."),
 };
-static const struct table request_buffer_table = TABLE(request_buffer);
+static const struct table request_buffer_table =
+    TABLE_CHECKED(request_buffer, request_buffer_check);
 
 static const struct field http_upgrade_fields[] = {
     FIELD_STR(http_upgrade, type, "type", FIELD_REQUIRED | FIELD_NON_EMPTY,
@@ -242,19 +258,19 @@ static const struct field backend_traffic_policy_spec_fields[] = {
     POLICY_TARGET_FIELDS(backend_traffic_policy_spec, targets.),
     FIELD_ENUM(backend_traffic_policy_spec, merge_type, "mergeType", 0, merge_type_names,
                "How a route's policy is merged over its Gateway's; it replaces unless given."),
-    CLUSTER_SETTINGS_FIELDS(backend_traffic_policy_spec, cluster., FIELD_NOT_ENFORCED, 0),
+    CLUSTER_SETTINGS_FIELDS(backend_traffic_policy_spec, cluster., 0, 0),
     FIELD_OBJECT(backend_traffic_policy_spec, rate_limit, "rateLimit", 0, rate_limit_spec,
                  "Limits on requests and tokens."),
     FIELD_LIST(backend_traffic_policy_spec, compression, "compressor", FIELD_NOT_ENFORCED,
                compression, "Compression of answers, best first."),
     FIELD_LIST(backend_traffic_policy_spec, older_compression, "compression",
                FIELD_NOT_ENFORCED | FIELD_DEPRECATED, compression, "Older form of compressor."),
-    FIELD_OBJECT(backend_traffic_policy_spec, fault_injection, "faultInjection", FIELD_NOT_ENFORCED,
-                 fault_injection, "Delays and refusals on purpose."),
-    FIELD_LIST(backend_traffic_policy_spec, response_override, "responseOverride",
-               FIELD_NOT_ENFORCED, response_override, "Answers put in the place of others."),
-    FIELD_OBJECT(backend_traffic_policy_spec, request_buffer, "requestBuffer", FIELD_NOT_ENFORCED,
-                 request_buffer, "Holding of whole request bodies."),
+    FIELD_OBJECT(backend_traffic_policy_spec, fault_injection, "faultInjection", 0, fault_injection,
+                 "Delays and refusals on purpose."),
+    FIELD_LIST(backend_traffic_policy_spec, response_override, "responseOverride", 0,
+               response_override, "Answers put in the place of others."),
+    FIELD_OBJECT(backend_traffic_policy_spec, request_buffer, "requestBuffer", 0, request_buffer,
+                 "Holding of whole request bodies."),
     FIELD_LIST(backend_traffic_policy_spec, http_upgrade, "httpUpgrade", FIELD_NOT_ENFORCED,
                http_upgrade, "Protocols that requests may upgrade to; WebSocket unless given."),
     FIELD_BOOL(backend_traffic_policy_spec, use_client_protocol, "useClientProtocol",

@@ -163,7 +163,7 @@ static const struct field http_route_rule_fields[] = {
     FIELD_LIST(http_route_rule, backend_refs, "backendRefs", 0, http_backend_ref,
                "Where requests go, by weight."),
     FIELD_OBJECT(http_route_rule, timeouts, "timeouts", 0, http_route_timeouts, "Time limits."),
-    FIELD_OBJECT(http_route_rule, retry, "retry", FIELD_NOT_ENFORCED, http_route_retry,
+    FIELD_OBJECT(http_route_rule, retry, "retry", 0, http_route_retry,
                  "When a request is tried again."),
     FIELD_UNSUPPORTED("sessionPersistence", "Sticky sessions."),
 };

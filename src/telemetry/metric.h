@@ -44,6 +44,10 @@
       "Attempts that a backend answered.", "backend", "response_code_class")                       \
     X(UPSTREAM_FAILURES, COUNTER, "tollgate_upstream_failures_total", "attempts",                  \
       "Attempts without a whole answer; a part counts as answered, too.", "backend", "reason")     \
+    X(RETRIES, COUNTER, "tollgate_upstream_retries_total", "retries",                              \
+      "Further tries by a policy: succeeded, failed or cancelled; and those not made: exhausted "  \
+      "(numRetries), overflow (maxParallelRetries, retryBudget), unreplayable (content is gone).", \
+      "backend", "reason", "outcome")                                                              \
     X(UPSTREAM_DURATION, HISTOGRAM, "tollgate_upstream_first_byte_seconds", "seconds",             \
       "From the start of an attempt to the head of the backend's answer.", "backend")              \
     X(UPSTREAM_CONNECTIONS, GAUGE, "tollgate_upstream_connections", "connections",                 \

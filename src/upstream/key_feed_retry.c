@@ -2,10 +2,6 @@
  * fetch machine stands in key_feed.c. */
 #include "upstream/key_feed_retry.h"
 
-#include "base/macro.h"
-
-enum { DOUBLINGS_MAX = 20 };
-
 uint32_t key_feed_triggers_of_status(unsigned status)
 {
     uint32_t triggers = 0;
@@ -22,16 +18,13 @@ uint32_t key_feed_triggers_of_status(unsigned status)
 uint64_t key_feed_retry_pause(const struct key_feed_retry *r, uint32_t *n_failed, uint32_t triggers,
                               uint64_t random)
 {
-    uint64_t us = r->back_off_us;
+    uint64_t us;
 
     if (*n_failed >= r->n_retries || (triggers & r->on) == 0) {
         *n_failed = 0;
         return r->failed_us;
     }
-    for (uint32_t i = 0; i < MIN(*n_failed, (uint32_t)DOUBLINGS_MAX) && us < r->back_off_max_us;
-         i++)
-        us *= 2;
-    us = MIN(us, r->back_off_max_us);
+    us = back_off_bound(&r->back_off, *n_failed);
     *n_failed += 1;
-    return us / 4 + random % (us - us / 4 + 1);
+    return back_off_draw(us / 4, us, random);
 }

@@ -3,7 +3,7 @@
  * Source: Envoy Gateway API, "RemoteJWKS" (backendSettings.retry, failedRefetchDuration). */
 #pragma once
 
-#include <stdint.h>
+#include "policy/retry/back_off.h"
 
 /* Kinds of failure, as bits: what retryOn names, and what a failure counts as (Envoy,
  * "x-envoy-retry-on": a reset, a refused connection included, counts as 5xx and gateway-error). */
@@ -16,12 +16,10 @@ enum key_feed_trigger {
 };
 
 struct key_feed_retry {
-    uint32_t n_retries;   /* further tries of one round */
-    uint32_t on;          /* key_feed_trigger bits; another failure ends the round */
-    uint64_t back_off_us; /* first pause, doubled up to back_off_max_us; the lower quarter is fixed,
-                             the rest is jitter */
-    uint64_t back_off_max_us;
-    uint64_t failed_us; /* pause after a round that failed */
+    uint32_t n_retries;       /* further tries of one round */
+    uint32_t on;              /* key_feed_trigger bits; another failure ends the round */
+    struct back_off back_off; /* of its bound the lower quarter is fixed, the rest is jitter */
+    uint64_t failed_us;       /* pause after a round that failed */
 };
 
 /* What an answer with this status, other than 200, counts as. */

@@ -7,8 +7,7 @@
 static const struct key_feed_retry shipped = {
     .n_retries = 3,
     .on = KEY_FEED_ON_5XX | KEY_FEED_ON_GATEWAY_ERROR | KEY_FEED_ON_RESET,
-    .back_off_us = 1000000,
-    .back_off_max_us = 5000000,
+    .back_off = {1000000, 5000000},
     .failed_us = 60000000,
 };
 
@@ -39,7 +38,7 @@ TEST(pauses_stay_within_their_bounds)
         CHECK(us <= 5000000);
         CHECK(i < 3 || us >= 1250000);
     }
-    long_round.back_off_max_us = long_round.back_off_us = UINT64_MAX / 2;
+    long_round.back_off = (struct back_off){UINT64_MAX / 2, UINT64_MAX / 2};
     n_failed = 40;
     CHECK(key_feed_retry_pause(&long_round, &n_failed, KEY_FEED_ON_5XX, 0) <= UINT64_MAX / 2);
 }

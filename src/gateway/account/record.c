@@ -5,6 +5,7 @@
 
 #include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
+#include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
 
 static struct str record_request_header(const void *ctx, struct str name)
@@ -24,13 +25,45 @@ static struct str record_response_header(const void *ctx, struct str name)
     return http_headers_joined(&x->response.headers, name);
 }
 
-static const char *record_flags(const struct exchange *x)
+static const char *record_flag(const struct exchange *x)
 {
     if (x->cancel == CANCEL_CLIENT_LEFT)
         return "DC";
     if (x->refusal != REFUSAL_NONE)
         return refusal_row(x->refusal)->flag;
     return "-";
+}
+
+/* Of an answer (or failure) that would have been tried again: why it was not (Envoy,
+ * UpstreamRetryLimitExceeded and UpstreamOverflow). */
+static const char *record_retry_flag(const struct exchange *x)
+{
+    static const char *const flags[] = {
+        [RETRY_DENIED_NONE] = NULL,
+        [RETRY_DENIED_EXHAUSTED] = "URX",
+        [RETRY_DENIED_UNREPLAYABLE] = NULL,
+        [RETRY_DENIED_OVERFLOW] = "UO",
+    };
+
+    if (!x->retry || x->cancel == CANCEL_CLIENT_LEFT)
+        return NULL;
+    return x->rule->retry->n_retries > 0 ? flags[x->retry->denial] : NULL;
+}
+
+static struct str record_flags(struct exchange *x)
+{
+    const char *flags[] = {record_flag(x), record_retry_flag(x),
+                           x->fault == FAULT_NONE ? NULL : "DI"};
+    struct str joined = str_of(flags[0]);
+
+    for (size_t i = 1; i < N_ELEMENTS(flags); i++) {
+        if (!flags[i])
+            continue;
+        joined = joined.ptr[0] == '-'
+                     ? str_of(flags[i])
+                     : arena_printf(&x->tail, "%.*s,%s", STR_ARG(joined), flags[i]);
+    }
+    return joined;
 }
 
 static const char *record_details(const struct exchange *x)
@@ -191,7 +224,7 @@ void record_add_request(struct exchange *x, struct access_record *r)
     r->protocol = x->request.is_http2             ? STR("HTTP/2")
                   : x->request.minor_version == 0 ? STR("HTTP/1.0")
                                                   : STR("HTTP/1.1");
-    r->flags = str_of(record_flags(x));
+    r->flags = record_flags(x);
     r->upstream_host = str_of(x->attempt.endpoint_text);
     r->upstream_local = str_of(x->attempt.local_text);
     r->upstream_failure = record_transport_failure(x);

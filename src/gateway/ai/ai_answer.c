@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "gateway/ai/ai_request.h"
+#include "gateway/traffic/keep_alive.h"
 #include "gateway/worker.h"
 
 enum { HOLD_BYTES = 16384, HOLD_US = 2 * 1000000 };
@@ -240,6 +241,7 @@ static void ai_answer_send(struct exchange *x, struct str span)
     if (!d || span.len == 0)
         return;
     d->ops->send_data(d, span);
+    keep_alive_on_sent(x, span);
     if (d->ops->is_full(d))
         attempt_pause(&x->attempt);
 }

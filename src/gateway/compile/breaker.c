@@ -30,7 +30,6 @@ void compile_breaker(struct compile_place *at, const struct cluster_circuit_brea
     l->n_connections = breaker_bound(spec->max_connections, BREAKER_DEFAULT);
     l->n_pending = breaker_bound(spec->max_pending_requests, BREAKER_DEFAULT);
     l->n_requests = breaker_bound(spec->max_parallel_requests, BREAKER_DEFAULT);
-    l->n_retries = breaker_bound(spec->max_parallel_retries, BREAKER_DEFAULT);
     l->n_served = breaker_bound(spec->max_requests_per_connection, 0);
     l->n_endpoint_connections =
         spec->per_endpoint ? breaker_bound(spec->per_endpoint->max_connections, BREAKER_DEFAULT)

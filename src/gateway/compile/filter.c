@@ -1,6 +1,6 @@
 /* compile: filters of rules and backends. A filter that cannot be had as written makes its rule
  * refuse with 500 (Gateway API HTTPRouteFilter: "must not silently be skipped"). */
-#include "gateway/compile/compile.h"
+#include "gateway/compile/direct.h"
 #include "manifest/core.h"
 #include "manifest/http_route_filter.h"
 
@@ -162,7 +162,7 @@ static bool edit_writes(const struct header_edit *e, struct str name)
 /* An answer made here has no headers yet but for its body's type: what is to be added where none is
  * there can be told now. */
 static void compile_direct_headers(struct compile *c, struct compile_place *at, struct object *o,
-                                   const struct header_edit *e)
+                                   const struct header_edit *e, struct direct_plan *direct)
 {
     struct header_mods *mods = ARENA_NEW(&at->plan->arena, struct header_mods);
     size_t n = e->add.n;
@@ -178,15 +178,15 @@ static void compile_direct_headers(struct compile *c, struct compile_place *at, 
     for (size_t i = 0; i < n; i++)
         add[i] = (struct header_mod){.name = e->add.items[i].name, .value = e->add.items[i].value};
     VEC_FOREACH (&e->add_if_absent, h) {
-        bool is_there = edit_writes(e, h->name) || (at->rule->direct_body.len > 0 &&
-                                                    str_eq_nocase(h->name, STR("content-type")));
+        bool is_there = edit_writes(e, h->name) ||
+                        (direct->body.len > 0 && str_eq_nocase(h->name, STR("content-type")));
 
         if (!is_there)
             add[n++] = (struct header_mod){.name = h->name, .value = h->value};
     }
     spec.n_add = n;
     if (header_mods_init(mods, &at->plan->arena, &spec, &name) == 0 && !mods->host.ptr) {
-        at->rule->direct_mods = mods;
+        direct->mods = mods;
         return;
     }
     manifest_object_error(c->manifest, o, DIAG_INVALID_VALUE, e->mark,
@@ -194,35 +194,40 @@ static void compile_direct_headers(struct compile *c, struct compile_place *at, 
     compile_break_rule(at, "a header of a direct response is not valid");
 }
 
-static void compile_direct_response(struct compile *c, struct compile_place *at,
-                                    struct http_route_filter *f)
+const struct direct_plan *compile_direct(struct compile *c, struct compile_place *at,
+                                         struct object *owner, const struct custom_response *spec)
 {
-    const struct custom_response *spec = f->spec.direct_response;
     struct arena *a = &at->plan->arena;
-    struct rule_plan *rule = at->rule;
+    struct direct_plan *direct = ARENA_NEW(a, struct direct_plan);
     struct str body = STR("");
 
     if (spec->body && spec->body->type == BODY_VALUE_REF && spec->body->value_ref) {
         const struct local_object_ref *ref = spec->body->value_ref;
 
-        if (!ref->target) {
-            compile_break_rule(at, "the ConfigMap of a direct response is missing");
-            return;
-        }
-        body = keeper_find_or_first(ref->target, "response.body");
-        if (!body.ptr) {
-            compile_break_rule(at, "the ConfigMap of a direct response is empty");
-            return;
-        }
+        body = ref->target ? keeper_find_or_first(ref->target, "response.body") : STR("");
+        if (!ref->target || !body.ptr)
+            compile_break_rule(at, ref->target ? "the ConfigMap of an answer is empty"
+                                               : "the ConfigMap of an answer is missing");
     } else if (spec->body) {
         body = spec->body->inline_text;
     }
-    rule->has_direct_response = true;
-    rule->direct_status = (uint16_t)(spec->status_code.is_set ? spec->status_code.value : 200);
-    rule->direct_body = arena_str(a, body);
-    rule->direct_type = arena_str(a, spec->content_type);
+    direct->status = (uint16_t)(spec->status_code.is_set ? spec->status_code.value : 0);
+    direct->body = arena_str(a, body);
+    direct->type = arena_str(a, spec->content_type);
     if (spec->header)
-        compile_direct_headers(c, at, &f->object, spec->header);
+        compile_direct_headers(c, at, owner, spec->header, direct);
+    return direct;
+}
+
+static const struct direct_plan *
+compile_direct_response(struct compile *c, struct compile_place *at, struct http_route_filter *f)
+{
+    struct direct_plan *direct = ARENA_NEW(&at->plan->arena, struct direct_plan);
+
+    *direct = *compile_direct(c, at, &f->object, f->spec.direct_response);
+    if (direct->status == 0)
+        direct->status = 200;
+    return direct;
 }
 
 static void compile_extension(struct compile *c, struct compile_place *at,
@@ -245,7 +250,7 @@ static void compile_extension(struct compile *c, struct compile_place *at,
         compile_filter_host(at, f->spec.url_rewrite->hostname,
                             f->spec.url_rewrite->append_forwarded_host);
     if (f->spec.direct_response)
-        compile_direct_response(c, at, f);
+        at->rule->direct = compile_direct_response(c, at, f);
 }
 
 static void compile_mirror(struct compile *c, struct compile_place *at,

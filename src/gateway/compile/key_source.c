@@ -62,10 +62,10 @@ static void compile_feed_retry(const struct jwt_remote_jwks *spec, struct key_fe
 
     ret->n_retries = retry && retry->num_retries.is_set ? (uint32_t)retry->num_retries.value : 1;
     ret->on = compile_feed_triggers(retry ? retry->retry_on : NULL);
-    ret->back_off_us =
+    ret->back_off.base_us =
         back_off && back_off->base_interval.is_set ? back_off->base_interval.us : KEY_BACK_OFF_US;
-    ret->back_off_max_us = back_off && back_off->max_interval.is_set ? back_off->max_interval.us
-                                                                     : ret->back_off_us * 10;
+    ret->back_off.max_us = back_off && back_off->max_interval.is_set ? back_off->max_interval.us
+                                                                     : ret->back_off.base_us * 10;
     ret->failed_us = spec->failed_refetch_duration.us > 0 ? spec->failed_refetch_duration.us
                                                           : (uint64_t)KEY_FAILED_PAUSE_US;
 }
@@ -94,8 +94,8 @@ static struct str compile_feed_key(struct compile *c, const struct jwt_remote_jw
         &c->scratch, "remote|%.*s|%.*s|%llu|%llu|%llu|%u|%u|%llu|%llu|%llu", STR_ARG(spec->uri),
         STR_ARG(config->cluster->key), (unsigned long long)config->cache_us,
         (unsigned long long)config->connect_us, (unsigned long long)config->timeout_us,
-        r->n_retries, r->on, (unsigned long long)r->back_off_us,
-        (unsigned long long)r->back_off_max_us, (unsigned long long)r->failed_us);
+        r->n_retries, r->on, (unsigned long long)r->back_off.base_us,
+        (unsigned long long)r->back_off.max_us, (unsigned long long)r->failed_us);
 }
 
 /* The backend cannot be used, or not yet (its authorities may come with a later file): no error of

@@ -8,6 +8,7 @@
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
 #include "gateway/compile/traffic.h"
+#include "gateway/compile/traffic/retry.h"
 #include "http/path.h"
 #include "policy/route_table.h"
 
@@ -261,6 +262,7 @@ static void compile_http_rule(struct compile_rules *r, const struct http_route_r
     }
     compile_route_backends(r, spec->backend_refs.items, spec->backend_refs.n);
     compile_rule_done(r);
+    compile_route_retry(r->c, &r->at, spec->retry);
     /* The route's own word, "0s" for none too, is not the policy's to change. */
     if (spec->timeouts && spec->timeouts->request.is_set)
         rule->policy_request_us = 0;

@@ -1,5 +1,6 @@
 /* compile: BackendTrafficPolicies into rules, merged once for each: HTTP/2 settings of connections,
- * timeouts, and limits (limit.c). */
+ * timeouts, limits (limit.c), and what has a file in traffic/: further tries, answers in the place
+ * of others, failures on purpose. */
 #include "gateway/compile/traffic.h"
 
 #include "base/limits.h"
@@ -7,6 +8,10 @@
 #include "gateway/compile/health.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
+#include "gateway/compile/traffic/fault.h"
+#include "gateway/compile/traffic/keep_alive.h"
+#include "gateway/compile/traffic/override.h"
+#include "gateway/compile/traffic/retry.h"
 
 enum {
     STREAM_IDLE_DEFAULT_US = 300 * 1000000,
@@ -93,6 +98,13 @@ static void traffic_timeouts(const struct compile_place *at, const struct cluste
     }
 }
 
+static void traffic_request_buffer(struct rule_plan *rule, const struct request_buffer *b)
+{
+    if (b)
+        rule->request_buffer_bytes =
+            MIN((uint64_t)b->limit_bytes.value, (uint64_t)LIMIT_EDITED_BODY_BYTES);
+}
+
 void compile_traffic_rule(struct compile *c, struct compile_place *at)
 {
     const struct compile_traffic *t = at->traffic;
@@ -100,8 +112,13 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     /* What a policy with an error would have bounded must not run unbounded: the rule refuses. */
     if (t->merged.is_broken)
         compile_break_rule(at, "its BackendTrafficPolicy has an error");
+    traffic_request_buffer(at->rule, t->spec ? t->spec->request_buffer : NULL);
     traffic_timeouts(at, t->spec ? t->spec->cluster.timeout : NULL);
+    compile_keep_alive(c, at);
     compile_breaker(at, t->spec ? t->spec->cluster.circuit_breaker : NULL);
     compile_health(c, at);
+    compile_fault(at);
+    compile_retry(c, at);
+    compile_overrides(c, at);
     compile_limits(c, at, &t->chain, &t->merged);
 }

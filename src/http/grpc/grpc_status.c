@@ -34,6 +34,14 @@ enum grpc_status grpc_status_of_http(uint16_t status)
     }
 }
 
+uint16_t grpc_status_to_http(int status)
+{
+    static const uint16_t statuses[] = {200, 499, 500, 400, 504, 404, 409, 403, 429,
+                                        400, 409, 400, 501, 500, 503, 500, 401};
+
+    return status >= 0 && (size_t)status < N_ELEMENTS(statuses) ? statuses[status] : 500;
+}
+
 int grpc_status_parse(struct str value)
 {
     uint64_t number;

@@ -41,6 +41,9 @@ enum grpc_status {
 
 /* What an HTTP status means to a gRPC client (gRPC, "HTTP to gRPC Status Code Mapping"). */
 enum grpc_status grpc_status_of_http(uint16_t status);
+/* The status of HTTP that says most of what a gRPC status does (google/rpc/code.proto); 500 for a
+ * number that is none of theirs. */
+uint16_t grpc_status_to_http(int status);
 /* The value of grpc-status: a number of 0 to 16 as it is, one above as it is up to INT32_MAX;
  * GRPC_STATUS_UNTOLD for anything else. */
 int grpc_status_parse(struct str value);

@@ -141,3 +141,15 @@ TEST(messages_are_one_line_of_ascii)
         buf_deinit(&out);
     }
 }
+
+TEST(statuses_of_grpc_have_one_of_http)
+{
+    static const struct {
+        int grpc;
+        uint16_t http;
+    } rows[] = {{0, 200},  {1, 499},  {4, 504},  {5, 404},  {7, 403},  {8, 429},
+                {12, 501}, {13, 500}, {14, 503}, {16, 401}, {17, 500}, {-1, 500}};
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+        CHECK_INT(grpc_status_to_http(rows[i].grpc), rows[i].http);
+}

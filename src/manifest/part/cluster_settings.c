@@ -30,14 +30,14 @@ static const struct field cluster_circuit_breaker_fields[] = {
               "Requests that wait for a connection at most; 1024 unless given."),
     FIELD_INT(cluster_circuit_breaker, max_parallel_requests, "maxParallelRequests", 0,
               UINT32_RANGE, "Requests in flight at most; 1024 unless given."),
-    FIELD_INT(cluster_circuit_breaker, max_parallel_retries, "maxParallelRetries",
-              FIELD_NOT_ENFORCED, UINT32_RANGE, "Retries in flight at most; 1024 unless given."),
+    FIELD_INT(cluster_circuit_breaker, max_parallel_retries, "maxParallelRetries", 0, UINT32_RANGE,
+              "Retries in flight at most; 1024 unless given."),
     FIELD_INT(cluster_circuit_breaker, max_requests_per_connection, "maxRequestsPerConnection", 0,
               UINT32_RANGE, "Requests after which a connection is closed."),
     FIELD_OBJECT(cluster_circuit_breaker, per_endpoint, "perEndpoint", 0, per_endpoint_breaker,
                  "Limits of one endpoint."),
-    FIELD_OBJECT(cluster_circuit_breaker, retry_budget, "retryBudget", FIELD_NOT_ENFORCED,
-                 retry_budget, "Retries in proportion to the requests in flight."),
+    FIELD_OBJECT(cluster_circuit_breaker, retry_budget, "retryBudget", 0, retry_budget,
+                 "Retries in proportion to the requests in flight."),
 };
 const struct table cluster_circuit_breaker_table = TABLE(cluster_circuit_breaker);
 

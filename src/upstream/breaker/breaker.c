@@ -53,9 +53,9 @@ void breaker_put_request(struct breaker *b)
     bounded_count_put(&b->requests);
 }
 
-bool breaker_take_retry(struct breaker *b, const struct breaker_limits *l)
+bool breaker_take_retry(struct breaker *b, uint32_t limit)
 {
-    return breaker_take(b, &b->retries, l ? l->n_retries : BOUNDED_COUNT_MAX, BREAKER_RETRIES);
+    return breaker_take(b, &b->retries, MIN(limit, (uint32_t)BOUNDED_COUNT_MAX), BREAKER_RETRIES);
 }
 
 void breaker_put_retry(struct breaker *b)

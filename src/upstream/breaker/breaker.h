@@ -16,8 +16,7 @@ struct breaker_limits {
     uint32_t n_endpoint_connections; /* of one endpoint */
     uint32_t n_pending;              /* attempts that wait for a connection */
     uint32_t n_requests;             /* attempts under way, those that wait included */
-    uint32_t n_retries;
-    uint32_t n_served; /* by one connection, which is closed then; 0: any number */
+    uint32_t n_served;               /* by one connection, which is closed then; 0: any number */
 };
 
 /* What was at its bound. Name, word (metrics). */
@@ -60,7 +59,8 @@ void breaker_count_overflow(struct breaker *b, enum breaker_overflow what);
  * left, which is counted. */
 MUST_USE bool breaker_take_request(struct breaker *b, const struct breaker_limits *l);
 void breaker_put_request(struct breaker *b);
-MUST_USE bool breaker_take_retry(struct breaker *b, const struct breaker_limits *l);
+/* `limit` is the caller's to know: it may be a share of what is under way. */
+MUST_USE bool breaker_take_retry(struct breaker *b, uint32_t limit);
 void breaker_put_retry(struct breaker *b);
 /* A connection has a place at its backend and one at its endpoint, which counts in `of_endpoint`.
  * One that is refused is not counted: there may be another way. What is given back goes to those

@@ -172,12 +172,19 @@ class Frames:
     def stream(self, stream):
         return self.streams.setdefault(stream, Stream())
 
+    def _ready(self, seconds, events=select.POLLIN):
+        """(may be read, may be written), within that time; any number of sockets may be open (select() knows 1024)."""
+        poll = select.poll()
+        poll.register(self.sock, events)
+        found = dict(poll.poll(seconds * 1000)).get(self.sock.fileno(), 0)
+        return bool(found & ~select.POLLOUT), bool(found & ~select.POLLIN)
+
     def send(self, *frames):
         """False: the connection has ended meanwhile. What comes is taken meanwhile, so that neither side waits for the
         other."""
         left = memoryview(b"".join(frames))
         while left and not self.is_closed:
-            reads, writes, _ = select.select([self.sock], [self.sock], [], 20 * FACTOR)
+            reads, writes = self._ready(20 * FACTOR, select.POLLIN | select.POLLOUT)
             assert reads or writes, "the gateway takes nothing"
             if reads:
                 self._take()
@@ -199,7 +206,7 @@ class Frames:
     def push(self, data, limit, seconds=1):
         """Sends without reading; how many bytes were taken until the limit, the end, or none for a while."""
         n = 0
-        while n < limit and select.select([], [self.sock], [], seconds * FACTOR)[1]:
+        while n < limit and self._ready(seconds * FACTOR, select.POLLOUT)[1]:
             try:
                 n += self.sock.send(data[n % len(data):][:65536], socket.MSG_DONTWAIT)
             except OSError:
@@ -262,7 +269,7 @@ class Frames:
 
     def look(self):
         """Takes what is there."""
-        while not self.is_closed and select.select([self.sock], [], [], 0)[0]:
+        while not self.is_closed and self._ready(0)[0]:
             self.take()
 
     def until(self, is_true, seconds=20):
@@ -271,7 +278,7 @@ class Frames:
         while not is_true() and not self.is_closed:
             left = end - time.monotonic()
             assert left > 0, "not in time"
-            if select.select([self.sock], [], [], left)[0]:
+            if self._ready(left)[0]:
                 self.take()
 
     def ends(self, seconds=20):

@@ -5,6 +5,7 @@ import socket
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import h2.settings
 
 from play.client import Reply
@@ -60,6 +61,8 @@ class Http2:
         while True:
             n = min(len(rest), self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
             if rest and n == 0:
+                if self.streams[stream]["reset"] is not None:
+                    raise h2.exceptions.StreamClosedError(stream)
                 self.read()
                 continue
             self.h2.send_data(stream, bytes(rest[:n]), end_stream=end and n == len(rest))

@@ -72,6 +72,9 @@
     ROUTE("judged", "/judged", MIRROR "backendRefs: [" TO("plain") "]")                            \
     ROUTE("dead", "/dead", "backendRefs: [" TO("dead") "]")                                        \
     ROUTE("named", "/named", "backendRefs: [" TO("named") "]")                                     \
+    ROUTE("again", "/again", "backendRefs: [" TO("plain") ", " TO("streams") "]")                  \
+    ROUTE("whole", "/whole", "backendRefs: [" TO("plain") "]")                                     \
+    ROUTE("faulty", "/faulty", "backendRefs: [" TO("plain") "]")                                   \
     ROUTE("limited", "/limited", "backendRefs: [" TO("plain") "]")                                 \
     ROUTE("elsewhere", "/elsewhere",                                                               \
           "filters: [{type: RequestRedirect, requestRedirect: {statusCode: 301, hostname: x.y}}]") \
@@ -109,10 +112,31 @@
 #define LIMIT(requests, response)                                                                  \
     "{limit: {requests: " requests ", unit: Hour}, shared: true, cost: {request: {from: Number, "  \
     "number: 1}, response: " response "}}"
-#define TRAFFIC(name, group, kind, rules)                                                          \
+#define TRAFFIC(name, group, kind, more, rules)                                                    \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
     "{name: " name ", namespace: play}, spec: {targetRefs: [{group: " group ", kind: " kind        \
-    ", name: " name "}], rateLimit: {type: Global, global: {rules: [" rules "]}}}}\n---\n"
+    ", name: " name "}], " more "rateLimit: {type: Global, global: {rules: [" rules "]}}}}\n---\n"
+
+/* Further tries of what fails so; a pause of up to 2 s. */
+#define RETRY                                                                                      \
+    "retry: {perRetry: {timeout: 3s, backOff: {baseInterval: 1s, maxInterval: 2s}}, "              \
+    "numAttemptsPerPriority: 2, retryOn: {triggers: [5xx, reset, retriable-4xx], "                 \
+    "httpStatusCodes: [429]}}, circuitBreaker: {maxParallelRetries: 2}"
+/* Delays and refusals on purpose, and answers in the place of others. */
+#define FAULTS                                                                                     \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: faulty, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "     \
+    "kind: HTTPRoute, name: faulty}], faultInjection: {delay: {fixedDelay: 1s, percentage: 60}, "  \
+    "abort: {httpStatus: 503, percentage: 20}}, responseOverride: [{match: {statusCodes: [{type: " \
+    "Range, range: {start: 500, end: 599}}]}, response: {statusCode: 200, body: {inline: sorry}}}" \
+    "]}}\n---\n"
+#define RETRIES                                                                                    \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: again, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "      \
+    "kind: HTTPRoute, name: again}], " RETRY "}}\n---\n"                                           \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: whole, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "      \
+    "kind: HTTPRoute, name: whole}], requestBuffer: {limit: 100Ki}, " RETRY "}}\n---\n"
 
 #define BREAKER(kind, name, bounds)                                                                \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
@@ -120,24 +144,30 @@
     "gateway.networking.k8s.io, kind: " kind ", name: " name "}], circuitBreaker: {" bounds "}}}"  \
     "\n---\n"
 
-static const char first[] = COMMON PLAIN AI("") TRAFFIC(
-    "limited", "gateway.networking.k8s.io", "HTTPRoute", LIMIT("20", "{from: Number, number: 2}"))
-    TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute",
-            LIMIT("5000", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"))
-        BREAKER("HTTPRoute", "timed",
-                "maxConnections: 1, maxPendingRequests: 2, maxParallelRequests: 3")
-            BREAKER("HTTPRoute", "mirror",
-                    "maxConnections: 2, maxPendingRequests: 0, maxRequestsPerConnection: 2")
-                BREAKER("HTTPRoute", "streams", "maxConnections: 1, maxPendingRequests: 3")
-                    BREAKER("GRPCRoute", "calls", "maxParallelRequests: 1");
+#define BREAKERS_FIRST                                                                             \
+    BREAKER("HTTPRoute", "timed",                                                                  \
+            "maxConnections: 1, maxPendingRequests: 2, maxParallelRequests: 3")                    \
+    BREAKER("HTTPRoute", "mirror",                                                                 \
+            "maxConnections: 2, maxPendingRequests: 0, maxRequestsPerConnection: 2")               \
+    BREAKER("HTTPRoute", "streams", "maxConnections: 1, maxPendingRequests: 3")                    \
+    BREAKER("GRPCRoute", "calls", "maxParallelRequests: 1")
+#define BREAKERS_SECOND                                                                            \
+    BREAKER("HTTPRoute", "timed", "maxConnections: 2, maxParallelRequests: 2")                     \
+    BREAKER("HTTPRoute", "mirror", "perEndpoint: {maxConnections: 1}")                             \
+    BREAKER("HTTPRoute", "streams", "maxConnections: 1, maxRequestsPerConnection: 3")
 
-static const char second[] = COMMON PLAIN AI(", " MODEL("m-new", "{name: open}")) TRAFFIC(
-    "limited", "gateway.networking.k8s.io", "HTTPRoute", LIMIT("5", "{from: Number, number: 1}"))
-    TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute",
-            LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"))
-        BREAKER("HTTPRoute", "timed", "maxConnections: 2, maxParallelRequests: 2")
-            BREAKER("HTTPRoute", "mirror", "perEndpoint: {maxConnections: 1}")
-                BREAKER("HTTPRoute", "streams", "maxConnections: 1, maxRequestsPerConnection: 3");
+static const char first[] = COMMON PLAIN RETRIES FAULTS BREAKERS_FIRST AI("")
+    TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute", "",
+            LIMIT("20", "{from: Number, number: 2}"))
+        TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", "",
+                LIMIT("5000",
+                      "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
+
+static const char second[] = COMMON PLAIN RETRIES FAULTS BREAKERS_SECOND AI(", " MODEL(
+    "m-new", "{name: open}")) TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute", "",
+                                      LIMIT("5", "{from: Number, number: 1}"))
+    TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", RETRY ", ",
+            LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
 
 const struct str world_manifests[WORLD_SNAPSHOTS] = {
     {first, sizeof first - 1},

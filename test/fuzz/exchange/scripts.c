@@ -67,6 +67,15 @@ const char *const client_scripts[] = {
     /* n */ CHUNKED("/streams/n"),
     /* o */
     WEBSOCKET("/streams/o"),
+    /* p */ GET("/again/p"),
+    /* q */ ASK("/again/q", "hello"),
+    /* r */ CHUNKED("/again/r") "^@|0\r\n\r\n",
+    /* s */ CHUNKED("/again/s"),
+    /* t */ "PUT /again/t HTTP/1.1\r\nhost: a\r\n%content-length: 5\r\n\r\nhello",
+    /* u */ GET("/faulty/u"),
+    /* v */ ASK("/faulty/v", "hello"),
+    /* w */ CHUNKED("/whole/w") "^@|0\r\n\r\n",
+    /* x */ CHUNKED("/whole/x"),
 };
 const unsigned n_client_scripts = N_ELEMENTS(client_scripts);
 
@@ -279,6 +288,11 @@ static const struct {
     /* j */ R(CALL2("calls.play", MODEL_INFER) "grpc-timeout 1S\n", ""),
     /* k */ R(CALL2("calls.play", MODEL_INFER), "\0\0\0\300\12" NAME("iris") "\72\200\200\3@"),
     /* l */ R(CALL2("calls.play", MODEL_STREAM), MESSAGE),
+    /* m */ R0(TO2("GET", "/again/g")),
+    /* n */ R(TO2("POST", "/again/h"), "@"),
+    /* o */ R(TO2("PUT", "/again/i"), ""),
+    /* p */ R(TO2("POST", "/faulty/j"), "@"),
+    /* q */ R(TO2("POST", "/whole/k"), "@@"),
 #undef R
 #undef R0
 };

@@ -433,6 +433,7 @@ static void world_check_cluster(struct cluster *c)
     ASSERT(!pending_is_any(&c->backend->breaker.pending));
     ASSERT(c->backend->breaker.pending.by_tenant.n_items == 0);
     ASSERT(c->backend->breaker.pending.n_yielding == 0);
+    ASSERT(bounded_count_get(&c->backend->breaker.retries) == 0);
 }
 
 void world_check(void)
