@@ -35,7 +35,7 @@ static uint64_t client_phase_us(const struct client *c, enum client_phase phase)
 {
     switch (phase) {
     case CLIENT_IDLE:
-        return c->idle_us;
+        return c->worker->is_draining ? (uint64_t)CLIENT_DRAIN_US : c->idle_us;
     case CLIENT_HEAD:
         return c->head_us;
     case CLIENT_BODY:
@@ -555,12 +555,14 @@ static void client_on_event(struct stream *s, unsigned events)
         client_close(c);
 }
 
-/* Another process serves by now, so this drain is in nobody's way: the client may ask once more,
- * and is told then that the connection closes, instead of meeting a closed one. */
+/* Another process serves by now, so this drain is in nobody's way: a client that has been promised
+ * another answer may ask once more, and is told then that the connection closes, instead of meeting
+ * a closed one. */
 static bool client_may_wait(const struct client *c)
 {
-    return c->worker->server->is_handed_over && !c->down.exchange && !c->is_message_open &&
-           outbox_is_empty(&c->out);
+    if (!c->worker->server->is_handed_over || c->must_close)
+        return false;
+    return c->down.exchange ? c->is_head_sent : !c->is_message_open;
 }
 
 void client_drain(struct client *c)
@@ -573,7 +575,8 @@ void client_drain(struct client *c)
     }
     if (c->in.len == 0 && (!c->has_served || client_may_wait(c))) {
         /* Accepted, perhaps from the backlog a moment ago: its first request may be on its way. */
-        timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + CLIENT_DRAIN_US);
+        if (c->phase == CLIENT_IDLE)
+            timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + CLIENT_DRAIN_US);
         return;
     }
     /* What has arrived already is served. */

@@ -4,6 +4,7 @@ it cannot be known."""
 import grpc
 import pytest
 
+from play.deadline import eventually
 from play.grpc_server import GrpcClient
 from play.http2 import Http2
 from play.manifests import (ENVOY_API, backend, grpc_route, header, local_provider, model, path, route, rule, security_policy,
@@ -93,6 +94,7 @@ def test_a_call_is_judged_by_its_model_as_a_request_of_http_is(gateway, server, 
         assert client.call("/a.B/C") == b"a:hi", "other services name no models of this protocol"
         assert [at for at, _ in made.calls] == [INFER, SERVICE + "ServerLive", "/a.B/C"]
         gw.apply(manifests[:-1])
+        eventually(lambda: client.passes(INFER, infer("m-secret")), what="the worker of this connection to know")
         for message in (infer("m-secret"), b"\x0a\xff", b""):
             assert client.call(INFER, message) == b"a:" + message, "without such a policy nobody looks"
         assert client.call(SERVICE + "ModelStreamInfer") == b"a:hi"

@@ -178,7 +178,7 @@ def test_a_client_that_reads_a_byte_a_second_slows_its_backend_alone(gateway, up
             while time.monotonic() < next_byte:
                 time.sleep(0.05)  # a byte a second is what is played
         grown = anonymous_kib(gw) - held
-        assert all(0 < n < 16_000_000 for n in n_sent), f"the backend is not slowed: {n_sent}"
+        assert all(0 < n < 64_000_000 for n in n_sent), f"the backend is not slowed: {n_sent}"
         assert is_sanitized(gw) or grown < STREAM_KIB * len(readers), f"{grown} KiB for {len(readers)} streams"
         assert is_unchanged(before, during), f"p99 of others: {before:.1f} ms before, {during} ms"
     finally:
