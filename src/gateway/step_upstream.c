@@ -1,12 +1,11 @@
 /* upstream: which endpoint? Answers that need no backend end here (redirect, direct response, the
- * list of models); else a backend is drawn by priority, weight and health, the request is sent,
- * and the step waits for the head of the answer. Without a policy another try at a priority is made
+ * list of models); else a backend is drawn by priority, weight and health, the request is sent, and
+ * the step waits for the head of the answer. Without a policy another try at a priority is made
  * only where nothing can have been processed: the connection failed, the backend refused the
  * stream, or a pooled one turned out to be closed under a request that may be repeated (RFC 9110
  * 9.2.2) and has no content. A policy's further tries come first (traffic/retry.h). What fails for
- * good,
- * before any content of an answer, goes to the next priority where an AIGatewayRoute has one: that
- * is what it is there for (decision 11). */
+ * good, before any content of an answer, goes to the next priority where an AIGatewayRoute has one:
+ * that is what it is there for (decision 11). */
 #include "base/assert.h"
 #include "gateway/ai/ai_answer.h"
 #include "gateway/ai/ai_request.h"
