@@ -156,9 +156,9 @@ TEST(json_text_cannot_be_forged)
 TEST(json_text_is_escaped_wherever_it_stands)
 {
     for (int c = 0; c < 256; c++) {
-        for (size_t at = 0; at < 19; at++) {
-            char text[20];
-            char expected[64];
+        for (size_t at = 0; at < 131; at++) {
+            char text[132];
+            char expected[160];
             struct buf b = {0};
             bool is_plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 
@@ -171,7 +171,7 @@ TEST(json_text_is_escaped_wherever_it_stands)
                      : c == '\n'             ? "\"%.*s\\n%.0d%.*s\""
                      : c >= 0x80             ? "\"%.*s\\ufffd%.0d%.*s\""
                                              : "\"%.*s\\u%04x%.*s\"",
-                     (int)at, text, c == '\n' || c >= 0x80 ? 0 : c, (int)(19 - at), text + at + 1);
+                     (int)at, text, c == '\n' || c >= 0x80 ? 0 : c, (int)(131 - at), text + at + 1);
             CHECK_STR(buf_str(&b), expected);
             buf_deinit(&b);
         }

@@ -99,7 +99,9 @@ static size_t buf_utf8_length(struct str s, size_t i)
     return n;
 }
 
-/* How many of 16 bytes, from the first on, stand for themselves. */
+enum { BUF_JSON_BLOCK = 16, BUF_JSON_RUN = 64 };
+
+/* How many of a block's bytes, from the first on, stand for themselves. */
 static inline size_t buf_plain_json_block(const char *p)
 {
 #ifdef __SSE2__
@@ -111,32 +113,14 @@ static inline size_t buf_plain_json_block(const char *p)
     odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
     unsigned mask = (unsigned)_mm_movemask_epi8(odd);
 
-    return mask != 0 ? (size_t)__builtin_ctz(mask) : 16;
+    return mask != 0 ? (size_t)__builtin_ctz(mask) : BUF_JSON_BLOCK;
 #else
     size_t n = 0;
 
-    while (n < 16 && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
+    while (n < BUF_JSON_BLOCK && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
         n++;
     return n;
 #endif
-}
-
-/* How many bytes from s[i] on stand for themselves. */
-static size_t buf_plain_json_span(struct str s, size_t i)
-{
-    size_t start = i;
-    char last[16];
-
-    while (i + 16 <= s.len) {
-        size_t n = buf_plain_json_block(s.ptr + i);
-
-        i += n;
-        if (n < 16)
-            return i - start;
-    }
-    memset(last, 0, sizeof last); /* a zero ends the run */
-    memcpy(last, s.ptr + i, s.len - i);
-    return i + buf_plain_json_block(last) - start;
 }
 
 static size_t buf_append_json_special(struct buf *b, struct str s, size_t i)
@@ -157,18 +141,36 @@ static size_t buf_append_json_special(struct buf *b, struct str s, size_t i)
     return 1;
 }
 
+/* Appends a run of s from i on as far as its bytes stand for themselves; returns how many do. They
+ * are judged where they were copied to, a block at a time: behind the last one is room of our own.
+ * A run is short, since what lies behind an escape is copied again. */
+static size_t buf_append_json_plain(struct buf *b, struct str s, size_t i)
+{
+    size_t left = MIN(s.len - i, (size_t)BUF_JSON_RUN);
+    char *out = buf_reserve(b, left + BUF_JSON_BLOCK);
+    size_t n = 0;
+    size_t n_plain;
+
+    memcpy(out, s.ptr + i, left);
+    memset(out + left, 0, BUF_JSON_BLOCK); /* a zero ends the run */
+    do {
+        n_plain = buf_plain_json_block(out + n);
+        n += n_plain;
+    } while (n_plain == BUF_JSON_BLOCK);
+    b->len += n;
+    return n;
+}
+
 void buf_append_json(struct buf *b, struct str s)
 {
     size_t i = 0;
 
-    buf_reserve(b, s.len + 2); /* as a rule */
-    b->ptr[b->len++] = '"';
+    buf_append_char(b, '"');
     while (i < s.len) {
-        size_t n = buf_plain_json_span(s, i);
+        size_t n = buf_append_json_plain(b, s, i);
 
-        buf_append(b, s.ptr + i, n);
         i += n;
-        if (i < s.len)
+        if (i < s.len && n < BUF_JSON_RUN)
             i += buf_append_json_special(b, s, i);
     }
     buf_append_char(b, '"');

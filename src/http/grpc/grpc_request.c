@@ -9,9 +9,11 @@ enum { TIMEOUT_DIGITS_MAX = 8 };
 bool grpc_content_type_is(struct str content_type)
 {
     static const struct str prefix = {"application/grpc", sizeof "application/grpc" - 1};
+    const size_t first = sizeof "application/" - 1; /* of what tells it from JSON, as most are */
     char next = content_type.len > prefix.len ? content_type.ptr[prefix.len] : '\0';
 
-    if (!str_starts_with_nocase(content_type, prefix))
+    if (content_type.len < prefix.len || (content_type.ptr[first] | 0x20) != 'g' ||
+        !str_starts_with_nocase(content_type, prefix))
         return false;
     return content_type.len == prefix.len || next == '+' || next == ';' || next == ' ';
 }
