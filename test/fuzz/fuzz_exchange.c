@@ -16,6 +16,7 @@
  *   l     the other configuration is loaded
  *   d, D  the gateway drains, stops
  *   n     names are resolved
+ *   u     the verdict of probes on an endpoint turns
  * Then everybody reads and leaves, time passes, and must hold:
  *   - each exchange made exactly one record, and nothing of any is left: exchanges, connections,
  *     held bytes, in-flight counts, reservations of limits, references to configurations;
@@ -224,6 +225,9 @@ static void step(struct program *p)
         break;
     case 'n':
         world_resolve_names();
+        break;
+    case 'u':
+        world_turn_verdict(who % WORLD_WATCHED);
         break;
     case 'b':
     case 'B':

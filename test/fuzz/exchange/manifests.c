@@ -51,7 +51,15 @@
     "filters: [{type: RequestMirror, requestMirror: {percent: 50, backendRef: " TO(                \
         "streams") "}}], "
 
+#define SPARE(name, port)                                                                          \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backend, metadata: {name: " name           \
+    ", namespace: play}, spec: {fallback: true, endpoints: [{ip: {address: 127.0.0.1, port: " port \
+    "}}]}}\n---\n"
+
 #define PLAIN                                                                                      \
+    BACKEND("ill", "8")                                                                            \
+    SPARE("spare", "9")                                                                            \
+    ROUTE("ill", "/ill", "backendRefs: [" TO("ill") ", " TO("spare") "]")                          \
     BACKEND("plain", "1")                                                                          \
     BACKEND("copy", "2")                                                                           \
     BACKEND("judge", "3")                                                                          \
@@ -144,6 +152,15 @@
     "gateway.networking.k8s.io, kind: " kind ", name: " name "}], circuitBreaker: {" bounds "}}}"  \
     "\n---\n"
 
+/* Endpoints that answer with a failure are ejected, all of them if need be. */
+#define HEALTH(errors, more)                                                                       \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: ill, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: "  \
+    "HTTPRoute, name: ill}], " more "healthCheck: {panicThreshold: 0, passive: {"                  \
+    "consecutive5XxErrors: " errors ", consecutiveGatewayErrors: 1, "                              \
+    "consecutiveLocalOriginFailures: " errors ", splitExternalLocalOriginErrors: true, "           \
+    "maxEjectionPercent: 100, baseEjectionTime: 3s, interval: 1s}}}}\n---\n"
+
 #define BREAKERS_FIRST                                                                             \
     BREAKER("HTTPRoute", "timed",                                                                  \
             "maxConnections: 1, maxPendingRequests: 2, maxParallelRequests: 3")                    \
@@ -156,16 +173,17 @@
     BREAKER("HTTPRoute", "mirror", "perEndpoint: {maxConnections: 1}")                             \
     BREAKER("HTTPRoute", "streams", "maxConnections: 1, maxRequestsPerConnection: 3")
 
-static const char first[] = COMMON PLAIN RETRIES FAULTS BREAKERS_FIRST AI("")
+static const char first[] = COMMON PLAIN RETRIES FAULTS HEALTH("1", "") BREAKERS_FIRST AI("")
     TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute", "",
             LIMIT("20", "{from: Number, number: 2}"))
         TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", "",
                 LIMIT("5000",
                       "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
 
-static const char second[] = COMMON PLAIN RETRIES FAULTS BREAKERS_SECOND AI(", " MODEL(
-    "m-new", "{name: open}")) TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute", "",
-                                      LIMIT("5", "{from: Number, number: 1}"))
+static const char second[] = COMMON PLAIN RETRIES FAULTS HEALTH("2", RETRY ", ") BREAKERS_SECOND AI(
+    ", " MODEL("m-new", "{name: open}")) TRAFFIC("limited", "gateway.networking.k8s.io",
+                                                 "HTTPRoute", "",
+                                                 LIMIT("5", "{from: Number, number: 1}"))
     TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", RETRY ", ",
             LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
 

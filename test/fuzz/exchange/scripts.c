@@ -76,6 +76,8 @@ const char *const client_scripts[] = {
     /* v */ ASK("/faulty/v", "hello"),
     /* w */ CHUNKED("/whole/w") "^@|0\r\n\r\n",
     /* x */ CHUNKED("/whole/x"),
+    /* y */ GET("/ill/y"),
+    /* z */ CHUNKED("/ill/z"),
 };
 const unsigned n_client_scripts = N_ELEMENTS(client_scripts);
 
@@ -293,6 +295,8 @@ static const struct {
     /* o */ R(TO2("PUT", "/again/i"), ""),
     /* p */ R(TO2("POST", "/faulty/j"), "@"),
     /* q */ R(TO2("POST", "/whole/k"), "@@"),
+    /* r */ R0(TO2("GET", "/ill/r")),
+    /* s */ R(TO2("POST", "/ill/s"), "@"),
 #undef R
 #undef R0
 };

@@ -170,18 +170,23 @@ static void world_listen(void)
     world.listen_fd = fd;
 }
 
-/* The endpoint of a cluster: the fuzzer's socket, or (of "dead") one that nobody listens on. */
+/* The endpoints of a cluster: the fuzzer's socket, or (of "dead") one that nobody listens on. "ill"
+ * has two, so that one may be well while the other is not. */
 static void world_publish(struct cluster *c)
 {
-    struct endpoint_set *set = endpoint_set_new(1, ENDPOINTS_KNOWN);
-    struct endpoint *e = &set->items[0];
+    uint32_t n = str_find(c->name, STR("/ill")) >= 0 ? 2 : 1;
+    struct endpoint_set *set = endpoint_set_new(n, ENDPOINTS_KNOWN);
 
-    memcpy(&e->address, &world.address, world.address_len);
-    e->address_len = world.address_len;
-    /* Unlike any of the manifests, whose set would else be taken for the same. */
-    snprintf(e->text, sizeof e->text, "socket %u", c->id);
-    if (str_find(c->name, STR("/dead")) >= 0)
-        ((struct sockaddr_un *)(void *)&e->address)->sun_path[1] ^= 0x7f;
+    for (uint32_t i = 0; i < n; i++) {
+        struct endpoint *e = &set->items[i];
+
+        memcpy(&e->address, &world.address, world.address_len);
+        e->address_len = world.address_len;
+        /* Unlike any of the manifests, whose set would else be taken for the same. */
+        snprintf(e->text, sizeof e->text, "socket %u.%u", c->id, i);
+        if (str_find(c->name, STR("/dead")) >= 0)
+            ((struct sockaddr_un *)(void *)&e->address)->sun_path[1] ^= 0x7f;
+    }
     cluster_publish(c, set);
 }
 
@@ -235,6 +240,7 @@ static void world_build(void)
     for (unsigned i = 0; i < WORLD_SNAPSHOTS; i++)
         world.snapshots[i] = world_compile(world_manifests[i]);
     world.server.current = world.snapshots[0];
+    health_adopt(&world.server, world.snapshots[0]);
     if (worker_init(w, &world.server, 0, world.snapshots[0]) < 0)
         UNREACHABLE();
     world.worker = w;
@@ -280,6 +286,7 @@ void world_advance(uint64_t us)
 {
     world.now.mono_us += us;
     world.now.wall_unix_us += (int64_t)us;
+    health_sweep(&world.server, world.now.mono_us);
 }
 
 /* What is counted by the hour or the day starts anew. */
@@ -291,6 +298,7 @@ static void world_next_day(void)
 void world_reload(void)
 {
     world.current = (world.current + 1) % WORLD_SNAPSHOTS;
+    health_adopt(&world.server, world.snapshots[world.current]);
     worker_offer_snapshot(world.worker, world.snapshots[world.current]);
 }
 
@@ -307,6 +315,11 @@ void world_stop(void)
 bool world_is_stopped(void)
 {
     return world.worker->loop.is_stopping;
+}
+
+void world_turn_verdict(unsigned n)
+{
+    health_turn(&world.server, n);
 }
 
 static void world_unresolve_names(void)
@@ -344,6 +357,7 @@ void world_begin(void)
     failure_limit_init(&w->failures);
     model_averages_deinit(&world.server.averages);
     model_averages_init(&world.server.averages);
+    health_forget(&world.server);
     world_unresolve_names();
     if (world.current != 0)
         world_reload();

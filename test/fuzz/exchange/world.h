@@ -8,6 +8,7 @@
 
 enum {
     WORLD_SNAPSHOTS = 2,
+    WORLD_WATCHED = 3,   /* endpoints whose health a policy watches */
     WORLD_SEEN_MAX = 64, /* exchanges of one connection that are looked at */
     WORLD_ID_BYTES = 16,
     WORLD_SOCKET_BYTES = 16384, /* small, so that who sends soon finds no room */
@@ -38,6 +39,12 @@ struct world_client {
     unsigned n_seen;
 };
 
+/* health.c, the world's own: control has taken the configuration; a program begins; time has
+ * passed. */
+void health_adopt(struct server *g, const struct snapshot *s);
+void health_forget(struct server *g);
+void health_sweep(struct server *g, uint64_t now_us);
+void health_turn(struct server *g, unsigned n);
 /* The first call builds it all. */
 struct worker *world_get(void);
 /* A new program begins: a fresh day, names that are not resolved, the first configuration. */
@@ -56,6 +63,8 @@ void world_stop(void);
 /* It was, in the program under way. */
 bool world_is_stopped(void);
 void world_resolve_names(void);
+/* What probes say of the n-th endpoint that a policy watches turns. */
+void world_turn_verdict(unsigned n);
 /* Nothing of an exchange or connection is left. */
 bool world_is_idle(void);
 /* After the last program's end: everything was given back. */
