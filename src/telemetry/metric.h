@@ -58,10 +58,10 @@
     X(NAME_ADDRESSES_DROPPED, COUNTER, "tollgate_name_addresses_dropped_total", "addresses",       \
       "Addresses of a backend's name that are not used, since there are too many.", "backend")     \
     X(BREAKER_REQUESTS, GAUGE, "tollgate_circuit_breaker_requests", "requests",                    \
-      "Requests under way to a backend that has a circuit breaker, those that wait included.",     \
+      "Requests under way to a backend that has a circuit breaker, without those that wait.",      \
       "backend")                                                                                   \
     X(BREAKER_PENDING, GAUGE, "tollgate_circuit_breaker_pending", "requests",                      \
-      "Those of them that wait for a connection.", "backend")                                      \
+      "Requests to it that wait for a connection.", "backend")                                     \
     X(BREAKER_OVERFLOWS, COUNTER, "tollgate_circuit_breaker_overflows_total", "requests",          \
       "How often a bound of the circuit breaker was met: connections (then the request waits, if " \
       "it may), pending, requests, retries.",                                                      \

@@ -45,12 +45,13 @@ static struct breaker *attempt_breaker(const struct attempt *a)
     return &a->pool->cluster->backend->breaker;
 }
 
-/* False: there are as many under way as may be. */
+/* It is among those under way from when there is a connection for it, or one being made; or while
+ * it waits for a name. False: there are as many as may be. */
 static bool attempt_enter(struct attempt *a)
 {
     struct breaker *b = attempt_breaker(a);
 
-    if (LIKELY(!a->limits && !breaker_is_watched(b)) || a->upstreams->is_uncounted)
+    if (LIKELY(!a->limits && !breaker_is_watched(b)) || a->upstreams->is_uncounted || a->is_counted)
         return true;
     a->is_counted = breaker_take_request(b, a->limits);
     return a->is_counted;
@@ -82,13 +83,14 @@ static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusab
         attempt_end_waiting(a);
     }
     attempt_count(a, NULL);
+    /* Before the connection: who gets that has a place here too. */
+    attempt_leave(a);
     a->state = to;
     a->conn = NULL;
     if (a->stream)
         conn_h2_leave(a);
     else if (c)
         conn_put(c, is_reusable);
-    attempt_leave(a);
 }
 
 static void attempt_begin_streaming(struct attempt *a)
@@ -148,7 +150,8 @@ static int attempt_wait_for_place(struct attempt *a)
     const struct breaker_limits *l = a->limits;
 
     attempt_count(a, NULL);
-    if (l->n_connections > 0 && l->n_endpoint_connections > 0) {
+    attempt_leave(a);
+    if (l->n_connections > 0 && l->n_endpoint_connections > 0 && l->n_requests > 0) {
         a->waiter =
             (struct pending_waiter){.home = &p->member,
                                     .limits = l,
@@ -170,6 +173,22 @@ static int attempt_wait_for_place(struct attempt *a)
     return ATTEMPT_OVERFLOW;
 }
 
+/* As many are under way as may be. Where there would be a connection for one more it is refused;
+ * where those are all in use too it waits for its turn, as it would without that bound. */
+static int attempt_on_full(struct attempt *a)
+{
+    struct breaker *b = attempt_breaker(a);
+
+    if (!a->pool->lists[CONN_OPEN].first &&
+        bounded_count_get(&b->connections) >= a->limits->n_connections) {
+        breaker_count_overflow(b, BREAKER_CONNECTIONS);
+        return attempt_wait_for_place(a);
+    }
+    breaker_count_overflow(b, BREAKER_REQUESTS);
+    attempt_count(a, NULL);
+    return ATTEMPT_OVERFLOW;
+}
+
 static int attempt_connect(struct attempt *a)
 {
     struct conn *c = NULL;
@@ -181,6 +200,8 @@ static int attempt_connect(struct attempt *a)
     if (!e)
         return ATTEMPT_NO_ENDPOINT;
     attempt_count(a, e);
+    if (UNLIKELY(!attempt_enter(a)))
+        return attempt_on_full(a);
     /* What gets free is for those who wait. A place that is within its own bounds is not for them,
      * or they would have it. */
     bool may_reuse = !a->limits || !pending_is_any(&attempt_breaker(a)->pending);
@@ -243,11 +264,15 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->transport_error = 0;
     a->local_text[0] = '\0';
     a->n_interim = 0;
-    int r = attempt_enter(a) ? attempt_connect(a) : ATTEMPT_OVERFLOW;
+    int r = attempt_connect(a);
 
     if (r == ATTEMPT_NO_ENDPOINT && a->pool->endpoints->state == ENDPOINTS_PENDING) {
-        attempt_wait_for_name(a);
-        return 0;
+        if (attempt_enter(a)) {
+            attempt_wait_for_name(a);
+            return 0;
+        }
+        breaker_count_overflow(attempt_breaker(a), BREAKER_REQUESTS);
+        r = ATTEMPT_OVERFLOW;
     }
     if (r != 0) {
         attempt_leave(a);
@@ -281,6 +306,7 @@ void attempt_on_served(struct attempt *a, struct conn *c)
 {
     PRE(a->state == ATTEMPT_PENDING);
     attempt_end_waiting(a);
+    a->is_counted = true; /* the place came with it */
     attempt_count(a, pool_endpoint_of(a->pool, c));
     a->state = ATTEMPT_CONNECTING;
     a->conn = c;
@@ -327,6 +353,7 @@ void attempt_on_verdict(struct attempt *a)
     PRE(a->state == ATTEMPT_PENDING);
     a->state = ATTEMPT_CONNECTING;
     if (a->waiter.verdict == PENDING_GRANTED) {
+        a->is_counted = true; /* the place came with it */
         attempt_on_granted(a);
         return;
     }

@@ -61,10 +61,12 @@ static void pool_share_yield(struct conn *c, bool is_busy)
 /* Whether something came of it. */
 static bool pool_share_serve_from(struct pool *p, struct conn *c)
 {
-    struct pending_offer offer = {.endpoint = c->endpoint->state,
-                                  .is_shared = c->h2 || c->state == CONN_CONNECTING,
-                                  .is_busy = !conn_is_idle(c),
-                                  .may_yield = c->state == CONN_OPEN};
+    struct pending_offer offer = {
+        .endpoint = c->endpoint->state,
+        .is_ill = atomic_load_explicit(&c->endpoint->state->health.bits, memory_order_relaxed) != 0,
+        .is_shared = c->h2 || c->state == CONN_CONNECTING,
+        .is_busy = !conn_is_idle(c),
+        .may_yield = c->state == CONN_OPEN};
     struct pending_waiter *w;
     bool yields;
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from play.crowd import Crowd, Held
 from play.deadline import FACTOR, eventually
-from play.http2_upstream import Http2Upstream
 from play.manifests import backend, local_provider, path, route, rule, security_policy, target, thing, to, world
 from play.upstream import Answer
 
@@ -20,73 +20,6 @@ def breaker(at=("Gateway", "front"), name="breaker", **spec):
 
 def copied_to(name):
     return {"type": "RequestMirror", "requestMirror": {"backendRef": to(name)}}
-
-
-class Held:
-    """A backend, of either protocol, that answers when it is let, and knows how many it has at once."""
-
-    def __init__(self, up, seconds=0):
-        self.up = up
-        self.may_answer = threading.Semaphore(0)
-        self.seconds = seconds
-        self.n, self.most = 0, 0
-        self._changed = threading.Condition()
-        up.script = self._stream if isinstance(up, Http2Upstream) else self._request
-        self.is_h2 = isinstance(up, Http2Upstream)
-
-    def _hold(self):
-        with self._changed:
-            self.n += 1
-            self.most = max(self.most, self.n)
-            self._changed.notify_all()
-        if self.seconds:
-            time.sleep(self.seconds)
-        else:
-            self.may_answer.acquire()
-        with self._changed:
-            self.n -= 1
-            self._changed.notify_all()
-
-    def _request(self, _request, _connection):
-        self._hold()
-        return Answer(body=b"held")
-
-    def _stream(self, stream):
-        self._hold()
-        stream.answer(body=b"held")
-
-    def wait(self, n):
-        with self._changed:
-            assert self._changed.wait_for(lambda: self.n == n, 20 * FACTOR), f"{self.n} at once, waited for {n}"
-
-    def let(self, n):
-        for _ in range(n):
-            self.may_answer.release()
-
-
-class Crowd:
-    """Requests in threads of their own; their replies as they come."""
-
-    def __init__(self, gw):
-        self.gw = gw
-        self.replies = []
-        self._threads = []
-
-    def send(self, n=1, at="/", **more):
-        for _ in range(n):
-            thread = threading.Thread(target=self._one, args=(at,), kwargs=more, daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        return self
-
-    def _one(self, at, **more):
-        self.replies.append((at, self.gw.request(at, **more)))
-
-    def statuses(self):
-        for thread in self._threads:
-            thread.join(60 * FACTOR)
-        assert not any(t.is_alive() for t in self._threads), "an answer never came"
-        return sorted(reply.status for _, reply in self.replies)
 
 
 @pytest.fixture(params=["h1", "h2"])
@@ -559,6 +492,45 @@ def test_a_queue_that_a_tenant_has_filled_makes_room_for_others(shared):
     assert overflows == 8
 
 
+def test_those_who_wait_do_not_close_the_backend_to_others(gateway, upstream, issuer):
+    """They are not among the parallel requests, whose bound one tenant could else meet by waiting."""
+    up, issued = Held(upstream("a")), issuer()
+    gw = gateway(world(backend("a", up.up), route("r", rule("a")),
+                       breaker(maxConnections=1, maxPendingRequests=6, maxParallelRequests=3),
+                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [local_provider(issued)]})),
+                 args=["--workers", "2"])
+    greedy, modest = issued.token("greedy"), issued.token("modest")
+    crowd = Crowd(gw).send(7, token=greedy)
+    up.wait(1)
+    eventually(lambda: pending(gw) == 6)
+    one = Crowd(gw).send(1, token=modest)
+    eventually(lambda: len(crowd.replies) == 1)  # the newest of the others has made room
+    up.let(7)
+    assert one.statuses() == [200]
+    assert crowd.statuses() == [200] * 6 + [503]
+    assert up.most == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_who_waits_goes_on_when_fewer_are_under_way(gateway, upstream, workers):
+    """A connection that gets free is not enough where the bound of the requests under way is lower."""
+    up = Held(upstream("a"))
+    gw = gateway(world(backend("a", up.up), route("r", rule("a")), route("s", rule("a", matches=[path("/s")])),
+                       breaker(("HTTPRoute", "r"), maxConnections=3, maxPendingRequests=4, maxParallelRequests=2),
+                       breaker(("HTTPRoute", "s"), "more", maxConnections=3, maxParallelRequests=3)),
+                 args=["--workers", workers])
+    crowd = Crowd(gw).send(3, at="/s")
+    up.wait(3)
+    waiting = Crowd(gw).send(2)
+    eventually(lambda: pending(gw) == 2)
+    up.let(1)
+    assert eventually(lambda: len(crowd.replies) == 1) and up.n == 2 and pending(gw) == 2
+    up.let(4)
+    assert crowd.statuses() == [200] * 3
+    assert waiting.statuses() == [200] * 2
+    assert gw.metric("tollgate_circuit_breaker_requests", backend="Backend/play/a") == 0
+
+
 def test_a_steady_crowd_leaves_a_modest_tenant_its_share(gateway, upstream, issuer):
     """Both always have requests waiting, the one ten times as many as the other: they get the same."""
     up, issued = Held(upstream("a"), seconds=0.003), issuer()
@@ -599,13 +571,13 @@ def test_metrics_and_status_tell_what_there_is(gateway, upstream):
     eventually(lambda: pending(gw) == 1)
     assert is_told(gw.request())
     assert gw.request("/s").status == 200
-    assert gw.metric("tollgate_circuit_breaker_requests", backend="Backend/play/a") == 3
+    assert gw.metric("tollgate_circuit_breaker_requests", backend="Backend/play/a") == 2
     assert gw.metric("tollgate_upstream_connections", backend="Backend/play/a") == 2
-    for bound, count in (("connections", 1), ("pending", 0), ("requests", 1), ("retries", 0)):
+    for bound, count in (("connections", 2), ("pending", 1), ("requests", 0), ("retries", 0)):
         assert gw.metric("tollgate_circuit_breaker_overflows_total", backend="Backend/play/a", bound=bound) == count, bound
     assert 'backend="Backend/play/b"' not in "".join(
         line for line in gw.get_admin("/metrics").body.decode().splitlines() if "circuit_breaker" in line)
     told = {c["name"]: c for c in gw.status()["clusters"]}["Backend/play/a"]["circuit_breaker"]
-    assert told == {"connections": 2, "requests": 3, "pending": 1, "retries": 0}
+    assert told == {"connections": 2, "requests": 2, "pending": 1, "retries": 0}
     up.let(3)
     assert crowd.statuses() == [200] * 3

@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from play.crowd import Crowd
 from play.deadline import FACTOR, eventually
 from play.health import HEALTH, Sick, answers, failing, health_of, http_check, only, outlier, policy, wait_health
 from play.manifests import backend, config_map, path, route, rule, world
@@ -490,3 +491,23 @@ def test_probes_speak_the_backends_tls(gateway, upstream, authority, tmp_path):
     wait_health(gw, bad, "unhealthy")
     only(gw, "good")
     assert sick.probes[0].get("host") == "b.test" and not bad.requests
+
+
+def test_who_waits_is_not_served_by_a_connection_to_an_ejected_endpoint(gateway, upstream):
+    """One connection may be: the ejected endpoint's ends, and the next goes where all is well."""
+    ill, well = upstream("ill"), upstream("well")
+    for _ in range(8):  # until the first request has gone to the ill one
+        may_answer = threading.Event()
+        for up, status in ((ill, 500), (well, 200)):
+            up.script = lambda _r, _c, status=status: (may_answer.wait(20 * FACTOR), Answer(status=status))[1]  # noqa: B023
+        gw = gateway(world(backend("a", ill, well), route("r", rule("a")),
+                           policy(healthCheck=outlier(consecutive5XxErrors=1), circuitBreaker={"maxConnections": 1})),
+                     args=["--workers", "1"])
+        crowd = Crowd(gw).send(8)
+        eventually(lambda: gw.metric("tollgate_circuit_breaker_pending", backend="Backend/play/a") == 7)  # noqa: B023
+        may_answer.set()
+        statuses = crowd.statuses()
+        if ill.requests:
+            break
+        gw.stop()
+    assert len(ill.requests) == 1 and statuses == [200] * 7 + [500]

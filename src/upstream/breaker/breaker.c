@@ -34,28 +34,34 @@ void breaker_count_overflow(struct breaker *b, enum breaker_overflow what)
     atomic_fetch_add_explicit(&b->n_overflows[what], 1, memory_order_relaxed);
 }
 
-static bool breaker_take(struct breaker *b, struct bounded_count *c, uint32_t limit,
-                         enum breaker_overflow what)
-{
-    if (bounded_count_take(c, limit))
-        return true;
-    breaker_count_overflow(b, what);
-    return false;
-}
-
 bool breaker_take_request(struct breaker *b, const struct breaker_limits *l)
 {
-    return breaker_take(b, &b->requests, l ? l->n_requests : BOUNDED_COUNT_MAX, BREAKER_REQUESTS);
+    return bounded_count_take(&b->requests, l ? l->n_requests : BOUNDED_COUNT_MAX);
 }
 
+/* No wake is lost: who wants a place says so first and looks second, who gives one back does so
+ * first and looks for that word second; both change it, so that one of them sees the other. */
 void breaker_put_request(struct breaker *b)
 {
     bounded_count_put(&b->requests);
+    if (UNLIKELY(atomic_exchange_explicit(&b->is_request_wanted, false, memory_order_acq_rel)))
+        pending_on_place(b);
+}
+
+bool breaker_wants_request(struct breaker *b, const struct breaker_limits *l)
+{
+    if (bounded_count_get(&b->requests) < l->n_requests)
+        return true;
+    atomic_exchange_explicit(&b->is_request_wanted, true, memory_order_acq_rel);
+    return bounded_count_get(&b->requests) < l->n_requests;
 }
 
 bool breaker_take_retry(struct breaker *b, uint32_t limit)
 {
-    return breaker_take(b, &b->retries, MIN(limit, (uint32_t)BOUNDED_COUNT_MAX), BREAKER_RETRIES);
+    if (bounded_count_take(&b->retries, MIN(limit, (uint32_t)BOUNDED_COUNT_MAX)))
+        return true;
+    breaker_count_overflow(b, BREAKER_RETRIES);
+    return false;
 }
 
 void breaker_put_retry(struct breaker *b)

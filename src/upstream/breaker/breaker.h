@@ -15,7 +15,7 @@ struct breaker_limits {
     uint32_t n_connections;
     uint32_t n_endpoint_connections; /* of one endpoint */
     uint32_t n_pending;              /* attempts that wait for a connection */
-    uint32_t n_requests;             /* attempts under way, those that wait included */
+    uint32_t n_requests;             /* attempts under way, those that wait not among them */
     uint32_t n_served;               /* by one connection, which is closed then; 0: any number */
 };
 
@@ -37,6 +37,7 @@ struct breaker {
     _Atomic bool is_watched; /* some rule has bounds; stays so as long as the backend is known */
     struct bounded_count connections;
     struct bounded_count requests;
+    _Atomic bool is_request_wanted; /* by one who waits: who gives a place back looks */
     struct bounded_count retries;
     _Atomic uint64_t n_overflows[BREAKER_OVERFLOWS_];
     struct pending_queue pending;
@@ -56,10 +57,13 @@ static inline bool breaker_is_watched(const struct breaker *b)
 void breaker_count_overflow(struct breaker *b, enum breaker_overflow what);
 
 /* Each of these takes a place, which goes back by its `put`. `l` NULL: no bound. False: none is
- * left, which is counted. */
+ * left. A place for a request that is given back goes to those who wait. */
 MUST_USE bool breaker_take_request(struct breaker *b, const struct breaker_limits *l);
 void breaker_put_request(struct breaker *b);
-/* `limit` is the caller's to know: it may be a share of what is under way. */
+/* For those who wait, under their lock: is there a place? If not they are told of the next. */
+bool breaker_wants_request(struct breaker *b, const struct breaker_limits *l);
+/* `limit` is the caller's to know: it may be a share of what is under way. One that is refused is
+ * counted. */
 MUST_USE bool breaker_take_retry(struct breaker *b, uint32_t limit);
 void breaker_put_retry(struct breaker *b);
 /* A connection has a place at its backend and one at its endpoint, which counts in `of_endpoint`.

@@ -11,14 +11,13 @@ enum { N_THREADS = 4, N_ROUNDS = 100000 };
 static const struct breaker_limits five = {
     .n_connections = 5, .n_endpoint_connections = 3, .n_requests = 5};
 
-TEST(a_request_beyond_the_bound_is_refused_and_counted)
+TEST(a_request_beyond_the_bound_is_refused)
 {
     struct breaker b = {0};
 
     for (int i = 0; i < 5; i++)
         CHECK(breaker_take_request(&b, &five));
     CHECK(!breaker_take_request(&b, &five));
-    CHECK_INT(atomic_load(&b.n_overflows[BREAKER_REQUESTS]), 1);
     CHECK_MSG(breaker_take_request(&b, NULL), "without bounds, and it counts");
     breaker_put_request(&b);
     CHECK(!breaker_take_request(&b, &five));

@@ -98,13 +98,15 @@ static void pending_tell(struct pending_queue *q, struct pending_waiter *w,
 
 /* Where it could have a connection, if `freed` (NULL: nothing) had one less: the endpoint with the
  * fewest of those with room. NULL: nowhere. */
-static struct endpoint *pending_find_place(const struct breaker *b, const struct pending_waiter *w,
+static struct endpoint *pending_find_place(struct breaker *b, const struct pending_waiter *w,
                                            const struct endpoint_state *freed)
 {
     struct endpoint *best = NULL;
     uint32_t fewest = w->limits->n_endpoint_connections;
 
     if (bounded_count_get(&b->connections) >= (uint64_t)w->limits->n_connections + (freed != NULL))
+        return NULL;
+    if (!breaker_wants_request(b, w->limits))
         return NULL;
     for (uint32_t i = 0; i < w->endpoints->n; i++) {
         struct endpoint *e = &w->endpoints->items[i];
@@ -119,7 +121,7 @@ static struct endpoint *pending_find_place(const struct breaker *b, const struct
     return best;
 }
 
-static struct pending_waiter *pending_find_grantable(const struct breaker *b,
+static struct pending_waiter *pending_find_grantable(struct breaker *b,
                                                      const struct pending_tenant *t)
 {
     unsigned n = 0;
@@ -139,6 +141,19 @@ static uint64_t pending_cost_of_grant(struct deficit_flow *f, void *ctx)
     return pending_find_grantable(ctx, pending_tenant_of(f)) != NULL;
 }
 
+static bool pending_take_places(struct breaker *b, const struct pending_waiter *w)
+{
+    struct bounded_count *of_endpoint = &w->place->state->connections;
+
+    if (!breaker_try_connection(b, of_endpoint, w->limits))
+        return false;
+    if (breaker_take_request(b, w->limits))
+        return true;
+    bounded_count_put(of_endpoint);
+    bounded_count_put(&b->connections);
+    return false;
+}
+
 /* False: nobody can have a place. */
 static bool pending_grant(struct breaker *b)
 {
@@ -151,7 +166,7 @@ static bool pending_grant(struct breaker *b)
     w = pending_find_grantable(b, pending_tenant_of(f));
     w = w && (w->place = pending_find_place(b, w, NULL)) ? w : NULL;
     /* Some do not wait, and may have been faster: then another look is due. */
-    if (!w || !breaker_try_connection(b, &w->place->state->connections, w->limits))
+    if (!w || !pending_take_places(b, w))
         return true;
     deficit_spend(f, 1);
     pending_tell(q, w, PENDING_GRANTED);
@@ -292,8 +307,10 @@ void pending_leave(struct breaker *b, struct pending_waiter *w)
     else
         list_remove(&w->node);
     pthread_mutex_unlock(&q->lock);
-    if (w->verdict == PENDING_GRANTED)
+    if (w->verdict == PENDING_GRANTED) {
+        breaker_put_request(b);
         breaker_put_connection(b, &w->place->state->connections);
+    }
 }
 
 struct pending_waiter *pending_take_told(struct breaker *b, struct pending_member *m)
@@ -330,7 +347,9 @@ struct pending_search {
 
 static bool pending_is_served(const struct pending_search *s, const struct pending_waiter *w)
 {
-    return w->home == s->member && !w->is_fresh_wanted && (w->may_share || !s->offer->is_shared);
+    return w->home == s->member && !w->is_fresh_wanted && (w->may_share || !s->offer->is_shared) &&
+           (!s->offer->is_ill || (w->may_panic && endpoint_set_is_in_panic(w->endpoints))) &&
+           breaker_wants_request(s->breaker, w->limits);
 }
 
 /* Would it have a place if the connection ended? */
@@ -401,6 +420,13 @@ struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m
         w = pending_is_served(&s, first) ? first : pending_find_served(&s, first);
         *ret_yields = !w;
         q->n_yielding += !w && offer->is_busy;
+    }
+    if (w && !breaker_take_request(b, w->limits)) {
+        /* One who does not wait was faster: its end will wake this one, or somebody's has. */
+        *ret_yields = false;
+        if (breaker_wants_request(b, w->limits))
+            pending_settle(b);
+        w = NULL;
     }
     if (w) {
         deficit_spend(f, 1);

@@ -1,8 +1,8 @@
 /* Attempts that wait for a connection to a backend, of all workers together: bounded, and shared
  * among tenants by deficit round robin. Whoever gives a place for a connection back hands it to the
- * next in turn, on whichever worker that waits: the place is taken on its behalf, within its own
- * bounds, so that nobody comes in between; then its worker is woken. One lock for each backend,
- * which nobody takes while nobody waits.
+ * next in turn, on whichever worker that waits: the place, and one among the requests under way,
+ * are taken on its behalf, within its own bounds, so that nobody comes in between; then its worker
+ * is woken. One lock for each backend, which nobody takes while nobody waits.
  *
  *     join --> WAITING --> GRANTED (has a place) | DROPPED (made room for others) --> taken by its
  *                 |                                                           worker, once woken
@@ -67,6 +67,7 @@ struct pending_waiter {
 /* A connection of a worker with room for one more attempt. */
 struct pending_offer {
     const struct endpoint_state *endpoint;
+    bool is_ill;    /* its endpoint is: good in panic only */
     bool is_shared; /* HTTP/2 */
     bool is_busy;   /* it has streams: where it yields it ends when they do */
     bool may_yield; /* it can be ended for the sake of another worker's */
@@ -95,13 +96,15 @@ void pending_remove_member(struct breaker *b, struct pending_member *m);
 /* False: there is no room, which is counted. A tenant who has more waiting than the new one gives
  * its newest up for it. `tenant` is copied. */
 MUST_USE bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant);
-/* Whatever it was told goes to the next. */
+/* Whatever it was granted goes to the next. */
 void pending_leave(struct breaker *b, struct pending_waiter *w);
-/* One of the member's with a verdict, which is its worker's again; NULL: none. */
+/* One of the member's with a verdict, which is its worker's again, as are the places it was
+ * granted; NULL: none. */
 struct pending_waiter *pending_take_told(struct breaker *b, struct pending_member *m);
 /* A place was given back: whoever can have it gets it. */
 void pending_on_place(struct breaker *b);
-/* Who of the member's own goes on by this connection; it waits no longer then. NULL: nobody, and
+/* Who of the member's own goes on by this connection; it waits no longer then, and has a place
+ * among the requests. NULL: nobody, and
  * with *ret_yields the connection is to end, since it is another's turn. Of those that are busy one
  * at a time yields: it may be good for many. */
 struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m,

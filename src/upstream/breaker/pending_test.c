@@ -77,8 +77,10 @@ static bool join(struct pending_waiter *w, struct desk *d, const struct breaker_
     return pending_join(breaker, w, str_of(tenant));
 }
 
-static const struct breaker_limits one = {
-    .n_connections = 1, .n_endpoint_connections = BOUNDED_COUNT_MAX, .n_pending = 4};
+static const struct breaker_limits one = {.n_connections = 1,
+                                          .n_endpoint_connections = BOUNDED_COUNT_MAX,
+                                          .n_requests = BOUNDED_COUNT_MAX,
+                                          .n_pending = 4};
 
 TEST(a_place_that_is_given_back_is_handed_to_who_waits)
 {
@@ -122,6 +124,60 @@ TEST(one_who_leaves_gives_what_it_was_granted_to_the_next)
     finish();
 }
 
+TEST(a_place_comes_with_one_among_the_requests)
+{
+    static const struct breaker_limits l = {.n_connections = 2,
+                                            .n_endpoint_connections = BOUNDED_COUNT_MAX,
+                                            .n_requests = 1,
+                                            .n_pending = 4};
+    struct pending_offer offer = {.endpoint = NULL};
+    struct pending_waiter a, b;
+    bool yields;
+    struct desk d;
+
+    begin(1);
+    open_desk(&d);
+    CHECK(breaker_take_request(breaker, &l));
+    CHECK(join(&a, &d, &l, "t") && join(&b, &d, &l, "t"));
+    CHECK_MSG(pending_take_told(breaker, &d.member) == NULL, "room for a connection is not enough");
+    CHECK(pending_serve(breaker, &d.member, &offer, &yields) == NULL && !yields);
+    breaker_put_request(breaker);
+    CHECK(pending_take_told(breaker, &d.member) == &a && a.verdict == PENDING_GRANTED);
+    CHECK_INT(bounded_count_get(&breaker->requests), 1);
+    CHECK(pending_serve(breaker, &d.member, &offer, &yields) == NULL && !yields);
+    breaker_put_request(breaker);
+    CHECK_MSG(pending_take_told(breaker, &d.member) == &b, "there is room for two connections");
+    breaker_put_request(breaker);
+    breaker_put_connection(breaker, place_of(0));
+    breaker_put_connection(breaker, place_of(0));
+    close_desk(&d);
+    finish();
+}
+
+TEST(who_waits_takes_no_connection_to_an_endpoint_that_is_ill)
+{
+    struct pending_offer offer = {.is_ill = true};
+    struct pending_waiter a;
+    bool yields;
+    struct desk d;
+
+    begin(2);
+    open_desk(&d);
+    CHECK(breaker_take_connection(breaker, place_of(0), &one));
+    CHECK(join(&a, &d, &one, "t"));
+    offer.endpoint = endpoints->items[0].state;
+    CHECK(pending_serve(breaker, &d.member, &offer, &yields) == NULL && !yields);
+    offer.may_yield = true;
+    CHECK(pending_serve(breaker, &d.member, &offer, &yields) == NULL);
+    CHECK_MSG(yields, "without it there is a place elsewhere");
+    offer.is_ill = false;
+    CHECK(pending_serve(breaker, &d.member, &offer, &yields) == &a);
+    breaker_put_request(breaker);
+    breaker_put_connection(breaker, place_of(0));
+    close_desk(&d);
+    finish();
+}
+
 TEST(a_place_within_the_bounds_is_had_at_once)
 {
     struct desk d;
@@ -138,8 +194,10 @@ TEST(a_place_within_the_bounds_is_had_at_once)
 
 TEST(bounds_are_those_of_who_waits)
 {
-    static const struct breaker_limits two = {
-        .n_connections = 2, .n_endpoint_connections = BOUNDED_COUNT_MAX, .n_pending = 4};
+    static const struct breaker_limits two = {.n_connections = 2,
+                                              .n_endpoint_connections = BOUNDED_COUNT_MAX,
+                                              .n_requests = BOUNDED_COUNT_MAX,
+                                              .n_pending = 4};
     struct desk d;
     struct pending_waiter narrow, wide;
 
@@ -161,8 +219,10 @@ TEST(bounds_are_those_of_who_waits)
 
 TEST(an_endpoint_with_room_is_chosen)
 {
-    static const struct breaker_limits l = {
-        .n_connections = 9, .n_endpoint_connections = 2, .n_pending = 4};
+    static const struct breaker_limits l = {.n_connections = 9,
+                                            .n_endpoint_connections = 2,
+                                            .n_requests = BOUNDED_COUNT_MAX,
+                                            .n_pending = 4};
     struct desk d;
     struct pending_waiter a;
 
@@ -184,8 +244,10 @@ TEST(an_endpoint_with_room_is_chosen)
 
 TEST(tenants_take_turns_however_many_they_are)
 {
-    static const struct breaker_limits l = {
-        .n_connections = 1, .n_endpoint_connections = BOUNDED_COUNT_MAX, .n_pending = 20};
+    static const struct breaker_limits l = {.n_connections = 1,
+                                            .n_endpoint_connections = BOUNDED_COUNT_MAX,
+                                            .n_requests = BOUNDED_COUNT_MAX,
+                                            .n_pending = 20};
     struct pending_waiter greedy[12], modest[3];
     uint32_t n_modest = 0;
     struct desk d;
@@ -242,7 +304,8 @@ TEST(a_queue_that_one_tenant_has_filled_is_not_closed_to_others)
 
 TEST(a_queue_of_no_length_takes_nobody)
 {
-    static const struct breaker_limits l = {.n_connections = 1, .n_endpoint_connections = 1};
+    static const struct breaker_limits l = {
+        .n_connections = 1, .n_endpoint_connections = 1, .n_requests = BOUNDED_COUNT_MAX};
     struct pending_waiter a;
     struct desk d;
 
@@ -283,8 +346,10 @@ TEST(an_open_connection_serves_its_own_worker_and_yields_in_the_end)
 {
     struct desk mine, theirs;
     struct pending_waiter far, near[12];
-    static const struct breaker_limits l = {
-        .n_connections = 1, .n_endpoint_connections = BOUNDED_COUNT_MAX, .n_pending = 20};
+    static const struct breaker_limits l = {.n_connections = 1,
+                                            .n_endpoint_connections = BOUNDED_COUNT_MAX,
+                                            .n_requests = BOUNDED_COUNT_MAX,
+                                            .n_pending = 20};
     struct pending_offer offer = {.is_busy = true, .may_yield = true};
     uint32_t n_served = 0;
     bool yields = false;
@@ -376,10 +441,14 @@ TEST(what_only_a_new_connection_serves_is_not_served_by_an_open_one)
 
 /* ---- threads ---- */
 
-enum { N_WORKERS = 4, N_CLIENTS = 12, N_ROUNDS = 400, N_PLACES = 3 };
+/* Of a connection that is unused while a request waits it is not known which of the two bounds is
+ * in the way: here either may be. */
+enum { N_WORKERS = 4, N_CLIENTS = 12, N_ROUNDS = 400, N_PLACES = 3, N_REQUESTS = 2 };
 
-static const struct breaker_limits few = {
-    .n_connections = N_PLACES, .n_endpoint_connections = 2, .n_pending = BOUNDED_COUNT_MAX};
+static const struct breaker_limits few = {.n_connections = N_PLACES,
+                                          .n_endpoint_connections = 2,
+                                          .n_requests = N_REQUESTS,
+                                          .n_pending = BOUNDED_COUNT_MAX};
 
 struct client {
     struct pending_waiter waiter;
@@ -404,7 +473,7 @@ static void crew_enter(struct client *c, struct endpoint *place)
 {
     c->state = CLIENT_IN;
     c->place = place;
-    if (atomic_fetch_add(&n_inside, 1) >= N_PLACES)
+    if (atomic_fetch_add(&n_inside, 1) >= N_REQUESTS)
         atomic_fetch_add(&n_beyond, 1);
 }
 
@@ -444,6 +513,7 @@ static void crew_let_go(struct crew *w, struct client *c)
     c->state = CLIENT_OUT;
     w->n_done += ++c->n_rounds == N_ROUNDS;
     atomic_fetch_sub(&n_inside, 1);
+    breaker_put_request(breaker);
     if (w->idle || random_below(&w->random, 2) == 0) {
         breaker_put_connection(breaker, &e->state->connections);
         return;
@@ -460,8 +530,11 @@ static void crew_come(struct crew *w, struct client *c)
 
     if (!pending_is_any(&breaker->pending) &&
         breaker_take_connection(breaker, &e->state->connections, &few)) {
-        crew_enter(c, e);
-        return;
+        if (breaker_take_request(breaker, &few)) {
+            crew_enter(c, e);
+            return;
+        }
+        breaker_put_connection(breaker, &e->state->connections);
     }
     c->waiter =
         (struct pending_waiter){.home = &w->desk.member, .limits = &few, .endpoints = endpoints};
