@@ -375,6 +375,8 @@ void attempt_on_broken(struct attempt *a, enum attempt_failure why)
     /* After a connect failure the pool has closed the connection already. */
     if (a->state == ATTEMPT_CONNECTING)
         a->conn = NULL;
+    if (why == ATTEMPT_NO_UPGRADE)
+        attempt_count(a, NULL); /* asked for by the client: no word against the endpoint */
     attempt_end(a, ATTEMPT_FAILED, false);
     a->events->on_fail(a, why);
 }

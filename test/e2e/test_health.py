@@ -511,3 +511,16 @@ def test_who_waits_is_not_served_by_a_connection_to_an_ejected_endpoint(gateway,
             break
         gw.stop()
     assert len(ill.requests) == 1 and statuses == [200] * 7 + [500]
+
+
+def test_an_upgrade_that_a_backend_does_not_take_is_not_held_against_it(gateway, http2_upstream):
+    up = http2_upstream("a")
+    gw = gateway(world(backend("a", up, appProtocols=["gateway.envoyproxy.io/h2c"]), route("r", rule("a")),
+                       policy(healthCheck=outlier(consecutive5XxErrors=1, consecutiveLocalOriginFailures=1,
+                                                  maxEjectionPercent=100))))
+    for _ in range(3):
+        with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n") as raw:
+            assert raw.reply().code == "upgrade_unsupported"
+    assert health_of(gw, up) == "healthy" or health_of(gw, up) == "unknown"
+    assert gw.metric("tollgate_ejections_total") == 0 and gw.request().status == 200
