@@ -198,8 +198,7 @@ enum step_result step_admit(struct exchange *x)
         return STEP_LAST;
     if (x->head_error != H1_ERROR_NONE)
         return exchange_refuse(x, admit_head_refusal(x->head_error));
-    if (w->exchanges.n_nodes > LIMIT_EXCHANGES ||
-        UNLIKELY(overload_level(&w->server->overload) >= OVERLOAD_SHEDDING))
+    if (w->exchanges.n_nodes > LIMIT_EXCHANGES)
         return exchange_refuse(x, REFUSAL_OVERLOADED);
     x->hold = worker_hold(w);
     port = worker_port_plan(w, x->downstream->listen_port);
@@ -209,6 +208,8 @@ enum step_result step_admit(struct exchange *x)
     x->listener = listener;
     if (port && admit_is_health_check(x, listener ? &listener->client : &port->client))
         return admit_answer_health(x);
+    if (UNLIKELY(overload_level(&w->server->overload) >= OVERLOAD_SHEDDING))
+        return exchange_refuse(x, REFUSAL_OVERLOADED);
     if (!listener)
         return exchange_refuse(x, REFUSAL_NO_LISTENER);
     if (listener->client.stream_us)

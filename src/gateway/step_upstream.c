@@ -71,26 +71,31 @@ static uint64_t upstream_try_us(const struct exchange *x)
     return head_us && (head_us < whole_us || whole_us == 0) ? head_us : whole_us;
 }
 
-/* The head has gone to the client: only the whole answer's time counts from now on. */
-static void upstream_on_whole_timeout(struct exchange *x)
+/* The head has come in time: only the whole answer's time counts from now on, also while the answer
+ * is held. */
+static bool upstream_has_more_time(struct exchange *x)
 {
     uint64_t whole_us = upstream_whole_us(x);
     struct loop *l = &x->worker->loop;
 
+    if (!x->attempt.has_head && !x->is_head_sent)
+        return false;
     if (whole_us == 0)
-        return;
-    if (l->now.mono_us < x->upstream_us + whole_us)
-        timer_set(l, &x->try_timer, x->upstream_us + whole_us);
-    else
-        exchange_cancel(x, CANCEL_REQUEST_TIMEOUT);
+        return true;
+    if (l->now.mono_us >= x->upstream_us + whole_us)
+        return false;
+    timer_set(l, &x->try_timer, x->upstream_us + whole_us);
+    return true;
 }
 
 static void upstream_on_try_timeout(struct timer *t)
 {
     struct exchange *x = CONTAINER_OF(t, struct exchange, try_timer);
 
+    if (upstream_has_more_time(x))
+        return;
     if (x->is_head_sent) {
-        upstream_on_whole_timeout(x);
+        exchange_cancel(x, CANCEL_REQUEST_TIMEOUT);
         return;
     }
     outlier_note_timeout(&x->attempt);

@@ -295,6 +295,15 @@ def test_unused_connections_of_other_workers_are_closed_for_who_waits(gateway, h
     assert gw.metric("tollgate_upstream_connections", backend="Backend/play/a") <= 2
 
 
+def test_unused_connections_serve_where_nobody_may_wait(gateway, upstream):
+    """Nobody waits for a connection that is in use; one that is not is closed for who needs it, on whichever worker."""
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), breaker(maxConnections=1, maxPendingRequests=0)),
+                 args=["--workers", "4"])
+    assert [gw.request().status for _ in range(60)] == [200] * 60
+    assert up.n_connections > 1  # several workers have served
+
+
 def test_connections_beyond_bounds_that_a_reload_brings_are_not_kept(gateway, upstream):
     up = Held(upstream("a"))
     a = backend("a", up.up)

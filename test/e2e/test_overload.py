@@ -30,18 +30,19 @@ def hoard(gateway, upstream):
     """hoard(limit): a gateway with that limit of memory, its backend, and clients who ask for much and take none of it."""
     clients = []
 
-    def start(limit):
+    def start(limit, **more):
         up = upstream("a")
         up.script = lambda request, connection: (
             Answer(body=b"x" * 200_000) if request.target == "/much" else up.echo(request, connection))
-        gw = gateway(world(backend("a", up), route("r", rule("a"))), args=["--workers", "1", "--memory-limit", limit])
+        gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **more)),
+                     args=["--workers", "1", "--memory-limit", limit])
         if is_sanitized(gw):
             pytest.skip("a sanitizer's memory is not the gateway's")
 
-        def come():
+        def come(n_streams=100):
             client = Frames(gw.port(), first=f.PREFACE + f.settings((f.INITIAL_WINDOW_SIZE, 0)))
             clients.append(client)
-            client.send(b"".join(f.request(s, "/much") for s in range(1, 200, 2)))
+            client.send(b"".join(f.request(s, "/much") for s in range(1, 2 * n_streams, 2)))
         return gw, up, come
 
     yield start
@@ -68,6 +69,21 @@ def test_who_holds_the_most_goes_when_memory_runs_short(hoard):
     assert gw.request("/fresh").status == 200
     assert gw.process.poll() is None
     assert "memory: " in gw.stderr()
+
+
+def test_where_requests_are_refused_the_health_path_still_answers(hoard):
+    """All replicas run short together: those who ask for health are not to take them out one after the other."""
+    gw, up, come = hoard("64Mi", healthCheck={"path": "/healthz"})
+    n, n_streams = 0, 6  # of these a connection holds less than what has it reset
+    while level(gw) < 2:
+        assert n < 120, "it is not noticed"
+        come(n_streams)
+        n += 1
+        eventually(lambda: len(up.requests) >= n_streams * n or level(gw) == 2)  # noqa: B023
+    assert gw.request("/fresh").status == 503
+    assert gw.request("/healthz").status == 200
+    assert gw.get_admin("/ready").status == 200
+    assert level(gw) == 2
 
 
 @pytest.mark.parametrize("n_files", [256])

@@ -498,6 +498,23 @@ def test_what_a_policy_does_not_name_still_goes_to_the_next_priority(gateway, up
     assert (len(first.requests), len(second.requests), retries(gw)) == (2, 2, 0), "a POST, after its bytes"
 
 
+def test_the_time_of_a_try_ends_with_the_head_of_an_answer_that_is_held(gateway, upstream):
+    """While there is a next priority an answer is held until it has content; its head has come in time."""
+    def later(_request, _connection):
+        def frames():
+            time.sleep(0.6 * FACTOR)
+            yield b'data: {"choices":[{"index":0,"delta":{"content":"late"}}]}\n\n'
+            yield b"data: [DONE]\n\n"
+        return Answer(headers=[("content-type", "text/event-stream")], chunks=frames())
+    first, second = upstream("first"), upstream("second")
+    first.script, second.script = later, completion
+    gw = gateway(ai_world(("first", first), ("second", second),
+                          policy=traffic("HTTPRoute", "ai", on=["5xx"], try_time=f"{int(200 * FACTOR)}ms")))
+    reply = gw.request(CHAT, json=chat(stream=True))
+    assert reply.status == 200 and b"late" in reply.body
+    assert (len(first.requests), len(second.requests)) == (1, 0)
+
+
 def test_a_long_prompt_that_is_sent_as_it_comes_is_not_tried_again(gateway, upstream):
     up, has_come = upstream("a"), threading.Event()
     up.on_head = lambda *_: has_come.set()

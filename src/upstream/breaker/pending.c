@@ -80,6 +80,7 @@ static void pending_take_out(struct pending_queue *q, struct pending_waiter *w)
     struct pending_tenant *t = TAKE(w->tenant);
 
     list_remove(&w->node);
+    q->n_beyond -= w->is_beyond;
     atomic_fetch_sub_explicit(&q->n_waiting, 1, memory_order_acq_rel);
     pending_tenant_settle(q, t);
 }
@@ -173,9 +174,30 @@ static bool pending_grant(struct breaker *b)
     return true;
 }
 
-/* The worker whose connection is unused longest is asked for it. */
-static void pending_order(struct pending_queue *q)
+/* Whom it was let in beyond the bound for is not there any more. */
+static void pending_drop_beyond(struct breaker *b)
 {
+    struct pending_queue *q = &b->pending;
+
+    MAP_FOREACH (&q->by_tenant, slot) {
+        struct pending_tenant *t = slot->value;
+
+        LIST_FOREACH (&t->waiters, node) {
+            struct pending_waiter *w = pending_waiter_of(node);
+
+            if (!w->is_beyond)
+                continue;
+            breaker_count_overflow(b, BREAKER_PENDING);
+            pending_tell(q, w, PENDING_DROPPED);
+            return; /* of its tenant there may be nothing left */
+        }
+    }
+}
+
+/* The worker whose connection is unused longest is asked for it. */
+static void pending_order(struct breaker *b)
+{
+    struct pending_queue *q = &b->pending;
     struct pending_member *oldest = NULL;
     uint64_t since_us = PENDING_NEVER_US;
 
@@ -188,8 +210,11 @@ static void pending_order(struct pending_queue *q)
             oldest = m;
         }
     }
-    if (!oldest)
+    if (!oldest) {
+        while (q->n_beyond > 0)
+            pending_drop_beyond(b);
         return;
+    }
     atomic_fetch_add_explicit(&oldest->n_wanted, 1, memory_order_relaxed);
     wake_post(oldest->wake);
 }
@@ -199,7 +224,7 @@ static void pending_settle(struct breaker *b)
     while (pending_grant(b)) {
     }
     if (pending_is_any(&b->pending))
-        pending_order(&b->pending);
+        pending_order(b);
 }
 
 void pending_on_place(struct breaker *b)
@@ -213,7 +238,7 @@ void pending_want(struct breaker *b)
 {
     pthread_mutex_lock(&b->pending.lock);
     if (pending_is_any(&b->pending))
-        pending_order(&b->pending);
+        pending_order(b);
     pthread_mutex_unlock(&b->pending.lock);
 }
 
@@ -253,6 +278,23 @@ static struct pending_tenant *pending_longest(struct pending_queue *q)
     return longest;
 }
 
+/* There is no room in the queue, and yet a connection that some worker does not use: whoever comes
+ * for that does not wait for others to end. As many as there are workers with such, at most. */
+static bool pending_is_beyond(const struct pending_queue *q, uint32_t limit)
+{
+    uint32_t n = 0;
+
+    if (pending_count(q) < limit)
+        return false;
+
+    LIST_FOREACH (&q->members, node) {
+        const struct pending_member *m = CONTAINER_OF(node, struct pending_member, node);
+
+        n += atomic_load_explicit(&m->idle_since_us, memory_order_relaxed) != PENDING_NEVER_US;
+    }
+    return q->n_beyond < n;
+}
+
 /* Is there room for one more of `t`? The newest of the tenant who has most makes it: a queue that
  * one tenant has filled is not closed to the others. */
 static bool pending_make_room(struct breaker *b, uint32_t limit, const struct pending_tenant *t)
@@ -281,7 +323,9 @@ bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant
 
     pthread_mutex_lock(&q->lock);
     t = pending_tenant_get(q, tenant);
-    has_room = pending_make_room(b, w->limits->n_pending, t);
+    w->is_beyond = pending_is_beyond(q, w->limits->n_pending);
+    has_room = w->is_beyond || pending_make_room(b, w->limits->n_pending, t);
+    q->n_beyond += w->is_beyond;
     if (has_room) {
         w->tenant = t;
         w->n_passed = 0;

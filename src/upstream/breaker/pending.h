@@ -32,6 +32,7 @@ struct pending_queue {
     struct deficit tenants;
     struct map by_tenant;
     struct list members;
+    uint32_t n_beyond;   /* of those who wait: for a connection that is unused, beyond the bound */
     uint32_t n_yielding; /* connections that end, once their streams are through, for who waits */
 };
 
@@ -59,6 +60,7 @@ struct pending_waiter {
     bool may_panic;                 /* endpoints that are ill will do, where too few are well */
     struct list_node node;          /* of its tenant's, then of its home's told; under the lock */
     struct pending_tenant *tenant;
+    bool is_beyond;
     uint32_t n_passed; /* how often others have gone before it, out of turn */
     enum pending_verdict verdict;
     struct endpoint *place; /* granted: where its connection may go */
@@ -94,7 +96,8 @@ void pending_add_member(struct breaker *b, struct pending_member *m, struct wake
 void pending_remove_member(struct breaker *b, struct pending_member *m);
 
 /* False: there is no room, which is counted. A tenant who has more waiting than the new one gives
- * its newest up for it. `tenant` is copied. */
+ * its newest up for it. Where connections are unused there is room for those who come for them.
+ * `tenant` is copied. */
 MUST_USE bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant);
 /* Whatever it was granted goes to the next. */
 void pending_leave(struct breaker *b, struct pending_waiter *w);

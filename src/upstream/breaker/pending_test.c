@@ -178,6 +178,41 @@ TEST(who_waits_takes_no_connection_to_an_endpoint_that_is_ill)
     finish();
 }
 
+TEST(a_queue_without_room_lets_in_who_comes_for_an_unused_connection)
+{
+    static const struct breaker_limits none = {.n_connections = 1,
+                                               .n_endpoint_connections = BOUNDED_COUNT_MAX,
+                                               .n_requests = BOUNDED_COUNT_MAX};
+    struct desk d, other;
+    struct pending_waiter a, b;
+
+    begin(1);
+    open_desk(&d);
+    open_desk(&other);
+    CHECK(breaker_take_connection(breaker, place_of(0), &none));
+    CHECK_MSG(!join(&a, &d, &none, "t"), "it is in use");
+    atomic_store(&other.member.idle_since_us, 7);
+    CHECK(join(&a, &d, &none, "t"));
+    CHECK_MSG(!join(&b, &d, &none, "t"), "one connection is for one");
+    CHECK_INT(pending_take_wanted(&other.member), 1);
+    atomic_store(&other.member.idle_since_us, PENDING_NEVER_US);
+    breaker_put_connection(breaker, place_of(0));
+    CHECK(pending_take_told(breaker, &d.member) == &a && a.verdict == PENDING_GRANTED);
+    CHECK_INT(pending_count(&breaker->pending), 0);
+
+    atomic_store(&other.member.idle_since_us, 7);
+    CHECK(join(&b, &d, &none, "t"));
+    atomic_store(&other.member.idle_since_us, PENDING_NEVER_US); /* its worker was faster */
+    CHECK_INT(pending_take_wanted(&other.member), 1);
+    pending_want(breaker);
+    CHECK(pending_take_told(breaker, &d.member) == &b && b.verdict == PENDING_DROPPED);
+    breaker_put_request(breaker);
+    breaker_put_connection(breaker, place_of(0));
+    close_desk(&other);
+    close_desk(&d);
+    finish();
+}
+
 TEST(a_place_within_the_bounds_is_had_at_once)
 {
     struct desk d;

@@ -446,7 +446,8 @@ static void world_check_cluster(struct cluster *c)
     ASSERT(bounded_count_get(&c->backend->breaker.requests) == 0);
     ASSERT(!pending_is_any(&c->backend->breaker.pending));
     ASSERT(c->backend->breaker.pending.by_tenant.n_items == 0);
-    ASSERT(c->backend->breaker.pending.n_yielding == 0);
+    ASSERT(c->backend->breaker.pending.n_yielding == 0 &&
+           c->backend->breaker.pending.n_beyond == 0);
     ASSERT(bounded_count_get(&c->backend->breaker.retries) == 0);
 }
 
