@@ -24,6 +24,10 @@
     X(H2_RESETS, 100, "streams",                                                                   \
       "reset by the gateway on one HTTP/2 connection to a backend; beyond: new ones go to "        \
       "another")                                                                                   \
+    X(H2_YIELD_S, 1, "seconds",                                                                    \
+      "how long a connection to a backend takes no new streams because another worker waits for "  \
+      "its place; beyond, it serves again")                                                        \
+    X(H2_KEEP_S, 10, "seconds", "until it yields the next time")                                   \
     X(H2_SILENCE_S, 60, "seconds",                                                                 \
       "silence of an HTTP/2 peer with requests under way, after which it is sent a PING")          \
     X(H2_PING_ANSWER_S, 20, "seconds", "for its answer; beyond: the connection is closed")         \

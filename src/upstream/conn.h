@@ -3,12 +3,12 @@
  * connection is idle while it is OPEN.
  *
  *     (new) --> CONNECTING --> OPEN <--> FULL     OPEN: a stream is free; FULL: none is
- *                   |          |   \     |  |
- *                   |          |    v    v  |
- *                   |          |   DRAINING |     the backend takes no new streams, those that run
- *                   |          |      |     |     are finished (HTTP/2 only)
- *                   +----------+------+-----+--> CLOSED (retired, freed at the end of the loop
- * turn)
+ *                   |         |  ^ \     |  |
+ *                   |         v  |  v    v  |
+ *                   |        DRAINING <--+  |     it takes no new streams, those that run are
+ *                   |            |          |     finished (HTTP/2 only); if only for the sake of
+ *                   |            |          |     others and they do not end, it serves again
+ *                   +------------+----------+--> CLOSED (retired, freed at the turn's end)
  *
  * Open ones count at the backend, of all workers together (breaker.h).
  *
@@ -40,8 +40,10 @@ struct conn {
     bool is_abort;    /* how to close */
     bool ends_output; /* shut down our side when everything is sent */
     uint32_t n_served;
-    bool is_yielding; /* it ends for the sake of another worker's attempts */
-    bool is_spent;    /* it has served as many as its last attempt's bounds allow */
+    bool is_yielding;     /* it ends for the sake of another worker's attempts, if it does soon */
+    bool is_leaving;      /* it ends because bounds have become narrower */
+    uint64_t yielding_us; /* since when; or when it has last tried to */
+    bool is_spent;        /* it has served as many as its last attempt's bounds allow */
     uint64_t idle_since_us;
     uint64_t idle_us;        /* how long it may be unused, as its last attempt said */
     struct attempt *attempt; /* HTTP/1.1: that leases it, or NULL */
@@ -76,6 +78,8 @@ void conn_flush_later(struct conn *c);
 /* For conn_h2.c. */
 /* One more attempt: whether it was the last one. */
 void conn_count_served(struct conn *c, const struct attempt *a);
+/* It takes no further streams if there are more connections than the attempt's bounds allow. */
+void conn_leave_if_beyond(struct conn *c, const struct attempt *a);
 void conn_move(struct conn *c, enum conn_state to);
 /* Whoever waits for it or has streams on it must be told besides. */
 void conn_close(struct conn *c);

@@ -401,6 +401,16 @@ static const struct h2_events conn_h2_events = {
 
 /* ---- keeping it alive ---- */
 
+/* It has tried to end for another worker's sake, and its streams go on: it serves its own again. */
+static void conn_h2_stay(struct conn *c)
+{
+    pool_share_end_yielding(c);
+    conn_move(c, CONN_OPEN);
+    conn_h2_place(c);
+    if (c->state == CONN_OPEN)
+        pool_share_on_room(c->pool);
+}
+
 /* A backend that has gone without a word keeps streams waiting for ever: silence is broken by a
  * PING, and one without an answer ends the connection. */
 static void conn_h2_on_tick(struct timer *t)
@@ -419,6 +429,8 @@ static void conn_h2_on_tick(struct timer *t)
         h->forgiven_us = now_us;
         h2_forgive(&h->codec);
     }
+    if (c->is_yielding && now_us - c->yielding_us >= LIMIT_H2_YIELD_S * (uint64_t)SECOND_US)
+        conn_h2_stay(c);
     if (h->ping_us && now_us - h->ping_us >= timeout_us) {
         c->stream.error = ETIMEDOUT;
         c->is_abort = true;
@@ -479,6 +491,7 @@ void conn_h2_open(struct conn *c, struct attempt *a)
     else if (h2_request(&c->h2->codec, &s->codec, a->request) != 0)
         conn_h2_shut(s, ATTEMPT_REFUSED); /* it has just said that it takes no more: not sent */
     conn_count_served(c, a);
+    conn_leave_if_beyond(c, a);
     c->idle_us = a->idle_us ? a->idle_us : (uint64_t)UPSTREAM_IDLE_US;
     conn_h2_place(c);
     conn_flush_later(c);

@@ -28,7 +28,7 @@ void conn_move(struct conn *c, enum conn_state to)
         [CONN_CONNECTING] = {[CONN_OPEN] = true, [CONN_FULL] = true, [CONN_CLOSED] = true},
         [CONN_OPEN] = {[CONN_FULL] = true, [CONN_DRAINING] = true, [CONN_CLOSED] = true},
         [CONN_FULL] = {[CONN_OPEN] = true, [CONN_DRAINING] = true, [CONN_CLOSED] = true},
-        [CONN_DRAINING] = {[CONN_CLOSED] = true},
+        [CONN_DRAINING] = {[CONN_OPEN] = true, [CONN_CLOSED] = true},
     };
 
     bool was_open = c->state == CONN_OPEN;
@@ -319,7 +319,9 @@ void conn_close(struct conn *c)
     outbox_deinit(&c->out); /* now: what it borrowed ends with this turn's reader */
     stream_close(&c->stream, c->is_abort);
     if (c->is_yielding)
-        pending_end_yielding(pool_breaker(c->pool));
+        pool_share_end_yielding(c);
+    if (c->is_leaving)
+        bounded_count_put(&pool_breaker(c->pool)->leaving);
     /* Not before it is closed: the backend is to see no more of them than the bound. */
     pool_put_place(c->pool, c->endpoint);
     loop_retire(l, &c->retire, conn_free);
@@ -328,16 +330,32 @@ void conn_close(struct conn *c)
 void conn_count_served(struct conn *c, const struct attempt *a)
 {
     c->n_served++;
-    c->is_spent = a && a->limits && a->limits->n_served > 0 && c->n_served >= a->limits->n_served;
+    c->is_spent = c->is_leaving ||
+                  (a && a->limits && a->limits->n_served > 0 && c->n_served >= a->limits->n_served);
 }
 
-/* Are there more than the bounds allow, which were wider once, or are for others? */
-static bool conn_is_beyond(const struct conn *c, const struct attempt *a)
+/* By how many there are more than the bounds allow, which were wider once, or are for others. */
+static uint32_t conn_n_beyond(const struct conn *c, const struct attempt *a)
 {
     const struct breaker_limits *l = a ? a->limits : NULL;
+    uint32_t n, n_endpoint;
 
-    return l && (bounded_count_get(&pool_breaker(c->pool)->connections) > l->n_connections ||
-                 bounded_count_get(&c->endpoint->state->connections) > l->n_endpoint_connections);
+    if (!l)
+        return 0;
+    n = bounded_count_get(&pool_breaker(c->pool)->connections);
+    n_endpoint = bounded_count_get(&c->endpoint->state->connections);
+    return MAX(n - MIN(n, l->n_connections),
+               n_endpoint - MIN(n_endpoint, l->n_endpoint_connections));
+}
+
+void conn_leave_if_beyond(struct conn *c, const struct attempt *a)
+{
+    uint32_t n = conn_n_beyond(c, a);
+
+    /* Others that end already, if only after their streams, are as good as gone. */
+    if (LIKELY(n == 0) || c->is_leaving || !bounded_count_take(&pool_breaker(c->pool)->leaving, n))
+        return;
+    c->is_leaving = c->is_spent = true;
 }
 
 void conn_put(struct conn *c, bool is_reusable)
@@ -346,7 +364,7 @@ void conn_put(struct conn *c, bool is_reusable)
         return; /* others wait for it, or have it */
     c->idle_us = c->attempt && c->attempt->idle_us ? c->attempt->idle_us : UPSTREAM_IDLE_US;
     conn_count_served(c, c->attempt);
-    is_reusable &= !conn_is_beyond(c, c->attempt);
+    is_reusable &= conn_n_beyond(c, c->attempt) == 0;
     c->attempt = NULL;
     if (is_reusable && !c->is_spent && outbox_is_empty(&c->out) &&
         c->pool->lists[CONN_OPEN].n_nodes < UPSTREAM_IDLE_PER_CLUSTER) {

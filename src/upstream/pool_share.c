@@ -4,6 +4,7 @@
 #include "upstream/pool_share.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "upstream/attempt_internal.h"
 #include "upstream/conn_h2.h"
 
@@ -49,13 +50,31 @@ void pool_share_note_idle(struct pool *p)
 
 /* ---- serving ---- */
 
+/* Of one whose streams did not end when it tried, not again at once. */
+static bool pool_share_may_yield(const struct conn *c)
+{
+    uint64_t now_us = c->pool->upstreams->loop->now.mono_us;
+
+    return c->state == CONN_OPEN &&
+           (conn_is_idle(c) || c->yielding_us == 0 ||
+            now_us - c->yielding_us >= LIMIT_H2_KEEP_S * UINT64_C(1000000));
+}
+
 static void pool_share_yield(struct conn *c, bool is_busy)
 {
-    c->is_yielding = is_busy;
-    if (is_busy)
-        conn_move(c, CONN_DRAINING);
-    else
+    if (!is_busy) {
         conn_close(c);
+        return;
+    }
+    c->is_yielding = true;
+    c->yielding_us = c->pool->upstreams->loop->now.mono_us;
+    conn_move(c, CONN_DRAINING);
+}
+
+void pool_share_end_yielding(struct conn *c)
+{
+    c->is_yielding = false;
+    pending_end_yielding(pool_breaker(c->pool));
 }
 
 /* Whether something came of it. */
@@ -66,7 +85,7 @@ static bool pool_share_serve_from(struct pool *p, struct conn *c)
         .is_ill = atomic_load_explicit(&c->endpoint->state->health.bits, memory_order_relaxed) != 0,
         .is_shared = c->h2 || c->state == CONN_CONNECTING,
         .is_busy = !conn_is_idle(c),
-        .may_yield = c->state == CONN_OPEN};
+        .may_yield = pool_share_may_yield(c)};
     struct pending_waiter *w;
     bool yields;
 

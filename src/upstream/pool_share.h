@@ -13,5 +13,7 @@ void pool_share_note_idle(struct pool *p);
 void pool_share_on_idle(struct pool *p);
 /* A connection has room, or is going to: attempts that wait here may go on by it. */
 void pool_share_on_room(struct pool *p);
+/* Of a connection that was to end for others who wait: it has, or goes on. */
+void pool_share_end_yielding(struct conn *c);
 /* wake_fn of upstreams.pending_news. */
 void pool_share_on_news(struct wake *w);

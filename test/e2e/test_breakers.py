@@ -284,6 +284,41 @@ def test_a_worker_that_has_the_only_connection_lets_it_go_in_the_end(gateway, ht
     assert all(raw.reply().status == 200 for raw in here[n:25])
 
 
+def test_a_long_stream_does_not_stand_in_its_own_workers_way(gateway, http2_upstream):
+    """Another worker waits for the only connection, which has a stream without end: its own worker goes on with it."""
+    up, other, may_end = http2_upstream("a"), http2_upstream("b"), threading.Event()
+
+    def script(stream):
+        if stream.target != "/a/long":
+            return stream.answer(body=b"ok")
+        stream.head(200, [("content-type", "text/event-stream")])
+        stream.data(b"data: x\n\n")
+        may_end.wait(60 * FACTOR)
+        return stream.data(b"data: end\n\n", end=True)
+    up.script = script
+    gw = gateway(world(backend("a", up, **H2C), backend("b", other, **H2C), route("r", rule("a", matches=[path("/a")])),
+                       route("s", rule("b", matches=[path("/b")])), breaker(("HTTPRoute", "r"), maxConnections=1)),
+                 args=["--workers", "2"])
+    assert "maxConnections 1 is less than the 2 workers" in gw.stderr()
+    here, there = clients_by_worker(gw, other, "/b", 30)
+    ask = b"GET /a/%s HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    here[0].send(ask % b"long")
+    here[0].until(b"data: x")
+    there[0].send(ask % b"there")
+    eventually(lambda: pending(gw) == 1)
+    for raw in here[1:5]:  # the first of them waits for a second at most
+        raw.send(ask % b"here")
+        assert raw.reply().status == 200
+    assert pending(gw) == 1 and there[0].buffer == b""
+    may_end.set()
+    for raw in here[5:]:
+        raw.send(ask % b"here")
+        assert raw.reply().status == 200
+    there[0].sock.settimeout(20 * FACTOR)
+    assert there[0].reply().status == 200
+    assert gw.metric("tollgate_upstream_connections", backend="Backend/play/a") == 1
+
+
 def test_unused_connections_of_other_workers_are_closed_for_who_waits(gateway, held):
     up, a = held(seconds=0.001)
     gw = gateway(world(a, route("r", rule("a")), breaker(maxConnections=2, maxPendingRequests=100)), args=["--workers", "4"])
@@ -322,6 +357,28 @@ def test_connections_beyond_bounds_that_a_reload_brings_are_not_kept(gateway, up
     up.wait(3)
     up.let(12)
     assert crowd.statuses() == [200] * 12 and up.most == 3
+
+
+def test_connections_of_streams_beyond_bounds_that_a_reload_brings_end_with_their_streams(gateway, http2_upstream):
+    up, other = Held(http2_upstream("a")), http2_upstream("b")
+    both = [backend("a", up.up, **H2C), backend("b", other, **H2C), route("r", rule("a", matches=[path("/a")])),
+            route("s", rule("b", matches=[path("/b")]))]
+    gw = gateway(world(*both), args=["--workers", "3"])
+    workers = clients_by_worker(gw, other, "/b", 40)
+    ask = b"GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    for raws in workers:
+        raws[0].send(ask)
+    up.wait(3)
+    n_open = lambda: gw.metric("tollgate_upstream_connections", backend="Backend/play/a")  # noqa: E731
+    assert n_open() == 3
+    gw.apply(world(*both, breaker(("HTTPRoute", "r"), maxConnections=2)))
+    for raws in workers:  # one of the three is to end; the others go on to serve
+        raws[1].send(ask)
+    up.wait(6)
+    up.let(6)
+    for raws in workers:
+        assert raws[0].reply().status == raws[1].reply().status == 200
+    eventually(lambda: n_open() == 2)
 
 
 def test_nobody_goes_before_those_who_wait(gateway, upstream):

@@ -3,6 +3,8 @@
 #include "gateway/compile/breaker.h"
 
 #include "gateway/compile/rule.h"
+#include "gateway/compile/traffic.h"
+#include "gateway/server_options.h"
 #include "manifest/part/cluster_settings.h"
 
 enum { BREAKER_DEFAULT = 1024 };
@@ -19,7 +21,28 @@ static void breaker_watch_cluster(const struct cluster *c)
         breaker_watch(&c->backend->breaker);
 }
 
-void compile_breaker(struct compile_place *at, const struct cluster_circuit_breaker *spec)
+/* A connection belongs to a worker, and one of HTTP/2 is let go only when its streams are through.
+ */
+static void breaker_tell_workers(struct compile *c, const struct compile_place *at,
+                                 const struct cluster *cluster, uint32_t n_connections)
+{
+    const struct object *policy = at->traffic->merged.object;
+
+    if (!cluster || cluster->protocol == CLUSTER_HTTP1 || n_connections >= c->options->n_workers ||
+        !compile_tells(c, arena_printf(&c->scratch, "breaker|%.*s|%.*s", STR_ARG(policy->label),
+                                       STR_ARG(cluster->name))))
+        return;
+    diag_add(
+        &c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, policy->mark, policy->label,
+        "maxConnections %u is less than the %u workers: over HTTP/2 to %.*s, requests of a worker "
+        "without a connection wait until the streams of another's have ended; allow %u "
+        "connections, or run with --workers %u",
+        n_connections, c->options->n_workers, STR_ARG(cluster->name), c->options->n_workers,
+        MAX(n_connections, 1U));
+}
+
+void compile_breaker(struct compile *c, struct compile_place *at,
+                     const struct cluster_circuit_breaker *spec)
 {
     struct rule_plan *rule = at->rule;
     struct breaker_limits *l;
@@ -35,8 +58,10 @@ void compile_breaker(struct compile_place *at, const struct cluster_circuit_brea
         spec->per_endpoint ? breaker_bound(spec->per_endpoint->max_connections, BREAKER_DEFAULT)
                            : BOUNDED_COUNT_MAX;
     rule->breaker = l;
-    for (uint32_t i = 0; i < rule->n_backends; i++)
+    for (uint32_t i = 0; i < rule->n_backends; i++) {
         breaker_watch_cluster(rule->backends[i].cluster);
+        breaker_tell_workers(c, at, rule->backends[i].cluster, l->n_connections);
+    }
     for (uint32_t i = 0; i < rule->n_mirrors; i++)
         breaker_watch_cluster(rule->mirrors[i].cluster);
 }

@@ -6,4 +6,5 @@
 struct cluster_circuit_breaker;
 
 /* Into at->rule, whose backends and mirrors are there. `spec` NULL: no bounds. */
-void compile_breaker(struct compile_place *at, const struct cluster_circuit_breaker *spec);
+void compile_breaker(struct compile *c, struct compile_place *at,
+                     const struct cluster_circuit_breaker *spec);

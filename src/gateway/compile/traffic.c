@@ -115,7 +115,7 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     traffic_request_buffer(at->rule, t->spec ? t->spec->request_buffer : NULL);
     traffic_timeouts(at, t->spec ? t->spec->cluster.timeout : NULL);
     compile_keep_alive(c, at);
-    compile_breaker(at, t->spec ? t->spec->cluster.circuit_breaker : NULL);
+    compile_breaker(c, at, t->spec ? t->spec->cluster.circuit_breaker : NULL);
     compile_health(c, at);
     compile_fault(at);
     compile_retry(c, at);

@@ -36,6 +36,7 @@ enum breaker_overflow {
 struct breaker {
     _Atomic bool is_watched; /* some rule has bounds; stays so as long as the backend is known */
     struct bounded_count connections;
+    struct bounded_count leaving; /* of those: beyond bounds that have become narrower */
     struct bounded_count requests;
     _Atomic bool is_request_wanted; /* by one who waits: who gives a place back looks */
     struct bounded_count retries;
