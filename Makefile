@@ -8,7 +8,7 @@
 #   make test-exact   ten thousand requests to models with every kind of end: records, usage and budgets agree
 #   make test-faults  the fault laboratory in full (FAULTS_ARGS='--minutes 30 --seed 7'); its short forms are in make test
 #   make test-sdk     the official OpenAI and Anthropic clients against the gateway (from pip and npm)
-#   make test-differential  the same bytes to the gateway, nginx, HAProxy and Node's parser, in thousands of cases
+#   make test-differential  the same requests and answers, byte for byte, to the gateway, nginx, HAProxy and Node's parser
 #   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW
 #   make test-h2spec  h2spec on a listener of HTTP/2 and one of clear text: every case but a written list
 #   make bench        side by side with nginx, HAProxy and Envoy (BENCH_ARGS)
@@ -82,7 +82,7 @@ test-differential:
 	@tools/install-packages build test differential
 	@$(SETUP) $(BUILD)
 	@$(NINJA) -C $(BUILD) --quiet
-	@TOLLGATE_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 timeout 300 $(PYTHON) -m pytest -q -p no:cacheprovider \
+	@TOLLGATE_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 timeout 900 $(PYTHON) -m pytest -q -p no:cacheprovider \
 		test/differential $(TEST_ARGS)
 
 test-testssl:

@@ -129,12 +129,15 @@ static enum step_result respond_end(struct exchange *x)
     return STEP_NEXT;
 }
 
-/* Where one side has no handshake of WebSocket the gateway takes its part. */
+/* Where one side has no handshake of WebSocket the gateway takes its part. A backend that has made
+ * none (its status is what somebody made it say) would read as requests what nobody here judges. */
 static bool respond_shake_hands(struct exchange *x)
 {
     if (x->attempt.is_tunnel)
         return x->request.is_tunnel || websocket_agree(&x->request, &x->response);
-    return !x->request.is_tunnel || websocket_is_sound(&x->request, &x->response);
+    if (LIKELY(!x->request.is_tunnel && x->response.status != 101))
+        return true;
+    return websocket_is_sound(&x->request, &x->response);
 }
 
 static enum step_result respond_relay_head(struct exchange *x)

@@ -83,6 +83,7 @@ struct h1 {
     uint8_t chunk_state;
     bool has_skipped_crlf; /* the one empty line before a request line (RFC 9112 2.2) */
     bool is_head_answer;   /* the next response answers HEAD */
+    bool is_last_answer;   /* an interim response said "close": none comes behind the next one */
 };
 
 void h1_init(struct h1 *c, const struct h1_options *options);
@@ -92,9 +93,8 @@ void h1_expect_response_to(struct h1 *c, enum http_method method);
 void h1_set_raw(struct h1 *c);
 /* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
  * (server) or *ret_response (client); the other may be NULL. 1xx responses other than 101 come as
- * HEAD followed by END. H1_MORE leaves in *input what is incomplete: the caller keeps those bytes
- * and calls again with them and more. On H1_ERROR in a head the request holds what was read before
- * (for the access log). */
+ * HEAD followed by END. H1_MORE leaves in *input what is incomplete: call again with it and more.
+ * On H1_ERROR in a head the request holds what was read before (for the access log). */
 MUST_USE int h1_next(struct h1 *c, struct str *input, struct arena *arena,
                      struct http_request *ret_request, struct http_response *ret_response,
                      struct h1_event *ret_event);

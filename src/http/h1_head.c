@@ -105,6 +105,7 @@ static int h1_name_parse(struct h1 *c, struct h1_fields *f, struct str *ret_name
 {
     char *start = f->cursor;
     char *p = start;
+    bool has_underscore = false;
     uint8_t lower;
 
     /* The empty line at the end stops this loop: CR is no tchar. */
@@ -115,11 +116,14 @@ static int h1_name_parse(struct h1 *c, struct h1_fields *f, struct str *ret_name
             break;
         if (!c->options.allows_underscore)
             return h1_fail(c, H1_ERROR_UNDERSCORE_HEADER);
+        has_underscore = true;
         p++;
     }
     if (p == start || *p != ':')
         return h1_fail(c, H1_ERROR_BAD_HEADER);
     *ret_name = str_make(start, (size_t)(p - start));
+    if (UNLIKELY(has_underscore) && header_is_framing_alias(*ret_name)) /* whatever is allowed */
+        return h1_fail(c, H1_ERROR_UNDERSCORE_HEADER);
     f->cursor = p + 1;
     return 0;
 }
@@ -164,15 +168,22 @@ static inline void h1_note(struct str *slot, uint8_t *n, struct str value)
 }
 
 /* White space around a value may be a tab (RFC 9110 5.6.3), but readers differ about it: for nginx
- * it is a part of the value, for llhttp of a coding. What one of two readers does not see of
- * length, coding or host is where smuggling begins, and no client sends tabs. Answers are read by
- * us alone. */
-static bool h1_has_tab(const struct h1 *c, const struct h1_fields *f,
-                       const struct http_header *header)
+ * it is a part of the value, for llhttp of a coding or length. What one of two readers does not see
+ * of length, coding or host is where smuggling begins, and nobody in earnest sends tabs. One inside
+ * a value makes it none. */
+static bool h1_has_tab(const struct h1_fields *f, const struct http_header *header)
 {
-    const char *colon = header->name.ptr + header->name.len;
+    const char *line_end = f->cursor - 2; /* before CR LF */
 
-    return !c->options.is_client && memchr(colon, '\t', (size_t)(f->cursor - colon));
+    for (const char *p = header->name.ptr + header->name.len + 1; p < header->value.ptr; p++) {
+        if (*p == '\t')
+            return true;
+    }
+    for (const char *p = header->value.ptr + header->value.len; p < line_end; p++) {
+        if (*p == '\t')
+            return true;
+    }
+    return false;
 }
 
 /* Takes note of the framing and hop-by-hop headers; the others stay in their slot of the list. */
@@ -182,17 +193,17 @@ static int h1_field_sort(struct h1 *c, struct h1_fields *f, const struct http_he
     case HEADER_HOST:
         if (c->options.is_client)
             break;
-        if (h1_has_tab(c, f, header))
+        if (h1_has_tab(f, header))
             return h1_fail(c, H1_ERROR_BAD_HOST);
         h1_note(&f->host, &f->n_host, header->value);
         return 0;
     case HEADER_CONTENT_LENGTH:
-        if (h1_has_tab(c, f, header))
+        if (h1_has_tab(f, header))
             return h1_fail(c, H1_ERROR_BAD_CONTENT_LENGTH);
         h1_note(&f->content_length, &f->n_content_length, header->value);
         return 0;
     case HEADER_TRANSFER_ENCODING:
-        if (h1_has_tab(c, f, header))
+        if (h1_has_tab(f, header))
             return h1_fail(c, H1_ERROR_BAD_TRANSFER_ENCODING);
         h1_note(&f->transfer_encoding, &f->n_transfer_encoding, header->value);
         return 0;

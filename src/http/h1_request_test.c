@@ -203,6 +203,7 @@ TEST(doubtful_hosts_are_refused)
         {GET "Host: a b\r\n\r\n", NULL, H1_ERROR_BAD_HOST},
         {GET "Host:\ta\r\n\r\n", NULL, H1_ERROR_BAD_HOST},
         {GET "Host: a\t\r\n\r\n", NULL, H1_ERROR_BAD_HOST},
+        {GET "Host: a\tb\r\n\r\n", NULL, H1_ERROR_BAD_HOST},
         {GET "Host: a/b\r\n\r\n", NULL, H1_ERROR_BAD_HOST},
         {GET "Host: a%2eb\r\n\r\n", NULL, H1_ERROR_BAD_HOST},
         {GET "Host: u@a\r\n\r\n", NULL, H1_ERROR_BAD_HOST},
@@ -267,6 +268,8 @@ TEST(doubtful_framing_is_refused)
         {POST "Content-Length: \r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH},
         {POST "Content-Length:\t5\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH},
         {POST "Content-Length: 5 \t\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH},
+        {POST "Content-Length: 5\t5\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH},
+        {POST "Content-Length: \t \r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH},
         {POST "Transfer-Encoding:\tchunked\r\n\r\n", NULL, H1_ERROR_BAD_TRANSFER_ENCODING},
         {POST "Transfer-Encoding: chunked\t\r\n\r\n", NULL, H1_ERROR_BAD_TRANSFER_ENCODING},
         {POST "Content-Length: 18446744073709551616\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH},
@@ -363,6 +366,25 @@ TEST(underscores_pass_where_allowed)
     struct h1_play play = {.options.allows_underscore = true};
 
     run_all_cuts(&t, &play);
+}
+
+TEST(a_framing_header_with_an_underscore_passes_nowhere)
+{
+    static const struct request_case table[] = {
+        {POST "content_length: 5\r\n\r\n", NULL, H1_ERROR_UNDERSCORE_HEADER},
+        {POST "Content-Length: 5\r\nCONTENT_length: 5\r\n\r\n", NULL, H1_ERROR_UNDERSCORE_HEADER},
+        {POST "Transfer_Encoding: chunked\r\n\r\n", NULL, H1_ERROR_UNDERSCORE_HEADER},
+        {POST "Transfer-Encoding: chunked\r\n\r\n0\r\nContent_Length: 5\r\n\r\n", NULL,
+         H1_ERROR_BAD_TRAILER},
+        {GET H "content_lengths: 5\r\n\r\n",
+         "GET " AT "/ 1.1 body=none keep [content_lengths: 5] | END", GOOD},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(table); i++) {
+        struct h1_play play = {.options.allows_underscore = true};
+
+        run_all_cuts(&table[i], &play);
+    }
 }
 
 TEST(connection_names_are_told)

@@ -45,6 +45,23 @@ static int h1_status_line_parse(struct h1 *c, struct h1_fields *f, struct http_r
     return 0;
 }
 
+/* An interim answer (RFC 9110 15.2): without content, whatever it says; one that announces some is
+ * read in two ways. No HTTP/1.0 server sends any (there it would be the answer), and what it says
+ * of the connection holds for the answer behind it too. */
+static int h1_interim_framing(struct h1 *c, struct http_response *ret)
+{
+    if (ret->minor_version == 0)
+        return h1_fail(c, H1_ERROR_BAD_STATUS_LINE);
+    if (ret->body == HTTP_BODY_CHUNKED)
+        return h1_fail(c, H1_ERROR_BAD_TRANSFER_ENCODING);
+    if (ret->content_length > 0)
+        return h1_fail(c, H1_ERROR_BAD_CONTENT_LENGTH);
+    c->is_last_answer |= !ret->is_keep_alive;
+    ret->has_content_length = false;
+    ret->body = HTTP_BODY_NONE;
+    return 0;
+}
+
 /* RFC 9112 6.3, in its order. */
 static int h1_response_framing(struct h1 *c, const struct h1_fields *f, struct http_response *ret)
 {
@@ -53,11 +70,13 @@ static int h1_response_framing(struct h1 *c, const struct h1_fields *f, struct h
     if (r)
         return r;
     ret->has_content_length = ret->body == HTTP_BODY_LENGTH;
-    if (ret->status < 200 || ret->status == 204) {
+    if (ret->status < 200)
+        return h1_interim_framing(c, ret);
+    if (ret->status == 204) {
         if (ret->body == HTTP_BODY_CHUNKED)
             return h1_fail(c, H1_ERROR_BAD_TRANSFER_ENCODING);
         /* Forbidden there, yet seen; what it announces may follow, so nobody is next here. */
-        if (ret->has_content_length && ret->content_length > 0 && ret->status >= 200)
+        if (ret->has_content_length && ret->content_length > 0)
             ret->is_keep_alive = false;
         ret->has_content_length = false;
         ret->content_length = 0;
@@ -86,7 +105,8 @@ int h1_response_parse(struct h1 *c, char *head, size_t len, struct arena *arena,
         r = h1_connection_apply(c, &f);
     if (r)
         return r;
-    ret->is_keep_alive = !f.is_close && (ret->minor_version > 0 || f.is_keep_alive);
+    ret->is_keep_alive =
+        !f.is_close && !c->is_last_answer && (ret->minor_version > 0 || f.is_keep_alive);
     if (ret->status == 101 && f.is_upgrade && f.n_upgrade == 1)
         ret->upgrade = f.upgrade;
     return h1_response_framing(c, &f, ret);

@@ -72,6 +72,11 @@ TEST(well_formed_responses_are_read)
         {"HTTP/1.1 100 Continue\r\n\r\n" OK_ "Content-Length: 7\r\n\r\n",
          "100 1.1 (Continue) body=none keep | END | 200 1.1 (OK) body=none keep | END" EOF_, GOOD,
          true},
+        {"HTTP/1.1 100 Continue\r\nContent-Length: 0\r\n\r\n" OK_ "Content-Length: 0\r\n\r\n",
+         "100 1.1 (Continue) body=none keep | END | 200 1.1 (OK) body=length:0 keep | END" EOF_,
+         GOOD, false},
+        {"HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n" OK_ "Content-Length: 0\r\n\r\n",
+         "100 1.1 (Continue) body=none | END | 200 1.1 (OK) body=length:0 | END" EOF_, GOOD, false},
         {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
          "HTTP/1.1 raw",
          "101 1.1 (Switching Protocols) body=none keep upgrade=websocket | RAW HTTP/1.1 raw" EOF_,
@@ -115,6 +120,16 @@ TEST(doubtful_responses_are_refused)
         {OK_ "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH,
          false},
         {OK_ "Content-Length: 1x\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH, false},
+        {OK_ "Content-Length:\t1\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH, false},
+        {OK_ "Content-Length: 1 \t\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH, false},
+        {OK_ "Transfer-Encoding: \tchunked\r\n\r\n", NULL, H1_ERROR_BAD_TRANSFER_ENCODING, false},
+        {OK_ "Transfer-Encoding: chunked\t\r\n\r\n", NULL, H1_ERROR_BAD_TRANSFER_ENCODING, false},
+        {"HTTP/1.0 100 Continue\r\n\r\n", NULL, H1_ERROR_BAD_STATUS_LINE, false},
+        {"HTTP/1.0 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", NULL,
+         H1_ERROR_BAD_STATUS_LINE, false},
+        {"HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\n", NULL, H1_ERROR_BAD_CONTENT_LENGTH, false},
+        {"HTTP/1.1 103 x\r\nTransfer-Encoding: chunked\r\n\r\n", NULL,
+         H1_ERROR_BAD_TRANSFER_ENCODING, false},
         {OK_ "Content-Length: 3\r\n\r\nab", NULL, H1_ERROR_TRUNCATED, false},
         {OK_ "Content-Le", NULL, H1_ERROR_TRUNCATED, false},
         {OK_ "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", NULL, H1_ERROR_TRUNCATED, false},
@@ -122,6 +137,27 @@ TEST(doubtful_responses_are_refused)
     };
 
     run_table(table, N_ELEMENTS(table));
+}
+
+/* What a backend sends besides is its own affair. */
+TEST(a_framing_header_with_an_underscore_is_no_answer)
+{
+    static const struct {
+        const char *input;
+        enum h1_error error;
+    } table[] = {
+        {OK_ "X_Y: 1\r\nContent-Length: 0\r\n\r\n", GOOD},
+        {OK_ "Content_Length: 1\r\nContent-Length: 0\r\n\r\n", H1_ERROR_UNDERSCORE_HEADER},
+        {OK_ "Content-Length: 0\r\nTRANSFER_encoding: chunked\r\n\r\n", H1_ERROR_UNDERSCORE_HEADER},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(table); i++) {
+        struct h1_play play = {.options = {.is_client = true, .allows_underscore = true}};
+
+        h1_play_run(&play, str_of(table[i].input), 0);
+        CHECK_INT(play.error, table[i].error);
+        buf_deinit(&play.text);
+    }
 }
 
 static void check_format(struct http_response *r, bool keep_alive, const char *expected)

@@ -37,6 +37,8 @@ void h2_head_begin(struct h2_stream *s)
 /* Lower case is nghttp2's to check; what remains is which bytes there are at all. */
 static bool h2_name_check(struct h2_stream *s, struct str name)
 {
+    bool has_underscore = false;
+
     for (size_t i = 0; i < name.len; i++) {
         if (grammar_lower_token[(uint8_t)name.ptr[i]] == (uint8_t)name.ptr[i] && name.ptr[i] != 0)
             continue;
@@ -44,9 +46,14 @@ static bool h2_name_check(struct h2_stream *s, struct str name)
             h2_head_fail(s, name.ptr[i] == '_' ? H1_ERROR_UNDERSCORE_HEADER : H1_ERROR_BAD_HEADER);
             return false;
         }
+        has_underscore = true;
     }
     if (name.len == 0)
         h2_head_fail(s, H1_ERROR_BAD_HEADER);
+    if (UNLIKELY(has_underscore) && header_is_framing_alias(name)) {
+        h2_head_fail(s, H1_ERROR_UNDERSCORE_HEADER);
+        return false;
+    }
     return name.len > 0;
 }
 

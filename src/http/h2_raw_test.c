@@ -293,6 +293,22 @@ TEST(a_malformed_message_may_end_the_connection)
     }
 }
 
+TEST(a_framing_header_with_an_underscore_passes_nowhere)
+{
+    static const char *const names[] = {"x_y", "content_length", "transfer_encoding"};
+
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        const char *const fields[] = {PSEUDO, names[i], "5", NULL};
+
+        raw_begin();
+        server.h2.options.allows_underscore = true;
+        raw_headers(1, NGHTTP2_FLAG_END_STREAM, fields);
+        CHECK(raw_send());
+        CHECK_INT(str_starts_with(buf_str(&server.text), STR("BAD ")), i > 0);
+        raw_end();
+    }
+}
+
 static void connect_said(const char *const *fields, bool takes_websockets, const char *want)
 {
     struct h2_options options = {.scheme = STR("http"), .takes_websockets = takes_websockets};

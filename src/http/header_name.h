@@ -60,6 +60,8 @@ struct str header_name(enum header_id id);
 /* Does it frame a message or belong to one connection, so that nobody but the codec may write it?
  */
 bool header_is_framing(enum header_id id);
+/* Is it one of those to whoever reads an underscore as a hyphen (CGI, WSGI)? `name` lower-case. */
+bool header_is_framing_alias(struct str name);
 /* Does it tell the model that a request asks for? `name` lower-case. */
 bool header_is_model(struct str name);
 /* Does its name say that it holds a credential? `name` lower-case. */

@@ -564,7 +564,10 @@ void attempt_flush(struct attempt *a)
 {
     if (a->state != ATTEMPT_STREAMING || a->stream || outbox_is_empty(&a->conn->out))
         return; /* streams of one connection are flushed together at the end of the turn */
-    if (!a->was_full && loop_is_busy(a->upstreams->loop) && outbox_wait(&a->conn->out)) {
+    /* A connection that is used again is read once more in this turn before anything is sent. */
+    bool may_wait = loop_is_busy(a->upstreams->loop) || a->conn->is_unsent;
+
+    if (!a->was_full && may_wait && outbox_wait(&a->conn->out)) {
         conn_flush_later(a->conn);
         return;
     }

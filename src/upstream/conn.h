@@ -39,6 +39,7 @@ struct conn {
     enum conn_state state;
     bool is_abort;    /* how to close */
     bool ends_output; /* shut down our side when everything is sent */
+    bool is_unsent; /* leased once more, and nothing sent yet: what comes is not for its attempt */
     uint32_t n_served;
     bool is_yielding;     /* it ends for the sake of another worker's attempts, if it does soon */
     bool is_leaving;      /* it ends because bounds have become narrower */

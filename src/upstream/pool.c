@@ -173,6 +173,7 @@ void conn_lease(struct conn *c, struct attempt *a)
         return;
     conn_move(c, CONN_FULL);
     c->attempt = a;
+    c->is_unsent = true;
 }
 
 /* One that others wait for, has room for one more, and gives up before `a` would. */
@@ -312,7 +313,8 @@ void conn_close(struct conn *c)
         return;
     if (c->h2)
         conn_h2_on_close(c);
-    outbox_flush_last(&c->out, &c->flush);
+    if (!c->is_unsent) /* else its attempt may be made elsewhere, and nobody is to have both */
+        outbox_flush_last(&c->out, &c->flush);
     conn_move(c, CONN_CLOSED);
     timer_cancel(l, &c->timer);
     list_remove(&c->flush.node);
@@ -382,6 +384,7 @@ void conn_flush(struct conn *c)
     unsigned read = c->attempt && c->attempt->is_paused ? 0 : LOOP_READ;
 
     list_remove(&c->flush.node);
+    c->is_unsent = false;
     /* A broken connection is noticed by its next read: what the upstream answered before it closed
      * (an early refusal, say) must still be read. */
     if (outbox_flush(&c->out) != 0) {
@@ -424,7 +427,8 @@ static void conn_on_lost(struct conn *c)
 }
 
 /* Bytes in hand: kept ones first. What the codec leaves is an incomplete head, chunk line or
- * nothing. */
+ * nothing. Bytes that were there before the request was sent answer something else (another one's
+ * second answer, a farewell to an idle client): it was no connection to use again. */
 static void conn_read(struct conn *c)
 {
     struct upstreams *u = c->pool->upstreams;
@@ -433,7 +437,7 @@ static void conn_read(struct conn *c)
 
     if (r == STREAM_AGAIN)
         return;
-    if (r == 0 && c->attempt) {
+    if (r == 0 && c->attempt && LIKELY(!c->is_unsent)) {
         struct str input = str_make(u->scratch, n);
         bool is_kept = c->in.len > 0;
 

@@ -1,5 +1,6 @@
 """One run of all vectors past all readers; the players are those of test/e2e."""
 import asyncio
+import itertools
 import pathlib
 import sys
 
@@ -9,8 +10,10 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 from play.gateway import Gateway  # noqa: E402
-from play.manifests import backend, route, rule, world  # noqa: E402
+from play.manifests import backend, path, route, rule, world  # noqa: E402
 
+import answer_subjects  # noqa: E402
+import answer_vectors  # noqa: E402
 import judge  # noqa: E402
 import subjects  # noqa: E402
 import vectors  # noqa: E402
@@ -26,7 +29,8 @@ def pytest_addoption(parser):
 
 
 class Run:
-    """What came of it: `doubts` of what the gateway passed on, and `differences` from every peer."""
+    """What came of requests: `doubts` of what the gateway passed on, and `differences` from every peer."""
+    table = judge.TABLE
 
     def __init__(self, folder, made):
         self.vectors = made
@@ -46,6 +50,7 @@ class Run:
                 subject.stop()
             for recorder in self._recorders:
                 recorder.stop()
+        self.doubts = self._recorders[0].doubts
 
     def _start(self, folder, started):
         manifests = world(backend("a", self._recorders[0].port), route("r", rule("a")))
@@ -56,31 +61,73 @@ class Run:
             started.append(subjects.start_peer(name, folder / name, recorder.port))
         started.append(subjects.Llhttp())
 
+    @staticmethod
+    def _is_doubtful(difference):
+        """A busy machine may make anybody silent for a moment."""
+        return difference.ours.is_silent or difference.theirs.is_silent
+
     async def _compare(self, readers):
-        datas = [vector.data for vector in self.vectors]
         for reader in readers:
-            self.outcomes[reader.name] = await reader.ask(datas)
+            self.outcomes[reader.name] = await reader.ask(self.vectors)
         await self._confirm(readers)
-        ours = self.outcomes["tollgate"]
-        self.differences = [difference for reader in readers[1:] for difference in
-                            judge.compare(self.vectors, ours, self.outcomes[reader.name], reader.name)]
-        self.doubts = self._recorders[0].doubts
+        self.differences = [difference for reader in readers[1:] for difference in self._differences(reader)]
+
+    def _differences(self, reader):
+        return judge.compare(self.vectors, self.outcomes["tollgate"], self.outcomes[reader.name], reader.name)
 
     async def _confirm(self, readers):
-        """A busy machine may make anybody silent for a moment: differences that hang on silence are asked again."""
-        rows = judge.read_table()
+        """What may hang on how busy the machine was is asked again."""
+        rows = judge.read_table(self.table)
         for reader in readers[1:]:
-            ours, theirs = self.outcomes["tollgate"], self.outcomes[reader.name]
-            differences = judge.compare(self.vectors, ours, theirs, reader.name)
-            doubtful = {d.vector for d in judge.sort_out(differences, rows)[0] if d.ours.is_silent or d.theirs.is_silent}
+            doubtful = {d.vector for d in judge.sort_out(self._differences(reader), rows)[0] if self._is_doubtful(d)}
             again = [i for i, vector in enumerate(self.vectors) if vector in doubtful][:MAX_CONFIRMED]
-            datas = [self.vectors[i].data for i in again]
             for asked in (readers[0], reader):
-                for i, outcome in zip(again, await asked.ask(datas, is_patient=True)):
+                for i, outcome in zip(again, await asked.ask([self.vectors[i] for i in again], is_patient=True)):
                     self.outcomes[asked.name][i] = outcome
+
+
+class AnswerRun(Run):
+    """What came of answers; besides, `thefts`: what clients of the gateway were told that was another's."""
+    table = judge.ANSWER_TABLE
+
+    async def _play(self, folder):
+        lanes = [[answer_subjects.Player() for _ in range(answer_subjects.N_LANES)] for _ in range(1 + len(PEERS))]
+        for player in itertools.chain(*lanes):
+            await player.open()
+        started = []
+        try:
+            self._start_before(folder, lanes, started)
+            await self._compare(started)
+        finally:
+            for subject in (*started, *itertools.chain(*lanes)):
+                subject.stop()
+        self.doubts, self.thefts = started[0].doubts, started[0].thefts
+
+    @staticmethod
+    def _start_before(folder, lanes, started):
+        manifests = world(*[backend(f"lane-{i}", player.port) for i, player in enumerate(lanes[0])],
+                          *[route(f"lane-{i}", rule(f"lane-{i}", matches=[path(f"/lane-{i}")])) for i in range(len(lanes[0]))])
+        # One worker: they do not share their connections to backends.
+        gateway = Gateway(folder / "gateway", manifests, args=["--workers", "1"]).start()
+        started.append(answer_subjects.AnswerProxy("tollgate", lanes[0], gateway.port(), gateway.stop))
+        for name, players in zip(PEERS, lanes[1:]):
+            (folder / name).mkdir()
+            started.append(answer_subjects.start_peer(name, folder / name, players))
+        started.append(answer_subjects.AnswerLlhttp())
+
+    @staticmethod
+    def _is_doubtful(difference):
+        """And whether a connection was used again hangs on when its end was seen."""
+        return True
 
 
 @pytest.fixture(scope="session")
 def run(request, tmp_path_factory):
     made = vectors.make(request.config.getoption("--seed"), request.config.getoption("--pairs"))
     return Run(tmp_path_factory.mktemp("differential"), made)
+
+
+@pytest.fixture(scope="session")
+def answers(request, tmp_path_factory):
+    made = answer_vectors.make(request.config.getoption("--seed"), request.config.getoption("--pairs"))
+    return AnswerRun(tmp_path_factory.mktemp("answers"), made)

@@ -1,4 +1,5 @@
-"""How two readers of the same bytes differ, and the table that says why (differences.yaml)."""
+"""How two readers of the same bytes differ, and the tables that say why (differences.yaml of requests,
+answer_differences.yaml of answers)."""
 import collections
 import dataclasses
 import fnmatch
@@ -7,13 +8,14 @@ import pathlib
 import yaml
 
 TABLE = pathlib.Path(__file__).parent / "differences.yaml"
+ANSWER_TABLE = pathlib.Path(__file__).parent / "answer_differences.yaml"
 
 KINDS = {
     "stricter": "we refuse where the peer takes the message, waits, or refuses later",
     "looser": "the peer refuses where we take the message",
     "later": "the peer refuses where we wait for more",
-    "closes": "we end the connection in order where the peer goes on",
-    "keeps": "the peer ends the connection in order where we go on or wait",
+    "closes": "we end the connection in order where the peer goes on (of answers: uses it again)",
+    "keeps": "the peer ends the connection in order where we go on, wait, or use it again",
     "boundaries": "both take a message, and it is not the same one",
 }
 
@@ -50,6 +52,10 @@ class Difference:
                 f"    ours   {self.ours}\n    {self.peer:6} {self.theirs}")
 
 
+def fits(tags, pattern):
+    return any(fnmatch.fnmatchcase(tag, pattern) for tag in tags) if "*" in pattern else pattern in tags
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """Explains the differences of `kind` from these peers in vectors with one of these tags (patterns with `*`),
@@ -83,7 +89,7 @@ class Row:
         if difference.kind != self.kind or difference.vector.is_good:
             return []
         return [part for part in self.parts() if part[0] == difference.peer and part[2] in ("", difference.ours.said)
-                and any(fnmatch.fnmatchcase(tag, part[1]) for tag in difference.vector.tags)]
+                and fits(difference.vector.tags, part[1])]
 
 
 def read_table(path=TABLE):

@@ -159,14 +159,14 @@ class Proxy:
         transport.abort()
         return read_answers(asker.data, asker.is_closed)
 
-    async def ask(self, datas, is_patient=False):
+    async def ask(self, vectors, is_patient=False):
         limit = asyncio.Semaphore(1 if is_patient else CONNECTIONS)
 
         async def one(data):
             async with limit:
                 return await self._ask_one(data, PATIENT_IDLE_S if is_patient else IDLE_S)
 
-        return await asyncio.gather(*(one(data) for data in datas))
+        return await asyncio.gather(*(one(vector.data) for vector in vectors))
 
 
 class Llhttp:
@@ -175,15 +175,15 @@ class Llhttp:
     def __init__(self):
         self.stop = lambda: None
 
-    async def ask(self, datas, is_patient=False):
+    async def ask(self, vectors, is_patient=False):
         run = subprocess.run(["/usr/bin/node", "--no-deprecation", str(FOLDER / "llhttp.js")], check=True, text=True,
-                             input="".join(data.hex() + "\n" for data in datas), capture_output=True, timeout=120 * FACTOR)
+                             input="".join(vector.data.hex() + "\n" for vector in vectors), capture_output=True, timeout=120 * FACTOR)
         outcomes = []
         for line in run.stdout.splitlines():
             told = json.loads(line)
             messages = tuple((method, bytes.fromhex(body)) for method, _, body in told["messages"])
             outcomes.append(Outcome(messages, told["end"], told["code"]))
-        assert len(outcomes) == len(datas)
+        assert len(outcomes) == len(vectors)
         return outcomes
 
 
@@ -195,13 +195,11 @@ def versions():
     return ", ".join((run.stdout or run.stderr).splitlines()[0] for run in runs)
 
 
-def start_peer(name, folder, backend_port, is_http2=False):
-    """nginx or HAProxy on a configuration of this folder; HTTP/2 without TLS, or HTTP/1."""
-    protocol = {"nginx": "http2", "haproxy": "proto h2"}[name] if is_http2 else ""
-    file = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[name]
+def start(name, folder, file, parts):
+    """nginx or HAProxy on a configuration of this folder with `parts` put in; (its port, how to stop it)."""
     port = free_port()
     text = (FOLDER / file).read_text()
-    for key, value in {"BACKEND_PORT": backend_port, "PORT": port, "FOLDER": folder, "PROTOCOL": protocol}.items():
+    for key, value in {**parts, "PORT": port, "FOLDER": folder}.items():
         text = text.replace(key, str(value))
     config = folder / file
     config.write_text(text)
@@ -223,4 +221,11 @@ def start_peer(name, folder, backend_port, is_http2=False):
         return True
 
     eventually(is_up, 20, f"{name} to listen")
-    return Proxy(name, port, stop)
+    return port, stop
+
+
+def start_peer(name, folder, backend_port, is_http2=False):
+    """nginx or HAProxy; HTTP/2 without TLS, or HTTP/1."""
+    protocol = {"nginx": "http2", "haproxy": "proto h2"}[name] if is_http2 else ""
+    file = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[name]
+    return Proxy(name, *start(name, folder, file, {"BACKEND_PORT": backend_port, "PROTOCOL": protocol}))

@@ -1,6 +1,6 @@
-"""The oddities of HTTP/1 requests that parsers are known to read differently, by name: from the literature on
+"""The oddities of HTTP/1 messages that parsers are known to read differently, by name: from the literature on
 request smuggling (CL.TE, TE.CL, TE.TE, TERM.EXT, SPILL.TERM and their kin) and from RFC 9112's own warnings.
-Each is one part of a request; vectors.py puts them into whole ones."""
+Each is one part of a message; vectors.py puts them into whole requests, answer_vectors.py into whole answers."""
 
 CRLF = b"\r\n"
 
@@ -254,6 +254,77 @@ REQUEST_LINES = {
     "target-encoded-nul": b"GET /m%00x HTTP/1.1\r\n",
     "target-bad-escape": b"GET /m%zzx HTTP/1.1\r\n",
     "target-above-the-root": b"GET /../m HTTP/1.1\r\n",
+}
+
+# What stands before the header lines of an answer; the content that follows has five bytes.
+STATUS_LINES = {
+    "before-empty-line": b"\r\nHTTP/1.1 200 OK\r\n",
+    "before-lf": b"\nHTTP/1.1 200 OK\r\n",
+    "before-cr": b"\rHTTP/1.1 200 OK\r\n",
+    "before-space": b" HTTP/1.1 200 OK\r\n",
+    "before-nul": b"\0HTTP/1.1 200 OK\r\n",
+    "before-byte-order-mark": b"\xef\xbb\xbfHTTP/1.1 200 OK\r\n",
+    "before-words": b"words\r\nHTTP/1.1 200 OK\r\n",
+    "before-request-line": b"GET /m HTTP/1.1\r\n",
+    "status-0": b"HTTP/1.1 0 OK\r\n",
+    "status-000": b"HTTP/1.1 000 OK\r\n",
+    "status-099": b"HTTP/1.1 099 OK\r\n",
+    "status-99": b"HTTP/1.1 99 OK\r\n",
+    "status-20": b"HTTP/1.1 20 OK\r\n",
+    "status-0200": b"HTTP/1.1 0200 OK\r\n",
+    "status-200.1": b"HTTP/1.1 200.1 OK\r\n",
+    "status-600": b"HTTP/1.1 600 OK\r\n",
+    "status-999": b"HTTP/1.1 999 OK\r\n",
+    "status-1000": b"HTTP/1.1 1000 OK\r\n",
+    "status-2000": b"HTTP/1.1 2000 OK\r\n",
+    "status-wraps-16-bits": b"HTTP/1.1 65736 OK\r\n",
+    "status-wraps-32-bits": b"HTTP/1.1 4294967496 OK\r\n",
+    "status-plus": b"HTTP/1.1 +20 OK\r\n",
+    "status-minus": b"HTTP/1.1 -20 OK\r\n",
+    "status-letter": b"HTTP/1.1 2OO OK\r\n",
+    "status-letter-behind": b"HTTP/1.1 200a OK\r\n",
+    "status-hex": b"HTTP/1.1 0xc OK\r\n",
+    "status-none": b"HTTP/1.1\r\n",
+    "status-none-space": b"HTTP/1.1 \r\n",
+    "status-none-reason": b"HTTP/1.1 OK\r\n",
+    "status-two-spaces": b"HTTP/1.1  200 OK\r\n",
+    "status-tab": b"HTTP/1.1\t200 OK\r\n",
+    "status-without-space": b"HTTP/1.1200 OK\r\n",
+    "status-folded": b"HTTP/1.1\r\n 200 OK\r\n",
+    "reason-none": b"HTTP/1.1 200\r\n",
+    "reason-without-space": b"HTTP/1.1 200OK\r\n",
+    "reason-tab-before": b"HTTP/1.1 200\tOK\r\n",
+    "reason-nul": b"HTTP/1.1 200 O\0K\r\n",
+    "reason-control": b"HTTP/1.1 200 O\x01K\r\n",
+    "reason-del": b"HTTP/1.1 200 O\x7fK\r\n",
+    "reason-escape": b"HTTP/1.1 200 \x1b[31mOK\r\n",
+    "reason-bare-cr": b"HTTP/1.1 200 O\rK\r\n",
+    "reason-bare-lf": b"HTTP/1.1 200 O\nX: K\r\n",
+    "reason-length-behind-bare-cr": b"HTTP/1.1 200 OK\rContent-Length: 0\r\n",
+    "reason-folded": b"HTTP/1.1 200 OK\r\n and more\r\n",
+    "reason-of-2000-bytes": b"HTTP/1.1 200 " + b"x" * 2000 + CRLF,
+    "reason-of-20000-bytes": b"HTTP/1.1 200 " + b"x" * 20000 + CRLF,
+    "status-line-by-lf": b"HTTP/1.1 200 OK\n",
+    "status-line-by-cr": b"HTTP/1.1 200 OK\rX: y\r\n",
+    "status-line-by-cr-cr-lf": b"HTTP/1.1 200 OK\r\r\n",
+    "status-line-twice": b"HTTP/1.1 200 OK\r\nHTTP/1.1 200 OK\r\n",
+    "version-none": b"200 OK\r\n",
+    "version-lower-case": b"http/1.1 200 OK\r\n",
+    "version-0.9": b"HTTP/0.9 200 OK\r\n",
+    "version-1": b"HTTP/1 200 OK\r\n",
+    "version-1.": b"HTTP/1. 200 OK\r\n",
+    "version-1.2": b"HTTP/1.2 200 OK\r\n",
+    "version-1.10": b"HTTP/1.10 200 OK\r\n",
+    "version-01.1": b"HTTP/01.1 200 OK\r\n",
+    "version-2": b"HTTP/2 200 OK\r\n",
+    "version-2.0": b"HTTP/2.0 200 OK\r\n",
+    "version-3.0": b"HTTP/3.0 200 OK\r\n",
+    "version-9.9": b"HTTP/9.9 200 OK\r\n",
+    "version-comma": b"HTTP/1,1 200 OK\r\n",
+    "version-space": b"HTTP /1.1 200 OK\r\n",
+    "version-name": b"HTTPS/1.1 200 OK\r\n",
+    "version-icy": b"ICY 200 OK\r\n",
+    "version-rtsp": b"RTSP/1.0 200 OK\r\n",
 }
 
 # Chunked content, from the first chunk to the empty line.

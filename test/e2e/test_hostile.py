@@ -18,7 +18,7 @@ from play.memory import anonymous_kib, is_sanitized
 from play.upstream import Answer
 
 UPGRADE = (b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
-           b"Sec-WebSocket-Key: x\r\n\r\n")
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 
 
 def send_until_blocked(sock, data, limit):
@@ -48,7 +48,8 @@ def test_an_upgraded_connection_pushes_back(gateway, upstream):
     up, may_end = upstream("a"), threading.Event()
 
     def script(_request, connection):
-        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+                        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
         may_end.wait(60)
 
     up.script = script

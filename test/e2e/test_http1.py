@@ -176,7 +176,7 @@ def test_websocket_upgrade(pair):
     def talk(request, connection):
         assert request.get("upgrade").lower() == "websocket"
         connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                        b"Connection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\nhi")
+                        b"Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhi")
         while connection.buffer or connection.recv():
             data, connection.buffer = connection.buffer, b""
             connection.send(data.upper())

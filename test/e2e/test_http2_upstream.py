@@ -846,7 +846,7 @@ def test_a_service_says_it_by_its_port(gateway, upstream, http2_upstream, protoc
 
 
 WEBSOCKET = (b"GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-             b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n")
+             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 
 
 def test_an_upgrade_is_refused_where_the_backend_takes_none(plain):
@@ -882,7 +882,7 @@ def tunnels(gateway, http2_upstream):
 
 def test_an_upgrade_is_an_extended_connect_where_the_backend_takes_such(tunnels):
     gw, up = tunnels
-    with gw.raw(WEBSOCKET.replace(b"Key: x", b"Key: dGhlIHNhbXBsZSBub25jZQ==")) as raw:
+    with gw.raw(WEBSOCKET) as raw:
         status, headers = raw.head()
         fields = dict(headers)
         assert (status, fields["upgrade"].lower(), fields["sec-websocket-protocol"]) == (101, "websocket", "chat")
@@ -937,7 +937,8 @@ def test_where_the_protocol_is_negotiated_an_upgrade_gets_http_1(gateway, upstre
 
     def script(request, connection):
         chosen.append(connection.sock.selected_alpn_protocol())
-        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhi")
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhi")
         while connection.recv():
             pass
     up = upstream("a", tls=context)

@@ -268,7 +268,8 @@ def test_the_last_words_of_a_tunnel_are_passed_on_though_the_worker_is_busy(gate
     up, heard = upstream("a"), queue.Queue()
 
     def tunnel(_request, connection):
-        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+                        b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
         while connection.recv():
             pass
         heard.put(connection.buffer)

@@ -121,7 +121,7 @@ const char *const backend_scripts[] = {
     /* I */ "HTTP/1.1 204 No Content\r\n%\r\n",
     /* J */ "HTTP/1.1 304 Not Modified\r\n%content-length: 5\r\n\r\n",
     /* K */ "HTTP/1.1 500 No\r\n%content-length: 2\r\n\r\nno",
-    /* L */ "HTTP/1.1 101 Yes\r\n%connection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    /* L */ "HTTP/1.1 101 Yes\r\n%~connection: upgrade\r\nupgrade: websocket\r\n\r\n",
     /* M */ OK("@"),
     /* N */ "HTTP/1.1 200 OK\r\n%transfer-encoding: chunked\r\n\r\n^@|0\r\n\r\n",
     /* O */ "HTTP/1.1 200 OK\r\n%content-length: 5\r\n\r\nhello more",
@@ -144,7 +144,7 @@ const char *const backend_scripts[] = {
          "\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}"),
     /* Z */ SLOW("{\"error\":\"slow\"}"),
     /* [ */ "HTTP/1.1 200 OK\r\n%content-length: 5\r\ncontent-length: 6\r\n\r\nhello",
-    /* \ */ "HTTP/1.1 101 Yes\r\n%~connection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    /* \ */ "HTTP/1.1 101 Yes\r\n%~upgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
 };
 const unsigned n_backend_scripts = N_ELEMENTS(backend_scripts);
 
