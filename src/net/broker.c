@@ -11,11 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-
-union broker_control {
-    struct cmsghdr header;
-    char room[CMSG_SPACE(sizeof(int))];
-};
+#include "net/message.h"
 
 uint64_t broker_cookie(int fd)
 {
@@ -29,49 +25,27 @@ uint64_t broker_cookie(int fd)
 
 static int broker_send(const struct broker *b, const struct broker_request *q)
 {
-    ssize_t n;
+    ssize_t n = message_send(b->fd, q, sizeof *q, -1, 0);
 
-    do
-        n = send(b->fd, q, sizeof *q, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
     return n == (ssize_t)sizeof *q ? 0 : error_origin(n < 0 ? -errno : -EPROTO);
-}
-
-static int broker_take_fd(struct msghdr *m)
-{
-    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
-    int fd;
-
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(sizeof fd))
-        return -1;
-    memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
 }
 
 /* 0 (and *ret_fd, or -1), an enum socket_condition, or negative: the parent is gone. */
 static int broker_ask(const struct broker *b, const struct broker_request *q, int *ret_fd)
 {
     struct broker_answer a = {0};
-    struct iovec iov = {&a, sizeof a};
-    union broker_control control = {0};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof control.room};
     int r = broker_send(b, q);
     ssize_t n;
 
     *ret_fd = -1;
     if (r < 0)
         return r;
-    do
-        n = recvmsg(b->fd, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)sizeof a)
-        return error_origin(n < 0 ? -errno : -EPROTO);
-    *ret_fd = broker_take_fd(&m);
-    return a.condition;
+    n = message_receive(b->fd, &a, sizeof a, ret_fd, 0);
+    if (n == (ssize_t)sizeof a)
+        return a.condition;
+    socket_close(*ret_fd);
+    *ret_fd = -1;
+    return error_origin(n < 0 ? -errno : -EPROTO);
 }
 
 int broker_open(struct broker *b)
@@ -170,17 +144,7 @@ int broker_receive(int channel, struct broker_request *ret)
 void broker_answer(int channel, int condition, int fd)
 {
     struct broker_answer a = {.condition = condition};
-    struct iovec iov = {&a, sizeof a};
-    union broker_control control = {0};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (fd >= 0) {
-        control.header = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-        m.msg_control = control.room;
-        m.msg_controllen = sizeof control.room;
-    }
-    if (sendmsg(channel, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (message_send(channel, &a, sizeof a, fd, MSG_DONTWAIT) < 0)
         errno = 0; /* the child is gone, or reads no answers */
 }
