@@ -13,24 +13,11 @@ import pytest
 from play.deadline import eventually
 from play.gateway import StartFailed
 from play.manifests import backend, http_listener, https_listener, route, rule, tls_secret, world
-from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, Line, said
+from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, said
 from play.upstream import Answer
 from test_limits import limit, number, policy
 from test_metering import CHAT, answers, budget, chat, one_model, token_limit, told
 from test_reload import Load
-
-
-@pytest.fixture
-def line(tmp_path):
-    made = Line(tmp_path)
-    yield made
-    faults = []
-    for gw in reversed(made.all):  # who has been taken over ends by itself, or is made to
-        try:
-            gw.stop()
-        except AssertionError as fault:
-            faults.append(str(fault))
-    assert not faults, "\n".join(faults)
 
 
 def small(up, *more):
@@ -401,9 +388,9 @@ def send_many_channels(taker):
 
 
 def be_of_another_release(taker):
-    taker.say(HELLO, version=2)
+    taker.say(HELLO, version=3)
     kind, why = taker.hear()
-    assert kind == REFUSED and b"version 1" in why
+    assert kind == REFUSED and b"version 2" in why
     assert taker.is_hung_up()
 
 

@@ -33,6 +33,9 @@ struct pending_queue {
     struct map by_tenant;
     struct list members;
     uint32_t n_yielding; /* connections that end, once their streams are through, for who waits */
+    uint32_t n_standins;
+    uint32_t n_elsewhere; /* who waits in another process, stand-ins included */
+    uint32_t session;     /* places.h */
 };
 
 enum pending_verdict { PENDING_WAITING, PENDING_GRANTED, PENDING_DROPPED };
@@ -57,6 +60,7 @@ struct pending_waiter {
     bool is_fresh_wanted;           /* no connection that is open already will do */
     bool may_share;                 /* one of HTTP/2 will */
     bool may_panic;                 /* endpoints that are ill will do, where too few are well */
+    bool is_standin;                /* for another process, which has chosen them by itself */
     struct list_node node;          /* of its tenant's, then of its home's told; under the lock */
     struct pending_tenant *tenant;
     uint32_t n_passed; /* how often others have gone before it, out of turn */
