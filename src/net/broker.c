@@ -23,9 +23,9 @@ uint64_t broker_cookie(int fd)
 
 /* ---- the child's end ---- */
 
-static int broker_send(const struct broker *b, const struct broker_request *q)
+static int broker_send(const struct broker *b, const struct broker_request *q, int fd)
 {
-    ssize_t n = message_send(b->fd, q, sizeof *q, -1, 0);
+    ssize_t n = message_send(b->fd, q, sizeof *q, fd, 0);
 
     return n == (ssize_t)sizeof *q ? 0 : error_origin(n < 0 ? -errno : -EPROTO);
 }
@@ -34,7 +34,7 @@ static int broker_send(const struct broker *b, const struct broker_request *q)
 static int broker_ask(const struct broker *b, const struct broker_request *q, int *ret_fd)
 {
     struct broker_answer a = {0};
-    int r = broker_send(b, q);
+    int r = broker_send(b, q, -1);
     ssize_t n;
 
     *ret_fd = -1;
@@ -92,27 +92,47 @@ int broker_listen(const struct broker *b, const struct socket_address *a, int *r
     return r > 0 ? r : SOCKET_FAILED;
 }
 
+/* What has no answer. */
+static void broker_say(const struct broker *b, const struct broker_request *q, int fd)
+{
+    if (b && broker_send(b, q, fd) < 0)
+        errno = 0; /* the parent is gone, and we are about to go */
+}
+
 void broker_close_socket(const struct broker *b, int fd)
 {
     struct broker_request q = {.kind = BROKER_RELEASE};
 
-    if (b && fd >= 0) {
+    if (b && fd >= 0 && !atomic_load(&b->is_shared)) {
         /* A close leaves the parent's descriptor listening, and who connects would wait in a
          * backlog that nobody takes from; this ends the listening for both. */
         shutdown(fd, SHUT_RDWR);
         q.cookie = broker_cookie(fd);
-        if (broker_send(b, &q) < 0)
-            errno = 0; /* the parent is gone, and we are about to go */
+        broker_say(b, &q, -1);
     }
     socket_close(fd);
 }
 
 void broker_say_ready(const struct broker *b)
 {
-    struct broker_request q = {.kind = BROKER_READY};
+    broker_say(b, &(struct broker_request){.kind = BROKER_READY}, -1);
+}
 
-    if (b && broker_send(b, &q) < 0)
-        errno = 0; /* as above */
+void broker_adopt(const struct broker *b, int fd)
+{
+    broker_say(b, &(struct broker_request){.kind = BROKER_ADOPT}, fd);
+}
+
+void broker_share(struct broker *b, bool is_shared)
+{
+    if (b)
+        atomic_store(&b->is_shared, is_shared);
+}
+
+void broker_leave(struct broker *b)
+{
+    broker_share(b, true);
+    broker_say(b, &(struct broker_request){.kind = BROKER_LEAVE}, -1);
 }
 
 bool broker_may_bind_privileged(const struct broker *b)
@@ -122,14 +142,14 @@ bool broker_may_bind_privileged(const struct broker *b)
 
 /* ---- the parent's end ---- */
 
-int broker_receive(int channel, struct broker_request *ret)
+int broker_receive(int channel, struct broker_request *ret, int *ret_fd)
 {
-    ssize_t n;
+    ssize_t n = message_receive(channel, ret, sizeof *ret, ret_fd, MSG_DONTWAIT | MSG_TRUNC);
 
-    /* Descriptors that come along are closed by the kernel: there is no room for them. */
-    do
-        n = recv(channel, ret, sizeof *ret, MSG_DONTWAIT | MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof *ret || ret->kind != BROKER_ADOPT) {
+        socket_close(*ret_fd);
+        *ret_fd = -1;
+    }
     if (n == (ssize_t)sizeof *ret)
         return 0;
     if (n == 0)

@@ -1,22 +1,26 @@
 """`run --takeover`: a new process takes the ports of a running one, and nobody who comes or stays notices."""
 import json
 import os
+import pathlib
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
 
 from play.deadline import eventually
-from play.gateway import StartFailed
+from play.gateway import StartFailed, as_text
 from play.manifests import backend, http_listener, https_listener, route, rule, tls_secret, world
-from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, said
+from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, Line, said
 from play.upstream import Answer
 from test_limits import limit, number, policy
 from test_metering import CHAT, answers, budget, chat, one_model, token_limit, told
+from test_privilege import child, free_low_port, has_given_up
 from test_reload import Load
 
 
@@ -505,8 +509,128 @@ def test_what_stands_at_the_path_and_is_no_socket_stays(line, upstream):
     assert "is no socket" in failed.value.text and line.door.read_text() == "mine"
 
 
-def test_a_parent_and_a_takeover_do_not_go_together(line, upstream):
-    with pytest.raises(StartFailed) as failed:
-        line.first(small(upstream("a")), args=["--supervisor"])
-    line.all.clear()
-    assert failed.value.code == 1 and "--no-supervisor" in failed.value.text
+# ---- below a parent ----
+
+SUPERVISED = ["--supervisor"]
+IN_TURN = [(SUPERVISED, SUPERVISED), (SUPERVISED, ["--no-supervisor"]), (["--no-supervisor"], SUPERVISED)]
+
+
+def has_ended(old):
+    """The old one and its child, with exit code 0, and nobody has started it again."""
+    assert old.wait() == 0
+    assert "is started again" not in old.stderr()
+
+
+@pytest.mark.parametrize("before, after", IN_TURN, ids=["both", "old", "new"])
+def test_no_client_is_refused_below_a_parent(line, upstream, before, after):
+    gw = line.first(small(upstream("a")), args=[*before, "--workers", "2"])
+    crowd = Crowd(gw)
+    for n in range(4):
+        served, old = crowd.n_served, line.all[-1]
+        line.next([*(before if n % 2 else after), "--workers", str(1 + n % 3)])
+        has_ended(old)
+        eventually(lambda: crowd.n_served > served + 30, what="clients served by the next one")
+    crowd.stop()
+    assert not crowd.faults, crowd.faults[:5]
+
+
+def test_live_streams_end_below_the_old_parent(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    old = line.first(small(up), args=SUPERVISED, drain=("0", "60"))
+    streams = [old.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(20)]
+    assert all(raw.head()[0] == 200 and raw.chunk() == b"one" for raw in streams)
+    new = line.next(SUPERVISED)
+    up.script = up.echo
+    assert new.request("/").status == 200 and old.process.poll() is None
+    go.set()
+    for raw in streams:
+        assert raw.chunk() == b"two" and raw.chunk() == b"" and raw.rest() == b""
+    has_ended(old)
+
+
+def test_what_a_parent_was_handed_outlives_its_child(line, upstream):
+    line.first(small(upstream("a")), args=SUPERVISED)
+    new = line.next(SUPERVISED)
+    assert line.all[0].wait() == 0
+    pid = child(new)
+    new.signal(signal.SIGSTOP)  # the parent notices the death only when it goes on
+    os.waitid(os.P_PID, new.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    os.kill(pid, signal.SIGKILL)
+    waiting = [new.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(12)]  # some at each socket
+    new.signal(signal.SIGCONT)
+    assert [raw.reply().status for raw in waiting] == [200] * 12
+    said(new, "nobody to take over from")
+    line.next(SUPERVISED)
+    assert new.wait() == 0
+
+
+def test_a_child_that_was_taken_over_is_not_started_again(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    old = line.first(small(up), args=SUPERVISED, drain=("0", "60"))
+    with old.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw:
+        assert raw.head()[0] == 200
+        new = line.next(SUPERVISED)
+        os.kill(child(old), signal.SIGKILL)
+        assert old.wait() == 1
+    go.set()
+    said(new, "which was taken over, has ended")
+    assert "is started again" not in old.stderr() and "another process is about to" not in new.stderr()
+    up.script = up.echo
+    assert new.request("/").status == 200
+    old.stop(1)
+
+
+@pytest.mark.parametrize("args", [[], SUPERVISED], ids=["alone", "supervised"])
+def test_who_cannot_open_a_port_closes_none_of_the_old_ones(line, upstream, args):
+    up = upstream("a")
+    gw = line.first(small(up), args=args, ports=[81])
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", gw.port(81)))
+        taken.listen()
+        wanted = world(backend("a", up), route("r", rule("a")), listeners=[http_listener(), http_listener("two", 81)])
+        other = line.folder / "more"
+        other.mkdir()
+        (other / "world.yaml").write_text(as_text(wanted))
+        was, gw.paths = gw.paths, [other]
+        with pytest.raises(StartFailed) as failed:
+            line.next(args)
+        gw.paths = was
+        assert "in use" in failed.value.text
+    for _ in range(10):
+        assert gw.request("/").status == 200 and gw.get_admin("/ready").status == 200
+
+
+@pytest.mark.parametrize("moment", ["WELCOME", "STATE_END"])
+def test_below_a_parent_too_whoever_fails_leaves_no_trace(line, upstream, moment):
+    gw = line.first(small(upstream("a")), args=SUPERVISED)
+    with line.taker() as taker:
+        (die_greeted if moment == "WELCOME" else die_before_commit)(taker)
+    said(gw, "wanted to take over, but")
+    assert gw.request("/").status == 200
+    line.next(SUPERVISED)
+    has_ended(gw)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give that up")
+def test_low_ports_go_from_parent_to_parent(upstream):
+    """As another user, in the sandbox, without the right to bind."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tollgate-test-"))
+    folder.chmod(0o755)
+    shutil.chown(folder, "nobody")
+    line, user = Line(folder), ["--user", "nobody"]
+    try:
+        old = line.first(small(upstream("a")), args=user, port_map={80: free_low_port()})
+        pid = child(line.next(user))
+        new = line.all[-1]
+        has_ended(old)
+        assert new.port() < 1024 and new.request("/").status == 200
+        has_given_up(pid, "nobody", 0)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: child(new) not in (None, pid), what="the next child")
+        assert new.request("/").status == 200
+    finally:
+        for gw in line.all:
+            gw.stop()
+        shutil.rmtree(folder)

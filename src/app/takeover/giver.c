@@ -187,6 +187,7 @@ static void giver_commit(struct giver *g)
     timer_cancel(g->loop, &g->timer);
     log_info("process %d takes over: this one finishes what it has", g->peer_pid);
     g->state = GIVER_DRAINING;
+    broker_leave(g->server->options.broker);
     listener_close(&g->door, false);
     socket_close(g->door_fd);
     g->door_fd = -1;
