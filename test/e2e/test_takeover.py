@@ -16,7 +16,7 @@ import pytest
 from play.deadline import eventually
 from play.gateway import StartFailed, as_text
 from play.manifests import backend, http_listener, https_listener, route, rule, tls_secret, world
-from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, Line, said
+from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, Crowd, Line, Tap, said, streaming
 from play.upstream import Answer
 from test_limits import limit, number, policy
 from test_metering import CHAT, answers, budget, chat, one_model, token_limit, told
@@ -26,32 +26,6 @@ from test_reload import Load
 
 def small(up, *more):
     return world(backend("a", up), route("r", rule("a")), *more)
-
-
-class Crowd:
-    """Clients that connect, ask and go, again and again."""
-
-    def __init__(self, gw, n=8):
-        self.gw, self.n_served, self.faults = gw, 0, []
-        self._is_over = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(n)]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self):
-        while not self._is_over.is_set():
-            try:
-                status = self.gw.request("/").status
-                if status != 200:
-                    self.faults.append(status)
-                self.n_served += 1
-            except Exception as fault:  # whatever it is, a client has noticed
-                self.faults.append(repr(fault))
-
-    def stop(self):
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def test_no_client_is_refused_in_ten_takeovers(line, upstream):
@@ -80,18 +54,6 @@ def test_clients_that_keep_their_connection_are_told_to_come_again(line, upstrea
     load.stop()
     assert idle.is_closed()
     assert [gw.wait() for gw in line.all[:-1]] == [0] * 5
-
-
-def streaming(up):
-    """A backend that streams `one`, and `two` when the event is set."""
-    go = threading.Event()
-
-    def stream(_request, connection):
-        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
-        go.wait(60)
-        connection.send(b"3\r\ntwo\r\n0\r\n\r\n")
-    up.script = stream
-    return go
 
 
 def test_live_streams_end_in_the_old_process_though_it_is_told_to_end(line, upstream):
@@ -432,6 +394,55 @@ def test_a_new_process_that_cannot_start_leaves_the_old_one_as_it_was(line, upst
         line.next(["--strict"])
     assert failed.value.code == 1 and "nowhere" in failed.value.text
     assert gw.request("/").status == 200
+
+
+PHASES = [("new", HELLO), ("old", WELCOME), ("new", READY), ("old", SOCKET), ("old", RECORDS), ("old", STATE_END),
+          ("new", COMMIT)]
+
+
+def test_a_successor_that_is_killed_before_its_commit_is_heard_leaves_the_old_one_serving(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    gw = line.first(small(up, policy(limit(1_000_000))), drain=("0", "60"))
+    raw = gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert raw.head()[0] == 200 and raw.chunk() == b"one"
+    up.script = up.echo
+    crowd = Crowd(gw, 3)
+    for n, phase in enumerate(PHASES, 1):
+        tap = Tap(line.door, lambda side, kind, _n, phase=phase: (side, kind) == phase)
+        with pytest.raises(StartFailed) as failed:
+            line.next(tap=tap)
+        assert failed.value.code == -signal.SIGKILL, f"{phase}: {failed.value.text}"
+        tap.wait()
+        eventually(lambda: gw.stderr().count("wanted to take over, but") == n, what=f"the end of the one killed at {phase}")
+        served = crowd.n_served
+        eventually(lambda: crowd.n_served > served + 10, what="clients of the old one")
+    new = line.next()
+    crowd.stop()
+    assert not crowd.faults, crowd.faults[:5]
+    go.set()
+    assert raw.chunk() == b"two" and raw.chunk() == b""
+    raw.sock.close()
+    assert gw.wait() == 0 and new.request("/").status == 200
+
+
+def test_a_successor_that_is_killed_after_its_commit_is_started_again(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    old = line.first(small(up), drain=("0", "60"))
+    raw = old.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert raw.head()[0] == 200 and raw.chunk() == b"one"
+    up.script = up.echo
+    tap = Tap(line.door, lambda side, kind, _n: (side, kind) == ("old", GO))
+    with pytest.raises(StartFailed):
+        line.next(tap=tap)
+    tap.wait()
+    said(old, "which took over, has ended: it is told no more")
+    assert line.next(is_anew=True).request("/").status == 200
+    go.set()
+    assert raw.chunk() == b"two" and raw.chunk() == b""
+    raw.sock.close()
+    assert old.wait() == 0
 
 
 def test_no_reload_comes_between(line, upstream):

@@ -133,44 +133,64 @@ def test_three_in_a_row_keep_one_bound(line, upstream):
     assert first.wait() == 0 and second.wait() == 0 and up.most == 2
 
 
-@pytest.mark.parametrize("protocol", ["h1", "h2"])
-@pytest.mark.parametrize("bounds", [{"maxConnections": 7, "maxPendingRequests": 1024},
-                                    {"maxParallelRequests": 7}], ids=["connections", "requests"])
-def test_a_bound_is_exact_and_reached_over_takeovers_under_load(line, upstream, http2_upstream, protocol, bounds):
-    up = Held((upstream if protocol == "h1" else http2_upstream)("a"), seconds=0.02)
-    more = H2C if protocol == "h2" else {}
-    gw = line.first(world(backend("a", up.up, **more), route("r", rule("a")), breaker(**bounds)), args=["--workers", "4"],
-                    **LONG)
-    is_over, statuses = threading.Event(), []
+BOUNDS = [{"maxConnections": 7, "maxPendingRequests": 1024}, {"maxParallelRequests": 7}]
 
-    def client(keeps):
+
+class Insistent:
+    """Clients that ask again and again, some by a connection that they keep: how they were answered."""
+
+    def __init__(self, gw, n):
+        self.gw, self.statuses, self._is_over = gw, [], threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(i % 2 == 0,), daemon=True) for i in range(n)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, keeps):
         raw = None
-        while not is_over.is_set():
-            raw = raw or gw.raw()
+        while not self._is_over.is_set():
+            raw = raw or self.gw.raw()
             raw.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
             reply = raw.reply()
-            statuses.append(reply.status)
+            self.statuses.append(reply.status)
             if not keeps or reply.get("connection") == "close":
                 raw.sock.close()
                 raw = None
-    crowd = [threading.Thread(target=client, args=(i % 2 == 0,), daemon=True) for i in range(40)]
-    for thread in crowd:
-        thread.start()
-    for n in range(3):
-        before = len(statuses)
-        eventually(lambda: len(statuses) > before + 200, what="answers")
-        line.next(["--workers", "4"])
-    before = len(statuses)
-    eventually(lambda: len(statuses) > before + 200, what="answers of the last one")
-    is_over.set()
-    for thread in crowd:
-        thread.join(60 * FACTOR)
-        assert not thread.is_alive()
-    assert set(statuses) <= {200, 503}
-    if protocol == "h1" or "maxParallelRequests" in bounds:
-        assert up.most == 7
-    assert statuses.count(503) == 0 or "maxParallelRequests" in bounds
-    assert [gw.wait() for gw in line.all[:-1]] == [0] * 3
+
+    def wait(self, n):
+        before = self.statuses.count(200)
+        eventually(lambda: self.statuses.count(200) > before + n, 60, "answers")
+
+    def stop(self):
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join(60 * FACTOR)
+            assert not thread.is_alive(), "an answer never came"
+
+
+def hold_a_bound(line, up, bounds, n_clients, n_takeovers, **more):
+    """How many the backend had at once at most, before each takeover and after the last; and all statuses."""
+    gw = line.first(world(backend("a", up.up, **more), route("r", rule("a")), breaker(**bounds)), args=["--workers", "4"],
+                    **LONG)
+    crowd, most = Insistent(gw, n_clients), []
+    for n in range(n_takeovers + 1):
+        crowd.wait(100)
+        most.append(up.most)
+        up.most = 0
+        if n < n_takeovers:
+            line.next(["--workers", "4"])
+    crowd.stop()
+    assert [gw.wait() for gw in line.all[:-1]] == [0] * n_takeovers
+    return [*most, max(up.most, most[-1])], set(crowd.statuses)
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+@pytest.mark.parametrize("bounds", BOUNDS, ids=["connections", "requests"])
+def test_a_bound_is_exact_and_reached_over_takeovers_under_load(line, upstream, http2_upstream, protocol, bounds):
+    up = Held((upstream if protocol == "h1" else http2_upstream)("a"), seconds=0.02)
+    most, statuses = hold_a_bound(line, up, bounds, 40, 3, **(H2C if protocol == "h2" else {}))
+    assert statuses == ({200, 503} if "maxParallelRequests" in bounds else {200})
+    if protocol == "h1" or "maxParallelRequests" in bounds:  # else streams share connections
+        assert set(most) == {7}
 
 
 # ---- health ----
