@@ -4,7 +4,8 @@
  *
  * A count can carry a mark. Whoever changes the number learns the mark that it had at that moment,
  * and whoever sets the mark the number: so it is certain of each change whether it came before or
- * after, though nobody waits. */
+ * after, though nobody waits; and what was written before the mark was set is there for whoever
+ * meets it. */
 #pragma once
 
 #include <stdatomic.h>
@@ -32,7 +33,7 @@ static inline bool bounded_count_take_marked(struct bounded_count *c, uint32_t l
     do {
         if ((uint32_t)word >= limit)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&c->word, &word, word + 1, memory_order_relaxed,
+    } while (!atomic_compare_exchange_weak_explicit(&c->word, &word, word + 1, memory_order_acquire,
                                                     memory_order_relaxed));
     *ret_mark = (uint32_t)(word >> 32);
     return true;
@@ -48,7 +49,7 @@ static inline bool bounded_count_take(struct bounded_count *c, uint32_t limit)
 /* The mark that it had. */
 static inline uint32_t bounded_count_put(struct bounded_count *c)
 {
-    return (uint32_t)(atomic_fetch_sub_explicit(&c->word, 1, memory_order_release) >> 32);
+    return (uint32_t)(atomic_fetch_sub_explicit(&c->word, 1, memory_order_acq_rel) >> 32);
 }
 
 /* The number at that moment, and the mark before. */

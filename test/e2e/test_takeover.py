@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,8 @@ import pytest
 from play.deadline import eventually
 from play.gateway import StartFailed, as_text
 from play.manifests import backend, http_listener, https_listener, route, rule, tls_secret, world
-from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, Crowd, Line, Tap, said, streaming
+from play.takeover import COMMIT, GO, GRANT, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME
+from play.takeover import Crowd, Line, Tap, said, streaming
 from play.upstream import Answer
 from test_limits import limit, number, policy
 from test_metering import CHAT, answers, budget, chat, one_model, token_limit, told
@@ -281,6 +283,30 @@ def test_tickets_of_tls_sessions_are_taken_by_the_next_one(line, upstream, autho
     assert connect(session)[1]
     line.next()
     assert connect(session)[1]
+
+
+def text(value):
+    return struct.pack("<I", len(value)) + value
+
+
+def test_a_grant_that_nobody_waits_for_goes_back_and_nonsense_ends_the_listening(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    gw = line.first(small(up), drain=("0", "60"))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw, line.taker() as taker:
+        assert raw.head()[0] == 200 and raw.chunk() == b"one"
+        have_state(taker)
+        taker.say(COMMIT)
+        taker.hear_until(GO)
+        for backend_name in (b"Backend/play/a", b"Backend/play/unknown"):
+            taker.say(GRANT, text(backend_name) + text(b"192.0.2.1:80") + struct.pack("<II", 1, 1))
+            record = text(b"places") + text(text(backend_name) + text(b"192.0.2.1:80") + struct.pack("<Ii", 3, -1))
+            assert (RECORDS, record) in taker.hear_until(RECORDS)
+        taker.say(GRANT, b"nonsense")
+        said(gw, "grants what nobody understands")
+        go.set()
+        assert raw.chunk() == b"two" and raw.chunk() == b""
+    assert gw.wait() == 0
 
 
 # ---- takeovers that come to nothing ----

@@ -59,7 +59,7 @@ static void places_share_backend(struct backend_state *s, uint32_t session)
 static void places_share_all(struct cluster_registry *r, uint32_t session)
 {
     pthread_mutex_lock(&r->lock);
-    atomic_store_explicit(&r->places.session, session, memory_order_relaxed);
+    atomic_store_explicit(&r->places.session, session, memory_order_release);
     MAP_FOREACH (&r->backends, slot)
         places_share_backend(slot->value, session);
     pthread_mutex_unlock(&r->lock);

@@ -80,7 +80,7 @@ void places_grant(struct cluster_registry *r, const struct place_grant *grant);
 
 static inline uint32_t places_session(const struct places *p)
 {
-    return p ? atomic_load_explicit(&p->session, memory_order_relaxed) : 0;
+    return p ? atomic_load_explicit(&p->session, memory_order_acquire) : 0;
 }
 static inline bool places_are_deferred(const struct places *p)
 {

@@ -10,6 +10,7 @@ from .gateway import Gateway, StartFailed
 
 SERVES = "accepts nothing any more: this one serves"
 HELLO, WELCOME, REFUSED, READY, SOCKET, RECORDS, STATE_END, COMMIT, GO = range(1, 10)
+GRANT = 13
 
 
 class Successor(Gateway):
