@@ -30,6 +30,8 @@ int admin_listen(struct admin *a, const struct socket_address *address, struct s
     int r = 0;
 
     p->fd = inheritance_take(a->server->options.inheritance, address);
+    if (p->fd >= 0)
+        broker_adopt(broker, p->fd);
     if (p->fd < 0 && !broker)
         r = socket_probe(address);
     if (p->fd < 0 && r == 0)

@@ -400,13 +400,8 @@ static int run_find_place(struct run *r, char **argv)
     if (who.is_other)
         log_info("started as root: the gateway runs as user %s (--user)", who.name);
     if (o->supervision == SUPERVISION_ON ||
-        (o->supervision == SUPERVISION_AS_NEEDED && who.is_other)) {
-        if (!o->takeover)
-            return supervisor_run(argv, &who);
-        log_error("cannot start: --takeover takes the ports from a gateway without a parent: give "
-                  "--no-supervisor to both, or start as the user that is to serve");
-        return 1;
-    }
+        (o->supervision == SUPERVISION_AS_NEEDED && who.is_other))
+        return supervisor_run(argv, &who);
     if (identity_assume(&who, true) < 0) {
         log_error("cannot start: becoming user %s: %s", who.name, error_trace());
         return 1;

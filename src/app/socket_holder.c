@@ -122,6 +122,17 @@ static void holder_listen(struct socket_holder *h, int channel, const struct bro
     broker_answer(channel, r, r == 0 ? s->fd : -1);
 }
 
+/* One that the child has from who served before it. The kernel says what it is. */
+static void holder_adopt(struct socket_holder *h, int fd)
+{
+    struct held_socket s = {.fd = fd, .is_lent = true, .cookie = broker_cookie(fd)};
+
+    if (!h->is_ready && socket_is_port(fd, &s.address) && holder_make_room(h))
+        h->sockets[h->n++] = s;
+    else
+        socket_close(fd);
+}
+
 static void holder_release(struct socket_holder *h, uint64_t cookie)
 {
     for (size_t i = 0; i < h->n; i++) {
@@ -132,43 +143,51 @@ static void holder_release(struct socket_holder *h, uint64_t cookie)
     }
 }
 
-/* True: the child says that it serves. */
-static bool holder_serve(struct socket_holder *h, int channel, const struct broker_request *q)
+static void holder_serve(struct socket_holder *h, int channel, const struct broker_request *q,
+                         int fd)
 {
     switch (q->kind) {
     case BROKER_HELLO:
         broker_answer(channel, h->may_bind_privileged ? 0 : SOCKET_DENIED, -1);
-        return false;
+        break;
     case BROKER_LISTEN:
         holder_listen(h, channel, q);
-        return false;
+        break;
     case BROKER_RELEASE:
         holder_release(h, q->cookie);
-        return false;
+        break;
     case BROKER_READY:
         holder_close_idle(h, 0);
-        return true;
-    default:
-        return false; /* no question of ours: no answer */
+        h->is_ready = true;
+        break;
+    case BROKER_ADOPT:
+        holder_adopt(h, fd);
+        break;
+    case BROKER_LEAVE:
+        socket_holder_close_all(h);
+        h->has_left = true;
+        break;
+    default: /* no question of ours: no answer */
+        break;
     }
 }
 
-int socket_holder_serve(struct socket_holder *h, int channel, bool *ret_is_ready)
+int socket_holder_serve(struct socket_holder *h, int channel)
 {
     struct broker_request q;
-    int r = 0;
+    int fd, r = 0;
 
-    *ret_is_ready = false;
     for (int i = 0; r == 0 && i < SOCKET_HOLDER_BATCH; i++) {
-        r = broker_receive(channel, &q);
-        if (r == 0 && holder_serve(h, channel, &q))
-            *ret_is_ready = true;
+        r = broker_receive(channel, &q, &fd);
+        if (r == 0)
+            holder_serve(h, channel, &q, fd);
     }
     return r;
 }
 
 void socket_holder_take_back(struct socket_holder *h)
 {
+    h->is_ready = false;
     for (size_t i = h->n; i-- > 0;) {
         h->sockets[i].is_lent = false;
         if (!socket_is_listening(h->sockets[i].fd))

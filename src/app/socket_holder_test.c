@@ -17,7 +17,7 @@ struct family {
     int channel; /* the parent's end */
     struct broker broker;
     pthread_t thread;
-    _Atomic unsigned n_ready;
+    _Atomic bool is_ready;
     _Atomic unsigned n_bad;
 };
 
@@ -27,15 +27,13 @@ static void *family_parent(void *arg)
     struct pollfd p = {.fd = f->channel, .events = POLLIN};
 
     while (poll(&p, 1, -1) > 0) {
-        bool is_ready;
-        int r = socket_holder_serve(f->holder, f->channel, &is_ready);
+        int r = socket_holder_serve(f->holder, f->channel);
 
         if (r == BROKER_CLOSED)
             break;
         if (r == BROKER_BAD)
             f->n_bad++;
-        if (is_ready)
-            f->n_ready++;
+        f->is_ready = f->holder->is_ready;
     }
     return NULL;
 }
@@ -185,7 +183,7 @@ TEST(sockets_outlive_a_child_that_died_and_go_to_the_next)
     CHECK(broker_cookie(fd) == cookie);
     broker_say_ready(&f->broker);
     broker_close_socket(&f->broker, -1);
-    while (f->n_ready == 0)
+    while (!f->is_ready)
         poll(NULL, 0, 1);
     CHECK(!is_reachable(&left)); /* the second child serves, and did not ask for it */
     CHECK(is_reachable(&kept));
@@ -282,7 +280,7 @@ TEST(messages_of_another_form_are_noticed)
           (ssize_t)sizeof q); /* unknown: nothing */
     family_end(f);
     CHECK_INT(f->n_bad, 2);
-    CHECK_INT(f->n_ready, 0);
+    CHECK(!f->is_ready);
     family_free(f);
 }
 
@@ -291,8 +289,7 @@ TEST(a_child_that_never_stops_talking_is_served_a_few_messages_at_a_time)
     enum { N_LEFT = 6 };
     struct socket_holder *h = MEM_NEW(struct socket_holder);
     struct broker_request q = {.kind = BROKER_RELEASE};
-    bool is_ready;
-    int pair[2];
+    int pair[2], fd;
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
     for (int i = 0; i < SOCKET_HOLDER_BATCH + N_LEFT; i++) {
@@ -300,15 +297,14 @@ TEST(a_child_that_never_stops_talking_is_served_a_few_messages_at_a_time)
             q.kind = BROKER_READY;
         CHECK(send(pair[1], &q, sizeof q, MSG_DONTWAIT) == (ssize_t)sizeof q);
     }
-    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), 0);
-    CHECK(!is_ready);
+    CHECK_INT(socket_holder_serve(h, pair[0]), 0);
+    CHECK(!h->is_ready);
     for (int i = 0; i < N_LEFT - 1; i++)
-        CHECK_INT(broker_receive(pair[0], &q), 0);
-    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), BROKER_EMPTY);
-    CHECK(is_ready);
+        CHECK_INT(broker_receive(pair[0], &q, &fd), 0);
+    CHECK_INT(socket_holder_serve(h, pair[0]), BROKER_EMPTY);
+    CHECK(h->is_ready);
     close(pair[1]);
-    CHECK_INT(socket_holder_serve(h, pair[0], &is_ready), BROKER_CLOSED);
-    CHECK(!is_ready);
+    CHECK_INT(socket_holder_serve(h, pair[0]), BROKER_CLOSED);
     close(pair[0]);
     mem_free(h);
 }
@@ -390,5 +386,100 @@ TEST(a_child_that_hoards_leaves_its_parent_descriptors_and_the_next_child_ports)
     close(fd);
     family_end(f);
     CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    family_free(f);
+}
+
+/* Listens, as what another process has handed over does. */
+static int foreign_port(struct socket_address *ret)
+{
+    int fd;
+
+    *ret = free_address();
+    CHECK_INT(socket_listen(ret, &fd), 0);
+    return fd;
+}
+
+/* What was said without an answer has been heard. */
+static void await_parent(struct family *f)
+{
+    const struct sockaddr_storage none = {0};
+
+    CHECK_INT(ask(f, BROKER_HELLO, &none, 0), 0);
+}
+
+TEST(what_another_process_has_left_is_held_for_the_next_child)
+{
+    struct family *f = family_new();
+    struct socket_address a;
+    int own = foreign_port(&a), more, next;
+
+    family_start(f);
+    broker_adopt(&f->broker, own);
+    CHECK_INT(broker_listen(&f->broker, &a, &more), 0);
+    CHECK_INT(f->holder->n, 2);
+    broker_say_ready(&f->broker);
+    family_end(f);
+    close(own);
+    close(more);
+    CHECK_MSG(is_reachable(&a), "nobody has it but the parent");
+    family_start(f);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(broker_listen(&f->broker, &a, &next), 0);
+        close(next);
+    }
+    CHECK_INT(f->holder->n, 2);
+    family_end(f);
+    family_free(f);
+}
+
+TEST(only_a_child_that_starts_brings_sockets_and_only_ports)
+{
+    struct family *f = family_new();
+    struct socket_address a, b;
+    int port = foreign_port(&a), late = foreign_port(&b), stream, local;
+
+    stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    family_start(f);
+    broker_adopt(&f->broker, stream); /* does not listen */
+    broker_adopt(&f->broker, local);
+    broker_adopt(&f->broker, f->broker.fd);
+    broker_adopt(&f->broker, -1);
+    await_parent(f);
+    CHECK_INT(f->holder->n, 0);
+    broker_adopt(&f->broker, port);
+    broker_say_ready(&f->broker);
+    broker_adopt(&f->broker, late);
+    await_parent(f);
+    CHECK_INT(f->holder->n, 1);
+    broker_close_socket(&f->broker, port);
+    await_parent(f);
+    CHECK_INT(f->holder->n, 0);
+    CHECK(!is_reachable(&a));
+    close(late);
+    close(stream);
+    close(local);
+    family_end(f);
+    family_free(f);
+}
+
+TEST(a_child_that_was_taken_over_ends_no_socket_that_the_other_has)
+{
+    struct family *f = family_new();
+    struct socket_address a = free_address();
+    int fd, theirs;
+
+    family_start(f);
+    CHECK_INT(broker_listen(&f->broker, &a, &fd), 0);
+    theirs = dup(fd);
+    broker_leave(&f->broker);
+    broker_close_socket(&f->broker, fd);
+    await_parent(f);
+    CHECK(f->holder->has_left);
+    CHECK_INT(f->holder->n, 0);
+    CHECK(is_reachable(&a) && socket_is_listening(theirs));
+    close(theirs);
+    CHECK(!is_reachable(&a));
+    family_end(f);
     family_free(f);
 }

@@ -6,7 +6,7 @@
  *      ^                   | dies          it said why
  *      |  back-off         v
  *      +---------------- WAITING
- *   any --SIGTERM, SIGINT--> ENDING --the child ends--> exit with its code
+ *   any --SIGTERM, SIGINT, taken over--> ENDING --the child ends--> exit with its code
  *
  * The child is a new image of the same file (exec), not a copy of the parent: each has addresses
  * and canaries of its own, which a crash does not help to guess. It has left the user, the groups
@@ -128,14 +128,13 @@ static int supervisor_start_child(struct supervisor *s)
 
 static void supervisor_serve_child(struct supervisor *s)
 {
-    bool is_ready = false;
-    int r = s->channel < 0 ? BROKER_EMPTY : socket_holder_serve(&s->holder, s->channel, &is_ready);
+    int r = s->channel < 0 ? BROKER_EMPTY : socket_holder_serve(&s->holder, s->channel);
 
-    if (is_ready) {
-        s->has_served = true;
-        if (s->state == SUPERVISOR_STARTING)
-            s->state = SUPERVISOR_SERVING;
-    }
+    s->has_served |= s->holder.is_ready;
+    if (s->holder.is_ready && s->state == SUPERVISOR_STARTING)
+        s->state = SUPERVISOR_SERVING;
+    if (s->holder.has_left) /* started again it would take over from the other */
+        s->state = SUPERVISOR_ENDING;
     if (r != 0 && r != BROKER_EMPTY) {
         /* It has closed its end, or does not keep to the form: no further word. */
         socket_close(s->channel);

@@ -59,3 +59,46 @@ TEST(a_place_is_there_again_when_it_was_given_back_and_a_bound_may_change)
         bounded_count_put(&c);
     CHECK(bounded_count_take(&c, 1) && !bounded_count_take(&c, 1) && !bounded_count_take(&c, 0));
 }
+
+/* ---- marks ---- */
+
+enum { N_MARKS = 2000 };
+
+static struct bounded_count marked;
+static _Atomic int64_t n_told[N_MARKS + 1]; /* changes, by the mark that they met */
+static _Atomic bool is_over;
+
+static void *changer_main(void *arg UNUSED)
+{
+    uint32_t mark;
+
+    while (!atomic_load(&is_over)) {
+        if (!bounded_count_take_marked(&marked, BOUNDED_COUNT_MAX, &mark))
+            return NULL;
+        atomic_fetch_add(&n_told[mark], 1);
+        mark = bounded_count_put(&marked);
+        atomic_fetch_sub(&n_told[mark], 1);
+    }
+    return NULL;
+}
+
+TEST(of_each_change_it_is_certain_whether_it_came_before_a_mark_or_after)
+{
+    uint32_t n[N_MARKS + 1] = {0}, before;
+    pthread_t threads[N_THREADS];
+
+    for (int i = 0; i < N_THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, changer_main, NULL) == 0);
+    for (uint32_t i = 1; i <= N_MARKS; i++) {
+        n[i] = bounded_count_mark(&marked, i, &before);
+        CHECK_INT(before, i - 1);
+        if (i % N_THREADS == 0)
+            sched_yield();
+    }
+    atomic_store(&is_over, true);
+    for (int i = 0; i < N_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (uint32_t i = 0; i < N_MARKS; i++)
+        CHECK_INT((int64_t)n[i] + atomic_load(&n_told[i]), n[i + 1]);
+    CHECK_INT(bounded_count_get(&marked), 0);
+}

@@ -149,6 +149,12 @@
     X(TAKEOVER_ASK_MS, 500, "milliseconds",                                                        \
       "that a request in a process that is taken over waits for the other's judgement of its "     \
       "limits; beyond: judged by what is known there")                                             \
+    X(TAKEOVER_ENDPOINTS, 65536, "endpoints",                                                      \
+      "whose connections a process that is taken over may tell of; beyond: it opens no more")      \
+    X(TAKEOVER_PLACES, 1000000, "places",                                                          \
+      "that one message of it says are taken or given back; beyond: it is heard no more")          \
+    X(TAKEOVER_MEMORY_S, 60, "seconds",                                                            \
+      "after its end until what only it knew of endpoints that no name has led to is forgotten")   \
     X(TAKEOVER_LOAD_S, 300, "seconds",                                                             \
       "for the configuration of the one that takes over; beyond: as above")                        \
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \

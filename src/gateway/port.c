@@ -79,8 +79,10 @@ static int port_listen(struct server *g, struct port *p)
 
     if (r == 0 && fd < 0 && !p->broker && !port_is_ours(g, p->bound))
         r = socket_probe(&address);
-    for (; r == 0 && fd >= 0; fd = inheritance_take(g->options.inheritance, &address))
+    for (; r == 0 && fd >= 0; fd = inheritance_take(g->options.inheritance, &address)) {
+        broker_adopt(p->broker, fd);
         port_add_fd(p, fd);
+    }
     while (r == 0 && p->n_fds < p->n_shares) {
         r = broker_listen(p->broker, &address, &fd);
         if (r == 0)

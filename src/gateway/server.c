@@ -96,6 +96,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     g->started_wall_us = clock_read().wall_unix_us;
     g->scratch = mem_alloc(CONTROL_SCRATCH_BYTES);
     cluster_registry_init(&g->clusters);
+    guest_init(&g->guest, &g->clusters, l);
     limit_memory_init(&g->limits);
     model_averages_init(&g->averages);
     upstreams_init(&g->upstreams, l, &g->outboxes, g->scratch, CONTROL_SCRATCH_BYTES);
@@ -193,6 +194,8 @@ int server_start(struct server *g, struct snapshot *first)
     g->workers = mem_alloc_zero(n_wanted * sizeof(struct worker *));
     for (uint32_t i = 0; i < n_wanted; i++)
         g->workers[i] = MEM_NEW(struct worker);
+    /* Before the first request: what is known of endpoints already holds for that one, too. */
+    health_registry_adopt(&g->health, first->health, first->n_health);
     for (uint32_t i = 0; i < n_wanted; i++) {
         r = worker_start(g->workers[i], g, i, first);
         if (r < 0) {
@@ -232,6 +235,8 @@ void server_drain(struct server *g, bool is_handed_over)
         server_leave(g);
     g->is_draining = true;
     g->is_handed_over = is_handed_over;
+    if (is_handed_over)
+        upstreams_keep_no_idle(&g->upstreams);
     for (uint32_t i = 0; i < g->n_workers; i++)
         worker_order(g->workers[i], ORDER_DRAIN);
 }
@@ -286,6 +291,7 @@ void server_deinit(struct server *g)
     if (loop_turn(g->loop, 0) < 0) /* what was retired above */
         log_warn("control: the last turn of the loop failed");
     outbox_pool_deinit(&g->outboxes);
+    guest_deinit(&g->guest);
     cluster_registry_deinit(&g->clusters);
     limit_memory_deinit(&g->limits);
     tls_tickets_unref(g->tickets);

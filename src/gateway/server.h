@@ -8,6 +8,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "policy/limit_memory.h"
+#include "upstream/breaker/guest.h"
 #include "upstream/names.h"
 
 enum { SERVER_WORKERS_MAX = 64, SERVER_PRIVILEGED_SHIFT = 10000 };
@@ -21,6 +22,7 @@ struct server {
     struct list old_snapshots; /* still held by some worker */
     struct list ports;
     struct cluster_registry clusters;
+    struct guest guest; /* what a process that we have taken over from holds of them */
     struct key_feed_registry feeds;
     struct limit_memory limits;     /* counts of rate limits */
     struct model_averages averages; /* of answers' lengths */

@@ -31,7 +31,7 @@ struct server_options {
     struct str address_pool;   /* CIDR, empty: all Gateways share the wildcard address */
     uint64_t memory_limit;     /* bytes; 0: none */
     bool is_strict;
-    const struct broker *broker; /* binds the ports; NULL: we do */
+    struct broker *broker; /* binds the ports; NULL: we do */
     /* Sockets of the process that was here before, for the ports of the start; NULL: none. */
     struct inheritance *inheritance;
 };

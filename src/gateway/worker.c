@@ -174,6 +174,8 @@ static void worker_drain(struct worker *w)
         worker_unlisten(CONTAINER_OF(node, struct worker_listener, node),
                         !w->server->is_handed_over);
     }
+    if (w->server->is_handed_over)
+        upstreams_keep_no_idle(&w->upstreams);
     arrival_drain(w);
     LIST_FOREACH (&w->clients, client_node) {
         client_drain(CONTAINER_OF(client_node, struct client, node));

@@ -11,11 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-
-union broker_control {
-    struct cmsghdr header;
-    char room[CMSG_SPACE(sizeof(int))];
-};
+#include "net/message.h"
 
 uint64_t broker_cookie(int fd)
 {
@@ -27,51 +23,29 @@ uint64_t broker_cookie(int fd)
 
 /* ---- the child's end ---- */
 
-static int broker_send(const struct broker *b, const struct broker_request *q)
+static int broker_send(const struct broker *b, const struct broker_request *q, int fd)
 {
-    ssize_t n;
+    ssize_t n = message_send(b->fd, q, sizeof *q, fd, 0);
 
-    do
-        n = send(b->fd, q, sizeof *q, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
     return n == (ssize_t)sizeof *q ? 0 : error_origin(n < 0 ? -errno : -EPROTO);
-}
-
-static int broker_take_fd(struct msghdr *m)
-{
-    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
-    int fd;
-
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(sizeof fd))
-        return -1;
-    memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
 }
 
 /* 0 (and *ret_fd, or -1), an enum socket_condition, or negative: the parent is gone. */
 static int broker_ask(const struct broker *b, const struct broker_request *q, int *ret_fd)
 {
     struct broker_answer a = {0};
-    struct iovec iov = {&a, sizeof a};
-    union broker_control control = {0};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof control.room};
-    int r = broker_send(b, q);
+    int r = broker_send(b, q, -1);
     ssize_t n;
 
     *ret_fd = -1;
     if (r < 0)
         return r;
-    do
-        n = recvmsg(b->fd, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)sizeof a)
-        return error_origin(n < 0 ? -errno : -EPROTO);
-    *ret_fd = broker_take_fd(&m);
-    return a.condition;
+    n = message_receive(b->fd, &a, sizeof a, ret_fd, 0);
+    if (n == (ssize_t)sizeof a)
+        return a.condition;
+    socket_close(*ret_fd);
+    *ret_fd = -1;
+    return error_origin(n < 0 ? -errno : -EPROTO);
 }
 
 int broker_open(struct broker *b)
@@ -118,27 +92,47 @@ int broker_listen(const struct broker *b, const struct socket_address *a, int *r
     return r > 0 ? r : SOCKET_FAILED;
 }
 
+/* What has no answer. */
+static void broker_say(const struct broker *b, const struct broker_request *q, int fd)
+{
+    if (b && broker_send(b, q, fd) < 0)
+        errno = 0; /* the parent is gone, and we are about to go */
+}
+
 void broker_close_socket(const struct broker *b, int fd)
 {
     struct broker_request q = {.kind = BROKER_RELEASE};
 
-    if (b && fd >= 0) {
+    if (b && fd >= 0 && !atomic_load(&b->is_shared)) {
         /* A close leaves the parent's descriptor listening, and who connects would wait in a
          * backlog that nobody takes from; this ends the listening for both. */
         shutdown(fd, SHUT_RDWR);
         q.cookie = broker_cookie(fd);
-        if (broker_send(b, &q) < 0)
-            errno = 0; /* the parent is gone, and we are about to go */
+        broker_say(b, &q, -1);
     }
     socket_close(fd);
 }
 
 void broker_say_ready(const struct broker *b)
 {
-    struct broker_request q = {.kind = BROKER_READY};
+    broker_say(b, &(struct broker_request){.kind = BROKER_READY}, -1);
+}
 
-    if (b && broker_send(b, &q) < 0)
-        errno = 0; /* as above */
+void broker_adopt(const struct broker *b, int fd)
+{
+    broker_say(b, &(struct broker_request){.kind = BROKER_ADOPT}, fd);
+}
+
+void broker_share(struct broker *b, bool is_shared)
+{
+    if (b)
+        atomic_store(&b->is_shared, is_shared);
+}
+
+void broker_leave(struct broker *b)
+{
+    broker_share(b, true);
+    broker_say(b, &(struct broker_request){.kind = BROKER_LEAVE}, -1);
 }
 
 bool broker_may_bind_privileged(const struct broker *b)
@@ -148,14 +142,14 @@ bool broker_may_bind_privileged(const struct broker *b)
 
 /* ---- the parent's end ---- */
 
-int broker_receive(int channel, struct broker_request *ret)
+int broker_receive(int channel, struct broker_request *ret, int *ret_fd)
 {
-    ssize_t n;
+    ssize_t n = message_receive(channel, ret, sizeof *ret, ret_fd, MSG_DONTWAIT | MSG_TRUNC);
 
-    /* Descriptors that come along are closed by the kernel: there is no room for them. */
-    do
-        n = recv(channel, ret, sizeof *ret, MSG_DONTWAIT | MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof *ret || ret->kind != BROKER_ADOPT) {
+        socket_close(*ret_fd);
+        *ret_fd = -1;
+    }
     if (n == (ssize_t)sizeof *ret)
         return 0;
     if (n == 0)
@@ -170,17 +164,7 @@ int broker_receive(int channel, struct broker_request *ret)
 void broker_answer(int channel, int condition, int fd)
 {
     struct broker_answer a = {.condition = condition};
-    struct iovec iov = {&a, sizeof a};
-    union broker_control control = {0};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (fd >= 0) {
-        control.header = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-        m.msg_control = control.room;
-        m.msg_controllen = sizeof control.room;
-    }
-    if (sendmsg(channel, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (message_send(channel, &a, sizeof a, fd, MSG_DONTWAIT) < 0)
         errno = 0; /* the child is gone, or reads no answers */
 }

@@ -6,6 +6,8 @@
  * releases have no answer and may come from any thread. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "net/socket.h"
 
 /* Names the descriptor of the child's end to a process that a parent starts. */
@@ -16,6 +18,8 @@ enum broker_kind {
     BROKER_LISTEN,    /* a listening socket at `address` */
     BROKER_RELEASE,   /* the socket with this cookie is needed no more; no answer */
     BROKER_READY,     /* this child serves; no answer */
+    BROKER_ADOPT,     /* the socket that comes along was another process's; no answer */
+    BROKER_LEAVE,     /* another process serves now; no answer */
 };
 
 struct broker_request {
@@ -32,6 +36,7 @@ struct broker_answer {
 struct broker {
     int fd;
     bool may_bind_privileged;
+    _Atomic bool is_shared; /* another process has the same sockets, which a close must not end */
 };
 
 /* ---- the child's end ---- */
@@ -40,12 +45,20 @@ struct broker {
  * parent: nothing is named), or negative: what is named is no broker. */
 MUST_USE int broker_open(struct broker *b);
 void broker_close(struct broker *b);
-/* The three below with NULL: this process binds by itself, and nobody is told. */
+/* Those below with NULL: this process binds by itself, and nobody is told. */
 /* As socket_listen; a broker probes for a port in use by itself. */
 MUST_USE int broker_listen(const struct broker *b, const struct socket_address *a, int *ret_fd);
-/* Nobody can connect any more when it returns, although the parent still has the socket. */
+/* Nobody can connect any more when it returns, although the parent still has the socket; where it
+ * is shared this process alone is rid of it. */
 void broker_close_socket(const struct broker *b, int fd);
 void broker_say_ready(const struct broker *b);
+/* A socket that another process has handed over, which the parent is to hold, too. Before this one
+ * is ready. */
+void broker_adopt(const struct broker *b, int fd);
+/* Sockets are another process's, too, or no more. */
+void broker_share(struct broker *b, bool is_shared);
+/* Another process has taken over: the parent lets go of all sockets, and ends with this one. */
+void broker_leave(struct broker *b);
 bool broker_may_bind_privileged(const struct broker *b);
 
 /* ---- the parent's end ---- */
@@ -56,8 +69,9 @@ enum broker_result {
     BROKER_BAD,       /* a message of another size */
 };
 
-/* 0, negative, or a condition. Never waits. */
-MUST_USE int broker_receive(int channel, struct broker_request *ret);
+/* 0, negative, or a condition. Never waits. `*ret_fd`: the caller's, with BROKER_ADOPT alone; -1:
+ * none. */
+MUST_USE int broker_receive(int channel, struct broker_request *ret, int *ret_fd);
 /* `fd` goes with it unless it is -1. Never waits: who asks twice without reading loses the answer.
  */
 void broker_answer(int channel, int condition, int fd);

@@ -2,26 +2,14 @@
  * passed it. */
 #include "net/inheritance.h"
 
-#include <netinet/in.h>
-
 #include "base/limits.h"
 #include "base/mem.h"
 
-static bool inheritance_is_listener(int fd)
-{
-    int protocol = 0;
-    socklen_t len = sizeof protocol;
-
-    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
-           protocol == IPPROTO_TCP && socket_is_listening(fd);
-}
-
 int inheritance_add(struct inheritance *h, int fd)
 {
-    struct inherited_socket s = {.fd = fd, .address.len = sizeof s.address.address};
+    struct inherited_socket s = {.fd = fd};
 
-    if (h->n >= LIMIT_TAKEOVER_SOCKETS || !inheritance_is_listener(fd) ||
-        getsockname(fd, (struct sockaddr *)&s.address.address, &s.address.len) < 0) {
+    if (h->n >= LIMIT_TAKEOVER_SOCKETS || !socket_is_port(fd, &s.address)) {
         socket_close(fd);
         return INHERITANCE_BAD;
     }

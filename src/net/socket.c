@@ -218,6 +218,18 @@ bool socket_is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) == 0 && is_listening;
 }
 
+bool socket_is_port(int fd, struct socket_address *ret_address)
+{
+    int protocol = 0;
+    socklen_t len = sizeof protocol;
+
+    *ret_address = (struct socket_address){.len = sizeof ret_address->address};
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+           protocol == IPPROTO_TCP && socket_is_listening(fd) &&
+           getsockname(fd, (struct sockaddr *)&ret_address->address, &ret_address->len) == 0 &&
+           socket_address_port(ret_address) != 0;
+}
+
 const char *socket_listen_error(int condition)
 {
     switch (condition) {

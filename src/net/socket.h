@@ -40,6 +40,8 @@ MUST_USE int socket_probe(const struct socket_address *a);
 MUST_USE int socket_listen(const struct socket_address *a, int *ret_fd);
 /* No more after a shutdown, by whoever shares it. */
 bool socket_is_listening(int fd);
+/* A TCP socket that listens at an address of IPv4 or IPv6, by the kernel's word. */
+bool socket_is_port(int fd, struct socket_address *ret_address);
 /* One sentence for a condition. */
 const char *socket_listen_error(int condition);
 /* How an accepted or connecting socket differs from the system's defaults; 0: not at all. */

@@ -130,7 +130,9 @@ static int attempt_connect_elsewhere(struct attempt *a, bool may_reuse)
         attempt_reuse(a, c);
         return 0;
     }
-    if (bounded_count_get(&attempt_breaker(a)->connections) >= a->limits->n_connections)
+    /* Another process that judges is asked once, by who waits, about all of them. */
+    if (bounded_count_get(&attempt_breaker(a)->connections) >= a->limits->n_connections ||
+        breaker_is_deferred(attempt_breaker(a)))
         return CONN_NO_PLACE;
     for (uint32_t i = 0; i < s->n && r == CONN_NO_PLACE; i++) {
         if (bounded_count_get(&s->items[i].state->connections) >=
@@ -331,7 +333,7 @@ static void attempt_on_granted(struct attempt *a)
     struct endpoint *e = a->waiter.place;
 
     if (!attempt_may_use_place(a)) {
-        breaker_put_connection(attempt_breaker(a), &e->state->connections);
+        breaker_put_connection(attempt_breaker(a), e->state);
         attempt_end_waiting(a);
         attempt_connect_again(a);
         return;

@@ -20,7 +20,19 @@ struct backend_state *backend_state_get(struct cluster_registry *r, struct str n
     b->name = str_make(mem_dup_text(name.ptr, name.len), name.len);
     pthread_mutex_init(&b->lock, NULL);
     breaker_init(&b->breaker);
+    breaker_join(&b->breaker, &r->places, b->name);
     map_put(&r->backends, b->name, b);
+    return b;
+}
+
+struct backend_state *backend_state_find(struct cluster_registry *r, struct str name)
+{
+    pthread_mutex_lock(&r->lock);
+    struct backend_state *b = map_find(&r->backends, name);
+
+    if (b)
+        backend_state_ref(b);
+    pthread_mutex_unlock(&r->lock);
     return b;
 }
 
@@ -52,9 +64,11 @@ void backend_state_unref(struct backend_state *b)
 static struct endpoint_state *endpoint_state_new(struct backend_state *b, const char *text)
 {
     struct endpoint_state *e = MEM_NEW(struct endpoint_state);
+    uint32_t before;
 
     e->backend = backend_state_ref(b); /* the caller has one */
     snprintf(e->text, sizeof e->text, "%s", text);
+    bounded_count_mark(&e->connections, places_session(b->breaker.places), &before);
     map_put(&b->endpoints, str_of(e->text), e);
     return e;
 }

@@ -37,6 +37,8 @@ struct endpoint_state {
 
 /* That of the name with one more reference, made if there is none. The registry's lock is held. */
 struct backend_state *backend_state_get(struct cluster_registry *r, struct str name);
+/* That of the name with one more reference; NULL: there is none. Takes the registry's lock. */
+struct backend_state *backend_state_find(struct cluster_registry *r, struct str name);
 struct backend_state *backend_state_ref(struct backend_state *b);
 /* Takes the registry's lock; the last one frees. */
 void backend_state_unref(struct backend_state *b);

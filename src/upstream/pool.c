@@ -227,7 +227,7 @@ static void conn_offer(struct conn *c, const struct attempt *a)
 static void pool_put_place(struct pool *p, struct endpoint *e)
 {
     if (!p->upstreams->is_uncounted)
-        breaker_put_connection(pool_breaker(p), &e->state->connections);
+        breaker_put_connection(pool_breaker(p), e->state);
 }
 
 /* Its place was taken before, and goes if there is no connection. */
@@ -269,7 +269,7 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
         c = pool_find_connecting(p, e, p->upstreams->loop->now.mono_us + connect_timeout_us);
     if (!c) {
         if (!p->upstreams->is_uncounted &&
-            !breaker_take_connection(pool_breaker(p), &e->state->connections, a->limits))
+            !breaker_take_connection(pool_breaker(p), e->state, a->limits))
             return CONN_NO_PLACE;
         return conn_open_placed(p, e, a, connect_timeout_us, ret_conn);
     }
@@ -650,4 +650,10 @@ void upstreams_close_idle(struct upstreams *u, size_t part)
         if (u->pools[i])
             pool_close_idle(u->pools[i], (u->pools[i]->lists[CONN_OPEN].n_nodes + part - 1) / part);
     }
+}
+
+void upstreams_keep_no_idle(struct upstreams *u)
+{
+    u->keeps_no_idle = true;
+    upstreams_close_idle(u, 1);
 }

@@ -42,7 +42,8 @@ struct upstreams {
     struct wake endpoints_changed;
     struct wake pending_news; /* for some pool's attempts that wait, or of other workers' */
     struct timer sweep;
-    bool is_uncounted; /* what is done by it is nothing that circuit breakers bound: probes */
+    bool is_uncounted;  /* what is done by it is nothing that circuit breakers bound: probes */
+    bool keeps_no_idle; /* unused connections are for another process, which has taken over */
 };
 
 /* `scratch` and `outboxes` stay the caller's. Arms the idle sweep. */
@@ -55,6 +56,8 @@ struct pool *upstreams_pool(struct upstreams *u, struct cluster *b);
 /* One of `part` unused connections of each pool is closed, at least one: those unused the longest.
  */
 void upstreams_close_idle(struct upstreams *u, size_t part);
+/* From now on a connection that nobody uses is closed at once. */
+void upstreams_keep_no_idle(struct upstreams *u);
 /* Connections in all pools that are in `state`. */
 size_t upstreams_count(const struct upstreams *u, enum conn_state state);
 

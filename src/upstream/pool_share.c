@@ -133,6 +133,8 @@ static void pool_share_serve(struct deferred *d)
      * for connections that nobody uses. */
     if (pending_is_any(&b->pending) && pool_share_oldest(p))
         pending_want(b);
+    if (UNLIKELY(p->upstreams->keeps_no_idle))
+        upstreams_close_idle(p->upstreams, 1);
 }
 
 void pool_share_on_room(struct pool *p)
@@ -146,9 +148,9 @@ void pool_share_on_idle(struct pool *p)
     struct breaker *b = pool_breaker(p);
 
     pool_share_note_idle(p);
-    if (LIKELY(!breaker_is_watched(b)))
+    if (LIKELY(!breaker_is_watched(b) && !p->upstreams->keeps_no_idle))
         return;
-    if (pending_is_any_now(&b->pending))
+    if (p->upstreams->keeps_no_idle || pending_is_any_now(&b->pending))
         loop_defer(p->upstreams->loop, &p->serve, pool_share_serve);
 }
 

@@ -11,6 +11,7 @@ from play.certs import Authority  # noqa: E402
 from play.gateway import Gateway  # noqa: E402
 from play.http2_upstream import Http2Upstream  # noqa: E402
 from play.issuer import Issuer  # noqa: E402
+from play.takeover import Line  # noqa: E402
 from play.upstream import Upstream  # noqa: E402
 
 
@@ -52,6 +53,20 @@ def gateway(tmp_path):
     for made in started:
         try:
             made.stop()
+        except AssertionError as fault:
+            faults.append(str(fault))
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def line(tmp_path):
+    """line.first(manifests) starts a gateway, line.next() one that takes over from the last one."""
+    made = Line(tmp_path)
+    yield made
+    faults = []
+    for gw in reversed(made.all):  # who has been taken over ends by itself, or is made to
+        try:
+            gw.stop()
         except AssertionError as fault:
             faults.append(str(fault))
     assert not faults, "\n".join(faults)

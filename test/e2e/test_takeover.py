@@ -1,66 +1,33 @@
 """`run --takeover`: a new process takes the ports of a running one, and nobody who comes or stays notices."""
 import json
 import os
+import pathlib
+import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
 
 from play.deadline import eventually
-from play.gateway import StartFailed
+from play.gateway import StartFailed, as_text
 from play.manifests import backend, http_listener, https_listener, route, rule, tls_secret, world
-from play.takeover import COMMIT, GO, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME, Line, said
+from play.takeover import COMMIT, GO, GRANT, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME
+from play.takeover import Crowd, Line, Tap, said, streaming
 from play.upstream import Answer
 from test_limits import limit, number, policy
 from test_metering import CHAT, answers, budget, chat, one_model, token_limit, told
+from test_privilege import child, free_low_port, has_given_up
 from test_reload import Load
-
-
-@pytest.fixture
-def line(tmp_path):
-    made = Line(tmp_path)
-    yield made
-    faults = []
-    for gw in reversed(made.all):  # who has been taken over ends by itself, or is made to
-        try:
-            gw.stop()
-        except AssertionError as fault:
-            faults.append(str(fault))
-    assert not faults, "\n".join(faults)
 
 
 def small(up, *more):
     return world(backend("a", up), route("r", rule("a")), *more)
-
-
-class Crowd:
-    """Clients that connect, ask and go, again and again."""
-
-    def __init__(self, gw, n=8):
-        self.gw, self.n_served, self.faults = gw, 0, []
-        self._is_over = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(n)]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self):
-        while not self._is_over.is_set():
-            try:
-                status = self.gw.request("/").status
-                if status != 200:
-                    self.faults.append(status)
-                self.n_served += 1
-            except Exception as fault:  # whatever it is, a client has noticed
-                self.faults.append(repr(fault))
-
-    def stop(self):
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def test_no_client_is_refused_in_ten_takeovers(line, upstream):
@@ -89,18 +56,6 @@ def test_clients_that_keep_their_connection_are_told_to_come_again(line, upstrea
     load.stop()
     assert idle.is_closed()
     assert [gw.wait() for gw in line.all[:-1]] == [0] * 5
-
-
-def streaming(up):
-    """A backend that streams `one`, and `two` when the event is set."""
-    go = threading.Event()
-
-    def stream(_request, connection):
-        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
-        go.wait(60)
-        connection.send(b"3\r\ntwo\r\n0\r\n\r\n")
-    up.script = stream
-    return go
 
 
 def test_live_streams_end_in_the_old_process_though_it_is_told_to_end(line, upstream):
@@ -330,6 +285,30 @@ def test_tickets_of_tls_sessions_are_taken_by_the_next_one(line, upstream, autho
     assert connect(session)[1]
 
 
+def text(value):
+    return struct.pack("<I", len(value)) + value
+
+
+def test_a_grant_that_nobody_waits_for_goes_back_and_nonsense_ends_the_listening(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    gw = line.first(small(up), drain=("0", "60"))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw, line.taker() as taker:
+        assert raw.head()[0] == 200 and raw.chunk() == b"one"
+        have_state(taker)
+        taker.say(COMMIT)
+        taker.hear_until(GO)
+        for backend_name in (b"Backend/play/a", b"Backend/play/unknown"):
+            taker.say(GRANT, text(backend_name) + text(b"192.0.2.1:80") + struct.pack("<II", 1, 1))
+            record = text(b"places") + text(text(backend_name) + text(b"192.0.2.1:80") + struct.pack("<Ii", 3, -1))
+            assert (RECORDS, record) in taker.hear_until(RECORDS)
+        taker.say(GRANT, b"nonsense")
+        said(gw, "grants what nobody understands")
+        go.set()
+        assert raw.chunk() == b"two" and raw.chunk() == b""
+    assert gw.wait() == 0
+
+
 # ---- takeovers that come to nothing ----
 
 def die_at_once(_taker):
@@ -401,9 +380,9 @@ def send_many_channels(taker):
 
 
 def be_of_another_release(taker):
-    taker.say(HELLO, version=2)
+    taker.say(HELLO, version=3)
     kind, why = taker.hear()
-    assert kind == REFUSED and b"version 1" in why
+    assert kind == REFUSED and b"version 2" in why
     assert taker.is_hung_up()
 
 
@@ -441,6 +420,55 @@ def test_a_new_process_that_cannot_start_leaves_the_old_one_as_it_was(line, upst
         line.next(["--strict"])
     assert failed.value.code == 1 and "nowhere" in failed.value.text
     assert gw.request("/").status == 200
+
+
+PHASES = [("new", HELLO), ("old", WELCOME), ("new", READY), ("old", SOCKET), ("old", RECORDS), ("old", STATE_END),
+          ("new", COMMIT)]
+
+
+def test_a_successor_that_is_killed_before_its_commit_is_heard_leaves_the_old_one_serving(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    gw = line.first(small(up, policy(limit(1_000_000))), drain=("0", "60"))
+    raw = gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert raw.head()[0] == 200 and raw.chunk() == b"one"
+    up.script = up.echo
+    crowd = Crowd(gw, 3)
+    for n, phase in enumerate(PHASES, 1):
+        tap = Tap(line.door, lambda side, kind, _n, phase=phase: (side, kind) == phase)
+        with pytest.raises(StartFailed) as failed:
+            line.next(tap=tap)
+        assert failed.value.code == -signal.SIGKILL, f"{phase}: {failed.value.text}"
+        tap.wait()
+        eventually(lambda: gw.stderr().count("wanted to take over, but") == n, what=f"the end of the one killed at {phase}")
+        served = crowd.n_served
+        eventually(lambda: crowd.n_served > served + 10, what="clients of the old one")
+    new = line.next()
+    crowd.stop()
+    assert not crowd.faults, crowd.faults[:5]
+    go.set()
+    assert raw.chunk() == b"two" and raw.chunk() == b""
+    raw.sock.close()
+    assert gw.wait() == 0 and new.request("/").status == 200
+
+
+def test_a_successor_that_is_killed_after_its_commit_is_started_again(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    old = line.first(small(up), drain=("0", "60"))
+    raw = old.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert raw.head()[0] == 200 and raw.chunk() == b"one"
+    up.script = up.echo
+    tap = Tap(line.door, lambda side, kind, _n: (side, kind) == ("old", GO))
+    with pytest.raises(StartFailed):
+        line.next(tap=tap)
+    tap.wait()
+    said(old, "which took over, has ended: it is told no more")
+    assert line.next(is_anew=True).request("/").status == 200
+    go.set()
+    assert raw.chunk() == b"two" and raw.chunk() == b""
+    raw.sock.close()
+    assert old.wait() == 0
 
 
 def test_no_reload_comes_between(line, upstream):
@@ -518,8 +546,128 @@ def test_what_stands_at_the_path_and_is_no_socket_stays(line, upstream):
     assert "is no socket" in failed.value.text and line.door.read_text() == "mine"
 
 
-def test_a_parent_and_a_takeover_do_not_go_together(line, upstream):
-    with pytest.raises(StartFailed) as failed:
-        line.first(small(upstream("a")), args=["--supervisor"])
-    line.all.clear()
-    assert failed.value.code == 1 and "--no-supervisor" in failed.value.text
+# ---- below a parent ----
+
+SUPERVISED = ["--supervisor"]
+IN_TURN = [(SUPERVISED, SUPERVISED), (SUPERVISED, ["--no-supervisor"]), (["--no-supervisor"], SUPERVISED)]
+
+
+def has_ended(old):
+    """The old one and its child, with exit code 0, and nobody has started it again."""
+    assert old.wait() == 0
+    assert "is started again" not in old.stderr()
+
+
+@pytest.mark.parametrize("before, after", IN_TURN, ids=["both", "old", "new"])
+def test_no_client_is_refused_below_a_parent(line, upstream, before, after):
+    gw = line.first(small(upstream("a")), args=[*before, "--workers", "2"])
+    crowd = Crowd(gw)
+    for n in range(4):
+        served, old = crowd.n_served, line.all[-1]
+        line.next([*(before if n % 2 else after), "--workers", str(1 + n % 3)])
+        has_ended(old)
+        eventually(lambda: crowd.n_served > served + 30, what="clients served by the next one")
+    crowd.stop()
+    assert not crowd.faults, crowd.faults[:5]
+
+
+def test_live_streams_end_below_the_old_parent(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    old = line.first(small(up), args=SUPERVISED, drain=("0", "60"))
+    streams = [old.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(20)]
+    assert all(raw.head()[0] == 200 and raw.chunk() == b"one" for raw in streams)
+    new = line.next(SUPERVISED)
+    up.script = up.echo
+    assert new.request("/").status == 200 and old.process.poll() is None
+    go.set()
+    for raw in streams:
+        assert raw.chunk() == b"two" and raw.chunk() == b"" and raw.rest() == b""
+    has_ended(old)
+
+
+def test_what_a_parent_was_handed_outlives_its_child(line, upstream):
+    line.first(small(upstream("a")), args=SUPERVISED)
+    new = line.next(SUPERVISED)
+    assert line.all[0].wait() == 0
+    pid = child(new)
+    new.signal(signal.SIGSTOP)  # the parent notices the death only when it goes on
+    os.waitid(os.P_PID, new.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    os.kill(pid, signal.SIGKILL)
+    waiting = [new.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(12)]  # some at each socket
+    new.signal(signal.SIGCONT)
+    assert [raw.reply().status for raw in waiting] == [200] * 12
+    said(new, "nobody to take over from")
+    line.next(SUPERVISED)
+    assert new.wait() == 0
+
+
+def test_a_child_that_was_taken_over_is_not_started_again(line, upstream):
+    up = upstream("a")
+    go = streaming(up)
+    old = line.first(small(up), args=SUPERVISED, drain=("0", "60"))
+    with old.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw:
+        assert raw.head()[0] == 200
+        new = line.next(SUPERVISED)
+        os.kill(child(old), signal.SIGKILL)
+        assert old.wait() == 1
+    go.set()
+    said(new, "which was taken over, has ended")
+    assert "is started again" not in old.stderr() and "another process is about to" not in new.stderr()
+    up.script = up.echo
+    assert new.request("/").status == 200
+    old.stop(1)
+
+
+@pytest.mark.parametrize("args", [[], SUPERVISED], ids=["alone", "supervised"])
+def test_who_cannot_open_a_port_closes_none_of_the_old_ones(line, upstream, args):
+    up = upstream("a")
+    gw = line.first(small(up), args=args, ports=[81])
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", gw.port(81)))
+        taken.listen()
+        wanted = world(backend("a", up), route("r", rule("a")), listeners=[http_listener(), http_listener("two", 81)])
+        other = line.folder / "more"
+        other.mkdir()
+        (other / "world.yaml").write_text(as_text(wanted))
+        was, gw.paths = gw.paths, [other]
+        with pytest.raises(StartFailed) as failed:
+            line.next(args)
+        gw.paths = was
+        assert "in use" in failed.value.text
+    for _ in range(10):
+        assert gw.request("/").status == 200 and gw.get_admin("/ready").status == 200
+
+
+@pytest.mark.parametrize("moment", ["WELCOME", "STATE_END"])
+def test_below_a_parent_too_whoever_fails_leaves_no_trace(line, upstream, moment):
+    gw = line.first(small(upstream("a")), args=SUPERVISED)
+    with line.taker() as taker:
+        (die_greeted if moment == "WELCOME" else die_before_commit)(taker)
+    said(gw, "wanted to take over, but")
+    assert gw.request("/").status == 200
+    line.next(SUPERVISED)
+    has_ended(gw)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give that up")
+def test_low_ports_go_from_parent_to_parent(upstream):
+    """As another user, in the sandbox, without the right to bind."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tollgate-test-"))
+    folder.chmod(0o755)
+    shutil.chown(folder, "nobody")
+    line, user = Line(folder), ["--user", "nobody"]
+    try:
+        old = line.first(small(upstream("a")), args=user, port_map={80: free_low_port()})
+        pid = child(line.next(user))
+        new = line.all[-1]
+        has_ended(old)
+        assert new.port() < 1024 and new.request("/").status == 200
+        has_given_up(pid, "nobody", 0)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: child(new) not in (None, pid), what="the next child")
+        assert new.request("/").status == 200
+    finally:
+        for gw in line.all:
+            gw.stop()
+        shutil.rmtree(folder)

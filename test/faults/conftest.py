@@ -17,7 +17,7 @@ from lab.proxy import Proxy  # noqa: E402
 _spec = importlib.util.spec_from_file_location("e2e_conftest", HERE.parent / "e2e/conftest.py")
 _e2e = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_e2e)
-gateway, upstream, issuer, authority = _e2e.gateway, _e2e.upstream, _e2e.issuer, _e2e.authority
+gateway, line, upstream, issuer, authority = _e2e.gateway, _e2e.line, _e2e.upstream, _e2e.issuer, _e2e.authority
 
 SEED, MINUTES, SHORT_MINUTES, CONNECTIONS, SHORT_CONNECTIONS = 1, 2.0, 0.15, 10000, 400
 

@@ -2,7 +2,8 @@
  * are fakes here, so that nothing is bound; the channel is a real one. Each step begins with a
  * letter: m  a message: kind, family, length of the address, port (two bytes), last byte of the
  * address, which cookie; 255: one that nobody has r  raw: a length, and that many bytes, as a
- * message     x  the child dies, the next one comes d  a socket is shut down: which l  descriptors
+ * message     x  the child dies, the next one comes a  a descriptor comes
+ * along: kind of the message, whether it is no port d  a socket is shut down: which l  descriptors
  * that the parent may have f  how the next binding ends                             b  as many
  * hellos: how many Beyond not crashing: each question has one answer, and a descriptor goes out
  * only with a TCP socket that was asked for, at a port; what is held is what is open, each once,
@@ -14,6 +15,7 @@
 
 #include "app/socket_holder.h"
 #include "base/assert.h"
+#include "net/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -21,6 +23,9 @@ int __wrap_socket_probe(const struct socket_address *a);
 int __wrap_socket_listen(const struct socket_address *a, int *ret_fd);
 bool __wrap_socket_is_listening(int fd);
 void __wrap_socket_close(int fd);
+bool __wrap_socket_is_port(int fd, struct socket_address *ret_address);
+int __real_broker_receive(int from, struct broker_request *ret, int *ret_fd);
+int __wrap_broker_receive(int from, struct broker_request *ret, int *ret_fd);
 uint64_t __wrap_broker_cookie(int fd);
 void __wrap_broker_answer(int channel, int condition, int fd);
 int __wrap_getrlimit64(int resource, struct rlimit *ret);
@@ -33,6 +38,7 @@ static struct {
     size_t n_made;
     size_t n_open;
     rlim_t files;
+    bool is_no_port; /* what comes along */
     int next_result;
     size_t n_answers;
     int condition;
@@ -77,13 +83,42 @@ bool __wrap_socket_is_listening(int fd)
 
 void __wrap_socket_close(int fd)
 {
+    if (fd < FIRST_FD) { /* what came along and has no place there */
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
     fake.is_open[index_of(fd)] = false;
     fake.n_open--;
 }
 
+/* What comes along is one of the fakes from here on. */
+int __wrap_broker_receive(int from, struct broker_request *ret, int *ret_fd)
+{
+    int r = __real_broker_receive(from, ret, ret_fd);
+
+    if (*ret_fd < 0)
+        return r;
+    ASSERT(r == 0 && ret->kind == BROKER_ADOPT && fake.n_made < FAKES_MAX);
+    close(*ret_fd);
+    fake.is_open[fake.n_made] = true;
+    fake.n_open++;
+    *ret_fd = FIRST_FD + (int)fake.n_made++;
+    return 0;
+}
+
+bool __wrap_socket_is_port(int fd, struct socket_address *ret_address)
+{
+    bool is_port = fd >= 0 && !fake.is_no_port;
+
+    if (is_port && socket_address_parse(STR("127.0.0.1:80"), ret_address) != 0)
+        UNREACHABLE();
+    return is_port;
+}
+
 uint64_t __wrap_broker_cookie(int fd)
 {
-    return index_of(fd) + 1;
+    return fd < 0 ? 0 : index_of(fd) + 1;
 }
 
 void __wrap_broker_answer(int to, int condition, int fd)
@@ -158,6 +193,16 @@ static void check_released(uint64_t cookie, bool was_lent, size_t n_before)
     ASSERT(!was_lent || !fake.is_open[cookie - 1]);
 }
 
+/* Where one came along, is a port, and the child only starts, it is held, if there is room. */
+static void check_adopted(size_t n_made, bool was_ready, size_t n_lent_before)
+{
+    const struct held_socket *s = fake.n_made > n_made ? find(FIRST_FD + (int)n_made) : NULL;
+
+    ASSERT(count_lent() == n_lent_before + (s != NULL));
+    ASSERT(!s ||
+           (s->is_lent && !was_ready && !fake.is_no_port && holder.n + KEPT_FDS <= fake.files));
+}
+
 static bool is_lent(uint64_t cookie)
 {
     const struct held_socket *s =
@@ -167,23 +212,28 @@ static bool is_lent(uint64_t cookie)
 }
 
 /* One message of the right size, and what comes of it. */
-static void serve(const struct broker_request *q)
+static void serve(const struct broker_request *q, bool brings_fd)
 {
     size_t n_before = holder.n, n_lent = count_lent(), n_answers = fake.n_answers;
     bool was_lent = is_lent(q->cookie);
-    bool is_ready;
-    ssize_t n = send(channel[1], q, sizeof *q, MSG_DONTWAIT);
+    bool was_ready = holder.is_ready;
+    size_t n_made = fake.n_made;
+    ssize_t n = message_send(channel[1], q, sizeof *q, brings_fd ? channel[1] : -1, MSG_DONTWAIT);
     int r;
 
     ASSERT(n == (ssize_t)sizeof *q);
-    r = socket_holder_serve(&holder, channel[0], &is_ready);
-    ASSERT(r == BROKER_EMPTY && is_ready == (q->kind == BROKER_READY));
+    r = socket_holder_serve(&holder, channel[0]);
+    ASSERT(r == BROKER_EMPTY && holder.is_ready == (was_ready || q->kind == BROKER_READY));
     ASSERT(fake.n_answers - n_answers ==
            (q->kind == BROKER_HELLO || q->kind == BROKER_LISTEN ? 1 : 0));
     if (q->kind == BROKER_LISTEN && fake.condition == 0)
         check_lent(q, n_before, n_lent);
     else if (q->kind == BROKER_RELEASE)
         check_released(q->cookie, was_lent, n_before);
+    else if (q->kind == BROKER_ADOPT)
+        check_adopted(n_made, was_ready, n_lent);
+    else if (q->kind == BROKER_LEAVE)
+        ASSERT(holder.n == 0 && holder.has_left);
     else
         ASSERT(count_lent() == n_lent);
     if (q->kind == BROKER_READY)
@@ -224,14 +274,22 @@ static void step_message(struct str *rest)
     v4->sin_port = htons(port); /* where sin6_port stands too */
     q.cookie = which == 255 || holder.n == 0 ? UINT64_MAX - which
                                              : holder.sockets[which % holder.n].cookie;
-    serve(&q);
+    serve(&q, false);
+}
+
+/* A message with a descriptor, of any kind. */
+static void step_bring(struct str *rest)
+{
+    struct broker_request q = {.kind = take(rest)};
+
+    fake.is_no_port = take(rest) % 2;
+    serve(&q, true);
 }
 
 static void step_raw(struct str *rest)
 {
     size_t len = take(rest);
     struct str bytes = str_slice(*rest, 0, MIN(rest->len, len));
-    bool is_ready;
     int r;
 
     *rest = str_slice(*rest, bytes.len, rest->len);
@@ -240,8 +298,8 @@ static void step_raw(struct str *rest)
         return;
     size_t n = holder.n, n_answers = fake.n_answers;
 
-    r = socket_holder_serve(&holder, channel[0], &is_ready);
-    ASSERT(r == BROKER_BAD && !is_ready && holder.n == n && fake.n_answers == n_answers);
+    r = socket_holder_serve(&holder, channel[0]);
+    ASSERT(r == BROKER_BAD && holder.n == n && fake.n_answers == n_answers);
 }
 
 /* However many have come, a part of them at a time. */
@@ -250,7 +308,6 @@ static void step_batch(size_t n)
     const struct broker_request q = {.kind = BROKER_HELLO};
     size_t n_answers = fake.n_answers;
     size_t n_sent = 0;
-    bool is_ready;
     int r;
 
     while (n_sent < n && send(channel[1], &q, sizeof q, MSG_DONTWAIT) == (ssize_t)sizeof q)
@@ -258,7 +315,7 @@ static void step_batch(size_t n)
     do {
         size_t before = fake.n_answers;
 
-        r = socket_holder_serve(&holder, channel[0], &is_ready);
+        r = socket_holder_serve(&holder, channel[0]);
         ASSERT(fake.n_answers - before <= SOCKET_HOLDER_BATCH);
     } while (r == 0);
     ASSERT(r == BROKER_EMPTY && fake.n_answers - n_answers == n_sent);
@@ -271,6 +328,9 @@ static void step(struct str *rest)
     switch (letter) {
     case 'm':
         step_message(rest);
+        break;
+    case 'a':
+        step_bring(rest);
         break;
     case 'r':
         step_raw(rest);

@@ -1,8 +1,8 @@
 /* Fuzz target of what another process says at a takeover: a message is refused or is one that could
  * be put again, its questions are answered or refused, and its records leave counts that still
  * hold: what it has reserved goes with it. */
-#include "app/takeover/ask.h"
-#include "app/takeover/state.h"
+#include "app/takeover/ask_place.h"
+#include "app/takeover/state_backends.h"
 #include "app/takeover/wire.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -11,6 +11,57 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 enum { FUZZ_LIMIT = 1000, FUZZ_WINDOW_S = 60 };
+
+static void play_backends(struct str record)
+{
+    struct health_verdict verdict;
+    struct place_move move;
+    struct buf again = {0};
+
+    if (state_get_place(record, &move)) {
+        state_put_place(&again, &move);
+        ASSERT(str_eq(buf_str(&again), record));
+    }
+    buf_clear(&again);
+    if (state_get_verdict(record, &verdict)) {
+        state_put_verdict(&again, &verdict);
+        ASSERT(str_eq(buf_str(&again), record));
+    }
+    buf_deinit(&again);
+}
+
+/* What is asked for is given within its bounds, and a grant that nobody waits for goes back. */
+static void play_places(struct server *g, struct str content, const struct breaker *b)
+{
+    uint32_t n_before = bounded_count_get(&b->connections);
+    struct place_claim claim;
+    struct place_grant grant;
+    struct buf answer = {0};
+
+    if (takeover_ask_get_claim(content, &claim)) {
+        ASSERT(takeover_ask_judge_place(g, content, &answer));
+        ASSERT(answer.len == WIRE_HEAD_BYTES + 8);
+        if (claim.kind == PLACE_CONNECTION)
+            ASSERT(bounded_count_get(&b->connections) <= MAX(n_before, claim.limit));
+    } else {
+        ASSERT(!takeover_ask_judge_place(g, content, &answer) && answer.len == 0);
+    }
+    n_before = bounded_count_get(&b->connections);
+    if (takeover_get_grant(content, &grant))
+        places_grant(&g->clusters, &grant);
+    ASSERT(bounded_count_get(&b->connections) == n_before);
+    buf_deinit(&answer);
+}
+
+static struct cluster *open_cluster(struct server *g)
+{
+    struct cluster_identity identity = {.key = STR("k"), .name = STR("b")};
+
+    identity.endpoints = endpoint_set_new(1, ENDPOINTS_KNOWN);
+    if (!endpoint_init_ip(&identity.endpoints->items[0], STR("127.0.0.1"), 80))
+        UNREACHABLE();
+    return cluster_registry_get(&g->clusters, &identity);
+}
 
 static void play_move(struct str record)
 {
@@ -81,9 +132,13 @@ static void play_records(struct str records)
     struct limit_store *store = &g->limits.store;
 
     g->loop = &loop;
+    cluster_registry_init(&g->clusters);
+    guest_init(&g->guest, &g->clusters, &loop);
     limit_memory_init(&g->limits);
     model_averages_init(&g->averages);
     g->tickets = tls_tickets_new(loop.now.mono_us);
+    struct cluster *cluster = open_cluster(g);
+    const struct breaker *breaker = &cluster->backend->breaker;
     struct limit_counter *all = store->ops->counter(store, STR("all"), FUZZ_WINDOW_S, false);
     struct limit_counter *each = store->ops->counter(store, STR("each"), FUZZ_WINDOW_S, true);
 
@@ -91,15 +146,25 @@ static void play_records(struct str records)
     struct wire_reader r = {.rest = records};
 
     while (r.rest.len > 0) {
+        struct str record;
+
         wire_get_text(&r);
-        play_move(wire_get_text(&r));
+        record = wire_get_text(&r);
+        play_move(record);
+        play_backends(record);
     }
     ASSERT(!is_taken || wire_is_done(&r));
     play_question(g, records);
+    play_places(g, records, breaker);
     play_counter(g, all, STR(""));
     play_counter(g, each, STR("key"));
     store->ops->release(store, all);
     store->ops->release(store, each);
+    guest_deinit(&g->guest);
+    ASSERT(bounded_count_get(&breaker->connections) == 0 && !pending_is_any(&breaker->pending));
+    ASSERT(bounded_count_get(&breaker->requests) == 0 && breaker->pending.n_elsewhere == 0);
+    cluster_unref(cluster);
+    cluster_registry_deinit(&g->clusters);
     limit_memory_deinit(&g->limits);
     model_averages_deinit(&g->averages);
     tls_tickets_unref(g->tickets);

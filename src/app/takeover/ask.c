@@ -95,36 +95,46 @@ static ssize_t ask_exchange(const struct takeover_ask *a, struct str question, c
     return n_ready == 1 ? recv(a->fd, room, cap, MSG_DONTWAIT | MSG_TRUNC) : -1;
 }
 
-/* Under the lock. */
-static bool ask_whole(struct takeover_ask *a, struct str question, struct limit_claim *claims,
-                      size_t n, bool *ret_is_admitted)
+bool takeover_ask_begin(struct takeover_ask *a, struct str question, char *room, size_t cap,
+                        struct str *ret_answer)
 {
-    char room[ANSWER_BYTES];
     struct wire_message m;
-    ssize_t len = ask_exchange(a, question, room, sizeof room);
+    ssize_t len = -1;
 
-    if (len > 0 && len <= (ssize_t)sizeof room &&
-        wire_parse(str_make(room, (size_t)len), &m) == 0 && m.kind == WIRE_ANSWER &&
-        takeover_ask_get(m.content, claims, n, ret_is_admitted))
-        return true;
-    socket_close(a->fd);
-    a->fd = -1;
-    log_warn("the process that took over does not say what budgets have left: limits are judged by "
-             "what is known here");
-    return false;
+    pthread_mutex_lock(&a->lock);
+    a->is_asking = a->fd >= 0 && question.len <= LIMIT_TAKEOVER_MESSAGE_BYTES;
+    if (a->is_asking)
+        len = ask_exchange(a, question, room, cap);
+    if (len <= 0 || len > (ssize_t)cap || wire_parse(str_make(room, (size_t)len), &m) != 0 ||
+        m.kind != WIRE_ANSWER)
+        return false;
+    *ret_answer = m.content;
+    return true;
+}
+
+bool takeover_ask_end(struct takeover_ask *a, bool is_answered)
+{
+    if (a->is_asking && !is_answered) {
+        socket_close(a->fd);
+        a->fd = -1;
+        log_warn("the process that took over does not say what it allows: limits and circuit "
+                 "breakers are judged by what is known here");
+    }
+    pthread_mutex_unlock(&a->lock);
+    return is_answered;
 }
 
 bool takeover_ask_reserve(void *ctx, struct limit_claim *claims, size_t n, bool *ret_is_admitted)
 {
-    struct takeover_ask *a = ctx;
+    char room[ANSWER_BYTES];
     struct buf question = {0};
-    bool is_answered = false;
+    struct str answer;
+    bool is_answered;
 
     takeover_ask_put(&question, claims, n);
-    pthread_mutex_lock(&a->lock);
-    if (a->fd >= 0 && question.len <= LIMIT_TAKEOVER_MESSAGE_BYTES)
-        is_answered = ask_whole(a, buf_str(&question), claims, n, ret_is_admitted);
-    pthread_mutex_unlock(&a->lock);
+    is_answered = takeover_ask_begin(ctx, buf_str(&question), room, sizeof room, &answer);
+    is_answered =
+        takeover_ask_end(ctx, is_answered && takeover_ask_get(answer, claims, n, ret_is_admitted));
     buf_deinit(&question);
     return is_answered;
 }

@@ -12,13 +12,20 @@
 /* The giver's end. Shared by its workers: one asks at a time. */
 struct takeover_ask {
     pthread_mutex_t lock;
-    int fd; /* -1: nobody to ask */
+    int fd;         /* -1: nobody to ask */
+    bool is_asking; /* between begin and end */
 };
 
 void takeover_ask_init(struct takeover_ask *a);
 /* `fd` is taken over. */
 void takeover_ask_open(struct takeover_ask *a, int fd);
 void takeover_ask_close(struct takeover_ask *a);
+/* One question, and the content of its answer, in `room`. False: there is none. In any case the
+ * other end follows, with whether that was an answer to the question, and says so: if not nobody is
+ * asked from then on. No other question is asked in between. */
+bool takeover_ask_begin(struct takeover_ask *a, struct str question, char *room, size_t cap,
+                        struct str *ret_answer);
+bool takeover_ask_end(struct takeover_ask *a, bool is_answered);
 /* A limit_ask_fn; `ctx` is a struct takeover_ask. */
 bool takeover_ask_reserve(void *ctx, struct limit_claim *claims, size_t n, bool *ret_is_admitted);
 

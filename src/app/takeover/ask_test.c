@@ -211,7 +211,7 @@ TEST(who_cannot_be_asked_is_asked_no_more_and_the_old_one_judges_by_what_it_know
 
 TEST(an_answer_that_is_none_is_as_none)
 {
-    static const char nonsense[] = "TGTO\1\0\13\0\1\0\0\0\2\0\0\0";
+    static const char nonsense[] = "TGTO\2\0\13\0\1\0\0\0\2\0\0\0";
     struct limit_claim c;
 
     hand_over(false);

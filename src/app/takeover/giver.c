@@ -10,12 +10,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "app/takeover/ask_place.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "gateway/server.h"
 
-enum { GIVER_LAST_WORDS_MS = 2000, GIVER_MESSAGE_MAX = 64, US_PER_S = 1000000 };
+enum { GIVER_LAST_WORDS_MS = 2000, GIVER_MESSAGE_MAX = 4096, US_PER_S = 1000000 };
 
 /* ---- the door ---- */
 
@@ -90,6 +91,12 @@ static void giver_hang_up(struct giver *g)
     g->peer_fd = -1;
 }
 
+static void giver_judge_by_itself(struct giver *g)
+{
+    limit_memory_defer(&g->server->limits, NULL, &g->ask);
+    places_defer(&g->server->clusters, NULL, &g->ask);
+}
+
 /* Whoever took over, or wanted to, is gone. */
 static void giver_fail(struct giver *g, const char *why)
 {
@@ -101,7 +108,7 @@ static void giver_fail(struct giver *g, const char *why)
     if (has_shared)
         state_unshare(g->server);
     if (is_taken)
-        limit_memory_defer(&g->server->limits, NULL, &g->ask);
+        giver_judge_by_itself(g);
     takeover_ask_close(&g->ask);
     if (is_taken) {
         log_error("process %d, which took over, %s: it is told no more", g->peer_pid, why);
@@ -180,6 +187,7 @@ static void giver_commit(struct giver *g)
     timer_cancel(g->loop, &g->timer);
     log_info("process %d takes over: this one finishes what it has", g->peer_pid);
     g->state = GIVER_DRAINING;
+    broker_leave(g->server->options.broker);
     listener_close(&g->door, false);
     socket_close(g->door_fd);
     g->door_fd = -1;
@@ -187,6 +195,7 @@ static void giver_commit(struct giver *g)
     /* Before the workers drain: when they have, whatever they judged by themselves has been told.
      */
     limit_memory_defer(&g->server->limits, takeover_ask_reserve, &g->ask);
+    places_defer(&g->server->clusters, takeover_ask_place, &g->ask);
     g->on_taken(g);
 }
 
@@ -235,6 +244,16 @@ static void giver_welcome(struct giver *g)
     giver_flush(g);
 }
 
+static void giver_on_grant(struct giver *g, struct str content)
+{
+    struct place_grant grant;
+
+    if (takeover_get_grant(content, &grant))
+        places_grant(&g->server->clusters, &grant);
+    else
+        giver_fail(g, "grants what nobody understands");
+}
+
 /* `fd` came along; -1: none. */
 static void giver_on_message(struct giver *g, const struct wire_message *m, int fd)
 {
@@ -250,6 +269,8 @@ static void giver_on_message(struct giver *g, const struct wire_message *m, int 
         giver_hand(g);
     } else if (g->state == GIVER_HANDING && m->kind == WIRE_COMMIT) {
         giver_commit(g);
+    } else if (g->state >= GIVER_DRAINING && m->kind == WIRE_GRANT) {
+        giver_on_grant(g, m->content);
     } else {
         giver_fail(g, "says what has no place there");
     }

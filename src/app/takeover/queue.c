@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/message.h"
 
 struct queued {
     struct list_node node;
@@ -179,60 +180,14 @@ void takeover_queue_deinit(struct takeover_queue *q)
 
 int takeover_send(int socket, struct str message, int fd)
 {
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {(void *)(uintptr_t)message.ptr, message.len};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t n;
+    ssize_t n = message_send(socket, message.ptr, message.len, fd, MSG_DONTWAIT);
 
-    if (fd >= 0) {
-        control.header = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-        m.msg_control = control.room;
-        m.msg_controllen = sizeof control.room;
-    }
-    do
-        n = sendmsg(socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
         return QUEUE_FULL;
     return n < 0 ? error_origin(-errno) : 0;
 }
 
-static int message_fd(struct msghdr *m)
-{
-    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
-    int fd;
-
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(sizeof fd))
-        return -1;
-    memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
-}
-
-/* Of more than one descriptor the kernel closes what has no room. */
 ssize_t takeover_receive(int socket, char *room, size_t cap, int *ret_fd)
 {
-    union {
-        struct cmsghdr header;
-        char room[CMSG_LEN(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {room, cap};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof control.room};
-    ssize_t n;
-
-    *ret_fd = -1;
-    do
-        n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        *ret_fd = message_fd(&m);
-    return n;
+    return message_receive(socket, room, cap, ret_fd, MSG_DONTWAIT | MSG_TRUNC);
 }

@@ -3,6 +3,7 @@
  * another build. */
 #include "app/takeover/state.h"
 
+#include "app/takeover/state_backends.h"
 #include "app/takeover/wire.h"
 #include "base/mem.h"
 #include "net/tls_tickets.h"
@@ -162,6 +163,12 @@ const struct state_provider state_providers[] = {
      .take = limits_take,
      .disown = limits_disown},
     {.name = "averages", .share = averages_share, .take = averages_take},
+    {.name = "places",
+     .share = places_state_share,
+     .unshare = places_state_unshare,
+     .take = places_state_take,
+     .disown = places_state_disown},
+    {.name = "health", .share = health_state_share, .take = health_state_take},
     {0},
 };
 

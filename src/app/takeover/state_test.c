@@ -1,6 +1,8 @@
 /* What one server shares, another one takes: each provider's records, and what is malformed. */
 #include "app/takeover/state.h"
 
+#include "app/takeover/ask_place.h"
+#include "app/takeover/state_backends.h"
 #include "app/takeover/wire.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -15,6 +17,8 @@ static void open_server(struct server *g)
 {
     loop.now = clock_read();
     *g = (struct server){.loop = &loop};
+    cluster_registry_init(&g->clusters);
+    guest_init(&g->guest, &g->clusters, &loop);
     limit_memory_init(&g->limits);
     model_averages_init(&g->averages);
     g->tickets = tls_tickets_new(loop.now.mono_us);
@@ -22,6 +26,8 @@ static void open_server(struct server *g)
 
 static void close_server(struct server *g)
 {
+    guest_deinit(&g->guest);
+    cluster_registry_deinit(&g->clusters);
     limit_memory_deinit(&g->limits);
     model_averages_deinit(&g->averages);
     tls_tickets_unref(g->tickets);
@@ -120,7 +126,7 @@ TEST(a_record_of_an_unknown_name_is_left_out_and_one_that_is_malformed_is_a_faul
 
     open_server(&to);
     CHECK(state_take(&to, STR("")));
-    CHECK(takes("breakers", STR("anything")));
+    CHECK(takes("later", STR("anything")));
     CHECK(!state_take(&to, STR("x")));
     CHECK(!takes("limits", STR("")));
     CHECK(!takes("averages", STR("\1\0\0\0m")));
@@ -174,4 +180,151 @@ TEST(a_move_that_no_counter_could_have_told_is_malformed)
         CHECK_MSG(!state_get_move(buf_str(&b), &read), "row %zu", i);
         buf_deinit(&b);
     }
+}
+
+/* ---- backends ---- */
+
+static struct cluster *cluster_of(struct server *g)
+{
+    struct cluster_identity identity = {.key = STR("k"), .name = STR("Backend/ns/b")};
+
+    identity.endpoints = endpoint_set_new(1, ENDPOINTS_KNOWN);
+    CHECK(endpoint_init_ip(&identity.endpoints->items[0], STR("127.0.0.1"), 80));
+    return cluster_registry_get(&g->clusters, &identity);
+}
+
+TEST(places_at_backends_are_told_and_asked_by_their_names)
+{
+    static const struct breaker_limits one = {
+        .n_connections = 1, .n_endpoint_connections = 1, .n_requests = 1};
+    struct state_sink sink = {.tell = pass_on};
+    struct place_claim claim = {.backend = STR("Backend/ns/b"), .kind = PLACE_REQUEST, .limit = 2};
+    struct buf question = {0}, answer = {0};
+    struct wire_message m;
+
+    open_server(&from);
+    open_server(&to);
+    struct cluster *counted = cluster_of(&from), *counts_on = cluster_of(&to);
+    struct breaker *b = &counted->backend->breaker;
+    struct endpoint_state *e = counted->endpoints->items[0].state;
+
+    CHECK(breaker_take_request(b, &one) && breaker_take_connection(b, e, &one));
+    places_state_share(&from, 7, &sink);
+    CHECK_INT(bounded_count_get(&counts_on->backend->breaker.requests), 1);
+    CHECK_INT(bounded_count_get(&counts_on->endpoints->items[0].state->connections), 1);
+    breaker_put_connection(b, e);
+    CHECK_INT(bounded_count_get(&counts_on->backend->breaker.connections), 0);
+    for (uint32_t is_given = 1; is_given <= 1; is_given--) {
+        takeover_ask_put_claim(&question, &claim);
+        CHECK(wire_parse(buf_str(&question), &m) == 0 && m.kind == WIRE_ASK_PLACE);
+        CHECK(takeover_ask_judge_place(&to, m.content, &answer));
+        CHECK(wire_parse(buf_str(&answer), &m) == 0 && m.kind == WIRE_ANSWER);
+        CHECK_MSG(m.content.ptr[0] == (char)is_given, "%u", is_given);
+        buf_clear(&question);
+        buf_clear(&answer);
+    }
+    state_disown(&to);
+    CHECK_INT(bounded_count_get(&counts_on->backend->breaker.requests), 0);
+    state_unshare(&from);
+    breaker_put_request(b);
+    buf_deinit(&question);
+    buf_deinit(&answer);
+    guest_deinit(&to.guest);
+    cluster_unref(counted);
+    cluster_unref(counts_on);
+    close_server(&from);
+    close_server(&to);
+}
+
+TEST(a_place_is_read_as_it_was_put_and_none_that_could_not_be)
+{
+    const struct place_move moves[] = {
+        {STR("b"), STR("127.0.0.1:80"), PLACE_CONNECTION, 0, -LIMIT_TAKEOVER_PLACES},
+        {STR(""), STR(""), PLACE_PENDING, 0, LIMIT_TAKEOVER_PLACES},
+    };
+    const struct place_move malformed[] = {
+        {STR("b"), STR(""), PLACE_CONNECTION, 0, 1},
+        {STR("b"), STR("127.0.0.1:80"), PLACE_RETRY, 0, 1},
+        {STR("b"), STR(""), PLACE_KINDS, 0, 1},
+        {STR("b"), STR(""), PLACE_REQUEST, 0, LIMIT_TAKEOVER_PLACES + 1},
+        {STR("b"), STR(""), PLACE_REQUEST, 0, INT32_MIN},
+    };
+    struct place_move read;
+
+    for (size_t i = 0; i < N_ELEMENTS(moves); i++) {
+        struct buf b = {0};
+
+        state_put_place(&b, &moves[i]);
+        CHECK(state_get_place(buf_str(&b), &read));
+        CHECK(str_eq(read.backend, moves[i].backend) && str_eq(read.endpoint, moves[i].endpoint));
+        CHECK(read.kind == moves[i].kind && read.n == moves[i].n);
+        CHECK(!state_get_place(str_slice(buf_str(&b), 0, b.len - 1), &read));
+        buf_deinit(&b);
+    }
+    for (size_t i = 0; i < N_ELEMENTS(malformed); i++) {
+        struct buf b = {0};
+
+        state_put_place(&b, &malformed[i]);
+        CHECK_MSG(!state_get_place(buf_str(&b), &read), "row %zu", i);
+        buf_deinit(&b);
+    }
+}
+
+TEST(a_question_about_a_place_is_read_as_it_was_put)
+{
+    struct place_claim claim = {.backend = STR("b"),
+                                .kind = PLACE_CONNECTION,
+                                .limit = 7,
+                                .endpoint_limit = UINT32_MAX,
+                                .is_waiting = true,
+                                .tenant = STR("t"),
+                                .n_endpoints = PLACE_CLAIM_ENDPOINTS};
+    struct place_claim read;
+    struct buf b = {0};
+    struct str content;
+
+    for (uint32_t i = 0; i < PLACE_CLAIM_ENDPOINTS; i++)
+        claim.endpoints[i] = STR("127.0.0.1:80");
+    takeover_ask_put_claim(&b, &claim);
+    content = str_slice(buf_str(&b), WIRE_HEAD_BYTES, b.len);
+    CHECK(takeover_ask_get_claim(content, &read));
+    CHECK(str_eq(read.backend, claim.backend) && read.kind == claim.kind && read.is_waiting);
+    CHECK(read.limit == 7 && read.endpoint_limit == UINT32_MAX && str_eq(read.tenant, STR("t")));
+    CHECK_INT(read.n_endpoints, PLACE_CLAIM_ENDPOINTS);
+    CHECK(str_eq(read.endpoints[PLACE_CLAIM_ENDPOINTS - 1], STR("127.0.0.1:80")));
+    for (size_t len = 0; len < content.len; len++)
+        CHECK(!takeover_ask_get_claim(str_slice(content, 0, len), &read));
+    buf_clear(&b);
+    claim.n_endpoints = 0;
+    takeover_ask_put_claim(&b, &claim);
+    CHECK(!takeover_ask_get_claim(str_slice(buf_str(&b), WIRE_HEAD_BYTES, b.len), &read));
+    buf_deinit(&b);
+}
+
+TEST(a_verdict_waits_for_who_watches_the_endpoint)
+{
+    const struct health_verdict v = {.backend = STR("Backend/ns/b"),
+                                     .endpoint = STR("127.0.0.1:80"),
+                                     .is_probed = true,
+                                     .is_ejected = true,
+                                     .n_ejections = 3,
+                                     .ejected_us = UINT64_MAX};
+    struct health_verdict read;
+    struct buf b = {0};
+
+    open_server(&to);
+    struct cluster *c = cluster_of(&to);
+    const struct endpoint_health *h = &c->endpoints->items[0].state->health;
+
+    state_put_verdict(&b, &v);
+    CHECK(state_get_verdict(buf_str(&b), &read));
+    CHECK(read.is_probed && !read.fails_probes && read.is_ejected && read.n_ejections == 3);
+    CHECK(!state_get_verdict(str_slice(buf_str(&b), 0, b.len - 1), &read));
+    CHECK(takes("health", buf_str(&b)));
+    CHECK(atomic_load(&h->bits) == 0 && h->inherited.is_probed && h->inherited.is_ejected);
+    CHECK(h->inherited.n_ejections == 3 && h->inherited.ejected_until_us == UINT64_MAX);
+    buf_deinit(&b);
+    guest_deinit(&to.guest);
+    cluster_unref(c);
+    close_server(&to);
 }

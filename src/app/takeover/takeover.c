@@ -58,6 +58,7 @@ bool takeover_take(struct takeover *t, struct server *server)
 
     if (t->taker.fd < 0)
         return true;
+    broker_share(server->options.broker, true);
     r = taker_take(&t->taker, server, &why);
     is_ok = r == 0 || takeover_failed(t, r, &why);
     buf_deinit(&why);
@@ -81,6 +82,7 @@ bool takeover_commit(struct takeover *t)
     r = taker_commit(&t->taker);
     if (r != 0)
         return takeover_failed(t, r, &nothing);
+    broker_share(t->taker.server->options.broker, false);
     log_info("process %d accepts nothing any more: this one serves", t->taker.peer_pid);
     return true;
 }

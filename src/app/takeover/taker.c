@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "app/takeover/ask.h"
+#include "app/takeover/ask_place.h"
 #include "app/takeover/queue.h"
 #include "base/error.h"
 #include "base/limits.h"
@@ -60,13 +60,23 @@ static void taker_end_asking(struct taker *t)
     t->ask_fd = -1;
 }
 
-/* False: what came is no question, or cannot be answered. */
+/* False: what came is no question. */
+static bool taker_put_answer(struct taker *t, struct str question, struct buf *answer)
+{
+    struct wire_message m;
+
+    if (!t->server || wire_parse(question, &m) != 0)
+        return false;
+    if (m.kind == WIRE_ASK)
+        return takeover_ask_judge(t->server, m.content, answer);
+    return m.kind == WIRE_ASK_PLACE && takeover_ask_judge_place(t->server, m.content, answer);
+}
+
+/* False: there is no answer, or it cannot be said. */
 static bool taker_judge(struct taker *t, struct str question)
 {
     struct buf answer = {0};
-    struct wire_message m;
-    bool is_answered = wire_parse(question, &m) == 0 && m.kind == WIRE_ASK && t->server &&
-                       takeover_ask_judge(t->server, m.content, &answer) &&
+    bool is_answered = taker_put_answer(t, question, &answer) &&
                        takeover_send(t->ask_fd, buf_str(&answer), -1) == 0;
 
     buf_deinit(&answer);
@@ -92,6 +102,19 @@ static void taker_answer(struct taker *t)
 static void taker_on_ask(struct loop_fd *io, unsigned events UNUSED)
 {
     taker_answer(CONTAINER_OF(io, struct taker, ask_io));
+}
+
+/* A guest_grant_fn: the other has somebody who waits. */
+static bool taker_grant(void *ctx, const struct place_grant *grant)
+{
+    const struct taker *t = ctx;
+    struct buf message = {0};
+    bool is_said;
+
+    takeover_put_grant(&message, grant);
+    is_said = t->fd >= 0 && takeover_send(t->fd, buf_str(&message), -1) == 0;
+    buf_deinit(&message);
+    return is_said;
 }
 
 /* ---- waiting ---- */
@@ -271,6 +294,8 @@ int taker_take(struct taker *t, struct server *server, struct buf *ret_why)
     int r = taker_say(t, WIRE_READY, -1);
 
     t->server = server;
+    server->guest.on_grant = taker_grant;
+    server->guest.ctx = t;
     server->loop->now = clock_read(); /* it does not run yet, and ages are told */
     while (r == 0 && !t->has_state) {
         r = taker_await(t, &bytes, &m, &fd);

@@ -41,7 +41,7 @@ int wire_parse(struct str bytes, struct wire_message *ret)
         return WIRE_BAD;
     if (version != WIRE_VERSION)
         return WIRE_OTHER_VERSION;
-    if (kind < WIRE_HELLO || kind > WIRE_ANSWER)
+    if (kind < WIRE_HELLO || kind >= WIRE_KINDS)
         return WIRE_BAD;
     ret->kind = (enum wire_kind)kind;
     return 0;

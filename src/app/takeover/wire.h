@@ -6,16 +6,17 @@
  *     taker: HELLO                                   giver: WELCOME (its pid) or REFUSED (why)
  *     taker: READY (its configuration is compiled)   giver: SOCKET..., RECORDS..., STATE_END
  *     taker: COMMIT                                  giver: GO (it accepts nothing any more)
- *     then the giver alone: RECORDS, until it ends
+ *     then the giver: RECORDS, until it ends         taker: GRANT (to one who waits there)
  *
  * HELLO comes with one end of a channel of its own, by which the giver's workers ask from COMMIT on
- * whether a request has budget: ASK, and the taker answers: ANSWER.
+ * whether a request has budget, and a place at a backend: ASK, ASK_PLACE; the taker answers:
+ * ANSWER.
  */
 #pragma once
 
 #include "base/buf.h"
 
-enum { WIRE_VERSION = 1, WIRE_HEAD_BYTES = 8 };
+enum { WIRE_VERSION = 2, WIRE_HEAD_BYTES = 8 };
 
 enum wire_kind {
     WIRE_HELLO = 1,
@@ -29,6 +30,9 @@ enum wire_kind {
     WIRE_GO,
     WIRE_ASK, /* ask.h */
     WIRE_ANSWER,
+    WIRE_ASK_PLACE, /* ask_place.h; so the next */
+    WIRE_GRANT,
+    WIRE_KINDS,
 };
 
 struct wire_message {

@@ -1,6 +1,11 @@
 /* Counting for the breaker. Every bound is kept by one compare-and-swap of its count, so that two
- * workers never take the last place both. */
+ * workers never take the last place both. What is counted together with another process while that
+ * one takes over is told it, or asked of it (places.h). */
 #include "upstream/breaker/breaker.h"
+
+#include "base/assert.h"
+#include "upstream/backend_state.h"
+#include "upstream/breaker/pending_elsewhere.h"
 
 const char *breaker_overflow_word(enum breaker_overflow what)
 {
@@ -19,6 +24,18 @@ void breaker_init(struct breaker *b)
     pending_init(&b->pending);
 }
 
+void breaker_join(struct breaker *b, struct places *places, struct str backend)
+{
+    uint32_t session = places_session(places);
+    uint32_t before;
+
+    b->places = places;
+    b->backend = backend;
+    bounded_count_mark(&b->requests, session, &before);
+    bounded_count_mark(&b->retries, session, &before);
+    pending_share(b, session);
+}
+
 void breaker_deinit(struct breaker *b)
 {
     pending_deinit(&b->pending);
@@ -34,16 +51,53 @@ void breaker_count_overflow(struct breaker *b, enum breaker_overflow what)
     atomic_fetch_add_explicit(&b->n_overflows[what], 1, memory_order_relaxed);
 }
 
+/* A place that is not bounded is not asked for: nobody could refuse it. */
+static enum place_verdict breaker_ask(const struct breaker *b, enum place_kind kind, uint32_t limit)
+{
+    struct place_claim claim = {.kind = kind, .limit = limit};
+    uint32_t endpoint;
+
+    if (limit >= BOUNDED_COUNT_MAX)
+        return PLACE_UNKNOWN;
+    return places_ask(b, &claim, &endpoint);
+}
+
+/* Counted by another already, who has allowed it. */
+static void breaker_hold(struct bounded_count *c)
+{
+    bool has_room = bounded_count_take(c, BOUNDED_COUNT_MAX);
+
+    ASSERT(has_room);
+}
+
+static bool breaker_take(struct breaker *b, struct bounded_count *c, uint32_t limit,
+                         enum place_kind kind)
+{
+    enum place_verdict verdict =
+        UNLIKELY(breaker_is_deferred(b)) ? breaker_ask(b, kind, limit) : PLACE_UNKNOWN;
+    uint32_t mark;
+
+    if (UNLIKELY(verdict == PLACE_GIVEN)) {
+        breaker_hold(c);
+        return true;
+    }
+    if (verdict == PLACE_UNKNOWN && bounded_count_take_marked(c, limit, &mark)) {
+        places_tell(b, kind, STR(""), mark, 1);
+        return true;
+    }
+    return false;
+}
+
 bool breaker_take_request(struct breaker *b, const struct breaker_limits *l)
 {
-    return bounded_count_take(&b->requests, l ? l->n_requests : BOUNDED_COUNT_MAX);
+    return breaker_take(b, &b->requests, l ? l->n_requests : BOUNDED_COUNT_MAX, PLACE_REQUEST);
 }
 
 /* No wake is lost: who wants a place says so first and looks second, who gives one back does so
  * first and looks for that word second; both change it, so that one of them sees the other. */
 void breaker_put_request(struct breaker *b)
 {
-    bounded_count_put(&b->requests);
+    places_tell(b, PLACE_REQUEST, STR(""), bounded_count_put(&b->requests), -1);
     if (UNLIKELY(atomic_exchange_explicit(&b->is_request_wanted, false, memory_order_acq_rel)))
         pending_on_place(b);
 }
@@ -58,7 +112,7 @@ bool breaker_wants_request(struct breaker *b, const struct breaker_limits *l)
 
 bool breaker_take_retry(struct breaker *b, uint32_t limit)
 {
-    if (bounded_count_take(&b->retries, MIN(limit, (uint32_t)BOUNDED_COUNT_MAX)))
+    if (breaker_take(b, &b->retries, MIN(limit, (uint32_t)BOUNDED_COUNT_MAX), PLACE_RETRY))
         return true;
     breaker_count_overflow(b, BREAKER_RETRIES);
     return false;
@@ -66,37 +120,81 @@ bool breaker_take_retry(struct breaker *b, uint32_t limit)
 
 void breaker_put_retry(struct breaker *b)
 {
-    bounded_count_put(&b->retries);
+    places_tell(b, PLACE_RETRY, STR(""), bounded_count_put(&b->retries), -1);
 }
 
-bool breaker_try_connection(struct breaker *b, struct bounded_count *of_endpoint,
+/* ---- connections ---- */
+
+void breaker_hold_connection(struct breaker *b, struct endpoint_state *e)
+{
+    breaker_hold(&e->connections);
+    breaker_hold(&b->connections);
+}
+
+static void breaker_let_go(struct breaker *b, struct endpoint_state *e)
+{
+    places_tell(b, PLACE_CONNECTION, str_of(e->text), bounded_count_put(&e->connections), -1);
+}
+
+static enum place_verdict breaker_ask_connection(const struct breaker *b,
+                                                 const struct endpoint_state *e,
+                                                 const struct breaker_limits *l)
+{
+    struct place_claim claim = {.kind = PLACE_CONNECTION,
+                                .limit = l->n_connections,
+                                .endpoint_limit = l->n_endpoint_connections,
+                                .n_endpoints = 1,
+                                .endpoints = {str_of(e->text)}};
+    uint32_t endpoint;
+
+    return places_ask(b, &claim, &endpoint);
+}
+
+void breaker_drop_connection(struct breaker *b, struct endpoint_state *e)
+{
+    breaker_let_go(b, e);
+    bounded_count_put(&b->connections);
+}
+
+bool breaker_try_connection(struct breaker *b, struct endpoint_state *e,
                             const struct breaker_limits *l)
 {
-    if (!bounded_count_take(of_endpoint, l ? l->n_endpoint_connections : BOUNDED_COUNT_MAX))
+    uint32_t limit = l ? l->n_endpoint_connections : BOUNDED_COUNT_MAX;
+    uint32_t mark;
+
+    if (!bounded_count_take_marked(&e->connections, limit, &mark))
         return false;
+    places_tell(b, PLACE_CONNECTION, str_of(e->text), mark, 1);
     if (bounded_count_take(&b->connections, l ? l->n_connections : BOUNDED_COUNT_MAX))
         return true;
-    bounded_count_put(of_endpoint);
+    breaker_let_go(b, e);
     return false;
 }
 
-/* Who has looked meanwhile has seen a place of the endpoint taken that was not. */
-bool breaker_take_connection(struct breaker *b, struct bounded_count *of_endpoint,
+bool breaker_take_connection(struct breaker *b, struct endpoint_state *e,
                              const struct breaker_limits *l)
 {
+    enum place_verdict verdict = PLACE_UNKNOWN;
+
     if (l && bounded_count_get(&b->connections) >= l->n_connections)
         return false; /* as a rule: nothing was touched */
-    if (breaker_try_connection(b, of_endpoint, l))
+    if (UNLIKELY(l && breaker_is_deferred(b)))
+        verdict = breaker_ask_connection(b, e, l);
+    if (verdict == PLACE_GIVEN)
+        breaker_hold_connection(b, e);
+    if (verdict != PLACE_UNKNOWN)
+        return verdict == PLACE_GIVEN;
+    if (breaker_try_connection(b, e, l))
         return true;
+    /* Who has looked meanwhile has seen a place of the endpoint taken that was not. */
     if (pending_is_any_now(&b->pending))
         pending_on_place(b);
     return false;
 }
 
-void breaker_put_connection(struct breaker *b, struct bounded_count *of_endpoint)
+void breaker_put_connection(struct breaker *b, struct endpoint_state *e)
 {
-    bounded_count_put(of_endpoint);
-    bounded_count_put(&b->connections);
+    breaker_drop_connection(b, e);
     if (pending_is_any_now(&b->pending))
         pending_on_place(b);
 }

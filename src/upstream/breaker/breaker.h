@@ -9,6 +9,9 @@
 #include "base/bounded_count.h"
 #include "base/macro.h"
 #include "upstream/breaker/pending.h"
+#include "upstream/breaker/places.h"
+
+struct endpoint_state;
 
 /* A policy's circuitBreaker, compiled: immutable. */
 struct breaker_limits {
@@ -42,9 +45,13 @@ struct breaker {
     struct bounded_count retries;
     _Atomic uint64_t n_overflows[BREAKER_OVERFLOWS_];
     struct pending_queue pending;
+    struct places *places; /* the registry's; NULL: nobody is told or asked */
+    struct str backend;    /* its name; borrowed from its state */
 };
 
 void breaker_init(struct breaker *b);
+/* It is one of the registry's, whose lock is held. `backend`: its name, which stays. */
+void breaker_join(struct breaker *b, struct places *places, struct str backend);
 void breaker_deinit(struct breaker *b);
 
 /* "connections" and so on. */
@@ -67,11 +74,20 @@ bool breaker_wants_request(struct breaker *b, const struct breaker_limits *l);
  * counted. */
 MUST_USE bool breaker_take_retry(struct breaker *b, uint32_t limit);
 void breaker_put_retry(struct breaker *b);
-/* A connection has a place at its backend and one at its endpoint, which counts in `of_endpoint`.
- * One that is refused is not counted: there may be another way. What is given back goes to those
- * who wait; `try` is for them, under their lock. */
-MUST_USE bool breaker_try_connection(struct breaker *b, struct bounded_count *of_endpoint,
+/* A connection has a place at its backend and one at its endpoint. One that is refused is not
+ * counted: there may be another way. What is given back goes to those who wait; `try` is for them,
+ * under their lock, and asks no other process. */
+MUST_USE bool breaker_try_connection(struct breaker *b, struct endpoint_state *e,
                                      const struct breaker_limits *l);
-MUST_USE bool breaker_take_connection(struct breaker *b, struct bounded_count *of_endpoint,
+MUST_USE bool breaker_take_connection(struct breaker *b, struct endpoint_state *e,
                                       const struct breaker_limits *l);
-void breaker_put_connection(struct breaker *b, struct bounded_count *of_endpoint);
+void breaker_put_connection(struct breaker *b, struct endpoint_state *e);
+/* The same under the lock of those who wait: the caller looks for who can have it. */
+void breaker_drop_connection(struct breaker *b, struct endpoint_state *e);
+/* Another process has counted it, and said so: whatever the bounds are, and nobody is told. */
+void breaker_hold_connection(struct breaker *b, struct endpoint_state *e);
+/* Is it another process that judges? */
+static inline bool breaker_is_deferred(const struct breaker *b)
+{
+    return places_are_deferred(b->places);
+}

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "test/harness/test.h"
+#include "upstream/backend_state.h"
 
 enum { N_THREADS = 4, N_ROUNDS = 100000 };
 
@@ -52,7 +53,7 @@ TEST(retries_have_places_of_their_own)
 TEST(a_connection_counts_at_its_endpoint_and_at_its_backend)
 {
     struct breaker b = {0};
-    struct bounded_count first = {0}, second = {0};
+    struct endpoint_state first = {0}, second = {0};
 
     for (int i = 0; i < 3; i++)
         CHECK(breaker_take_connection(&b, &first, &five));
@@ -60,7 +61,7 @@ TEST(a_connection_counts_at_its_endpoint_and_at_its_backend)
     CHECK(breaker_take_connection(&b, &second, &five) &&
           breaker_take_connection(&b, &second, &five));
     CHECK_MSG(!breaker_take_connection(&b, &second, &five), "the backend is full");
-    CHECK_INT(bounded_count_get(&second), 2);
+    CHECK_INT(bounded_count_get(&second.connections), 2);
     breaker_put_connection(&b, &first);
     CHECK(breaker_take_connection(&b, &second, &five));
     CHECK_INT(bounded_count_get(&b.connections), 5);
@@ -68,18 +69,19 @@ TEST(a_connection_counts_at_its_endpoint_and_at_its_backend)
         breaker_put_connection(&b, &first);
     for (int i = 0; i < 3; i++)
         breaker_put_connection(&b, &second);
-    CHECK(bounded_count_get(&first) == 0 && bounded_count_get(&second) == 0);
+    CHECK(bounded_count_get(&first.connections) == 0 &&
+          bounded_count_get(&second.connections) == 0);
     CHECK_INT(bounded_count_get(&b.connections), 0);
 }
 
 static struct breaker shared;
-static struct bounded_count endpoints[2];
+static struct endpoint_state endpoints[2];
 static _Atomic uint32_t n_open;
 static _Atomic uint32_t n_beyond;
 
 static void *opener_main(void *arg)
 {
-    struct bounded_count *endpoint = arg;
+    struct endpoint_state *endpoint = arg;
 
     for (int i = 0; i < N_ROUNDS; i++) {
         if (!breaker_take_connection(&shared, endpoint, &five))
@@ -102,5 +104,6 @@ TEST(threads_never_open_more_connections_than_the_bound)
         pthread_join(threads[i], NULL);
     CHECK_INT(atomic_load(&n_beyond), 0);
     CHECK_INT(bounded_count_get(&shared.connections), 0);
-    CHECK(bounded_count_get(&endpoints[0]) == 0 && bounded_count_get(&endpoints[1]) == 0);
+    CHECK(bounded_count_get(&endpoints[0].connections) == 0 &&
+          bounded_count_get(&endpoints[1].connections) == 0);
 }

@@ -7,9 +7,11 @@
 
 #include "upstream/health/usable.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/wake.h"
+#include "upstream/breaker/pending_elsewhere.h"
 #include "upstream/endpoint.h"
 
 enum { PENDING_PASSES = 8, PENDING_LOOKS = 64 };
@@ -75,20 +77,23 @@ static void pending_tenant_settle(struct pending_queue *q, struct pending_tenant
 }
 
 /* It waits no longer; it may have been the last of its tenant. */
-static void pending_take_out(struct pending_queue *q, struct pending_waiter *w)
+static void pending_take_out(struct breaker *b, struct pending_waiter *w)
 {
+    struct pending_queue *q = &b->pending;
     struct pending_tenant *t = TAKE(w->tenant);
 
     list_remove(&w->node);
     q->n_beyond -= w->is_beyond;
     atomic_fetch_sub_explicit(&q->n_waiting, 1, memory_order_acq_rel);
+    q->n_standins -= w->is_standin;
+    if (!w->is_standin)
+        places_tell(b, PLACE_PENDING, STR(""), q->session, -1);
     pending_tenant_settle(q, t);
 }
 
-static void pending_tell(struct pending_queue *q, struct pending_waiter *w,
-                         enum pending_verdict verdict)
+static void pending_tell(struct breaker *b, struct pending_waiter *w, enum pending_verdict verdict)
 {
-    pending_take_out(q, w);
+    pending_take_out(b, w);
     w->verdict = verdict;
     list_append(&w->home->told, &w->node);
     atomic_store_explicit(&w->home->has_told, true, memory_order_release);
@@ -107,14 +112,14 @@ static struct endpoint *pending_find_place(struct breaker *b, const struct pendi
 
     if (bounded_count_get(&b->connections) >= (uint64_t)w->limits->n_connections + (freed != NULL))
         return NULL;
-    if (!breaker_wants_request(b, w->limits))
+    if (!w->is_standin && !breaker_wants_request(b, w->limits))
         return NULL;
     for (uint32_t i = 0; i < w->endpoints->n; i++) {
         struct endpoint *e = &w->endpoints->items[i];
         uint32_t n = bounded_count_get(&e->state->connections);
 
         n -= n > 0 && e->state == freed;
-        if (n < fewest && endpoint_set_may_use(w->endpoints, i, w->may_panic)) {
+        if (n < fewest && (w->is_standin || endpoint_set_may_use(w->endpoints, i, w->may_panic))) {
             fewest = n;
             best = e;
         }
@@ -142,35 +147,90 @@ static uint64_t pending_cost_of_grant(struct deficit_flow *f, void *ctx)
     return pending_find_grantable(ctx, pending_tenant_of(f)) != NULL;
 }
 
-static bool pending_take_places(struct breaker *b, const struct pending_waiter *w)
+/* Of another process: it says which of the endpoints that will do, or stands in for who waits. */
+static enum place_verdict pending_ask(const struct breaker *b, const struct pending_tenant *t,
+                                      struct pending_waiter *w)
 {
-    struct bounded_count *of_endpoint = &w->place->state->connections;
+    struct place_claim claim = {.kind = PLACE_CONNECTION,
+                                .limit = w->limits->n_connections,
+                                .endpoint_limit = w->limits->n_endpoint_connections,
+                                .is_waiting = true,
+                                .tenant = t->name};
+    struct endpoint *of_claim[PLACE_CLAIM_ENDPOINTS];
+    enum place_verdict verdict;
+    uint32_t index;
 
-    if (!breaker_try_connection(b, of_endpoint, w->limits))
-        return false;
-    if (breaker_take_request(b, w->limits))
+    for (uint32_t i = 0; i < w->endpoints->n && claim.n_endpoints < PLACE_CLAIM_ENDPOINTS; i++) {
+        struct endpoint *e = &w->endpoints->items[i];
+
+        if (bounded_count_get(&e->state->connections) >= w->limits->n_endpoint_connections ||
+            (!w->is_standin && !endpoint_set_may_use(w->endpoints, i, w->may_panic)))
+            continue;
+        of_claim[claim.n_endpoints] = e;
+        claim.endpoints[claim.n_endpoints++] = str_of(e->text);
+    }
+    if (claim.n_endpoints == 0)
+        return PLACE_DENIED;
+    verdict = places_ask(b, &claim, &index);
+    if (verdict != PLACE_GIVEN)
+        return verdict;
+    ASSERT(index < claim.n_endpoints);
+    w->place = of_claim[index];
+    return PLACE_GIVEN;
+}
+
+/* Some do not wait, and may have been faster: then another look is due (PLACE_UNKNOWN). */
+static enum place_verdict pending_take_place(struct breaker *b, const struct pending_tenant *t,
+                                             struct pending_waiter *w)
+{
+    enum place_verdict verdict =
+        UNLIKELY(breaker_is_deferred(b)) ? pending_ask(b, t, w) : PLACE_UNKNOWN;
+
+    if (verdict == PLACE_GIVEN)
+        breaker_hold_connection(b, w->place->state);
+    if (verdict != PLACE_UNKNOWN)
+        return verdict;
+    w->place = pending_find_place(b, w, NULL);
+    return w->place && breaker_try_connection(b, w->place->state, w->limits) ? PLACE_GIVEN
+                                                                             : PLACE_UNKNOWN;
+}
+
+/* A place among the requests for one that is to go on; who stands in for another process takes it
+ * there. False: it waits on, for the next one that is given back; or, if it is the other process
+ * that refuses, whose places nobody here is told of, it is dropped. */
+static bool pending_take_request(struct breaker *b, struct pending_waiter *w)
+{
+    if (w->is_standin || breaker_take_request(b, w->limits))
         return true;
-    bounded_count_put(of_endpoint);
-    bounded_count_put(&b->connections);
+    (void)breaker_wants_request(b, w->limits); /* who gives one back looks here then */
+    if (UNLIKELY(breaker_is_deferred(b))) {
+        breaker_count_overflow(b, BREAKER_REQUESTS);
+        pending_tell(b, w, PENDING_DROPPED);
+    }
     return false;
 }
 
 /* False: nobody can have a place. */
 static bool pending_grant(struct breaker *b)
 {
-    struct pending_queue *q = &b->pending;
-    struct deficit_flow *f = deficit_next(&q->tenants, pending_cost_of_grant, b);
+    struct deficit_flow *f = deficit_next(&b->pending.tenants, pending_cost_of_grant, b);
+    const struct pending_tenant *t;
     struct pending_waiter *w;
+    enum place_verdict verdict;
 
     if (!f)
         return false;
-    w = pending_find_grantable(b, pending_tenant_of(f));
-    w = w && (w->place = pending_find_place(b, w, NULL)) ? w : NULL;
-    /* Some do not wait, and may have been faster: then another look is due. */
-    if (!w || !pending_take_places(b, w))
-        return true;
+    t = pending_tenant_of(f);
+    w = pending_find_grantable(b, t);
+    verdict = w ? pending_take_place(b, t, w) : PLACE_UNKNOWN;
+    if (verdict != PLACE_GIVEN)
+        return verdict == PLACE_UNKNOWN;
+    if (!pending_take_request(b, w)) {
+        breaker_drop_connection(b, w->place->state);
+        return true; /* another look is due: at the others, too */
+    }
     deficit_spend(f, 1);
-    pending_tell(q, w, PENDING_GRANTED);
+    pending_tell(b, w, PENDING_GRANTED);
     return true;
 }
 
@@ -188,7 +248,7 @@ static void pending_drop_beyond(struct breaker *b)
             if (!w->is_beyond)
                 continue;
             breaker_count_overflow(b, BREAKER_PENDING);
-            pending_tell(q, w, PENDING_DROPPED);
+            pending_tell(b, w, PENDING_DROPPED);
             return; /* of its tenant there may be nothing left */
         }
     }
@@ -278,15 +338,20 @@ static struct pending_tenant *pending_longest(struct pending_queue *q)
     return longest;
 }
 
+/* Of both processes, while one takes over. */
+static uint32_t pending_n_all(const struct pending_queue *q)
+{
+    return pending_count(q) - q->n_standins + q->n_elsewhere;
+}
+
 /* There is no room in the queue, and yet a connection that some worker does not use: whoever comes
  * for that does not wait for others to end. As many as there are workers with such, at most. */
 static bool pending_is_beyond(const struct pending_queue *q, uint32_t limit)
 {
     uint32_t n = 0;
 
-    if (pending_count(q) < limit)
+    if (pending_n_all(q) < limit)
         return false;
-
     LIST_FOREACH (&q->members, node) {
         const struct pending_member *m = CONTAINER_OF(node, struct pending_member, node);
 
@@ -295,23 +360,45 @@ static bool pending_is_beyond(const struct pending_queue *q, uint32_t limit)
     return q->n_beyond < n;
 }
 
-/* Is there room for one more of `t`? The newest of the tenant who has most makes it: a queue that
- * one tenant has filled is not closed to the others. */
+/* Is there room for one more of `t` (NULL: of another process)? The newest of the tenant who has
+ * most makes it: a queue that one tenant has filled is not closed to the others. */
 static bool pending_make_room(struct breaker *b, uint32_t limit, const struct pending_tenant *t)
 {
     struct pending_queue *q = &b->pending;
-    uint32_t n = atomic_load_explicit(&q->n_waiting, memory_order_relaxed);
+    uint32_t n = pending_n_all(q);
     struct pending_tenant *longest;
+    struct pending_waiter *newest;
 
     if (n < limit)
         return true;
-    if (n > limit || limit == 0)
+    if (n > limit || limit == 0 || !t)
         return false;
     longest = pending_longest(q);
     if (longest->waiters.n_nodes <= t->waiters.n_nodes + 1)
         return false;
+    newest = pending_waiter_of(longest->waiters.last);
+    if (newest->is_standin)
+        return false; /* who waits in the other process is not ours to drop */
     breaker_count_overflow(b, BREAKER_PENDING);
-    pending_tell(q, pending_waiter_of(longest->waiters.last), PENDING_DROPPED);
+    pending_tell(b, newest, PENDING_DROPPED);
+    return true;
+}
+
+/* Whether there is room, here and in another process. One that is its own to count there is told.
+ */
+static bool pending_enter(struct breaker *b, uint32_t limit, const struct pending_tenant *t)
+{
+    struct place_claim claim = {.kind = PLACE_PENDING, .limit = limit};
+    enum place_verdict verdict = PLACE_UNKNOWN;
+    uint32_t endpoint;
+
+    if (UNLIKELY(breaker_is_deferred(b)) && limit < BOUNDED_COUNT_MAX)
+        verdict = places_ask(b, &claim, &endpoint);
+    if (verdict != PLACE_UNKNOWN)
+        return verdict == PLACE_GIVEN;
+    if (!pending_make_room(b, limit, t))
+        return false;
+    places_tell(b, PLACE_PENDING, STR(""), b->pending.session, 1);
     return true;
 }
 
@@ -323,14 +410,17 @@ bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant
 
     pthread_mutex_lock(&q->lock);
     t = pending_tenant_get(q, tenant);
-    w->is_beyond = pending_is_beyond(q, w->limits->n_pending);
-    has_room = w->is_beyond || pending_make_room(b, w->limits->n_pending, t);
+    w->is_beyond = !w->is_standin && pending_is_beyond(q, w->limits->n_pending);
+    has_room = w->is_standin || w->is_beyond || pending_enter(b, w->limits->n_pending, t);
     q->n_beyond += w->is_beyond;
+    if (w->is_beyond)
+        places_tell(b, PLACE_PENDING, STR(""), q->session, 1);
     if (has_room) {
         w->tenant = t;
         w->n_passed = 0;
         w->verdict = PENDING_WAITING;
         list_append(&t->waiters, &w->node);
+        q->n_standins += w->is_standin;
         atomic_fetch_add_explicit(&q->n_waiting, 1, memory_order_acq_rel);
         pending_settle(b);
     } else {
@@ -347,13 +437,14 @@ void pending_leave(struct breaker *b, struct pending_waiter *w)
 
     pthread_mutex_lock(&q->lock);
     if (w->verdict == PENDING_WAITING)
-        pending_take_out(q, w);
+        pending_take_out(b, w);
     else
         list_remove(&w->node);
     pthread_mutex_unlock(&q->lock);
     if (w->verdict == PENDING_GRANTED) {
-        breaker_put_request(b);
-        breaker_put_connection(b, &w->place->state->connections);
+        if (!w->is_standin)
+            breaker_put_request(b);
+        breaker_put_connection(b, w->place->state);
     }
 }
 
@@ -465,17 +556,119 @@ struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m
         *ret_yields = !w;
         q->n_yielding += !w && offer->is_busy;
     }
-    if (w && !breaker_take_request(b, w->limits)) {
-        /* One who does not wait was faster: its end will wake this one, or somebody's has. */
+    if (w && !pending_take_request(b, w)) {
         *ret_yields = false;
-        if (breaker_wants_request(b, w->limits))
-            pending_settle(b);
+        pending_settle(b);
         w = NULL;
     }
     if (w) {
         deficit_spend(f, 1);
-        pending_take_out(q, w);
+        pending_take_out(b, w);
     }
     pthread_mutex_unlock(&q->lock);
     return w;
+}
+
+/* ---- another process ---- */
+
+/* A place that it has granted. */
+struct pending_gift {
+    const struct endpoint_state *endpoint;
+    const struct place_grant *grant;
+};
+
+/* Where it would have the place; NULL: it may not. */
+static struct endpoint *pending_accepts(const struct pending_gift *g,
+                                        const struct pending_waiter *w)
+{
+    if (w->limits->n_connections < g->grant->limit ||
+        w->limits->n_endpoint_connections < g->grant->endpoint_limit)
+        return NULL;
+    for (uint32_t i = 0; i < w->endpoints->n; i++) {
+        if (w->endpoints->items[i].state == g->endpoint)
+            return &w->endpoints->items[i];
+    }
+    return NULL;
+}
+
+static struct pending_waiter *pending_find_receiver(const struct pending_gift *g,
+                                                    const struct pending_tenant *t)
+{
+    unsigned n = 0;
+
+    LIST_FOREACH (&t->waiters, node) {
+        if (pending_accepts(g, pending_waiter_of(node)))
+            return pending_waiter_of(node);
+        if (++n == PENDING_LOOKS)
+            break;
+    }
+    return NULL;
+}
+
+static uint64_t pending_cost_of_gift(struct deficit_flow *f, void *ctx)
+{
+    return pending_find_receiver(ctx, pending_tenant_of(f)) != NULL;
+}
+
+bool pending_give(struct breaker *b, const struct endpoint_state *e,
+                  const struct place_grant *grant)
+{
+    struct pending_gift gift = {e, grant};
+    struct deficit_flow *f;
+    bool is_given = false;
+
+    pthread_mutex_lock(&b->pending.lock);
+    f = deficit_next(&b->pending.tenants, pending_cost_of_gift, &gift);
+    if (f) {
+        struct pending_waiter *w = pending_find_receiver(&gift, pending_tenant_of(f));
+
+        w->place = pending_accepts(&gift, w);
+        is_given = pending_take_request(b, w);
+        if (is_given) {
+            deficit_spend(f, 1);
+            pending_tell(b, w, PENDING_GRANTED);
+        }
+        pending_settle(b);
+    }
+    pthread_mutex_unlock(&b->pending.lock);
+    return is_given;
+}
+
+bool pending_enter_elsewhere(struct breaker *b, uint32_t limit)
+{
+    struct pending_queue *q = &b->pending;
+    bool has_room;
+
+    pthread_mutex_lock(&q->lock);
+    has_room = pending_enter(b, limit, NULL);
+    if (has_room)
+        q->n_elsewhere++;
+    else
+        breaker_count_overflow(b, BREAKER_PENDING);
+    pthread_mutex_unlock(&q->lock);
+    return has_room;
+}
+
+void pending_leave_elsewhere(struct breaker *b)
+{
+    struct pending_queue *q = &b->pending;
+
+    pthread_mutex_lock(&q->lock);
+    ASSERT(q->n_elsewhere > 0);
+    q->n_elsewhere--;
+    places_tell(b, PLACE_PENDING, STR(""), q->session, -1);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void pending_share(struct breaker *b, uint32_t session)
+{
+    struct pending_queue *q = &b->pending;
+    uint32_t n;
+
+    pthread_mutex_lock(&q->lock);
+    n = pending_n_all(q);
+    if (q->session != session && n > 0)
+        places_tell(b, PLACE_PENDING, STR(""), session, (int32_t)n);
+    q->session = session;
+    pthread_mutex_unlock(&q->lock);
 }

@@ -34,6 +34,9 @@ struct pending_queue {
     struct list members;
     uint32_t n_beyond;   /* of those who wait: for a connection that is unused, beyond the bound */
     uint32_t n_yielding; /* connections that end, once their streams are through, for who waits */
+    uint32_t n_standins;
+    uint32_t n_elsewhere; /* who waits in another process, stand-ins included */
+    uint32_t session;     /* places.h */
 };
 
 enum pending_verdict { PENDING_WAITING, PENDING_GRANTED, PENDING_DROPPED };
@@ -58,6 +61,7 @@ struct pending_waiter {
     bool is_fresh_wanted;           /* no connection that is open already will do */
     bool may_share;                 /* one of HTTP/2 will */
     bool may_panic;                 /* endpoints that are ill will do, where too few are well */
+    bool is_standin;                /* for another process, which has chosen them by itself */
     struct list_node node;          /* of its tenant's, then of its home's told; under the lock */
     struct pending_tenant *tenant;
     bool is_beyond;

@@ -65,9 +65,9 @@ static void close_desk(struct desk *d)
     loop_deinit(&d->loop);
 }
 
-static struct bounded_count *place_of(uint32_t i)
+static struct endpoint_state *place_of(uint32_t i)
 {
-    return &endpoints->items[i].state->connections;
+    return endpoints->items[i].state;
 }
 
 static bool join(struct pending_waiter *w, struct desk *d, const struct breaker_limits *l,
@@ -520,7 +520,7 @@ static void crew_close_idle(struct crew *w)
         return;
     w->idle = NULL;
     atomic_store(&w->desk.member.idle_since_us, PENDING_NEVER_US);
-    breaker_put_connection(breaker, &e->state->connections);
+    breaker_put_connection(breaker, e->state);
 }
 
 static void crew_on_news(struct crew *w)
@@ -550,7 +550,7 @@ static void crew_let_go(struct crew *w, struct client *c)
     atomic_fetch_sub(&n_inside, 1);
     breaker_put_request(breaker);
     if (w->idle || random_below(&w->random, 2) == 0) {
-        breaker_put_connection(breaker, &e->state->connections);
+        breaker_put_connection(breaker, e->state);
         return;
     }
     w->idle = e;
@@ -563,13 +563,12 @@ static void crew_come(struct crew *w, struct client *c)
 {
     struct endpoint *e = &endpoints->items[random_below(&w->random, endpoints->n)];
 
-    if (!pending_is_any(&breaker->pending) &&
-        breaker_take_connection(breaker, &e->state->connections, &few)) {
+    if (!pending_is_any(&breaker->pending) && breaker_take_connection(breaker, e->state, &few)) {
         if (breaker_take_request(breaker, &few)) {
             crew_enter(c, e);
             return;
         }
-        breaker_put_connection(breaker, &e->state->connections);
+        breaker_put_connection(breaker, e->state);
     }
     c->waiter =
         (struct pending_waiter){.home = &w->desk.member, .limits = &few, .endpoints = endpoints};

@@ -16,6 +16,16 @@ enum health_bit {
 struct health_target;
 struct health_monitor;
 
+/* What a process that this one has taken over from had found. Nothing comes of it until somebody
+ * watches the endpoint here. Control only. */
+struct health_inheritance {
+    bool is_probed; /* by one probe at least */
+    bool fails_probes;
+    bool is_ejected;
+    uint32_t n_ejections;
+    uint64_t ejected_until_us;
+};
+
 struct endpoint_health {
     _Atomic uint32_t bits;
     /* In a row, since the last answer that was good in this respect. */
@@ -28,6 +38,7 @@ struct endpoint_health {
     _Atomic uint32_t n_ejections; /* lately: the next one lasts so much longer */
     _Atomic uint64_t ejected_until_us;
     struct health_target *target; /* control only: who watches it */
+    struct health_inheritance inherited;
 };
 
 /* When answers eject (outlier.h). Control writes each value by itself: that a worker reads one of

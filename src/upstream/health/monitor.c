@@ -121,6 +121,27 @@ static void target_place(struct health_target *t, struct cluster *c, struct endp
         target_set_timer(t, 0);
 }
 
+/* What another process has found, once. As long as our rule's longest ejection, at most. */
+static void target_inherit(struct health_target *t)
+{
+    const struct health_plan *plan = &t->monitor->plan;
+    struct endpoint_health *h = target_health(t);
+    uint64_t end_us = monitor_loop(t->monitor)->now.mono_us +
+                      outlier_ejection_us(plan->outlier.base_us, UINT32_MAX);
+
+    if (plan->probe.kind != PROBE_KIND_NONE && h->inherited.is_probed) {
+        t->tally =
+            (struct probe_tally){.is_known = true, .is_unhealthy = h->inherited.fails_probes};
+        target_set_verdict(t, t->tally.is_unhealthy);
+    }
+    if (plan->outlier.is_on && h->inherited.n_ejections > 0) {
+        atomic_store(&h->n_ejections, h->inherited.n_ejections);
+        atomic_store(&h->ejected_until_us, MIN(h->inherited.ejected_until_us, end_us));
+        health_set_bit(&t->monitor->backend->health, h, HEALTH_EJECTED, h->inherited.is_ejected);
+    }
+    h->inherited = (struct health_inheritance){0};
+}
+
 static void target_new(struct health_monitor *m, struct cluster *c, struct endpoint_set *set,
                        struct endpoint *e)
 {
@@ -131,6 +152,7 @@ static void target_new(struct health_monitor *m, struct cluster *c, struct endpo
     probe_init(&t->probe, &m->registry->upstreams, target_on_done);
     target_place(t, c, set, e);
     t->endpoint->state->health.target = t;
+    target_inherit(t);
     list_append(&m->targets, &t->node);
     target_begin(t);
 }

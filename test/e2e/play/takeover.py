@@ -1,20 +1,23 @@
 """A line of gateways that take over from each other, and a taker of our own that says whatever it likes."""
 import os
+import select
 import socket
 import struct
+import threading
 
 from .deadline import FACTOR, eventually
 from .gateway import Gateway, StartFailed
 
 SERVES = "accepts nothing any more: this one serves"
 HELLO, WELCOME, REFUSED, READY, SOCKET, RECORDS, STATE_END, COMMIT, GO = range(1, 10)
+GRANT = 13
 
 
 class Successor(Gateway):
     """The same manifests, ports and socket as the one `before`; up when it has taken over."""
 
-    def __init__(self, folder, before, args=()):
-        super().__init__(folder, paths=before.paths, args=[*args, "--takeover", str(before.door)])
+    def __init__(self, folder, before, args=(), door=None):
+        super().__init__(folder, paths=before.paths, args=[*args, "--takeover", str(door or before.door)])
         self.paths = before.paths
         self.manifests = before.manifests
         self._map, self.admin_port, self.door = before._map, before.admin_port, before.door
@@ -42,9 +45,11 @@ class Line:
         self.all.append(gw)
         return gw.start()
 
-    def next(self, args=(), is_anew=False):
+    def next(self, args=(), is_anew=False, tap=None):
         """is_anew: nobody is there any more to take over from."""
-        gw = Successor(self._folder(), self.all[-1], args)
+        gw = Successor(self._folder(), self.all[-1], args, tap and tap.path)
+        if tap:
+            tap.gw = gw
         gw.is_anew, gw._drain = is_anew, self.all[-1]._drain
         gw.start()  # of a start that fails nothing is left
         self.all.append(gw)
@@ -71,7 +76,7 @@ class Taker:
     def __exit__(self, *_):
         self.sock.close()
 
-    def say(self, kind, content=b"", version=1, fds=()):
+    def say(self, kind, content=b"", version=2, fds=()):
         socket.send_fds(self.sock, [b"TGTO" + struct.pack("<HH", version, kind) + content], fds)
 
     def say_hello(self):
@@ -102,5 +107,88 @@ class Taker:
             return True
 
 
+class Tap:
+    """Stands between a gateway and its successor, and kills that one in front of a message: `at(side, kind, n)` says
+    which, of "old" or "new", as the `n`th of all. The message, and what follows, is never heard."""
+
+    def __init__(self, door, at):
+        self._door, self._at, self.gw, self.n_passed, self.has_killed = door, at, None, 0, False
+        self._is_over = False  # who has taken over lives on
+        self.path = door.with_name(f"tap{len(list(door.parent.glob('tap*')))}")
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(self.path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        with self._listener, self._listener.accept()[0] as new, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as old:
+            old.connect(str(self._door))
+            while True:
+                for side in select.select([old, new], [], [])[0]:
+                    if not self._pass(side, new if side is old else old, "old" if side is old else "new"):
+                        return
+
+    def _pass(self, side, other, name):
+        try:
+            data, fds, _, _ = socket.recv_fds(side, 1 << 17, 2)
+        except ConnectionResetError:
+            return False
+        kind = struct.unpack("<H", data[6:8])[0] if data else 0
+        self.has_killed = bool(data) and not self._is_over and self._at(name, kind, self.n_passed)
+        self._is_over = kind == GO or self._is_over
+        if self.has_killed:
+            eventually(lambda: self.gw.process).kill()  # it may be faster than who started it
+        elif data:
+            socket.send_fds(other, [data], fds)
+            self.n_passed += 1
+        for fd in fds:
+            os.close(fd)
+        return bool(data) and not self.has_killed
+
+    def wait(self):
+        self._thread.join(20 * FACTOR)
+        assert self.has_killed
+
+
 def said(gw, text):
     eventually(lambda: text in gw.stderr(), what=f"{text!r} in {gw.stderr()[-2000:]}")
+
+
+class Crowd:
+    """Clients that connect, ask and go, again and again."""
+
+    def __init__(self, gw, n=8):
+        self.gw, self.n_served, self.faults = gw, 0, []
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(n)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self):
+        while not self._is_over.is_set():
+            try:
+                status = self.gw.request("/").status
+                if status != 200:
+                    self.faults.append(status)
+                self.n_served += 1
+            except Exception as fault:  # whatever it is, a client has noticed
+                self.faults.append(repr(fault))
+
+    def stop(self):
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def streaming(up, seconds=60):
+    """A backend that streams `one`, and `two` when the event is set."""
+    go = threading.Event()
+
+    def stream(_request, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+        go.wait(seconds)
+        connection.send(b"3\r\ntwo\r\n0\r\n\r\n")
+    up.script = stream
+    return go
