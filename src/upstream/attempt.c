@@ -367,6 +367,14 @@ void attempt_on_connected(struct attempt *a)
     a->events->on_ready(a);
 }
 
+/* No word against the endpoint: an upgrade that it does not take, or an end while content was to
+ * come. A backend has a time for that too, and gives up on clients that take longer. */
+static bool attempt_is_clients_doing(const struct attempt *a, enum attempt_failure why)
+{
+    return why == ATTEMPT_NO_UPGRADE ||
+           (why == ATTEMPT_RESET && a->state == ATTEMPT_STREAMING && !a->is_request_done);
+}
+
 void attempt_on_broken(struct attempt *a, enum attempt_failure why)
 {
     if ((why == ATTEMPT_RESET || why == ATTEMPT_REFUSED) && a->has_head)
@@ -375,8 +383,8 @@ void attempt_on_broken(struct attempt *a, enum attempt_failure why)
     /* After a connect failure the pool has closed the connection already. */
     if (a->state == ATTEMPT_CONNECTING)
         a->conn = NULL;
-    if (why == ATTEMPT_NO_UPGRADE)
-        attempt_count(a, NULL); /* asked for by the client: no word against the endpoint */
+    if (attempt_is_clients_doing(a, why))
+        attempt_count(a, NULL);
     attempt_end(a, ATTEMPT_FAILED, false);
     a->events->on_fail(a, why);
 }

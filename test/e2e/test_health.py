@@ -482,6 +482,28 @@ def test_what_a_caller_chooses_ejects_nobody(gateway, upstream):
     end.set()
 
 
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_a_client_that_sends_slowly_ejects_nobody_though_the_backend_gives_up(gateway, upstream, http2_upstream, protocol):
+    """It closes (HTTP/1) or resets (HTTP/2) what it has waited for; where all was sent, that is a failure."""
+    if protocol == "h1":
+        a = upstream("a")
+        a.on_head = lambda request, _c: request.method != "POST"
+        a.script = lambda request, connection: connection.reset() if request.target == "/bad" else a.echo(request, connection)
+        more = {}
+    else:
+        a = http2_upstream("a")
+        a.on_head = lambda stream: stream.reset() if stream.method == "POST" or stream.target == "/bad" else stream.answer(200)
+        more = {"appProtocols": ["gateway.envoyproxy.io/h2c"]}
+    gw = gateway(world(backend("b", a, **more), route("r", rule("b")),
+                       policy(healthCheck=outlier(consecutive5XxErrors=1, maxEjectionPercent=100))))
+    for _ in range(3):
+        with gw.raw(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf") as raw:
+            assert raw.reply().status in (502, 503)
+    assert health_of(gw, a) == "healthy" and gw.request("/").status == 200
+    assert gw.request("/bad").status in (502, 503)
+    assert health_of(gw, a) == "ejected"
+
+
 def test_a_share_of_failures_ejects(gateway, upstream):
     """A third of the answers of one fails, never two in a row; six endpoints have had enough requests."""
     ups = [upstream("a"), *[upstream("b") for _ in range(5)]]
