@@ -590,6 +590,15 @@ bool attempt_is_full(struct attempt *a)
     return true;
 }
 
+size_t attempt_n_untaken(const struct attempt *a)
+{
+    if (a->state != ATTEMPT_STREAMING)
+        return 0;
+    if (a->stream)
+        return a->stream->codec.h2 ? h2_n_pending(&a->stream->codec) : 0;
+    return a->conn->out.held.len;
+}
+
 void attempt_pause(struct attempt *a)
 {
     if (a->is_paused || !a->conn)
