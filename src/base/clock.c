@@ -18,6 +18,11 @@ struct clock clock_read(void)
     return (struct clock){(uint64_t)clock_us(CLOCK_MONOTONIC), clock_us(CLOCK_REALTIME)};
 }
 
+uint64_t clock_coarse_us(void)
+{
+    return (uint64_t)clock_us(CLOCK_MONOTONIC_COARSE);
+}
+
 void clock_format_iso(int64_t wall_unix_us, char ret_text[25])
 {
     time_t seconds = (time_t)(wall_unix_us / 1000000);

@@ -6,10 +6,11 @@
  * run by then.
  *
  * Timers come after descriptors because what moves a timer on lies in a descriptor. When the thread
- * was away for longer than it meant to wait (the process was stopped, the machine slept), one turn
- * may not get at all of that: timers then wait until a turn finds nothing more to read, or for
- * LOOP_CATCH_UP_TURNS turns. Else every time limit that ended in the gap would be a failure,
- * although what was waited for came in time.
+ * was away (the process was stopped, the machine slept), one turn may not get at all of that:
+ * timers then wait until a turn finds nothing more to read, or for LOOP_CATCH_UP_TURNS turns, or as
+ * long again as it was away. Else every time limit that ended in the gap would be a failure,
+ * although what was waited for came in time. Turns that have much to do are no such gap, or a loop
+ * that is never done would never come to its timers.
  * Thread: the loop's own, but for wake_post. */
 #include "net/loop.h"
 
@@ -25,7 +26,8 @@
 
 enum {
     LOOP_DEFER_ROUNDS = 8,
-    LOOP_AWAY_US = 100 * 1000, /* longer than a turn takes, shorter than any time limit */
+    LOOP_OVERSLEPT_US = 100 * 1000,  /* shorter than any time limit */
+    LOOP_LONG_TURN_US = 1000 * 1000, /* there is no turn that has so much to do */
     LOOP_CATCH_UP_TURNS = 64,
 };
 
@@ -243,11 +245,24 @@ static void loop_dispatch_batch(struct loop *l, int n)
     l->batch_n = 0;
 }
 
-/* May the timers run, after a turn with `n` events (negative: interrupted) that came late? */
+/* For how long the thread was away; 0: it was not. The turn before began at `began_us`, and at
+ * `waited_us` it went to sleep for `wait_us`, or until it was interrupted (`n` is negative then:
+ * our threads block signals, so that only being stopped and continued does that). */
+static uint64_t loop_away_us(const struct loop *l, uint64_t began_us, uint64_t waited_us,
+                             uint64_t wait_us, int n)
+{
+    uint64_t slept_us = l->now.mono_us > waited_us ? l->now.mono_us - waited_us : 0;
+
+    if (n < 0 || slept_us > wait_us + LOOP_OVERSLEPT_US)
+        return MAX(slept_us, (uint64_t)1);
+    return waited_us > began_us + LOOP_LONG_TURN_US ? waited_us - began_us : 0;
+}
+
+/* May the timers run, after a turn with `n` events that came late? */
 static bool loop_has_caught_up(struct loop *l, int n)
 {
     l->n_catch_up--;
-    if (n == 0 || !loop_has_due_timer(l))
+    if (n == 0 || !loop_has_due_timer(l) || l->now.mono_us >= l->catch_up_until_us)
         l->n_catch_up = 0;
     return l->n_catch_up == 0;
 }
@@ -255,15 +270,20 @@ static bool loop_has_caught_up(struct loop *l, int n)
 int loop_turn(struct loop *l, int timeout_ms)
 {
     int wait_ms = loop_timeout_ms(l, timeout_ms);
-    uint64_t planned_us = l->now.mono_us + (uint64_t)MAX(wait_ms, 0) * 1000;
+    uint64_t began_us = l->now.mono_us;
+    uint64_t waited_us = clock_coarse_us();
+    uint64_t wait_us = wait_ms < 0 ? (uint64_t)INT64_MAX : (uint64_t)wait_ms * 1000;
     int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, wait_ms);
+    uint64_t away_us;
 
     if (n < 0 && errno != EINTR)
         return error_origin(-errno);
     l->now = clock_read();
-    /* Our threads block signals: what interrupts is being stopped and continued. */
-    if (UNLIKELY((l->now.mono_us > planned_us + LOOP_AWAY_US || n < 0) && l->n_catch_up == 0))
+    away_us = loop_away_us(l, began_us, waited_us, wait_us, n);
+    if (UNLIKELY(away_us > 0 && l->n_catch_up == 0)) {
         l->n_catch_up = LOOP_CATCH_UP_TURNS;
+        l->catch_up_until_us = l->now.mono_us + away_us;
+    }
     loop_dispatch_batch(l, n);
     if (l->has_late) {
         l->has_late = false;

@@ -68,6 +68,7 @@ struct loop {
     int batch_at;
     bool has_late;       /* there are late ones to fetch in this turn */
     uint32_t n_catch_up; /* turns in which timers wait for descriptors; see loop.c */
+    uint64_t catch_up_until_us;
     struct epoll_event batch[LOOP_BATCH];
 };
 

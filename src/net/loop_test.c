@@ -625,3 +625,49 @@ TEST(a_timer_waits_for_nobody_when_the_loop_comes_in_time)
     told_fd_close(&endless, fd);
     loop_deinit(&l);
 }
+
+/* One that is always ready, with a timer that is due, in a loop whose last turn took so long. */
+static void late_open(struct loop *l, struct told_fd *endless, struct told_timer *a,
+                      uint64_t late_us)
+{
+    *a = (struct told_timer){.timer.fn = told_timer_on_due, .letter = 'a'};
+    CHECK(loop_init(l) == 0);
+    told_fd_open(endless, l, LOOP_READ);
+    CHECK(write(endless->peer, "x", 1) == 1);
+    loop_was_away(l, late_us);
+    timer_set(l, &a->timer, l->now.mono_us + late_us / 2);
+}
+
+static void late_close(struct loop *l, struct told_fd *endless)
+{
+    told_fd_close(endless, endless->io.fd);
+    loop_deinit(l);
+}
+
+TEST(turns_that_take_long_hold_up_no_timer)
+{
+    struct loop l;
+    struct told_fd endless;
+    struct told_timer a;
+
+    late_open(&l, &endless, &a, 500000);
+    CHECK(loop_turn(&l, -1) == 0);
+    CHECK_STORY("a");
+    late_close(&l, &endless);
+}
+
+TEST(timers_wait_no_longer_after_a_stop_than_it_took)
+{
+    struct loop l;
+    struct told_fd endless;
+    struct told_timer a;
+
+    late_open(&l, &endless, &a, 2000000);
+    CHECK(loop_turn(&l, -1) == 0);
+    CHECK_STORY("");
+    CHECK(l.catch_up_until_us > l.now.mono_us && l.catch_up_until_us <= l.now.mono_us + 2000000);
+    l.catch_up_until_us = l.now.mono_us; /* as if that time had gone by */
+    CHECK(loop_turn(&l, -1) == 0);
+    CHECK_STORY("a");
+    late_close(&l, &endless);
+}

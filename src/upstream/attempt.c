@@ -369,6 +369,14 @@ void attempt_on_connected(struct attempt *a)
     a->events->on_ready(a);
 }
 
+/* No word against the endpoint: an upgrade that it does not take, or an end while content was to
+ * come. A backend has a time for that too, and gives up on clients that take longer. */
+static bool attempt_is_clients_doing(const struct attempt *a, enum attempt_failure why)
+{
+    return why == ATTEMPT_NO_UPGRADE ||
+           (why == ATTEMPT_RESET && a->state == ATTEMPT_STREAMING && !a->is_request_done);
+}
+
 void attempt_on_broken(struct attempt *a, enum attempt_failure why)
 {
     if ((why == ATTEMPT_RESET || why == ATTEMPT_REFUSED) && a->has_head)
@@ -377,8 +385,8 @@ void attempt_on_broken(struct attempt *a, enum attempt_failure why)
     /* After a connect failure the pool has closed the connection already. */
     if (a->state == ATTEMPT_CONNECTING)
         a->conn = NULL;
-    if (why == ATTEMPT_NO_UPGRADE)
-        attempt_count(a, NULL); /* asked for by the client: no word against the endpoint */
+    if (attempt_is_clients_doing(a, why))
+        attempt_count(a, NULL);
     attempt_end(a, ATTEMPT_FAILED, false);
     a->events->on_fail(a, why);
 }
@@ -585,6 +593,15 @@ bool attempt_is_full(struct attempt *a)
         return false;
     a->was_full = true;
     return true;
+}
+
+size_t attempt_n_untaken(const struct attempt *a)
+{
+    if (a->state != ATTEMPT_STREAMING)
+        return 0;
+    if (a->stream)
+        return a->stream->codec.h2 ? h2_n_pending(&a->stream->codec) : 0;
+    return a->conn->out.held.len;
 }
 
 void attempt_pause(struct attempt *a)

@@ -91,6 +91,8 @@ void attempt_send(struct attempt *a, struct str span);
 void attempt_send_end(struct attempt *a, const struct http_headers *trailers);
 void attempt_flush(struct attempt *a);
 bool attempt_is_full(struct attempt *a);
+/* Bytes that were given to it, and which its backend has not taken yet. */
+size_t attempt_n_untaken(const struct attempt *a);
 /* Stops and resumes reading the answer (back-pressure). */
 void attempt_pause(struct attempt *a);
 void attempt_resume(struct attempt *a);

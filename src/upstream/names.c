@@ -2,7 +2,7 @@
  * cluster's endpoints, in the order of their texts: servers that rotate an answer change nothing. A
  * failure keeps the last ones, and is tried again soon, then at growing intervals; it marks the
  * cluster as failed when there never were any, or when they are too old, so that waiting requests
- * are answered. */
+ * are answered. What another cluster knows of the same name is a new one's first answer. */
 #include "upstream/names.h"
 
 #include <stdlib.h>
@@ -23,6 +23,7 @@ struct name_entry {
     struct cluster *cluster; /* an observing reference */
     struct resolve_query query;
     struct timer timer;
+    bool is_new;       /* nothing was asked yet */
     uint64_t good_us;  /* when the last good answer came; 0: none yet, or it is too old */
     uint64_t retry_us; /* after the next failure; 0: NAME_RETRY_US */
     struct list_node node;
@@ -85,6 +86,10 @@ static bool name_entry_has(const struct resolve_result *result, int family)
 static int name_entry_family(const struct name_entry *e, const struct resolve_result *result)
 {
     switch (e->cluster->lookup.family) {
+    case CLUSTER_IPV4:
+        return AF_INET;
+    case CLUSTER_IPV6:
+        return AF_INET6;
     case CLUSTER_IPV4_PREFERRED:
         return name_entry_has(result, AF_INET) ? AF_INET : AF_INET6;
     case CLUSTER_IPV6_PREFERRED:
@@ -228,20 +233,63 @@ static void names_add(struct names *n, struct cluster *c)
 
     e->names = n;
     e->cluster = cluster_observe(c);
+    e->is_new = true;
     c->is_watched_name = true;
     list_append(&n->entries, &e->node);
+}
+
+/* Who knows the newest good answer to the same question; NULL: nobody. */
+static struct name_entry *name_entry_find_source(const struct name_entry *e)
+{
+    struct name_entry *newest = NULL;
+
+    LIST_FOREACH (&e->names->entries, node) {
+        struct name_entry *other = CONTAINER_OF(node, struct name_entry, node);
+
+        if (other->good_us > (newest ? newest->good_us : 0) &&
+            str_eq(other->cluster->resolve_host, e->cluster->resolve_host))
+            newest = other;
+    }
+    return newest;
+}
+
+/* A reload makes new clusters of what is spoken to otherwise than before: what is known of their
+ * names must not go with the old ones while the name servers fail. The other's answer may have been
+ * asked of one family alone: better some addresses than none, until there is an answer. */
+static void name_entry_adopt(struct name_entry *e, const struct name_entry *source)
+{
+    struct endpoint_set *known = cluster_endpoints(source->cluster);
+    struct resolve_address *addresses = mem_alloc((known->n + 1) * sizeof addresses[0]);
+    struct resolve_result answer = {.addresses = addresses, .n_addresses = known->n};
+    struct endpoint_set *s;
+
+    for (uint32_t i = 0; i < known->n; i++)
+        addresses[i] =
+            (struct resolve_address){known->items[i].address, known->items[i].address_len};
+    s = name_entry_endpoints(e, &answer);
+    if (s->n > 0) {
+        e->good_us = source->good_us;
+        name_entry_publish(e, s);
+    } else {
+        endpoint_set_unref(s);
+    }
+    mem_free(addresses);
+    endpoint_set_unref(known);
+}
+
+static void name_entry_begin(struct name_entry *e)
+{
+    const struct name_entry *source = name_entry_find_source(e);
+
+    e->is_new = false;
+    if (source)
+        name_entry_adopt(e, source);
     name_entry_resolve(e);
 }
 
-void names_sweep(struct names *n)
+/* Every cluster each time: one that pools kept alive may be in use again. */
+static void names_find_new(struct names *n)
 {
-    LIST_FOREACH (&n->entries, node) {
-        struct name_entry *e = CONTAINER_OF(node, struct name_entry, node);
-
-        if (!cluster_is_in_use(e->cluster))
-            name_entry_free(e);
-    }
-    /* Every cluster each time: one that pools kept alive may be in use again. */
     pthread_mutex_lock(&n->clusters->lock);
     LIST_FOREACH (&n->clusters->clusters, node) {
         struct cluster *c = CONTAINER_OF(node, struct cluster, node);
@@ -250,4 +298,22 @@ void names_sweep(struct names *n)
             names_add(n, c);
     }
     pthread_mutex_unlock(&n->clusters->lock);
+}
+
+void names_sweep(struct names *n)
+{
+    names_find_new(n);
+    /* Before the others go, of which they learn. */
+    LIST_FOREACH (&n->entries, node) {
+        struct name_entry *e = CONTAINER_OF(node, struct name_entry, node);
+
+        if (e->is_new)
+            name_entry_begin(e);
+    }
+    LIST_FOREACH (&n->entries, node) {
+        struct name_entry *e = CONTAINER_OF(node, struct name_entry, node);
+
+        if (!cluster_is_in_use(e->cluster))
+            name_entry_free(e);
+    }
 }

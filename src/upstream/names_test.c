@@ -275,6 +275,57 @@ TEST(a_failure_keeps_the_last_good_answer_for_its_time)
     }
 }
 
+static struct cluster *another_cluster(const char *key, const char *host,
+                                       enum cluster_family family)
+{
+    struct cluster_identity identity = {
+        .key = str_of(key),
+        .name = STR("Backend/ns/other"),
+        .resolve_host = str_of(host),
+        .resolve_port = 443,
+        .lookup = {.family = family, .refresh_us = 20000},
+        .endpoints = endpoint_set_new(0, ENDPOINTS_PENDING),
+    };
+
+    return cluster_registry_get(&registry, &identity);
+}
+
+static void another_ends(struct cluster *c)
+{
+    cluster_unref(c);
+    names_sweep(&names);
+}
+
+TEST(what_another_cluster_knows_of_a_name_serves_a_new_one_while_the_server_fails)
+{
+    server.n = 2;
+    struct cluster *c = play_begin(CLUSTER_IPV4);
+
+    turn_until(c, ENDPOINTS_KNOWN, 2);
+    server.rcode = RCODE_SERVER_FAILURE;
+    turn_until_asked(1);
+    struct cluster *same = another_cluster("same", "b.test", CLUSTER_ALL_FAMILIES);
+    struct cluster *ipv6 = another_cluster("6", "b.test", CLUSTER_IPV6);
+    struct cluster *other = another_cluster("other", "c.test", CLUSTER_IPV4);
+
+    cluster_unref(c); /* the reload has let go of it */
+    names_sweep(&names);
+    CHECK_INT(same->endpoints->state, ENDPOINTS_KNOWN);
+    CHECK_INT(same->endpoints->n, 2);
+    CHECK_STR(str_of(same->endpoints->items[1].text), "127.1.0.1:443");
+    CHECK_INT(ipv6->endpoints->state, ENDPOINTS_PENDING);
+    CHECK_INT(other->endpoints->state, ENDPOINTS_PENDING);
+    turn_until_asked(3);
+    CHECK_INT(same->endpoints->n, 2);
+    turn_until(ipv6, ENDPOINTS_FAILED, 0);
+    turn_until(other, ENDPOINTS_FAILED, 0);
+    names.stale_us = 1;
+    turn_until(same, ENDPOINTS_FAILED, 0); /* the time goes on as it was */
+    another_ends(ipv6);
+    another_ends(other);
+    play_end(same);
+}
+
 TEST(a_name_that_never_was_fails_at_once)
 {
     server.rcode = RCODE_NO_NAME;

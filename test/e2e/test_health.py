@@ -241,6 +241,41 @@ def test_probes_speak_the_backends_http2(gateway, http2_upstream):
     assert (HEALTH, f"127.0.0.1:{up.port}") in paths
 
 
+def test_probes_follow_the_current_protocol_though_a_stream_is_left_of_the_former(gateway, upstream):
+    """One that speaks HTTP/1 alone, of which a reload says HTTP/2: what requests do fails, and so do its probes."""
+    a = upstream("a")
+    go = threading.Event()
+    sick = Sick(a)
+    inner = a.script
+
+    def script(request, connection):
+        if request.target != "/stream":
+            return inner(request, connection)
+        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+        go.wait(30 * FACTOR)
+        connection.send(b"0\r\n\r\n")
+        return None
+
+    a.script = script
+
+    def of(**more):
+        return world(backend("a", a, **more), route("r", rule("a")),
+                     policy(healthCheck={"active": http_check(), "panicThreshold": 0}))
+
+    gw = gateway(of())
+    wait_health(gw, a, "healthy")
+    with gw.raw("GET /stream HTTP/1.1\r\nhost: x\r\n\r\n") as raw:
+        raw.until(b"one")
+        gw.apply(of(appProtocols=["gateway.envoyproxy.io/h2c"]))
+        wait_health(gw, a, "unhealthy")
+        gw.apply(of())  # and back: the cluster that the stream has kept
+        wait_health(gw, a, "healthy")
+        n = len(sick.probes)
+        eventually(lambda: len(sick.probes) > n + 2)
+        go.set()
+        raw.until(b"0\r\n\r\n")
+
+
 class Talker:
     """A TCP service: answers `reply` to what ends with a line break; counts what it got."""
 
@@ -445,6 +480,28 @@ def test_what_a_caller_chooses_ejects_nobody(gateway, upstream):
     assert gw.request("/").status == 504
     assert health_of(gw, a) == "ejected"
     end.set()
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_a_client_that_sends_slowly_ejects_nobody_though_the_backend_gives_up(gateway, upstream, http2_upstream, protocol):
+    """It closes (HTTP/1) or resets (HTTP/2) what it has waited for; where all was sent, that is a failure."""
+    if protocol == "h1":
+        a = upstream("a")
+        a.on_head = lambda request, _c: request.method != "POST"
+        a.script = lambda request, connection: connection.reset() if request.target == "/bad" else a.echo(request, connection)
+        more = {}
+    else:
+        a = http2_upstream("a")
+        a.on_head = lambda stream: stream.reset() if stream.method == "POST" or stream.target == "/bad" else stream.answer(200)
+        more = {"appProtocols": ["gateway.envoyproxy.io/h2c"]}
+    gw = gateway(world(backend("b", a, **more), route("r", rule("b")),
+                       policy(healthCheck=outlier(consecutive5XxErrors=1, maxEjectionPercent=100))))
+    for _ in range(3):
+        with gw.raw(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf") as raw:
+            assert raw.reply().status in (502, 503)
+    assert health_of(gw, a) == "healthy" and gw.request("/").status == 200
+    assert gw.request("/bad").status in (502, 503)
+    assert health_of(gw, a) == "ejected"
 
 
 def test_a_share_of_failures_ejects(gateway, upstream):

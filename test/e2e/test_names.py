@@ -151,3 +151,24 @@ def test_a_policy_says_how_often_and_which_family(gateway, name_server, at):
         assert gw.request("/").status == 200, "nobody is at ::2"
     n_asked = name_server.n_asked
     eventually(lambda: name_server.n_asked >= n_asked + 3, 10, "questions long before the TTL")
+
+
+def test_a_reload_during_an_outage_keeps_the_addresses_though_it_speaks_otherwise(gateway, name_server, at):
+    """Other lookups make another cluster of the backend: what the former knew is still good."""
+    up = at("127.0.0.2")
+    name_server.addresses = ["127.0.0.2"]
+
+    def of(seconds):
+        spec = {"targetRefs": [target("Gateway", "front")], "dns": {"respectDnsTtl": False, "dnsRefreshRate": f"{seconds}s"}}
+        return named(up.port, thing(ENVOY_API, "BackendTrafficPolicy", "p", spec))
+
+    gw = gateway(of(1), args=name_server.args)
+    eventually(lambda: gw.request("/").status == 200)
+    name_server.fail(SERVFAIL)
+    eventually(lambda: gw.metric("tollgate_name_lookups_total", result="server_failure") > 0)
+    gw.apply(of(2))
+    for _ in range(3):
+        n = gw.metric("tollgate_name_lookups_total", result="server_failure")
+        assert gw.request("/").status == 200
+        eventually(lambda: gw.metric("tollgate_name_lookups_total", result="server_failure") > n)  # noqa: B023
+    assert gw.request("/").status == 200

@@ -1,5 +1,6 @@
 """What gives way when memory or descriptors run short, and in which order: idle connections, then new requests and whoever
 holds the most, then new connections. What runs goes on, and everything comes back by itself."""
+import json
 import threading
 import time
 
@@ -9,9 +10,11 @@ from play import frames as f
 from play.client import Raw
 from play.deadline import FACTOR, eventually
 from play.frames import Frames
-from play.manifests import backend, client_policy, path, route, rule, world
+from play.manifests import ai_backend, ai_route, ai_rule, backend, client_policy, model, path, route, rule, world
 from play.memory import anonymous_kib, is_sanitized
 from play.upstream import Answer
+from test_ai_edges import request_head
+from test_ai_routes import chat, completion
 from test_attacks_h2_floods import cpu_s
 
 GET = b"GET /fresh HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -27,14 +30,14 @@ def level(gw):
 
 @pytest.fixture
 def hoard(gateway, upstream):
-    """hoard(limit): a gateway with that limit of memory, its backend, and clients who ask for much and take none of it."""
+    """hoard(limit, ...): a gateway with that limit of memory, its backend, and clients who ask for much and take none of it."""
     clients = []
 
-    def start(limit, **more):
+    def start(limit, *objects, **more):
         up = upstream("a")
         up.script = lambda request, connection: (
             Answer(body=b"x" * 200_000) if request.target == "/much" else up.echo(request, connection))
-        gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **more)),
+        gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **more), *objects),
                      args=["--workers", "1", "--memory-limit", limit])
         if is_sanitized(gw):
             pytest.skip("a sanitizer's memory is not the gateway's")
@@ -69,6 +72,29 @@ def test_who_holds_the_most_goes_when_memory_runs_short(hoard):
     assert gw.request("/fresh").status == 200
     assert gw.process.poll() is None
     assert "memory: " in gw.stderr()
+
+
+def test_a_body_that_is_kept_for_further_tries_is_held_against_nobody(hoard, upstream):
+    """Its backend has it all, and thinks. It is more than what those hold who take nothing, and they go."""
+    thinks, may_answer = upstream("m"), threading.Event()
+
+    def think(request, connection):
+        may_answer.wait(60 * FACTOR)
+        return completion(request, connection)
+    thinks.script = think
+    gw, up, come = hoard("64Mi", backend("m", thinks), ai_backend("m"), ai_route("ai", ai_rule("m", matches=[model("m")])),
+                         connection={"bufferLimit": "16Mi"})
+    body = json.dumps(chat(padding="x" * 12_000_000)).encode()
+    asks = Raw(gw.port(), request_head(body) + body)
+    thinks.wait_for(1)
+    n, n_streams = 0, 60  # of these a connection holds less than the body is long
+    while shed(gw, "largest_connection") == 0:
+        assert n < 40, "it is not noticed"
+        come(n_streams)
+        n += 1
+        eventually(lambda: len(up.requests) >= n_streams * n or shed(gw, "largest_connection"), 20, "requests, or an end of them")  # noqa: B023
+    may_answer.set()
+    assert asks.reply().status == 200
 
 
 def test_where_requests_are_refused_the_health_path_still_answers(hoard):

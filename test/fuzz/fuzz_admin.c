@@ -14,6 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 struct clock __wrap_clock_read(void);
+uint64_t __wrap_clock_coarse_us(void);
 
 enum { BYTEWISE_MAX = 512, GONE_US = 61 * 1000000, RECEIVE_BYTES = 65536 };
 
@@ -44,6 +45,11 @@ static struct {
 struct clock __wrap_clock_read(void)
 {
     return world.now;
+}
+
+uint64_t __wrap_clock_coarse_us(void)
+{
+    return world.now.mono_us;
 }
 
 static void world_build(void)

@@ -183,7 +183,7 @@ static void health_tell(struct compile *c, const struct object *loser, const str
                  STR_ARG(backend), STR_ARG(winner->label));
 }
 
-static void health_ask(struct compile *c, struct backend_state *b, const struct health_plan *plan,
+static void health_ask(struct compile *c, struct cluster *b, const struct health_plan *plan,
                        struct object *policy)
 {
     struct health_draft *d = map_find(&c->health, b->name);
@@ -201,7 +201,7 @@ static void health_ask(struct compile *c, struct backend_state *b, const struct 
         return;
     }
     health_tell(c, d->policy, policy, b->name);
-    d->wish.plan = plan;
+    d->wish = (struct health_wish){b, plan};
     d->policy = policy;
 }
 
@@ -213,7 +213,7 @@ void compile_health(struct compile *c, struct compile_place *at)
 
     for (uint32_t i = 0; plan && i < at->rule->n_backends; i++) {
         if (at->rule->backends[i].cluster)
-            health_ask(c, at->rule->backends[i].cluster->backend, plan, t->merged.object);
+            health_ask(c, at->rule->backends[i].cluster, plan, t->merged.object);
     }
 }
 

@@ -81,19 +81,28 @@ static size_t shed_idle(struct worker *w)
 
 /* ---- who holds the most ---- */
 
+/* Content that waits for its backend to take it, or for the rest that its client has still to send.
+ * What is kept only because another try may need it waits for nobody. */
+static uint64_t exchange_held_bytes(const struct exchange *x)
+{
+    bool is_given = x->gate.state == GATE_WHOLE && x->attempt.is_request_done;
+
+    return (is_given ? 0 : x->pipe.len) + attempt_n_untaken(&x->attempt);
+}
+
 /* Bytes that are kept for it or for its backends because one of them does not take them. */
 static uint64_t client_held_bytes(const struct client *c)
 {
     uint64_t n = c->in.len + c->out.held.len;
 
     if (c->down.exchange)
-        n += c->down.exchange->pipe.len;
+        n += exchange_held_bytes(c->down.exchange);
     for (struct list_node *node = c->h2 ? c->h2->streams.first : NULL; node; node = node->next) {
         const struct client_stream *t = CONTAINER_OF(node, struct client_stream, node);
 
         n += h2_n_pending(&t->stream) + t->held.len;
         if (t->down.exchange)
-            n += t->down.exchange->pipe.len;
+            n += exchange_held_bytes(t->down.exchange);
     }
     return n;
 }

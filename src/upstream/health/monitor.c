@@ -268,16 +268,25 @@ static void monitor_set_plan(struct health_monitor *m, const struct health_plan 
         timer_set(l, &m->sweep, l->now.mono_us + plan->outlier.interval_us);
 }
 
-static struct health_monitor *monitor_new(struct health_registry *r, struct backend_state *b)
+static struct health_monitor *monitor_new(struct health_registry *r, struct cluster *c)
 {
     struct health_monitor *m = MEM_NEW(struct health_monitor);
 
     m->registry = r;
-    m->backend = backend_state_ref(b);
-    b->health.monitor = m;
+    m->backend = backend_state_ref(c->backend);
+    m->backend->health.monitor = m;
+    m->cluster = cluster_observe(c);
     arena_init(&m->arena, MONITOR_ARENA_BYTES);
     list_append(&r->monitors, &m->node);
     return m;
+}
+
+static void monitor_set_cluster(struct health_monitor *m, struct cluster *c)
+{
+    struct cluster *old = m->cluster;
+
+    m->cluster = cluster_observe(c);
+    cluster_unobserve(old);
 }
 
 static void monitor_free(struct health_monitor *m)
@@ -286,6 +295,7 @@ static void monitor_free(struct health_monitor *m)
     LIST_FOREACH (&m->targets, node)
         target_free(CONTAINER_OF(node, struct health_target, node));
     timer_cancel(monitor_loop(m), &m->sweep);
+    cluster_unobserve(m->cluster);
     m->backend->health.monitor = NULL;
     backend_state_unref(m->backend);
     arena_deinit(&m->arena);
@@ -322,7 +332,7 @@ static void monitor_watch(struct health_monitor *m, struct cluster *c)
 
         if (!t) {
             target_new(m, c, set, e);
-        } else if (!t->is_wanted) { /* else another cluster of the backend has it, too */
+        } else if (!t->is_wanted) { /* else a cluster that comes first has it, too */
             t->is_wanted = true;
             target_place(t, c, set, e);
         }
@@ -330,8 +340,17 @@ static void monitor_watch(struct health_monitor *m, struct cluster *c)
     endpoint_set_unref(set);
 }
 
-/* The clusters in use that are watched, each with an observing reference: the registry's lock is
- * not held while references to endpoints go. */
+/* Before all others: a stream that has begun keeps the cluster that it came by in use, and an
+ * endpoint that is still asked as it was spoken to once (in clear, by the authority of then) is
+ * judged by what no request does any more. */
+static void monitor_watch_current(struct health_monitor *m)
+{
+    if (cluster_is_in_use(m->cluster))
+        monitor_watch(m, m->cluster);
+}
+
+/* The clusters in use that are watched, from the oldest on, each with an observing reference: the
+ * registry's lock is not held while references to endpoints go. */
 static struct cluster **registry_collect(struct health_registry *r, size_t *ret_n)
 {
     struct cluster **clusters;
@@ -376,9 +395,14 @@ void health_registry_refresh(struct health_registry *r)
     clusters = registry_collect(r, &n);
     LIST_FOREACH (&r->monitors, node)
         monitor_mark(CONTAINER_OF(node, struct health_monitor, node));
-    for (size_t i = 0; i < n; i++) {
-        monitor_watch(clusters[i]->backend->health.monitor, clusters[i]);
-        cluster_unobserve(clusters[i]);
+    LIST_FOREACH (&r->monitors, node)
+        monitor_watch_current(CONTAINER_OF(node, struct health_monitor, node));
+    /* Then the newer ones first. */
+    while (n > 0) {
+        struct cluster *c = clusters[--n];
+
+        monitor_watch(c->backend->health.monitor, c);
+        cluster_unobserve(c);
     }
     mem_free(clusters);
     LIST_FOREACH (&r->monitors, node)
@@ -390,10 +414,12 @@ void health_registry_adopt(struct health_registry *r, const struct health_wish *
     LIST_FOREACH (&r->monitors, node)
         CONTAINER_OF(node, struct health_monitor, node)->is_wanted = false;
     for (size_t i = 0; i < n; i++) {
-        struct health_monitor *m = wishes[i].backend->health.monitor;
+        struct health_monitor *m = wishes[i].cluster->backend->health.monitor;
 
         if (!m)
-            m = monitor_new(r, wishes[i].backend);
+            m = monitor_new(r, wishes[i].cluster);
+        else
+            monitor_set_cluster(m, wishes[i].cluster);
         m->is_wanted = true;
         if (!str_eq(m->plan.key, wishes[i].plan->key))
             monitor_set_plan(m, wishes[i].plan);

@@ -25,6 +25,7 @@ struct health_target {
 struct health_monitor {
     struct health_registry *registry;
     struct backend_state *backend; /* one reference */
+    struct cluster *cluster;       /* an observing reference: one of the current snapshot's */
     struct arena arena;            /* of `plan` */
     struct health_plan plan;
     bool is_wanted; /* the current snapshot asks for it */
@@ -48,7 +49,7 @@ struct health_registry {
 
 /* What a snapshot asks for. */
 struct health_wish {
-    struct backend_state *backend; /* of a cluster that the snapshot holds */
+    struct cluster *cluster; /* which the snapshot holds: whose backend, and how it is spoken to */
     const struct health_plan *plan;
 };
 

@@ -11,12 +11,21 @@ static struct probe *probe_of(struct attempt *a)
     return CONTAINER_OF(a, struct probe, attempt);
 }
 
+/* That of the attempt; NULL: swept meanwhile, since the attempt is over and nothing routes to the
+ * cluster any more. */
+static struct pool *probe_pool(const struct probe *p)
+{
+    const struct upstreams *u = p->upstreams;
+
+    return p->cluster->id < u->n_pools ? u->pools[p->cluster->id] : NULL;
+}
+
 /* Nobody has to be told: their attempt has ended. */
 void probe_http_close(struct probe *p)
 {
-    struct pool *pool = p->attempt.pool;
+    struct pool *pool = probe_pool(p);
 
-    for (int state = CONN_OPEN; state < CONN_CLOSED; state++) {
+    for (int state = CONN_OPEN; pool && state < CONN_CLOSED; state++) {
         LIST_FOREACH (&pool->lists[state], node) {
             struct conn *c = CONTAINER_OF(node, struct conn, node);
 

@@ -49,6 +49,7 @@ static struct {
 /* ---- what the linker puts in the way ---- */
 
 struct clock __wrap_clock_read(void);
+uint64_t __wrap_clock_coarse_us(void);
 void __real_exchange_start(struct exchange *x);
 void __wrap_exchange_start(struct exchange *x);
 void __real_worker_count_exchange(struct exchange *x, const struct access_record *r);
@@ -59,6 +60,11 @@ void __wrap_stream_close(struct stream *s, bool is_abort);
 struct clock __wrap_clock_read(void)
 {
     return world.now;
+}
+
+uint64_t __wrap_clock_coarse_us(void)
+{
+    return world.now.mono_us;
 }
 
 /* NULL: of HTTP/1. */
