@@ -215,6 +215,20 @@ def test_older_clients_and_answers_that_end_with_their_connection(served):
     assert (reply.body, reply.get("vary")) == (TEXT, None)
 
 
+def test_an_upgrade_passes_as_it_is(served):
+    def script(_request, connection):
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-type: text/plain\r\n\r\n")
+        connection.send(b"hello " * 10)
+        connection.send(connection.read_exactly(4))
+
+    gw, _ = served(script, "Gzip")
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\nAccept-Encoding: gzip\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n") as raw:
+        status, headers = raw.head()
+        assert (status, dict(headers).get("content-encoding"), dict(headers).get("vary")) == (101, None, None)
+        raw.send(b"ping")
+        assert raw.exactly(64) == b"hello " * 10 + b"ping"
+
+
 def test_what_the_gateway_says_itself(gateway, upstream):
     where = rule(matches=[path("/direct")], filters=[{"type": "ExtensionRef", "extensionRef": {
         "group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": "d"}}])
@@ -243,9 +257,10 @@ def stepping(pieces, steps):
     def script(*_):
         def chunks():
             for piece in pieces:
-                assert steps.acquire(timeout=60)
+                if not steps.acquire(timeout=60):
+                    return  # nobody listens any more
                 yield piece
-            assert steps.acquire(timeout=60)
+            steps.acquire(timeout=60)
         return Answer(headers=[EVENTS], chunks=chunks())
     return script
 

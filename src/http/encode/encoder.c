@@ -111,7 +111,7 @@ static void zlib_run(struct encoder *e, struct str slice, enum encoder_operation
                      struct buf *out)
 {
     static const int flushes[] = {[GO_ON] = Z_NO_FLUSH, [FLUSH] = Z_SYNC_FLUSH, [END] = Z_FINISH};
-    int r;
+    int r = Z_OK;
 
     e->zlib.next_in = (Bytef *)(uintptr_t)slice.ptr; /* zlib does not write there */
     e->zlib.avail_in = (uInt)slice.len;

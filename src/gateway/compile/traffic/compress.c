@@ -68,10 +68,11 @@ void compile_compress(struct compile *c, struct compile_place *at)
         return;
     plan = ARENA_NEW(&at->plan->arena, struct compress_plan);
     items = ARENA_ARRAY(&at->plan->arena, struct compress_item, spec->compression.n);
-    VEC_FOREACH (&spec->compression, given)
-        items[n++] = (struct compress_item){
-            compress_settings(c, at, given),
-            (uint64_t)MAX(given->min_content_length.value, (int64_t)COMPRESSION_MIN_BYTES)};
+    VEC_FOREACH (&spec->compression, given) {
+        int64_t min_bytes = MAX(given->min_content_length.value, (int64_t)COMPRESSION_MIN_BYTES);
+
+        items[n++] = (struct compress_item){compress_settings(c, at, given), (uint64_t)min_bytes};
+    }
     plan->items = items;
     plan->n = n;
     at->rule->compress = plan;
