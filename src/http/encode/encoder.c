@@ -29,7 +29,7 @@ enum {
 };
 
 /* Tables of each level, beside br's ring. Those with 0 take more than may be had, or a second for a
- * megabyte. */
+ * few megabytes. */
 static const uint8_t br_mib[] = {1, 1, 1, 1, 3, 4, 5, 11, 0, 0, 0, 0};
 static const uint8_t zstd_mib[] = {0, 2, 2, 2, 4, 5, 5, 8, 8, 14, 0, 0,
                                    0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0};
