@@ -114,6 +114,10 @@
       "memory for reading one compressed answer; beyond: unread")                                  \
     X(DECODED_RATIO, 100, "times", "growth of a compressed answer that is read; beyond: unread")   \
     X(DECODED_SLACK_BYTES, 1048576, "bytes", "decompressed before that growth counts")             \
+    X(ENCODER_BYTES, 16777216, "bytes",                                                            \
+      "memory for compressing one answer; beyond: windows and levels of a policy are lowered")     \
+    X(ENCODERS_BYTES, 134217728, "bytes",                                                          \
+      "of one worker for that; beyond: answers are compressed by another coding, or not")          \
     X(USAGE_TOKENS, 1000000000, "tokens", "one count of a provider's; beyond: ignored")            \
     X(TRANSLATE_BYTES, 8388608, "bytes",                                                           \
       "a request or an answer that is translated to another provider's API; beyond: 400 or 502")   \

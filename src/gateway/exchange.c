@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/snapshot.h"
+#include "gateway/traffic/compress.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
@@ -113,6 +114,7 @@ static void exchange_finish(struct exchange *x)
     body_gate_release(x);
     ai_answer_deinit(x);
     keep_alive_close(x);
+    compress_close(x);
     timer_cancel(&x->worker->loop, &x->total_timer);
     if (timer_is_set(&x->life_timer)) /* rare, and this is every request's way */
         timer_cancel(&x->worker->loop, &x->life_timer);

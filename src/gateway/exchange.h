@@ -14,6 +14,7 @@
 #include "gateway/plan.h"
 #include "gateway/refusal.h"
 #include "gateway/traffic/fault.h"
+#include "http/encode/accept_encoding.h"
 #include "http/h1.h"
 #include "llm/kserve_grpc.h"
 #include "llm/usage.h"
@@ -21,6 +22,7 @@
 #include "upstream/attempt.h"
 
 struct ai_answer;
+struct compress;
 struct keep_alive;
 struct retry;
 struct snapshot_hold;
@@ -151,8 +153,10 @@ struct exchange {
     struct attempt attempt;
     struct ai_answer *answer; /* of an AI request: what reads the answer as it passes; else NULL */
     enum fault_state fault;
-    struct keep_alive *keep_alive; /* of an event stream under way, where its route asks for it */
-    struct retry *retry;           /* of a rule with a policy for further tries; else NULL */
+    struct accept_encoding accepts; /* of a rule that compresses */
+    struct compress *compress;      /* of an answer that is compressed on its way; else NULL */
+    struct keep_alive *keep_alive;  /* of an event stream under way, where its route asks for it */
+    struct retry *retry;            /* of a rule with a policy for further tries; else NULL */
     uint32_t n_attempts;
     uint32_t n_tries;  /* of them, at the priority under way */
     uint32_t priority; /* index in the rule's priorities */

@@ -5,6 +5,7 @@
 #include "gateway/forward.h"
 
 #include "gateway/ai/ai_request.h"
+#include "gateway/traffic/compress.h"
 #include "gateway/worker.h"
 #include "telemetry/trace_id.h"
 
@@ -68,6 +69,7 @@ void forward_add_headers(struct exchange *x)
 
 void forward_modify_headers(struct exchange *x)
 {
+    compress_note_request(x);
     if (x->rule->request_mods)
         header_mods_apply_request(x->rule->request_mods, &x->request);
 }

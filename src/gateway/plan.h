@@ -194,6 +194,7 @@ struct limit_plan;     /* gateway/limit.h */
 struct breaker_limits; /* upstream/breaker/breaker.h */
 struct retry_plan;     /* gateway/traffic/retry_plan.h */
 struct override_plan;  /* gateway/traffic/override_plan.h */
+struct compress_plan;  /* gateway/traffic/compress_plan.h */
 struct fault_plan;     /* gateway/traffic/fault.h */
 
 struct rule_plan {
@@ -235,6 +236,7 @@ struct rule_plan {
     const struct fault_plan *fault;        /* NULL: none */
     const struct retry_plan *retry;        /* NULL: none */
     const struct override_plan *overrides; /* NULL: none */
+    const struct compress_plan *compress;  /* NULL: none */
 };
 
 /* One of an AIGatewayRoute's llmRequestCosts. */

@@ -7,6 +7,7 @@
 #include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
 #include "gateway/mirror.h"
+#include "gateway/traffic/compress.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/request_buffer.h"
 #include "gateway/traffic/retry.h"
@@ -198,7 +199,7 @@ static void pump_on_data(struct attempt *a, struct str span)
     if (!d || !x->is_head_sent)
         return;
     exchange_note_progress(x);
-    d->ops->send_data(d, span);
+    compress_send(x, span);
     keep_alive_on_sent(x, span);
     if (d->ops->is_full(d))
         attempt_pause(a);
@@ -232,7 +233,7 @@ static void pump_on_batch_end(struct attempt *a)
     if (x->answer)
         ai_answer_send_made(x);
     if (d)
-        d->ops->flush(d);
+        compress_flush(x);
     if (x->answer)
         ai_answer_on_flush(x);
 }

@@ -6,6 +6,7 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/h2/websocket.h"
+#include "gateway/traffic/compress.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/override.h"
 #include "gateway/worker.h"
@@ -120,11 +121,12 @@ static enum step_result respond_end(struct exchange *x)
             d->ops->send_end(d, &x->response_trailers);
             return STEP_NEXT;
         }
-        d->ops->flush(d);
+        compress_flush(x);
         d->ops->abort(d);
         return STEP_NEXT;
     }
     ASSERT(x->is_answer_complete);
+    compress_end(x);
     d->ops->send_end(d, x->response_trailers.n > 0 ? &x->response_trailers : NULL);
     return STEP_NEXT;
 }
@@ -159,6 +161,7 @@ static enum step_result respond_relay_head(struct exchange *x)
         return respond_local(x);
     }
     respond_finish_headers(x);
+    compress_open(x);
     respond_set_timers(x);
     x->is_head_sent = true;
     d->ops->send_head(d, &x->response);

@@ -60,6 +60,7 @@ struct worker {
     struct random random;
     struct held_share held_bodies;  /* LIMIT_HELD_BYTES */
     struct held_share held_answers; /* LIMIT_HELD_ANSWER_BYTES */
+    struct held_share encoders;     /* LIMIT_ENCODERS_BYTES */
     struct list clients;
     struct list arrivals; /* connections whose PROXY header has not come yet (arrival.h) */
     struct list refused;  /* those beyond a limit */
@@ -79,13 +80,12 @@ struct worker {
     struct log_ring *log;
     struct buf log_line;
     char date_text[30];
-    int64_t date_s;                      /* of that text */
-    struct wake news;                    /* posted by control: new snapshot, ports, drain */
-    struct offer *_Atomic offers;        /* shared: control pushes, worker takes; newest first */
-    _Atomic uint32_t orders;             /* shared: enum worker_order flags */
-    struct wake keys_changed;            /* posted when a key feed has news */
-    _Atomic uint32_t n_open_connections; /* shared, written by the worker: gauges */
-    _Atomic uint32_t n_open_exchanges;
+    int64_t date_s;               /* of that text */
+    struct wake news;             /* posted by control: new snapshot, ports, drain */
+    struct offer *_Atomic offers; /* shared: control pushes, worker takes; newest first */
+    _Atomic uint32_t orders;      /* shared: enum worker_order flags */
+    struct wake keys_changed;     /* posted when a key feed has news */
+    _Atomic uint32_t n_open_connections, n_open_exchanges; /* shared, the worker's gauges */
     char scratch[WORKER_SCRATCH_BYTES];
 };
 

@@ -9,18 +9,6 @@
 
 #include "manifest/part/cluster_fields.h"
 
-static const char *const compression_names[] = {"Gzip", "Brotli", "Zstd", NULL};
-
-static const struct field compression_fields[] = {
-    FIELD_ENUM(compression, type, "type", FIELD_REQUIRED, compression_names, "Algorithm."),
-    FIELD_QUANTITY(compression, min_content_length, "minContentLength", 0,
-                   "Answers below this size are left alone."),
-    FIELD_OBJECT(compression, gzip, "gzip", 0, empty_object, "Settings of gzip; none today."),
-    FIELD_OBJECT(compression, brotli, "brotli", 0, empty_object, "Settings of brotli; none today."),
-    FIELD_OBJECT(compression, zstd, "zstd", 0, empty_object, "Settings of zstd; none today."),
-};
-const struct table compression_table = TABLE(compression);
-
 static void check_percentage(struct decoder *d, const struct node *node, struct opt_double value)
 {
     if (value.is_set && !(value.value >= 0 && value.value <= 100))
@@ -261,10 +249,10 @@ static const struct field backend_traffic_policy_spec_fields[] = {
     CLUSTER_SETTINGS_FIELDS(backend_traffic_policy_spec, cluster., 0, 0),
     FIELD_OBJECT(backend_traffic_policy_spec, rate_limit, "rateLimit", 0, rate_limit_spec,
                  "Limits on requests and tokens."),
-    FIELD_LIST(backend_traffic_policy_spec, compression, "compressor", FIELD_NOT_ENFORCED,
-               compression, "Compression of answers, best first."),
-    FIELD_LIST(backend_traffic_policy_spec, older_compression, "compression",
-               FIELD_NOT_ENFORCED | FIELD_DEPRECATED, compression, "Older form of compressor."),
+    FIELD_LIST(backend_traffic_policy_spec, compression, "compressor", 0, compression,
+               "Compression of answers, best first."),
+    FIELD_LIST(backend_traffic_policy_spec, older_compression, "compression", FIELD_DEPRECATED,
+               compression, "Older form of compressor."),
     FIELD_OBJECT(backend_traffic_policy_spec, fault_injection, "faultInjection", 0, fault_injection,
                  "Delays and refusals on purpose."),
     FIELD_LIST(backend_traffic_policy_spec, response_override, "responseOverride", 0,

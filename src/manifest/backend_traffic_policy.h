@@ -3,19 +3,9 @@
 #pragma once
 
 #include "manifest/part/cluster_settings.h"
+#include "manifest/part/compression.h"
 #include "manifest/part/policy_target.h"
 #include "manifest/part/rate_limit.h"
-
-enum compression_type { COMPRESSION_GZIP, COMPRESSION_BROTLI, COMPRESSION_ZSTD };
-struct compression {
-    struct mark mark;
-    int type; /* enum compression_type */
-    struct opt_int min_content_length;
-    struct empty_object *gzip;
-    struct empty_object *brotli;
-    struct empty_object *zstd;
-};
-extern const struct table compression_table;
 
 struct fault_delay {
     struct mark mark;

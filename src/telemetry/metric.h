@@ -48,6 +48,9 @@
       "Further tries by a policy: succeeded, failed or cancelled; and those not made: exhausted "  \
       "(numRetries), overflow (maxParallelRetries, retryBudget), unreplayable (content is gone).", \
       "backend", "reason", "outcome")                                                              \
+    X(COMPRESSED, COUNTER, "tollgate_compressed_answers_total", "answers",                         \
+      "Answers compressed for clients: gzip, br, zstd; none: there was no memory for it.",         \
+      "coding")                                                                                    \
     X(UPSTREAM_DURATION, HISTOGRAM, "tollgate_upstream_first_byte_seconds", "seconds",             \
       "From the start of an attempt to the head of the backend's answer.", "backend")              \
     X(UPSTREAM_CONNECTIONS, GAUGE, "tollgate_upstream_connections", "connections",                 \

@@ -349,6 +349,7 @@ TEST(names_are_a_promise)
         "tollgate_upstream_requests_total",
         "tollgate_upstream_failures_total",
         "tollgate_upstream_retries_total",
+        "tollgate_compressed_answers_total",
         "tollgate_upstream_first_byte_seconds",
         "tollgate_upstream_connections",
         "tollgate_name_lookups_total",

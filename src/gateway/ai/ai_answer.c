@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "gateway/ai/ai_request.h"
+#include "gateway/traffic/compress.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/worker.h"
 
@@ -240,7 +241,7 @@ static void ai_answer_send(struct exchange *x, struct str span)
 
     if (!d || span.len == 0)
         return;
-    d->ops->send_data(d, span);
+    compress_send(x, span);
     keep_alive_on_sent(x, span);
     if (d->ops->is_full(d))
         attempt_pause(&x->attempt);
@@ -325,7 +326,7 @@ void ai_answer_release(struct exchange *x)
     if (a->held.len == 0 && !a->is_overdue)
         return; /* the head goes out with what has come now */
     ai_answer_send(x, buf_str(&a->held));
-    x->downstream->ops->flush(x->downstream);
+    compress_flush(x);
     ai_answer_give_back(x);
 }
 

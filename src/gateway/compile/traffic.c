@@ -1,6 +1,6 @@
 /* compile: BackendTrafficPolicies into rules, merged once for each: HTTP/2 settings of connections,
  * timeouts, limits (limit.c), and what has a file in traffic/: further tries, answers in the place
- * of others, failures on purpose. */
+ * of others, failures on purpose, compression. */
 #include "gateway/compile/traffic.h"
 
 #include "base/limits.h"
@@ -8,6 +8,7 @@
 #include "gateway/compile/health.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
+#include "gateway/compile/traffic/compress.h"
 #include "gateway/compile/traffic/fault.h"
 #include "gateway/compile/traffic/keep_alive.h"
 #include "gateway/compile/traffic/override.h"
@@ -120,5 +121,6 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     compile_fault(at);
     compile_retry(c, at);
     compile_overrides(c, at);
+    compile_compress(c, at);
     compile_limits(c, at, &t->chain, &t->merged);
 }

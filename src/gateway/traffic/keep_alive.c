@@ -2,6 +2,7 @@
  * stream has been silent. */
 #include "gateway/traffic/keep_alive.h"
 
+#include "gateway/traffic/compress.h"
 #include "gateway/worker.h"
 
 static const struct str keep_alive_comment = {": keep-alive\n\n", 14};
@@ -32,8 +33,8 @@ static void keep_alive_on_time(struct timer *t)
         /* In the midst of an event, or on its way already: after the same time again. */
         k->sent_us = now_us;
         if (keep_alive_is_between(k) && !d->ops->is_full(d)) {
-            d->ops->send_data(d, keep_alive_comment);
-            d->ops->flush(d);
+            compress_send(x, keep_alive_comment);
+            compress_flush(x);
         }
     }
     keep_alive_arm(k);
@@ -48,7 +49,7 @@ static bool keep_alive_may(const struct exchange *x)
            str_starts_with_nocase(type->value, STR("text/event-stream")) &&
            (r->body == HTTP_BODY_CHUNKED || r->body == HTTP_BODY_UNTIL_CLOSE) &&
            x->request.method != HTTP_METHOD_HEAD &&
-           http_headers_value(&r->headers, STR("content-encoding")).len == 0;
+           (x->compress || http_headers_value(&r->headers, STR("content-encoding")).len == 0);
 }
 
 void keep_alive_open(struct exchange *x)
