@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "upstream/balance/pick.h"
 #include "upstream/conn_h2.h"
 #include "upstream/health/outlier.h"
 #include "upstream/health/usable.h"
@@ -176,7 +177,7 @@ static int attempt_connect(struct attempt *a)
 
     a->pool->forbids_panic = a->forbids_panic;
     /* Another try goes elsewhere if it can: endpoint_text is still that of the try before. */
-    struct endpoint *e = pool_pick(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
+    struct endpoint *e = pick_endpoint(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
 
     if (!e)
         return ATTEMPT_NO_ENDPOINT;
@@ -258,7 +259,7 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
 
 void attempt_on_endpoints(struct attempt *a)
 {
-    pool_pick(a->pool, NULL); /* refreshes the cached view */
+    pool_refresh(a->pool);
     if (a->pool->endpoints->state != ENDPOINTS_PENDING)
         attempt_connect_again(a);
 }
@@ -296,7 +297,7 @@ void attempt_on_served(struct attempt *a, struct conn *c)
 /* The names may have changed meanwhile: the place is at one that has gone, perhaps. */
 static bool attempt_may_use_place(struct attempt *a)
 {
-    pool_pick(a->pool, NULL); /* refreshes the cached view */
+    pool_refresh(a->pool);
     return a->waiter.endpoints == a->pool->endpoints;
 }
 

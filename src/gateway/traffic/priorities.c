@@ -13,8 +13,7 @@ static struct endpoint_set *priorities_endpoints(struct exchange *x, struct clus
 {
     struct pool *p = upstreams_pool(&x->worker->upstreams, c);
 
-    if (p->version != atomic_load_explicit(&c->version, memory_order_acquire))
-        pool_pick(p, NULL); /* refreshes the view */
+    pool_refresh(p);
     return p->endpoints;
 }
 

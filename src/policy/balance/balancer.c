@@ -4,7 +4,7 @@
  * workers that do not talk to each other do not herd onto one endpoint (Mitzenmacher 2001). When
  * the draw finds nothing usable the endpoints are scanned once from a random start. Worker-local.
  */
-#include "policy/balancer.h"
+#include "policy/balance/balancer.h"
 
 void balancer_init(struct balancer *b, enum balancer_kind kind, uint64_t seed)
 {

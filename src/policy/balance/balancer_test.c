@@ -1,6 +1,6 @@
 /* Endpoint choice: evenness, preference for the less loaded, retries elsewhere, unusable endpoints.
  */
-#include "policy/balancer.h"
+#include "policy/balance/balancer.h"
 
 #include "test/harness/test.h"
 
