@@ -195,6 +195,7 @@ struct breaker_limits; /* upstream/breaker/breaker.h */
 struct retry_plan;     /* gateway/traffic/retry_plan.h */
 struct override_plan;  /* gateway/traffic/override_plan.h */
 struct fault_plan;     /* gateway/traffic/fault.h */
+struct pick_rule;      /* upstream/balance/pick.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -210,6 +211,7 @@ struct rule_plan {
     const struct security_plan *security; /* NULL: none */
     const struct limit_plan *limits;      /* NULL: none */
     const struct breaker_limits *breaker; /* NULL: none */
+    const struct pick_rule *pick;         /* how endpoints are chosen; NULL: least request */
     struct layer_plan *layers;            /* NULL: none */
     const struct cors *cors; /* of the route's CORS filter, else the SecurityPolicy's */
     const struct header_mods *request_mods;

@@ -167,6 +167,7 @@ static enum refusal upstream_try(struct exchange *x)
         x->attempt.idle_us = x->rule->connection_idle_us;
         x->attempt.limits = x->rule->breaker;
         x->attempt.tenant = x->tenant;
+        x->attempt.pick = x->rule->pick;
         x->upstream_us = x->worker->loop.now.mono_us;
         x->first_byte_us = 0;
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);

@@ -177,7 +177,8 @@ static int attempt_connect(struct attempt *a)
 
     a->pool->forbids_panic = a->forbids_panic;
     /* Another try goes elsewhere if it can: endpoint_text is still that of the try before. */
-    struct endpoint *e = pick_endpoint(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
+    struct endpoint *e =
+        pick_endpoint(a->pool, a->pick, a->is_fresh_wanted ? a->endpoint_text : NULL);
 
     if (!e)
         return ATTEMPT_NO_ENDPOINT;

@@ -37,6 +37,8 @@ struct attempt_events {
     void (*on_fail)(struct attempt *a, enum attempt_failure why);
 };
 
+struct pick_rule; /* upstream/balance/pick.h */
+
 struct attempt {
     enum attempt_state state;
     const struct attempt_events *events;
@@ -51,6 +53,7 @@ struct attempt {
     uint64_t connect_timeout_us;
     const struct breaker_limits *limits; /* NULL: none; the caller's to set, and to keep */
     struct str tenant;                   /* whose share it has of waiting; the caller's too */
+    const struct pick_rule *pick;        /* how its endpoint is chosen; NULL: as ever; so too */
     enum h1_error bad_answer;
     uint32_t n_interim; /* 1xx heads of this try */
     uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */

@@ -61,7 +61,7 @@ static struct pool *pool_new(struct upstreams *u, struct cluster *b)
 
     p->upstreams = u;
     p->cluster = cluster_observe(b);
-    p->pick = pick_new(random_u64(&u->random));
+    p->pick = pick_new(&u->random);
     p->n_streams = b->http2.n_streams_max ? b->http2.n_streams_max : (uint32_t)LIMIT_H2_STREAMS;
     pool_refresh(p);
     pool_share_init(p);

@@ -71,11 +71,11 @@ static void load_balancer_check(struct decoder *d, const struct node *node, void
     const struct cluster_load_balancer *b = object;
 
     check_union(d, node, b->type, balancer_names, keys, false);
-    if (b->type >= BALANCER_BACKEND_UTILIZATION)
+    if (b->type >= LOAD_BALANCER_BACKEND_UTILIZATION)
         decode_warning(d, DIAG_UNSUPPORTED_FIELD, node_find(node, "type"), "type",
                        "known to the API but not supported here: LeastRequest is used");
-    if (b->slow_start && b->type != BALANCER_ROUND_ROBIN && b->type != BALANCER_LEAST_REQUEST &&
-        b->type != BALANCER_BACKEND_UTILIZATION)
+    if (b->slow_start && b->type != LOAD_BALANCER_ROUND_ROBIN &&
+        b->type != LOAD_BALANCER_LEAST_REQUEST && b->type != LOAD_BALANCER_BACKEND_UTILIZATION)
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "slowStart"), "slowStart",
                      "allowed only with RoundRobin and LeastRequest");
 }
@@ -83,9 +83,9 @@ static void load_balancer_check(struct decoder *d, const struct node *node, void
 static const struct field cluster_load_balancer_fields[] = {
     FIELD_ENUM(cluster_load_balancer, type, "type", FIELD_REQUIRED, balancer_names,
                "How an endpoint is chosen."),
-    FIELD_OBJECT(cluster_load_balancer, consistent_hash, "consistentHash", 0, consistent_hash,
-                 "What is hashed, with type ConsistentHash."),
-    FIELD_OBJECT(cluster_load_balancer, slow_start, "slowStart", 0, slow_start,
+    FIELD_OBJECT(cluster_load_balancer, consistent_hash, "consistentHash", FIELD_NOT_ENFORCED,
+                 consistent_hash, "What is hashed, with type ConsistentHash."),
+    FIELD_OBJECT(cluster_load_balancer, slow_start, "slowStart", FIELD_NOT_ENFORCED, slow_start,
                  "Gentle start of new endpoints."),
     FIELD_UNSUPPORTED("backendUtilization", "Balancing by load that endpoints report."),
     FIELD_UNSUPPORTED("dynamicModule", "Balancing by a loaded module."),

@@ -9,6 +9,7 @@ enum balancer_kind {
     BALANCER_LEAST_REQUEST, /* the less loaded of two at random */
     BALANCER_ROUND_ROBIN,
     BALANCER_RANDOM,
+    BALANCER_KINDS
 };
 
 struct balancer {
@@ -22,9 +23,18 @@ struct balancer {
 /* Requests in flight at endpoint `index`; UINT32_MAX: not to be used. */
 typedef uint32_t balancer_load_fn(const void *context, uint32_t index);
 
+/* What there is to choose from. */
+struct balancer_view {
+    uint32_t n;
+    /* The endpoint that a retry has just failed on (BALANCER_NO_ENDPOINT: none): taken only when
+     * there is no other. */
+    uint32_t avoid;
+    balancer_load_fn *load;
+    const void *context;
+};
+
 void balancer_init(struct balancer *b, enum balancer_kind kind, uint64_t seed);
-/* An index below `n`, or BALANCER_NO_ENDPOINT when every endpoint is not to be used. `avoid` is the
- * endpoint that a retry has just failed on (BALANCER_NO_ENDPOINT: none); it is taken only when
- * there is no other. */
-uint32_t balancer_pick(struct balancer *b, uint32_t n, uint32_t avoid, balancer_load_fn *load,
-                       const void *context);
+/* An index below `n`, or BALANCER_NO_ENDPOINT when every endpoint is not to be used. */
+uint32_t balancer_pick(struct balancer *b, const struct balancer_view *v);
+/* The first one from `start` on, around, that is to be used; or BALANCER_NO_ENDPOINT. */
+uint32_t balancer_scan(const struct balancer_view *v, uint32_t start);

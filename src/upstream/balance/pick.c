@@ -1,20 +1,21 @@
 /* Choosing by the pool's view of its endpoints: whether each may be used, and how much is under way
- * there. How it is chosen from that is the balancer's. */
+ * there. How one is chosen from that is the balancer's; a pool has one of each kind, since rules
+ * that share it may differ in what they ask for. */
 #include "upstream/balance/pick.h"
 
 #include "base/mem.h"
-#include "policy/balance/balancer.h"
 #include "upstream/health/usable.h"
 
 struct pick {
-    struct balancer balancer;
+    struct balancer balancers[BALANCER_KINDS];
 };
 
-struct pick *pick_new(uint64_t seed)
+struct pick *pick_new(struct random *seeds)
 {
     struct pick *pick = MEM_NEW(struct pick);
 
-    balancer_init(&pick->balancer, BALANCER_LEAST_REQUEST, seed);
+    for (int kind = 0; kind < BALANCER_KINDS; kind++)
+        balancer_init(&pick->balancers[kind], (enum balancer_kind)kind, random_u64(seeds));
     return pick;
 }
 
@@ -34,16 +35,26 @@ static uint32_t pick_load(const void *context, uint32_t index)
     return atomic_load_explicit(&s->items[index].state->n_in_flight, memory_order_relaxed);
 }
 
-struct endpoint *pick_endpoint(struct pool *p, const char *avoid)
+static uint32_t pick_find(const struct endpoint_set *s, const char *text)
 {
-    uint32_t avoid_index = BALANCER_NO_ENDPOINT;
+    for (uint32_t i = 0; text && i < s->n; i++) {
+        if (strcmp(s->items[i].text, text) == 0)
+            return i;
+    }
+    return BALANCER_NO_ENDPOINT;
+}
+
+struct endpoint *pick_endpoint(struct pool *p, const struct pick_rule *rule, const char *avoid)
+{
+    enum balancer_kind kind = rule ? rule->kind : BALANCER_LEAST_REQUEST;
     uint32_t index;
 
     pool_refresh(p);
-    for (uint32_t i = 0; avoid && i < p->endpoints->n; i++) {
-        if (strcmp(p->endpoints->items[i].text, avoid) == 0)
-            avoid_index = i;
-    }
-    index = balancer_pick(&p->pick->balancer, p->endpoints->n, avoid_index, pick_load, p);
+    struct balancer_view view = {.n = p->endpoints->n,
+                                 .avoid = pick_find(p->endpoints, avoid),
+                                 .load = pick_load,
+                                 .context = p};
+
+    index = balancer_pick(&p->pick->balancers[kind], &view);
     return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
 }
