@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "upstream/balance/table.h"
 
 struct endpoint_set *endpoint_set_new(uint32_t n, enum endpoints_state state)
 {
@@ -31,6 +32,7 @@ void endpoint_set_unref(struct endpoint_set *s)
         return;
     for (uint32_t i = 0; i < s->n; i++)
         endpoint_state_unref(s->items[i].state);
+    endpoint_tables_free(atomic_load_explicit(&s->tables, memory_order_relaxed));
     mem_free(s);
 }
 

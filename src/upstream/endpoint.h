@@ -16,6 +16,8 @@ struct endpoint {
     struct endpoint_state *state;   /* one reference; NULL until the set is published */
 };
 
+struct endpoint_table; /* upstream/balance/table.h */
+
 /* How sure we are of the set. */
 enum endpoints_state {
     ENDPOINTS_PENDING, /* a name not resolved yet: callers wait */
@@ -26,7 +28,8 @@ enum endpoints_state {
 struct endpoint_set {
     _Atomic uint32_t n_refs;
     enum endpoints_state state;
-    _Atomic uint64_t well; /* endpoints that are: kept by health/usable.c */
+    _Atomic uint64_t well;                 /* endpoints that are: kept by health/usable.c */
+    struct endpoint_table *_Atomic tables; /* NULL: no keys are told apart */
     uint32_t n;
     struct endpoint items[];
 };
