@@ -20,6 +20,7 @@
 
 #include "upstream/attempt.h"
 
+struct affinity;
 struct ai_answer;
 struct keep_alive;
 struct retry;
@@ -152,6 +153,7 @@ struct exchange {
     struct ai_answer *answer; /* of an AI request: what reads the answer as it passes; else NULL */
     enum fault_state fault;
     struct keep_alive *keep_alive; /* of an event stream under way, where its route asks for it */
+    struct affinity *affinity;     /* of a rule whose requests stick to endpoints; else NULL */
     struct retry *retry;           /* of a rule with a policy for further tries; else NULL */
     uint32_t n_attempts;
     uint32_t n_tries;  /* of them, at the priority under way */

@@ -16,7 +16,35 @@ static const struct field hash_cookie_fields[] = {
     FIELD_TEXT_MAP(hash_cookie, attributes, "attributes", 0,
                    "Further attributes of a cookie that the gateway makes."),
 };
-static const struct table hash_cookie_table = TABLE(hash_cookie);
+
+/* Nothing of it may end the cookie, or the header. */
+static bool is_cookie_text(struct str s, const char *forbidden)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] <= ' ' || s.ptr[i] > '~' || strchr(forbidden, s.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static void hash_cookie_check(struct decoder *d, const struct node *node, void *object)
+{
+    static const char no_token[] = "()<>@,;:\\\"/[]?={}";
+    const struct hash_cookie *c = object;
+
+    if (!is_cookie_text(c->name, no_token))
+        decode_error(d, DIAG_INVALID_VALUE, node_find(node, "name"), "name",
+                     "is no name of a cookie (RFC 6265 4.1.1)");
+    VEC_FOREACH (&c->attributes, pair) {
+        if (pair->key.len == 0 || !is_cookie_text(pair->key, no_token) ||
+            !is_cookie_text(pair->value, ";,"))
+            decode_error(d, DIAG_INVALID_VALUE, node_find(node, "attributes"), "attributes",
+                         "\"%.*s\" is no attribute of a cookie (RFC 6265 4.1.1)",
+                         STR_ARG(pair->key));
+    }
+}
+
+static const struct table hash_cookie_table = TABLE_CHECKED(hash_cookie, hash_cookie_check);
 
 static const char *const hash_source_names[] = {"SourceIP", "Header",      "Headers",
                                                 "Cookie",   "QueryParams", NULL};
@@ -83,8 +111,8 @@ static void load_balancer_check(struct decoder *d, const struct node *node, void
 static const struct field cluster_load_balancer_fields[] = {
     FIELD_ENUM(cluster_load_balancer, type, "type", FIELD_REQUIRED, balancer_names,
                "How an endpoint is chosen."),
-    FIELD_OBJECT(cluster_load_balancer, consistent_hash, "consistentHash", FIELD_NOT_ENFORCED,
-                 consistent_hash, "What is hashed, with type ConsistentHash."),
+    FIELD_OBJECT(cluster_load_balancer, consistent_hash, "consistentHash", 0, consistent_hash,
+                 "What is hashed, with type ConsistentHash."),
     FIELD_OBJECT(cluster_load_balancer, slow_start, "slowStart", FIELD_NOT_ENFORCED, slow_start,
                  "Gentle start of new endpoints."),
     FIELD_UNSUPPORTED("backendUtilization", "Balancing by load that endpoints report."),

@@ -49,8 +49,11 @@ static struct maglev_turn *maglev_turns(const struct str *names, uint32_t n, uin
 /* Every place is in its order, so that there is a free one. */
 static void maglev_take(struct maglev *m, struct maglev_turn *t)
 {
-    while (m->places[t->next] != FREE)
-        t->next = (uint32_t)(((uint64_t)t->next + t->skip) % m->size);
+    while (m->places[t->next] != FREE) {
+        t->next += t->skip; /* both are below the size, which is far from wrapping */
+        if (t->next >= m->size)
+            t->next -= m->size;
+    }
     m->places[t->next] = t->index;
 }
 

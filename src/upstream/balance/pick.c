@@ -4,6 +4,7 @@
 #include "upstream/balance/pick.h"
 
 #include "base/mem.h"
+#include "upstream/balance/table.h"
 #include "upstream/health/usable.h"
 
 struct pick {
@@ -44,17 +45,28 @@ static uint32_t pick_find(const struct endpoint_set *s, const char *text)
     return BALANCER_NO_ENDPOINT;
 }
 
-struct endpoint *pick_endpoint(struct pool *p, const struct pick_rule *rule, const char *avoid)
+/* Of a key, where its rule has tables. */
+static uint32_t pick_by_key(const struct pool *p, const struct pick_wish *w,
+                            const struct balancer_view *view)
 {
-    enum balancer_kind kind = rule ? rule->kind : BALANCER_LEAST_REQUEST;
-    uint32_t index;
+    const struct maglev *m =
+        view->n > 0 ? endpoint_set_table(p->endpoints, w->rule->table_size) : NULL;
 
-    pool_refresh(p);
+    return m ? maglev_pick(m, w->key, w->n_tried, view) : BALANCER_NO_ENDPOINT;
+}
+
+struct endpoint *pick_endpoint(struct pool *p, const struct pick_wish *w)
+{
+    enum balancer_kind kind = w->rule ? w->rule->kind : BALANCER_LEAST_REQUEST;
     struct balancer_view view = {.n = p->endpoints->n,
-                                 .avoid = pick_find(p->endpoints, avoid),
+                                 .avoid = pick_find(p->endpoints, w->avoid),
                                  .load = pick_load,
                                  .context = p};
+    uint32_t index;
 
-    index = balancer_pick(&p->pick->balancers[kind], &view);
+    if (w->has_key && w->rule && w->rule->table_size > 0)
+        index = pick_by_key(p, w, &view);
+    else
+        index = balancer_pick(&p->pick->balancers[kind], &view);
     return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
 }
