@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "upstream/cluster.h"
 
@@ -54,6 +55,7 @@ static struct endpoint_state *endpoint_state_new(struct backend_state *b, const 
     struct endpoint_state *e = MEM_NEW(struct endpoint_state);
 
     e->backend = backend_state_ref(b); /* the caller has one */
+    atomic_init(&e->new_since_us, clock_read().mono_us);
     snprintf(e->text, sizeof e->text, "%s", text);
     map_put(&b->endpoints, str_of(e->text), e);
     return e;

@@ -2,6 +2,7 @@
 import collections
 import re
 import threading
+import time
 
 import pytest
 
@@ -326,6 +327,66 @@ def test_a_key_whose_endpoint_has_no_room_goes_to_its_next(gateway, upstream):
     may_answer.set()
     holder.join(20 * FACTOR)
     assert answered(gw, 3, headers=[("x-user", "me")]) == [home] * 3
+
+
+# ---- slow start ----
+
+WINDOW = 2
+
+
+def grown(since):
+    """No more than that share of a full one can an endpoint have that is new since then."""
+    return max(0.1, min(1.0, (time.monotonic() - since) / WINDOW))
+
+
+def is_slow(gw, name, n_others, since):
+    got = collections.Counter(answered(gw, 80))
+    most = grown(since)
+    assert got[name] <= 80 * most / (n_others + most) + 2, (got, most)
+    return got
+
+
+def is_even(gw, names):
+    """Once all are as old as the window: a round robin again."""
+    eventually(lambda: collections.Counter(answered(gw, len(names) * 4)) == {name: 4 for name in names}, 10)
+
+
+def test_a_new_endpoint_has_less_at_first(gateway, upstream):
+    """What others have is not forgotten by the reload that brings it."""
+    ups = [upstream(name) for name in "abcd"]
+    slow = balanced(type="RoundRobin", slowStart={"window": f"{WINDOW}s"})
+    began = time.monotonic()
+    gw = gateway(world(backend("b", *ups[:3]), route("r", rule("b")), slow), args=ALONE)
+    eventually(lambda: time.monotonic() - began > WINDOW + 1)
+    is_even(gw, "abc")
+    since = time.monotonic()
+    gw.apply(world(backend("b", *ups), route("r", rule("b")), slow))
+    got = is_slow(gw, "d", 3, since)
+    assert max(got[name] for name in "abc") - min(got[name] for name in "abc") <= 2, got
+    is_even(gw, "abcd")
+
+
+def test_so_has_one_that_is_well_again(gateway, upstream):
+    ups = [upstream(name) for name in "abc"]
+    sick = [Sick(up) for up in ups][2]
+    gw = gateway(world(backend("b", *ups), route("r", rule("b")),
+                       policy(loadBalancer={"type": "LeastRequest", "slowStart": {"window": f"{WINDOW}s"}},
+                              healthCheck={"active": http_check(), "panicThreshold": 0})), args=["--workers", "2"])
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > WINDOW)
+    sick.status = 500
+    wait_health(gw, ups[2], "unhealthy")
+    assert set(answered(gw, 20)) == {"a", "b"}
+    since = time.monotonic()
+    sick.status = 200
+    wait_health(gw, ups[2], "healthy")
+    got = collections.Counter(answered(gw, 100))
+    most = grown(since)
+    # By chance: more than three deviations beyond what it may have is no chance.
+    mean = 100 * most / (2 + most)
+    assert got["c"] <= mean + 3.5 * mean ** 0.5, (got, most)
+    eventually(lambda: time.monotonic() - since > WINDOW)
+    assert collections.Counter(answered(gw, 100))["c"] >= 12
 
 
 # ---- what check says ----

@@ -113,7 +113,7 @@ static const struct field cluster_load_balancer_fields[] = {
                "How an endpoint is chosen."),
     FIELD_OBJECT(cluster_load_balancer, consistent_hash, "consistentHash", 0, consistent_hash,
                  "What is hashed, with type ConsistentHash."),
-    FIELD_OBJECT(cluster_load_balancer, slow_start, "slowStart", FIELD_NOT_ENFORCED, slow_start,
+    FIELD_OBJECT(cluster_load_balancer, slow_start, "slowStart", 0, slow_start,
                  "Gentle start of new endpoints."),
     FIELD_UNSUPPORTED("backendUtilization", "Balancing by load that endpoints report."),
     FIELD_UNSUPPORTED("dynamicModule", "Balancing by a loaded module."),

@@ -32,6 +32,7 @@ static void count(enum balancer_kind kind, const uint32_t *loads, uint32_t avoid
         CHECK(index < N);
         ret_counts[index]++;
     }
+    balancer_deinit(&b);
 }
 
 static bool is_about(unsigned n, unsigned wanted)
@@ -113,5 +114,129 @@ TEST(retry_goes_elsewhere_if_it_can)
         CHECK_INT(balancer_pick(&b, &of_none), BALANCER_NO_ENDPOINT);
         CHECK_INT(balancer_pick(&b, &empty), BALANCER_NO_ENDPOINT);
         CHECK_INT(balancer_pick(&b, &alone), 0);
+    }
+}
+
+/* ---- by weight ---- */
+
+enum { TENTH = BALANCER_FULL_WEIGHT / 10 };
+
+struct weighted {
+    uint32_t loads[N];
+    uint32_t weights[N];
+};
+
+static uint32_t load_of_weighted(const void *context, uint32_t index)
+{
+    return ((const struct weighted *)context)->loads[index];
+}
+
+static uint32_t weight_of(const void *context, uint32_t index)
+{
+    return ((const struct weighted *)context)->weights[index];
+}
+
+static void count_weighted(enum balancer_kind kind, const struct weighted *w, unsigned n_picks,
+                           unsigned *ret_counts)
+{
+    struct balancer_view v = {.n = N,
+                              .avoid = BALANCER_NO_ENDPOINT,
+                              .load = load_of_weighted,
+                              .weight = weight_of,
+                              .context = w};
+    struct balancer b;
+
+    memset(ret_counts, 0, N * sizeof *ret_counts);
+    balancer_init(&b, kind, 42);
+    for (unsigned i = 0; i < n_picks; i++) {
+        uint32_t index = balancer_pick(&b, &v);
+
+        CHECK(index < N);
+        ret_counts[index]++;
+    }
+    balancer_deinit(&b);
+}
+
+TEST(each_gets_as_much_as_its_weight_says)
+{
+    static const struct weighted cases[] = {
+        {.weights = {BALANCER_FULL_WEIGHT, BALANCER_FULL_WEIGHT, TENTH, BALANCER_FULL_WEIGHT}},
+        {.weights = {TENTH, TENTH, TENTH, TENTH}},
+        {.weights = {TENTH, 5 * TENTH, TENTH, 3 * TENTH}},
+        {.weights = {TENTH, BALANCER_FULL_WEIGHT, TENTH, BALANCER_FULL_WEIGHT},
+         .loads = {0, UINT32_MAX, 0, 0}},
+    };
+    unsigned counts[N];
+
+    for (size_t c = 0; c < N_ELEMENTS(cases); c++) {
+        uint64_t total = 0;
+
+        for (unsigned i = 0; i < N; i++)
+            total += cases[c].loads[i] ? 0 : cases[c].weights[i];
+        for (int kind = BALANCER_LEAST_REQUEST; kind <= BALANCER_ROUND_ROBIN; kind++) {
+            count_weighted((enum balancer_kind)kind, &cases[c], PICKS, counts);
+            for (unsigned i = 0; i < N; i++) {
+                unsigned wanted =
+                    (unsigned)(cases[c].loads[i] ? 0
+                                                 : (uint64_t)PICKS * cases[c].weights[i] / total);
+                unsigned slack = kind == BALANCER_ROUND_ROBIN ? 2 : 2 + wanted / 12;
+
+                CHECK_MSG(counts[i] <= wanted + slack && counts[i] + slack >= wanted,
+                          "case %zu, kind %d: %u of %u", c, kind, counts[i], wanted);
+            }
+        }
+    }
+}
+
+TEST(a_round_of_equal_weights_is_a_round_robin)
+{
+    static const struct weighted w = {.weights = {TENTH, TENTH, TENTH, TENTH}};
+    struct balancer_view v = {.n = N,
+                              .avoid = BALANCER_NO_ENDPOINT,
+                              .load = load_of_weighted,
+                              .weight = weight_of,
+                              .context = &w};
+    struct balancer b;
+
+    balancer_init(&b, BALANCER_ROUND_ROBIN, 3);
+    uint32_t before = balancer_pick(&b, &v);
+
+    for (int i = 0; i < 100; i++) {
+        uint32_t next = balancer_pick(&b, &v);
+
+        CHECK_INT(next, (before + 1) % N);
+        before = next;
+    }
+    balancer_deinit(&b);
+}
+
+TEST(the_less_loaded_of_two_by_weight)
+{
+    static const struct weighted w = {
+        .loads = {9, 9, 0, 9},
+        .weights = {BALANCER_FULL_WEIGHT, BALANCER_FULL_WEIGHT, TENTH, BALANCER_FULL_WEIGHT}};
+    unsigned counts[N];
+
+    /* It is one of the two in 1 - (30/31)^2 of all draws: not in half of them. */
+    count_weighted(BALANCER_LEAST_REQUEST, &w, PICKS, counts);
+    CHECK_MSG(is_about(counts[2], PICKS * 61 / 961), "%u", counts[2]);
+}
+
+TEST(nothing_usable_is_nothing_by_weight_too)
+{
+    static const struct weighted none = {.loads = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX},
+                                         .weights = {TENTH, TENTH, TENTH, TENTH}};
+    struct balancer_view v = {.n = N,
+                              .avoid = BALANCER_NO_ENDPOINT,
+                              .load = load_of_weighted,
+                              .weight = weight_of,
+                              .context = &none};
+
+    for (int kind = BALANCER_LEAST_REQUEST; kind <= BALANCER_ROUND_ROBIN; kind++) {
+        struct balancer b;
+
+        balancer_init(&b, (enum balancer_kind)kind, 3);
+        CHECK_INT(balancer_pick(&b, &v), BALANCER_NO_ENDPOINT);
+        balancer_deinit(&b);
     }
 }

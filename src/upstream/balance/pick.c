@@ -4,11 +4,19 @@
 #include "upstream/balance/pick.h"
 
 #include "base/mem.h"
+#include "policy/balance/slow_start.h"
 #include "upstream/balance/table.h"
 #include "upstream/health/usable.h"
 
 struct pick {
     struct balancer balancers[BALANCER_KINDS];
+    uint32_t version; /* of the pool's view, that what they remember is about */
+};
+
+/* What a choice is made by. */
+struct pick_context {
+    const struct pool *pool;
+    const struct pick_rule *rule;
 };
 
 struct pick *pick_new(struct random *seeds)
@@ -22,18 +30,30 @@ struct pick *pick_new(struct random *seeds)
 
 void pick_free(struct pick *pick)
 {
+    for (int kind = 0; kind < BALANCER_KINDS; kind++)
+        balancer_deinit(&pick->balancers[kind]);
     mem_free(pick);
 }
 
-/* balancer_load_fn over the pool's view. */
+/* balancer_load_fn */
 static uint32_t pick_load(const void *context, uint32_t index)
 {
-    const struct pool *p = context;
+    const struct pool *p = ((const struct pick_context *)context)->pool;
     struct endpoint_set *s = p->endpoints;
 
     if (!endpoint_set_may_use(s, index, !p->forbids_panic))
         return UINT32_MAX;
     return atomic_load_explicit(&s->items[index].state->n_in_flight, memory_order_relaxed);
+}
+
+/* balancer_weight_fn */
+static uint32_t pick_weight(const void *context, uint32_t index)
+{
+    const struct pick_context *c = context;
+    const struct endpoint_state *e = c->pool->endpoints->items[index].state;
+
+    return slow_start_weight(atomic_load_explicit(&e->new_since_us, memory_order_relaxed),
+                             c->pool->upstreams->loop->now.mono_us, c->rule->slow_start_us);
 }
 
 static uint32_t pick_find(const struct endpoint_set *s, const char *text)
@@ -55,15 +75,28 @@ static uint32_t pick_by_key(const struct pool *p, const struct pick_wish *w,
     return m ? maglev_pick(m, w->key, w->n_tried, view) : BALANCER_NO_ENDPOINT;
 }
 
+/* The weights that endpoints have where a rule starts new ones slowly. */
+static void pick_weigh(struct pick *pick, struct balancer_view *view, uint32_t version)
+{
+    view->weight = pick_weight;
+    if (pick->version == version)
+        return;
+    pick->version = version;
+    balancer_forget(&pick->balancers[BALANCER_ROUND_ROBIN]);
+}
+
 struct endpoint *pick_endpoint(struct pool *p, const struct pick_wish *w)
 {
     enum balancer_kind kind = w->rule ? w->rule->kind : BALANCER_LEAST_REQUEST;
+    struct pick_context context = {p, w->rule};
     struct balancer_view view = {.n = p->endpoints->n,
                                  .avoid = pick_find(p->endpoints, w->avoid),
                                  .load = pick_load,
-                                 .context = p};
+                                 .context = &context};
     uint32_t index;
 
+    if (w->rule && w->rule->slow_start_us > 0)
+        pick_weigh(p->pick, &view, p->version);
     if (w->has_key && w->rule && w->rule->table_size > 0)
         index = pick_by_key(p, w, &view);
     else

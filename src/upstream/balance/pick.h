@@ -8,6 +8,7 @@
 struct pick_rule {
     enum balancer_kind kind; /* of what has no key */
     uint32_t table_size;     /* of the tables for keys (balance/table.h); 0: keys do not count */
+    uint64_t slow_start_us; /* in which the share of a new endpoint grows; 0: it is new to nobody */
 };
 
 /* A try. */

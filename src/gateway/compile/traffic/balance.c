@@ -153,7 +153,10 @@ void compile_balance(struct compile_place *at, const struct cluster_load_balance
     case LOAD_BALANCER_LEAST_REQUEST:
     case LOAD_BALANCER_BACKEND_UTILIZATION:
     case LOAD_BALANCER_DYNAMIC_MODULE:
-        return;
+        pick->kind = BALANCER_LEAST_REQUEST;
+        break;
     }
+    if (spec->slow_start)
+        pick->slow_start_us = duration_or(spec->slow_start->window, 0);
     at->rule->pick = pick;
 }
