@@ -9,7 +9,8 @@ import pytest
 from play.deadline import FACTOR, eventually
 from play.gateway import as_text, tollgate
 from play.health import Sick, failing, http_check, policy, wait_health
-from play.manifests import backend, client_policy, local_provider, path, route, rule, security_policy, target, to, world
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, local_provider, path, route, rule,
+                            security_policy, target, thing, to, world)
 from play.ports import free_port
 
 ALONE = ["--workers", "1"]
@@ -327,6 +328,84 @@ def test_a_key_whose_endpoint_has_no_room_goes_to_its_next(gateway, upstream):
     may_answer.set()
     holder.join(20 * FACTOR)
     assert answered(gw, 3, headers=[("x-user", "me")]) == [home] * 3
+
+
+def by_user(**more):
+    return policy(loadBalancer={"type": "ConsistentHash", "consistentHash": {"type": "Header", **BY_USER}}, **more)
+
+
+def test_a_key_stays_at_its_priority(gateway, upstream):
+    """A fallback takes what the others cannot: of some keys all, of the others nothing."""
+    mains, other = [upstream(name) for name in "abcd"], upstream("f")
+    sick = [Sick(up) for up in (*mains, other)]
+    gw = gateway(world(backend("main", *mains), backend("other", other, fallback=True), route("r", rule("main", "other")),
+                       by_user(healthCheck={"active": http_check(), "panicThreshold": 0})), args=["--workers", "2"])
+    for up in (*mains, other):
+        wait_health(gw, up, "healthy")
+    first = homes(gw, USERS)
+    assert set(first.values()) == set("abcd")
+    for one, up in zip(sick[:2], mains):
+        one.status = 500
+        wait_health(gw, up, "unhealthy")
+    half = homes(gw, USERS)
+    assert homes(gw, USERS) == half
+    assert set(half.values()) == set("cdf") and sum(home == "f" for home in half.values()) < 36, half  # 18 are expected
+    assert all(half[key] in (first[key], "f") for key in USERS if first[key] in "cd")
+    for one, up in zip(sick[:2], mains):
+        one.status = 200
+        wait_health(gw, up, "healthy")
+    assert homes(gw, USERS) == first
+
+
+def test_all_that_are_ill_are_used_in_panic_and_keys_are_where_they_were(gateway, upstream):
+    ups = [upstream(name) for name in "abcd"]
+    sick = [Sick(up) for up in ups]
+    gw = gateway(world(backend("b", *ups), route("r", rule("b")),
+                       by_user(healthCheck={"active": http_check(), "panicThreshold": 50})), args=["--workers", "2"])
+    first = homes(gw, USERS)
+    for one, up in zip(sick[:3], ups):
+        one.status = 500
+        wait_health(gw, up, "unhealthy")
+    assert homes(gw, USERS) == first
+
+
+def test_keys_when_a_names_addresses_change(gateway, name_server, at):
+    addresses = [f"127.0.0.{i}" for i in range(2, 7)]
+    ups = [at(addresses[0])]
+    ups += [at(address, ups[0].port) for address in addresses[1:]]
+    name_server.addresses = addresses[:4]
+    named = thing(ENVOY_API, "Backend", "b", {"endpoints": [{"fqdn": {"hostname": "b.test", "port": ups[0].port}}]})
+    gw = gateway(world(named, route("r", rule("b")), keyed(**BY_USER)), args=[*name_server.args, "--workers", "2"])
+    first = homes(gw, USERS)
+    assert set(first.values()) == set(addresses[:4])
+    name_server.addresses = addresses[1:4]
+
+    def are_without_one():
+        got = homes(gw, USERS)
+        return got if addresses[0] not in got.values() else None
+    eventually(are_without_one, 10, "the address to be gone")
+    fewer = homes(gw, USERS)
+    moved = [key for key in USERS if fewer[key] != first[key]]
+    assert {key for key in USERS if first[key] == addresses[0]} <= set(moved) and len(moved) <= 2 * len(USERS) / 4
+    name_server.addresses = [*reversed(addresses[:4])]
+    eventually(lambda: homes(gw, USERS) == first, 10, "all keys to be back")
+
+
+def test_an_ai_route_and_its_model(gateway, upstream):
+    """Among backends of one priority, and by what the gateway itself has read."""
+    ups = [upstream(name) for name in "abc"]
+    names = [up.name for up in ups]
+    gw = gateway(world(*[backend(up.name, up) for up in ups], *[ai_backend(name) for name in names],
+                       ai_route("ai", ai_rule(*names)),
+                       keyed("k", "front", "Gateway", header={"name": "x-ai-eg-model"})), args=["--workers", "2"])
+
+    def home(i):
+        reply = gw.request("/v1/chat/completions", json={"model": f"m{i}", "messages": [{"role": "user", "content": "hi"}]})
+        assert reply.status == 200, reply.body
+        return reply.json["upstream"]
+    first = [home(i) for i in range(12)]
+    assert len(set(first)) > 1
+    assert [home(i) for i in range(12)] == first
 
 
 # ---- slow start ----

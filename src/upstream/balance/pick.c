@@ -65,14 +65,12 @@ static uint32_t pick_find(const struct endpoint_set *s, const char *text)
     return BALANCER_NO_ENDPOINT;
 }
 
-/* Of a key, where its rule has tables. */
-static uint32_t pick_by_key(const struct pool *p, const struct pick_wish *w,
-                            const struct balancer_view *view)
+/* That of a key; NULL: it has none, or its rule none for it. */
+static const struct maglev *pick_table(const struct pool *p, const struct pick_wish *w)
 {
-    const struct maglev *m =
-        view->n > 0 ? endpoint_set_table(p->endpoints, w->rule->table_size) : NULL;
-
-    return m ? maglev_pick(m, w->key, w->n_tried, view) : BALANCER_NO_ENDPOINT;
+    if (LIKELY(!w->has_key) || !w->rule || w->rule->table_size == 0)
+        return NULL;
+    return endpoint_set_table(p->endpoints, w->rule->table_size);
 }
 
 /* The weights that endpoints have where a rule starts new ones slowly. */
@@ -93,13 +91,12 @@ struct endpoint *pick_endpoint(struct pool *p, const struct pick_wish *w)
                                  .avoid = pick_find(p->endpoints, w->avoid),
                                  .load = pick_load,
                                  .context = &context};
+    const struct maglev *table = pick_table(p, w);
     uint32_t index;
 
     if (w->rule && w->rule->slow_start_us > 0)
         pick_weigh(p->pick, &view, p->version);
-    if (w->has_key && w->rule && w->rule->table_size > 0)
-        index = pick_by_key(p, w, &view);
-    else
-        index = balancer_pick(&p->pick->balancers[kind], &view);
+    index = table ? maglev_pick(table, w->key, w->n_tried, &view)
+                  : balancer_pick(&p->pick->balancers[kind], &view);
     return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
 }
