@@ -125,6 +125,28 @@ TEST(endpoints_have_the_tables_that_are_wanted_as_long_as_they_are)
     cluster_registry_deinit(&registry);
 }
 
+TEST(tables_that_nobody_wants_go_when_another_one_is_wanted)
+{
+    cluster_registry_init(&registry);
+    struct cluster *c = cluster("k", "Backend/ns/b", "127.0.0.1");
+    struct table_wish *first = cluster_want_table(c, 101);
+    struct table_wish *second = cluster_want_table(c, 103);
+    uint32_t version = atomic_load(&c->version);
+
+    CHECK(table_of(c, 101) && table_of(c, 103));
+    atomic_store(&c->endpoints->items[0].state->n_in_flight, 5);
+    table_unwant(first);
+    first = cluster_want_table(c, 107);
+    CHECK(!table_of(c, 101) && table_of(c, 103) && table_of(c, 107));
+    CHECK_MSG(atomic_load(&c->version) != version, "workers are to see it");
+    CHECK_INT(in_flight(c, 0), 5);
+    CHECK_STR(str_of(c->endpoints->items[0].text), "127.0.0.1:80");
+    table_unwant(first);
+    table_unwant(second);
+    cluster_unref(c);
+    cluster_registry_deinit(&registry);
+}
+
 TEST(what_is_to_be_published_is_prepared_before_and_only_where_it_differs)
 {
     static const char *const both[] = {"127.0.0.2", "127.0.0.1"};

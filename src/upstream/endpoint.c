@@ -91,6 +91,17 @@ void endpoint_set_bind(struct endpoint_set *s, struct backend_state *b)
         s->items[i].state = endpoint_state_get(b, s->items[i].text);
 }
 
+struct endpoint_set *endpoint_set_copy(const struct endpoint_set *s)
+{
+    struct endpoint_set *copy = endpoint_set_new(s->n, s->state);
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        copy->items[i] = s->items[i];
+        copy->items[i].state = NULL;
+    }
+    return copy;
+}
+
 bool endpoint_set_is_same(const struct endpoint_set *a, const struct endpoint_set *b)
 {
     if (a->n != b->n || a->state != b->state)

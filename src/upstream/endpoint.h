@@ -45,4 +45,6 @@ void endpoint_init_address(struct endpoint *e, const struct sockaddr *address, s
                            uint16_t port);
 /* Gives each endpoint its state at the backend. Before the set is shared, once. */
 void endpoint_set_bind(struct endpoint_set *s, struct backend_state *b);
+/* The same addresses, not shared nor bound yet. */
+struct endpoint_set *endpoint_set_copy(const struct endpoint_set *s);
 bool endpoint_set_is_same(const struct endpoint_set *a, const struct endpoint_set *b);

@@ -94,6 +94,22 @@ void endpoint_set_add_tables(struct endpoint_set *s, struct table_wish **list)
         endpoint_set_add_table(s, t->size);
 }
 
+bool endpoint_set_has_spare_tables(const struct endpoint_set *s, struct table_wish **list)
+{
+    const struct endpoint_table *t = atomic_load_explicit(&s->tables, memory_order_relaxed);
+
+    table_wishes_sweep(list);
+    for (; t; t = t->next) {
+        const struct table_wish *w = *list;
+
+        while (w && w->size != t->maglev->size)
+            w = w->next;
+        if (!w)
+            return true;
+    }
+    return false;
+}
+
 void table_wishes_free(struct table_wish *list)
 {
     table_wishes_sweep(&list);

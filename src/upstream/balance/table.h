@@ -26,5 +26,7 @@ struct table_wish *table_want(struct table_wish **list, uint32_t size);
 void table_unwant(struct table_wish *t);
 /* All that are wanted. What nobody wants any more leaves the list. */
 void endpoint_set_add_tables(struct endpoint_set *s, struct table_wish **list);
+/* Has it some that nobody wants any more? */
+bool endpoint_set_has_spare_tables(const struct endpoint_set *s, struct table_wish **list);
 /* Nobody may want one. */
 void table_wishes_free(struct table_wish *list);
