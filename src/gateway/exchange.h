@@ -21,6 +21,7 @@
 
 #include "upstream/attempt.h"
 
+struct affinity;
 struct ai_answer;
 struct compress;
 struct keep_alive;
@@ -156,6 +157,7 @@ struct exchange {
     struct accept_encoding accepts; /* of a rule that compresses */
     struct compress *compress;      /* of an answer that is compressed on its way; else NULL */
     struct keep_alive *keep_alive;  /* of an event stream under way, where its route asks for it */
+    struct affinity *affinity;      /* of a rule whose requests stick to endpoints; else NULL */
     struct retry *retry;            /* of a rule with a policy for further tries; else NULL */
     uint32_t n_attempts;
     uint32_t n_tries;  /* of them, at the priority under way */

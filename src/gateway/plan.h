@@ -194,8 +194,10 @@ struct limit_plan;     /* gateway/limit.h */
 struct breaker_limits; /* upstream/breaker/breaker.h */
 struct retry_plan;     /* gateway/traffic/retry_plan.h */
 struct override_plan;  /* gateway/traffic/override_plan.h */
+struct affinity_plan;  /* gateway/traffic/affinity_plan.h */
 struct compress_plan;  /* gateway/traffic/compress_plan.h */
 struct fault_plan;     /* gateway/traffic/fault.h */
+struct pick_rule;      /* upstream/balance/pick.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -211,6 +213,8 @@ struct rule_plan {
     const struct security_plan *security; /* NULL: none */
     const struct limit_plan *limits;      /* NULL: none */
     const struct breaker_limits *breaker; /* NULL: none */
+    const struct pick_rule *pick;         /* how endpoints are chosen; NULL: least request */
+    const struct affinity_plan *affinity; /* requests stick to them; NULL: they do not */
     struct layer_plan *layers;            /* NULL: none */
     const struct cors *cors; /* of the route's CORS filter, else the SecurityPolicy's */
     const struct header_mods *request_mods;

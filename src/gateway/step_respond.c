@@ -6,6 +6,7 @@
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/h2/websocket.h"
+#include "gateway/traffic/affinity.h"
 #include "gateway/traffic/compress.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/override.h"
@@ -56,6 +57,8 @@ static void respond_finish_headers(struct exchange *x)
         header_mods_apply(x->rule->response_mods, h);
     if (!x->is_local && x->backend->response_mods)
         header_mods_apply(x->backend->response_mods, h);
+    if (!x->is_local && x->affinity)
+        affinity_write_cookie(x->affinity, h);
     layer_edit_answer(x, h);
     if (x->limits.is_told)
         limit_write_headers(x, h);

@@ -14,6 +14,7 @@
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
+#include "gateway/traffic/affinity.h"
 #include "gateway/traffic/draw.h"
 #include "gateway/traffic/priorities.h"
 #include "gateway/traffic/request_buffer.h"
@@ -172,6 +173,9 @@ static enum refusal upstream_try(struct exchange *x)
         x->attempt.idle_us = x->rule->connection_idle_us;
         x->attempt.limits = x->rule->breaker;
         x->attempt.tenant = x->tenant;
+        x->attempt.pick = x->rule->pick;
+        x->attempt.has_key = affinity_is_known(x->affinity);
+        x->attempt.key = x->attempt.has_key ? x->affinity->key : 0;
         x->upstream_us = x->worker->loop.now.mono_us;
         x->first_byte_us = 0;
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
@@ -280,6 +284,7 @@ static enum step_result upstream_begin(struct exchange *x)
         return answer_direct(x, rule->direct, rule->direct->status);
     if (x->is_model_list)
         return model_list_answer(x);
+    affinity_begin(x);
     priorities_begin(x);
     retry_open(x);
     why = upstream_draw(x);

@@ -331,6 +331,18 @@ TEST(backend_traffic_policy_refuses_what_the_api_refuses)
                         "tableSize: 4}}\n",
          "tableSize", "prime"},
         {&backend_traffic_policy_spec_table,
+         GATEWAY_TARGET "loadBalancer: {type: ConsistentHash, consistentHash: {type: Cookie, "
+                        "cookie: {name: a=b}}}\n",
+         "cookie.name", "is no name of a cookie"},
+        {&backend_traffic_policy_spec_table,
+         GATEWAY_TARGET "loadBalancer: {type: ConsistentHash, consistentHash: {type: Cookie, "
+                        "cookie: {name: a, attributes: {Path: \"/; Domain=x\"}}}}\n",
+         "cookie.attributes", "\"Path\" is no attribute"},
+        {&backend_traffic_policy_spec_table,
+         GATEWAY_TARGET "loadBalancer: {type: ConsistentHash, consistentHash: {type: Cookie, "
+                        "cookie: {name: a, attributes: {Path: \"/\\r\\nx: y\"}}}}\n",
+         "cookie.attributes", "\"Path\" is no attribute"},
+        {&backend_traffic_policy_spec_table,
          GATEWAY_TARGET "loadBalancer: {type: Random, slowStart: {window: 1s}}\n", "slowStart",
          "RoundRobin and LeastRequest"},
         {&backend_traffic_policy_spec_table, GATEWAY_TARGET "faultInjection: {abort: {}}\n",

@@ -6,12 +6,16 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "upstream/balance/pick.h"
 #include "upstream/conn_h2.h"
 #include "upstream/health/outlier.h"
 #include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
 
-enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
+enum {
+    NAME_POLL_TIMEOUT_US = 5 * 1000000,
+    KEY_ENDPOINTS = 3, /* of a key, that are asked for room behind its first one */
+};
 
 const struct attempt_failure_row attempt_failure_rows[] = {
 #define X(name, word, text) {word, text},
@@ -117,14 +121,50 @@ static void attempt_reuse(struct attempt *a, struct conn *c)
     attempt_begin_streaming(a);
 }
 
+/* Another try goes elsewhere if it can: endpoint_text is still that of the try before. One with a
+ * key stays where nothing is known to be wrong. */
+static struct pick_wish attempt_wish(const struct attempt *a)
+{
+    bool goes_elsewhere = a->is_fresh_wanted && !(a->has_key && a->stays);
+
+    return (struct pick_wish){.rule = a->pick,
+                              .avoid = goes_elsewhere ? a->endpoint_text : NULL,
+                              .has_key = a->has_key,
+                              .key = a->key,
+                              .n_tried = a->n_tried};
+}
+
+/* Those that are next for its key. */
+static int attempt_connect_next(struct attempt *a, bool may_reuse)
+{
+    struct pick_wish w = attempt_wish(a);
+    int r = CONN_NO_PLACE;
+
+    for (unsigned i = 0; i < KEY_ENDPOINTS && r == CONN_NO_PLACE; i++) {
+        w.n_tried++;
+        attempt_count(a, pick_endpoint(a->pool, &w)); /* there is one: the view has not changed */
+        struct conn *c = may_reuse ? pool_take(a->pool, a->endpoint, a) : NULL;
+
+        if (c) {
+            attempt_reuse(a, c);
+            return 0;
+        }
+        r = conn_open(a->pool, a->endpoint, a, a->connect_timeout_us, &a->conn);
+    }
+    return r;
+}
+
 /* The bounds allow no connection to the endpoint that was chosen. One to another may be unused, or
  * allowed. */
 static int attempt_connect_elsewhere(struct attempt *a, bool may_reuse)
 {
     struct endpoint_set *s = a->pool->endpoints;
-    struct conn *c = may_reuse ? pool_take(a->pool, NULL, a) : NULL;
-    int r = CONN_NO_PLACE;
+    int r = a->has_key ? attempt_connect_next(a, may_reuse) : CONN_NO_PLACE;
+    struct conn *c;
 
+    if (r != CONN_NO_PLACE)
+        return r;
+    c = may_reuse ? pool_take(a->pool, NULL, a) : NULL;
     if (c) {
         attempt_count(a, pool_endpoint_of(a->pool, c));
         attempt_reuse(a, c);
@@ -195,9 +235,11 @@ static int attempt_connect(struct attempt *a)
 {
     struct conn *c = NULL;
 
+    struct pick_wish w = attempt_wish(a);
+
+    pool_refresh(a->pool);
     a->pool->forbids_panic = a->forbids_panic;
-    /* Another try goes elsewhere if it can: endpoint_text is still that of the try before. */
-    struct endpoint *e = pool_pick(a->pool, a->is_fresh_wanted ? a->endpoint_text : NULL);
+    struct endpoint *e = pick_endpoint(a->pool, &w);
 
     if (!e)
         return ATTEMPT_NO_ENDPOINT;
@@ -260,6 +302,9 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->request = request;
     a->connect_timeout_us = connect_timeout_us ? connect_timeout_us : UPSTREAM_CONNECT_TIMEOUT_US;
     a->started_us = a->upstreams->loop->now.mono_us;
+    a->stays = a->was_stale;
+    a->was_stale = false;
+    a->n_tried = a->is_fresh_wanted ? a->n_tried + !a->stays : 0;
     a->was_reused = a->has_head = a->is_request_done = a->has_sent_body = false;
     a->is_paused = a->was_full = a->is_raw = a->is_tunnel = false;
     a->stream = NULL;
@@ -285,7 +330,7 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
 
 void attempt_on_endpoints(struct attempt *a)
 {
-    pool_pick(a->pool, NULL); /* refreshes the cached view */
+    pool_refresh(a->pool);
     if (a->pool->endpoints->state != ENDPOINTS_PENDING)
         attempt_connect_again(a);
 }
@@ -324,7 +369,7 @@ void attempt_on_served(struct attempt *a, struct conn *c)
 /* The names may have changed meanwhile: the place is at one that has gone, perhaps. */
 static bool attempt_may_use_place(struct attempt *a)
 {
-    pool_pick(a->pool, NULL); /* refreshes the cached view */
+    pool_refresh(a->pool);
     return a->waiter.endpoints == a->pool->endpoints;
 }
 
@@ -382,6 +427,7 @@ void attempt_on_broken(struct attempt *a, enum attempt_failure why)
     if ((why == ATTEMPT_RESET || why == ATTEMPT_REFUSED) && a->has_head)
         why = ATTEMPT_RESET_MIDWAY;
     a->was_refused = why == ATTEMPT_REFUSED;
+    a->was_stale = why == ATTEMPT_RESET && a->was_reused;
     /* After a connect failure the pool has closed the connection already. */
     if (a->state == ATTEMPT_CONNECTING)
         a->conn = NULL;

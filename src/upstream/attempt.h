@@ -37,6 +37,8 @@ struct attempt_events {
     void (*on_fail)(struct attempt *a, enum attempt_failure why);
 };
 
+struct pick_rule; /* upstream/balance/pick.h */
+
 struct attempt {
     enum attempt_state state;
     const struct attempt_events *events;
@@ -51,12 +53,18 @@ struct attempt {
     uint64_t connect_timeout_us;
     const struct breaker_limits *limits; /* NULL: none; the caller's to set, and to keep */
     struct str tenant;                   /* whose share it has of waiting; the caller's too */
+    const struct pick_rule *pick;        /* how its endpoint is chosen; NULL: as ever; so too */
+    bool has_key;                        /* that it sticks to an endpoint by; so too */
+    uint64_t key;
     enum h1_error bad_answer;
     uint32_t n_interim; /* 1xx heads of this try */
     uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */
     bool forbids_panic;   /* only endpoints that are well; the caller's to set */
     bool is_fresh_wanted; /* no pooled connection (second try after a stale one) */
     bool was_reused;
+    bool was_stale;   /* it has ended with a connection that may just have been unused too long */
+    bool stays;       /* for that, its next try goes to the same endpoint, where it has a key */
+    uint32_t n_tried; /* endpoints that it has failed on, where it has a key */
     bool was_refused; /* the try before: there is nothing wrong with its connection */
     bool is_counted;  /* has a place among the backend's requests */
     bool has_head;    /* final head received */

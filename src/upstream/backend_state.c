@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "upstream/cluster.h"
 
@@ -67,6 +68,7 @@ static struct endpoint_state *endpoint_state_new(struct backend_state *b, const 
     uint32_t before;
 
     e->backend = backend_state_ref(b); /* the caller has one */
+    atomic_init(&e->new_since_us, clock_read().mono_us);
     snprintf(e->text, sizeof e->text, "%s", text);
     bounded_count_mark(&e->connections, places_session(b->breaker.places), &before);
     map_put(&b->endpoints, str_of(e->text), e);

@@ -31,6 +31,8 @@ struct endpoint_state {
     uint32_t n_refs;                /* of endpoints in sets; under the backend's lock */
     char text[ENDPOINT_TEXT_BYTES]; /* "127.0.0.1:8080", "[::1]:8080" */
     _Atomic uint32_t n_in_flight;   /* requests */
+    /* When it was first seen, or was last found healthy again by its probes. */
+    _Atomic uint64_t new_since_us;
     struct bounded_count connections;
     struct endpoint_health health;
 };

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "net/tls.h"
+#include "upstream/balance/table.h"
 
 void cluster_registry_init(struct cluster_registry *r)
 {
@@ -45,6 +46,7 @@ static struct cluster *cluster_new(struct cluster_registry *r, struct cluster_id
     atomic_init(&b->n_users, 1);
     atomic_init(&b->version, 1);
     pthread_mutex_init(&b->lock, NULL);
+    pthread_mutex_init(&b->publishing, NULL);
     b->registry = r;
     b->id = registry_take_id(r);
     b->key = cluster_copy(identity->key);
@@ -110,6 +112,8 @@ static void cluster_free(struct cluster *b)
     cluster_free_text(&b->name);
     cluster_free_text(&b->server_name);
     cluster_free_text(&b->resolve_host);
+    table_wishes_free(b->tables);
+    pthread_mutex_destroy(&b->publishing);
     pthread_mutex_destroy(&b->lock);
     mem_free(b);
 }
@@ -147,20 +151,57 @@ void cluster_unobserve(struct cluster *b)
         cluster_free(b);
 }
 
+/* `publishing` is held. The former ones are the caller's. */
+static struct endpoint_set *cluster_replace(struct cluster *b, struct endpoint_set *endpoints)
+{
+    struct endpoint_set *old;
+
+    endpoint_set_bind(endpoints, b->backend);
+    endpoint_set_add_tables(endpoints, &b->tables);
+    pthread_mutex_lock(&b->lock);
+    old = b->endpoints;
+    b->endpoints = endpoints;
+    atomic_fetch_add_explicit(&b->version, 1, memory_order_release);
+    pthread_mutex_unlock(&b->lock);
+    return old;
+}
+
+struct table_wish *cluster_want_table(struct cluster *b, uint32_t size)
+{
+    struct endpoint_set *old = NULL;
+    struct table_wish *t;
+
+    pthread_mutex_lock(&b->publishing);
+    t = table_want(&b->tables, size);
+    /* Tables go with their set only: those that nobody wants any more would stay for as long as the
+     * addresses do. */
+    if (endpoint_set_has_spare_tables(b->endpoints, &b->tables))
+        old = cluster_replace(b, endpoint_set_copy(b->endpoints));
+    else
+        endpoint_set_add_table(b->endpoints, size);
+    pthread_mutex_unlock(&b->publishing);
+    endpoint_set_unref(old);
+    return t;
+}
+
+void cluster_prepare(struct cluster *b, struct endpoint_set *endpoints)
+{
+    pthread_mutex_lock(&b->publishing);
+    if (!endpoint_set_is_same(b->endpoints, endpoints))
+        endpoint_set_add_tables(endpoints, &b->tables);
+    pthread_mutex_unlock(&b->publishing);
+}
+
 bool cluster_publish(struct cluster *b, struct endpoint_set *endpoints)
 {
     struct endpoint_set *old = endpoints;
 
-    pthread_mutex_lock(&b->lock);
+    pthread_mutex_lock(&b->publishing);
     bool is_changed = !endpoint_set_is_same(b->endpoints, endpoints);
 
-    if (is_changed) {
-        endpoint_set_bind(endpoints, b->backend);
-        old = b->endpoints;
-        b->endpoints = endpoints;
-        atomic_fetch_add_explicit(&b->version, 1, memory_order_release);
-    }
-    pthread_mutex_unlock(&b->lock);
+    if (is_changed)
+        old = cluster_replace(b, endpoints);
+    pthread_mutex_unlock(&b->publishing);
     endpoint_set_unref(old);
     return is_changed;
 }

@@ -9,43 +9,12 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "upstream/cluster_settings.h"
 #include "upstream/endpoint.h"
 
+struct table_wish; /* upstream/balance/table.h */
 struct tls_client;
 struct wake;
-
-/* What is spoken to a cluster's endpoints. */
-enum cluster_protocol {
-    CLUSTER_HTTP1,
-    CLUSTER_HTTP2,      /* nothing else: by prior knowledge, over TLS by ALPN */
-    CLUSTER_NEGOTIATED, /* over TLS: what the endpoint chooses by ALPN */
-};
-
-/* Of connections that speak HTTP/2. */
-struct cluster_http2 {
-    uint32_t stream_window;     /* bytes; 0: the codec's default */
-    uint32_t connection_window; /* bytes; 0: the codec's default */
-    uint32_t n_streams_max;     /* of one connection; 0: LIMIT_H2_STREAMS */
-    bool ends_on_invalid;       /* a malformed answer ends the connection, not its stream alone */
-    uint64_t ping_interval_us;  /* silence after which a PING is sent; 0: LIMIT_H2_SILENCE_S, and
-                                   only while streams are open */
-    uint64_t ping_timeout_us;   /* for its answer; 0: LIMIT_H2_PING_ANSWER_S */
-};
-
-/* Which families of a name's addresses are used. */
-enum cluster_family {
-    CLUSTER_ALL_FAMILIES,
-    CLUSTER_IPV4,
-    CLUSTER_IPV6,
-    CLUSTER_IPV4_PREFERRED, /* the other one where there is none */
-    CLUSTER_IPV6_PREFERRED,
-};
-
-/* Lookups of a cluster that has a name. */
-struct cluster_lookup {
-    uint64_t refresh_us; /* time between them; 0: as the answer's TTL says */
-    enum cluster_family family;
-};
 
 struct cluster {
     _Atomic uint32_t n_refs;  /* of users and observers */
@@ -66,8 +35,11 @@ struct cluster {
     _Atomic uint32_t version;
     pthread_mutex_t lock;
     struct endpoint_set *endpoints;
-    bool is_watched_name;  /* control only: the resolver keeps its endpoints */
-    struct list_node node; /* registry's list */
+    /* Held while endpoints or tables change; before `lock`, and not by workers. */
+    pthread_mutex_t publishing;
+    struct table_wish *tables; /* that the endpoints are to have; under it */
+    bool is_watched_name;      /* control only: the resolver keeps its endpoints */
+    struct list_node node;     /* registry's list */
 };
 
 /* All living clusters. Shared; its lock is taken when configuration or names change, never per
@@ -110,6 +82,11 @@ void cluster_unobserve(struct cluster *b);
 bool cluster_is_in_use(const struct cluster *b);
 /* Any thread; the last one removes it from the registry and frees it. NULL is nothing. */
 void cluster_unref(struct cluster *b);
+/* From now on all its endpoints have a table of that size, until table_unwant of what it returns:
+ * once for each, while the cluster is there. Takes as long as a table takes. */
+struct table_wish *cluster_want_table(struct cluster *b, uint32_t size);
+/* Endpoints that are to be published get their tables, unless they are those that it has. */
+void cluster_prepare(struct cluster *b, struct endpoint_set *endpoints);
 /* Replaces the endpoints (takes over the caller's reference); no change when they are the same.
  * Any thread. Returns whether they changed. */
 bool cluster_publish(struct cluster *b, struct endpoint_set *endpoints);

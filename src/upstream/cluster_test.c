@@ -3,6 +3,7 @@
 #include "upstream/cluster.h"
 
 #include "test/harness/test.h"
+#include "upstream/balance/table.h"
 
 static struct cluster_registry registry;
 
@@ -85,6 +86,90 @@ TEST(a_set_in_use_keeps_the_state_of_its_addresses_after_its_cluster)
     CHECK_INT(in_flight(c, 0), 1);
     endpoint_set_unref(kept);
     CHECK_INT(in_flight(c, 0), 1);
+    cluster_unref(c);
+    cluster_registry_deinit(&registry);
+}
+
+static const struct maglev *table_of(struct cluster *c, uint32_t size)
+{
+    return endpoint_set_table(c->endpoints, size);
+}
+
+TEST(endpoints_have_the_tables_that_are_wanted_as_long_as_they_are)
+{
+    static const char *const both[] = {"127.0.0.2", "127.0.0.1"};
+    static const char *const one[] = {"127.0.0.2"};
+
+    cluster_registry_init(&registry);
+    struct cluster *c = cluster("k", "Backend/ns/b", "127.0.0.1");
+
+    CHECK(!table_of(c, 101));
+    struct table_wish *small = cluster_want_table(c, 101);
+    const struct maglev *built = table_of(c, 101);
+
+    CHECK(built && built->size == 101 && !table_of(c, 103));
+    struct table_wish *again = cluster_want_table(c, 101);
+    struct table_wish *large = cluster_want_table(c, 103);
+
+    CHECK(again == small && table_of(c, 101) == built && table_of(c, 103));
+    CHECK(cluster_publish(c, addresses(both, 2)));
+    CHECK(table_of(c, 101) && table_of(c, 101) != built && table_of(c, 103));
+    table_unwant(large);
+    table_unwant(again);
+    CHECK(cluster_publish(c, addresses(one, 1)));
+    CHECK(table_of(c, 101) && !table_of(c, 103));
+    table_unwant(small);
+    CHECK(cluster_publish(c, addresses(both, 2)));
+    CHECK(!table_of(c, 101));
+    cluster_unref(c);
+    cluster_registry_deinit(&registry);
+}
+
+TEST(tables_that_nobody_wants_go_when_another_one_is_wanted)
+{
+    cluster_registry_init(&registry);
+    struct cluster *c = cluster("k", "Backend/ns/b", "127.0.0.1");
+    struct table_wish *first = cluster_want_table(c, 101);
+    struct table_wish *second = cluster_want_table(c, 103);
+    uint32_t version = atomic_load(&c->version);
+
+    CHECK(table_of(c, 101) && table_of(c, 103));
+    atomic_store(&c->endpoints->items[0].state->n_in_flight, 5);
+    table_unwant(first);
+    first = cluster_want_table(c, 107);
+    CHECK(!table_of(c, 101) && table_of(c, 103) && table_of(c, 107));
+    CHECK_MSG(atomic_load(&c->version) != version, "workers are to see it");
+    CHECK_INT(in_flight(c, 0), 5);
+    CHECK_STR(str_of(c->endpoints->items[0].text), "127.0.0.1:80");
+    table_unwant(first);
+    table_unwant(second);
+    cluster_unref(c);
+    cluster_registry_deinit(&registry);
+}
+
+TEST(what_is_to_be_published_is_prepared_before_and_only_where_it_differs)
+{
+    static const char *const both[] = {"127.0.0.2", "127.0.0.1"};
+    static const char *const same[] = {"127.0.0.1"};
+
+    cluster_registry_init(&registry);
+    struct cluster *c = cluster("k", "Backend/ns/b", "127.0.0.1");
+    struct table_wish *t = cluster_want_table(c, 101);
+    struct endpoint_set *s = addresses(both, 2);
+
+    cluster_prepare(c, s);
+    const struct maglev *built = endpoint_set_table(s, 101);
+
+    CHECK(built);
+    CHECK(cluster_publish(c, s) && table_of(c, 101) == built);
+    CHECK(cluster_publish(c, endpoint_set_new(0, ENDPOINTS_FAILED)));
+    CHECK_MSG(!table_of(c, 101), "of no endpoints there is none");
+    CHECK(cluster_publish(c, addresses(same, 1)) && table_of(c, 101));
+    s = addresses(same, 1);
+    cluster_prepare(c, s);
+    CHECK(!endpoint_set_table(s, 101));
+    endpoint_set_unref(s);
+    table_unwant(t);
     cluster_unref(c);
     cluster_registry_deinit(&registry);
 }

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "upstream/balance/table.h"
 
 struct endpoint_set *endpoint_set_new(uint32_t n, enum endpoints_state state)
 {
@@ -31,6 +32,7 @@ void endpoint_set_unref(struct endpoint_set *s)
         return;
     for (uint32_t i = 0; i < s->n; i++)
         endpoint_state_unref(s->items[i].state);
+    endpoint_tables_free(atomic_load_explicit(&s->tables, memory_order_relaxed));
     mem_free(s);
 }
 
@@ -87,6 +89,17 @@ void endpoint_set_bind(struct endpoint_set *s, struct backend_state *b)
 {
     for (uint32_t i = 0; i < s->n; i++)
         s->items[i].state = endpoint_state_get(b, s->items[i].text);
+}
+
+struct endpoint_set *endpoint_set_copy(const struct endpoint_set *s)
+{
+    struct endpoint_set *copy = endpoint_set_new(s->n, s->state);
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        copy->items[i] = s->items[i];
+        copy->items[i].state = NULL;
+    }
+    return copy;
 }
 
 bool endpoint_set_is_same(const struct endpoint_set *a, const struct endpoint_set *b)

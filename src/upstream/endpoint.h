@@ -16,6 +16,8 @@ struct endpoint {
     struct endpoint_state *state;   /* one reference; NULL until the set is published */
 };
 
+struct endpoint_table; /* upstream/balance/table.h */
+
 /* How sure we are of the set. */
 enum endpoints_state {
     ENDPOINTS_PENDING, /* a name not resolved yet: callers wait */
@@ -26,7 +28,8 @@ enum endpoints_state {
 struct endpoint_set {
     _Atomic uint32_t n_refs;
     enum endpoints_state state;
-    _Atomic uint64_t well; /* endpoints that are: kept by health/usable.c */
+    _Atomic uint64_t well;                 /* endpoints that are: kept by health/usable.c */
+    struct endpoint_table *_Atomic tables; /* NULL: no keys are told apart */
     uint32_t n;
     struct endpoint items[];
 };
@@ -42,4 +45,6 @@ void endpoint_init_address(struct endpoint *e, const struct sockaddr *address, s
                            uint16_t port);
 /* Gives each endpoint its state at the backend. Before the set is shared, once. */
 void endpoint_set_bind(struct endpoint_set *s, struct backend_state *b);
+/* The same addresses, not shared nor bound yet. */
+struct endpoint_set *endpoint_set_copy(const struct endpoint_set *s);
 bool endpoint_set_is_same(const struct endpoint_set *a, const struct endpoint_set *b);

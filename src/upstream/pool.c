@@ -11,8 +11,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/socket.h"
-#include "policy/balancer.h"
 #include "upstream/attempt_internal.h"
+#include "upstream/balance/pick.h"
 #include "upstream/conn_h2.h"
 #include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
@@ -44,7 +44,7 @@ void conn_move(struct conn *c, enum conn_state to)
         pool_share_note_idle(c->pool);
 }
 
-static void pool_refresh(struct pool *p)
+void pool_refresh(struct pool *p)
 {
     uint32_t version = atomic_load_explicit(&p->cluster->version, memory_order_acquire);
 
@@ -61,9 +61,8 @@ static struct pool *pool_new(struct upstreams *u, struct cluster *b)
 
     p->upstreams = u;
     p->cluster = cluster_observe(b);
-    p->balancer = MEM_NEW(struct balancer);
+    p->pick = pick_new(&u->random);
     p->n_streams = b->http2.n_streams_max ? b->http2.n_streams_max : (uint32_t)LIMIT_H2_STREAMS;
-    balancer_init(p->balancer, BALANCER_LEAST_REQUEST, random_u64(&u->random));
     pool_refresh(p);
     pool_share_init(p);
     return p;
@@ -81,31 +80,6 @@ struct pool *upstreams_pool(struct upstreams *u, struct cluster *b)
     if (UNLIKELY(!u->pools[b->id]))
         u->pools[b->id] = pool_new(u, b);
     return u->pools[b->id];
-}
-
-/* balancer_load_fn over the pool's view. */
-static uint32_t pool_load(const void *context, uint32_t index)
-{
-    const struct pool *p = context;
-    struct endpoint_set *s = p->endpoints;
-
-    if (!endpoint_set_may_use(s, index, !p->forbids_panic))
-        return UINT32_MAX;
-    return atomic_load_explicit(&s->items[index].state->n_in_flight, memory_order_relaxed);
-}
-
-struct endpoint *pool_pick(struct pool *p, const char *avoid)
-{
-    uint32_t avoid_index = BALANCER_NO_ENDPOINT;
-    uint32_t index;
-
-    pool_refresh(p);
-    for (uint32_t i = 0; avoid && i < p->endpoints->n; i++) {
-        if (strcmp(p->endpoints->items[i].text, avoid) == 0)
-            avoid_index = i;
-    }
-    index = balancer_pick(p->balancer, p->endpoints->n, avoid_index, pool_load, p);
-    return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
 }
 
 static bool conn_is_expired(const struct conn *c, uint64_t now_us)
@@ -548,7 +522,7 @@ static void pool_free(struct pool *p)
     }
     pool_share_deinit(p);
     endpoint_set_unref(p->endpoints);
-    mem_free(p->balancer);
+    pick_free(p->pick);
     cluster_unobserve(p->cluster);
     mem_free(p);
 }

@@ -13,14 +13,14 @@ enum {
     UPSTREAM_CONNECT_TIMEOUT_US = 10 * 1000000,
 };
 
-struct balancer; /* policy/balancer.h */
+struct pick; /* upstream/balance/pick.h */
 
 struct pool {
     struct upstreams *upstreams;
     struct cluster *cluster;        /* one reference */
     struct endpoint_set *endpoints; /* one reference; the worker's cached view */
     uint32_t version;
-    struct balancer *balancer;
+    struct pick *pick;
     struct list lists[CONN_CLOSED]; /* by state */
     bool speaks_http1;              /* what was negotiated last: of CLUSTER_NEGOTIATED */
     uint32_t n_streams;             /* that one connection of HTTP/2 took last */
@@ -61,10 +61,8 @@ void upstreams_keep_no_idle(struct upstreams *u);
 /* Connections in all pools that are in `state`. */
 size_t upstreams_count(const struct upstreams *u, enum conn_state state);
 
-/* The endpoint that the balancer chooses; NULL when there is none. `avoid` (NULL: none) is the text
- * of one that has just failed: taken only when there is no other. Refreshes the cached view first.
- */
-struct endpoint *pool_pick(struct pool *p, const char *avoid);
+/* The view of the endpoints becomes the current one. */
+void pool_refresh(struct pool *p);
 /* That of `c` as the pool has it now; NULL: it has gone. */
 struct endpoint *pool_endpoint_of(const struct pool *p, const struct conn *c);
 /* May it be a stream of a connection of HTTP/2? */

@@ -11,6 +11,7 @@ from play.certs import Authority  # noqa: E402
 from play.gateway import Gateway  # noqa: E402
 from play.http2_upstream import Http2Upstream  # noqa: E402
 from play.issuer import Issuer  # noqa: E402
+from play.name_server import NameServer  # noqa: E402
 from play.takeover import Line  # noqa: E402
 from play.upstream import Upstream  # noqa: E402
 
@@ -79,6 +80,27 @@ def upstream():
 
     def start(name="upstream", tls=None):
         started.append(Upstream(name, tls))
+        return started[-1]
+
+    yield start
+    for made in started:
+        made.stop()
+
+
+@pytest.fixture
+def name_server():
+    server = NameServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def at():
+    """at(address, port) starts a backend there."""
+    started = []
+
+    def start(address, port=0):
+        started.append(Upstream(address, address=address, port=port))
         return started[-1]
 
     yield start

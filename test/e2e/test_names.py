@@ -6,33 +6,12 @@ import pytest
 from play.deadline import FACTOR, eventually
 from play.health import Sick, http_check, policy
 from play.manifests import ENVOY_API, path, route, rule, target, thing, world
-from play.name_server import NXDOMAIN, SERVFAIL, NameServer
+from play.name_server import NXDOMAIN, SERVFAIL
 from play.others import Others
-from play.upstream import Answer, Upstream
+from play.upstream import Answer
 from test_reload import Load
 
 TARGET = "/kept"  # what Load asks for
-
-
-@pytest.fixture
-def name_server():
-    server = NameServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def at():
-    """at(address, port) starts a backend there."""
-    started = []
-
-    def start(address, port=0):
-        started.append(Upstream(address, address=address, port=port))
-        return started[-1]
-
-    yield start
-    for made in started:
-        made.stop()
 
 
 def named(port, *more):

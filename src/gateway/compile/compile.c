@@ -165,6 +165,9 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     s->n_clusters = (uint32_t)c.used_clusters.n;
     s->publications = c.publications.items;
     s->n_publications = (uint32_t)c.publications.n;
+    /* Control, which publishes them, has other things to do than to build tables. */
+    VEC_FOREACH (&c.publications, p)
+        cluster_prepare(p->cluster, p->endpoints);
     s->feeds = c.used_feeds.items;
     s->n_feeds = (uint32_t)c.used_feeds.n;
     compile_health_done(&c);

@@ -8,6 +8,7 @@
 #include "gateway/compile/health.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/rule.h"
+#include "gateway/compile/traffic/balance.h"
 #include "gateway/compile/traffic/compress.h"
 #include "gateway/compile/traffic/fault.h"
 #include "gateway/compile/traffic/keep_alive.h"
@@ -116,6 +117,7 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     traffic_request_buffer(at->rule, t->spec ? t->spec->request_buffer : NULL);
     traffic_timeouts(at, t->spec ? t->spec->cluster.timeout : NULL);
     compile_keep_alive(c, at);
+    compile_balance(at, t->spec ? t->spec->cluster.load_balancer : NULL);
     compile_breaker(c, at, t->spec ? t->spec->cluster.circuit_breaker : NULL);
     compile_health(c, at);
     compile_fault(at);

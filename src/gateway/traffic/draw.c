@@ -3,6 +3,7 @@
  * instead. */
 #include "gateway/traffic/draw.h"
 
+#include "gateway/traffic/affinity.h"
 #include "gateway/traffic/priorities.h"
 #include "gateway/worker.h"
 
@@ -37,15 +38,27 @@ enum refusal draw_backend(struct exchange *x, uint32_t priority, const struct ba
     return REFUSAL_NO_BACKEND;
 }
 
+/* Of a key the first draw leads where it led before, where the endpoint is another one now. */
+static void draw_anew(struct exchange *x, uint32_t nth)
+{
+    if (x->affinity)
+        x->affinity->n_redraws = nth;
+}
+
 const struct backend_plan *draw_again(struct exchange *x, uint32_t priority)
 {
     bool has_others = x->attempt.pool && x->attempt.pool->endpoints->n > 1;
+    const struct backend_plan *again = x->backend;
     const struct backend_plan *drawn;
 
     for (unsigned i = 0; i < DRAWS_AGAIN; i++) {
+        draw_anew(x, i);
         if (draw_backend(x, priority, &drawn) == REFUSAL_NONE &&
-            (drawn != x->backend || has_others))
-            return drawn;
+            (drawn != x->backend || has_others)) {
+            again = drawn;
+            break;
+        }
     }
-    return x->backend;
+    draw_anew(x, 0);
+    return again;
 }

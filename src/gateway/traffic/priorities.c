@@ -5,16 +5,17 @@
  */
 #include "gateway/traffic/priorities.h"
 
+#include "gateway/traffic/affinity.h"
 #include "gateway/traffic/priority_share.h"
 #include "gateway/worker.h"
+#include "policy/balance/rendezvous.h"
 #include "upstream/health/usable.h"
 
 static struct endpoint_set *priorities_endpoints(struct exchange *x, struct cluster *c)
 {
     struct pool *p = upstreams_pool(&x->worker->upstreams, c);
 
-    if (p->version != atomic_load_explicit(&c->version, memory_order_acquire))
-        pool_pick(p, NULL); /* refreshes the view */
+    pool_refresh(p);
     return p->endpoints;
 }
 
@@ -84,8 +85,8 @@ static void priorities_share(struct exchange *x)
         if (is_open)
             all[i] = (struct priority_health){1, 1};
     }
-    x->priority = priority_share_pick(all, n, random_below(&x->worker->random, PRIORITY_FULL),
-                                      &x->attempt.forbids_panic);
+    x->priority =
+        priority_share_pick(all, n, affinity_below(x, PRIORITY_FULL), &x->attempt.forbids_panic);
 }
 
 void priorities_begin(struct exchange *x)
@@ -141,12 +142,32 @@ static int32_t priorities_draw_by_health(struct exchange *x, const struct priori
     return otherwise; /* endpoints have fallen ill meanwhile */
 }
 
+/* The same shares, and each key stays where it is as long as it can. */
+static int32_t priorities_draw_by_key(struct exchange *x, const struct priority_plan *p,
+                                      bool regards_health)
+{
+    uint64_t key = affinity_draw_key(x->affinity);
+    struct rendezvous r = {0};
+
+    for (uint32_t i = 0; i < p->weights.n; i++) {
+        const struct backend_plan *b = &x->rule->backends[p->first + i];
+        uint64_t share = regards_health ? priorities_backend_availability(x, b) : PRIORITY_FULL;
+
+        rendezvous_offer(&r, key, x->rule->affinity->seeds[p->first + i], b->weight * share, i);
+    }
+    if (!r.is_any && regards_health)
+        return priorities_draw_by_key(x, p, false);
+    return r.is_any ? (int32_t)r.index : -1;
+}
+
 int32_t priorities_draw(struct exchange *x, uint32_t priority)
 {
     const struct priority_plan *p = &x->rule->priorities[priority];
     int32_t chosen = weights_pick(&p->weights, (uint32_t)(random_u64(&x->worker->random) >> 32));
     uint32_t availability;
 
+    if (affinity_is_known(x->affinity) && p->weights.n > 1)
+        return priorities_draw_by_key(x, p, true);
     if (chosen < 0 || p->weights.n == 1)
         return chosen;
     availability =

@@ -6,8 +6,8 @@
 #include "manifest/part/cluster_settings.h"
 
 #define CLUSTER_SETTINGS_FIELDS(type, at, retry_flags, policy_flags)                               \
-    FIELD_OBJECT(type, at load_balancer, "loadBalancer", FIELD_NOT_ENFORCED,                       \
-                 cluster_load_balancer, "How an endpoint is chosen; LeastRequest unless given."),  \
+    FIELD_OBJECT(type, at load_balancer, "loadBalancer", policy_flags, cluster_load_balancer,      \
+                 "How an endpoint is chosen; LeastRequest unless given."),                         \
         FIELD_OBJECT(type, at retry, "retry", retry_flags, cluster_retry,                          \
                      "Further attempts after a failure."),                                         \
         FIELD_OBJECT(type, at circuit_breaker, "circuitBreaker", policy_flags,                     \

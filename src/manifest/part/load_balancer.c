@@ -16,7 +16,35 @@ static const struct field hash_cookie_fields[] = {
     FIELD_TEXT_MAP(hash_cookie, attributes, "attributes", 0,
                    "Further attributes of a cookie that the gateway makes."),
 };
-static const struct table hash_cookie_table = TABLE(hash_cookie);
+
+/* Nothing of it may end the cookie, or the header. */
+static bool is_cookie_text(struct str s, const char *forbidden)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] <= ' ' || s.ptr[i] > '~' || strchr(forbidden, s.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static void hash_cookie_check(struct decoder *d, const struct node *node, void *object)
+{
+    static const char no_token[] = "()<>@,;:\\\"/[]?={}";
+    const struct hash_cookie *c = object;
+
+    if (!is_cookie_text(c->name, no_token))
+        decode_error(d, DIAG_INVALID_VALUE, node_find(node, "name"), "name",
+                     "is no name of a cookie (RFC 6265 4.1.1)");
+    VEC_FOREACH (&c->attributes, pair) {
+        if (pair->key.len == 0 || !is_cookie_text(pair->key, no_token) ||
+            !is_cookie_text(pair->value, ";,"))
+            decode_error(d, DIAG_INVALID_VALUE, node_find(node, "attributes"), "attributes",
+                         "\"%.*s\" is no attribute of a cookie (RFC 6265 4.1.1)",
+                         STR_ARG(pair->key));
+    }
+}
+
+static const struct table hash_cookie_table = TABLE_CHECKED(hash_cookie, hash_cookie_check);
 
 static const char *const hash_source_names[] = {"SourceIP", "Header",      "Headers",
                                                 "Cookie",   "QueryParams", NULL};
@@ -71,11 +99,11 @@ static void load_balancer_check(struct decoder *d, const struct node *node, void
     const struct cluster_load_balancer *b = object;
 
     check_union(d, node, b->type, balancer_names, keys, false);
-    if (b->type >= BALANCER_BACKEND_UTILIZATION)
+    if (b->type >= LOAD_BALANCER_BACKEND_UTILIZATION)
         decode_warning(d, DIAG_UNSUPPORTED_FIELD, node_find(node, "type"), "type",
                        "known to the API but not supported here: LeastRequest is used");
-    if (b->slow_start && b->type != BALANCER_ROUND_ROBIN && b->type != BALANCER_LEAST_REQUEST &&
-        b->type != BALANCER_BACKEND_UTILIZATION)
+    if (b->slow_start && b->type != LOAD_BALANCER_ROUND_ROBIN &&
+        b->type != LOAD_BALANCER_LEAST_REQUEST && b->type != LOAD_BALANCER_BACKEND_UTILIZATION)
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "slowStart"), "slowStart",
                      "allowed only with RoundRobin and LeastRequest");
 }

@@ -4,13 +4,13 @@
 
 #include "manifest/common.h"
 
-enum balancer_type {
-    BALANCER_CONSISTENT_HASH,
-    BALANCER_LEAST_REQUEST,
-    BALANCER_RANDOM,
-    BALANCER_ROUND_ROBIN,
-    BALANCER_BACKEND_UTILIZATION, /* not supported */
-    BALANCER_DYNAMIC_MODULE,      /* not supported */
+enum load_balancer_type {
+    LOAD_BALANCER_CONSISTENT_HASH,
+    LOAD_BALANCER_LEAST_REQUEST,
+    LOAD_BALANCER_RANDOM,
+    LOAD_BALANCER_ROUND_ROBIN,
+    LOAD_BALANCER_BACKEND_UTILIZATION, /* not supported */
+    LOAD_BALANCER_DYNAMIC_MODULE,      /* not supported */
 };
 enum hash_source { HASH_SOURCE_IP, HASH_HEADER, HASH_HEADERS, HASH_COOKIE, HASH_QUERY_PARAMS };
 
@@ -39,7 +39,7 @@ struct slow_start {
 };
 struct cluster_load_balancer {
     struct mark mark;
-    int type; /* enum balancer_type */
+    int type; /* enum load_balancer_type */
     struct consistent_hash *consistent_hash;
     struct slow_start *slow_start;
 };

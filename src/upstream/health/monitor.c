@@ -28,6 +28,9 @@ static uint64_t monitor_random_below(struct health_monitor *m, uint64_t bound)
 
 static void target_set_verdict(struct health_target *t, bool is_unhealthy)
 {
+    /* As Envoy, it is new again then (slow start); before anybody can see that it is well. */
+    if (!is_unhealthy && atomic_load(&target_health(t)->bits) & HEALTH_FAILS_PROBES)
+        atomic_store(&t->endpoint->state->new_since_us, monitor_loop(t->monitor)->now.mono_us);
     health_set_bit(&t->monitor->backend->health, target_health(t), HEALTH_FAILS_PROBES,
                    is_unhealthy);
 }

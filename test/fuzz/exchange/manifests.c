@@ -138,10 +138,26 @@
     "abort: {httpStatus: 503, percentage: 20}}, responseOverride: [{match: {statusCodes: [{type: " \
     "Range, range: {start: 500, end: 599}}]}, response: {statusCode: 200, body: {inline: sorry}}}" \
     "]}}\n---\n"
+/* Requests stick to one of two backends, or are shared out; the tables are small, to be quick. */
+#define BY_COOKIE                                                                                  \
+    "loadBalancer: {type: ConsistentHash, consistentHash: {type: Cookie, cookie: {name: c, ttl: "  \
+    "1h}, tableSize: 101}}, "
+#define BALANCER(name, how)                                                                        \
+    "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
+    "{name: balancer-" name ", namespace: play}, spec: {targetRefs: [{group: "                     \
+    "gateway.networking.k8s.io, kind: HTTPRoute, name: " name "}], loadBalancer: {" how "}}}"      \
+    "\n---\n"
+#define BALANCERS_FIRST                                                                            \
+    BALANCER("two", "type: RoundRobin, slowStart: {window: 5s}")                                   \
+    BALANCER("named", "type: ConsistentHash, consistentHash: {type: SourceIP, tableSize: 101}")
+#define BALANCERS_SECOND                                                                           \
+    BALANCER("two", "type: ConsistentHash, consistentHash: {type: QueryParams, queryParams: "      \
+                    "[{name: key}], tableSize: 103}")                                              \
+    BALANCER("named", "type: LeastRequest, slowStart: {window: 5s}")
 #define RETRIES                                                                                    \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
     "{name: again, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "      \
-    "kind: HTTPRoute, name: again}], " RETRY "}}\n---\n"                                           \
+    "kind: HTTPRoute, name: again}], " BY_COOKIE RETRY "}}\n---\n"                                 \
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: "          \
     "{name: whole, namespace: play}, spec: {targetRefs: [{group: gateway.networking.k8s.io, "      \
     "kind: HTTPRoute, name: whole}], requestBuffer: {limit: 100Ki}, " RETRY "}}\n---\n"
@@ -173,18 +189,20 @@
     BREAKER("HTTPRoute", "mirror", "perEndpoint: {maxConnections: 1}")                             \
     BREAKER("HTTPRoute", "streams", "maxConnections: 1, maxRequestsPerConnection: 3")
 
-static const char first[] = COMMON PLAIN RETRIES FAULTS HEALTH("1", "") BREAKERS_FIRST AI("")
-    TRAFFIC("limited", "gateway.networking.k8s.io", "HTTPRoute", "",
-            LIMIT("20", "{from: Number, number: 2}"))
+static const char first[] = COMMON PLAIN RETRIES FAULTS HEALTH("1", "")
+    BALANCERS_FIRST BREAKERS_FIRST AI("") TRAFFIC("limited", "gateway.networking.k8s.io",
+                                                  "HTTPRoute", "",
+                                                  LIMIT("20", "{from: Number, number: 2}"))
         TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", "",
                 LIMIT("5000",
                       "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
 
-static const char second[] = COMMON PLAIN RETRIES FAULTS HEALTH("2", RETRY ", ") BREAKERS_SECOND AI(
-    ", " MODEL("m-new", "{name: open}")) TRAFFIC("limited", "gateway.networking.k8s.io",
-                                                 "HTTPRoute", "",
-                                                 LIMIT("5", "{from: Number, number: 1}"))
-    TRAFFIC("ai", "gateway.networking.k8s.io", "HTTPRoute", RETRY ", ",
+static const char second[] = COMMON PLAIN RETRIES FAULTS HEALTH("2", RETRY ", ")
+    BALANCERS_SECOND BREAKERS_SECOND AI(", " MODEL("m-new", "{name: open}")) TRAFFIC(
+        "limited", "gateway.networking.k8s.io", "HTTPRoute", "",
+        LIMIT("5", "{from: Number, number: 1}"))
+        TRAFFIC(
+            "ai", "gateway.networking.k8s.io", "HTTPRoute", RETRY ", ",
             LIMIT("300", "{from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: all}}"));
 
 const struct str world_manifests[WORLD_SNAPSHOTS] = {
