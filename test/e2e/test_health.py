@@ -257,6 +257,7 @@ def test_probes_follow_the_current_protocol_though_a_stream_is_left_of_the_forme
         return None
 
     a.script = script
+    a.on_head = lambda request, _connection: request.method != "PRI"  # the preface of HTTP/2
 
     def of(**more):
         return world(backend("a", a, **more), route("r", rule("a")),
