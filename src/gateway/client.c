@@ -109,7 +109,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
         return false;
     }
     options.allows_underscore = plan->client.allows_underscore;
-    options.unescapes_slashes = plan->client.unescapes_slashes;
+    options.path_reading = plan->client.path_reading;
     options.head_bytes_limit = plan->client.head_bytes_limit;
     h1_init(&c->codec, &options);
     outbox_init(&c->out, &w->outboxes, &c->stream);

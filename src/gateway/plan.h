@@ -9,6 +9,7 @@
 #include "auth/jwt.h"
 #include "base/vec.h"
 #include "gateway/layer/layer_plan.h"
+#include "http/path.h"
 #include "llm/ai_endpoint.h"
 #include "llm/body_edit.h"
 #include "llm/cost.h"
@@ -64,7 +65,8 @@ struct client_plan {
     bool omits_trailers;       /* over HTTP/1, both ways */
     bool strips_host_dot;      /* also of the authority that backends are told */
     enum escaped_slash escaped_slash;
-    bool unescapes_slashes;       /* the listener's, or another's of its port */
+    bool keeps_slashes;           /* `//` stays in paths, for matches, rules and backends */
+    uint8_t path_reading;         /* http/path.h: of this and of others of its port */
     struct str health_path;       /* that the gateway answers itself; empty: none */
     uint64_t inspect_us;          /* for a PROXY header, for the first bytes of TLS */
     uint64_t handshake_us;        /* for all of the handshake */
@@ -81,6 +83,12 @@ struct client_plan {
     const struct header_edits *late_edits;  /* of answers, whosesoever; NULL: none */
     struct client_h2_plan h2;
 };
+
+/* How paths of the manifests are read, so that they are spelt like those of its requests. */
+static inline unsigned client_path_reading(const struct client_plan *c)
+{
+    return c->keeps_slashes ? PATH_KEEPS_EMPTY : 0;
+}
 
 /* One accepted issuer of an authentication. */
 struct jwt_plan {

@@ -9,6 +9,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
+#include "http/target.h"
 
 static enum refusal admit_head_refusal(enum h1_error error)
 {
@@ -158,6 +159,17 @@ static enum step_result admit_answer_health(struct exchange *x)
     return answer_text(x, 200, STR("text/plain"), STR("ok\n"));
 }
 
+/* Another listener of the port keeps `//`. False: merged, the path is none. */
+static bool admit_merge_slashes(struct exchange *x, const struct port_plan *port)
+{
+    const struct client_plan *client = x->listener ? &x->listener->client
+                                       : port      ? &port->client
+                                                   : NULL;
+
+    return (client && client->keeps_slashes) ||
+           target_merge_slashes(&x->arena, &x->request) == H1_ERROR_NONE;
+}
+
 /* A redirect keeps the method, and what it names is asked for anew: rules see that path alone. */
 static enum step_result admit_escaped_slash(struct exchange *x)
 {
@@ -207,6 +219,8 @@ enum step_result step_admit(struct exchange *x)
         port ? port_plan_find_listener(port, x->request.host) : NULL;
 
     x->listener = listener;
+    if (UNLIKELY(x->request.has_empty_segment) && !admit_merge_slashes(x, port))
+        return exchange_refuse(x, REFUSAL_BAD_PATH);
     if (port && admit_is_health_check(x, listener ? &listener->client : &port->client))
         return admit_answer_health(x);
     if (!listener)

@@ -57,7 +57,7 @@ enum h1_error {
 struct h1_options {
     bool is_client;            /* parses responses */
     bool allows_underscore;    /* header names with '_' */
-    bool unescapes_slashes;    /* %2F in a path is a slash; else it is refused */
+    uint8_t path_reading;      /* enum path_reading, as flags */
     uint32_t head_bytes_limit; /* 0: LIMIT_HEAD_BYTES */
     struct str scheme;         /* of the connection: "http" or "https" (static) */
 };

@@ -54,6 +54,7 @@ struct http_request {
     struct str target; /* raw request target */
     struct str path;   /* normalized by http/path.h; "*" for asterisk-form */
     bool has_escaped_slash; /* it had %2F, which is a slash in `path` (where that is asked for) */
+    bool has_empty_segment; /* it had `//` that stayed (where that is asked for) */
     struct str query;       /* after '?', raw; ptr NULL when there was none */
     struct http_headers headers; /* without Host and framing (Content-Length, Transfer-Encoding) */
     /* Value of Upgrade that Connection names, in a GET of HTTP/1.1 without content; else empty */
@@ -63,8 +64,7 @@ struct http_request {
     struct str connection;
     uint8_t minor_version; /* HTTP/1.x; with is_http2 1 */
     bool is_http2;
-    bool
-        is_tunnel; /* an extended CONNECT (RFC 8441), told as the upgrade of HTTP/1 that it means */
+    bool is_tunnel; /* an extended CONNECT (RFC 8441), told as the upgrade that it means */
     bool is_keep_alive;
     bool expects_continue; /* the Expect header itself is gone */
     bool has_te_trailers;

@@ -145,8 +145,9 @@ static const struct field client_path_fields[] = {
     FIELD_ENUM(client_path, escaped_slashes_action, "escapedSlashesAction", 0,
                escaped_slashes_names,
                "What becomes of a request with %2F in its path; refused (400) unless given."),
-    FIELD_BOOL(client_path, disable_merge_slashes, "disableMergeSlashes", FIELD_NOT_ENFORCED,
-               "Whether // stays; here it becomes /."),
+    FIELD_BOOL(
+        client_path, disable_merge_slashes, "disableMergeSlashes", 0,
+        "Whether // stays, for matches, rules and backends alike; it becomes / unless given."),
 };
 static const struct table client_path_table = TABLE_CHECKED(client_path, client_path_check);
 

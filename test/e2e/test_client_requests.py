@@ -10,7 +10,7 @@ from play.deadline import FACTOR, eventually
 from play.gateway import as_text, tollgate
 from play.http2 import Http2
 from play.manifests import (backend, client_policy, header, http_listener, local_provider, path, route, rule, security_policy, target,
-                            world)
+                            thing, world)
 from play.upstream import Answer
 
 
@@ -96,6 +96,82 @@ def test_what_would_be_two_paths_is_not_kept(tmp_path):
     assert "escapedSlashesAction" not in warned(tmp_path, path={"escapedSlashesAction": "UnescapeAndForward"})
 
 
+def denied(where):
+    return security_policy("s", target("HTTPRoute", "r"), authorization={"defaultAction": "Allow", "rules": [
+        {"action": "Deny", "principal": {"clientCIDRs": ["0.0.0.0/0"]}, "operation": {"path": {"type": "Exact", "value": where}}}]})
+
+
+def test_two_slashes_may_stay_for_matches_rules_and_backends_alike(gateway, upstream):
+    one, other = upstream("one"), upstream("other")
+    regex = {"path": {"type": "RegularExpression", "value": "/+b//c"}}
+    gw = gateway(world(backend("one", one), backend("other", other), denied("/x//y"),
+                       route("r", rule("one", matches=[path("/a"), regex]), rule("other")),
+                       client_policy("clients", path={"disableMergeSlashes": True})))
+    for asked, up, sent in (("/a//b", one, "/a//b"), ("//b//c?d=//", one, "//b//c?d=//"), ("/a/", one, "/a/"),
+                            ("//a", other, "//a"), ("/b/c", other, "/b/c"), ("/a//../b", one, "/a/b"), ("//", other, "//"),
+                            ("/%61//%7E", one, "/a//~"), ("http://a.test//b//c", one, "//b//c"), ("/x/y", other, "/x/y"),
+                            ("/x///y", other, "/x///y")):
+        assert gw.request(asked, host="a.test").status == 200, asked
+        assert up.last.target == sent, asked
+    seen = len(one.requests) + len(other.requests)
+    for asked, status in (("/x//y", 403), ("/x//./y", 403), ("/a%2F/b", 400), ("/a//../../..", 400)):
+        assert gw.request(asked).status == status, asked
+    with Http2(gw.port()) as client:
+        assert client.request("/a//b").status == 200 and client.request("/x//y").status == 403
+    assert len(one.requests) + len(other.requests) == seen + 1 and one.last.target == "/a//b"
+
+
+def test_listeners_of_one_port_have_their_own_word_on_two_slashes(gateway, upstream):
+    up = upstream("a")
+    keeps = client_policy("keeps", "keeps", path={"disableMergeSlashes": True, "escapedSlashesAction": "UnescapeAndForward"})
+    names = ["keeps", "merges"]
+    for order in (names, names[::-1]):
+        gw = gateway(world(backend("a", up), route("r", rule("a")), keeps, denied("/x//y"),
+                           listeners=[http_listener(name, hostname=f"{name}.test") for name in order]))
+        for host, asked, status, sent in (
+                ("keeps.test", "/a//b", 200, "/a//b"), ("merges.test", "/a//b", 200, "/a/b"),
+                ("merges.test", "http://merges.test//a//b?c=//", 200, "/a/b?c=//"), ("merges.test", "/a//../b", 200, "/b"),
+                ("keeps.test", "/a%2F%2fb", 200, "/a//b"), ("merges.test", "/a%2F%2Fb", 400, None),
+                ("merges.test", "//..", 400, None), ("keeps.test", "/x//y", 403, None), ("keeps.test", "/x/y", 200, "/x/y"),
+                ("merges.test", "/x//y", 403, None), ("merges.test", "/x/y", 403, None)):
+            before = len(up.requests)
+            assert gw.request(asked, host=host).status == status, (host, asked)
+            assert (up.last.target if len(up.requests) > before else None) == sent, (host, asked)
+        with Http2(gw.port()) as client:
+            assert client.request("/a//b?c", host="merges.test").status == 200
+        assert up.last.target == "/a/b?c"
+
+
+def test_what_a_pattern_makes_of_a_path_with_two_slashes_keeps_them(gateway, upstream):
+    up = upstream("a")
+    rewrite = thing("gateway.envoyproxy.io/v1alpha1", "HTTPRouteFilter", "f", {"urlRewrite": {"path": {
+        "type": "ReplaceRegexMatch", "replaceRegexMatch": {"pattern": "^/a", "substitution": "/new"}}}})
+    use = {"type": "ExtensionRef", "extensionRef": {"group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": "f"}}
+    for spec, sent in (({}, "/new/b"), ({"disableMergeSlashes": True}, "/new//b")):
+        gw = gateway(world(backend("a", up), route("r", rule("a", filters=[use])), rewrite, client_policy("clients", path=spec)))
+        assert gw.request("/a//b").status == 200 and up.last.target == sent
+
+
+def test_a_limit_counts_the_path_as_its_listener_reads_it(gateway, upstream):
+    limit = thing("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", "t", {
+        "targetRefs": [target("HTTPRoute", "r")], "rateLimit": {"type": "Local", "local": {"rules": [
+            {"clientSelectors": [{"path": {"type": "Exact", "value": "/x//y"}}], "limit": {"requests": 1, "unit": "Hour"}}]}}})
+    keeps = client_policy("keeps", "keeps", path={"disableMergeSlashes": True})
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), keeps, limit,
+                       listeners=[http_listener(name, hostname=f"{name}.test") for name in ("keeps", "merges")]),
+                 args=["--workers", "1"])
+    asked = [("keeps.test", "/x/y", 200), ("keeps.test", "/x//y", 200), ("keeps.test", "/x//y", 429), ("keeps.test", "/x/y", 200),
+             ("merges.test", "/x/y", 429), ("merges.test", "/x//y", 429), ("merges.test", "/x", 200)]
+    assert [(host, where, gw.request(where, host=host).status) for host, where, _ in asked] == asked
+
+
+def test_a_redirect_without_a_host_never_names_one(policed):
+    gw, _ = policed(path={"disableMergeSlashes": True, "escapedSlashesAction": "UnescapeAndRedirect"})
+    with gw.raw(b"GET /%2Fevil.test/ HTTP/1.0\r\n\r\n") as raw:
+        reply = raw.reply()
+    assert (reply.status, reply.get("location")) == (307, "/.//evil.test/")
+
+
 # ---- hosts, trailers, sockets ----
 
 @pytest.mark.parametrize("strips", [False, True])
@@ -173,8 +249,8 @@ def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
                   proxyProtocol={"optional": True}, timeout={"tcp": {"tlsHandshakeTimeout": "5s"}})
     assert "0 errors" in said and "0 warnings" in said, said
     said = warned(tmp_path, http1={"http10": {"useDefaultHost": True}, "preserveHeaderCase": True},
-                  path={"disableMergeSlashes": True}, timeout={"tcp": {"idleTimeout": "5s"}})
-    for key in ("useDefaultHost", "preserveHeaderCase", "disableMergeSlashes", "idleTimeout"):
+                  timeout={"tcp": {"idleTimeout": "5s"}})
+    for key in ("useDefaultHost", "preserveHeaderCase", "idleTimeout"):
         assert key in said, said
 
 

@@ -1,6 +1,7 @@
 /* compile: what a ClientTrafficPolicy says of a listener's clients, as plan.h's client_plan. */
 #include "base/limits.h"
-#include "gateway/compile/compile.h"
+#include "gateway/compile/rule.h"
+#include "http/path.h"
 #include "manifest/client_traffic_policy.h"
 
 enum {
@@ -144,17 +145,22 @@ static void compile_client_path(const struct client_path *path, struct client_pl
         ret->escaped_slash = ESCAPED_SLASH_FORWARDED;
     else if (path->escaped_slashes_action == SLASHES_REDIRECT)
         ret->escaped_slash = ESCAPED_SLASH_REDIRECTED;
-    ret->unescapes_slashes = ret->escaped_slash != ESCAPED_SLASH_REFUSED;
+    ret->keeps_slashes = path->disable_merge_slashes.value;
+    if (ret->escaped_slash != ESCAPED_SLASH_REFUSED)
+        ret->path_reading |= PATH_UNESCAPES_SLASHES;
+    if (ret->keeps_slashes)
+        ret->path_reading |= PATH_KEEPS_EMPTY;
 }
 
 static void compile_health_path(struct compile *c, const struct client_traffic_policy *p,
-                                struct arena *a, struct str *ret)
+                                struct arena *a, struct client_plan *ret)
 {
     const struct client_health_check *h = p->spec.health_check;
     struct str path;
 
-    if (compile_path(c, (struct object *)&p->object, h->mark, h->path, &path))
-        *ret = arena_str(a, path);
+    if (compile_path_as(c, (struct object *)&p->object, h->mark, h->path, client_path_reading(ret),
+                        &path))
+        ret->health_path = arena_str(a, path);
 }
 
 static int seconds_of(struct opt_duration d)
@@ -210,7 +216,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
     if (p->spec.path)
         compile_client_path(p->spec.path, ret);
     if (p->spec.health_check)
-        compile_health_path(c, p, a, &ret->health_path);
+        compile_health_path(c, p, a, ret);
     ret->tells_backend_scheme = p->spec.scheme == SCHEME_MATCH_BACKEND;
     ret->proxy_mode = compile_proxy_mode(&p->spec);
     if (p->spec.timeout)

@@ -11,12 +11,13 @@
 #include "gateway/server_options.h"
 
 /* Names with '_' and paths with %2F are read, or not, before the host tells the listener: so they
- * are when any listener of the port wants them, and the others refuse them afterwards. */
+ * are when any listener of the port wants them, and the others refuse them afterwards. So are paths
+ * with `//`, which the others merge. */
 static void compile_share_reading(struct port_plan *p)
 {
     for (uint32_t i = 0; i < p->n_listeners; i++) {
         p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
-        p->client.unescapes_slashes |= p->listeners[i]->client.unescapes_slashes;
+        p->client.path_reading |= p->listeners[i]->client.path_reading;
     }
 }
 

@@ -232,7 +232,7 @@ bool client_h2_begin(struct client *c)
     struct client_h2 *h = MEM_NEW(struct client_h2);
     const struct client_h2_plan *plan = &c->h2_plan;
     struct h2_options options = {.allows_underscore = c->codec.options.allows_underscore,
-                                 .unescapes_slashes = c->codec.options.unescapes_slashes,
+                                 .path_reading = c->codec.options.path_reading,
                                  .head_bytes_limit = c->codec.options.head_bytes_limit,
                                  .scheme = c->codec.options.scheme,
                                  .n_streams_max = plan->n_streams_max,
