@@ -63,9 +63,6 @@ static void forwarded_client_cert_check(struct decoder *d, const struct node *no
         f->mode != CLIENT_CERT_SANITIZE_SET)
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "certDetailsToAdd"), "certDetailsToAdd",
                      "allowed only with mode AppendForward or SanitizeSet");
-    if (f->details & 1U << CLIENT_CERT_CHAIN)
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "certDetailsToAdd"),
-                       "certDetailsToAdd", "Chain is not told yet");
     if (f->mode == CLIENT_CERT_FORWARD_ONLY || f->mode == CLIENT_CERT_ALWAYS_FORWARD_ONLY)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
                        "a header that a client brings is always removed: as Sanitize");
@@ -237,9 +234,14 @@ static const struct field client_traffic_policy_spec_fields[] = {
 const struct table client_traffic_policy_spec_table =
     TABLE_CHECKED(client_traffic_policy_spec, client_traffic_policy_check);
 
-const char *client_traffic_policy_find_unenforced(const struct client_traffic_policy_spec *s)
+bool client_cert_is_told(const struct forwarded_client_cert *f)
 {
-    return s->tls && s->tls->client_validation
-               ? client_validation_find_unenforced(s->tls->client_validation)
-               : NULL;
+    return f && (f->mode == CLIENT_CERT_SANITIZE_SET || f->mode == CLIENT_CERT_APPEND_FORWARD);
+}
+
+bool client_traffic_policy_tells_chain(const struct client_traffic_policy_spec *s)
+{
+    const struct forwarded_client_cert *f = s->headers ? s->headers->forwarded_client_cert : NULL;
+
+    return client_cert_is_told(f) && (f->details & 1U << CLIENT_CERT_CHAIN);
 }

@@ -111,6 +111,6 @@ struct client_traffic_policy {
 };
 extern const struct table client_traffic_policy_spec_table;
 
-/* The key of the first security feature given here that is not enforced yet (client certificates),
- * NULL when all are: its listeners' routes refuse instead of passing. */
-const char *client_traffic_policy_find_unenforced(const struct client_traffic_policy_spec *s);
+/* Are backends told of a client's certificate, and what led to it? */
+bool client_cert_is_told(const struct forwarded_client_cert *f);
+bool client_traffic_policy_tells_chain(const struct client_traffic_policy_spec *s);

@@ -483,6 +483,7 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
     SSL_CTX_set_tlsext_servername_callback(e->ctx, tls_on_server_name);
     tls_set_session_context(e->ctx, config);
     tls_staple(e, config);
+    e->tells_chain = config->tells_chain;
     r = tls_set_ciphers(e->ctx, config->ciphers, ret_why);
     if (r == 0)
         r = tls_set_exchange(e, config, ret_why);

@@ -64,9 +64,7 @@ static void compile_client_headers(const struct client_headers *h, struct client
     ret->omits_limit_headers = h->disable_rate_limit_headers.value;
     ret->omits_request_id =
         h->request_id == REQUEST_ID_PRESERVE || h->request_id == REQUEST_ID_DISABLE;
-    if (h->forwarded_client_cert &&
-        (h->forwarded_client_cert->mode == CLIENT_CERT_SANITIZE_SET ||
-         h->forwarded_client_cert->mode == CLIENT_CERT_APPEND_FORWARD)) {
+    if (client_cert_is_told(h->forwarded_client_cert)) {
         ret->tells_certificate = true;
         ret->certificate_details = h->forwarded_client_cert->details;
     }

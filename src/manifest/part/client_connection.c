@@ -120,38 +120,17 @@ static const struct table revocation_list_table =
 static const char *const validation_mode_names[] = {"Request", "RequireAny", "VerifyIfGiven",
                                                     "RequireAndVerify", NULL};
 
-static bool match_is_pattern(const struct string_match *items, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (items[i].type == STRING_REGEX)
-            return true;
-    }
-    return false;
-}
-
-static bool subject_alt_names_have_pattern(const struct client_validation *v)
-{
-    const struct subject_alt_names *s = v->subject_alt_names;
-
-    return s && (s->other_names.n > 0 || match_is_pattern(s->dns_names.items, s->dns_names.n) ||
-                 match_is_pattern(s->email_addresses.items, s->email_addresses.n) ||
-                 match_is_pattern(s->ip_addresses.items, s->ip_addresses.n) ||
-                 match_is_pattern(s->uris.items, s->uris.n));
-}
-
 static void client_validation_check(struct decoder *d, const struct node *node, void *object)
 {
     const struct client_validation *v = object;
 
     check_max_items(d, node, "caCertificateRefs", 8);
-    if (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY)
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
-                       "certificates that nobody verifies are not asked for: not enforced yet");
-    if (subject_alt_names_have_pattern(v))
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "subjectAltNames"), "subjectAltNames",
-                       "regular expressions and other names are not enforced yet");
-    if (v->allow_expired_certificate.value &&
-        (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY))
+    if (client_validation_accepts_unverified(v))
+        decode_note(d, DIAG_BYPASS, node_find(node, "mode"), "mode",
+                    "clients are let in whatever certificate they show%s; backends are told of "
+                    "verified ones alone",
+                    v->mode == VALIDATION_REQUEST ? ", or without one" : "");
+    if (v->allow_expired_certificate.value && client_validation_accepts_unverified(v))
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "allowExpiredCertificate"),
                      "allowExpiredCertificate",
                      "allowed only with mode VerifyIfGiven or RequireAndVerify");
@@ -219,25 +198,13 @@ static const struct field client_tls_fields[] = {
 };
 const struct table client_tls_table = TABLE_CHECKED(client_tls, client_tls_check);
 
-const char *client_validation_find_unenforced(const struct client_validation *v)
-{
-    const struct {
-        const char *key;
-        bool is_asked;
-    } rows[] = {
-        {"tls.clientValidation.mode",
-         v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY},
-        {"tls.clientValidation.subjectAltNames", subject_alt_names_have_pattern(v)},
-    };
-
-    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        if (rows[i].is_asked)
-            return rows[i].key;
-    }
-    return NULL;
-}
-
 bool client_validation_is_optional(const struct client_validation *v)
 {
-    return v->mode == VALIDATION_VERIFY_IF_GIVEN || (v->mode < 0 && v->optional.value);
+    return v->mode == VALIDATION_VERIFY_IF_GIVEN || v->mode == VALIDATION_REQUEST ||
+           (v->mode < 0 && v->optional.value);
+}
+
+bool client_validation_accepts_unverified(const struct client_validation *v)
+{
+    return v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY;
 }
