@@ -30,12 +30,13 @@ struct tls_entry_config {
     size_t n_client_pins;
     const struct tls_name *client_names; /* and have one of these; none: whatever it has */
     size_t n_client_names;
-    bool allows_expired;   /* a client's own certificate, not its authorities' */
-    bool tells_chain;      /* struct tls_peer has the chain of a client's certificate */
-    struct str groups;     /* of the key exchange, as ciphers */
-    struct str signatures; /* of handshakes, as ciphers */
-    struct str protocols;  /* of ALPN, as ciphers: h2, http/1.1, http/1.0 */
-    struct str identity;   /* of the listener: sessions resume only here, by the same rules */
+    bool allows_expired;     /* a client's own certificate, not its authorities' */
+    bool remembers_sessions; /* of TLS 1.2 by id, where a client takes no ticket */
+    bool tells_chain;        /* struct tls_peer has the chain of a client's certificate */
+    struct str groups;       /* of the key exchange, as ciphers */
+    struct str signatures;   /* of handshakes, as ciphers */
+    struct str protocols;    /* of ALPN, as ciphers: h2, http/1.1, http/1.0 */
+    struct str identity;     /* of the listener: sessions resume only here, by the same rules */
 };
 
 /* What a client has proved by a certificate that its listener's rule verified. Texts are printable

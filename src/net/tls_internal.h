@@ -28,6 +28,7 @@ struct tls_entry {
     bool allows_expired;
     bool accepts_unverified;
     bool tells_chain;
+    bool remembers_sessions;
     uint64_t client_rule; /* of the rule on them; 0: not asked */
     struct str ocsp;      /* owned; empty: none */
     int64_t ocsp_until_s;

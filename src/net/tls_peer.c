@@ -159,7 +159,7 @@ static void peer_store_ctx_free(X509_STORE_CTX **ctx)
 /* Does the certificate of a remembered session still pass? Time has gone on since. One that needs
  * intermediate certificates, which tickets do not carry, does not: its client shows them again. Nor
  * does one that never passed, where such are let in. */
-static bool peer_is_still_good(const struct tls_entry *e, SSL_SESSION *session)
+bool tls_peer_is_still_good(const struct tls_entry *e, SSL_SESSION *session)
 {
     X509 *certificate = SSL_SESSION_get0_peer(session);
     X509_STORE_CTX *ctx AUTO(peer_store_ctx_free) = NULL;
@@ -187,7 +187,7 @@ static SSL_TICKET_RETURN peer_on_ticket(SSL *ssl, SSL_SESSION *resumed,
     const struct tls_session *session = SSL_get_ex_data(ssl, tls_session_index());
 
     if ((status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) ||
-        !peer_is_still_good(&session->server->entries[session->entry], resumed))
+        !tls_peer_is_still_good(&session->server->entries[session->entry], resumed))
         return SSL_TICKET_RETURN_IGNORE_RENEW; /* a full handshake, and a new ticket */
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }

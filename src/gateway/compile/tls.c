@@ -230,6 +230,8 @@ static void compile_client_tls(struct compile *c, const struct client_traffic_po
     entry->groups = compile_join(&c->scratch, &tls->settings.ecdh_curves);
     entry->signatures = compile_join(&c->scratch, &tls->settings.signature_algorithms);
     entry->protocols = compile_join(&c->scratch, &tls->settings.alpn_protocols);
+    entry->remembers_sessions =
+        tls->session && tls->session->resumption && tls->session->resumption->stateful;
 }
 
 /* A response that cannot be stapled is left out: clients then ask for one themselves. `tells`: says

@@ -161,8 +161,8 @@ static const struct table client_validation_table =
 static const struct field tls_session_resumption_fields[] = {
     FIELD_OBJECT(tls_session_resumption, stateless, "stateless", 0, empty_object,
                  "Resumption by ticket; it is there anyway."),
-    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", FIELD_NOT_ENFORCED, empty_object,
-                 "Resumption by session id."),
+    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", 0, empty_object,
+                 "Resumption by session id too, for clients of TLS 1.2 that take no ticket."),
 };
 static const struct table tls_session_resumption_table = TABLE(tls_session_resumption);
 
