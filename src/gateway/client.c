@@ -110,6 +110,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     }
     options.allows_underscore = plan->client.allows_underscore;
     options.path_reading = plan->client.path_reading;
+    options.keeps_case = plan->client.keeps_case;
     options.head_bytes_limit = plan->client.head_bytes_limit;
     h1_init(&c->codec, &options);
     outbox_init(&c->out, &w->outboxes, &c->stream);

@@ -80,6 +80,8 @@ static void pump_drop_late_trailers(struct exchange *x)
     struct http_headers *t = &x->trailers;
     uint16_t n_kept = 0;
 
+    if (!x->request.wants_spelling)
+        t->spelling = NULL; /* kept for another listener of the port */
     for (uint16_t i = 0; x->listener && i < t->n; i++) {
         if (!listener_plan_drops(x->listener, t->items[i].name))
             t->items[n_kept++] = t->items[i];

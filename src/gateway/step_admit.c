@@ -9,6 +9,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
+#include "http/h1_spelling.h"
 #include "http/target.h"
 
 static enum refusal admit_head_refusal(enum h1_error error)
@@ -84,6 +85,24 @@ static bool admit_names_late(const struct exchange *x)
             return true;
     }
     return false;
+}
+
+static bool admit_is_dropped(const void *listener, struct str name)
+{
+    return listener_plan_drops(listener, name);
+}
+
+/* A name that no client may bring is none that it may spell: a backend that takes capitals for a
+ * part of the name would miss what the gateway writes. */
+static void admit_keep_case(struct exchange *x)
+{
+    struct http_headers *h = &x->request.headers;
+
+    x->request.wants_spelling = x->listener->client.keeps_case && !x->request.is_http2;
+    if (!x->request.wants_spelling)
+        h->spelling = NULL;
+    if (h->spelling)
+        h->spelling = h1_spelling_without(h->spelling, &x->arena, admit_is_dropped, x->listener);
 }
 
 static void admit_tell_certificate(struct exchange *x)
@@ -247,6 +266,8 @@ enum step_result step_admit(struct exchange *x)
     if (!admit_read_deadline(x))
         return exchange_refuse(x, REFUSAL_BAD_GRPC_TIMEOUT);
     admit_remove_late(x);
+    if (UNLIKELY(listener->client.keeps_case) || x->request.headers.spelling)
+        admit_keep_case(x);
     admit_tell_certificate(x);
     return STEP_NEXT;
 }

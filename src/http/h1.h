@@ -55,9 +55,10 @@ enum h1_error {
 };
 
 struct h1_options {
-    bool is_client;            /* parses responses */
-    bool allows_underscore;    /* header names with '_' */
-    uint8_t path_reading;      /* enum path_reading, as flags */
+    bool is_client;         /* parses responses */
+    bool allows_underscore; /* header names with '_' */
+    uint8_t path_reading;   /* enum path_reading, as flags */
+    bool keeps_case;        /* of header names (http/h1_spelling.h); may change between messages */
     uint32_t head_bytes_limit; /* 0: LIMIT_HEAD_BYTES */
     struct str scheme;         /* of the connection: "http" or "https" (static) */
 };
@@ -86,15 +87,14 @@ struct h1 {
 };
 
 void h1_init(struct h1 *c, const struct h1_options *options);
-/* For clients: the method whose response comes next (HEAD has no content, RFC 9112 6.3). */
+/* For clients: the method of the next response (HEAD's has no content, RFC 9112 6.3). */
 void h1_expect_response_to(struct h1 *c, enum http_method method);
 /* After 101: all further bytes are H1_EVENT_RAW. A client's codec does this by itself. */
 void h1_set_raw(struct h1 *c);
 /* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
  * (server) or *ret_response (client); the other may be NULL. 1xx responses other than 101 come as
- * HEAD followed by END. H1_MORE leaves in *input what is incomplete: the caller keeps those bytes
- * and calls again with them and more. On H1_ERROR in a head the request holds what was read before
- * (for the access log). */
+ * HEAD followed by END. H1_MORE leaves in *input what is incomplete: the caller keeps it and calls
+ * again with that and more. On H1_ERROR in a head the request holds what was read before it. */
 MUST_USE int h1_next(struct h1 *c, struct str *input, struct arena *arena,
                      struct http_request *ret_request, struct http_response *ret_response,
                      struct h1_event *ret_event);

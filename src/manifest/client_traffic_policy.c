@@ -157,8 +157,9 @@ static const struct table client_http10_table = TABLE(client_http10);
 static const struct field client_http1_fields[] = {
     FIELD_BOOL(client_http1, enable_trailers, "enableTrailers", 0,
                "Whether trailers are relayed; they are unless it says false."),
-    FIELD_BOOL(client_http1, preserve_header_case, "preserveHeaderCase", FIELD_NOT_ENFORCED,
-               "Whether the spelling of header names is kept."),
+    FIELD_BOOL(client_http1, preserve_header_case, "preserveHeaderCase", 0,
+               "Whether header names stay as clients and backends spell them; lower-case unless "
+               "given."),
     FIELD_OBJECT(client_http1, http10, "http10", 0, client_http10,
                  "Whether HTTP/1.0 is accepted; it is."),
     FIELD_UNSUPPORTED("disableSafeMaxConnectionDuration", "Abrupt end of old connections."),

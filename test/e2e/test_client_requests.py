@@ -199,6 +199,66 @@ def test_trailers_may_stay_out(policed, passes):
     assert (("trailer:x-end", "2") in reply.headers) == there
 
 
+ASK = (b"POST /x HTTP/1.1\r\nHOST: a.test\r\nX-Own: 1\r\nx-fOO: 2\r\nplain: 3\r\nX-Gone: 4\r\nX-Tenant: me\r\n"
+       b"Transfer-Encoding: chunked\r\nTE: trailers\r\n\r\n1\r\na\r\n0\r\nX-End: 5\r\n\r\n")
+TELL = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Answer: 1\r\nServer: S\r\n\r\n1\r\na\r\n0\r\nX-Last: 2\r\n\r\n")
+
+
+def spelt(gw, up, asked=ASK):
+    """Names of headers and trailers as the backend and the client got them."""
+    told = []
+    up.script = lambda _r, connection: connection.send(TELL)
+    with gw.raw(asked) as raw:
+        while not (told and told[-1].endswith(b"2\r\n\r\n")):
+            told.append(raw.sock.recv(65536))
+            assert told[-1]
+    text = b"".join(told).decode()
+    return up.last.spelt, [line.split(":")[0] for line in text.split("\r\n") if ": " in line]
+
+
+@pytest.mark.parametrize("keeps", [None, False, True])
+def test_header_names_may_stay_as_they_are_spelt(gateway, upstream, issuer, keeps):
+    up, who = upstream("a"), issuer()
+    edit = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-foo", "value": "9"}], "remove": ["x-gone"]}}
+    gw = gateway(world(backend("a", up), route("r", rule("a", filters=[edit])), client_policy(
+        "clients", http1={} if keeps is None else {"preserveHeaderCase": keeps}), security_policy(
+            "p", target("HTTPRoute", "r"), jwt={"providers": [
+                {**local_provider(who), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}]})))
+    authorized = ASK.replace(b"X-Own", b"AUTHORIZATION: Bearer " + who.token("tenant-a").encode() + b"\r\nX-Own")
+    names, told = spelt(gw, up, authorized)
+    wanted = ["HOST", "AUTHORIZATION", "X-Own", "x-fOO", "plain", "Transfer-Encoding", "X-End"]
+    assert set(n if keeps else n.lower() for n in wanted) <= set(names) and up.last.get("x-foo") == "9"
+    assert "x-gone" not in [n.lower() for n in names]
+    assert "x-tenant" in names and up.last.get("x-tenant") == "tenant-a", "whom the gateway names is its own to spell"
+    wanted = ["Transfer-Encoding", "X-Answer", "Server", "X-Last"]
+    assert set(n if keeps else n.lower() for n in wanted) <= set(told)
+    with Http2(gw.port()) as client:
+        reply = client.request("/", headers=[("authorization", f"Bearer {who.token('tenant-a')}")])
+        assert reply.get("x-answer") == "1"
+    assert "host" in up.last.spelt, "HTTP/2 has no capitals"
+
+
+def test_listeners_of_one_port_have_their_own_word_on_spellings(gateway, upstream):
+    up = upstream("a")
+    keeps = client_policy("keeps", "keeps", http1={"preserveHeaderCase": True})
+    gw = gateway(world(backend("a", up), route("r", rule("a")), keeps,
+                       listeners=[http_listener(name, hostname=f"{name}.test") for name in ("forgets", "keeps")]))
+    for host in ("forgets", "keeps", "forgets"):
+        names, told = spelt(gw, up, ASK.replace(b"a.test", host.encode() + b".test"))
+        assert [n in names + told for n in ("X-Own", "X-End", "X-Answer", "X-Last")] == [host == "keeps"] * 4
+
+
+def test_a_copy_for_a_mirror_is_spelt_alike(gateway, upstream):
+    up, other = upstream("a"), upstream("other")
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {
+        "group": "gateway.envoyproxy.io", "kind": "Backend", "name": "other"}}}
+    gw = gateway(world(backend("a", up), backend("other", other), route("r", rule("a", filters=[mirror])),
+                       client_policy("clients", http1={"preserveHeaderCase": True})))
+    assert gw.request(headers=[("X-Own", "1")]).status == 200
+    eventually(lambda: other.requests, what="the copy")
+    assert "X-Own" in other.last.spelt
+
+
 def _timer_of(local_port):
     """(kind, seconds) of the kernel's timer for the gateway's end; 2: keep-alive."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -243,14 +303,15 @@ def test_buffers_of_sockets_may_be_small(gateway, upstream):
 
 
 def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
-    said = warned(tmp_path, tcpKeepalive={"probes": 3}, http1={"http10": {}, "enableTrailers": True},
+    said = warned(tmp_path, tcpKeepalive={"probes": 3}, http1={"http10": {}, "enableTrailers": True, "preserveHeaderCase": True},
+                  path={"disableMergeSlashes": True},
                   connection={"socketBufferLimit": "8Ki", "maxAcceptPerSocketEvent": 1},
                   headers={"host": {"stripTrailingHostDot": True}}, healthCheck={"path": "/healthz"},
                   proxyProtocol={"optional": True}, timeout={"tcp": {"tlsHandshakeTimeout": "5s"}})
     assert "0 errors" in said and "0 warnings" in said, said
-    said = warned(tmp_path, http1={"http10": {"useDefaultHost": True}, "preserveHeaderCase": True},
+    said = warned(tmp_path, http1={"http10": {"useDefaultHost": True}},
                   timeout={"tcp": {"idleTimeout": "5s"}})
-    for key in ("useDefaultHost", "preserveHeaderCase", "idleTimeout"):
+    for key in ("useDefaultHost", "idleTimeout"):
         assert key in said, said
 
 

@@ -137,6 +137,12 @@ static enum proxy_mode compile_proxy_mode(const struct client_traffic_policy_spe
     return spec->enable_proxy_protocol.value ? PROXY_MODE_REQUIRED : PROXY_MODE_NONE;
 }
 
+static void compile_client_http1(const struct client_http1 *http1, struct client_plan *ret)
+{
+    ret->omits_trailers = http1->enable_trailers.is_set && !http1->enable_trailers.value;
+    ret->keeps_case = http1->preserve_header_case.value;
+}
+
 static void compile_client_path(const struct client_path *path, struct client_plan *ret)
 {
     if (path->escaped_slashes_action == SLASHES_UNESCAPE)
@@ -209,8 +215,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
     else
         compile_client_socket(&no_connection, p->spec.tcp_keepalive, ret);
     if (p->spec.http1)
-        ret->omits_trailers =
-            p->spec.http1->enable_trailers.is_set && !p->spec.http1->enable_trailers.value;
+        compile_client_http1(p->spec.http1, ret);
     if (p->spec.path)
         compile_client_path(p->spec.path, ret);
     if (p->spec.health_check)

@@ -12,11 +12,12 @@
 
 /* Names with '_' and paths with %2F are read, or not, before the host tells the listener: so they
  * are when any listener of the port wants them, and the others refuse them afterwards. So are paths
- * with `//`, which the others merge. */
+ * with `//`, which the others merge, and spellings of names, which they forget. */
 static void compile_share_reading(struct port_plan *p)
 {
     for (uint32_t i = 0; i < p->n_listeners; i++) {
         p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
+        p->client.keeps_case |= p->listeners[i]->client.keeps_case;
         p->client.path_reading |= p->listeners[i]->client.path_reading;
     }
 }
