@@ -77,6 +77,7 @@ struct client_plan {
     uint32_t n_requests_max;      /* of a connection; 0: any number */
     uint64_t stream_us;           /* of a request with its answer; 0: none */
     uint32_t held_bytes;          /* of an AI request's body, before it is released as it comes */
+    bool tells_envoy;             /* x-envoy headers: to backends, in answers; none of a client's */
     bool omits_limit_headers;     /* answers go without x-ratelimit headers */
     bool tells_certificate;       /* backends get x-forwarded-client-cert of a verified one */
     uint32_t certificate_details; /* of it, as struct forwarded_client_cert has them */
@@ -323,7 +324,7 @@ void listener_plan_unref(const struct listener_plan *p);
  * Spelling as in name_set. */
 bool listener_plan_is_late(const struct listener_plan *p, struct str name);
 /* Is this a header that no client may write or name in Connection: a late one, or
- * x-forwarded-client-cert, which only who ends TLS can know? */
+ * x-forwarded-client-cert, which only who ends TLS can know, or of x-envoy where those are told? */
 bool listener_plan_is_own(const struct listener_plan *p, struct str name);
 /* Is this a header (or trailer) that no client may bring: one of those, or one that its
  * ClientTrafficPolicy drops? */

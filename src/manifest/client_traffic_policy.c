@@ -101,8 +101,10 @@ static void client_headers_check(struct decoder *d, const struct node *node, voi
 }
 
 static const struct field client_headers_fields[] = {
-    FIELD_BOOL(client_headers, enable_envoy_headers, "enableEnvoyHeaders", FIELD_NOT_ENFORCED,
-               "Whether answers carry x-envoy headers."),
+    FIELD_BOOL(
+        client_headers, enable_envoy_headers, "enableEnvoyHeaders", 0,
+        "Whether backends and answers are told x-envoy headers; those of clients are removed "
+        "then."),
     FIELD_BOOL(client_headers, disable_rate_limit_headers, "disableRateLimitHeaders", 0,
                "Whether answers go without x-ratelimit headers."),
     FIELD_BOOL(client_headers, preserve_request_id, "preserveXRequestID", FIELD_DEPRECATED,

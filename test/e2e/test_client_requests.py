@@ -306,13 +306,63 @@ def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
     said = warned(tmp_path, tcpKeepalive={"probes": 3}, http1={"http10": {}, "enableTrailers": True, "preserveHeaderCase": True},
                   path={"disableMergeSlashes": True},
                   connection={"socketBufferLimit": "8Ki", "maxAcceptPerSocketEvent": 1},
-                  headers={"host": {"stripTrailingHostDot": True}}, healthCheck={"path": "/healthz"},
+                  headers={"host": {"stripTrailingHostDot": True}, "enableEnvoyHeaders": True}, healthCheck={"path": "/healthz"},
                   proxyProtocol={"optional": True}, timeout={"tcp": {"tlsHandshakeTimeout": "5s"}})
     assert "0 errors" in said and "0 warnings" in said, said
     said = warned(tmp_path, http1={"http10": {"useDefaultHost": True}},
                   timeout={"tcp": {"idleTimeout": "5s"}})
     for key in ("useDefaultHost", "idleTimeout"):
         assert key in said, said
+
+
+# ---- x-envoy headers ----
+
+@pytest.mark.parametrize("tells", [None, False, True])
+def test_backends_and_clients_may_be_told_what_envoy_would_tell(gateway, upstream, tells):
+    up = upstream("a")
+    up.script = lambda *_: time.sleep(0.05) or Answer(headers=[("x-envoy-upstream-service-time", "0"), ("x-envoy-other", "1")])
+    rewrite = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"}}}
+    gw = gateway(world(backend("a", up), client_policy("clients", headers={} if tells is None else {"enableEnvoyHeaders": tells}), route(
+        "r", rule("a", matches=[path("/old")], filters=[rewrite], timeouts={"request": "60s"}),
+        rule("a", matches=[path("/try")], timeouts={"request": "60s", "backendRequest": "2s"}), rule("a"))))
+    brought = [("x-envoy-original-path", "/admin"), ("x-envoy-expected-rq-timeout-ms", "1"), ("x-envoy-retry-on", "5xx")]
+    for where, original, left in (("/old/x?y=1", "/old/x?y=1", (30_000, 60_000)), ("/try", None, (2000, 2000)), ("/", None, None)):
+        reply = gw.request(where, headers=brought)
+        assert reply.status == 200
+        told = {name: value for name, value in up.last.headers if name.startswith("x-envoy-")}
+        if not tells:
+            assert told == dict(brought) and reply.get("x-envoy-upstream-service-time") == "0"
+            continue
+        assert told.pop("x-envoy-original-path", None) == original
+        expected = told.pop("x-envoy-expected-rq-timeout-ms", None)
+        assert left[0] <= int(expected) <= left[1] if left else expected is None
+        assert not told, "nothing of a client's"
+        assert reply.all("x-envoy-upstream-service-time") != ["0"] and 50 <= int(reply.get("x-envoy-upstream-service-time")) < 60_000
+        assert reply.get("x-envoy-other") == "1"
+    assert gw.request(headers=[("Connection", "x-envoy-original-path")]).status == (400 if tells else 200)
+
+
+def test_what_was_dropped_says_so(gateway, upstream):
+    def limit(name, kind):
+        return thing("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", name, {
+            "targetRefs": [target("HTTPRoute", name)], "rateLimit": {"type": kind, kind.lower(): {"rules": [
+                {"limit": {"requests": 1, "unit": "Hour"}}]}}})
+
+    def full(name):
+        return thing("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", name, {
+            "targetRefs": [target("HTTPRoute", name)], "circuitBreaker": {"maxParallelRequests": 0}})
+
+    up = upstream("a")
+    for tells in (False, True):
+        gw = gateway(world(backend("a", up), client_policy("clients", headers={"enableEnvoyHeaders": tells}),
+                           *[route(name, rule("a", matches=[path(f"/{name}")])) for name in ("global", "local", "full")],
+                           limit("global", "Global"), limit("local", "Local"), full("full")))
+        for name, status, header_ in (("global", 429, "x-envoy-ratelimited"), ("local", 429, None), ("full", 503, "x-envoy-overloaded")):
+            gw.request(f"/{name}")
+            reply = gw.request(f"/{name}")
+            assert reply.status == status
+            told = [pair for pair in reply.headers if pair[0].lower().startswith("x-envoy-")]
+            assert told == ([(header_, "true")] if tells and header_ else []), name
 
 
 # ---- edits of headers ----

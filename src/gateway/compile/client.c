@@ -62,6 +62,7 @@ static void compile_client_headers(const struct client_headers *h, struct client
                             h->request_id == REQUEST_ID_PRESERVE_OR_GENERATE ||
                             h->request_id == REQUEST_ID_PRESERVE;
     ret->omits_limit_headers = h->disable_rate_limit_headers.value;
+    ret->tells_envoy = h->enable_envoy_headers.value;
     ret->omits_request_id =
         h->request_id == REQUEST_ID_PRESERVE || h->request_id == REQUEST_ID_DISABLE;
     if (client_cert_is_told(h->forwarded_client_cert)) {
