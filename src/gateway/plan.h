@@ -68,6 +68,7 @@ struct client_plan {
     enum escaped_slash escaped_slash;
     bool keeps_slashes;           /* `//` stays in paths, for matches, rules and backends */
     uint8_t path_reading;         /* http/path.h: of this and of others of its port */
+    struct str default_host;      /* of a request of HTTP/1.0 without one; empty: it has none */
     struct str health_path;       /* that the gateway answers itself; empty: none */
     uint64_t inspect_us;          /* for a PROXY header, for the first bytes of TLS */
     uint64_t handshake_us;        /* for all of the handshake */

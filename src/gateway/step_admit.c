@@ -178,6 +178,19 @@ static enum step_result admit_answer_health(struct exchange *x)
     return answer_text(x, 200, STR("text/plain"), STR("ok\n"));
 }
 
+/* HTTP/1.0 knows requests without a host. Over TLS the name of the handshake says whose default
+ * holds, else the port's first listener. */
+static void admit_default_host(struct exchange *x, const struct port_plan *port)
+{
+    const struct downstream *d = x->downstream;
+    const struct listener_plan *l =
+        d->is_tls ? port_plan_find_listener(port, d->server_name) : NULL;
+    struct str host = l ? l->client.default_host : port->client.default_host;
+
+    if (host.len > 0 && x->request.minor_version == 0)
+        x->request.host = x->request.authority = arena_str(&x->arena, host);
+}
+
 /* Another listener of the port keeps `//`. False: merged, the path is none. */
 static bool admit_merge_slashes(struct exchange *x, const struct port_plan *port)
 {
@@ -234,6 +247,8 @@ enum step_result step_admit(struct exchange *x)
         return exchange_refuse(x, REFUSAL_OVERLOADED);
     x->hold = worker_hold(w);
     port = worker_port_plan(w, x->downstream->listen_port);
+    if (UNLIKELY(x->request.host.len == 0) && port)
+        admit_default_host(x, port);
     const struct listener_plan *listener =
         port ? port_plan_find_listener(port, x->request.host) : NULL;
 

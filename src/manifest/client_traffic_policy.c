@@ -151,8 +151,10 @@ static const struct field client_path_fields[] = {
 static const struct table client_path_table = TABLE_CHECKED(client_path, client_path_check);
 
 static const struct field client_http10_fields[] = {
-    FIELD_BOOL(client_http10, use_default_host, "useDefaultHost", FIELD_NOT_ENFORCED,
-               "Whether a request without Host gets the listener's own."),
+    FIELD_BOOL(
+        client_http10, use_default_host, "useDefaultHost", 0,
+        "Whether a request of HTTP/1.0 without Host gets the listener's own, else that of its "
+        "one route with one."),
 };
 static const struct table client_http10_table = TABLE(client_http10);
 

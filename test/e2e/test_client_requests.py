@@ -9,8 +9,8 @@ import pytest
 from play.deadline import FACTOR, eventually
 from play.gateway import as_text, tollgate
 from play.http2 import Http2
-from play.manifests import (backend, client_policy, header, http_listener, local_provider, path, route, rule, security_policy, target,
-                            thing, world)
+from play.manifests import (backend, client_policy, header, http_listener, https_listener, local_provider, path, route, rule, security_policy, target,
+                            thing, tls_secret, world)
 from play.upstream import Answer
 
 
@@ -174,6 +174,57 @@ def test_a_redirect_without_a_host_never_names_one(policed):
 
 # ---- hosts, trailers, sockets ----
 
+def ask_without_host(gw, more=b"", tls=None, **where):
+    with gw.raw(b"GET /x HTTP/1.0\r\n" + more + b"\r\n", tls=tls, **where) as raw:
+        return raw.reply()
+
+
+@pytest.mark.parametrize("uses", [None, False, True])
+def test_a_request_without_a_host_may_get_the_listeners(gateway, upstream, uses):
+    up = upstream("a")
+    policy = client_policy("clients", http1={"http10": {} if uses is None else {"useDefaultHost": uses}})
+    gw = gateway(world(backend("a", up), route("r", rule("a")), policy, listeners=[http_listener(hostname="one.test")]))
+    assert ask_without_host(gw).status == (200 if uses else 404)
+    assert [r.get("host") for r in up.requests] == (["one.test"] if uses else [])
+    assert ask_without_host(gw, b"Host: two.test\r\n").status == 404, "one that is named is not replaced"
+    with gw.raw(b"GET /x HTTP/1.1\r\n\r\n") as raw:
+        assert raw.reply().status == 400, "HTTP/1.1 has to name one"
+    with gw.raw(b"GET /x HTTP/1.1\r\nHost:\r\n\r\n") as raw:
+        assert raw.reply().status in (400, 404), "and to give it a name"
+
+
+def test_the_one_route_with_a_host_says_the_default(gateway, upstream):
+    up, other = upstream("a"), upstream("other")
+    http10 = client_policy("clients", http1={"http10": {"useDefaultHost": True}})
+    both = [backend("a", up), backend("other", other)]
+    gw = gateway(world(*both, http10, route("r", rule("a"), hostnames=["a.test"]), route("any", rule("other")),
+                       route("wild", rule("other"), hostnames=["*.b.test"])))
+    assert ask_without_host(gw).status == 200 and up.last.get("host") == "a.test" and not other.requests
+    for names in (["*.a.test"], ["a.test", "b.test"]):
+        gw = gateway(world(*both, http10, route("r", rule("a"), hostnames=names), route("any", rule("other"))))
+        assert ask_without_host(gw).status == 500 and "useDefaultHost" in gw.stderr(), names
+    gw = gateway(world(*both, http10, route("r", rule("a"), hostnames=["a.test"]), route("s", rule("a"), hostnames=["b.test"])))
+    assert gw.request(host="a.test").status == 500, "the policy is not valid"
+
+
+def test_over_tls_the_handshake_says_whose_default_host(gateway, upstream, authority):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test", "two.test")),
+                       client_policy("clients", http1={"http10": {"useDefaultHost": True}}),
+                       listeners=[https_listener(name, hostname=f"{name}.test") for name in ("one", "two")]))
+    for name in ("two.test", "one.test"):
+        assert ask_without_host(gw, port=443, tls=authority.client(), server_name=name).status == 200
+        assert up.last.get("host") == name
+
+
+def test_on_a_plain_port_the_first_listeners_default_host_holds(gateway, upstream):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", http1={"http10": {"useDefaultHost": True}}),
+                       listeners=[http_listener(name, hostname=f"{name}.test") for name in ("one", "two")]))
+    assert ask_without_host(gw).status == 200 and up.last.get("host") == "one.test"
+    assert [d for d in gw.status()["diagnostics"] if "useDefaultHost" in d["text"] and 'listener "two"' in d["text"]]
+
+
 @pytest.mark.parametrize("strips", [False, True])
 def test_a_final_dot_of_a_host_may_stay_out(policed, strips):
     gw, up = policed(headers={"host": {"stripTrailingHostDot": strips}}, listeners=[http_listener(hostname="a.test")])
@@ -309,9 +360,8 @@ def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
                   headers={"host": {"stripTrailingHostDot": True}, "enableEnvoyHeaders": True}, healthCheck={"path": "/healthz"},
                   proxyProtocol={"optional": True}, timeout={"tcp": {"tlsHandshakeTimeout": "5s"}})
     assert "0 errors" in said and "0 warnings" in said, said
-    said = warned(tmp_path, http1={"http10": {"useDefaultHost": True}},
-                  timeout={"tcp": {"idleTimeout": "5s"}})
-    for key in ("useDefaultHost", "idleTimeout"):
+    said = warned(tmp_path, timeout={"tcp": {"idleTimeout": "5s"}}, http3={}, grpc={"enableWeb": True})
+    for key in ("idleTimeout", "http3", "grpc"):
         assert key in said, said
 
 

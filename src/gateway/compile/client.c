@@ -144,6 +144,51 @@ static void compile_client_http1(const struct client_http1 *http1, struct client
     ret->keeps_case = http1->preserve_header_case.value;
 }
 
+static bool host_is_one(struct str host)
+{
+    return host.len > 0 && host.ptr[0] != '*';
+}
+
+/* The one host that a route of HTTP on the listener has; STR_NULL: there is none, or no one. */
+static struct str compile_route_host(const struct listener *l, size_t *ret_n)
+{
+    struct str host = STR_NULL;
+
+    *ret_n = 0;
+    VEC_FOREACH (&l->routes, attached) {
+        if (attached->route->kind->id == KIND_GRPC_ROUTE)
+            continue;
+        for (size_t i = 0; i < attached->hostnames.n; i++) {
+            if (!host_is_one(attached->hostnames.items[i]))
+                continue;
+            host = attached->hostnames.items[i];
+            ++*ret_n;
+        }
+    }
+    return *ret_n == 1 ? host : STR_NULL;
+}
+
+/* The listener's own host, else that of its one route with one; else the policy is not valid. */
+static void compile_default_host(struct compile *c, const struct client_traffic_policy *p,
+                                 const struct listener *l, struct arena *a, struct client_plan *ret)
+{
+    const struct client_http10 *http10 = p->spec.http1 ? p->spec.http1->http10 : NULL;
+    struct str host = l->hostname;
+    size_t n = 1;
+
+    if (!http10 || !http10->use_default_host.value)
+        return;
+    if (!host_is_one(host))
+        host = compile_route_host(l, &n);
+    ret->default_host = arena_lower(a, host);
+    if (n != 1)
+        manifest_object_error(
+            c->manifest, (struct object *)(uintptr_t)&p->object, DIAG_INVALID_VALUE, http10->mark,
+            "http1.http10.useDefaultHost: listener \"%.*s\" has no host name of its own, and its "
+            "routes have %zu instead of one",
+            STR_ARG(l->name), n);
+}
+
 static void compile_client_path(const struct client_path *path, struct client_plan *ret)
 {
     if (path->escaped_slashes_action == SLASHES_UNESCAPE)
@@ -217,6 +262,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         compile_client_socket(&no_connection, p->spec.tcp_keepalive, ret);
     if (p->spec.http1)
         compile_client_http1(p->spec.http1, ret);
+    compile_default_host(c, p, l, a, ret);
     if (p->spec.path)
         compile_client_path(p->spec.path, ret);
     if (p->spec.health_check)

@@ -63,6 +63,8 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         {"connection.maxAcceptPerSocketEvent", x->n_accepts_max != y->n_accepts_max},
         {"tcpKeepalive", compile_keepalive_differs(&x->socket, &y->socket)},
         {"http1.enableTrailers", x->omits_trailers != y->omits_trailers},
+        {"http1.http10.useDefaultHost",
+         !draft->plan.is_tls && !str_eq(x->default_host, y->default_host)},
         {"proxyProtocol", x->proxy_mode != y->proxy_mode},
         {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
         {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},

@@ -5,15 +5,27 @@
 #include "manifest/part/client_connection.h"
 
 static const struct field client_tcp_timeout_fields[] = {
-    FIELD_DURATION(client_tcp_timeout, idle_timeout, "idleTimeout", FIELD_NOT_ENFORCED,
-                   "Longest silence of a relayed connection."),
+    FIELD_DURATION(client_tcp_timeout, idle_timeout, "idleTimeout", 0,
+                   "Silence of connections of TCP and TLS routes, which are not served: of HTTP "
+                   "http.idleTimeout has the word."),
     FIELD_DURATION(
         client_tcp_timeout, connection_inspection_timeout, "connectionInspectionTimeout", 0,
         "Time for the PROXY header, and for the first message of TLS; 15s unless given."),
     FIELD_DURATION(client_tcp_timeout, tls_handshake_timeout, "tlsHandshakeTimeout", 0,
                    "Time for the TLS handshake; requestHeadersReceivedTimeout unless given."),
 };
-static const struct table client_tcp_timeout_table = TABLE(client_tcp_timeout);
+static void client_tcp_timeout_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct client_tcp_timeout *t = object;
+
+    if (t->idle_timeout.is_set)
+        decode_warning(
+            d, DIAG_INEFFECTIVE, node_find(node, "idleTimeout"), "idleTimeout",
+            "of listeners for TCP and TLS routes alone: of HTTP http.idleTimeout has the "
+            "word");
+}
+static const struct table client_tcp_timeout_table =
+    TABLE_CHECKED(client_tcp_timeout, client_tcp_timeout_check);
 
 static const struct field client_http_timeout_fields[] = {
     FIELD_DURATION(
