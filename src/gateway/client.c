@@ -114,6 +114,9 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     options.head_bytes_limit = plan->client.head_bytes_limit;
     h1_init(&c->codec, &options);
     outbox_init(&c->out, &w->outboxes, &c->stream);
+    c->out.high = plan->client.buffer_bytes;
+    c->read_bytes = plan->client.buffer_bytes < LIMIT_PIPE_HIGH_BYTES ? plan->client.buffer_bytes
+                                                                      : WORKER_SCRATCH_BYTES;
     c->worker = w;
     c->port = port;
     c->h2_plan = plan->client.h2;
@@ -418,7 +421,7 @@ static void client_process(struct client *c, struct str *input)
 static size_t client_in_limit(const struct client *c)
 {
     if (c->is_message_open || c->down.exchange)
-        return LIMIT_PIPE_HIGH_BYTES;
+        return c->out.high;
     return MAX((size_t)LIMIT_PIPE_HIGH_BYTES, (size_t)c->codec.options.head_bytes_limit);
 }
 
@@ -523,7 +526,7 @@ static void client_read(struct client *c)
         client_watch(c);
         return;
     }
-    int r = stream_recv(&c->stream, w->scratch, WORKER_SCRATCH_BYTES, &n);
+    int r = stream_recv(&c->stream, w->scratch, c->read_bytes, &n);
 
     if (r == 0)
         client_on_bytes(c, n);

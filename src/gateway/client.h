@@ -35,7 +35,8 @@ struct client {
     struct h1 codec;
     struct client_h2 *h2; /* the connection speaks HTTP/2; NULL: HTTP/1, or it is not known yet */
     struct client_h2_plan h2_plan; /* if it comes to speak it */
-    struct outbox out;
+    struct outbox out;             /* its mark bounds `in` too, but for heads */
+    uint32_t read_bytes;           /* at once at most */
     struct buf in; /* unread bytes: part of a head, of paused content, or pipelined requests */
     struct worker *worker;
     struct port *port;

@@ -77,6 +77,7 @@ struct client_plan {
     uint64_t connection_us;       /* of a connection; 0: none */
     uint32_t n_requests_max;      /* of a connection; 0: any number */
     uint64_t stream_us;           /* of a request with its answer; 0: none */
+    uint32_t buffer_bytes;        /* of a connection in each direction, but for one read */
     uint32_t held_bytes;          /* of an AI request's body, before it is released as it comes */
     bool tells_envoy;             /* x-envoy headers: to backends, in answers; none of a client's */
     bool omits_limit_headers;     /* answers go without x-ratelimit headers */

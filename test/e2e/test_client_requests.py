@@ -333,11 +333,14 @@ def test_idle_clients_may_be_probed(policed):
             assert kind == expected[0] and expected[1] <= seconds <= expected[2]
 
 
-def test_buffers_of_sockets_may_be_small(gateway, upstream):
+@pytest.mark.parametrize("more, less", [
+    ({}, {"socketBufferLimit": "8Ki"}), ({"socketBufferLimit": "8Ki"}, {"socketBufferLimit": "8Ki", "bufferLimit": "4Ki"})],
+    ids=["of the socket", "of the gateway"])
+def test_buffers_of_connections_may_be_small(gateway, upstream, more, less):
     up = upstream("a")
     up.script = lambda *_: time.sleep(10)
     taken = []
-    for spec in ({}, {"connection": {"socketBufferLimit": "8Ki"}}):
+    for spec in ({"connection": more}, {"connection": less}):
         gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **spec)))
         with gw.raw() as raw:
             raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -353,10 +356,24 @@ def test_buffers_of_sockets_may_be_small(gateway, upstream):
     assert taken[1] < taken[0] - 40_000, taken
 
 
+def test_all_passes_through_small_buffers(gateway, upstream, authority):
+    up = upstream("a")
+    body = bytes(range(256)) * 2000
+    up.script = lambda r, _: Answer(body=r.body)
+    gw = gateway(world(backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("a.test")),
+                       client_policy("clients", connection={"bufferLimit": 1}), listeners=[http_listener(), https_listener()]))
+    for where in ({}, {"port": 443, "tls": authority.client()}):
+        reply = gw.request("/", method="POST", host="a.test", body=body, headers=[("x-long", "y" * 20000)], **where)
+        assert (reply.status, reply.body == body) == (200, True)
+    with Http2(gw.port()) as client:
+        reply = client.request("/", method="POST", body=body)
+        assert (reply.status, reply.body == body) == (200, True)
+
+
 def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
     said = warned(tmp_path, tcpKeepalive={"probes": 3}, http1={"http10": {}, "enableTrailers": True, "preserveHeaderCase": True},
                   path={"disableMergeSlashes": True},
-                  connection={"socketBufferLimit": "8Ki", "maxAcceptPerSocketEvent": 1},
+                  connection={"bufferLimit": "8Ki", "socketBufferLimit": "8Ki", "maxAcceptPerSocketEvent": 1},
                   headers={"host": {"stripTrailingHostDot": True}, "enableEnvoyHeaders": True}, healthCheck={"path": "/healthz"},
                   proxyProtocol={"optional": True}, timeout={"tcp": {"tlsHandshakeTimeout": "5s"}})
     assert "0 errors" in said and "0 warnings" in said, said

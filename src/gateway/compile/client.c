@@ -14,6 +14,7 @@ enum {
     CLIENT_STREAM_WINDOW_BYTES = 64 * 1024,
     CLIENT_WINDOW_BYTES = 1024 * 1024,
     CLIENT_ACCEPTS_MAX = 65536,
+    CLIENT_BUFFER_BYTES_MIN = 4096,
     KEEPALIVE_PROBES_MAX = 127, /* MAX_TCP_KEEPCNT of Linux */
 };
 
@@ -131,6 +132,14 @@ static void compile_client_times(const struct client_timeout *timeout, struct cl
     }
 }
 
+/* Of content that is passed on as it comes no more is ever held than our own bound. */
+static void compile_client_buffer(struct opt_int limit, struct client_plan *ret)
+{
+    ret->held_bytes = bounded_or(limit, LIMIT_HELD_BYTES, CLIENT_HELD_BYTES);
+    ret->buffer_bytes = MAX(bounded_or(limit, LIMIT_PIPE_HIGH_BYTES, LIMIT_PIPE_HIGH_BYTES),
+                            (uint32_t)CLIENT_BUFFER_BYTES_MIN);
+}
+
 static enum proxy_mode compile_proxy_mode(const struct client_traffic_policy_spec *spec)
 {
     if (spec->proxy_protocol)
@@ -245,6 +254,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
                                 .inspect_us = CLIENT_INSPECT_US,
                                 .handshake_us = CLIENT_HEAD_US,
                                 .connection_limit = BOUNDED_COUNT_MAX,
+                                .buffer_bytes = LIMIT_PIPE_HIGH_BYTES,
                                 .held_bytes = CLIENT_HELD_BYTES};
     compile_client_h2(p && !p->object.is_broken && p->spec.http2 ? p->spec.http2 : &no_http2,
                       &ret->h2);
@@ -273,7 +283,6 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
         compile_client_times(p->spec.timeout, ret);
     if (p->spec.connection && p->spec.connection->limit)
         compile_client_limit(p->spec.connection->limit, ret);
-    if (p->spec.connection && p->spec.connection->buffer_limit_bytes.is_set)
-        ret->held_bytes =
-            (uint32_t)MIN(p->spec.connection->buffer_limit_bytes.value, (int64_t)LIMIT_HELD_BYTES);
+    if (p->spec.connection)
+        compile_client_buffer(p->spec.connection->buffer_limit_bytes, ret);
 }

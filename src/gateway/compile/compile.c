@@ -59,6 +59,7 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         {"timeout.tcp.connectionInspectionTimeout", x->inspect_us != y->inspect_us},
         {"timeout.tcp.tlsHandshakeTimeout",
          draft->plan.is_tls && x->handshake_us != y->handshake_us},
+        {"connection.bufferLimit", x->buffer_bytes != y->buffer_bytes},
         {"connection.socketBufferLimit", x->socket.buffer_bytes != y->socket.buffer_bytes},
         {"connection.maxAcceptPerSocketEvent", x->n_accepts_max != y->n_accepts_max},
         {"tcpKeepalive", compile_keepalive_differs(&x->socket, &y->socket)},

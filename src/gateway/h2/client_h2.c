@@ -147,12 +147,12 @@ void client_h2_output(struct client_h2 *h)
     if (h->is_processing || c->state != CLIENT_OPEN)
         return;
     h->is_processing = true;
-    while (h->wants_output && c->out.held.len < LIMIT_PIPE_HIGH_BYTES && !c->is_aborted) {
+    while (h->wants_output && c->out.held.len < c->out.high && !c->is_aborted) {
         struct buf *held = outbox_held(&c->out);
 
         h->wants_output = false;
-        h->is_over |= !h2_output(&h->codec, held, LIMIT_PIPE_HIGH_BYTES);
-        h->wants_output |= held->len >= LIMIT_PIPE_HIGH_BYTES; /* there may be more */
+        h->is_over |= !h2_output(&h->codec, held, c->out.high);
+        h->wants_output |= held->len >= c->out.high; /* there may be more */
         client_flush(c);
     }
     h->is_processing = false;

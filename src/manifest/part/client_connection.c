@@ -74,8 +74,10 @@ static const struct table connection_limit_table =
 static const struct field client_connection_fields[] = {
     FIELD_OBJECT(client_connection, limit, "connectionLimit", 0, connection_limit,
                  "Limits on connections."),
-    FIELD_QUANTITY(client_connection, buffer_limit_bytes, "bufferLimit", FIELD_NOT_ENFORCED,
-                   "Bytes of a request body held at most."),
+    FIELD_QUANTITY(
+        client_connection, buffer_limit_bytes, "bufferLimit", 0,
+        "Bytes of a connection held in each direction at most, 64Ki unless less is given; "
+        "of an AI request's body until its model is known, 1Mi unless given."),
     FIELD_QUANTITY(client_connection, socket_buffer_limit_bytes, "socketBufferLimit", 0,
                    "Size of the socket's buffer in each direction."),
     FIELD_INT(client_connection, max_accept_per_socket_event, "maxAcceptPerSocketEvent", 0,
