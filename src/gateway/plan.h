@@ -32,9 +32,10 @@ struct client_h2_plan {
     uint32_t stream_window; /* bytes */
     uint32_t connection_window;
     uint32_t n_streams_max;
-    bool keeps_connection; /* a malformed message ends its stream alone */
-    bool pings_idle;       /* also while no request is under way */
-    uint64_t ping_us;      /* silence after which the client is sent a PING */
+    bool keeps_connection;   /* a malformed message ends its stream alone */
+    bool pings_idle;         /* also while no request is under way */
+    uint64_t ping_us;        /* silence after which the client is sent a PING */
+    uint32_t ping_jitter_us; /* up to so much longer, at random */
     uint64_t ping_answer_us;
 };
 

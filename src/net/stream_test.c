@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "base/limits.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "net/outbox.h"

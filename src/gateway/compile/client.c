@@ -101,6 +101,9 @@ static void compile_client_h2(const struct http2_settings *s, struct client_h2_p
     ret->keeps_connection = s->on_invalid_message == HTTP2_TERMINATE_STREAM;
     ret->pings_idle = k->interval.is_set && k->interval.us > 0;
     ret->ping_us = positive_or(k->interval, LIMIT_H2_SILENCE_S * second_us);
+    if (ret->pings_idle)
+        ret->ping_jitter_us = (uint32_t)MIN(
+            ret->ping_us / 100 * (uint64_t)k->interval_jitter_percent.value, (uint64_t)UINT32_MAX);
     ret->ping_answer_us = positive_or(k->timeout, LIMIT_H2_PING_ANSWER_S * second_us);
 }
 

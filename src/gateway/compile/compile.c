@@ -27,7 +27,7 @@ static bool compile_h2_differs(const struct client_h2_plan *x, const struct clie
     return x->stream_window != y->stream_window || x->connection_window != y->connection_window ||
            x->n_streams_max != y->n_streams_max || x->keeps_connection != y->keeps_connection ||
            x->pings_idle != y->pings_idle || x->ping_us != y->ping_us ||
-           x->ping_answer_us != y->ping_answer_us;
+           x->ping_jitter_us != y->ping_jitter_us || x->ping_answer_us != y->ping_answer_us;
 }
 
 static bool compile_limit_differs(const struct client_plan *x, const struct client_plan *y)

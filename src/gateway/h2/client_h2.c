@@ -38,7 +38,16 @@ static uint64_t client_h2_ping_end(const struct client_h2 *h)
 {
     const struct client_h2_plan *plan = &h->client->h2_plan;
 
-    return h->pinged_us ? h->pinged_us + plan->ping_answer_us : h->heard_us + plan->ping_us;
+    return h->pinged_us ? h->pinged_us + plan->ping_answer_us
+                        : h->heard_us + plan->ping_us + h->jitter_us;
+}
+
+static void client_h2_draw_jitter(struct client_h2 *h)
+{
+    struct client *c = h->client;
+
+    if (c->h2_plan.ping_jitter_us > 0)
+        h->jitter_us = random_below(&c->worker->random, c->h2_plan.ping_jitter_us);
 }
 
 /* When the connection has to be looked at next. A silent peer is asked only while something runs,
@@ -108,6 +117,7 @@ void client_h2_on_timer(struct client *c)
         client_close(c); /* nobody is there */
     } else {
         h->pinged_us = now_us;
+        client_h2_draw_jitter(h);
         h2_ping(&h->codec);
         client_h2_output(h);
     }
@@ -248,6 +258,7 @@ bool client_h2_begin(struct client *c)
     }
     c->h2 = h;
     h->heard_us = h->forgiven_us = now_of(h);
+    client_h2_draw_jitter(h);
     client_h2_begin_idle(h);
     client_h2_count(c, METRIC_HTTP2_CONNECTIONS);
     client_h2_output(h);
