@@ -69,6 +69,8 @@ void client_set_phase(struct client *c, enum client_phase phase)
     c->phase = phase;
     if (phase == CLIENT_HEAD || phase == CLIENT_BODY)
         end_us = MIN(end_us, c->due_us);
+    else if (phase == CLIENT_IDLE)
+        end_us = MIN(end_us, c->last_us);
     /* A head's time counts from its first byte: more bytes do not extend it. */
     if (!is_head_running)
         timer_set(l, &c->timer, end_us);
@@ -127,6 +129,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     c->received_us = plan->client.received_us ? plan->client.received_us : CLIENT_NEVER_US;
     c->end_us = plan->client.connection_us ? w->loop.now.mono_us + plan->client.connection_us
                                            : CLIENT_NEVER_US;
+    c->last_us = plan->client.ends_when_old ? c->end_us + CLIENT_DRAIN_US : CLIENT_NEVER_US;
     c->n_requests_left = plan->client.n_requests_max;
     socket_format_address(from->peer, c->peer_text, sizeof c->peer_text);
     if (from->local)

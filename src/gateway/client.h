@@ -64,6 +64,7 @@ struct client {
     uint64_t silence_us; /* inside content, and of answers that are not taken */
     uint64_t received_us;
     uint64_t end_us;          /* of the connection (maxConnectionDuration) */
+    uint64_t last_us;         /* and until when it waits for a request */
     uint32_t n_requests_left; /* of it, the current one not counted */
     uint64_t due_us;  /* when the current request must have come in; before, the handshake */
     uint64_t busy_us; /* since when its content is not wanted: that time does not count */

@@ -64,6 +64,8 @@ struct client_plan {
     uint32_t n_accepts_max;    /* in one turn of a worker; 0: the default */
     bool tells_backend_scheme; /* backends are told the scheme of their own connection */
     bool omits_trailers;       /* over HTTP/1, both ways */
+    bool ignores_websocket;    /* such an upgrade of HTTP/1 is served as a request of its own */
+    bool ends_when_old;        /* beyond connection_us no request is waited for */
     bool keeps_case;           /* header names stay as they are spelt, both ways over HTTP/1 */
     bool strips_host_dot;      /* also of the authority that backends are told */
     enum escaped_slash escaped_slash;

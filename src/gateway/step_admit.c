@@ -271,6 +271,8 @@ enum step_result step_admit(struct exchange *x)
         return exchange_refuse(x, REFUSAL_BAD_HEADER_NAME);
     if (listener->client.strips_host_dot)
         admit_strip_host_dot(&x->request, &x->arena);
+    if (UNLIKELY(listener->client.ignores_websocket) && !x->request.is_tunnel)
+        x->request.upgrade = STR("");
     if (admit_names_late(x))
         return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);
     if (listener->client.early_edits)

@@ -166,8 +166,14 @@ static const struct field client_http1_fields[] = {
                "given."),
     FIELD_OBJECT(client_http1, http10, "http10", 0, client_http10,
                  "Whether HTTP/1.0 is accepted; it is."),
-    FIELD_UNSUPPORTED("disableSafeMaxConnectionDuration", "Abrupt end of old connections."),
-    FIELD_UNSUPPORTED("ignoredUpgradeTypes", "Upgrade requests that are overlooked."),
+    FIELD_BOOL(client_http1, disable_safe_max_connection_duration,
+               "disableSafeMaxConnectionDuration", 0,
+               "Whether a connection without a request is closed soon after maxConnectionDuration; "
+               "it has one more request unless given."),
+    FIELD_LIST(
+        client_http1, ignored_upgrade_types, "ignoredUpgradeTypes", 0, string_match,
+        "Upgrades that are passed over: the request is served as if it asked for none. So are "
+        "all but websocket anyway."),
 };
 static const struct table client_http1_table = TABLE(client_http1);
 

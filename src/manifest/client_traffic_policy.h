@@ -77,6 +77,8 @@ struct client_http1 {
     struct mark mark;
     struct opt_bool enable_trailers;
     struct opt_bool preserve_header_case;
+    struct opt_bool disable_safe_max_connection_duration;
+    VEC(struct string_match) ignored_upgrade_types;
     struct client_http10 *http10;
 };
 struct client_health_check {

@@ -260,7 +260,7 @@ def spelt(gw, up, asked=ASK):
     told = []
     up.script = lambda _r, connection: connection.send(TELL)
     with gw.raw(asked) as raw:
-        while not (told and told[-1].endswith(b"2\r\n\r\n")):
+        while not b"".join(told).endswith(b"2\r\n\r\n"):
             told.append(raw.sock.recv(65536))
             assert told[-1]
     text = b"".join(told).decode()
@@ -371,7 +371,8 @@ def test_all_passes_through_small_buffers(gateway, upstream, authority):
 
 
 def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
-    said = warned(tmp_path, tcpKeepalive={"probes": 3}, http1={"http10": {}, "enableTrailers": True, "preserveHeaderCase": True},
+    said = warned(tmp_path, tcpKeepalive={"probes": 3}, http1={"http10": {}, "enableTrailers": True, "preserveHeaderCase": True,
+                                   "disableSafeMaxConnectionDuration": True, "ignoredUpgradeTypes": [{"value": "TLS/1.0"}]},
                   path={"disableMergeSlashes": True},
                   connection={"bufferLimit": "8Ki", "socketBufferLimit": "8Ki", "maxAcceptPerSocketEvent": 1},
                   headers={"host": {"stripTrailingHostDot": True}, "enableEnvoyHeaders": True}, healthCheck={"path": "/healthz"},
@@ -380,6 +381,30 @@ def test_fields_that_are_not_enforced_are_named_and_others_are_not(tmp_path):
     said = warned(tmp_path, timeout={"tcp": {"idleTimeout": "5s"}}, http3={}, grpc={"enableWeb": True})
     for key in ("idleTimeout", "http3", "grpc"):
         assert key in said, said
+
+
+UPGRADE = (b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+
+
+@pytest.mark.parametrize("match, ignored", [
+    (None, False), ({"value": "websocket"}, True), ({"type": "Prefix", "value": "TLS/"}, False), ({"type": "Prefix", "value": "Web"}, True),
+    ({"type": "Suffix", "value": "socket"}, True), ({"type": "RegularExpression", "value": "web.*|tls"}, True),
+    ({"type": "RegularExpression", "value": "web"}, False)])
+def test_upgrades_may_be_passed_over(policed, match, ignored):
+    gw, up = policed(http1={"ignoredUpgradeTypes": [match]} if match else {})
+    with gw.raw(UPGRADE) as raw:
+        assert raw.reply().status == 200
+    assert up.last.get("upgrade") == (None if ignored else "WebSocket") and up.last.get("sec-websocket-version") == "13"
+
+
+def test_an_old_connection_may_end_without_another_request(policed):
+    gw, _ = policed(connection={"connectionLimit": {"value": 100, "maxConnectionDuration": "300ms"}},
+                    http1={"disableSafeMaxConnectionDuration": True})
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n") as raw:
+        assert raw.reply().status == 200
+        raw.sock.settimeout(60)
+        assert raw.sock.recv(1) == b"", "long before it has been idle for five minutes"
 
 
 # ---- x-envoy headers ----

@@ -3,6 +3,7 @@
 #include "gateway/compile/rule.h"
 #include "http/path.h"
 #include "manifest/client_traffic_policy.h"
+#include "policy/regex.h"
 
 enum {
     CLIENT_IDLE_US = 300 * 1000000,
@@ -150,8 +151,30 @@ static enum proxy_mode compile_proxy_mode(const struct client_traffic_policy_spe
     return spec->enable_proxy_protocol.value ? PROXY_MODE_REQUIRED : PROXY_MODE_NONE;
 }
 
-static void compile_client_http1(const struct client_http1 *http1, struct client_plan *ret)
+/* Whatever the client's capitals. A pattern that takes too long matches: no upgrade is safer. */
+static bool compile_upgrade_is(struct arena *scratch, const struct string_match *m, struct str name)
 {
+    const struct regex *regex;
+
+    switch (m->type) {
+    case STRING_PREFIX:
+        return str_starts_with_nocase(name, m->value);
+    case STRING_SUFFIX:
+        return str_ends_with_nocase(name, m->value);
+    case STRING_REGEX:
+        return regex_compile(scratch, m->value, &regex, NULL) != 0 ||
+               regex_match(regex, name) != REGEX_MISS;
+    default:
+        return str_eq_nocase(name, m->value);
+    }
+}
+
+static void compile_client_http1(struct compile *c, const struct client_http1 *http1,
+                                 struct client_plan *ret)
+{
+    VEC_FOREACH (&http1->ignored_upgrade_types, m)
+        ret->ignores_websocket |= compile_upgrade_is(&c->scratch, m, STR("websocket"));
+    ret->ends_when_old = http1->disable_safe_max_connection_duration.value;
     ret->omits_trailers = http1->enable_trailers.is_set && !http1->enable_trailers.value;
     ret->keeps_case = http1->preserve_header_case.value;
 }
@@ -274,7 +297,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
     else
         compile_client_socket(&no_connection, p->spec.tcp_keepalive, ret);
     if (p->spec.http1)
-        compile_client_http1(p->spec.http1, ret);
+        compile_client_http1(c, p->spec.http1, ret);
     compile_default_host(c, p, l, a, ret);
     if (p->spec.path)
         compile_client_path(p->spec.path, ret);

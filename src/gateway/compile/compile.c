@@ -33,7 +33,8 @@ static bool compile_h2_differs(const struct client_h2_plan *x, const struct clie
 static bool compile_limit_differs(const struct client_plan *x, const struct client_plan *y)
 {
     return x->connection_limit != y->connection_limit || x->close_delay_us != y->close_delay_us ||
-           x->connection_us != y->connection_us || x->n_requests_max != y->n_requests_max;
+           x->connection_us != y->connection_us || x->ends_when_old != y->ends_when_old ||
+           x->n_requests_max != y->n_requests_max;
 }
 
 static bool compile_keepalive_differs(const struct socket_options *x,
