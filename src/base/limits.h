@@ -50,6 +50,10 @@
       "closed")                                                                                    \
     X(CLIENT_CHAIN_BYTES, 32768, "bytes",                                                          \
       "the certificates that a client presents; beyond: no handshake")                             \
+    X(TLS_SESSIONS, 4096, "sessions",                                                              \
+      "of TLS 1.2 that are remembered by id; beyond: the least recently used goes")                \
+    X(TLS_SESSION_BYTES, 4096, "bytes",                                                            \
+      "such a session, with the client's certificate; beyond: not remembered")                     \
     X(OCSP_BYTES, 16384, "bytes", "an OCSP response to be stapled; beyond: not stapled")           \
     X(TICKET_KEY_S, 3600, "seconds",                                                               \
       "age at which the key of TLS session tickets is replaced; tickets of the two before it "     \

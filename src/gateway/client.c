@@ -69,6 +69,8 @@ void client_set_phase(struct client *c, enum client_phase phase)
     c->phase = phase;
     if (phase == CLIENT_HEAD || phase == CLIENT_BODY)
         end_us = MIN(end_us, c->due_us);
+    else if (phase == CLIENT_IDLE)
+        end_us = MIN(end_us, c->last_us);
     /* A head's time counts from its first byte: more bytes do not extend it. */
     if (!is_head_running)
         timer_set(l, &c->timer, end_us);
@@ -109,10 +111,14 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
         return false;
     }
     options.allows_underscore = plan->client.allows_underscore;
-    options.unescapes_slashes = plan->client.unescapes_slashes;
+    options.path_reading = plan->client.path_reading;
+    options.keeps_case = plan->client.keeps_case;
     options.head_bytes_limit = plan->client.head_bytes_limit;
     h1_init(&c->codec, &options);
     outbox_init(&c->out, &w->outboxes, &c->stream);
+    c->out.high = plan->client.buffer_bytes;
+    c->read_bytes = plan->client.buffer_bytes < LIMIT_PIPE_HIGH_BYTES ? plan->client.buffer_bytes
+                                                                      : WORKER_SCRATCH_BYTES;
     c->worker = w;
     c->port = port;
     c->h2_plan = plan->client.h2;
@@ -123,6 +129,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
     c->received_us = plan->client.received_us ? plan->client.received_us : CLIENT_NEVER_US;
     c->end_us = plan->client.connection_us ? w->loop.now.mono_us + plan->client.connection_us
                                            : CLIENT_NEVER_US;
+    c->last_us = plan->client.ends_when_old ? c->end_us + CLIENT_DRAIN_US : CLIENT_NEVER_US;
     c->n_requests_left = plan->client.n_requests_max;
     socket_format_address(from->peer, c->peer_text, sizeof c->peer_text);
     if (from->local)
@@ -417,7 +424,7 @@ static void client_process(struct client *c, struct str *input)
 static size_t client_in_limit(const struct client *c)
 {
     if (c->is_message_open || c->down.exchange)
-        return LIMIT_PIPE_HIGH_BYTES;
+        return c->out.high;
     return MAX((size_t)LIMIT_PIPE_HIGH_BYTES, (size_t)c->codec.options.head_bytes_limit);
 }
 
@@ -522,7 +529,7 @@ static void client_read(struct client *c)
         client_watch(c);
         return;
     }
-    int r = stream_recv(&c->stream, w->scratch, WORKER_SCRATCH_BYTES, &n);
+    int r = stream_recv(&c->stream, w->scratch, c->read_bytes, &n);
 
     if (r == 0)
         client_on_bytes(c, n);

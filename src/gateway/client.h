@@ -35,7 +35,8 @@ struct client {
     struct h1 codec;
     struct client_h2 *h2; /* the connection speaks HTTP/2; NULL: HTTP/1, or it is not known yet */
     struct client_h2_plan h2_plan; /* if it comes to speak it */
-    struct outbox out;
+    struct outbox out;             /* its mark bounds `in` too, but for heads */
+    uint32_t read_bytes;           /* at once at most */
     struct buf in; /* unread bytes: part of a head, of paused content, or pipelined requests */
     struct worker *worker;
     struct port *port;
@@ -63,6 +64,7 @@ struct client {
     uint64_t silence_us; /* inside content, and of answers that are not taken */
     uint64_t received_us;
     uint64_t end_us;          /* of the connection (maxConnectionDuration) */
+    uint64_t last_us;         /* and until when it waits for a request */
     uint32_t n_requests_left; /* of it, the current one not counted */
     uint64_t due_us;  /* when the current request must have come in; before, the handshake */
     uint64_t busy_us; /* since when its content is not wanted: that time does not count */

@@ -53,6 +53,8 @@ struct str client_cert_format(const struct tls_peer *peer, uint32_t details, str
     cert_add(&out, "Hash", peer->hash);
     if (cert_has(details, CLIENT_CERT_CERT))
         cert_add_quoted(&out, "Cert", peer->certificate);
+    if (cert_has(details, CLIENT_CERT_CHAIN))
+        cert_add_quoted(&out, "Chain", peer->chain);
     if (cert_has(details, CLIENT_CERT_SUBJECT))
         cert_add_quoted(&out, "Subject", peer->subject);
     if (cert_has(details, CLIENT_CERT_URI)) {

@@ -5,5 +5,5 @@
 #include "manifest/client_traffic_policy.h"
 #include "net/tls.h"
 
-/* `details`: besides By and Hash, bits by enum client_cert. Chain is not told. */
+/* `details`: besides By and Hash, bits by enum client_cert. */
 struct str client_cert_format(const struct tls_peer *peer, uint32_t details, struct arena *a);

@@ -6,6 +6,7 @@
 enum {
     SUBJECT = 1 << CLIENT_CERT_SUBJECT,
     CERT = 1 << CLIENT_CERT_CERT,
+    CHAIN = 1 << CLIENT_CERT_CHAIN,
     DNS = 1 << CLIENT_CERT_DNS,
     URI = 1 << CLIENT_CERT_URI,
 };
@@ -28,6 +29,7 @@ TEST(the_elements_stand_in_the_order_of_envoy)
         .hash = STR("00ff"),
         .subject = STR("CN=web,O=Example"),
         .certificate = STR("-----BEGIN%20CERTIFICATE-----%0A"),
+        .chain = STR("-----BEGIN%20CERTIFICATE-----%0A-----BEGIN"),
         .uris = uris,
         .n_uris = 1,
         .dns_names = names,
@@ -39,6 +41,9 @@ TEST(the_elements_stand_in_the_order_of_envoy)
     check_text(&peer, SUBJECT | CERT | DNS | URI,
                "Hash=00ff;Cert=\"-----BEGIN%20CERTIFICATE-----%0A\";Subject=\"CN=web,O=Example\";"
                "URI=spiffe://a.test/web;DNS=a.test;DNS=b.test");
+    check_text(&peer, SUBJECT | CERT | CHAIN,
+               "Hash=00ff;Cert=\"-----BEGIN%20CERTIFICATE-----%0A\";"
+               "Chain=\"-----BEGIN%20CERTIFICATE-----%0A-----BEGIN\";Subject=\"CN=web,O=Example\"");
     peer.local_uris = local;
     peer.n_local_uris = 1;
     check_text(&peer, 0, "By=spiffe://gateway.test/;Hash=00ff");

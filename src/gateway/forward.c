@@ -118,3 +118,46 @@ enum refusal forward_prepare_backend(struct exchange *x, const struct backend_pl
     }
     return x->is_ai ? ai_request_prepare(x, backend, request) : REFUSAL_NONE;
 }
+
+/* ---- x-envoy headers ---- */
+
+static uint64_t forward_left_us(const struct exchange *x, uint64_t try_us)
+{
+    uint64_t now_us = x->worker->loop.now.mono_us;
+    uint64_t left_us;
+
+    if (!timer_is_set(&x->total_timer))
+        return try_us;
+    left_us = x->total_timer.due_us > now_us ? x->total_timer.due_us - now_us : 0;
+    left_us = MAX(left_us, (uint64_t)1); /* 0 would be for ever */
+    return try_us ? MIN(try_us, left_us) : left_us;
+}
+
+void forward_tell_backend(struct exchange *x, uint64_t try_us, struct http_request *request)
+{
+    uint64_t left_us = forward_left_us(x, try_us);
+    struct arena *a = &x->arena;
+    struct http_headers h = http_headers_copy(&request->headers, a);
+
+    if (left_us > 0)
+        http_headers_set(&h, STR("x-envoy-expected-rq-timeout-ms"),
+                         arena_u64(a, (left_us + 999) / 1000));
+    if (x->rule->path_rewrite && !str_eq(request->path, x->request.path))
+        http_headers_set(
+            &h, STR("x-envoy-original-path"),
+            x->request.query.ptr
+                ? arena_printf(a, "%.*s?%.*s", STR_ARG(x->request.path), STR_ARG(x->request.query))
+                : x->request.path);
+    request->headers = h;
+}
+
+void forward_tell_client(struct exchange *x, struct http_headers *h)
+{
+    if (!x->is_local)
+        http_headers_set(h, STR("x-envoy-upstream-service-time"),
+                         arena_u64(h->arena, (x->first_byte_us - x->upstream_us) / 1000));
+    if (x->refusal == REFUSAL_UPSTREAM_OVERFLOW)
+        http_headers_set(h, STR("x-envoy-overloaded"), STR("true"));
+    if (x->refusal == REFUSAL_RATE_LIMITED && x->limits.is_global)
+        http_headers_set(h, STR("x-envoy-ratelimited"), STR("true"));
+}

@@ -17,3 +17,8 @@ MUST_USE enum refusal forward_prepare(struct exchange *x, const struct backend_p
 MUST_USE enum refusal forward_prepare_backend(struct exchange *x,
                                               const struct backend_plan *backend,
                                               struct http_request *request);
+/* Where the listener tells x-envoy headers. A backend: how long is left for the try, of `try_us`
+ * (0: any time), and the path that a rewrite has replaced. */
+void forward_tell_backend(struct exchange *x, uint64_t try_us, struct http_request *request);
+/* And the client: how long its backend took, and why a request was dropped. */
+void forward_tell_client(struct exchange *x, struct http_headers *h);

@@ -78,6 +78,7 @@ struct exchange_limits {
     uint32_t n_claims;
     bool is_held; /* some claim is to be settled */
     bool is_told;
+    bool is_global; /* what refused it is a limit of all */
     uint32_t reset_s;
     uint64_t limit;
     uint64_t remaining;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
+#include "http/h1_spelling.h"
 
 enum { MIRROR_TIMEOUT_US = 15 * 1000000 };
 
@@ -108,6 +109,7 @@ static void mirror_copy_head(struct mirror *m, const struct http_request *from)
     m->request.upgrade = STR("");
     m->request.minor_version = 1;
     http_headers_init(&m->request.headers, a);
+    m->request.headers.spelling = h1_spelling_copy(from->headers.spelling, a);
     for (uint16_t i = 0; i < from->headers.n; i++)
         http_headers_add(&m->request.headers, arena_str(a, from->headers.items[i].name),
                          arena_str(a, from->headers.items[i].value));

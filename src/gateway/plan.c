@@ -95,6 +95,7 @@ bool listener_plan_is_own(const struct listener_plan *p, struct str name)
     static const struct str certificate = {"x-forwarded-client-cert", 23};
 
     return listener_plan_is_late(p, name) ||
+           (p->client.tells_envoy && plan_name_begins(name, STR("x-envoy-"))) ||
            (name.len == certificate.len && plan_name_begins(name, certificate));
 }
 

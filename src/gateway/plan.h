@@ -9,6 +9,7 @@
 #include "auth/jwt.h"
 #include "base/vec.h"
 #include "gateway/layer/layer_plan.h"
+#include "http/path.h"
 #include "llm/ai_endpoint.h"
 #include "llm/body_edit.h"
 #include "llm/cost.h"
@@ -31,9 +32,10 @@ struct client_h2_plan {
     uint32_t stream_window; /* bytes */
     uint32_t connection_window;
     uint32_t n_streams_max;
-    bool keeps_connection; /* a malformed message ends its stream alone */
-    bool pings_idle;       /* also while no request is under way */
-    uint64_t ping_us;      /* silence after which the client is sent a PING */
+    bool keeps_connection;   /* a malformed message ends its stream alone */
+    bool pings_idle;         /* also while no request is under way */
+    uint64_t ping_us;        /* silence after which the client is sent a PING */
+    uint32_t ping_jitter_us; /* up to so much longer, at random */
     uint64_t ping_answer_us;
 };
 
@@ -62,9 +64,14 @@ struct client_plan {
     uint32_t n_accepts_max;    /* in one turn of a worker; 0: the default */
     bool tells_backend_scheme; /* backends are told the scheme of their own connection */
     bool omits_trailers;       /* over HTTP/1, both ways */
+    bool ignores_websocket;    /* such an upgrade of HTTP/1 is served as a request of its own */
+    bool ends_when_old;        /* beyond connection_us no request is waited for */
+    bool keeps_case;           /* header names stay as they are spelt, both ways over HTTP/1 */
     bool strips_host_dot;      /* also of the authority that backends are told */
     enum escaped_slash escaped_slash;
-    bool unescapes_slashes;       /* the listener's, or another's of its port */
+    bool keeps_slashes;           /* `//` stays in paths, for matches, rules and backends */
+    uint8_t path_reading;         /* http/path.h: of this and of others of its port */
+    struct str default_host;      /* of a request of HTTP/1.0 without one; empty: it has none */
     struct str health_path;       /* that the gateway answers itself; empty: none */
     uint64_t inspect_us;          /* for a PROXY header, for the first bytes of TLS */
     uint64_t handshake_us;        /* for all of the handshake */
@@ -73,7 +80,9 @@ struct client_plan {
     uint64_t connection_us;       /* of a connection; 0: none */
     uint32_t n_requests_max;      /* of a connection; 0: any number */
     uint64_t stream_us;           /* of a request with its answer; 0: none */
+    uint32_t buffer_bytes;        /* of a connection in each direction, but for one read */
     uint32_t held_bytes;          /* of an AI request's body, before it is released as it comes */
+    bool tells_envoy;             /* x-envoy headers: to backends, in answers; none of a client's */
     bool omits_limit_headers;     /* answers go without x-ratelimit headers */
     bool tells_certificate;       /* backends get x-forwarded-client-cert of a verified one */
     uint32_t certificate_details; /* of it, as struct forwarded_client_cert has them */
@@ -81,6 +90,12 @@ struct client_plan {
     const struct header_edits *late_edits;  /* of answers, whosesoever; NULL: none */
     struct client_h2_plan h2;
 };
+
+/* How paths of the manifests are read, so that they are spelt like those of its requests. */
+static inline unsigned client_path_reading(const struct client_plan *c)
+{
+    return c->keeps_slashes ? PATH_KEEPS_EMPTY : 0;
+}
 
 /* One accepted issuer of an authentication. */
 struct jwt_plan {
@@ -320,7 +335,7 @@ void listener_plan_unref(const struct listener_plan *p);
  * Spelling as in name_set. */
 bool listener_plan_is_late(const struct listener_plan *p, struct str name);
 /* Is this a header that no client may write or name in Connection: a late one, or
- * x-forwarded-client-cert, which only who ends TLS can know? */
+ * x-forwarded-client-cert, which only who ends TLS can know, or of x-envoy where those are told? */
 bool listener_plan_is_own(const struct listener_plan *p, struct str name);
 /* Is this a header (or trailer) that no client may bring: one of those, or one that its
  * ClientTrafficPolicy drops? */

@@ -2,7 +2,8 @@
  * attempt, through x->pipe while the upstream is not ready; it starts with the step `upstream` and
  * may outlive it (early answers, upgrades). The response pump carries the answer's content from the
  * attempt to the downstream and belongs to the step `respond`. Each pauses its source when its sink
- * is full: at most LIMIT_PIPE_HIGH_BYTES plus one read are held per direction. */
+ * is full: at most LIMIT_PIPE_HIGH_BYTES (less where the listener's policy says so) plus one read
+ * are held per direction. */
 #include "base/limits.h"
 #include "gateway/ai/ai_answer.h"
 #include "gateway/exchange.h"
@@ -22,8 +23,9 @@ void exchange_note_progress(struct exchange *x)
 
 void exchange_allow_body(struct exchange *x)
 {
-    bool is_wanted = x->attempt.state == ATTEMPT_STREAMING ? !attempt_is_full(&x->attempt)
-                                                           : x->pipe.len <= LIMIT_PIPE_HIGH_BYTES;
+    bool is_wanted = x->attempt.state == ATTEMPT_STREAMING
+                         ? !attempt_is_full(&x->attempt)
+                         : x->pipe.len <= x->listener->client.buffer_bytes;
 
     /* What this backend gets was made of the pipe as it is: nothing joins it before it is sent. */
     if (x->gate.state == GATE_STREAMING && x->n_attempts > 0 &&
@@ -81,6 +83,8 @@ static void pump_drop_late_trailers(struct exchange *x)
     struct http_headers *t = &x->trailers;
     uint16_t n_kept = 0;
 
+    if (!x->request.wants_spelling)
+        t->spelling = NULL; /* kept for another listener of the port */
     for (uint16_t i = 0; x->listener && i < t->n; i++) {
         if (!listener_plan_drops(x->listener, t->items[i].name))
             t->items[n_kept++] = t->items[i];

@@ -9,6 +9,8 @@
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
+#include "http/h1_spelling.h"
+#include "http/target.h"
 
 static enum refusal admit_head_refusal(enum h1_error error)
 {
@@ -85,6 +87,24 @@ static bool admit_names_late(const struct exchange *x)
     return false;
 }
 
+static bool admit_is_dropped(const void *listener, struct str name)
+{
+    return listener_plan_drops(listener, name);
+}
+
+/* A name that no client may bring is none that it may spell: a backend that takes capitals for a
+ * part of the name would miss what the gateway writes. */
+static void admit_keep_case(struct exchange *x)
+{
+    struct http_headers *h = &x->request.headers;
+
+    x->request.wants_spelling = x->listener->client.keeps_case && !x->request.is_http2;
+    if (!x->request.wants_spelling)
+        h->spelling = NULL;
+    if (h->spelling)
+        h->spelling = h1_spelling_without(h->spelling, &x->arena, admit_is_dropped, x->listener);
+}
+
 static void admit_tell_certificate(struct exchange *x)
 {
     const struct client_plan *client = &x->listener->client;
@@ -158,6 +178,30 @@ static enum step_result admit_answer_health(struct exchange *x)
     return answer_text(x, 200, STR("text/plain"), STR("ok\n"));
 }
 
+/* HTTP/1.0 knows requests without a host. Over TLS the name of the handshake says whose default
+ * holds, else the port's first listener. */
+static void admit_default_host(struct exchange *x, const struct port_plan *port)
+{
+    const struct downstream *d = x->downstream;
+    const struct listener_plan *l =
+        d->is_tls ? port_plan_find_listener(port, d->server_name) : NULL;
+    struct str host = l ? l->client.default_host : port->client.default_host;
+
+    if (host.len > 0 && x->request.minor_version == 0)
+        x->request.host = x->request.authority = arena_str(&x->arena, host);
+}
+
+/* Another listener of the port keeps `//`. False: merged, the path is none. */
+static bool admit_merge_slashes(struct exchange *x, const struct port_plan *port)
+{
+    const struct client_plan *client = x->listener ? &x->listener->client
+                                       : port      ? &port->client
+                                                   : NULL;
+
+    return (client && client->keeps_slashes) ||
+           target_merge_slashes(&x->arena, &x->request) == H1_ERROR_NONE;
+}
+
 /* A redirect keeps the method, and what it names is asked for anew: rules see that path alone. */
 static enum step_result admit_escaped_slash(struct exchange *x)
 {
@@ -202,10 +246,14 @@ enum step_result step_admit(struct exchange *x)
         return exchange_refuse(x, REFUSAL_OVERLOADED);
     x->hold = worker_hold(w);
     port = worker_port_plan(w, x->downstream->listen_port);
+    if (UNLIKELY(x->request.host.len == 0) && port)
+        admit_default_host(x, port);
     const struct listener_plan *listener =
         port ? port_plan_find_listener(port, x->request.host) : NULL;
 
     x->listener = listener;
+    if (UNLIKELY(x->request.has_empty_segment) && !admit_merge_slashes(x, port))
+        return exchange_refuse(x, REFUSAL_BAD_PATH);
     if (port && admit_is_health_check(x, listener ? &listener->client : &port->client))
         return admit_answer_health(x);
     if (UNLIKELY(overload_level(&w->server->overload) >= OVERLOAD_SHEDDING))
@@ -224,6 +272,8 @@ enum step_result step_admit(struct exchange *x)
         return exchange_refuse(x, REFUSAL_BAD_HEADER_NAME);
     if (listener->client.strips_host_dot)
         admit_strip_host_dot(&x->request, &x->arena);
+    if (UNLIKELY(listener->client.ignores_websocket) && !x->request.is_tunnel)
+        x->request.upgrade = STR("");
     if (admit_names_late(x))
         return exchange_refuse(x, REFUSAL_BAD_CONNECTION_HEADER);
     if (listener->client.early_edits)
@@ -234,6 +284,8 @@ enum step_result step_admit(struct exchange *x)
     if (!admit_read_deadline(x))
         return exchange_refuse(x, REFUSAL_BAD_GRPC_TIMEOUT);
     admit_remove_late(x);
+    if (UNLIKELY(listener->client.keeps_case) || x->request.headers.spelling)
+        admit_keep_case(x);
     admit_tell_certificate(x);
     return STEP_NEXT;
 }

@@ -134,6 +134,7 @@ static void limit_note_refusal(struct exchange *x)
 
         if (c->room == LIMIT_ROOM_YES || c->is_shadow)
             continue;
+        l->is_global |= str_starts_with(l->rules[i]->name, STR("global/"));
         if (c->room != LIMIT_ROOM_RESERVED)
             x->retry_after_s = MAX(x->retry_after_s, c->reset_s);
         metric_add(METRICS_SERIES(x->worker->metrics, METRIC_LIMIT_REFUSALS, l->rules[i]->policy,

@@ -5,6 +5,7 @@
 #include "gateway/ai/ai_answer.h"
 #include "gateway/answer.h"
 #include "gateway/exchange.h"
+#include "gateway/forward.h"
 #include "gateway/h2/websocket.h"
 #include "gateway/traffic/affinity.h"
 #include "gateway/traffic/compress.h"
@@ -66,6 +67,8 @@ static void respond_finish_headers(struct exchange *x)
         cors_write_actual(x->cors, &x->request, h);
     if (!http_headers_find_id(h, HEADER_DATE))
         http_headers_add_id(h, HEADER_DATE, worker_date(x->worker));
+    if (x->listener && UNLIKELY(x->listener->client.tells_envoy))
+        forward_tell_client(x, h);
     if (x->listener && x->listener->client.late_edits)
         header_edits_apply(x->listener->client.late_edits, h);
 }

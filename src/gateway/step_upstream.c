@@ -164,6 +164,8 @@ static enum refusal upstream_try(struct exchange *x)
     why = forward_prepare_backend(x, x->backend, request);
     if (why != REFUSAL_NONE)
         return why;
+    if (UNLIKELY(x->listener->client.tells_envoy))
+        forward_tell_backend(x, upstream_try_us(x), request);
     /* Some connections fail at once: then the next try is due here. */
     for (;;) {
         x->n_attempts++;

@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "http/h1_internal.h"
+#include "http/h1_spelling.h"
 
 void h1_init(struct h1 *c, const struct h1_options *options)
 {
@@ -78,6 +79,9 @@ static int h1_head_parse(struct h1 *c, struct str *input, size_t len, struct are
         r = h1_response_parse(c, head, len, arena, ret_response);
         if (r)
             return r;
+        if (UNLIKELY(c->options.keeps_case))
+            ret_response->headers.spelling =
+                h1_spelling_read(str_slice(*input, 0, len), true, arena);
         h1_head_done(c, ret_response->body, ret_response->content_length);
         if (ret_response->status == 101)
             c->state = H1_STATE_RAW;
@@ -86,6 +90,9 @@ static int h1_head_parse(struct h1 *c, struct str *input, size_t len, struct are
         r = h1_request_parse(c, head, len, arena, ret_request);
         if (r)
             return r;
+        if (UNLIKELY(c->options.keeps_case))
+            ret_request->headers.spelling =
+                h1_spelling_read(str_slice(*input, 0, len), true, arena);
         h1_head_done(c, ret_request->body, ret_request->content_length);
     }
     *input = str_slice(*input, len, input->len);

@@ -55,9 +55,10 @@ enum h1_error {
 };
 
 struct h1_options {
-    bool is_client;            /* parses responses */
-    bool allows_underscore;    /* header names with '_' */
-    bool unescapes_slashes;    /* %2F in a path is a slash; else it is refused */
+    bool is_client;         /* parses responses */
+    bool allows_underscore; /* header names with '_' */
+    uint8_t path_reading;   /* enum path_reading, as flags */
+    bool keeps_case;        /* of header names (http/h1_spelling.h); may change between messages */
     uint32_t head_bytes_limit; /* 0: LIMIT_HEAD_BYTES */
     struct str scheme;         /* of the connection: "http" or "https" (static) */
 };
@@ -87,7 +88,7 @@ struct h1 {
 };
 
 void h1_init(struct h1 *c, const struct h1_options *options);
-/* For clients: the method whose response comes next (HEAD has no content, RFC 9112 6.3). */
+/* For clients: the method of the next response (HEAD's has no content, RFC 9112 6.3). */
 void h1_expect_response_to(struct h1 *c, enum http_method method);
 /* After 101: all further bytes are H1_EVENT_RAW. A client's codec does this by itself. */
 void h1_set_raw(struct h1 *c);

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "http/grammar.h"
 #include "http/h1_internal.h"
+#include "http/h1_spelling.h"
 
 #define CONNECTION_NAMES 8 /* a client that names more is probing */
 
@@ -94,5 +95,7 @@ int h1_trailers_parse(struct h1 *c, struct str section, struct arena *arena,
             ret_trailers->items[n_kept++] = ret_trailers->items[i];
     }
     ret_trailers->n = (uint16_t)n_kept;
+    if (UNLIKELY(c->options.keeps_case))
+        ret_trailers->spelling = h1_spelling_read(section, false, arena);
     return 0;
 }

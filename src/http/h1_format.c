@@ -4,6 +4,7 @@
  * may not stand in a field value gets spaces in its place: nothing can end a header line but we. */
 #include "http/grammar.h"
 #include "http/h1.h"
+#include "http/h1_spelling.h"
 
 #define FRAMING_BYTES 192u /* status line, framing, connection: everything but names and values */
 
@@ -76,6 +77,13 @@ static char *put_upgrade(char *p, struct str upgrade)
     return PUT(p, "\r\n");
 }
 
+/* In the head (or last chunk) that begins at `start` and ends where `out` does. */
+static void put_spelling(struct buf *out, size_t start, const struct http_headers *headers)
+{
+    if (UNLIKELY(headers->spelling != NULL))
+        h1_spelling_write(headers->spelling, out->ptr + start, out->len - start);
+}
+
 void h1_format_request(struct buf *out, const struct http_request *request)
 {
     size_t bytes = request->method_text.len + request->path.len + request->query.len +
@@ -103,7 +111,10 @@ void h1_format_request(struct buf *out, const struct http_request *request)
     else if (request->has_te_trailers)
         p = PUT(p, "connection: te\r\nte: trailers\r\n");
     p = PUT(p, "\r\n");
+    size_t start = out->len;
+
     out->len = (size_t)(p - out->ptr);
+    put_spelling(out, start, &request->headers);
 }
 
 static char *put_status_line(char *p, const struct http_response *response)
@@ -139,7 +150,10 @@ void h1_format_response(struct buf *out, const struct http_response *response, b
     else if (response->status >= 200 && response->minor_version == 0)
         p = PUT(p, "connection: keep-alive\r\n"); /* RFC 9112 C.2.2 */
     p = PUT(p, "\r\n");
+    size_t start = out->len;
+
     out->len = (size_t)(p - out->ptr);
+    put_spelling(out, start, &response->headers);
 }
 
 void h1_format_chunk_size(struct buf *out, size_t n)
@@ -166,5 +180,9 @@ void h1_format_last_chunk(struct buf *out, const struct http_headers *trailers)
     if (trailers)
         p = put_headers(p, trailers);
     p = PUT(p, "\r\n");
+    size_t start = out->len;
+
     out->len = (size_t)(p - out->ptr);
+    if (trailers)
+        put_spelling(out, start, trailers);
 }

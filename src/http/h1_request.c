@@ -105,7 +105,7 @@ static int h1_target_parse(struct h1 *c, struct arena *arena, struct http_reques
         if (rest.len == 0)
             rest = ret->method == HTTP_METHOD_OPTIONS ? STR("*") : STR("/");
     }
-    enum h1_error error = target_read(rest, c->options.unescapes_slashes, arena, ret);
+    enum h1_error error = target_read(rest, c->options.path_reading, arena, ret);
 
     return error == H1_ERROR_NONE ? 0 : h1_fail(c, error);
 }

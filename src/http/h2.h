@@ -51,7 +51,7 @@ struct h2_events {
 struct h2_options {
     bool is_client;
     bool allows_underscore;     /* header names with '_' */
-    bool unescapes_slashes;     /* %2F in a path is a slash; else it is refused */
+    uint8_t path_reading;       /* enum path_reading, as flags */
     bool takes_websockets;      /* server: by extended CONNECT (RFC 8441) */
     bool ends_on_invalid;       /* a malformed message ends the connection, not its stream alone */
     uint32_t head_bytes_limit;  /* 0: LIMIT_HEAD_BYTES */

@@ -259,7 +259,7 @@ static enum h1_error h2_request_end(struct h2_stream *s)
     if (q->target.len == 0 || grammar_span(q->target, GRAMMAR_TARGET) != q->target.len ||
         (q->target.ptr[0] != '/' && !str_eq(q->target, STR("*"))))
         return H1_ERROR_BAD_TARGET;
-    enum h1_error error = target_read(q->target, s->h2->options.unescapes_slashes, s->arena, q);
+    enum h1_error error = target_read(q->target, s->h2->options.path_reading, s->arena, q);
 
     return error != H1_ERROR_NONE ? error : h2_request_host(s);
 }

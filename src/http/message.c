@@ -200,6 +200,7 @@ struct http_headers http_headers_copy(const struct http_headers *h, struct arena
     if (h->n > 0)
         memcpy(copy.items, h->items, sizeof *h->items * h->n);
     copy.may_have = h->may_have;
+    copy.spelling = h->spelling;
     copy.n = h->n;
     return copy;
 }

@@ -24,12 +24,12 @@ struct http_header {
     enum header_id id; /* HEADER_OTHER when not in the table */
 };
 
-/* Ordered; several headers of one name stay separate (RFC 9110 5.3). Growing allocates in the
- * arena. */
+/* Ordered; those of one name stay separate (RFC 9110 5.3). Growing allocates in the arena. */
 struct http_headers {
     struct http_header *items;
     struct arena *arena;
     uint64_t may_have; /* a bit for each header_id (modulo 64) that was ever in it */
+    const struct http_spelling *spelling; /* http/h1_spelling.h; NULL: nothing is kept of it */
     uint16_t n;
     uint16_t cap;
 };
@@ -47,27 +47,26 @@ struct http_request {
     enum http_body body;
     uint64_t content_length; /* with HTTP_BODY_LENGTH */
     struct str method_text;
-    struct str scheme; /* "http" or "https": of the connection, or of an absolute-form target */
-    struct str
-        authority;     /* host[:port] as sent: of the target if absolute, else Host; may be empty */
-    struct str host;   /* lower-case, without port, IPv6 brackets kept; may be empty */
-    struct str target; /* raw request target */
-    struct str path;   /* normalized by http/path.h; "*" for asterisk-form */
+    struct str scheme;    /* "http" or "https": of the connection, or of an absolute-form target */
+    struct str authority; /* host[:port] as sent: of an absolute target, else Host; may be empty */
+    struct str host;      /* lower-case, without port, IPv6 brackets kept; may be empty */
+    struct str target;    /* raw request target */
+    struct str path;      /* normalized by http/path.h; "*" for asterisk-form */
     bool has_escaped_slash; /* it had %2F, which is a slash in `path` (where that is asked for) */
+    bool has_empty_segment; /* it had `//` that stayed (where that is asked for) */
     struct str query;       /* after '?', raw; ptr NULL when there was none */
     struct http_headers headers; /* without Host and framing (Content-Length, Transfer-Encoding) */
-    /* Value of Upgrade that Connection names, in a GET of HTTP/1.1 without content; else empty */
-    struct str upgrade;
+    struct str upgrade;          /* that Connection names, in a GET of HTTP/1.1 without content */
     /* All Connection values, lower-case, comma list: the headers named here are gone already, the
      * gateway checks that none was a late header (http/grammar.h: grammar_list_has). */
     struct str connection;
     uint8_t minor_version; /* HTTP/1.x; with is_http2 1 */
     bool is_http2;
-    bool
-        is_tunnel; /* an extended CONNECT (RFC 8441), told as the upgrade of HTTP/1 that it means */
+    bool is_tunnel; /* an extended CONNECT (RFC 8441), told as the upgrade that it means */
     bool is_keep_alive;
     bool expects_continue; /* the Expect header itself is gone */
     bool has_te_trailers;
+    bool wants_spelling; /* header names of the answer are kept as its backend spells them */
 };
 
 struct http_response {

@@ -44,33 +44,45 @@ static bool path_put_escape(struct str raw, size_t *i, char *out, size_t *n)
     return true;
 }
 
-/* out[start..*n) is a complete segment, out[start - 1] the slash before it. Leaves *n behind the
- * slash where the next segment begins; `is_last` says that no slash follows. */
-static bool path_end_segment(char *out, size_t start, size_t *n, bool is_last)
-{
-    struct str segment = str_make(out + start, *n - start);
+/* A path on its way to the one spelling. */
+struct path_draft {
+    char *out;
+    size_t n;
+    size_t start; /* of the segment under way; the slash before it is there */
+    bool keeps_empty;
+    struct path_found found;
+};
 
-    if (segment.len == 0)
+/* The segment under way is complete; `is_last`: no slash follows. The next one begins. */
+static bool path_end_segment(struct path_draft *p, bool is_last)
+{
+    struct str segment = str_make(p->out + p->start, p->n - p->start);
+
+    if (segment.len == 0 && !p->keeps_empty)
         return true;
-    if (segment.ptr[0] == '.') {
+    if (segment.len == 0 && !is_last)
+        p->found.has_empty_segment = true;
+    if (segment.len > 0 && segment.ptr[0] == '.') {
         size_t n_dots = segment.len > 1 && segment.ptr[1] == '.' ? 2 : 1;
 
         if (str_starts_with(str_slice(segment, n_dots, segment.len), STR(";")) ||
             str_starts_with(str_slice(segment, n_dots, segment.len), STR("%3B")))
             return false;
         if (segment.len == n_dots) {
-            *n = start;
+            p->n = p->start;
             if (n_dots == 1)
                 return true;
-            if (start == 1)
+            if (p->start == 1)
                 return false;
-            for (*n = start - 1; out[*n - 1] != '/'; (*n)--)
+            for (p->n = p->start - 1; p->out[p->n - 1] != '/'; p->n--)
                 ;
+            p->start = p->n;
             return true;
         }
     }
     if (!is_last)
-        out[(*n)++] = '/';
+        p->out[p->n++] = '/';
+    p->start = p->n;
     return true;
 }
 
@@ -79,59 +91,55 @@ static bool path_is_escaped_slash(struct str raw, size_t i)
     return str_eq_nocase(str_slice(raw, i, i + 3), STR("%2F"));
 }
 
-/* `ret_has_slash` NULL: an escaped slash is refused. */
-static int path_normalize_as(struct str raw, struct arena *a, struct str *ret, bool *ret_has_slash)
+int path_read(struct str raw, unsigned reading, struct arena *a, struct str *ret,
+              struct path_found *ret_found)
 {
     size_t i = 1;
-    size_t n = 1;
-    size_t start = 1;
 
+    *ret_found = (struct path_found){0};
     if (raw.len == 0 || raw.ptr[0] != '/')
         return PATH_BAD;
     if (path_is_plain(raw)) {
         *ret = raw;
         return 0;
     }
-    char *out = arena_bytes(a, raw.len + 1);
+    struct path_draft p = {.n = 1, .start = 1, .keeps_empty = reading & PATH_KEEPS_EMPTY};
 
-    out[0] = '/';
+    p.out = arena_bytes(a, raw.len + 1);
+    p.out[0] = '/';
     while (i < raw.len) {
         char c = raw.ptr[i];
 
         if (c == '/') {
-            if (!path_end_segment(out, start, &n, false))
+            if (!path_end_segment(&p, false))
                 return PATH_BAD;
-            start = n;
             i++;
-        } else if (c == '%' && ret_has_slash && path_is_escaped_slash(raw, i)) {
-            *ret_has_slash = true;
-            if (!path_end_segment(out, start, &n, false))
+        } else if (c == '%' && (reading & PATH_UNESCAPES_SLASHES) &&
+                   path_is_escaped_slash(raw, i)) {
+            p.found.has_escaped_slash = true;
+            if (!path_end_segment(&p, false))
                 return PATH_BAD;
-            start = n;
             i += 3;
         } else if (c == '%') {
-            if (!path_put_escape(raw, &i, out, &n))
+            if (!path_put_escape(raw, &i, p.out, &p.n))
                 return PATH_BAD;
         } else if (grammar_is(c, GRAMMAR_PATH)) {
-            out[n++] = c;
+            p.out[p.n++] = c;
             i++;
         } else {
             return PATH_BAD;
         }
     }
-    if (!path_end_segment(out, start, &n, true))
+    if (!path_end_segment(&p, true))
         return PATH_BAD;
-    *ret = str_make(out, n);
+    *ret = str_make(p.out, p.n);
+    *ret_found = p.found;
     return 0;
 }
 
 int path_normalize(struct str raw, struct arena *a, struct str *ret)
 {
-    return path_normalize_as(raw, a, ret, NULL);
-}
+    struct path_found found;
 
-int path_normalize_unescaping(struct str raw, struct arena *a, struct str *ret, bool *ret_has_any)
-{
-    *ret_has_any = false;
-    return path_normalize_as(raw, a, ret, ret_has_any);
+    return path_read(raw, 0, a, ret, &found);
 }

@@ -14,7 +14,16 @@ enum path_error {
  * ASCII, '#', '?', ".." above the root, and "..;" or ".;" (dot segments to some servers, names to
  * others). Nothing to do: *ret borrows from raw_path, else it lives in the arena. */
 MUST_USE int path_normalize(struct str raw_path, struct arena *a, struct str *ret);
-/* The same, but %2F is a slash: so it is before slashes are merged and dot segments resolved.
- * *ret_has_any: there was one. */
-MUST_USE int path_normalize_unescaping(struct str raw_path, struct arena *a, struct str *ret,
-                                       bool *ret_has_any);
+
+/* What a listener may want otherwise, as flags. */
+enum path_reading {
+    PATH_UNESCAPES_SLASHES = 1, /* %2F is a slash, before anything else is judged */
+    PATH_KEEPS_EMPTY = 2,       /* `//` stays: an empty segment is one like any other */
+};
+struct path_found {
+    bool has_escaped_slash; /* there was a %2F */
+    bool has_empty_segment; /* there was a `//` that merging would have read as one slash */
+};
+/* The same by `reading`. */
+MUST_USE int path_read(struct str raw_path, unsigned reading, struct arena *a, struct str *ret,
+                       struct path_found *ret_found);

@@ -28,13 +28,74 @@ TEST(an_escaped_slash_may_be_one_before_anything_else_is_judged)
     arena_init(&arena, 4096);
     for (size_t i = 0; i < N_ELEMENTS(table); i++) {
         struct str path;
-        bool has_any;
-        int r = path_normalize_unescaping(str_of(table[i].raw), &arena, &path, &has_any);
+        struct path_found found;
+        int r = path_read(str_of(table[i].raw), PATH_UNESCAPES_SLASHES, &arena, &path, &found);
 
         CHECK_MSG((r == 0) == (table[i].path != NULL), "%s", table[i].raw);
         if (r == 0)
-            CHECK_MSG(has_any == table[i].has_any && str_eq(path, str_of(table[i].path)), "%s",
-                      table[i].raw);
+            CHECK_MSG(found.has_escaped_slash == table[i].has_any &&
+                          str_eq(path, str_of(table[i].path)),
+                      "%s", table[i].raw);
+    }
+    arena_deinit(&arena);
+}
+
+TEST(empty_segments_may_stay_and_are_segments_then)
+{
+    static const struct {
+        const char *raw, *kept, *merged; /* NULL: refused */
+    } table[] = {
+        {"//", "//", "/"},
+        {"//a///b//", "//a///b//", "/a/b/"},
+        {"/a//../b", "/a/b", "/b"},
+        {"/a//..", "/a/", "/"},
+        {"/a//./b", "/a//b", "/a/b"},
+        {"/a/.//b", "/a//b", "/a/b"},
+        {"/%2e//%61", "//a", "/a"},
+        {"/a//../..", "/", NULL},
+        {"/a//..;/b", NULL, NULL},
+        {"/a//%5cb", NULL, NULL},
+        {"//..", "/", NULL},
+        {"/..//a", NULL, NULL},
+        {"/a%2f/b", NULL, NULL},
+    };
+    struct arena arena;
+
+    arena_init(&arena, 4096);
+    for (size_t i = 0; i < N_ELEMENTS(table); i++) {
+        struct str raw = str_of(table[i].raw);
+        struct path_found found;
+        struct str path, again;
+        int r = path_read(raw, PATH_KEEPS_EMPTY, &arena, &path, &found);
+
+        CHECK_MSG((r == 0) == (table[i].kept != NULL), "%s", table[i].raw);
+        if (r == 0) {
+            CHECK_STR(path, table[i].kept);
+            CHECK_MSG(found.has_empty_segment, "%s", table[i].raw);
+            CHECK_INT(path_read(path, PATH_KEEPS_EMPTY, &arena, &again, &found), 0);
+            CHECK_STR(again, table[i].kept);
+        }
+        r = path_normalize(raw, &arena, &path);
+        CHECK_MSG((r == 0) == (table[i].merged != NULL), "%s", table[i].raw);
+        if (r == 0)
+            CHECK_STR(path, table[i].merged);
+    }
+    arena_deinit(&arena);
+}
+
+TEST(a_path_without_empty_segments_is_read_alike)
+{
+    static const char *const table[] = {"/", "/a/b/", "/a/./b/../c", "/%41%20", "/a;b/..."};
+    struct arena arena;
+
+    arena_init(&arena, 4096);
+    for (size_t i = 0; i < N_ELEMENTS(table); i++) {
+        struct path_found found;
+        struct str kept, merged;
+
+        CHECK_INT(path_read(str_of(table[i]), PATH_KEEPS_EMPTY, &arena, &kept, &found), 0);
+        CHECK_INT(path_normalize(str_of(table[i]), &arena, &merged), 0);
+        CHECK_MSG(str_eq(kept, merged) && !found.has_empty_segment, "%s", table[i]);
     }
     arena_deinit(&arena);
 }

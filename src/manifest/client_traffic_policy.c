@@ -63,9 +63,6 @@ static void forwarded_client_cert_check(struct decoder *d, const struct node *no
         f->mode != CLIENT_CERT_SANITIZE_SET)
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "certDetailsToAdd"), "certDetailsToAdd",
                      "allowed only with mode AppendForward or SanitizeSet");
-    if (f->details & 1U << CLIENT_CERT_CHAIN)
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "certDetailsToAdd"),
-                       "certDetailsToAdd", "Chain is not told yet");
     if (f->mode == CLIENT_CERT_FORWARD_ONLY || f->mode == CLIENT_CERT_ALWAYS_FORWARD_ONLY)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
                        "a header that a client brings is always removed: as Sanitize");
@@ -104,8 +101,10 @@ static void client_headers_check(struct decoder *d, const struct node *node, voi
 }
 
 static const struct field client_headers_fields[] = {
-    FIELD_BOOL(client_headers, enable_envoy_headers, "enableEnvoyHeaders", FIELD_NOT_ENFORCED,
-               "Whether answers carry x-envoy headers."),
+    FIELD_BOOL(
+        client_headers, enable_envoy_headers, "enableEnvoyHeaders", 0,
+        "Whether backends and answers are told x-envoy headers; those of clients are removed "
+        "then."),
     FIELD_BOOL(client_headers, disable_rate_limit_headers, "disableRateLimitHeaders", 0,
                "Whether answers go without x-ratelimit headers."),
     FIELD_BOOL(client_headers, preserve_request_id, "preserveXRequestID", FIELD_DEPRECATED,
@@ -145,26 +144,36 @@ static const struct field client_path_fields[] = {
     FIELD_ENUM(client_path, escaped_slashes_action, "escapedSlashesAction", 0,
                escaped_slashes_names,
                "What becomes of a request with %2F in its path; refused (400) unless given."),
-    FIELD_BOOL(client_path, disable_merge_slashes, "disableMergeSlashes", FIELD_NOT_ENFORCED,
-               "Whether // stays; here it becomes /."),
+    FIELD_BOOL(
+        client_path, disable_merge_slashes, "disableMergeSlashes", 0,
+        "Whether // stays, for matches, rules and backends alike; it becomes / unless given."),
 };
 static const struct table client_path_table = TABLE_CHECKED(client_path, client_path_check);
 
 static const struct field client_http10_fields[] = {
-    FIELD_BOOL(client_http10, use_default_host, "useDefaultHost", FIELD_NOT_ENFORCED,
-               "Whether a request without Host gets the listener's own."),
+    FIELD_BOOL(
+        client_http10, use_default_host, "useDefaultHost", 0,
+        "Whether a request of HTTP/1.0 without Host gets the listener's own, else that of its "
+        "one route with one."),
 };
 static const struct table client_http10_table = TABLE(client_http10);
 
 static const struct field client_http1_fields[] = {
     FIELD_BOOL(client_http1, enable_trailers, "enableTrailers", 0,
                "Whether trailers are relayed; they are unless it says false."),
-    FIELD_BOOL(client_http1, preserve_header_case, "preserveHeaderCase", FIELD_NOT_ENFORCED,
-               "Whether the spelling of header names is kept."),
+    FIELD_BOOL(client_http1, preserve_header_case, "preserveHeaderCase", 0,
+               "Whether header names stay as clients and backends spell them; lower-case unless "
+               "given."),
     FIELD_OBJECT(client_http1, http10, "http10", 0, client_http10,
                  "Whether HTTP/1.0 is accepted; it is."),
-    FIELD_UNSUPPORTED("disableSafeMaxConnectionDuration", "Abrupt end of old connections."),
-    FIELD_UNSUPPORTED("ignoredUpgradeTypes", "Upgrade requests that are overlooked."),
+    FIELD_BOOL(client_http1, disable_safe_max_connection_duration,
+               "disableSafeMaxConnectionDuration", 0,
+               "Whether a connection without a request is closed soon after maxConnectionDuration; "
+               "it has one more request unless given."),
+    FIELD_LIST(
+        client_http1, ignored_upgrade_types, "ignoredUpgradeTypes", 0, string_match,
+        "Upgrades that are passed over: the request is served as if it asked for none. So are "
+        "all but websocket anyway."),
 };
 static const struct table client_http1_table = TABLE(client_http1);
 
@@ -202,7 +211,7 @@ static void client_traffic_policy_check(struct decoder *d, const struct node *no
 
     policy_targets_check(d, node, &s->targets, &rule, 1);
     if (s->http2)
-        http2_settings_judge(d, node, s->http2);
+        http2_settings_judge_clients(d, node, s->http2);
 }
 
 static const struct field client_traffic_policy_spec_fields[] = {
@@ -236,9 +245,14 @@ static const struct field client_traffic_policy_spec_fields[] = {
 const struct table client_traffic_policy_spec_table =
     TABLE_CHECKED(client_traffic_policy_spec, client_traffic_policy_check);
 
-const char *client_traffic_policy_find_unenforced(const struct client_traffic_policy_spec *s)
+bool client_cert_is_told(const struct forwarded_client_cert *f)
 {
-    return s->tls && s->tls->client_validation
-               ? client_validation_find_unenforced(s->tls->client_validation)
-               : NULL;
+    return f && (f->mode == CLIENT_CERT_SANITIZE_SET || f->mode == CLIENT_CERT_APPEND_FORWARD);
+}
+
+bool client_traffic_policy_tells_chain(const struct client_traffic_policy_spec *s)
+{
+    const struct forwarded_client_cert *f = s->headers ? s->headers->forwarded_client_cert : NULL;
+
+    return client_cert_is_told(f) && (f->details & 1U << CLIENT_CERT_CHAIN);
 }

@@ -77,6 +77,8 @@ struct client_http1 {
     struct mark mark;
     struct opt_bool enable_trailers;
     struct opt_bool preserve_header_case;
+    struct opt_bool disable_safe_max_connection_duration;
+    VEC(struct string_match) ignored_upgrade_types;
     struct client_http10 *http10;
 };
 struct client_health_check {
@@ -111,6 +113,6 @@ struct client_traffic_policy {
 };
 extern const struct table client_traffic_policy_spec_table;
 
-/* The key of the first security feature given here that is not enforced yet (client certificates),
- * NULL when all are: its listeners' routes refuse instead of passing. */
-const char *client_traffic_policy_find_unenforced(const struct client_traffic_policy_spec *s);
+/* Are backends told of a client's certificate, and what led to it? */
+bool client_cert_is_told(const struct forwarded_client_cert *f);
+bool client_traffic_policy_tells_chain(const struct client_traffic_policy_spec *s);

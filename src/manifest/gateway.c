@@ -167,12 +167,23 @@ static const struct field frontend_validation_fields[] = {
                FIELD_REQUIRED | FIELD_NON_EMPTY, secret_ref,
                "ConfigMaps or Secrets with the key ca.crt."),
     FIELD_ENUM(frontend_validation, mode, "mode", 0, validation_mode_names,
-               "Whether a client without a valid certificate is let in."),
+               "Whether a client without a valid certificate is let in; AllowValidOnly unless "
+               "given."),
 };
-static const struct table frontend_validation_table = TABLE(frontend_validation);
+static void frontend_validation_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct frontend_validation *v = object;
+
+    if (v->mode == FRONTEND_INSECURE_FALLBACK)
+        decode_note(d, DIAG_BYPASS, node_find(node, "mode"), "mode",
+                    "clients are let in whatever certificate they show, or without one; backends "
+                    "are told of verified ones alone");
+}
+static const struct table frontend_validation_table =
+    TABLE_CHECKED(frontend_validation, frontend_validation_check);
 static const struct field frontend_tls_fields[] = {
-    FIELD_OBJECT(frontend_tls, validation, "validation", FIELD_NOT_ENFORCED, frontend_validation,
-                 "Client certificates; TLS listeners refuse until they are enforced."),
+    FIELD_OBJECT(frontend_tls, validation, "validation", 0, frontend_validation,
+                 "Client certificates, where no ClientTrafficPolicy has a word on them."),
 };
 static const struct table frontend_tls_table = TABLE(frontend_tls);
 static const struct field frontend_port_tls_fields[] = {

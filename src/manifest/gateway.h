@@ -66,10 +66,11 @@ struct gateway_address {
     int parsed_type; /* enum gateway_address_type */
 };
 
+enum frontend_mode { FRONTEND_VALID_ONLY, FRONTEND_INSECURE_FALLBACK };
 struct frontend_validation {
     struct mark mark;
     VEC(struct secret_ref) ca_certificate_refs;
-    int mode; /* 0 AllowValidOnly (default), 1 AllowInsecureFallback */
+    int mode; /* enum frontend_mode; -1: FRONTEND_VALID_ONLY */
 };
 struct frontend_tls {
     struct mark mark;
@@ -87,7 +88,7 @@ struct gateway_frontend {
 };
 struct gateway_tls {
     struct mark mark;
-    struct gateway_frontend *frontend; /* client certificates: not enforced, routes refuse */
+    struct gateway_frontend *frontend; /* client certificates */
 };
 struct gateway_infrastructure {
     struct mark mark;
@@ -109,7 +110,6 @@ struct gateway {
     struct gateway_class *class; /* NULL: dangling, or of another controller */
     bool is_ours;                /* its class is served here */
     struct object *envoy_proxy;  /* of infrastructure.parametersRef, else of the class, else NULL */
-    bool has_client_certificates; /* frontend validation asked for: listeners of TLS refuse */
     /* compile: where it listens; an empty one: everywhere. */
     struct str_vec addresses;
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "net/outbox.h"
@@ -188,6 +189,23 @@ TEST(an_outbox_sends_copies_and_borrowed_bytes_in_their_order)
     TEST_TURN_UNTIL(&p->loop, p->server.n_in == 13);
     CHECK(memcmp(p->server.in, "head body end", 13) == 0);
     outbox_deinit(&o);
+    outbox_deinit(&o);
+    outbox_pool_deinit(&pool);
+    test_pair_free(p);
+}
+
+TEST(an_outbox_is_full_from_its_mark_on_and_has_room_below_half_of_it)
+{
+    struct test_pair *p = connected_pair();
+    struct outbox o;
+
+    outbox_init(&o, &pool, &p->client.stream);
+    CHECK_INT(o.high, LIMIT_PIPE_HIGH_BYTES);
+    o.high = 10;
+    for (int n = 1; n <= 11; n++) {
+        outbox_copy(&o, "x", 1);
+        CHECK_MSG(outbox_is_full(&o) == (n > 10) && outbox_has_room(&o) == (n <= 5), "%d", n);
+    }
     outbox_deinit(&o);
     outbox_pool_deinit(&pool);
     test_pair_free(p);

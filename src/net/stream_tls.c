@@ -336,6 +336,10 @@ static void tls_close(struct stream *s, bool is_abort)
         SSL_shutdown(t->ssl);
         ERR_clear_error();
     }
+    /* A client that left without a word has harmed nothing (RFC 5246 7.2.1): its session is
+     * forgotten after a fatal alert alone, which has happened by now. */
+    if (t->server)
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN);
     SSL_free(t->ssl);
     tls_peer_free(t->peer);
     tls_server_unref(t->server);

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/tls_internal.h"
+#include "net/tls_sessions.h"
 
 #define TLS_DEFAULT_CIPHERS                                                                        \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"     \
@@ -471,7 +472,7 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
                                     SSL_OP_IGNORE_UNEXPECTED_EOF);
     tls_set_io(e->ctx);
     SSL_CTX_set_session_cache_mode(e->ctx,
-                                   SSL_SESS_CACHE_OFF); /* tickets only: no memory per client */
+                                   SSL_SESS_CACHE_OFF); /* tickets only, unless tls_sessions_use */
     SSL_CTX_set_num_tickets(e->ctx, 1);
     /* No longer than its key lives after it was made. */
     SSL_CTX_set_timeout(e->ctx, 2 * LIMIT_TICKET_KEY_S);
@@ -483,6 +484,8 @@ static int tls_entry_init(struct tls_entry *e, const struct tls_entry_config *co
     SSL_CTX_set_tlsext_servername_callback(e->ctx, tls_on_server_name);
     tls_set_session_context(e->ctx, config);
     tls_staple(e, config);
+    e->tells_chain = config->tells_chain;
+    e->remembers_sessions = config->remembers_sessions;
     r = tls_set_ciphers(e->ctx, config->ciphers, ret_why);
     if (r == 0)
         r = tls_set_exchange(e, config, ret_why);
@@ -516,10 +519,18 @@ int tls_server_new(const struct tls_entry_config *entries, size_t n, struct tls_
 
 void tls_server_use_tickets(struct tls_server *t, struct tls_tickets *tickets)
 {
+    bool remembers_any = false;
+
     PRE(!t->tickets);
     t->tickets = tls_tickets_ref(tickets);
-    for (size_t i = 0; i < t->n; i++)
+    for (size_t i = 0; i < t->n; i++) {
         SSL_CTX_set_tlsext_ticket_key_evp_cb(t->entries[i].ctx, tls_on_ticket_key);
+        remembers_any |= t->entries[i].remembers_sessions;
+    }
+    /* On every entry: the context that a connection began with is asked, and that which its server
+     * name has chosen says whether there is an id. */
+    for (size_t i = 0; remembers_any && i < t->n; i++)
+        tls_sessions_use(tls_tickets_sessions(tickets), t->entries[i].ctx);
 }
 
 struct tls_server *tls_server_ref(struct tls_server *t)

@@ -21,7 +21,8 @@ struct tls_entry_config {
     int min_version;      /* 0x0304 = TLS 1.3; never below 1.2 */
     int max_version;      /* 0: 1.3 */
     struct str client_ca_pem;  /* authorities of clients' certificates; empty: none is asked for */
-    bool is_client_optional;   /* a client without a certificate is let in; a bad one never */
+    bool is_client_optional;   /* a client without a certificate is let in; a bad one is not */
+    bool accepts_unverified;   /* a bad one too: it is as none in all that is told of it */
     struct str client_crl_pem; /* what they have revoked, every authority of a chain; empty: not
                                   looked up */
     bool is_only_leaf_looked_up;
@@ -29,11 +30,13 @@ struct tls_entry_config {
     size_t n_client_pins;
     const struct tls_name *client_names; /* and have one of these; none: whatever it has */
     size_t n_client_names;
-    bool allows_expired;   /* a client's own certificate, not its authorities' */
-    struct str groups;     /* of the key exchange, as ciphers */
-    struct str signatures; /* of handshakes, as ciphers */
-    struct str protocols;  /* of ALPN, as ciphers: h2, http/1.1, http/1.0 */
-    struct str identity;   /* of the listener: sessions resume only here, by the same rules */
+    bool allows_expired;     /* a client's own certificate, not its authorities' */
+    bool remembers_sessions; /* of TLS 1.2 by id, where a client takes no ticket */
+    bool tells_chain;        /* struct tls_peer has the chain of a client's certificate */
+    struct str groups;       /* of the key exchange, as ciphers */
+    struct str signatures;   /* of handshakes, as ciphers */
+    struct str protocols;    /* of ALPN, as ciphers: h2, http/1.1, http/1.0 */
+    struct str identity;     /* of the listener: sessions resume only here, by the same rules */
 };
 
 /* What a client has proved by a certificate that its listener's rule verified. Texts are printable
@@ -42,6 +45,7 @@ struct tls_peer {
     struct str hash;        /* SHA-256 of the certificate, hex */
     struct str subject;     /* as RFC 2253 writes it, `"` escaped */
     struct str certificate; /* PEM, percent-encoded */
+    struct str chain;       /* with what led to it, without the root; empty: not asked for */
     struct str *uris;       /* of subjectAltName */
     struct str *dns_names;
     struct str *local_uris; /* of our own certificate */
@@ -85,10 +89,6 @@ void tls_list_weak(struct str ciphers, struct buf *ret_names);
  * or a tls_condition. */
 MUST_USE int tls_check_staple(struct str certificate_pem, struct str ocsp_der, int64_t *ret_until_s,
                               struct buf *ret_why);
-
-/* A pin's text: base64 of a key's digest, hex (with or without colons) of a certificate's. False:
- * it is none. */
-MUST_USE bool tls_pin_parse(struct str text, bool is_key, struct tls_pin *ret);
 
 struct tls_client_config {
     bool uses_system_ca;

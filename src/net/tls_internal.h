@@ -26,6 +26,9 @@ struct tls_entry {
     struct tls_name *names; /* owned; of which a certificate must have one, none: any */
     size_t n_names;
     bool allows_expired;
+    bool accepts_unverified;
+    bool tells_chain;
+    bool remembers_sessions;
     uint64_t client_rule; /* of the rule on them; 0: not asked */
     struct str ocsp;      /* owned; empty: none */
     int64_t ocsp_until_s;
@@ -53,7 +56,8 @@ struct tls_session {
     struct stream *stream;
     struct deferred pending; /* stands in for readiness that the socket will not report */
     int entry;
-    int ended; /* STREAM_EOF or STREAM_RESET came behind bytes; 0: not */
+    int ended;          /* STREAM_EOF or STREAM_RESET came behind bytes; 0: not */
+    bool is_unverified; /* the client showed a certificate that did not pass, and was let in */
     bool is_shut;
     bool is_drained;       /* the last read found nothing: only the socket can bring more */
     bool read_wants_write; /* a read waits until the socket takes bytes */
@@ -89,12 +93,6 @@ MUST_USE int tls_ask_clients(struct tls_entry *e, const struct tls_entry_config 
 /* tls_staple.c: the context staples what the configuration holds. */
 void tls_staple(struct tls_entry *e, const struct tls_entry_config *config);
 void tls_forget_clients(struct tls_entry *e);
-/* For SSL_set_verify. */
-int tls_on_verify(int is_good, X509_STORE_CTX *ctx);
-/* All of the rule, so that two that differ have different texts. */
-void tls_append_client_rule(const struct tls_entry_config *config, struct buf *to);
-/* After a handshake: what the verified certificate says; NULL: there is none. */
-struct tls_peer *tls_peer_new(SSL *ssl);
 /* tls_tickets.c */
 int tls_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                       EVP_MAC_CTX *mac, int is_new);

@@ -2,10 +2,47 @@
  * a NUL or beyond ASCII inside is no name that a policy can mean, and a wildcard is a name like any
  * other, since nobody connects to a client. */
 #include <arpa/inet.h>
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #include "base/mem.h"
 #include "net/tls_client_rule.h"
+
+enum { OID_TEXT_BYTES = 128 };
+
+void tls_pattern_unref(struct tls_pattern *p)
+{
+    if (p && atomic_fetch_sub_explicit(&p->n_refs, 1, memory_order_acq_rel) == 1)
+        p->free(p);
+}
+
+bool tls_oid_is_valid(struct str oid)
+{
+    char text[OID_TEXT_BYTES], again[OID_TEXT_BYTES];
+    ASN1_OBJECT *object;
+    bool is_same;
+
+    if (oid.len >= sizeof text || memchr(oid.ptr, '\0', oid.len))
+        return false;
+    memcpy(text, oid.ptr, oid.len);
+    text[oid.len] = '\0';
+    object = OBJ_txt2obj(text, 1);
+    is_same = object && OBJ_obj2txt(again, sizeof again, object, 1) == (int)oid.len &&
+              memcmp(text, again, oid.len) == 0;
+    ASN1_OBJECT_free(object);
+    ERR_clear_error();
+    return is_same;
+}
+
+static struct str name_copy_text(char **at, struct str text)
+{
+    char *copy = *at;
+
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    *at += text.len;
+    return str_make(copy, text.len);
+}
 
 struct tls_name *tls_names_copy(const struct tls_name *names, size_t n)
 {
@@ -14,17 +51,24 @@ struct tls_name *tls_names_copy(const struct tls_name *names, size_t n)
     char *text;
 
     for (size_t i = 0; i < n; i++)
-        n_bytes += names[i].value.len;
+        n_bytes += names[i].value.len + names[i].oid.len;
     copy = mem_alloc_zero((n + 1) * sizeof *copy + n_bytes);
     text = (char *)(copy + n + 1);
     for (size_t i = 0; i < n; i++) {
         copy[i] = names[i];
-        copy[i].value.ptr = text;
-        if (names[i].value.len > 0)
-            memcpy(text, names[i].value.ptr, names[i].value.len);
-        text += names[i].value.len;
+        copy[i].value = name_copy_text(&text, names[i].value);
+        copy[i].oid = name_copy_text(&text, names[i].oid);
+        if (copy[i].pattern)
+            atomic_fetch_add_explicit(&copy[i].pattern->n_refs, 1, memory_order_relaxed);
     }
     return copy;
+}
+
+void tls_names_free(struct tls_name *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        tls_pattern_unref(names[i].pattern);
+    mem_free(names);
 }
 
 void tls_names_format(const struct tls_name *names, size_t n, struct buf *to)
@@ -32,6 +76,8 @@ void tls_names_format(const struct tls_name *names, size_t n, struct buf *to)
     for (size_t i = 0; i < n; i++) {
         buf_printf(to, " %d%d%zu:", (int)names[i].kind, (int)names[i].match, names[i].value.len);
         buf_append_str(to, names[i].value);
+        if (names[i].kind == TLS_NAME_OTHER)
+            buf_printf(to, " %.*s", STR_ARG(names[i].oid));
     }
 }
 
@@ -76,17 +122,42 @@ static bool name_matches(const struct tls_name *rule, struct str name)
         return is_dns ? str_starts_with_nocase(name, value) : str_starts_with(name, value);
     case TLS_NAME_SUFFIX:
         return is_dns ? str_ends_with_nocase(name, value) : str_ends_with(name, value);
+    case TLS_NAME_PATTERN:
+        return rule->pattern->matches(rule->pattern, name);
     }
     return false;
 }
 
+static const ASN1_STRING *name_string(const GENERAL_NAME *name)
+{
+    const ASN1_TYPE *value;
+
+    if (name->type != GEN_OTHERNAME)
+        return name->d.ia5;
+    value = name->d.otherName->value;
+    switch (value->type) {
+    case V_ASN1_UTF8STRING:
+    case V_ASN1_IA5STRING:
+    case V_ASN1_PRINTABLESTRING:
+    case V_ASN1_VISIBLESTRING:
+    case V_ASN1_NUMERICSTRING:
+        return value->value.asn1_string;
+    default:
+        return NULL; /* no text that a policy could mean */
+    }
+}
+
 static struct str name_text(const GENERAL_NAME *name, char room[INET6_ADDRSTRLEN])
 {
+    const ASN1_STRING *string;
     struct str text;
 
     if (name->type == GEN_IPADD)
         return name_ip_text(name->d.iPAddress, room);
-    text = str_make(ASN1_STRING_get0_data(name->d.ia5), (size_t)ASN1_STRING_length(name->d.ia5));
+    string = name_string(name);
+    if (!string)
+        return STR("");
+    text = str_make(ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string));
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] < ' ' || text.ptr[i] > '~')
             return STR("");
@@ -94,16 +165,28 @@ static struct str name_text(const GENERAL_NAME *name, char room[INET6_ADDRSTRLEN
     return text;
 }
 
+static bool name_is_of(const struct tls_name *rule, const GENERAL_NAME *name)
+{
+    char text[OID_TEXT_BYTES];
+    int n;
+
+    if (rule->kind != TLS_NAME_OTHER)
+        return true;
+    n = OBJ_obj2txt(text, sizeof text, name->d.otherName->type_id, 1);
+    return n > 0 && n < (int)sizeof text && str_eq(rule->oid, str_of(text));
+}
+
 static bool name_passes(const struct tls_name *rules, size_t n, const GENERAL_NAME *name)
 {
     static const int types[] = {[TLS_NAME_DNS] = GEN_DNS,
                                 [TLS_NAME_EMAIL] = GEN_EMAIL,
                                 [TLS_NAME_IP] = GEN_IPADD,
-                                [TLS_NAME_URI] = GEN_URI};
+                                [TLS_NAME_URI] = GEN_URI,
+                                [TLS_NAME_OTHER] = GEN_OTHERNAME};
     char room[INET6_ADDRSTRLEN];
 
     for (size_t i = 0; i < n; i++) {
-        if (types[rules[i].kind] == name->type) {
+        if (types[rules[i].kind] == name->type && name_is_of(&rules[i], name)) {
             struct str text = name_text(name, room);
 
             if (text.len > 0 && name_matches(&rules[i], text))

@@ -31,6 +31,8 @@ void tls_append_client_rule(const struct tls_entry_config *config, struct buf *t
     }
     if (config->allows_expired)
         buf_append_str(to, STR(" expired"));
+    if (config->accepts_unverified)
+        buf_append_str(to, STR(" unverified"));
     tls_names_format(config->client_names, config->n_client_names, to);
 }
 
@@ -39,7 +41,7 @@ uint64_t tls_client_rule(const struct tls_entry_config *config)
     struct buf rule = {0};
     uint64_t id;
 
-    if (config->client_ca_pem.len == 0)
+    if (config->client_ca_pem.len == 0 && !config->accepts_unverified)
         return 0;
     tls_append_client_rule(config, &rule);
     id = hash_str(buf_str(&rule));
@@ -133,17 +135,20 @@ static int peer_forgive_expired(int is_good, X509_STORE_CTX *ctx)
 int tls_on_verify(int is_good, X509_STORE_CTX *ctx)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
-    const struct tls_session *session = SSL_get_ex_data(ssl, tls_session_index());
-
+    struct tls_session *session = SSL_get_ex_data(ssl, tls_session_index());
     const struct tls_entry *e = &session->server->entries[session->entry];
 
     if (!is_good && e->allows_expired)
         is_good = peer_forgive_expired(is_good, ctx);
-    if (!is_good || X509_STORE_CTX_get_error_depth(ctx) > 0 ||
-        peer_is_one_of(e, X509_STORE_CTX_get_current_cert(ctx)))
+    if (is_good && X509_STORE_CTX_get_error_depth(ctx) == 0 &&
+        !peer_is_one_of(e, X509_STORE_CTX_get_current_cert(ctx))) {
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+        is_good = 0;
+    }
+    if (is_good || !e->accepts_unverified)
         return is_good;
-    X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
-    return 0;
+    session->is_unverified = true; /* for good: the client is in, and has proved nothing */
+    return 1;
 }
 
 static void peer_store_ctx_free(X509_STORE_CTX **ctx)
@@ -152,8 +157,9 @@ static void peer_store_ctx_free(X509_STORE_CTX **ctx)
 }
 
 /* Does the certificate of a remembered session still pass? Time has gone on since. One that needs
- * intermediate certificates, which tickets do not carry, does not: its client shows them again. */
-static bool peer_is_still_good(const struct tls_entry *e, SSL_SESSION *session)
+ * intermediate certificates, which tickets do not carry, does not: its client shows them again. Nor
+ * does one that never passed, where such are let in. */
+bool tls_peer_is_still_good(const struct tls_entry *e, SSL_SESSION *session)
 {
     X509 *certificate = SSL_SESSION_get0_peer(session);
     X509_STORE_CTX *ctx AUTO(peer_store_ctx_free) = NULL;
@@ -181,7 +187,7 @@ static SSL_TICKET_RETURN peer_on_ticket(SSL *ssl, SSL_SESSION *resumed,
     const struct tls_session *session = SSL_get_ex_data(ssl, tls_session_index());
 
     if ((status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) ||
-        !peer_is_still_good(&session->server->entries[session->entry], resumed))
+        !tls_peer_is_still_good(&session->server->entries[session->entry], resumed))
         return SSL_TICKET_RETURN_IGNORE_RENEW; /* a full handshake, and a new ticket */
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
@@ -211,7 +217,7 @@ void tls_forget_clients(struct tls_entry *e)
 {
     X509_STORE_free(e->authorities);
     mem_free(e->pins);
-    mem_free(e->names);
+    tls_names_free(e->names, e->n_names);
 }
 
 int tls_ask_clients(struct tls_entry *e, const struct tls_entry_config *config, struct buf *ret_why)
@@ -240,7 +246,10 @@ int tls_ask_clients(struct tls_entry *e, const struct tls_entry_config *config, 
     e->n_names = config->n_client_names;
     e->names = tls_names_copy(config->client_names, e->n_names);
     e->allows_expired = config->allows_expired;
-    r = tls_add_authorities(e->authorities, e->ctx, config->client_ca_pem, ret_why);
+    e->accepts_unverified = config->accepts_unverified;
+    r = config->client_ca_pem.len > 0
+            ? tls_add_authorities(e->authorities, e->ctx, config->client_ca_pem, ret_why)
+            : 0;
     if (r == 0 && config->client_crl_pem.len > 0)
         r = peer_add_revoked(e->authorities, config, ret_why);
     return r;
@@ -342,13 +351,31 @@ static size_t peer_names(struct tls_peer *p, const X509 *x, int kind, struct str
     return n;
 }
 
+/* What led to the certificate without the authority that all of it rests on: the client's own
+ * first. A remembered session has none, and needed none. */
+static struct str peer_chain(struct tls_peer *p, SSL *ssl)
+{
+    STACK_OF(X509) *verified = SSL_get0_verified_chain(ssl);
+    int n = verified ? sk_X509_num(verified) - 1 : 0;
+    struct str chain = p->certificate;
+
+    for (int i = 1; i < n; i++)
+        chain = arena_join(&p->arena, chain, peer_pem(p, sk_X509_value(verified, i)));
+    return chain;
+}
+
 struct tls_peer *tls_peer_new(SSL *ssl)
 {
+    const struct tls_session *session = SSL_get_ex_data(ssl, tls_session_index());
     X509 *x = SSL_get0_peer_certificate(ssl);
+    struct tls_peer *p;
 
-    if (!x || SSL_get_verify_result(ssl) != X509_V_OK)
+    if (!x || session->is_unverified || SSL_get_verify_result(ssl) != X509_V_OK)
         return NULL;
-    return tls_peer_read(x, SSL_get_certificate(ssl));
+    p = tls_peer_read(x, SSL_get_certificate(ssl));
+    if (session->server->entries[session->entry].tells_chain)
+        p->chain = peer_chain(p, ssl);
+    return p;
 }
 
 struct tls_peer *tls_peer_read(X509 *x, const X509 *own)

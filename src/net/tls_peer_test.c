@@ -383,6 +383,226 @@ TEST(what_a_certificate_says_is_told_without_harm)
     scene_close(&s);
 }
 
+/* What is told of a client that is let in: its hash, empty for nothing. */
+static bool is_told(struct tls_server *server, struct tls_client *client, const char *name,
+                    bool *ret_is_in)
+{
+    struct test_pair *p = connect_pair(server, client, name);
+    bool is_told;
+
+    if (p->client.is_up && !p->server.is_up)
+        TEST_TURN_UNTIL(&p->loop, p->server.is_up || p->server.is_down);
+    *ret_is_in = p->server.is_up;
+    is_told = *ret_is_in && stream_tls_peer(&p->server.stream);
+    test_pair_free(p);
+    return is_told;
+}
+
+TEST(a_certificate_that_nobody_verified_lets_in_where_it_may_and_says_nothing)
+{
+    struct scene s = scene_open();
+    struct test_certificate theirs = test_certificate_new("theirs", NULL, NULL);
+    struct test_certificate good = test_certificate_new("good", "DNS:good.test", &theirs);
+    struct test_certificate other = test_certificate_new("other", "DNS:other.test", &theirs);
+    struct test_certificate strange = test_certificate_new("strange", "DNS:good.test", &s.ca);
+    struct test_certificate self = test_certificate_new("self", NULL, NULL);
+    const struct tls_name name = {.value = STR("good.test")};
+    struct tls_entry_config entries[4] = {
+        entry_of(&s.leaf, "a.test"), entry_of(&s.leaf, "z.w.test"), entry_of(&s.leaf, "x.w.test"),
+        entry_of(&s.leaf, "y.w.test")};
+    static const char *const names[] = {"a.test", "z.w.test", "x.w.test", "y.w.test"};
+    struct tls_tickets *tickets = tls_tickets_new(0);
+    struct tls_server *server;
+    const struct {
+        const struct test_certificate *own;
+        bool is_in[4];
+        bool is_told[4];
+    } cases[] = {
+        {NULL, {true, false, true, true}, {false}},
+        {&good, {true, true, true, true}, {true, true, false, true}},
+        {&other, {true, true, true, true}, {false, false, false, true}},
+        {&strange, {true, true, true, false}, {false}},
+        {&self, {true, true, true, false}, {false}},
+    };
+
+    /* Asked for; required; asked for, with no authority at all; verified, to compare. */
+    for (size_t i = 0; i < N_ELEMENTS(entries); i++) {
+        entries[i].accepts_unverified = i < 3;
+        entries[i].is_client_optional = i != 1;
+        entries[i].client_ca_pem = i == 2 ? STR("") : theirs.certificate_pem;
+        entries[i].client_names = &name;
+        entries[i].n_client_names = i < 2;
+        CHECK(tls_client_rule(&entries[i]) != 0);
+        CHECK(i == 0 || tls_client_rule(&entries[i]) != tls_client_rule(&entries[i - 1]));
+    }
+    server = server_of(entries, N_ELEMENTS(entries));
+    tls_server_use_tickets(server, tickets);
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+            for (size_t k = 0; k < N_ELEMENTS(entries); k++) {
+                struct tls_client *client = client_with(&s, cases[i].own, version);
+
+                /* Once more with what is remembered, if anything is. */
+                for (int turn = 0; turn < 2; turn++) {
+                    bool is_in;
+                    bool tells = is_told(server, client, names[k], &is_in);
+
+                    CHECK_MSG(is_in == cases[i].is_in[k] && tells == cases[i].is_told[k],
+                              "version %x, case %zu at %s, turn %d", version, i, names[k], turn);
+                }
+                tls_client_free(client);
+            }
+        }
+    }
+    tls_server_unref(server);
+    tls_tickets_unref(tickets);
+    test_certificate_free(&self);
+    test_certificate_free(&strange);
+    test_certificate_free(&other);
+    test_certificate_free(&good);
+    test_certificate_free(&theirs);
+    scene_close(&s);
+}
+
+TEST(a_chain_is_told_without_its_root_and_without_what_led_nowhere)
+{
+    struct scene s = scene_open();
+    struct test_certificate middle = test_certificate_new("middle", NULL, &s.ca);
+    struct test_certificate far = test_certificate_new("far", "DNS:far.test", &middle);
+    struct test_certificate junk = test_certificate_new("junk", "DNS:junk.test", NULL);
+    struct tls_entry_config entry = entry_of(&s.leaf, "");
+    const struct test_certificate *shown[] = {&far, &junk, &middle, &s.ca};
+    struct test_certificate with_chain = far;
+    struct buf chain = {0};
+
+    for (size_t i = 0; i < N_ELEMENTS(shown); i++)
+        buf_append_str(&chain, shown[i]->certificate_pem);
+    with_chain.certificate_pem = buf_str(&chain);
+    entry.client_ca_pem = s.ca.certificate_pem;
+    for (int tells = 0; tells < 2; tells++) {
+        struct tls_client *client = client_with(&s, &with_chain, 0);
+        struct tls_server *server;
+        struct test_pair *p;
+        const struct tls_peer *peer;
+
+        entry.tells_chain = tells;
+        server = server_of(&entry, 1);
+        p = connect_pair(server, client, "a.test");
+        CHECK(p->server.is_up);
+        peer = stream_tls_peer(&p->server.stream);
+        CHECK(peer != NULL);
+        if (tells) {
+            struct arena a;
+            struct tls_peer *of_middle = tls_peer_read(middle.x509, NULL);
+
+            arena_init(&a, 4096);
+            CHECK(str_eq(peer->chain, arena_join(&a, peer->certificate, of_middle->certificate)));
+            tls_peer_free(of_middle);
+            arena_deinit(&a);
+        } else {
+            CHECK_INT(peer->chain.len, 0);
+        }
+        test_pair_free(p);
+        tls_server_unref(server);
+        tls_client_free(client);
+    }
+    buf_deinit(&chain);
+    test_certificate_free(&junk);
+    test_certificate_free(&far);
+    test_certificate_free(&middle);
+    scene_close(&s);
+}
+
+/* ---- names ---- */
+
+static int n_patterns;
+
+static bool pattern_is_long(const struct tls_pattern *p UNUSED, struct str name)
+{
+    return name.len > 9;
+}
+
+static void pattern_gone(struct tls_pattern *p UNUSED)
+{
+    n_patterns--;
+}
+
+TEST(names_are_compared_by_kind_and_patterns_are_kept_by_whoever_holds_a_copy)
+{
+    static const char utf8[] = "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:user@a.test";
+    static const char octets[] = "otherName:1.3.6.1.4.1.311.20.2.3;OCT:user@a.test";
+    struct tls_pattern pattern = {.matches = pattern_is_long, .free = pattern_gone};
+    const struct {
+        const char *alt_names;
+        struct tls_name name;
+        bool passes;
+    } cases[] = {
+        {utf8,
+         {TLS_NAME_OTHER, TLS_NAME_EXACT, STR("user@a.test"), STR("1.3.6.1.4.1.311.20.2.3"), NULL},
+         true},
+        {utf8,
+         {TLS_NAME_OTHER, TLS_NAME_SUFFIX, STR("@a.test"), STR("1.3.6.1.4.1.311.20.2.3"), NULL},
+         true},
+        {utf8,
+         {TLS_NAME_OTHER, TLS_NAME_EXACT, STR("user@a.test"), STR("1.3.6.1.4.1.311.20.2.4"), NULL},
+         false},
+        {utf8,
+         {TLS_NAME_OTHER, TLS_NAME_EXACT, STR("User@a.test"), STR("1.3.6.1.4.1.311.20.2.3"), NULL},
+         false},
+        {utf8, {TLS_NAME_EMAIL, TLS_NAME_EXACT, STR("user@a.test"), STR(""), NULL}, false},
+        {octets,
+         {TLS_NAME_OTHER, TLS_NAME_EXACT, STR("user@a.test"), STR("1.3.6.1.4.1.311.20.2.3"), NULL},
+         false},
+        {"email:user@a.test",
+         {TLS_NAME_OTHER, TLS_NAME_EXACT, STR("user@a.test"), STR("1.3.6.1.4.1.311.20.2.3"), NULL},
+         false},
+        {utf8,
+         {TLS_NAME_OTHER, TLS_NAME_PATTERN, STR("x"), STR("1.3.6.1.4.1.311.20.2.3"), &pattern},
+         true},
+        {"DNS:long.a.test", {TLS_NAME_DNS, TLS_NAME_PATTERN, STR("x"), STR(""), &pattern}, true},
+        {"DNS:a.test", {TLS_NAME_DNS, TLS_NAME_PATTERN, STR("x"), STR(""), &pattern}, false},
+        {"URI:x://long.test", {TLS_NAME_DNS, TLS_NAME_PATTERN, STR("x"), STR(""), &pattern}, false},
+    };
+
+    atomic_init(&pattern.n_refs, 1);
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct test_certificate own = test_certificate_new("own", cases[i].alt_names, NULL);
+        struct tls_name *copy = tls_names_copy(&cases[i].name, 1);
+
+        CHECK_MSG(tls_names_pass(copy, 1, own.x509) == cases[i].passes, "case %zu", i);
+        tls_names_free(copy, 1);
+        test_certificate_free(&own);
+    }
+    n_patterns = 1;
+    struct tls_name *copy = tls_names_copy(&cases[7].name, 1);
+
+    tls_pattern_unref(&pattern);
+    CHECK_INT(n_patterns, 1);
+    tls_names_free(copy, 1);
+    CHECK_INT(n_patterns, 0);
+}
+
+TEST(object_identifiers_have_one_spelling)
+{
+    static const struct {
+        const char *text;
+        bool is_valid;
+    } cases[] = {{"1.3.6.1.4.1.311.20.2.3", true},
+                 {"2.5.4.3", true},
+                 {"2.5.4.03", false},
+                 {"commonName", false},
+                 {"", false},
+                 {"1", false},
+                 {"3.1", false},
+                 {"1.2.", false},
+                 {" 1.2", false},
+                 {"1 2", false}};
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+        CHECK_MSG(tls_oid_is_valid(str_of(cases[i].text)) == cases[i].is_valid, "\"%s\"",
+                  cases[i].text);
+}
+
 TEST(authorities_of_clients_that_are_none_are_refused)
 {
     struct scene s = scene_open();

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "net/tls_internal.h"
+#include "net/tls_sessions.h"
 
 enum { TICKET_KEYS = TLS_TICKET_KEYS, TICKET_NAME_BYTES = 16, TICKET_SECRET_BYTES = 32 };
 
@@ -34,6 +35,7 @@ struct tls_tickets {
     pthread_mutex_t lock;
     struct ticket_key keys[TICKET_KEYS]; /* newest first */
     uint32_t n_keys;
+    struct tls_sessions *sessions;
 };
 
 static void ticket_key_make(struct ticket_key *key, uint64_t now_us)
@@ -54,6 +56,7 @@ struct tls_tickets *tls_tickets_new(uint64_t now_us)
     ASSERT(t->cipher != NULL);
     ticket_key_make(&t->keys[0], now_us);
     t->n_keys = 1;
+    t->sessions = tls_sessions_new();
     return t;
 }
 
@@ -68,15 +71,22 @@ void tls_tickets_unref(struct tls_tickets *t)
     if (!t || atomic_fetch_sub_explicit(&t->n_refs, 1, memory_order_acq_rel) != 1)
         return;
     mem_wipe(t->keys, sizeof t->keys);
+    tls_sessions_free(t->sessions);
     EVP_CIPHER_free(t->cipher);
     pthread_mutex_destroy(&t->lock);
     mem_free(t);
+}
+
+struct tls_sessions *tls_tickets_sessions(struct tls_tickets *t)
+{
+    return t->sessions;
 }
 
 void tls_tickets_rotate(struct tls_tickets *t, uint64_t now_us)
 {
     pthread_mutex_lock(&t->lock);
     if (now_us - t->keys[0].born_us >= TICKET_KEY_US) {
+        tls_sessions_age(t->sessions);
         for (uint32_t i = TICKET_KEYS - 1; i > 0; i--)
             t->keys[i] = t->keys[i - 1];
         ticket_key_make(&t->keys[0], now_us);

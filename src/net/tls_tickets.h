@@ -8,6 +8,7 @@
 #include "base/macro.h"
 
 struct tls_tickets;
+struct tls_sessions; /* net/tls_sessions.h */
 
 enum { TLS_TICKET_KEYS = 3, TLS_TICKET_KEY_BYTES = 80 };
 
@@ -24,6 +25,8 @@ void tls_tickets_unref(struct tls_tickets *t);
 /* A new key when the newest is LIMIT_TICKET_KEY_S old; those too old to open a ticket are wiped.
  * `now_us` is monotonic. Any thread. */
 void tls_tickets_rotate(struct tls_tickets *t, uint64_t now_us);
+/* What is remembered of clients that take no ticket: as long as this is there. */
+struct tls_sessions *tls_tickets_sessions(struct tls_tickets *t);
 /* All keys, newest first. How many. */
 uint32_t tls_tickets_export(struct tls_tickets *t, uint64_t now_us,
                             struct tls_ticket_key ret[TLS_TICKET_KEYS]);

@@ -48,6 +48,7 @@ static int compile_path(struct authorize_rule *r, struct arena *arena,
                         const struct authorize_rule_spec *spec)
 {
     struct str path = spec->path;
+    struct path_found found;
 
     r->has_path = spec->has_path;
     r->is_path_inverted = spec->is_path_inverted;
@@ -56,7 +57,7 @@ static int compile_path(struct authorize_rule *r, struct arena *arena,
         return 0;
     if (spec->path_kind == ROUTE_PATH_REGEX)
         return regex_compile(arena, path, &r->path_regex, NULL) == 0 ? 0 : AUTHORIZE_BAD_REGEX;
-    if (path_normalize(path, arena, &path) != 0)
+    if (path_read(path, spec->path_reading, arena, &path, &found) != 0)
         return AUTHORIZE_BAD_PATH;
     while (spec->path_kind == ROUTE_PATH_PREFIX && str_ends_with(path, STR("/")))
         path.len--;

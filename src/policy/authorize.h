@@ -34,6 +34,7 @@ struct authorize_rule_spec {
     size_t n_methods;
     bool has_path;
     bool is_path_inverted; /* every path but these */
+    unsigned path_reading; /* of requests: enum path_reading, as flags */
     enum route_path_kind path_kind;
     struct str path;
 };

@@ -50,6 +50,7 @@ static int compile_path(struct limit_selector *s, struct arena *arena,
                         const struct limit_selector_spec *spec)
 {
     struct str path = spec->path;
+    struct path_found found;
 
     s->has_path = spec->has_path;
     s->is_path_inverted = spec->is_path_inverted;
@@ -58,7 +59,7 @@ static int compile_path(struct limit_selector *s, struct arena *arena,
         return 0;
     if (spec->path_kind == ROUTE_PATH_REGEX)
         return regex_compile(arena, path, &s->path_regex, NULL) == 0 ? 0 : LIMIT_RULE_BAD_REGEX;
-    if (path_normalize(path, arena, &path) != 0)
+    if (path_read(path, spec->path_reading, arena, &path, &found) != 0)
         return LIMIT_RULE_BAD_PATH;
     while (spec->path_kind == ROUTE_PATH_PREFIX && str_ends_with(path, STR("/")))
         path.len--;

@@ -37,6 +37,7 @@ struct limit_selector_spec {
     size_t n_methods;
     bool has_path;
     bool is_path_inverted;
+    unsigned path_reading; /* of requests: enum path_reading, as flags */
     enum route_path_kind path_kind;
     struct str path;
     bool has_cidr;

@@ -36,9 +36,12 @@ int redirect_location(const struct redirect *r, const struct http_request *reque
         return REWRITE_REFUSED;
     if (port != 0 && port != default_port(scheme))
         snprintf(port_text, sizeof port_text, ":%u", (unsigned)port);
-    /* No host is known only to HTTP/1.0 clients; a path alone is a valid Location too. */
+    /* No host is known only to HTTP/1.0 clients; a path alone is a valid Location too, but one that
+     * begins with two slashes would name a host (RFC 3986 4.2, 5.2.4). */
     if (host.len == 0)
-        *ret_location = arena_printf(arena, "%.*s%s%.*s", STR_ARG(path), mark, STR_ARG(query));
+        *ret_location =
+            arena_printf(arena, "%s%.*s%s%.*s", str_starts_with(path, STR("//")) ? "/." : "",
+                         STR_ARG(path), mark, STR_ARG(query));
     else
         *ret_location = arena_printf(arena, "%.*s://%.*s%s%.*s%s%.*s", STR_ARG(scheme),
                                      STR_ARG(host), port_text, STR_ARG(path), mark, STR_ARG(query));

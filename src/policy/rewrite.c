@@ -140,8 +140,9 @@ static int replace_regex(const struct path_rewrite *r, struct str path, struct a
     if (!replace_all(r, path, &out) || out.n == 0 || out.bytes[0] != '/')
         return REWRITE_REFUSED;
     struct str raw = arena_str(arena, str_make(out.bytes, out.n));
+    struct path_found found;
 
-    return path_normalize(raw, arena, ret_path) == 0 ? 0 : REWRITE_REFUSED;
+    return path_read(raw, r->path_reading, arena, ret_path, &found) == 0 ? 0 : REWRITE_REFUSED;
 }
 
 int path_rewrite_apply(const struct path_rewrite *r, struct str path, size_t n_matched,

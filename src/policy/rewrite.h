@@ -17,6 +17,7 @@ struct path_rewrite {
     enum path_rewrite_kind kind;
     struct str value; /* the replacement; for a prefix without its trailing slash */
     const struct regex *regex;
+    unsigned path_reading; /* of what a pattern makes: enum path_reading, as flags */
 };
 
 enum host_rewrite_kind {

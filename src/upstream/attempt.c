@@ -109,6 +109,7 @@ static void attempt_begin_streaming(struct attempt *a)
         return;
     }
     h1_expect_response_to(&c->codec, a->request->method);
+    c->codec.options.keeps_case = a->request->wants_spelling;
     h1_format_request(outbox_held(&c->out), a->request);
     conn_flush_later(c);
 }

@@ -17,6 +17,7 @@ from play.gateway import tollgate
 from play.manifests import (backend, client_policy, config_map, header, http_listener, https_listener, path, route, rule,
                             secret, security_policy, target, tls_secret, to, world)
 
+UPN = "1.3.6.1.4.1.311.20.2.3"
 REFUSED = (ssl.SSLError, ConnectionError, http.client.BadStatusLine)
 HEADER = "x-forwarded-client-cert"
 
@@ -82,6 +83,97 @@ def test_a_certificate_may_be_optional_and_is_never_a_strange_one(gateway, upstr
     assert 'Subject="CN=web"' in up.last.get(HEADER)
     with pytest.raises(REFUSED):
         ask(gw, authority.client(own(of=authority)))
+
+
+TELLING = {"xForwardedClientCert": {"mode": "SanitizeSet", "certDetailsToAdd": ["Subject"]}}
+
+
+@VERSIONS
+@pytest.mark.parametrize("refs", [[CA], []], ids=["with authorities", "without"])
+@pytest.mark.parametrize("mode", ["Request", "RequireAny"])
+def test_an_unverified_certificate_is_let_in_where_it_may_be_and_says_nothing(
+        gateway, upstream, authority, theirs, own, mode, refs, version):
+    up = upstream("a")
+    gw = gateway(serving(up, authority, theirs, tls={"clientValidation": {"mode": mode, "caCertificateRefs": refs}}, headers=TELLING))
+    brought = [(HEADER, 'Hash=0;Subject="CN=web"')]
+    for file, is_verified in ((own(), bool(refs)), (own(of=authority), False), (own(of=Authority("their authority")), False)):
+        client = authority.client(file, maximum_version=version)
+        assert ask(gw, client, headers=brought).status == 200
+        assert [value.split(";")[1] for value in up.last.all(HEADER)] == (['Subject="CN=web"'] if is_verified else [])
+        session, _ = connect(gw, client)
+        assert connect(gw, client, session)[1] == is_verified, "what nobody verified is shown again"
+        assert len(up.last.all(HEADER)) == is_verified
+    if mode == "Request":
+        assert ask(gw, authority.client(maximum_version=version), headers=brought).status == 200 and not up.last.all(HEADER)
+    else:
+        with pytest.raises(REFUSED):
+            ask(gw, authority.client(maximum_version=version))
+    assert "whatever certificate" in tollgate("check", "-f", gw.manifests).stdout
+
+
+def test_a_host_that_wants_any_certificate_is_not_reached_without(gateway, upstream, authority, theirs, own):
+    up = upstream("a")
+    gw = gateway(world(backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test", "two.test")),
+                       client_policy("clients", section="two", tls={"clientValidation": {"mode": "RequireAny"}}),
+                       listeners=[https_listener("one", hostname="one.test"), https_listener("two", hostname="two.test")]))
+    assert ask(gw, authority.client(own()), "two.test", server_name="one.test").status == 421 and not up.requests
+    assert ask(gw, authority.client(own()), "two.test").status == 200
+
+
+@pytest.mark.parametrize("revokes", [False, True])
+def test_what_is_revoked_or_of_another_name_says_nothing_where_it_is_let_in(gateway, upstream, authority, theirs, own, revokes):
+    up, mine = upstream("a"), own("web")
+    kept, tls = revoking(theirs.revocations(*([mine.read_text()] if revokes else [])))
+    tls["clientValidation"].update(mode="Request", subjectAltNames={"dnsNames": [{"value": "web" if revokes else "db"}]})
+    gw = gateway(serving(up, authority, theirs, kept, tls=tls, headers=TELLING))
+    assert ask(gw, authority.client(mine)).status == 200 and up.last.all(HEADER) == []
+    assert ask(gw, authority.client(own("web" if revokes else "db"))).status == 200 and len(up.last.all(HEADER)) == 1
+
+
+def fronted(up, authority, theirs, *more, listeners=None, **frontend):
+    made = world(backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test", "two.test")),
+                 config_map("ca", **{"ca.crt": theirs.pem}), *more, listeners=listeners or [https_listener()])
+    made[1]["spec"]["tls"] = {"frontend": frontend}
+    return made
+
+
+def frontend(*refs, **more):
+    return {"validation": {"caCertificateRefs": list(refs or [CA]), **more}}
+
+
+def test_a_gateway_may_ask_for_certificates_itself(gateway, upstream, authority, theirs, own):
+    up = upstream("a")
+    gw = gateway(fronted(up, authority, theirs, default=frontend(), perPort=[
+        {"port": 444, "tls": frontend(mode="AllowInsecureFallback")}, {"port": 445, "tls": {}}], listeners=[
+            http_listener(), https_listener(), https_listener("falls", port=444), https_listener("open", port=445)]))
+    strange, good = authority.client(own(of=authority)), authority.client(own())
+    assert ask(gw, good).status == 200 and gw.request("/").status == 200
+    for client in (authority.client(), strange):
+        with pytest.raises(REFUSED):
+            ask(gw, client)
+        for port in (444, 445):
+            assert gw.request("/", port=port, tls=client, host="one.test").status == 200
+    said = tollgate("check", "-f", gw.manifests).stdout
+    assert "AllowInsecureFallback" not in said and "whatever certificate" in said and "not enforced" not in said
+
+
+def test_a_policys_word_on_certificates_goes_before_the_gateways(gateway, upstream, authority, theirs, own):
+    others = Authority("others")
+    policy = client_policy("clients", tls=asking({"kind": "ConfigMap", "name": "others"}))
+    gw = gateway(fronted(upstream("a"), authority, theirs, config_map("others", **{"ca.crt": others.pem}), policy,
+                         default=frontend()))
+    assert ask(gw, authority.client(own(of=others))).status == 200
+    with pytest.raises(REFUSED):
+        ask(gw, authority.client(own()))
+
+
+@pytest.mark.parametrize("ref", [{"kind": "ConfigMap", "name": "gone"}, {"kind": "ConfigMap", "name": "empty"}])
+def test_a_gateway_whose_authority_is_missing_refuses(gateway, upstream, authority, theirs, own, ref):
+    up = upstream("a")
+    gw = gateway(fronted(up, authority, theirs, config_map("empty", other="x"), default=frontend(CA, ref)))
+    for client in (authority.client(own()), authority.client()):
+        assert ask(gw, client).status == 500
+    assert not up.requests
 
 
 def test_authorities_come_from_several_secrets_and_config_maps(gateway, upstream, authority, theirs, own):
@@ -152,6 +244,14 @@ def digests(file):
     ({"emailAddresses": [{"value": "a@b.test"}]}, ["a@b.test"], ["c@b.test"]),
     ({"ipAddresses": [{"value": "2001:DB8:0::1"}]}, ["2001:db8::1"], ["2001:db8::2", "192.0.2.1"]),
     ({"ipAddresses": [{"value": "192.0.2.1"}], "dnsNames": [{"value": "a.test"}]}, ["192.0.2.1", "a.test"], ["192.0.2.2", "b.test"]),
+    ({"uris": [{"type": "RegularExpression", "value": "spiffe://a/ns/[a-z]+/sa/x"}]}, ["spiffe://a/ns/b/sa/x"],
+     ["spiffe://a/ns/b/sa/xy", "xspiffe://a/ns/b/sa/x", "spiffe://a/ns/B/sa/x"]),
+    ({"dnsNames": [{"type": "RegularExpression", "value": "(a|b)\\.test"}]}, ["b.test"], ["c.test", "a.test.evil"]),
+    ({"dnsNames": [{"type": "RegularExpression", "value": "(a+)+b"}]}, ["aab"], ["a" * 40 + "c"]),  # beyond the match limit
+    ({"otherNames": [{"oid": UPN, "type": "Suffix", "value": "@corp.test"}]}, [(UPN, "me@corp.test")],
+     [(UPN, "me@corp.test.evil"), ("1.3.6.1.4.1.311.20.2.4", "me@corp.test"), "me@corp.test"]),
+    ({"otherNames": [{"oid": UPN, "type": "RegularExpression", "value": "[a-z]+@corp\\.test"}]}, [(UPN, "me@corp.test")],
+     [(UPN, "me2@corp.test")]),
 ])
 def test_only_certificates_with_one_of_the_names_are_let_in(gateway, upstream, authority, theirs, own, version, asked, good, bad):
     gw = gateway(serving(upstream("a"), authority, theirs, tls=asking(subjectAltNames=asked)))
@@ -159,7 +259,15 @@ def test_only_certificates_with_one_of_the_names_are_let_in(gateway, upstream, a
         assert ask(gw, authority.client(own("first.test", name), maximum_version=version)).status == 200, name
     for name in bad:
         with pytest.raises(REFUSED):
-            ask(gw, authority.client(own(name), maximum_version=version))
+            ask(gw, authority.client(own("first.test", name), maximum_version=version))
+
+
+@pytest.mark.parametrize("names", [{"otherNames": [{"oid": "userPrincipalName", "value": "x"}]}, {},
+                                   {"uris": [{"type": "RegularExpression", "value": "("}]}])
+def test_names_that_are_none_refuse_all(gateway, upstream, authority, theirs, own, names):
+    up = upstream("a")
+    gw = gateway(serving(up, authority, theirs, tls=asking(subjectAltNames=names)))
+    assert ask(gw, authority.client(own())).status == 500 and not up.requests
 
 
 @VERSIONS
@@ -318,6 +426,19 @@ def test_the_header_is_as_envoy_writes_it(gateway, upstream, authority, theirs, 
         pem = pem.replace(plain, escaped)
     assert up.last.all(HEADER) == [
         f'Hash={hashlib.sha256(der).hexdigest()};Cert="{pem}";Subject="CN=web";URI=spiffe://a.test/web;DNS=web;DNS=db']
+
+
+def test_the_chain_is_told_up_to_its_root(gateway, upstream, authority, theirs, own):
+    up = upstream("a")
+    gw = gateway(serving(up, authority, theirs, headers={"xForwardedClientCert": {
+        "mode": "SanitizeSet", "certDetailsToAdd": ["Chain", "Cert"]}}))
+    client = authority.client(own())
+    session, _ = connect(gw, client)
+    assert connect(gw, client, session)[1]
+    for asked in up.requests:
+        _, cert, chain = asked.get(HEADER).split(";")
+        assert cert.removeprefix("Cert=") == chain.removeprefix("Chain=") and "BEGIN%20CERTIFICATE" in chain
+    assert len(up.requests) == 2
 
 
 @pytest.mark.parametrize("names, principal", [

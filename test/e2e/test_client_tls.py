@@ -1,12 +1,14 @@
 """TLS of a ClientTrafficPolicy beyond versions and ciphers: key exchange, signatures, protocols, sessions."""
+import socket
 import ssl
 import subprocess
 
 import pytest
 
+from play.deadline import FACTOR
 from play.gateway import as_text, tollgate
 from play.http2 import Http2
-from play.manifests import backend, client_policy, http_listener, https_listener, route, rule, tls_secret, world
+from play.manifests import backend, client_policy, config_map, http_listener, https_listener, route, rule, tls_secret, world
 
 
 @pytest.fixture
@@ -95,12 +97,30 @@ def test_what_openssl_does_not_know_opens_no_listener(gateway, upstream, authori
         gw.raw(port=443)
 
 
-def test_tickets_are_enforced_and_stored_sessions_are_named(tmp_path):
-    file = tmp_path / "world.yaml"
-    for kind, named in (("stateless", False), ("stateful", True)):
-        file.write_text(as_text(world(backend("a", 8080), route("r", rule("a")),
-                                      client_policy("clients", tls={"session": {"resumption": {kind: {}}}}))))
-        assert ("stateful" in tollgate("check", "-f", file).stdout) == named
+def test_clients_without_tickets_resume_where_the_policy_remembers(gateway, upstream, authority):
+    up = upstream("a")
+    made = [backend("a", up), route("r", rule("a")), tls_secret("cert", authority.leaf("one.test"))]
+    stateful = {"session": {"resumption": {"stateful": {}}}}
+    client = authority.client(maximum_version=ssl.TLSVersion.TLSv1_2)
+    client.options |= ssl.OP_NO_TICKET
+
+    def connect(gw, session=None, port=443):
+        plain = socket.create_connection(("127.0.0.1", gw.port(port)), timeout=20 * FACTOR)
+        with client.wrap_socket(plain, server_hostname="one.test", session=session) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
+            assert sock.recv(12) == b"HTTP/1.1 200"
+            return sock.session, sock.session_reused
+
+    listeners = [https_listener(), https_listener("other", port=444)]
+    gw = gateway(world(*made, client_policy("clients", tls=stateful), listeners=listeners), args=["--workers", "4"])
+    session, _ = connect(gw)
+    assert all(connect(gw, session)[1] for _ in range(8)), "at every worker"
+    assert not connect(gw, session, port=444)[1], "nowhere else"
+    gw.apply(world(*made, client_policy("clients", tls=stateful), config_map("unrelated", x="y"), listeners=listeners))
+    assert connect(gw, session)[1], "over a reload"
+    gw.apply(world(*made, client_policy("clients", tls={"session": {"resumption": {"stateless": {}}}}), listeners=listeners))
+    assert not connect(gw, session)[1]
+    assert not connect(gw, connect(gw)[0])[1]
 
 
 @pytest.mark.parametrize("spec, told", [({}, "https"), ({"scheme": "Preserve"}, "https"), ({"scheme": "MatchBackend"}, "http")])

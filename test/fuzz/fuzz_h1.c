@@ -114,13 +114,23 @@ static void check_path(struct str raw)
 {
     struct arena arena;
     struct str path, again;
-    bool has_slash;
+    struct path_found found;
 
     arena_init(&arena, 4096);
-    if (path_normalize_unescaping(raw, &arena, &path, &has_slash) == 0) {
+    if (path_read(raw, PATH_UNESCAPES_SLASHES, &arena, &path, &found) == 0) {
         ASSERT(str_find(path, STR("//")) < 0 && str_find(path, STR("%2F")) < 0);
         ASSERT(path_normalize(path, &arena, &again) == 0 && str_eq(path, again));
-        ASSERT(has_slash == (path_normalize(raw, &arena, &again) != 0));
+        ASSERT(found.has_escaped_slash == (path_normalize(raw, &arena, &again) != 0));
+    }
+    if (path_read(raw, PATH_KEEPS_EMPTY, &arena, &path, &found) == 0) {
+        bool has_empty = found.has_empty_segment;
+
+        ASSERT(path.len > 0 && path.ptr[0] == '/' && str_find(path, STR("/../")) < 0);
+        ASSERT(path_read(path, PATH_KEEPS_EMPTY, &arena, &again, &found) == 0);
+        ASSERT(str_eq(path, again));
+        ASSERT(has_empty || (path_normalize(raw, &arena, &again) == 0 && str_eq(path, again)));
+    } else {
+        ASSERT(path_normalize(raw, &arena, &path) != 0);
     }
     if (path_normalize(raw, &arena, &path) == 0) {
         ASSERT(path.len > 0 && path.ptr[0] == '/');

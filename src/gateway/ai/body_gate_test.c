@@ -9,7 +9,8 @@
 static const uint64_t GATE_TIME_US = 300ULL * 1000000;
 
 static struct worker worker;
-static struct listener_plan listener = {.client.held_bytes = 64};
+static struct listener_plan listener = {
+    .client = {.held_bytes = 64, .buffer_bytes = LIMIT_PIPE_HIGH_BYTES}};
 static bool is_released;
 
 static void down_want_body(struct downstream *d UNUSED, bool is_wanted UNUSED)

@@ -1,7 +1,9 @@
 /* compile: what a ClientTrafficPolicy says of a listener's clients, as plan.h's client_plan. */
 #include "base/limits.h"
-#include "gateway/compile/compile.h"
+#include "gateway/compile/rule.h"
+#include "http/path.h"
 #include "manifest/client_traffic_policy.h"
+#include "policy/regex.h"
 
 enum {
     CLIENT_IDLE_US = 300 * 1000000,
@@ -13,6 +15,7 @@ enum {
     CLIENT_STREAM_WINDOW_BYTES = 64 * 1024,
     CLIENT_WINDOW_BYTES = 1024 * 1024,
     CLIENT_ACCEPTS_MAX = 65536,
+    CLIENT_BUFFER_BYTES_MIN = 4096,
     KEEPALIVE_PROBES_MAX = 127, /* MAX_TCP_KEEPCNT of Linux */
 };
 
@@ -61,11 +64,10 @@ static void compile_client_headers(const struct client_headers *h, struct client
                             h->request_id == REQUEST_ID_PRESERVE_OR_GENERATE ||
                             h->request_id == REQUEST_ID_PRESERVE;
     ret->omits_limit_headers = h->disable_rate_limit_headers.value;
+    ret->tells_envoy = h->enable_envoy_headers.value;
     ret->omits_request_id =
         h->request_id == REQUEST_ID_PRESERVE || h->request_id == REQUEST_ID_DISABLE;
-    if (h->forwarded_client_cert &&
-        (h->forwarded_client_cert->mode == CLIENT_CERT_SANITIZE_SET ||
-         h->forwarded_client_cert->mode == CLIENT_CERT_APPEND_FORWARD)) {
+    if (client_cert_is_told(h->forwarded_client_cert)) {
         ret->tells_certificate = true;
         ret->certificate_details = h->forwarded_client_cert->details;
     }
@@ -100,6 +102,9 @@ static void compile_client_h2(const struct http2_settings *s, struct client_h2_p
     ret->keeps_connection = s->on_invalid_message == HTTP2_TERMINATE_STREAM;
     ret->pings_idle = k->interval.is_set && k->interval.us > 0;
     ret->ping_us = positive_or(k->interval, LIMIT_H2_SILENCE_S * second_us);
+    if (ret->pings_idle)
+        ret->ping_jitter_us = (uint32_t)MIN(
+            ret->ping_us / 100 * (uint64_t)k->interval_jitter_percent.value, (uint64_t)UINT32_MAX);
     ret->ping_answer_us = positive_or(k->timeout, LIMIT_H2_PING_ANSWER_S * second_us);
 }
 
@@ -131,11 +136,92 @@ static void compile_client_times(const struct client_timeout *timeout, struct cl
     }
 }
 
+/* Of content that is passed on as it comes no more is ever held than our own bound. */
+static void compile_client_buffer(struct opt_int limit, struct client_plan *ret)
+{
+    ret->held_bytes = bounded_or(limit, LIMIT_HELD_BYTES, CLIENT_HELD_BYTES);
+    ret->buffer_bytes = MAX(bounded_or(limit, LIMIT_PIPE_HIGH_BYTES, LIMIT_PIPE_HIGH_BYTES),
+                            (uint32_t)CLIENT_BUFFER_BYTES_MIN);
+}
+
 static enum proxy_mode compile_proxy_mode(const struct client_traffic_policy_spec *spec)
 {
     if (spec->proxy_protocol)
         return spec->proxy_protocol->optional.value ? PROXY_MODE_OPTIONAL : PROXY_MODE_REQUIRED;
     return spec->enable_proxy_protocol.value ? PROXY_MODE_REQUIRED : PROXY_MODE_NONE;
+}
+
+/* Whatever the client's capitals. A pattern that takes too long matches: no upgrade is safer. */
+static bool compile_upgrade_is(struct arena *scratch, const struct string_match *m, struct str name)
+{
+    const struct regex *regex;
+
+    switch (m->type) {
+    case STRING_PREFIX:
+        return str_starts_with_nocase(name, m->value);
+    case STRING_SUFFIX:
+        return str_ends_with_nocase(name, m->value);
+    case STRING_REGEX:
+        return regex_compile(scratch, m->value, &regex, NULL) != 0 ||
+               regex_match(regex, name) != REGEX_MISS;
+    default:
+        return str_eq_nocase(name, m->value);
+    }
+}
+
+static void compile_client_http1(struct compile *c, const struct client_http1 *http1,
+                                 struct client_plan *ret)
+{
+    VEC_FOREACH (&http1->ignored_upgrade_types, m)
+        ret->ignores_websocket |= compile_upgrade_is(&c->scratch, m, STR("websocket"));
+    ret->ends_when_old = http1->disable_safe_max_connection_duration.value;
+    ret->omits_trailers = http1->enable_trailers.is_set && !http1->enable_trailers.value;
+    ret->keeps_case = http1->preserve_header_case.value;
+}
+
+static bool host_is_one(struct str host)
+{
+    return host.len > 0 && host.ptr[0] != '*';
+}
+
+/* The one host that a route of HTTP on the listener has; STR_NULL: there is none, or no one. */
+static struct str compile_route_host(const struct listener *l, size_t *ret_n)
+{
+    struct str host = STR_NULL;
+
+    *ret_n = 0;
+    VEC_FOREACH (&l->routes, attached) {
+        if (attached->route->kind->id == KIND_GRPC_ROUTE)
+            continue;
+        for (size_t i = 0; i < attached->hostnames.n; i++) {
+            if (!host_is_one(attached->hostnames.items[i]))
+                continue;
+            host = attached->hostnames.items[i];
+            ++*ret_n;
+        }
+    }
+    return *ret_n == 1 ? host : STR_NULL;
+}
+
+/* The listener's own host, else that of its one route with one; else the policy is not valid. */
+static void compile_default_host(struct compile *c, const struct client_traffic_policy *p,
+                                 const struct listener *l, struct arena *a, struct client_plan *ret)
+{
+    const struct client_http10 *http10 = p->spec.http1 ? p->spec.http1->http10 : NULL;
+    struct str host = l->hostname;
+    size_t n = 1;
+
+    if (!http10 || !http10->use_default_host.value)
+        return;
+    if (!host_is_one(host))
+        host = compile_route_host(l, &n);
+    ret->default_host = arena_lower(a, host);
+    if (n != 1)
+        manifest_object_error(
+            c->manifest, (struct object *)(uintptr_t)&p->object, DIAG_INVALID_VALUE, http10->mark,
+            "http1.http10.useDefaultHost: listener \"%.*s\" has no host name of its own, and its "
+            "routes have %zu instead of one",
+            STR_ARG(l->name), n);
 }
 
 static void compile_client_path(const struct client_path *path, struct client_plan *ret)
@@ -144,17 +230,22 @@ static void compile_client_path(const struct client_path *path, struct client_pl
         ret->escaped_slash = ESCAPED_SLASH_FORWARDED;
     else if (path->escaped_slashes_action == SLASHES_REDIRECT)
         ret->escaped_slash = ESCAPED_SLASH_REDIRECTED;
-    ret->unescapes_slashes = ret->escaped_slash != ESCAPED_SLASH_REFUSED;
+    ret->keeps_slashes = path->disable_merge_slashes.value;
+    if (ret->escaped_slash != ESCAPED_SLASH_REFUSED)
+        ret->path_reading |= PATH_UNESCAPES_SLASHES;
+    if (ret->keeps_slashes)
+        ret->path_reading |= PATH_KEEPS_EMPTY;
 }
 
 static void compile_health_path(struct compile *c, const struct client_traffic_policy *p,
-                                struct arena *a, struct str *ret)
+                                struct arena *a, struct client_plan *ret)
 {
     const struct client_health_check *h = p->spec.health_check;
     struct str path;
 
-    if (compile_path(c, (struct object *)&p->object, h->mark, h->path, &path))
-        *ret = arena_str(a, path);
+    if (compile_path_as(c, (struct object *)&p->object, h->mark, h->path, client_path_reading(ret),
+                        &path))
+        ret->health_path = arena_str(a, path);
 }
 
 static int seconds_of(struct opt_duration d)
@@ -189,6 +280,7 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
                                 .inspect_us = CLIENT_INSPECT_US,
                                 .handshake_us = CLIENT_HEAD_US,
                                 .connection_limit = BOUNDED_COUNT_MAX,
+                                .buffer_bytes = LIMIT_PIPE_HIGH_BYTES,
                                 .held_bytes = CLIENT_HELD_BYTES};
     compile_client_h2(p && !p->object.is_broken && p->spec.http2 ? p->spec.http2 : &no_http2,
                       &ret->h2);
@@ -205,19 +297,18 @@ void compile_client(struct compile *c, const struct gateway *g, const struct lis
     else
         compile_client_socket(&no_connection, p->spec.tcp_keepalive, ret);
     if (p->spec.http1)
-        ret->omits_trailers =
-            p->spec.http1->enable_trailers.is_set && !p->spec.http1->enable_trailers.value;
+        compile_client_http1(c, p->spec.http1, ret);
+    compile_default_host(c, p, l, a, ret);
     if (p->spec.path)
         compile_client_path(p->spec.path, ret);
     if (p->spec.health_check)
-        compile_health_path(c, p, a, &ret->health_path);
+        compile_health_path(c, p, a, ret);
     ret->tells_backend_scheme = p->spec.scheme == SCHEME_MATCH_BACKEND;
     ret->proxy_mode = compile_proxy_mode(&p->spec);
     if (p->spec.timeout)
         compile_client_times(p->spec.timeout, ret);
     if (p->spec.connection && p->spec.connection->limit)
         compile_client_limit(p->spec.connection->limit, ret);
-    if (p->spec.connection && p->spec.connection->buffer_limit_bytes.is_set)
-        ret->held_bytes =
-            (uint32_t)MIN(p->spec.connection->buffer_limit_bytes.value, (int64_t)LIMIT_HELD_BYTES);
+    if (p->spec.connection)
+        compile_client_buffer(p->spec.connection->buffer_limit_bytes, ret);
 }

@@ -11,12 +11,14 @@
 #include "gateway/server_options.h"
 
 /* Names with '_' and paths with %2F are read, or not, before the host tells the listener: so they
- * are when any listener of the port wants them, and the others refuse them afterwards. */
+ * are when any listener of the port wants them, and the others refuse them afterwards. So are paths
+ * with `//`, which the others merge, and spellings of names, which they forget. */
 static void compile_share_reading(struct port_plan *p)
 {
     for (uint32_t i = 0; i < p->n_listeners; i++) {
         p->client.allows_underscore |= p->listeners[i]->client.allows_underscore;
-        p->client.unescapes_slashes |= p->listeners[i]->client.unescapes_slashes;
+        p->client.keeps_case |= p->listeners[i]->client.keeps_case;
+        p->client.path_reading |= p->listeners[i]->client.path_reading;
     }
 }
 
@@ -25,13 +27,14 @@ static bool compile_h2_differs(const struct client_h2_plan *x, const struct clie
     return x->stream_window != y->stream_window || x->connection_window != y->connection_window ||
            x->n_streams_max != y->n_streams_max || x->keeps_connection != y->keeps_connection ||
            x->pings_idle != y->pings_idle || x->ping_us != y->ping_us ||
-           x->ping_answer_us != y->ping_answer_us;
+           x->ping_jitter_us != y->ping_jitter_us || x->ping_answer_us != y->ping_answer_us;
 }
 
 static bool compile_limit_differs(const struct client_plan *x, const struct client_plan *y)
 {
     return x->connection_limit != y->connection_limit || x->close_delay_us != y->close_delay_us ||
-           x->connection_us != y->connection_us || x->n_requests_max != y->n_requests_max;
+           x->connection_us != y->connection_us || x->ends_when_old != y->ends_when_old ||
+           x->n_requests_max != y->n_requests_max;
 }
 
 static bool compile_keepalive_differs(const struct socket_options *x,
@@ -57,10 +60,13 @@ static void compile_name_differences(struct compile *c, const struct port_draft 
         {"timeout.tcp.connectionInspectionTimeout", x->inspect_us != y->inspect_us},
         {"timeout.tcp.tlsHandshakeTimeout",
          draft->plan.is_tls && x->handshake_us != y->handshake_us},
+        {"connection.bufferLimit", x->buffer_bytes != y->buffer_bytes},
         {"connection.socketBufferLimit", x->socket.buffer_bytes != y->socket.buffer_bytes},
         {"connection.maxAcceptPerSocketEvent", x->n_accepts_max != y->n_accepts_max},
         {"tcpKeepalive", compile_keepalive_differs(&x->socket, &y->socket)},
         {"http1.enableTrailers", x->omits_trailers != y->omits_trailers},
+        {"http1.http10.useDefaultHost",
+         !draft->plan.is_tls && !str_eq(x->default_host, y->default_host)},
         {"proxyProtocol", x->proxy_mode != y->proxy_mode},
         {"timeout.http.requestHeadersReceivedTimeout", x->head_us != y->head_us},
         {"timeout.http.requestReceivedTimeout", x->received_us != y->received_us},

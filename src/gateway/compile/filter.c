@@ -1,6 +1,7 @@
 /* compile: filters of rules and backends. A filter that cannot be had as written makes its rule
  * refuse with 500 (Gateway API HTTPRouteFilter: "must not silently be skipped"). */
 #include "gateway/compile/direct.h"
+#include "gateway/compile/rule.h"
 #include "manifest/core.h"
 #include "manifest/http_route_filter.h"
 
@@ -62,7 +63,8 @@ static void compile_path_modifier(struct compile *c, struct compile_place *at,
     bool is_full = m->type == PATH_REPLACE_FULL;
     struct str value = is_full ? m->replace_full_path : m->replace_prefix_match;
 
-    if (value.len > 0 && !compile_path(c, at->route, m->mark, value, &value))
+    if (value.len > 0 &&
+        !compile_path_as(c, at->route, m->mark, value, client_path_reading(at->client), &value))
         compile_break_rule(at, "the path of a rewrite is one that no request has");
     path_rewrite_init(ret, &at->plan->arena, is_full ? PATH_REWRITE_FULL : PATH_REWRITE_PREFIX,
                       value);
@@ -116,11 +118,14 @@ static void compile_url_rewrite(struct compile *c, struct compile_place *at,
 static void compile_regex_rewrite(struct compile *c, struct compile_place *at,
                                   const struct regex_rewrite *spec)
 {
+    struct path_rewrite *r = compile_rule_path(at);
     struct regex_error error = {0};
 
-    if (path_rewrite_init_regex(compile_rule_path(at), &at->plan->arena, spec->pattern,
-                                spec->substitution, &error) == 0)
+    if (path_rewrite_init_regex(r, &at->plan->arena, spec->pattern, spec->substitution, &error) ==
+        0) {
+        r->path_reading = client_path_reading(at->client);
         return;
+    }
     manifest_object_error(c->manifest, at->route, DIAG_INVALID_VALUE, spec->mark,
                           "the rewrite's pattern or substitution is not valid: %s", error.text);
     compile_break_rule(at, "a rewrite pattern is not valid");

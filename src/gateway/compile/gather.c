@@ -4,6 +4,7 @@
 
 #include "gateway/compile/address_pool.h"
 #include "gateway/compile/tls.h"
+#include "gateway/compile/tls/client_rule.h"
 #include "manifest/link/link.h"
 
 /* ---- what does not fit ---- */
@@ -58,7 +59,7 @@ static bool gather_is_compatible(struct compile *c, const struct listener_member
     return compile_client_policy(c, a->gateway, a->listener) ==
                compile_client_policy(c, b->gateway, b->listener) &&
            a->gateway->envoy_proxy == b->gateway->envoy_proxy &&
-           a->gateway->has_client_certificates == b->gateway->has_client_certificates &&
+           compile_frontend(a->gateway, a->listener) == compile_frontend(b->gateway, b->listener) &&
            listener_tls_is_same(a->listener->tls, b->listener->tls);
 }
 

@@ -19,6 +19,7 @@ struct limit_compile {
     struct compile *c;
     struct object *policy; /* for messages */
     struct limit_set *set;
+    unsigned path_reading; /* of the listener's requests */
 };
 
 /* ---- identity ---- */
@@ -116,8 +117,8 @@ static const struct limit_item_spec *compile_items(struct arena *a,
     return specs;
 }
 
-static struct limit_selector_spec compile_selector(struct arena *a,
-                                                   const struct rate_limit_selector *s)
+static struct limit_selector_spec
+compile_selector(struct arena *a, const struct rate_limit_selector *s, unsigned path_reading)
 {
     static const enum route_path_kind path_kinds[] = {
         [PATH_CONDITION_EXACT] = ROUTE_PATH_EXACT,
@@ -139,6 +140,7 @@ static struct limit_selector_spec compile_selector(struct arena *a,
             str_of(http_method_names[s->methods.items[i].value]), s->methods.items[i].invert.value};
     if (s->path) {
         spec.has_path = true;
+        spec.path_reading = path_reading;
         spec.path_kind = path_kinds[s->path->type];
         spec.path = s->path->value;
         spec.is_path_inverted = s->path->invert.value;
@@ -167,7 +169,8 @@ static bool compile_selectors(struct limit_compile *l, const struct rate_limit_r
     int r;
 
     for (size_t i = 0; i < n; i++)
-        specs[i] = compile_selector(&l->c->scratch, &rule->client_selectors.items[i]);
+        specs[i] =
+            compile_selector(&l->c->scratch, &rule->client_selectors.items[i], l->path_reading);
     r = limit_rule_init(&plan->rule, &l->set->arena, specs, n, &bad);
     if (r == 0)
         return true;
@@ -301,22 +304,25 @@ static void compile_limit_list(struct limit_compile *l, const struct policy_chai
                  "allows them once more");
 }
 
-/* Which lists a set was made of. */
+/* Which lists a set was made of, for listeners that read paths alike. */
 struct limit_set_key {
     const void *global;
     const void *local;
+    uintptr_t path_reading;
 };
 
 static struct limit_set *compile_limit_set(struct compile *c, const struct policy_chain *chain,
                                            const struct merged_policy *merged,
-                                           const struct rate_limit_spec *spec)
+                                           const struct rate_limit_spec *spec,
+                                           unsigned path_reading)
 {
     const struct rate_limit_rules *global = limit_rules(spec, RATE_LIMIT_GLOBAL);
     const struct rate_limit_rules *local = limit_rules(spec, RATE_LIMIT_LOCAL);
     struct limit_set_key *key = ARENA_NEW(&c->scratch, struct limit_set_key);
     size_t n = (global ? global->rules.n : 0) + (local ? local->rules.n : 0);
-    struct limit_compile l = {.c = c, .policy = merged->object};
+    struct limit_compile l = {.c = c, .policy = merged->object, .path_reading = path_reading};
 
+    key->path_reading = path_reading;
     key->global = global ? global->rules.items : NULL;
     key->local = local ? local->rules.items : NULL;
     l.set = map_find(&c->limit_sets, str_make(key, sizeof *key));
@@ -376,7 +382,7 @@ void compile_limits(struct compile *c, struct compile_place *at, const struct po
 
     if (!spec || merged->is_broken || !spec->rate_limit)
         return;
-    set = compile_limit_set(c, chain, merged, spec->rate_limit);
+    set = compile_limit_set(c, chain, merged, spec->rate_limit, client_path_reading(at->client));
     if (set->is_broken)
         compile_break_rule(at, "a limit of its BackendTrafficPolicy cannot be enforced");
     else if (set->n_rules > 0)

@@ -3,6 +3,7 @@
 #include "gateway/compile/cost.h"
 #include "gateway/compile/layer.h"
 #include "gateway/compile/shared_route.h"
+#include "gateway/compile/tls/client_rule.h"
 #include "manifest/client_traffic_policy.h"
 #include "manifest/envoy_proxy.h"
 #include "policy/route_table.h"
@@ -124,7 +125,7 @@ static void compile_logs(struct compile *c, const struct gateway *g, struct list
 
 /* ---- the listener ---- */
 
-/* Client certificates asked for in a way that is not enforced yet, or a policy with an error:
+/* A policy with an error, or client certificates asked for in a way that cannot be enforced:
  * everything refuses. */
 static const char *compile_listener_trouble(struct compile *c, const struct gateway *g,
                                             const struct listener *l)
@@ -133,11 +134,7 @@ static const char *compile_listener_trouble(struct compile *c, const struct gate
 
     if (p && p->object.is_broken)
         return "its ClientTrafficPolicy has an error";
-    if (p && client_traffic_policy_find_unenforced(&p->spec))
-        return "its ClientTrafficPolicy asks for what is not enforced yet of client certificates";
-    if (g->has_client_certificates && l->kind == LISTENER_HTTPS)
-        return "the Gateway asks for client certificates, which are not enforced yet";
-    return NULL;
+    return compile_frontend_trouble(c, g, l);
 }
 
 /* Nobody can show a certificate without TLS; Envoy Gateway too applies `tls` to HTTPS alone. */

@@ -112,7 +112,15 @@ struct route_field_spec *compile_values(struct arena *a, const struct http_value
 bool compile_path(struct compile *c, struct object *o, struct mark mark, struct str path,
                   struct str *ret)
 {
-    if (path_normalize(path, &c->scratch, ret) == 0)
+    return compile_path_as(c, o, mark, path, 0, ret);
+}
+
+bool compile_path_as(struct compile *c, struct object *o, struct mark mark, struct str path,
+                     unsigned reading, struct str *ret)
+{
+    struct path_found found;
+
+    if (path_read(path, reading, &c->scratch, ret, &found) == 0)
         return true;
     manifest_object_error(c->manifest, o, DIAG_INVALID_VALUE, mark,
                           "no request has the path \"%.*s\": it would be refused", STR_ARG(path));

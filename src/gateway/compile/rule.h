@@ -41,6 +41,9 @@ void compile_rule_begin(struct compile_rules *r, struct str name, const char *ki
 struct route_field_spec;
 struct route_field_spec *compile_values(struct arena *a, const struct http_value_match *items,
                                         size_t n);
+/* compile_path for requests that a listener reads by `reading` (client_path_reading). */
+bool compile_path_as(struct compile *c, struct object *o, struct mark mark, struct str path,
+                     unsigned reading, struct str *ret);
 /* The backendRefs of an HTTPRoute's or a GRPCRoute's rule, with their filters. */
 void compile_route_backends(struct compile_rules *r, const struct http_backend_ref *refs, size_t n);
 /* What a rule has from policies: timeouts, security. After its filters and backends. */

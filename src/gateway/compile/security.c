@@ -184,7 +184,8 @@ static void compile_principal(struct arena *a, const struct rule_principal *p,
         compile_claims(a, p->jwt, rule);
 }
 
-static void compile_operation(const struct rule_operation *op, struct authorize_rule_spec *rule)
+static void compile_operation(const struct rule_operation *op, unsigned path_reading,
+                              struct authorize_rule_spec *rule)
 {
     static const enum route_path_kind path_kinds[] = {ROUTE_PATH_EXACT, ROUTE_PATH_PREFIX,
                                                       ROUTE_PATH_REGEX};
@@ -193,6 +194,7 @@ static void compile_operation(const struct rule_operation *op, struct authorize_
     rule->n_methods = op->methods.n;
     if (op->path) {
         rule->has_path = true;
+        rule->path_reading = path_reading;
         rule->is_path_inverted = op->path->invert.value;
         rule->path_kind = op->path->type >= 0 && op->path->type < 3 ? path_kinds[op->path->type]
                                                                     : ROUTE_PATH_EXACT;
@@ -217,7 +219,7 @@ static bool compile_authorization(struct compile *c, const struct compile_place 
         if (r->principal)
             compile_principal(&c->scratch, r->principal, &rules[i]);
         if (r->operation)
-            compile_operation(r->operation, &rules[i]);
+            compile_operation(r->operation, client_path_reading(at->client), &rules[i]);
     }
     if (authorization_init(authorization, &at->plan->arena, rules, spec->rules.n,
                            spec->default_action == RULE_ALLOW, &bad) != 0) {

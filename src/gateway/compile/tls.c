@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "gateway/compile/tls/client_rule.h"
 #include "manifest/backend_tls_policy.h"
 #include "manifest/client_traffic_policy.h"
 
@@ -212,118 +213,8 @@ static struct str compile_cipher_option(struct arena *a, struct str text)
     return joined;
 }
 
-/* What the objects keep under `key`, one PEM after the other. False after saying what is missing:
- * the policy is broken then, and its listeners' routes refuse. */
-static bool compile_client_pem(struct compile *c, struct client_traffic_policy *p,
-                               const struct secret_ref *refs, size_t n, const char *key,
-                               struct str *ret_pem)
-{
-    struct str pem = STR("");
-
-    for (size_t i = 0; i < n; i++) {
-        struct str one = refs[i].target ? keeper_find(refs[i].target, key) : STR_NULL;
-
-        if (one.len == 0) {
-            manifest_object_error(c->manifest, &p->object, DIAG_BAD_CERTIFICATE, refs[i].mark,
-                                  "%.*s %.*s has nothing under the key %s", STR_ARG(refs[i].kind),
-                                  STR_ARG(refs[i].name), key);
-            return false;
-        }
-        pem = arena_printf(&c->scratch, "%.*s%.*s\n", STR_ARG(pem), STR_ARG(one));
-    }
-    *ret_pem = pem;
-    return true;
-}
-
-static bool compile_pins(struct compile *c, struct client_traffic_policy *p,
-                         const struct str_vec *texts, bool is_key, struct tls_entry_config *entry)
-{
-    struct tls_pin *pins =
-        ARENA_ARRAY(&c->scratch, struct tls_pin, entry->n_client_pins + texts->n);
-
-    for (size_t i = 0; i < entry->n_client_pins; i++)
-        pins[i] = entry->client_pins[i];
-    for (size_t i = 0; i < texts->n; i++) {
-        if (tls_pin_parse(texts->items[i], is_key, &pins[entry->n_client_pins + i]))
-            continue;
-        manifest_object_error(c->manifest, &p->object, DIAG_INVALID_VALUE,
-                              p->spec.tls->client_validation->mark,
-                              "tls.clientValidation.%s: \"%.*s\" is not %s of a SHA-256",
-                              is_key ? "spkiHashes" : "certificateHashes", STR_ARG(texts->items[i]),
-                              is_key ? "the base64" : "the hex digits");
-        return false;
-    }
-    entry->client_pins = pins;
-    entry->n_client_pins += texts->n;
-    return true;
-}
-
-static size_t compile_names(enum tls_name_kind kind, const struct string_match *items, size_t n,
-                            struct tls_name *to)
-{
-    static const enum tls_name_match matches[] = {[STRING_EXACT] = TLS_NAME_EXACT,
-                                                  [STRING_PREFIX] = TLS_NAME_PREFIX,
-                                                  [STRING_SUFFIX] = TLS_NAME_SUFFIX};
-
-    for (size_t i = 0; i < n; i++)
-        to[i] =
-            (struct tls_name){.kind = kind,
-                              .match = items[i].type >= 0 ? matches[items[i].type] : TLS_NAME_EXACT,
-                              .value = items[i].value};
-    return n;
-}
-
-/* Patterns and other names are not enforced: compile_client_tls has seen to it. */
-static bool compile_client_names(struct compile *c, struct client_traffic_policy *p,
-                                 const struct subject_alt_names *s, struct tls_entry_config *entry)
-{
-    size_t n_all = s->dns_names.n + s->email_addresses.n + s->ip_addresses.n + s->uris.n;
-    struct tls_name *names = ARENA_ARRAY(&c->scratch, struct tls_name, n_all + 1);
-    size_t n = 0;
-
-    n += compile_names(TLS_NAME_DNS, s->dns_names.items, s->dns_names.n, names);
-    n += compile_names(TLS_NAME_EMAIL, s->email_addresses.items, s->email_addresses.n, names + n);
-    n += compile_names(TLS_NAME_IP, s->ip_addresses.items, s->ip_addresses.n, names + n);
-    n += compile_names(TLS_NAME_URI, s->uris.items, s->uris.n, names + n);
-    entry->client_names = names;
-    entry->n_client_names = n;
-    if (n > 0)
-        return true;
-    /* None would let everybody in whom an authority knows. */
-    manifest_object_error(c->manifest, &p->object, DIAG_MISSING_FIELD, s->mark,
-                          "tls.clientValidation.subjectAltNames: names nothing");
-    return false;
-}
-
-/* The rule on clients' certificates. False after saying what is wrong with it. */
-static bool compile_client_rule(struct compile *c, struct client_traffic_policy *p,
-                                struct tls_entry_config *entry)
-{
-    const struct client_validation *v = p->spec.tls->client_validation;
-
-    if (v->ca_certificate_refs.n == 0) {
-        manifest_object_error(c->manifest, &p->object, DIAG_MISSING_FIELD, v->mark,
-                              "tls.clientValidation.caCertificateRefs: required, certificates of "
-                              "clients are verified by nothing else");
-        return false;
-    }
-    if (v->crl && !compile_client_pem(c, p, v->crl->refs.items, v->crl->refs.n, "ca.crl",
-                                      &entry->client_crl_pem))
-        return false;
-    if (!compile_pins(c, p, &v->spki_hashes, true, entry) ||
-        !compile_pins(c, p, &v->certificate_hashes, false, entry))
-        return false;
-    if (v->subject_alt_names && !compile_client_names(c, p, v->subject_alt_names, entry))
-        return false;
-    entry->allows_expired = v->allow_expired_certificate.value;
-    entry->is_only_leaf_looked_up = v->crl && v->crl->only_verify_leaf.value;
-    entry->is_client_optional = client_validation_is_optional(v);
-    return compile_client_pem(c, p, v->ca_certificate_refs.items, v->ca_certificate_refs.n,
-                              "ca.crt", &entry->client_ca_pem);
-}
-
 /* What the ClientTrafficPolicy says goes before the listener's own options. */
-static void compile_client_tls(struct compile *c, struct client_traffic_policy *p,
+static void compile_client_tls(struct compile *c, const struct client_traffic_policy *p,
                                struct tls_entry_config *entry)
 {
     const struct client_tls *tls = p->spec.tls;
@@ -339,10 +230,8 @@ static void compile_client_tls(struct compile *c, struct client_traffic_policy *
     entry->groups = compile_join(&c->scratch, &tls->settings.ecdh_curves);
     entry->signatures = compile_join(&c->scratch, &tls->settings.signature_algorithms);
     entry->protocols = compile_join(&c->scratch, &tls->settings.alpn_protocols);
-    /* In vain: its routes refuse (compile_listener_trouble), and nobody is asked. */
-    if (tls->client_validation && !client_validation_find_unenforced(tls->client_validation) &&
-        !compile_client_rule(c, p, entry))
-        entry->client_ca_pem = STR("");
+    entry->remembers_sessions =
+        tls->session && tls->session->resumption && tls->session->resumption->stateful;
 }
 
 /* A response that cannot be stapled is left out: clients then ask for one themselves. `tells`: says
@@ -381,7 +270,9 @@ static struct tls_entry_config compile_tls_entry(struct compile *c, const struct
     };
 
     if (p && !p->object.is_broken && p->spec.tls)
-        compile_client_tls(c, (struct client_traffic_policy *)(uintptr_t)p, &entry);
+        compile_client_tls(c, p, &entry);
+    compile_client_rule(c, g, l, &entry);
+    entry.tells_chain = p && !p->object.is_broken && client_traffic_policy_tells_chain(&p->spec);
     return entry;
 }
 

@@ -38,7 +38,16 @@ static uint64_t client_h2_ping_end(const struct client_h2 *h)
 {
     const struct client_h2_plan *plan = &h->client->h2_plan;
 
-    return h->pinged_us ? h->pinged_us + plan->ping_answer_us : h->heard_us + plan->ping_us;
+    return h->pinged_us ? h->pinged_us + plan->ping_answer_us
+                        : h->heard_us + plan->ping_us + h->jitter_us;
+}
+
+static void client_h2_draw_jitter(struct client_h2 *h)
+{
+    struct client *c = h->client;
+
+    if (c->h2_plan.ping_jitter_us > 0)
+        h->jitter_us = random_below(&c->worker->random, c->h2_plan.ping_jitter_us);
 }
 
 /* When the connection has to be looked at next. A silent peer is asked only while something runs,
@@ -108,6 +117,7 @@ void client_h2_on_timer(struct client *c)
         client_close(c); /* nobody is there */
     } else {
         h->pinged_us = now_us;
+        client_h2_draw_jitter(h);
         h2_ping(&h->codec);
         client_h2_output(h);
     }
@@ -147,12 +157,12 @@ void client_h2_output(struct client_h2 *h)
     if (h->is_processing || c->state != CLIENT_OPEN)
         return;
     h->is_processing = true;
-    while (h->wants_output && c->out.held.len < LIMIT_PIPE_HIGH_BYTES && !c->is_aborted) {
+    while (h->wants_output && c->out.held.len < c->out.high && !c->is_aborted) {
         struct buf *held = outbox_held(&c->out);
 
         h->wants_output = false;
-        h->is_over |= !h2_output(&h->codec, held, LIMIT_PIPE_HIGH_BYTES);
-        h->wants_output |= held->len >= LIMIT_PIPE_HIGH_BYTES; /* there may be more */
+        h->is_over |= !h2_output(&h->codec, held, c->out.high);
+        h->wants_output |= held->len >= c->out.high; /* there may be more */
         client_flush(c);
     }
     h->is_processing = false;
@@ -232,7 +242,7 @@ bool client_h2_begin(struct client *c)
     struct client_h2 *h = MEM_NEW(struct client_h2);
     const struct client_h2_plan *plan = &c->h2_plan;
     struct h2_options options = {.allows_underscore = c->codec.options.allows_underscore,
-                                 .unescapes_slashes = c->codec.options.unescapes_slashes,
+                                 .path_reading = c->codec.options.path_reading,
                                  .head_bytes_limit = c->codec.options.head_bytes_limit,
                                  .scheme = c->codec.options.scheme,
                                  .n_streams_max = plan->n_streams_max,
@@ -248,6 +258,7 @@ bool client_h2_begin(struct client *c)
     }
     c->h2 = h;
     h->heard_us = h->forgiven_us = now_of(h);
+    client_h2_draw_jitter(h);
     client_h2_begin_idle(h);
     client_h2_count(c, METRIC_HTTP2_CONNECTIONS);
     client_h2_output(h);

@@ -32,6 +32,7 @@ struct client_h2 {
     uint64_t left_us;     /* when LEAVING began */
     uint64_t heard_us;    /* the peer's last bytes */
     uint64_t pinged_us;   /* 0: it owes no answer */
+    uint32_t jitter_us;   /* of the next PING */
     uint64_t stuck_us;    /* since when the peer takes nothing of the outbox; 0: nothing is in it */
     uint64_t forgiven_us; /* see h2_forgive */
     struct deferred again; /* begin more */

@@ -187,21 +187,6 @@ static void link_listener(struct manifest *m, struct gateway *g, struct listener
                        l->is_programmed ? "" : "The listener is not opened.");
 }
 
-static bool frontend_asks_certificates(const struct gateway_spec *s)
-{
-    const struct gateway_frontend *f = s->tls ? s->tls->frontend : NULL;
-
-    if (!f)
-        return false;
-    if (f->default_tls && f->default_tls->validation)
-        return true;
-    VEC_FOREACH (&f->per_port, p) {
-        if (p->tls && p->tls->validation)
-            return true;
-    }
-    return false;
-}
-
 void link_gateways(struct manifest *m)
 {
     VEC_FOREACH (manifest_kind(m, KIND_GATEWAY_CLASS), o)
@@ -210,7 +195,6 @@ void link_gateways(struct manifest *m)
         struct gateway *g = CONTAINER_OF(*o, struct gateway, object);
 
         link_gateway_class(m, g);
-        g->has_client_certificates = frontend_asks_certificates(&g->spec);
         VEC_FOREACH (&g->spec.listeners, l)
             link_listener(m, g, l);
     }

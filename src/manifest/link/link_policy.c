@@ -130,9 +130,6 @@ static const char *policy_find_unenforced(const struct object *policy)
     if (policy->kind->id == KIND_SECURITY_POLICY)
         return security_policy_find_unenforced(
             &CONTAINER_OF(policy, struct security_policy, object)->spec);
-    if (policy->kind->id == KIND_CLIENT_TRAFFIC_POLICY)
-        return client_traffic_policy_find_unenforced(
-            &CONTAINER_OF(policy, struct client_traffic_policy, object)->spec);
     if (policy->kind->id == KIND_BACKEND_TLS_POLICY)
         return backend_tls_policy_find_unenforced(
             &CONTAINER_OF(policy, struct backend_tls_policy, object)->spec);

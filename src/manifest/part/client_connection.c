@@ -5,15 +5,27 @@
 #include "manifest/part/client_connection.h"
 
 static const struct field client_tcp_timeout_fields[] = {
-    FIELD_DURATION(client_tcp_timeout, idle_timeout, "idleTimeout", FIELD_NOT_ENFORCED,
-                   "Longest silence of a relayed connection."),
+    FIELD_DURATION(client_tcp_timeout, idle_timeout, "idleTimeout", 0,
+                   "Silence of connections of TCP and TLS routes, which are not served: of HTTP "
+                   "http.idleTimeout has the word."),
     FIELD_DURATION(
         client_tcp_timeout, connection_inspection_timeout, "connectionInspectionTimeout", 0,
         "Time for the PROXY header, and for the first message of TLS; 15s unless given."),
     FIELD_DURATION(client_tcp_timeout, tls_handshake_timeout, "tlsHandshakeTimeout", 0,
                    "Time for the TLS handshake; requestHeadersReceivedTimeout unless given."),
 };
-static const struct table client_tcp_timeout_table = TABLE(client_tcp_timeout);
+static void client_tcp_timeout_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct client_tcp_timeout *t = object;
+
+    if (t->idle_timeout.is_set)
+        decode_warning(
+            d, DIAG_INEFFECTIVE, node_find(node, "idleTimeout"), "idleTimeout",
+            "of listeners for TCP and TLS routes alone: of HTTP http.idleTimeout has the "
+            "word");
+}
+static const struct table client_tcp_timeout_table =
+    TABLE_CHECKED(client_tcp_timeout, client_tcp_timeout_check);
 
 static const struct field client_http_timeout_fields[] = {
     FIELD_DURATION(
@@ -62,8 +74,10 @@ static const struct table connection_limit_table =
 static const struct field client_connection_fields[] = {
     FIELD_OBJECT(client_connection, limit, "connectionLimit", 0, connection_limit,
                  "Limits on connections."),
-    FIELD_QUANTITY(client_connection, buffer_limit_bytes, "bufferLimit", FIELD_NOT_ENFORCED,
-                   "Bytes of a request body held at most."),
+    FIELD_QUANTITY(
+        client_connection, buffer_limit_bytes, "bufferLimit", 0,
+        "Bytes of a connection held in each direction at most, 64Ki unless less is given; "
+        "of an AI request's body until its model is known, 1Mi unless given."),
     FIELD_QUANTITY(client_connection, socket_buffer_limit_bytes, "socketBufferLimit", 0,
                    "Size of the socket's buffer in each direction."),
     FIELD_INT(client_connection, max_accept_per_socket_event, "maxAcceptPerSocketEvent", 0,
@@ -120,38 +134,17 @@ static const struct table revocation_list_table =
 static const char *const validation_mode_names[] = {"Request", "RequireAny", "VerifyIfGiven",
                                                     "RequireAndVerify", NULL};
 
-static bool match_is_pattern(const struct string_match *items, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (items[i].type == STRING_REGEX)
-            return true;
-    }
-    return false;
-}
-
-static bool subject_alt_names_have_pattern(const struct client_validation *v)
-{
-    const struct subject_alt_names *s = v->subject_alt_names;
-
-    return s && (s->other_names.n > 0 || match_is_pattern(s->dns_names.items, s->dns_names.n) ||
-                 match_is_pattern(s->email_addresses.items, s->email_addresses.n) ||
-                 match_is_pattern(s->ip_addresses.items, s->ip_addresses.n) ||
-                 match_is_pattern(s->uris.items, s->uris.n));
-}
-
 static void client_validation_check(struct decoder *d, const struct node *node, void *object)
 {
     const struct client_validation *v = object;
 
     check_max_items(d, node, "caCertificateRefs", 8);
-    if (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY)
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "mode"), "mode",
-                       "certificates that nobody verifies are not asked for: not enforced yet");
-    if (subject_alt_names_have_pattern(v))
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "subjectAltNames"), "subjectAltNames",
-                       "regular expressions and other names are not enforced yet");
-    if (v->allow_expired_certificate.value &&
-        (v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY))
+    if (client_validation_accepts_unverified(v))
+        decode_note(d, DIAG_BYPASS, node_find(node, "mode"), "mode",
+                    "clients are let in whatever certificate they show%s; backends are told of "
+                    "verified ones alone",
+                    v->mode == VALIDATION_REQUEST ? ", or without one" : "");
+    if (v->allow_expired_certificate.value && client_validation_accepts_unverified(v))
         decode_error(d, DIAG_INVALID_VALUE, node_find(node, "allowExpiredCertificate"),
                      "allowExpiredCertificate",
                      "allowed only with mode VerifyIfGiven or RequireAndVerify");
@@ -182,8 +175,8 @@ static const struct table client_validation_table =
 static const struct field tls_session_resumption_fields[] = {
     FIELD_OBJECT(tls_session_resumption, stateless, "stateless", 0, empty_object,
                  "Resumption by ticket; it is there anyway."),
-    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", FIELD_NOT_ENFORCED, empty_object,
-                 "Resumption by session id."),
+    FIELD_OBJECT(tls_session_resumption, stateful, "stateful", 0, empty_object,
+                 "Resumption by session id too, for clients of TLS 1.2 that take no ticket."),
 };
 static const struct table tls_session_resumption_table = TABLE(tls_session_resumption);
 
@@ -219,25 +212,13 @@ static const struct field client_tls_fields[] = {
 };
 const struct table client_tls_table = TABLE_CHECKED(client_tls, client_tls_check);
 
-const char *client_validation_find_unenforced(const struct client_validation *v)
-{
-    const struct {
-        const char *key;
-        bool is_asked;
-    } rows[] = {
-        {"tls.clientValidation.mode",
-         v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY},
-        {"tls.clientValidation.subjectAltNames", subject_alt_names_have_pattern(v)},
-    };
-
-    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        if (rows[i].is_asked)
-            return rows[i].key;
-    }
-    return NULL;
-}
-
 bool client_validation_is_optional(const struct client_validation *v)
 {
-    return v->mode == VALIDATION_VERIFY_IF_GIVEN || (v->mode < 0 && v->optional.value);
+    return v->mode == VALIDATION_VERIFY_IF_GIVEN || v->mode == VALIDATION_REQUEST ||
+           (v->mode < 0 && v->optional.value);
+}
+
+bool client_validation_accepts_unverified(const struct client_validation *v)
+{
+    return v->mode == VALIDATION_REQUEST || v->mode == VALIDATION_REQUIRE_ANY;
 }

@@ -102,7 +102,6 @@ struct client_tls {
     struct tls_session *session;
 };
 extern const struct table client_tls_table;
-/* The first feature without which the listener refuses; NULL: all are enforced. */
-const char *client_validation_find_unenforced(const struct client_validation *v);
-/* Are clients without a certificate let in? */
+/* Are clients without a certificate let in? And those whose certificate nobody could verify? */
 bool client_validation_is_optional(const struct client_validation *v);
+bool client_validation_accepts_unverified(const struct client_validation *v);

@@ -155,21 +155,24 @@ static void http2_bound_judge(struct decoder *d, const struct node *node, const 
 }
 
 static void http2_keepalive_judge(struct decoder *d, const struct node *node,
-                                  const struct http2_keepalive *k)
+                                  const struct http2_keepalive *k, bool is_of_clients)
 {
     size_t above = decode_enter_key(d, "connectionKeepalive");
 
-    if (k->idle_interval.is_set)
+    if (k->idle_interval.is_set && is_of_clients)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, "idleInterval"), "idleInterval",
+                       "of connections that the gateway opens, to backends, alone");
+    else if (k->idle_interval.is_set)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "idleInterval"), "idleInterval",
                        "not enforced yet: no request waits for a PING");
-    if (k->interval_jitter_percent.is_set)
+    if (k->interval_jitter_percent.is_set && !is_of_clients)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "intervalJitter"), "intervalJitter",
                        "PINGs are sent after the interval, not enforced yet");
     decode_leave(d, above);
 }
 
-void http2_settings_judge(struct decoder *d, const struct node *parent,
-                          const struct http2_settings *h)
+static void http2_judge(struct decoder *d, const struct node *parent,
+                        const struct http2_settings *h, bool is_of_clients)
 {
     const struct node *node = node_find(parent, "http2");
     size_t above = decode_enter_key(d, "http2");
@@ -181,8 +184,21 @@ void http2_settings_judge(struct decoder *d, const struct node *parent,
     http2_bound_judge(d, node, "maxConcurrentStreams", h->max_concurrent_streams,
                       LIMIT_H2_STREAMS_MAX);
     if (h->connection_keepalive)
-        http2_keepalive_judge(d, node_find(node, "connectionKeepalive"), h->connection_keepalive);
+        http2_keepalive_judge(d, node_find(node, "connectionKeepalive"), h->connection_keepalive,
+                              is_of_clients);
     decode_leave(d, above);
+}
+
+void http2_settings_judge(struct decoder *d, const struct node *parent,
+                          const struct http2_settings *h)
+{
+    http2_judge(d, parent, h, false);
+}
+
+void http2_settings_judge_clients(struct decoder *d, const struct node *parent,
+                                  const struct http2_settings *h)
+{
+    http2_judge(d, parent, h, true);
 }
 
 static const struct field http2_settings_fields[] = {

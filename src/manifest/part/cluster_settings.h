@@ -107,6 +107,9 @@ struct cluster_settings {
  * enforced. */
 void http2_settings_judge(struct decoder *d, const struct node *parent,
                           const struct http2_settings *h);
+/* The same of a policy for clients. */
+void http2_settings_judge_clients(struct decoder *d, const struct node *parent,
+                                  const struct http2_settings *h);
 
 extern const struct table cluster_settings_table, cluster_circuit_breaker_table,
     cluster_timeout_table, cluster_connection_table, cluster_dns_table,

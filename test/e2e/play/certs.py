@@ -38,10 +38,15 @@ class Authority:
         self.pem = cert.public_bytes(serialization.Encoding.PEM).decode()
 
     def leaf(self, *names, days=2):
-        """(certificate, key) as PEM, for these DNS names, mail or IP addresses, or URIs. Less than 0 days: expired."""
+        """(certificate, key) as PEM, for these DNS names, mail or IP addresses, URIs, or (oid, text) for other names.
+        Less than 0 days: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = []
         for name in names:
+            if isinstance(name, tuple):
+                text = name[1].encode()
+                alternatives.append(x509.OtherName(x509.ObjectIdentifier(name[0]), bytes([12, len(text)]) + text))  # UTF8String
+                continue
             if "://" in name:
                 alternatives.append(x509.UniformResourceIdentifier(name))
                 continue

@@ -19,6 +19,13 @@ class Request:
     connection: int  # which connection, counted from 0
     body: bytes = b""
     trailers: list = dataclasses.field(default_factory=list)
+    tail: bytes = b""  # the trailers as they came
+
+    @property
+    def spelt(self):
+        """Names of headers and trailers as they came."""
+        lines = self.head.split(b"\r\n")[1:] + self.tail.split(b"\r\n")
+        return [line.split(b":")[0].decode() for line in lines if b":" in line]
 
     def all(self, name):
         return [value for key, value in self.headers if key == name.lower()]
@@ -211,6 +218,7 @@ class Upstream:
             while (line := connection.read_until(b"\r\n")) not in (None, b"\r\n"):
                 lines.append(line[:-2])
             request.trailers = _headers(lines)
+            request.tail = b"\r\n".join(lines)
             return line is not None
         body = connection.read_exactly(int(request.get("content-length", "0")))
         request.body = body or b""
