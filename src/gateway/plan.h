@@ -229,6 +229,7 @@ struct rule_plan {
     uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
     uint64_t connect_us;         /* 0: default */
     uint64_t stream_idle_us;
+    uint64_t stream_us;            /* of a stream, from when it is sent; 0: any */
     uint64_t connection_idle_us;   /* 0: the default */
     uint64_t request_buffer_bytes; /* content that is held until it is whole; 0: as it comes */
     uint64_t keep_alive_us; /* silence of an event stream after which a comment is sent; 0: none */

@@ -8,6 +8,7 @@
 #include "gateway/h2/websocket.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/override.h"
+#include "gateway/traffic/stream_time.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
 
@@ -40,6 +41,8 @@ static void respond_set_timers(struct exchange *x)
         else
             timer_cancel(l, &x->total_timer);
     }
+    if (x->rule->stream_us && respond_is_stream(&x->response))
+        stream_time_on_stream(x);
     if (x->rule->stream_idle_us) {
         x->idle_timer.fn = respond_on_idle;
         timer_set(l, &x->idle_timer, l->now.mono_us + x->rule->stream_idle_us);

@@ -18,6 +18,7 @@
 #include "gateway/traffic/priorities.h"
 #include "gateway/traffic/request_buffer.h"
 #include "gateway/traffic/retry.h"
+#include "gateway/traffic/stream_time.h"
 #include "gateway/worker.h"
 #include "upstream/health/outlier.h"
 
@@ -169,6 +170,8 @@ static enum refusal upstream_try(struct exchange *x)
         x->attempt.tenant = x->tenant;
         x->upstream_us = x->worker->loop.now.mono_us;
         x->first_byte_us = 0;
+        if (x->rule->stream_us)
+            stream_time_on_try(x);
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
         x->failure = (enum attempt_failure)r;
         x->attempt.is_fresh_wanted |= r != 0;

@@ -249,6 +249,8 @@ static void backend_traffic_policy_check(struct decoder *d, const struct node *n
     check_at_most_one(d, node, buffers);
     if (p->cluster.http2)
         http2_settings_judge(d, node, p->cluster.http2);
+    if (p->cluster.connection)
+        cluster_connection_judge(d, node, p->cluster.connection);
     p->cluster.mark = p->targets.mark;
     VEC_FOREACH (&p->older_compression, c)
         VEC_PUSH(d->arena, &p->compression, *c);

@@ -14,7 +14,7 @@ void outbox_pool_deinit(struct outbox_pool *p)
 
 void outbox_init(struct outbox *o, struct outbox_pool *pool, struct stream *stream)
 {
-    *o = (struct outbox){.pool = pool, .stream = stream};
+    *o = (struct outbox){.pool = pool, .stream = stream, .high_bytes = LIMIT_PIPE_HIGH_BYTES};
 }
 
 static void outbox_give_back(struct outbox *o)
@@ -185,10 +185,10 @@ void outbox_flush_last(struct outbox *o, const struct deferred *flush)
 
 bool outbox_is_full(const struct outbox *o)
 {
-    return o->held.len + o->n_borrowed > LIMIT_PIPE_HIGH_BYTES;
+    return o->held.len + o->n_borrowed > o->high_bytes;
 }
 
 bool outbox_has_room(const struct outbox *o)
 {
-    return o->held.len + o->n_borrowed <= LIMIT_PIPE_HIGH_BYTES / 2;
+    return o->held.len + o->n_borrowed <= o->high_bytes / 2;
 }

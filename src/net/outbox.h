@@ -33,8 +33,9 @@ struct outbox {
     struct outbox_pool *pool;
     struct stream *stream;
     struct buf held;
-    size_t n_borrowed; /* bytes borrowed and not yet flushed */
-    bool is_broken;    /* the stream answered STREAM_RESET */
+    size_t n_borrowed;   /* bytes borrowed and not yet flushed */
+    uint32_t high_bytes; /* beyond this its reader should pause; LIMIT_PIPE_HIGH_BYTES at first */
+    bool is_broken;      /* the stream answered STREAM_RESET */
 };
 
 void outbox_pool_deinit(struct outbox_pool *p);

@@ -5,6 +5,9 @@
 
 #include "net/socket.h"
 
+/* What is sent. */
+enum proxy_version { PROXY_VERSION_NONE, PROXY_VERSION_1, PROXY_VERSION_2 };
+
 /* Conditions of proxy_header_parse. */
 enum proxy_condition {
     PROXY_MORE = 1, /* all of it belongs to a header, or may; there is more to come */

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "upstream/cluster_transport.h"
 #include "upstream/endpoint.h"
 
 struct tls_client;
@@ -57,6 +58,7 @@ struct cluster {
     struct tls_client *tls; /* NULL: plain; owned */
     enum cluster_protocol protocol;
     struct cluster_http2 http2;
+    struct cluster_transport transport;
     struct str resolve_host; /* empty: endpoints are fixed */
     uint16_t resolve_port;
     struct cluster_lookup lookup;
@@ -92,8 +94,9 @@ struct cluster_identity {
     struct str server_name;
     struct str resolve_host;
     uint16_t resolve_port;
-    enum cluster_protocol protocol; /* this and the next two in `key` too */
+    enum cluster_protocol protocol; /* this and the next three in `key` too */
     struct cluster_http2 http2;
+    struct cluster_transport transport;
     struct cluster_lookup lookup;
     struct tls_client *tls;
     struct endpoint_set *endpoints;

@@ -42,6 +42,7 @@ struct conn {
     uint32_t n_served;
     bool is_yielding; /* it ends for the sake of another worker's attempts */
     bool is_spent;    /* it has served as many as its last attempt's bounds allow */
+    uint64_t opened_us;
     uint64_t idle_since_us;
     uint64_t idle_us;        /* how long it may be unused, as its last attempt said */
     struct attempt *attempt; /* HTTP/1.1: that leases it, or NULL */
@@ -74,6 +75,8 @@ void conn_flush(struct conn *c);
 void conn_flush_later(struct conn *c);
 
 /* For conn_h2.c. */
+/* Has it lived as long as its cluster allows? It takes no further request then. */
+bool conn_is_old(const struct conn *c, uint64_t now_us);
 /* One more attempt: whether it was the last one. */
 void conn_count_served(struct conn *c, const struct attempt *a);
 void conn_move(struct conn *c, enum conn_state to);

@@ -99,7 +99,7 @@ void conn_h2_on_close(struct conn *c)
     timer_cancel(conn_h2_loop(c), &h->tick);
     h2_go_away(&h->codec, true);
     h->is_inside = true;
-    bool is_said = h2_output(&h->codec, outbox_held(&c->out), LIMIT_PIPE_HIGH_BYTES);
+    bool is_said = h2_output(&h->codec, outbox_held(&c->out), c->out.high_bytes);
 
     h->is_inside = false;
     (void)is_said; /* what does not fit now is lost with the connection */
@@ -229,7 +229,7 @@ void conn_h2_flush(struct conn *c)
         struct buf *held = outbox_held(&c->out);
 
         h->is_inside = true;
-        is_alive = h2_output(&h->codec, held, LIMIT_PIPE_HIGH_BYTES);
+        is_alive = h2_output(&h->codec, held, c->out.high_bytes);
         h->is_inside = false;
         n = held->len;
         /* A broken connection is noticed by its next read, as in conn_flush. */
@@ -237,7 +237,7 @@ void conn_h2_flush(struct conn *c)
             stream_break(&c->stream);
             break;
         }
-    } while (is_alive && n >= LIMIT_PIPE_HIGH_BYTES && outbox_is_empty(&c->out));
+    } while (is_alive && n >= c->out.high_bytes && outbox_is_empty(&c->out));
     stream_want(&c->stream, LOOP_READ | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
     conn_h2_settle(c, is_alive);
 }
@@ -418,6 +418,12 @@ static void conn_h2_on_tick(struct timer *t)
     if (now_us - h->forgiven_us >= SECOND_US) {
         h->forgiven_us = now_us;
         h2_forgive(&h->codec);
+    }
+    if (conn_is_old(c, now_us)) {
+        c->is_spent = true;
+        conn_h2_settle(c, true);
+        if (c->state == CONN_CLOSED)
+            return;
     }
     if (h->ping_us && now_us - h->ping_us >= timeout_us) {
         c->stream.error = ETIMEDOUT;

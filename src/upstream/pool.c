@@ -112,7 +112,7 @@ static bool conn_is_expired(const struct conn *c, uint64_t now_us)
 {
     if (c->h2 && conn_h2_is_busy(c))
         return false;
-    return now_us - c->idle_since_us >= c->idle_us;
+    return conn_is_old(c, now_us) || now_us - c->idle_since_us >= c->idle_us;
 }
 
 struct endpoint *pool_endpoint_of(const struct pool *p, const struct conn *c)
@@ -157,6 +157,8 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
             continue;
         if (c->h2 && !pool_may_share(p, a))
             continue;
+        if (c->h2 && conn_h2_is_busy(c) && conn_is_old(c, now_us))
+            continue; /* it is about to drain */
         if (conn_is_expired(c, now_us)) {
             conn_close(c); /* the sweep has not come by yet */
             continue;
@@ -236,9 +238,13 @@ static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout
     static const struct h1_options options = {.is_client = true, .allows_underscore = true};
     struct upstreams *u = p->upstreams;
     struct conn *c = MEM_NEW(struct conn);
-    int r = stream_open_connect(&c->stream, u->loop, (const struct sockaddr *)&e->address,
-                                e->address_len, p->cluster->tls, p->cluster->server_name,
-                                conn_on_event);
+    const struct cluster_transport *t = &p->cluster->transport;
+    const struct stream_target to = {.address = (const struct sockaddr *)&e->address,
+                                     .address_len = e->address_len,
+                                     .tls = p->cluster->tls,
+                                     .server_name = p->cluster->server_name,
+                                     .options = &t->socket};
+    int r = stream_open_connect(&c->stream, u->loop, &to, conn_on_event);
 
     if (r != 0) {
         pool_put_place(p, e);
@@ -247,6 +253,9 @@ static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout
     }
     h1_init(&c->codec, &options);
     outbox_init(&c->out, u->outboxes, &c->stream);
+    if (t->buffer_bytes)
+        c->out.high_bytes = t->buffer_bytes;
+    c->opened_us = u->loop->now.mono_us;
     c->pool = p;
     c->endpoints = endpoint_set_ref(p->endpoints);
     c->endpoint = e;
@@ -325,6 +334,13 @@ void conn_close(struct conn *c)
     loop_retire(l, &c->retire, conn_free);
 }
 
+bool conn_is_old(const struct conn *c, uint64_t now_us)
+{
+    uint64_t age_us = c->pool->cluster->transport.age_us;
+
+    return age_us && now_us - c->opened_us >= age_us;
+}
+
 void conn_count_served(struct conn *c, const struct attempt *a)
 {
     c->n_served++;
@@ -348,7 +364,8 @@ void conn_put(struct conn *c, bool is_reusable)
     conn_count_served(c, c->attempt);
     is_reusable &= !conn_is_beyond(c, c->attempt);
     c->attempt = NULL;
-    if (is_reusable && !c->is_spent && outbox_is_empty(&c->out) &&
+    is_reusable &= !c->is_spent && !conn_is_old(c, c->pool->upstreams->loop->now.mono_us);
+    if (is_reusable && outbox_is_empty(&c->out) &&
         c->pool->lists[CONN_OPEN].n_nodes < UPSTREAM_IDLE_PER_CLUSTER) {
         c->idle_since_us = c->pool->upstreams->loop->now.mono_us;
         stream_want(&c->stream, LOOP_READ);

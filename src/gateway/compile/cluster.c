@@ -8,6 +8,7 @@
 #include "gateway/compile/layer.h"
 #include "gateway/compile/tls.h"
 #include "gateway/compile/traffic.h"
+#include "gateway/compile/traffic/transport.h"
 #include "gateway/server_options.h"
 #include "manifest/ai_service_backend.h"
 #include "manifest/backend.h"
@@ -25,6 +26,7 @@ struct cluster_draft {
     bool speaks_http2; /* by what the manifests say of its protocol */
     const struct cluster_http2 *http2;
     struct cluster_lookup lookup;
+    const struct cluster_transport *transport;
 };
 
 /* Endpoints of a cluster that serves already change when the snapshot is adopted, not before: it
@@ -61,6 +63,8 @@ static struct str cluster_draft_key(struct compile *c, const struct cluster_draf
     if (d->resolve_host.len > 0 && (l->refresh_us || l->family != CLUSTER_ALL_FAMILIES))
         key = arena_printf(&c->scratch, "%.*s|dns %llu,%d", STR_ARG(key),
                            (unsigned long long)l->refresh_us, l->family);
+    if (d->transport)
+        key = compile_transport_key(c, key, d->transport);
     if (!h || cluster_draft_protocol(d, tls) == CLUSTER_HTTP1)
         return key;
     return arena_printf(&c->scratch, "%.*s|%u,%u,%u,%d,%llu,%llu", STR_ARG(key), h->stream_window,
@@ -76,6 +80,7 @@ static struct cluster *compile_get_cluster(struct compile *c, struct cluster_dra
         .key = cluster_draft_key(c, d, tls),
         .protocol = cluster_draft_protocol(d, tls),
         .http2 = d->http2 ? *d->http2 : (struct cluster_http2){0},
+        .transport = d->transport ? *d->transport : (struct cluster_transport){.age_us = 0},
         .name = d->name,
         .server_name = tls->server_name.len ? tls->server_name : d->server_name,
         .lookup = d->lookup,
@@ -234,6 +239,7 @@ struct cluster_wish {
     bool is_grpc; /* then HTTP/2 and nothing else */
     const struct cluster_http2 *http2;
     struct cluster_lookup lookup;
+    const struct cluster_transport *transport;
 };
 
 static struct cluster_wish compile_wish_of_route(const struct compile_place *at)
@@ -241,7 +247,8 @@ static struct cluster_wish compile_wish_of_route(const struct compile_place *at)
     return (struct cluster_wish){.from = at->route,
                                  .is_grpc = at->route->kind->id == KIND_GRPC_ROUTE,
                                  .http2 = at->traffic->http2,
-                                 .lookup = at->traffic->lookup};
+                                 .lookup = at->traffic->lookup,
+                                 .transport = at->traffic->transport};
 }
 
 static bool service_speaks_http2(const struct service *s, int64_t port)
@@ -294,6 +301,7 @@ static struct cluster *compile_service(struct compile *c, const struct cluster_w
     d.speaks_http2 = wish->is_grpc || service_speaks_http2(s, port);
     d.http2 = wish->http2;
     d.lookup = wish->lookup;
+    d.transport = wish->transport;
     if (s && str_eq(s->spec.type, STR("ExternalName")) && s->spec.external_name.len)
         host = s->spec.external_name;
     compile_host(c, host, port, &d);
@@ -309,7 +317,8 @@ static struct cluster *compile_backend_endpoint(struct compile *c, const struct 
 {
     const struct backend_address *address = e->fqdn ? e->fqdn : e->ip;
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {.http2 = wish->http2, .lookup = wish->lookup};
+    struct cluster_draft d = {
+        .http2 = wish->http2, .lookup = wish->lookup, .transport = wish->transport};
 
     d.speaks_http2 = wish->is_grpc || backend_speaks_http2(b);
     if (!address) {
@@ -340,7 +349,8 @@ static struct cluster *compile_backend_ips(struct compile *c, const struct clust
                                            const struct backend *b)
 {
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {.http2 = wish->http2, .lookup = wish->lookup};
+    struct cluster_draft d = {
+        .http2 = wish->http2, .lookup = wish->lookup, .transport = wish->transport};
 
     d.speaks_http2 = wish->is_grpc || backend_speaks_http2(b);
     d.name = arena_printf(&c->scratch, "Backend/%.*s/%.*s", STR_ARG(b->object.namespace),

@@ -12,6 +12,7 @@
 #include "gateway/compile/traffic/keep_alive.h"
 #include "gateway/compile/traffic/override.h"
 #include "gateway/compile/traffic/retry.h"
+#include "gateway/compile/traffic/transport.h"
 
 enum {
     STREAM_IDLE_DEFAULT_US = 300 * 1000000,
@@ -77,6 +78,7 @@ void compile_traffic_begin(struct compile *c, struct compile_place *at)
     t->spec = t->merged.is_broken ? NULL : t->merged.spec;
     t->http2 = traffic_http2(c, t->spec ? t->spec->cluster.http2 : NULL);
     t->lookup = traffic_lookup(t->spec ? t->spec->cluster.dns : NULL);
+    t->transport = compile_transport(c, t->spec ? &t->spec->cluster : NULL);
     at->traffic = t;
 }
 
@@ -95,6 +97,7 @@ static void traffic_timeouts(const struct compile_place *at, const struct cluste
                 t->http->connection_idle_timeout.us ? t->http->connection_idle_timeout.us
                                                     : UINT64_MAX;
         rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, rule->stream_idle_us);
+        rule->stream_us = duration_or(t->http->max_stream_duration, 0);
     }
 }
 

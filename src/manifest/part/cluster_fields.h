@@ -15,9 +15,9 @@
         FIELD_OBJECT(type, at timeout, "timeout", 0, cluster_timeout, "Time limits."),             \
         FIELD_OBJECT(type, at health_check, "healthCheck", policy_flags, cluster_health_check,     \
                      "Which endpoints take part."),                                                \
-        FIELD_OBJECT(type, at tcp_keepalive, "tcpKeepalive", FIELD_NOT_ENFORCED, tcp_keepalive,    \
+        FIELD_OBJECT(type, at tcp_keepalive, "tcpKeepalive", policy_flags, tcp_keepalive,          \
                      "TCP keep-alive of upstream connections."),                                   \
-        FIELD_OBJECT(type, at connection, "connection", FIELD_NOT_ENFORCED, cluster_connection,    \
+        FIELD_OBJECT(type, at connection, "connection", policy_flags, cluster_connection,          \
                      "Buffers of upstream connections."),                                          \
         FIELD_OBJECT(type, at dns, "dns", policy_flags, cluster_dns,                               \
                      "How endpoint names are resolved."),                                          \

@@ -52,12 +52,12 @@ static const struct field cluster_http_timeout_fields[] = {
                    "Time for the whole answer; for event streams, for its first byte."),
     FIELD_DURATION(cluster_http_timeout, connection_idle_timeout, "connectionIdleTimeout", 0,
                    "Time after which an unused connection is closed; 1h unless given."),
-    FIELD_DURATION(cluster_http_timeout, max_connection_duration, "maxConnectionDuration",
-                   FIELD_NOT_ENFORCED, "Longest life of a connection; 0s: no limit."),
+    FIELD_DURATION(cluster_http_timeout, max_connection_duration, "maxConnectionDuration", 0,
+                   "Age at which a connection takes no further request; 0s: no limit."),
     FIELD_DURATION(cluster_http_timeout, stream_idle_timeout, "streamIdleTimeout", 0,
                    "Longest silence inside an answer; 300s unless given."),
-    FIELD_DURATION(cluster_http_timeout, max_stream_duration, "maxStreamDuration",
-                   FIELD_NOT_ENFORCED, "Longest life of a stream."),
+    FIELD_DURATION(cluster_http_timeout, max_stream_duration, "maxStreamDuration", 0,
+                   "Longest time of a stream, from when it is sent; 0s: no limit."),
 };
 static const struct table cluster_http_timeout_table = TABLE(cluster_http_timeout);
 
@@ -199,6 +199,43 @@ static const struct field http2_settings_fields[] = {
 };
 const struct table http2_settings_table = TABLE_CHECKED(http2_settings, http2_settings_check);
 
+static void cluster_buffer_judge(struct decoder *d, const struct node *node, const char *key,
+                                 struct opt_int asked, int limit)
+{
+    if (asked.is_set && asked.value > limit)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, key), key,
+                       "more than %d bytes is not given: %d", limit, limit);
+}
+
+void cluster_connection_judge(struct decoder *d, const struct node *parent,
+                              const struct cluster_connection *c)
+{
+    const struct node *node = node_find(parent, "connection");
+    size_t above = decode_enter_key(d, "connection");
+
+    cluster_buffer_judge(d, node, "bufferLimit", c->buffer_limit_bytes, LIMIT_BACKEND_BUFFER_BYTES);
+    cluster_buffer_judge(d, node, "socketBufferLimit", c->socket_buffer_limit_bytes,
+                         LIMIT_SOCKET_BUFFER_BYTES);
+    decode_leave(d, above);
+}
+
+/* Of its times a fetch of keys uses those of a request. */
+static void cluster_settings_check(struct decoder *d, const struct node *node, void *object)
+{
+    static const char *const keys[] = {"maxConnectionDuration", "maxStreamDuration"};
+    const struct node *http = node_find(node_find(node, "timeout"), "http");
+    size_t above = decode_enter_key(d, "timeout.http");
+
+    (void)object;
+    for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
+        const struct node *given = node_find(http, keys[i]);
+
+        if (given)
+            decode_warning(d, DIAG_NOT_ENFORCED, given, keys[i], "read but not enforced yet");
+    }
+    decode_leave(d, above);
+}
+
 static const struct field cluster_settings_fields[] = {
     CLUSTER_SETTINGS_FIELDS(cluster_settings, , 0, FIELD_NOT_ENFORCED)};
-const struct table cluster_settings_table = TABLE(cluster_settings);
+const struct table cluster_settings_table = TABLE_CHECKED(cluster_settings, cluster_settings_check);

@@ -108,6 +108,10 @@ struct cluster_settings {
 void http2_settings_judge(struct decoder *d, const struct node *parent,
                           const struct http2_settings *h);
 
+/* The same of `connection`. */
+void cluster_connection_judge(struct decoder *d, const struct node *parent,
+                              const struct cluster_connection *c);
+
 extern const struct table cluster_settings_table, cluster_circuit_breaker_table,
     cluster_timeout_table, cluster_connection_table, cluster_dns_table,
     cluster_proxy_protocol_table, tcp_keepalive_table, http2_settings_table;
