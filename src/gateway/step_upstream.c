@@ -16,6 +16,7 @@
 #include "gateway/mirror.h"
 #include "gateway/traffic/draw.h"
 #include "gateway/traffic/priorities.h"
+#include "gateway/traffic/proxied.h"
 #include "gateway/traffic/request_buffer.h"
 #include "gateway/traffic/retry.h"
 #include "gateway/traffic/stream_time.h"
@@ -172,6 +173,9 @@ static enum refusal upstream_try(struct exchange *x)
         x->first_byte_us = 0;
         if (x->rule->stream_us)
             stream_time_on_try(x);
+        if (UNLIKELY(x->backend->cluster->transport.proxy))
+            x->attempt.proxy_header =
+                proxied_header(x, x->backend->cluster->transport.proxy, &x->arena);
         r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
         x->failure = (enum attempt_failure)r;
         x->attempt.is_fresh_wanted |= r != 0;

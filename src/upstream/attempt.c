@@ -149,13 +149,14 @@ static int attempt_wait_for_place(struct attempt *a)
 
     attempt_count(a, NULL);
     if (l->n_connections > 0 && l->n_endpoint_connections > 0) {
-        a->waiter =
-            (struct pending_waiter){.home = &p->member,
-                                    .limits = l,
-                                    .endpoints = endpoint_set_ref(p->endpoints),
-                                    .is_fresh_wanted = a->is_fresh_wanted && !a->was_refused,
-                                    .may_panic = !a->forbids_panic,
-                                    .may_share = pool_may_share(p, a)};
+        a->waiter = (struct pending_waiter){.home = &p->member,
+                                            .limits = l,
+                                            .endpoints = endpoint_set_ref(p->endpoints),
+                                            .is_fresh_wanted =
+                                                (a->is_fresh_wanted && !a->was_refused) ||
+                                                p->cluster->transport.proxy, /* another client's */
+                                            .may_panic = !a->forbids_panic,
+                                            .may_share = pool_may_share(p, a)};
         a->state = ATTEMPT_PENDING;
         if (pending_join(attempt_breaker(a), &a->waiter, a->tenant)) {
             pool_share_on_room(p);

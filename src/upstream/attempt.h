@@ -51,6 +51,8 @@ struct attempt {
     uint64_t connect_timeout_us;
     const struct breaker_limits *limits; /* NULL: none; the caller's to set, and to keep */
     struct str tenant;                   /* whose share it has of waiting; the caller's too */
+    struct str proxy_header;             /* what its connection begins with, where its cluster has
+                                            that; empty: nobody's; the caller's too */
     enum h1_error bad_answer;
     uint32_t n_interim; /* 1xx heads of this try */
     uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */

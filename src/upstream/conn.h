@@ -21,7 +21,8 @@
 enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_FULL, CONN_DRAINING, CONN_CLOSED };
 
 struct attempt;
-struct conn_h2; /* upstream/conn_h2.h */
+struct conn_proxy; /* upstream/conn_proxy.h */
+struct conn_h2;    /* upstream/conn_h2.h */
 struct endpoint;
 struct endpoint_set;
 struct pool; /* upstream/pool.h */
@@ -29,7 +30,8 @@ struct pool; /* upstream/pool.h */
 struct conn {
     struct stream stream;
     struct h1 codec;
-    struct conn_h2 *h2; /* NULL: HTTP/1.1, or not known yet */
+    struct conn_proxy *proxy; /* NULL: it began without a PROXY header */
+    struct conn_h2 *h2;       /* NULL: HTTP/1.1, or not known yet */
     struct outbox out;
     struct buf in; /* an incomplete head or chunk line */
     struct pool *pool;

@@ -14,6 +14,7 @@
 #include "policy/balancer.h"
 #include "upstream/attempt_internal.h"
 #include "upstream/conn_h2.h"
+#include "upstream/conn_proxy.h"
 #include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
 
@@ -155,7 +156,7 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
         before = node->prev;
         if (e ? c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0 : !pool_may_use(p, c))
             continue;
-        if (c->h2 && !pool_may_share(p, a))
+        if ((c->h2 && !pool_may_share(p, a)) || !conn_proxy_may_carry(c, a))
             continue;
         if (c->h2 && conn_h2_is_busy(c) && conn_is_old(c, now_us))
             continue; /* it is about to drain */
@@ -177,15 +178,16 @@ void conn_lease(struct conn *c, struct attempt *a)
     c->attempt = a;
 }
 
-/* One that others wait for, has room for one more, and gives up before `a` would. */
+/* One that others wait for, has room for `a`, too, and gives up before it would. */
 static struct conn *pool_find_connecting(const struct pool *p, const struct endpoint *e,
-                                         uint64_t until_us)
+                                         const struct attempt *a, uint64_t until_us)
 {
     LIST_FOREACH (&p->lists[CONN_CONNECTING], node) {
         struct conn *c = CONTAINER_OF(node, struct conn, node);
 
         if (c->waiting.n_nodes > 0 && c->waiting.n_nodes < p->n_streams &&
-            c->timer.due_us <= until_us && strcmp(c->endpoint->text, e->text) == 0)
+            c->timer.due_us <= until_us && conn_proxy_may_carry(c, a) &&
+            strcmp(c->endpoint->text, e->text) == 0)
             return c;
     }
     return NULL;
@@ -232,22 +234,26 @@ static void pool_put_place(struct pool *p, struct endpoint *e)
 }
 
 /* Its place was taken before, and goes if there is no connection. */
-static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout_us,
-                    struct conn **ret_conn)
+static int conn_new(struct pool *p, struct endpoint *e, const struct attempt *a,
+                    uint64_t connect_timeout_us, struct conn **ret_conn)
 {
     static const struct h1_options options = {.is_client = true, .allows_underscore = true};
     struct upstreams *u = p->upstreams;
-    struct conn *c = MEM_NEW(struct conn);
     const struct cluster_transport *t = &p->cluster->transport;
+    struct conn *c = MEM_NEW(struct conn);
+
+    c->proxy = t->proxy ? conn_proxy_new(t->proxy, a) : NULL;
     const struct stream_target to = {.address = (const struct sockaddr *)&e->address,
                                      .address_len = e->address_len,
                                      .tls = p->cluster->tls,
                                      .server_name = p->cluster->server_name,
+                                     .preface = c->proxy ? &c->proxy->header : NULL,
                                      .options = &t->socket};
     int r = stream_open_connect(&c->stream, u->loop, &to, conn_on_event);
 
     if (r != 0) {
         pool_put_place(p, e);
+        mem_free(c->proxy);
         mem_free(c);
         return r;
     }
@@ -274,7 +280,7 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     struct conn *c = NULL;
 
     if (may_share && !p->speaks_http1)
-        c = pool_find_connecting(p, e, p->upstreams->loop->now.mono_us + connect_timeout_us);
+        c = pool_find_connecting(p, e, a, p->upstreams->loop->now.mono_us + connect_timeout_us);
     if (!c) {
         if (!p->upstreams->is_uncounted &&
             !breaker_take_connection(pool_breaker(p), &e->state->connections, a->limits))
@@ -290,7 +296,7 @@ int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
                      uint64_t connect_timeout_us, struct conn **ret_conn)
 {
     struct conn *c;
-    int r = conn_new(p, e, connect_timeout_us, &c);
+    int r = conn_new(p, e, a, connect_timeout_us, &c);
 
     if (r != 0)
         return r;
@@ -309,6 +315,7 @@ static void conn_free(struct deferred *d)
 
     buf_deinit(&c->in);
     conn_h2_free(c->h2);
+    mem_free(c->proxy);
     endpoint_set_unref(c->endpoints);
     mem_free(c);
 }

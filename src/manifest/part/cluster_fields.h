@@ -21,7 +21,7 @@
                      "Buffers of upstream connections."),                                          \
         FIELD_OBJECT(type, at dns, "dns", policy_flags, cluster_dns,                               \
                      "How endpoint names are resolved."),                                          \
-        FIELD_OBJECT(type, at proxy_protocol, "proxyProtocol", FIELD_NOT_ENFORCED,                 \
+        FIELD_OBJECT(type, at proxy_protocol, "proxyProtocol", policy_flags,                       \
                      cluster_proxy_protocol, "PROXY protocol towards backends."),                  \
         FIELD_OBJECT(type, at http2, "http2", policy_flags, http2_settings,                        \
                      "HTTP/2 towards backends.")

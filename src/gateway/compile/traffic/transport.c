@@ -55,6 +55,9 @@ const struct cluster_transport *compile_transport(struct compile *c,
         t->buffer_bytes =
             (uint32_t)transport_bounded(connection->buffer_limit_bytes, LIMIT_BACKEND_BUFFER_BYTES);
     t->age_us = transport_age(s->timeout);
+    if (s->proxy_protocol)
+        t->proxy =
+            s->proxy_protocol->version == PROXY_PROTOCOL_V1 ? PROXY_VERSION_1 : PROXY_VERSION_2;
     return t;
 }
 
