@@ -150,7 +150,8 @@ enum backend_validity {
 };
 
 struct backend_plan {
-    struct cluster *cluster; /* NULL: its share is refused */
+    struct cluster *cluster;    /* NULL: its share is refused */
+    struct cluster *cluster_h2; /* of requests by HTTP/2; NULL: as all others */
     enum backend_validity validity;
     uint32_t number; /* as rule_plan.number */
     uint32_t weight; /* among those of its priority */

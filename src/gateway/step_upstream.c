@@ -14,6 +14,7 @@
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
+#include "gateway/traffic/client_protocol.h"
 #include "gateway/traffic/draw.h"
 #include "gateway/traffic/priorities.h"
 #include "gateway/traffic/proxied.h"
@@ -150,6 +151,7 @@ static void upstream_count_try(struct exchange *x)
 static enum refusal upstream_try(struct exchange *x)
 {
     struct http_request *request = ARENA_NEW(&x->arena, struct http_request);
+    struct cluster *cluster = client_protocol_cluster(x, x->backend);
     enum refusal why = forward_prepare(x, x->backend, request);
     int r;
 
@@ -173,10 +175,9 @@ static enum refusal upstream_try(struct exchange *x)
         x->first_byte_us = 0;
         if (x->rule->stream_us)
             stream_time_on_try(x);
-        if (UNLIKELY(x->backend->cluster->transport.proxy))
-            x->attempt.proxy_header =
-                proxied_header(x, x->backend->cluster->transport.proxy, &x->arena);
-        r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
+        if (UNLIKELY(cluster->transport.proxy))
+            x->attempt.proxy_header = proxied_header(x, cluster->transport.proxy, &x->arena);
+        r = attempt_start(&x->attempt, cluster, request, x->rule->connect_us);
         x->failure = (enum attempt_failure)r;
         x->attempt.is_fresh_wanted |= r != 0;
         if (r == 0 || !upstream_may_repeat(x))

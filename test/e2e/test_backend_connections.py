@@ -8,11 +8,12 @@ import time
 import grpc
 import pytest
 
+from play.bilingual import Bilingual
 from play.deadline import FACTOR, eventually
 from play.gateway import as_text, tollgate
 from play.grpc_server import GrpcClient
 from play.http2 import Http2
-from play.manifests import ENVOY_API, backend, client_policy, grpc_route, route, rule, target, thing, world
+from play.manifests import (ENVOY_API, backend, client_policy, config_map, grpc_route, route, rule, service, target, thing, world)
 from play.upstream import Answer
 
 ASK = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -159,7 +160,7 @@ def test_an_old_connection_of_http2_finishes_its_streams(policed):
         assert len(up.connections) == 2, "but not by what comes later"
         go.set()
         assert client.reply(long).body == b"whole"
-        eventually(lambda: n_open(up.port) == 1, what="the old one to end")
+        eventually(lambda: n_open(up.port) == 0, what="both to end, which are old and unused")
 
 
 # ---- streams ----
@@ -236,3 +237,61 @@ def test_what_is_enforced_is_not_named_and_what_is_not_is(tmp_path):
     assert "0 errors" in said and "0 warnings" in said, said
     said = warned(tmp_path, connection={"socketBufferLimit": "1Gi", "bufferLimit": "17Mi"})
     assert said.count("more than 16777216 bytes is not given") == 2, said
+
+
+# ---- the client's protocol ----
+
+@pytest.fixture
+def bilingual():
+    started = []
+
+    def start(**more):
+        started.append(Bilingual("a", **more))
+        return started[-1]
+    yield start
+    for up in started:
+        up.stop()
+
+
+def by_both(gw, up):
+    """What the backend is spoken to in, for a client of HTTP/1.1 and one of HTTP/2, twice."""
+    del up.spoken[:]
+    for _ in range(2):
+        assert gw.request().json["upstream"] == "a"
+        with Http2(gw.port()) as client:
+            assert client.request().json["upstream"] == "a"
+    return up.spoken
+
+
+@pytest.mark.parametrize("follows", [True, False])
+@pytest.mark.parametrize("spoken, spec", [("h1", {}), ("h2", H2C)])
+def test_a_backend_is_spoken_to_as_its_client_speaks(gateway, bilingual, follows, spoken, spec):
+    up = bilingual()
+    gw = gateway(world(backend("a", up, **spec), route("r", rule("a")), traffic(useClientProtocol=follows)))
+    assert by_both(gw, up) == (["h1", "h2"] * 2 if follows else [spoken] * 4)
+
+
+def test_so_is_one_over_tls_whatever_it_would_choose(gateway, bilingual, authority, tmp_path):
+    context = authority.server(tmp_path, "inner.test")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    up = bilingual(tls=context)
+    tls = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}], "sni": "inner.test"}
+    made = [backend("a", up, tls=tls), config_map("ca", **{"ca.crt": authority.pem}), route("r", rule("a"))]
+    gw = gateway(world(*made, traffic(useClientProtocol=True)))
+    assert by_both(gw, up) == ["h1", "h2"] * 2
+    gw.apply(world(*made, traffic()))
+    assert by_both(gw, up) == ["h2"] * 4
+
+
+def test_so_are_services_and_names_and_their_retries(gateway, bilingual):
+    up = bilingual()
+    named = thing(ENVOY_API, "Backend", "b", {"endpoints": [{"fqdn": {"hostname": "localhost", "port": up.port}}]})
+    policy = traffic(useClientProtocol=True, retry={"numRetries": 2}, circuitBreaker={"maxConnections": 4},
+                     healthCheck={"passive": {}})
+    gw = gateway(world(named, *service("s", 80, up.port), policy, route("one", rule("b"), hostnames=["one.test"]),
+                       route("two", rule({"name": "s", "port": 80}), hostnames=["two.test"])))
+    for host in ("one.test", "two.test"):
+        assert gw.request(host=host).status == 200
+        with Http2(gw.port()) as client:
+            assert client.request(host=host).status == 200
+    assert up.spoken == ["h1", "h2"] * 2

@@ -78,6 +78,7 @@ void compile_traffic_begin(struct compile *c, struct compile_place *at)
     t->spec = t->merged.is_broken ? NULL : t->merged.spec;
     t->http2 = traffic_http2(c, t->spec ? t->spec->cluster.http2 : NULL);
     t->lookup = traffic_lookup(t->spec ? t->spec->cluster.dns : NULL);
+    t->follows_client = t->spec && t->spec->use_client_protocol.value;
     t->transport = compile_transport(c, t->spec ? &t->spec->cluster : NULL);
     at->traffic = t;
 }

@@ -14,6 +14,7 @@ struct compile_traffic {
     const struct backend_traffic_policy_spec *spec;
     const struct cluster_http2 *http2; /* of connections to the rule's backends; NULL: defaults */
     struct cluster_lookup lookup;      /* of their names */
+    bool follows_client;               /* backends are spoken to in the client's protocol */
     const struct cluster_transport *transport; /* NULL: defaults */
 };
 
