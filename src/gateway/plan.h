@@ -196,6 +196,7 @@ struct breaker_limits; /* upstream/breaker/breaker.h */
 struct retry_plan;     /* gateway/traffic/retry_plan.h */
 struct override_plan;  /* gateway/traffic/override_plan.h */
 struct fault_plan;     /* gateway/traffic/fault.h */
+struct upgrade_plan;   /* gateway/traffic/upgrade.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -237,6 +238,7 @@ struct rule_plan {
     const struct fault_plan *fault;        /* NULL: none */
     const struct retry_plan *retry;        /* NULL: none */
     const struct override_plan *overrides; /* NULL: none */
+    const struct upgrade_plan *upgrades;   /* NULL: WebSocket alone */
 };
 
 /* One of an AIGatewayRoute's llmRequestCosts. */

@@ -9,6 +9,7 @@
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/override.h"
 #include "gateway/traffic/stream_time.h"
+#include "gateway/traffic/upgrade.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
 
@@ -135,6 +136,10 @@ static enum step_result respond_end(struct exchange *x)
 /* Where one side has no handshake of WebSocket the gateway takes its part. */
 static bool respond_shake_hands(struct exchange *x)
 {
+    if (x->rule->upgrades && !upgrade_is_agreed(x, &x->response))
+        return false;
+    if (x->request.other_upgrade.len > 0)
+        return true; /* its handshake is not ours to know */
     if (x->attempt.is_tunnel)
         return x->request.is_tunnel || websocket_agree(&x->request, &x->response);
     return !x->request.is_tunnel || websocket_is_sound(&x->request, &x->response);

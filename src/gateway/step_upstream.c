@@ -21,6 +21,7 @@
 #include "gateway/traffic/request_buffer.h"
 #include "gateway/traffic/retry.h"
 #include "gateway/traffic/stream_time.h"
+#include "gateway/traffic/upgrade.h"
 #include "gateway/worker.h"
 #include "upstream/health/outlier.h"
 
@@ -273,6 +274,8 @@ static enum step_result upstream_begin(struct exchange *x)
 
     if (held != STEP_NEXT)
         return held;
+    if (rule->upgrades && !is_local && upgrade_judge(x) != REFUSAL_NONE)
+        return exchange_refuse(x, REFUSAL_UPGRADE);
     if (fault_delays(x))
         return STEP_WAIT;
     if (fault_aborts(x))

@@ -13,6 +13,7 @@
 #include "gateway/compile/traffic/override.h"
 #include "gateway/compile/traffic/retry.h"
 #include "gateway/compile/traffic/transport.h"
+#include "gateway/compile/traffic/upgrade.h"
 
 enum {
     STREAM_IDLE_DEFAULT_US = 300 * 1000000,
@@ -124,5 +125,6 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     compile_fault(at);
     compile_retry(c, at);
     compile_overrides(c, at);
+    compile_upgrade(at);
     compile_limits(c, at, &t->chain, &t->merged);
 }
