@@ -272,7 +272,7 @@ static void backend_traffic_policy_check(struct decoder *d, const struct node *n
     if (p->cluster.http2)
         http2_settings_judge(d, node, p->cluster.http2);
     if (p->cluster.connection)
-        cluster_connection_judge(d, node, p->cluster.connection);
+        cluster_judge(d, node, &p->cluster);
     p->cluster.mark = p->targets.mark;
     VEC_FOREACH (&p->older_compression, c)
         VEC_PUSH(d->arena, &p->compression, *c);

@@ -10,6 +10,7 @@
 #include "upstream/health/outlier.h"
 #include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
+#include "upstream/preconnect.h"
 
 enum { NAME_POLL_TIMEOUT_US = 5 * 1000000 };
 
@@ -171,7 +172,7 @@ static int attempt_wait_for_place(struct attempt *a)
     return ATTEMPT_OVERFLOW;
 }
 
-static int attempt_connect(struct attempt *a)
+static int attempt_find_connection(struct attempt *a)
 {
     struct conn *c = NULL;
 
@@ -210,6 +211,15 @@ static int attempt_connect(struct attempt *a)
         return ATTEMPT_CONNECT_FAILED;
     }
     return 0;
+}
+
+static int attempt_connect(struct attempt *a)
+{
+    int r = attempt_find_connection(a);
+
+    if (r == 0 && UNLIKELY(a->pool->cluster->transport.preconnect_percent))
+        preconnect_for(a);
+    return r;
 }
 
 static void attempt_on_name_timeout(struct timer *t)

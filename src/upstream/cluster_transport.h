@@ -8,5 +8,6 @@ struct cluster_transport {
     struct socket_options socket;
     uint32_t buffer_bytes; /* that may wait to be sent; 0: the outbox's default */
     uint64_t age_us; /* after which a connection takes no further request; 0: any number of them */
-    enum proxy_version proxy; /* of the PROXY protocol, which then comes first */
+    uint32_t preconnect_percent; /* see preconnect.h; 0: none */
+    enum proxy_version proxy;    /* of the PROXY protocol, which then comes first */
 };

@@ -66,6 +66,9 @@ MUST_USE int conn_open(struct pool *p, struct endpoint *e, struct attempt *a,
 /* The same, new in any case, for `a` that was granted the place. 0 or negative: it is gone then. */
 MUST_USE int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
                               uint64_t connect_timeout_us, struct conn **ret_conn);
+/* One that nobody waits for, to the endpoint of `a`, as `a` would have it. 0, negative or
+ * CONN_NO_PLACE. */
+MUST_USE int conn_open_spare(struct pool *p, struct endpoint *e, const struct attempt *a);
 /* It is CONN_OPEN; of HTTP/1.1 it is `a`'s now. */
 void conn_lease(struct conn *c, struct attempt *a);
 /* The attempt is done with it (HTTP/2: is not going to wait for it): back to the pool if it may

@@ -17,6 +17,7 @@
 #include "upstream/conn_proxy.h"
 #include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
+#include "upstream/preconnect.h"
 
 enum { SWEEP_US = 5 * 1000000 };
 
@@ -279,6 +280,11 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     bool may_share = pool_may_share(p, a);
     struct conn *c = NULL;
 
+    if (UNLIKELY(p->cluster->transport.preconnect_percent)) {
+        *ret_conn = preconnect_take(p, e, a, p->upstreams->loop->now.mono_us + connect_timeout_us);
+        if (*ret_conn)
+            return 0;
+    }
     if (may_share && !p->speaks_http1)
         c = pool_find_connecting(p, e, a, p->upstreams->loop->now.mono_us + connect_timeout_us);
     if (!c) {
@@ -306,6 +312,23 @@ int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
     else
         c->attempt = a;
     *ret_conn = c;
+    return 0;
+}
+
+int conn_open_spare(struct pool *p, struct endpoint *e, const struct attempt *a)
+{
+    struct conn *c;
+    int r;
+
+    if (!p->upstreams->is_uncounted &&
+        !breaker_take_connection(pool_breaker(p), &e->state->connections, a->limits))
+        return CONN_NO_PLACE;
+    r = conn_new(p, e, a, a->connect_timeout_us, &c);
+    if (r != 0)
+        return r;
+    conn_offer(c, a);
+    c->idle_us = a->idle_us ? a->idle_us : UPSTREAM_IDLE_US;
+    c->idle_since_us = c->opened_us;
     return 0;
 }
 
@@ -491,12 +514,14 @@ static void conn_on_ready(struct conn *c)
                               : cluster->protocol == CLUSTER_HTTP2;
 
     socket_format_local(c->stream.io.fd, c->local_text, sizeof c->local_text);
-    if (is_h2 && c->waiting.n_nodes > 0) {
+    if (is_h2 && !c->attempt) {
         c->pool->speaks_http1 = false;
         if (!conn_h2_begin(c))
             conn_fail(c, ENOMEM, ATTEMPT_CONNECT_FAILED);
     } else if (cluster->protocol == CLUSTER_HTTP2) {
         conn_fail(c, EPROTO, ATTEMPT_CONNECT_FAILED); /* it has not agreed to HTTP/2 */
+    } else if (preconnect_is_spare(c)) {
+        preconnect_on_open(c);
     } else {
         conn_begin_http1(c);
     }

@@ -13,8 +13,9 @@ from play.deadline import FACTOR, eventually
 from play.gateway import as_text, tollgate
 from play.grpc_server import GrpcClient
 from play.http2 import Http2
+from play.http2_upstream import SETTINGS
 from play.manifests import (ENVOY_API, backend, client_policy, config_map, grpc_route, route, rule, service, target, thing, world)
-from play.upstream import Answer
+from play.upstream import Answer, Upstream
 
 ASK = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 H2C = {"appProtocols": ["gateway.envoyproxy.io/h2c"]}
@@ -295,3 +296,99 @@ def test_so_are_services_and_names_and_their_retries(gateway, bilingual):
         with Http2(gw.port()) as client:
             assert client.request(host=host).status == 200
     assert up.spoken == ["h1", "h2"] * 2
+
+
+# ---- ahead of need ----
+
+def preconnect(percent):
+    return {"connection": {"preconnect": {"perEndpointPercent": percent}}}
+
+
+@pytest.fixture
+def crowd():
+    """crowd(gw, n) sends n requests that are not answered yet; statuses() of all, once they may be."""
+    threads, replies = [], []
+
+    def send(gw, n=1):
+        for _ in range(n):
+            threads.append(threading.Thread(target=lambda: replies.append(gw.request().status), daemon=True))
+            threads[-1].start()
+
+    def statuses():
+        for thread in threads:
+            thread.join(20 * FACTOR)
+        return replies
+    send.statuses = statuses
+    return send
+
+
+@pytest.fixture(params=[False, True], ids=["h1", "h2"])
+def held(request, policed, http2_upstream):
+    """held(**spec): a gateway whose backend answers when it is let; it speaks HTTP/1.1, or HTTP/2 with a stream a
+    connection."""
+    go = threading.Event()
+
+    def start(**spec):
+        gw, up = policed(is_h2=request.param, **spec)
+        plain = up.script
+        if request.param:
+            up.settings[SETTINGS.MAX_CONCURRENT_STREAMS] = 1
+
+        def script(*args):
+            go.wait(20)
+            return plain(*args)
+        up.script = script
+        return gw, up, go
+    yield start
+    go.set()
+
+
+@pytest.mark.parametrize("spec, n_connections", [
+    ({}, 2), (preconnect(100), 2), (preconnect(200), 4), (preconnect(150), 3),
+    ({**preconnect(300), "circuitBreaker": {"maxConnections": 3}}, 3)])
+def test_connections_are_opened_ahead_of_need(held, crowd, spec, n_connections):
+    gw, up, go = held(**spec)
+    for n in (1, 2):
+        crowd(gw)
+        up.wait_for(n)
+    eventually(lambda: n_open(up.port) == n_connections, what=f"{n_connections} connections")
+    go.set()
+    assert crowd.statuses() == [200, 200]
+    for _ in range(n_connections):
+        assert gw.request().status == 200
+    assert n_open(up.port) == n_connections, "what is there is enough for one at a time"
+
+
+class Gated(Upstream):
+    """`gates[n]` is to be opened before its connection n shakes hands."""
+
+    def __init__(self, *args):
+        self.gates = [threading.Event() for _ in range(8)]
+        super().__init__(*args)
+
+    def _serve(self, sock, index):
+        self.gates[index].wait(20)
+        super()._serve(sock, index)
+
+
+def test_who_comes_next_waits_for_the_one_that_is_being_opened(gateway, authority, tmp_path, crowd):
+    up = Gated("a", authority.server(tmp_path, "inner.test"))
+    tls = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}], "sni": "inner.test",
+           "alpnProtocols": ["http/1.1"]}
+    gw = gateway(world(backend("a", up, tls=tls), config_map("ca", **{"ca.crt": authority.pem}), route("r", rule("a")),
+                       traffic(**preconnect(200))), args=("--workers", "1"))
+    crowd(gw)
+    eventually(lambda: up.n_connections == 2)
+    up.gates[1].set()
+    assert gw.request().status == 200
+    assert not up.gates[0].is_set()
+    for gate in up.gates:
+        gate.set()
+    assert crowd.statuses() == [200]
+    up.stop()
+
+
+def test_what_cannot_be_opened_ahead_of_need_is_named(tmp_path):
+    assert "0 warnings" in warned(tmp_path, **preconnect(200))
+    assert "predictivePercent" in warned(tmp_path, connection={"preconnect": {"predictivePercent": 200}})
+    assert "ahead of need" in warned(tmp_path, **preconnect(200), proxyProtocol={"version": "V2"})

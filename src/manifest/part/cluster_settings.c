@@ -77,12 +77,21 @@ static const struct field tcp_keepalive_fields[] = {
 };
 const struct table tcp_keepalive_table = TABLE(tcp_keepalive);
 
+static const struct field cluster_preconnect_fields[] = {
+    FIELD_INT(cluster_preconnect, per_endpoint_percent, "perEndpointPercent", 0, RANGE(100, 300),
+              "Connections to each endpoint, in percent of those that its streams need."),
+    FIELD_INT(cluster_preconnect, predictive_percent, "predictivePercent", FIELD_NOT_ENFORCED,
+              RANGE(100, INT32_MAX), "The same of all endpoints, at those that come next."),
+};
+static const struct table cluster_preconnect_table = TABLE(cluster_preconnect);
+
 static const struct field cluster_connection_fields[] = {
     FIELD_QUANTITY(cluster_connection, buffer_limit_bytes, "bufferLimit", 0,
                    "Bytes held of one connection at most."),
     FIELD_QUANTITY(cluster_connection, socket_buffer_limit_bytes, "socketBufferLimit", 0,
                    "Size of the socket's buffers."),
-    FIELD_UNSUPPORTED("preconnect", "Connections opened ahead of need."),
+    FIELD_OBJECT(cluster_connection, preconnect, "preconnect", 0, cluster_preconnect,
+                 "Connections opened ahead of need."),
 };
 const struct table cluster_connection_table = TABLE(cluster_connection);
 
@@ -207,15 +216,18 @@ static void cluster_buffer_judge(struct decoder *d, const struct node *node, con
                        "more than %d bytes is not given: %d", limit, limit);
 }
 
-void cluster_connection_judge(struct decoder *d, const struct node *parent,
-                              const struct cluster_connection *c)
+void cluster_judge(struct decoder *d, const struct node *parent, const struct cluster_settings *s)
 {
+    const struct cluster_connection *c = s->connection;
     const struct node *node = node_find(parent, "connection");
     size_t above = decode_enter_key(d, "connection");
 
     cluster_buffer_judge(d, node, "bufferLimit", c->buffer_limit_bytes, LIMIT_BACKEND_BUFFER_BYTES);
     cluster_buffer_judge(d, node, "socketBufferLimit", c->socket_buffer_limit_bytes,
                          LIMIT_SOCKET_BUFFER_BYTES);
+    if (c->preconnect && s->proxy_protocol)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, "preconnect"), "preconnect",
+                       "connections that carry a client's address are not opened ahead of need");
     decode_leave(d, above);
 }
 

@@ -38,6 +38,15 @@ static uint64_t transport_age(const struct cluster_timeout *t)
     return t && t->http ? duration_or(t->http->max_connection_duration, 0) : 0;
 }
 
+/* A connection that carries one client's address is of no use to the next one. */
+static uint32_t transport_preconnect(const struct cluster_settings *s)
+{
+    const struct cluster_preconnect *p = s->connection ? s->connection->preconnect : NULL;
+    int64_t percent = p ? p->per_endpoint_percent.value : 0;
+
+    return percent > 100 && !s->proxy_protocol ? (uint32_t)percent : 0;
+}
+
 const struct cluster_transport *compile_transport(struct compile *c,
                                                   const struct cluster_settings *s)
 {
@@ -55,6 +64,7 @@ const struct cluster_transport *compile_transport(struct compile *c,
         t->buffer_bytes =
             (uint32_t)transport_bounded(connection->buffer_limit_bytes, LIMIT_BACKEND_BUFFER_BYTES);
     t->age_us = transport_age(s->timeout);
+    t->preconnect_percent = transport_preconnect(s);
     if (s->proxy_protocol)
         t->proxy =
             s->proxy_protocol->version == PROXY_PROTOCOL_V1 ? PROXY_VERSION_1 : PROXY_VERSION_2;
@@ -66,7 +76,8 @@ struct str compile_transport_key(struct compile *c, struct str key,
 {
     const struct socket_options *s = &t->socket;
 
-    return arena_printf(&c->scratch, "%.*s|link %d,%d,%d,%d,%d,%u,%llu,%d", STR_ARG(key),
+    return arena_printf(&c->scratch, "%.*s|link %d,%d,%d,%d,%d,%u,%llu,%u,%d", STR_ARG(key),
                         s->buffer_bytes, s->keeps_alive, s->idle_s, s->interval_s, s->n_probes,
-                        t->buffer_bytes, (unsigned long long)t->age_us, t->proxy);
+                        t->buffer_bytes, (unsigned long long)t->age_us, t->preconnect_percent,
+                        t->proxy);
 }
