@@ -5,9 +5,14 @@
 #include "base/mem.h"
 #include "upstream/attempt.h"
 
+static struct str conn_proxy_header(enum proxy_version version, const struct attempt *a)
+{
+    return a->proxy_header.len > 0 ? a->proxy_header : proxy_header_local(version);
+}
+
 struct conn_proxy *conn_proxy_new(enum proxy_version version, const struct attempt *a)
 {
-    struct str header = a->proxy_header.len > 0 ? a->proxy_header : proxy_header_local(version);
+    struct str header = conn_proxy_header(version, a);
     struct conn_proxy *p = MEM_NEW(struct conn_proxy);
 
     ASSERT(header.len < sizeof p->bytes);
@@ -18,5 +23,6 @@ struct conn_proxy *conn_proxy_new(enum proxy_version version, const struct attem
 
 bool conn_proxy_may_carry(const struct conn *c, const struct attempt *a)
 {
-    return !c->proxy || str_eq(c->proxy->header, a->proxy_header);
+    return !c->proxy ||
+           str_eq(c->proxy->header, conn_proxy_header(c->pool->cluster->transport.proxy, a));
 }

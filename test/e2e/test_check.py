@@ -87,8 +87,9 @@ NOT_HEEDED = {
     "jitter of PINGs": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"interval": "1s", "intervalJitter": 10}})),
                         r": spec\.http2\.connectionKeepalive\.intervalJitter: .*not enforced yet"),
     "windows beyond the bound": (lambda m: m.append(traffic(http2={"initialStreamWindowSize": "1Gi"})), r": spec\.http2\.initialStreamWindowSize: more than"),
-    "HTTP/2 of a key set": (lambda m: m.append(key_set(backendSettings={"http2": {"maxConcurrentStreams": 2}})),
-                            r"backendSettings\.http2: read but not enforced"),
+    "windows of a key set beyond the bound": (
+        lambda m: m.append(key_set(backendSettings={"http2": {"initialStreamWindowSize": "1Gi"}})),
+        r"backendSettings\.http2\.initialStreamWindowSize: more than"),
     "events of an access log": (lambda m: m.append(thing("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "e", {
         "telemetry": {"accessLog": {"settings": [{"type": "Upstream", "sinks": [
             {"type": "File", "file": {"path": "/dev/stdout"}}]}]}}})), r"settings\[0\]\.type: read but not enforced"),

@@ -19,14 +19,9 @@ static void breaker_watch_cluster(const struct cluster *c)
         breaker_watch(&c->backend->breaker);
 }
 
-void compile_breaker(struct compile_place *at, const struct cluster_circuit_breaker *spec)
+static void breaker_limits_init(struct breaker_limits *l,
+                                const struct cluster_circuit_breaker *spec)
 {
-    struct rule_plan *rule = at->rule;
-    struct breaker_limits *l;
-
-    if (!spec)
-        return;
-    l = ARENA_NEW(&at->plan->arena, struct breaker_limits);
     l->n_connections = breaker_bound(spec->max_connections, BREAKER_DEFAULT);
     l->n_pending = breaker_bound(spec->max_pending_requests, BREAKER_DEFAULT);
     l->n_requests = breaker_bound(spec->max_parallel_requests, BREAKER_DEFAULT);
@@ -34,7 +29,28 @@ void compile_breaker(struct compile_place *at, const struct cluster_circuit_brea
     l->n_endpoint_connections =
         spec->per_endpoint ? breaker_bound(spec->per_endpoint->max_connections, BREAKER_DEFAULT)
                            : BOUNDED_COUNT_MAX;
-    rule->breaker = l;
+}
+
+const struct breaker_limits *compile_breaker_of(struct arena *a, const struct cluster *cluster,
+                                                const struct cluster_circuit_breaker *spec)
+{
+    struct breaker_limits *l;
+
+    if (!spec)
+        return NULL;
+    l = ARENA_NEW(a, struct breaker_limits);
+    breaker_limits_init(l, spec);
+    breaker_watch_cluster(cluster);
+    return l;
+}
+
+void compile_breaker(struct compile_place *at, const struct cluster_circuit_breaker *spec)
+{
+    struct rule_plan *rule = at->rule;
+
+    rule->breaker = compile_breaker_of(&at->plan->arena, NULL, spec);
+    if (!rule->breaker)
+        return;
     for (uint32_t i = 0; i < rule->n_backends; i++)
         breaker_watch_cluster(rule->backends[i].cluster);
     for (uint32_t i = 0; i < rule->n_mirrors; i++)

@@ -261,6 +261,17 @@ static struct cluster_wish compile_wish_of_route(const struct compile_place *at)
                                  .transport = at->traffic->transport};
 }
 
+/* `s`: NULL: none. */
+static struct cluster_wish compile_wish_of_settings(struct compile *c, const struct object *from,
+                                                    bool is_grpc, const struct cluster_settings *s)
+{
+    return (struct cluster_wish){.from = from,
+                                 .is_grpc = is_grpc,
+                                 .http2 = compile_http2(c, s ? s->http2 : NULL),
+                                 .lookup = compile_lookup(s ? s->dns : NULL),
+                                 .transport = compile_transport(c, s)};
+}
+
 static bool service_speaks_http2(const struct service *s, int64_t port)
 {
     const struct service_port *p = s ? service_find_port(s, port) : NULL;
@@ -524,12 +535,15 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
         compile_for_http2_clients(c, at, ref, drafts, first);
 }
 
-struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls)
+struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls,
+                                       const struct cluster_settings *s)
 {
+    struct cluster_wish wish = compile_wish_of_settings(c, NULL, false, s);
     ssize_t colon = str_find_char(host_port, ':', 0);
     struct str host = str_slice(host_port, 0, colon < 0 ? host_port.len : (size_t)colon);
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {0};
+    struct cluster_draft d = {
+        .http2 = wish.http2, .lookup = wish.lookup, .transport = wish.transport};
     uint64_t port = is_tls ? 443 : 80;
 
     if (colon >= 0 && (!str_to_u64(str_slice(host_port, (size_t)colon + 1, host_port.len), &port) ||
@@ -563,9 +577,10 @@ struct str compile_authority_of(struct compile *c, const struct object *from,
 }
 
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
-                                   const struct backend_ref *ref, bool is_grpc)
+                                   const struct backend_ref *ref, bool is_grpc,
+                                   const struct cluster_settings *s)
 {
-    struct cluster_wish wish = {.from = from, .is_grpc = is_grpc};
+    struct cluster_wish wish = compile_wish_of_settings(c, from, is_grpc, s);
     enum backend_validity validity;
 
     if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {

@@ -18,6 +18,9 @@ struct compile_traffic {
     const struct cluster_transport *transport; /* NULL: defaults */
 };
 
+/* In the scratch arena; NULL: defaults. */
+const struct cluster_http2 *compile_http2(struct compile *c, const struct http2_settings *s);
+struct cluster_lookup compile_lookup(const struct cluster_dns *dns);
 /* Before the backends of at->rule are compiled: at->traffic. */
 void compile_traffic_begin(struct compile *c, struct compile_place *at);
 /* After that: the rule's own part, into at->rule. */

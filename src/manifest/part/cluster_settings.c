@@ -1,8 +1,8 @@
 /* Decoding of cluster settings: circuit breaker, timeouts, connection, names, protocol; and the
  * whole as `backendSettings`.
  *
- * Owner: the load's arena. Thread: compile thread. Of `backendSettings` only the key-set fetch uses
- * timeout and retry today; the rest is marked as not enforced. */
+ * Owner: the load's arena. Thread: compile thread. What of `backendSettings` is not for its use is
+ * named by who has it. */
 #include "manifest/part/cluster_settings.h"
 
 #include "base/limits.h"
@@ -231,21 +231,14 @@ void cluster_judge(struct decoder *d, const struct node *parent, const struct cl
     decode_leave(d, above);
 }
 
-/* Of its times a fetch of keys uses those of a request. */
 static void cluster_settings_check(struct decoder *d, const struct node *node, void *object)
 {
-    static const char *const keys[] = {"maxConnectionDuration", "maxStreamDuration"};
-    const struct node *http = node_find(node_find(node, "timeout"), "http");
-    size_t above = decode_enter_key(d, "timeout.http");
+    const struct cluster_settings *s = object;
 
-    (void)object;
-    for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
-        const struct node *given = node_find(http, keys[i]);
-
-        if (given)
-            decode_warning(d, DIAG_NOT_ENFORCED, given, keys[i], "read but not enforced yet");
-    }
-    decode_leave(d, above);
+    if (s->http2)
+        http2_settings_judge(d, node, s->http2);
+    if (s->connection)
+        cluster_judge(d, node, s);
 }
 
 static const struct field cluster_settings_fields[] = {
