@@ -21,8 +21,7 @@ struct conn_proxy *conn_proxy_new(enum proxy_version version, const struct attem
     return p;
 }
 
-bool conn_proxy_may_carry(const struct conn *c, const struct attempt *a)
+bool conn_proxy_is_of(const struct conn *c, const struct attempt *a)
 {
-    return !c->proxy ||
-           str_eq(c->proxy->header, conn_proxy_header(c->pool->cluster->transport.proxy, a));
+    return str_eq(c->proxy->header, conn_proxy_header(c->pool->cluster->transport.proxy, a));
 }

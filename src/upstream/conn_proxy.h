@@ -4,9 +4,7 @@
 #pragma once
 
 #include "net/proxy_protocol.h"
-
-struct attempt;
-struct conn;
+#include "upstream/conn.h"
 
 struct conn_proxy {
     struct str header; /* in `bytes` */
@@ -16,5 +14,10 @@ struct conn_proxy {
 /* For a connection that is opened for `a`; where nobody's request is its cause (a probe), that of
  * the gateway's own. */
 struct conn_proxy *conn_proxy_new(enum proxy_version version, const struct attempt *a);
+/* Does it begin as one for `a` would? */
+bool conn_proxy_is_of(const struct conn *c, const struct attempt *a);
 /* May a request of `a` go there? */
-bool conn_proxy_may_carry(const struct conn *c, const struct attempt *a);
+static inline bool conn_proxy_may_carry(const struct conn *c, const struct attempt *a)
+{
+    return LIKELY(!c->proxy) || conn_proxy_is_of(c, a);
+}
