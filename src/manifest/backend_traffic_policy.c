@@ -269,10 +269,7 @@ static void backend_traffic_policy_check(struct decoder *d, const struct node *n
     check_max_items(d, node, "compression", 16);
     check_max_items(d, node, "httpUpgrade", 64);
     check_at_most_one(d, node, buffers);
-    if (p->cluster.http2)
-        http2_settings_judge(d, node, p->cluster.http2);
-    if (p->cluster.connection)
-        cluster_judge(d, node, &p->cluster);
+    cluster_judge(d, node, &p->cluster);
     p->cluster.mark = p->targets.mark;
     VEC_FOREACH (&p->older_compression, c)
         VEC_PUSH(d->arena, &p->compression, *c);

@@ -401,6 +401,15 @@ static const struct h2_events conn_h2_events = {
 
 /* ---- keeping it alive ---- */
 
+static void conn_h2_ping(struct conn *c)
+{
+    if (c->h2->ping_us)
+        return; /* one is under way */
+    c->h2->ping_us = conn_h2_loop(c)->now.mono_us;
+    h2_ping(&c->h2->codec);
+    conn_flush_later(c);
+}
+
 /* A backend that has gone without a word keeps streams waiting for ever: silence is broken by a
  * PING, and one without an answer ends the connection. */
 static void conn_h2_on_tick(struct timer *t)
@@ -431,11 +440,8 @@ static void conn_h2_on_tick(struct timer *t)
         conn_h2_end(c, ATTEMPT_CONNECT_FAILED);
         return;
     }
-    if (!h->ping_us && is_wanted && now_us - h->heard_us >= interval_us) {
-        h->ping_us = now_us;
-        h2_ping(&h->codec);
-        conn_flush_later(c);
-    }
+    if (is_wanted && now_us - h->heard_us >= interval_us)
+        conn_h2_ping(c);
     interval_us = MIN(interval_us, timeout_us);
     timer_set(conn_h2_loop(c), t, now_us + MIN(interval_us, (uint64_t)SECOND_US));
 }
@@ -472,8 +478,12 @@ bool conn_h2_begin(struct conn *c)
 void conn_h2_open(struct conn *c, struct attempt *a)
 {
     struct conn_h2_stream *s = MEM_NEW(struct conn_h2_stream);
+    uint64_t first_us = c->pool->cluster->http2.ping_first_us;
 
     PRE(c->state == CONN_OPEN);
+    /* Is it still there? The stream does not wait, but it is soon told. */
+    if (first_us && conn_h2_loop(c)->now.mono_us - c->h2->heard_us >= first_us)
+        conn_h2_ping(c);
     s->conn = c;
     s->attempt = a;
     s->codec.response = &s->response;

@@ -393,3 +393,29 @@ def test_what_cannot_be_opened_ahead_of_need_is_named(tmp_path):
     assert "0 warnings" in warned(tmp_path, **preconnect(200))
     assert "predictivePercent" in warned(tmp_path, connection={"preconnect": {"predictivePercent": 200}})
     assert "ahead of need" in warned(tmp_path, **preconnect(200), proxyProtocol={"version": "V2"})
+
+
+# ---- is it still there? ----
+
+def first_pinged(after="300ms", **more):
+    return {"http2": {"connectionKeepalive": {"idleInterval": after, "timeout": "500ms", **more}}}
+
+
+def test_a_stream_after_a_silence_begins_with_a_ping(policed):
+    gw, up = policed(is_h2=True, **first_pinged())
+    for n in (0, 1, 2):
+        assert gw.request().status == 200
+        assert gw.request().status == 200
+        assert [c.n_pings for c in up.connections] == [n], "once, after each silence"
+        time.sleep(0.4)
+
+
+def test_so_a_backend_that_has_gone_meanwhile_is_noticed_soon(policed):
+    gw, up = policed(is_h2=True, **first_pinged())
+    assert gw.request().status == 200
+    up.connections[0].h2.receive_data = lambda _: []  # reads, and does not hear
+    time.sleep(0.4)
+    began = time.monotonic()
+    assert gw.request().status == 200
+    assert time.monotonic() - began < 15 * FACTOR, "without a PING it would be a minute"
+    assert len(up.connections) == 2

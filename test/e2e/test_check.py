@@ -82,8 +82,6 @@ NOT_HEEDED = {
         {"name": "a", "port": 80, "appProtocol": "https"}, {"name": "b", "port": 81}]}), tls_of_service("s", "b")]), r"in clear text"),
     "a Backend of WebSocket over TLS without TLS": (lambda m: m[2]["spec"].update(
         appProtocols=["gateway.envoyproxy.io/wss"]), r"a: spec\.appProtocols: .*in clear text"),
-    "when a connection is tried first": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"idleInterval": "1s"}})),
-                                         r": spec\.http2\.connectionKeepalive\.idleInterval: not enforced yet"),
     "jitter of PINGs": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"interval": "1s", "intervalJitter": 10}})),
                         r": spec\.http2\.connectionKeepalive\.intervalJitter: .*not enforced yet"),
     "windows beyond the bound": (lambda m: m.append(traffic(http2={"initialStreamWindowSize": "1Gi"})), r": spec\.http2\.initialStreamWindowSize: more than"),
@@ -152,7 +150,7 @@ def test_rules_that_exclude_paths_are_noted(tmp_path, policy, noted):
         {"name": "a", "port": 80, "appProtocol": "kubernetes.io/h2c"}, {"name": "b", "port": 81, "appProtocol": "grpc"}]})),
     lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/h2c"]),
     lambda m: m.append(traffic(http2={"initialStreamWindowSize": "64Ki", "initialConnectionWindowSize": "1Mi", "maxConcurrentStreams": 10,
-                                      "connectionKeepalive": {"interval": "2s", "timeout": "1s"}})),
+                                      "connectionKeepalive": {"interval": "2s", "timeout": "1s", "idleInterval": "1s"}})),
     lambda m: m.append(key_set(backendSettings={"retry": {"numRetries": 3, "retryOn": {"triggers": ["5xx", "reset"]}},
                                                "timeout": {"tcp": {"connectTimeout": "1s"}}})),
 ])

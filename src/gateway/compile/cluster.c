@@ -76,10 +76,11 @@ static struct str cluster_draft_key(struct compile *c, const struct cluster_draf
         key = compile_transport_key(c, key, d->transport);
     if (!h || cluster_draft_protocol(d, tls) == CLUSTER_HTTP1)
         return key;
-    return arena_printf(&c->scratch, "%.*s|%u,%u,%u,%d,%llu,%llu", STR_ARG(key), h->stream_window,
-                        h->connection_window, h->n_streams_max, h->ends_on_invalid,
-                        (unsigned long long)h->ping_interval_us,
-                        (unsigned long long)h->ping_timeout_us);
+    return arena_printf(&c->scratch, "%.*s|%u,%u,%u,%d,%llu,%llu,%llu", STR_ARG(key),
+                        h->stream_window, h->connection_window, h->n_streams_max,
+                        h->ends_on_invalid, (unsigned long long)h->ping_interval_us,
+                        (unsigned long long)h->ping_timeout_us,
+                        (unsigned long long)h->ping_first_us);
 }
 
 static struct cluster *compile_get_cluster(struct compile *c, struct cluster_draft *d,

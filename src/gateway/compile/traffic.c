@@ -43,6 +43,7 @@ const struct cluster_http2 *compile_http2(struct compile *c, const struct http2_
     if (s->connection_keepalive) {
         http2->ping_interval_us = duration_or(s->connection_keepalive->interval, 0);
         http2->ping_timeout_us = duration_or(s->connection_keepalive->timeout, 0);
+        http2->ping_first_us = duration_or(s->connection_keepalive->idle_interval, 0);
     }
     return http2;
 }

@@ -164,11 +164,11 @@ static void http2_bound_judge(struct decoder *d, const struct node *node, const 
 }
 
 static void http2_keepalive_judge(struct decoder *d, const struct node *node,
-                                  const struct http2_keepalive *k)
+                                  const struct http2_keepalive *k, bool is_backend)
 {
     size_t above = decode_enter_key(d, "connectionKeepalive");
 
-    if (k->idle_interval.is_set)
+    if (k->idle_interval.is_set && !is_backend)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "idleInterval"), "idleInterval",
                        "not enforced yet: no request waits for a PING");
     if (k->interval_jitter_percent.is_set)
@@ -177,8 +177,8 @@ static void http2_keepalive_judge(struct decoder *d, const struct node *node,
     decode_leave(d, above);
 }
 
-void http2_settings_judge(struct decoder *d, const struct node *parent,
-                          const struct http2_settings *h)
+static void http2_judge(struct decoder *d, const struct node *parent,
+                        const struct http2_settings *h, bool is_backend)
 {
     const struct node *node = node_find(parent, "http2");
     size_t above = decode_enter_key(d, "http2");
@@ -190,8 +190,15 @@ void http2_settings_judge(struct decoder *d, const struct node *parent,
     http2_bound_judge(d, node, "maxConcurrentStreams", h->max_concurrent_streams,
                       LIMIT_H2_STREAMS_MAX);
     if (h->connection_keepalive)
-        http2_keepalive_judge(d, node_find(node, "connectionKeepalive"), h->connection_keepalive);
+        http2_keepalive_judge(d, node_find(node, "connectionKeepalive"), h->connection_keepalive,
+                              is_backend);
     decode_leave(d, above);
+}
+
+void http2_settings_judge(struct decoder *d, const struct node *parent,
+                          const struct http2_settings *h)
+{
+    http2_judge(d, parent, h, false);
 }
 
 static const struct field http2_settings_fields[] = {
@@ -216,7 +223,8 @@ static void cluster_buffer_judge(struct decoder *d, const struct node *node, con
                        "more than %d bytes is not given: %d", limit, limit);
 }
 
-void cluster_judge(struct decoder *d, const struct node *parent, const struct cluster_settings *s)
+static void cluster_connection_judge(struct decoder *d, const struct node *parent,
+                                     const struct cluster_settings *s)
 {
     const struct cluster_connection *c = s->connection;
     const struct node *node = node_find(parent, "connection");
@@ -231,14 +239,17 @@ void cluster_judge(struct decoder *d, const struct node *parent, const struct cl
     decode_leave(d, above);
 }
 
+void cluster_judge(struct decoder *d, const struct node *parent, const struct cluster_settings *s)
+{
+    if (s->http2)
+        http2_judge(d, parent, s->http2, true);
+    if (s->connection)
+        cluster_connection_judge(d, parent, s);
+}
+
 static void cluster_settings_check(struct decoder *d, const struct node *node, void *object)
 {
-    const struct cluster_settings *s = object;
-
-    if (s->http2)
-        http2_settings_judge(d, node, s->http2);
-    if (s->connection)
-        cluster_judge(d, node, s);
+    cluster_judge(d, node, object);
 }
 
 static const struct field cluster_settings_fields[] = {

@@ -109,10 +109,10 @@ struct cluster_settings {
     struct http2_settings *http2;
 };
 
-/* Name what of `parent`'s http2, connection is given in part; for who has them enforced. */
+/* Name what of `parent`'s settings is given in part; for who has them enforced: towards clients,
+ * and towards backends. */
 void http2_settings_judge(struct decoder *d, const struct node *parent,
                           const struct http2_settings *h);
-
 void cluster_judge(struct decoder *d, const struct node *parent, const struct cluster_settings *s);
 
 extern const struct table cluster_settings_table, cluster_circuit_breaker_table,
