@@ -45,6 +45,8 @@
       "once")                                                                                      \
     X(SOCKET_BUFFER_BYTES, 16777216, "bytes",                                                      \
       "what a policy may ask for as `socketBufferLimit` at most")                                  \
+    X(BACKEND_BUFFER_BYTES, 16777216, "bytes",                                                     \
+      "what a BackendTrafficPolicy may ask for as `connection.bufferLimit` at most")               \
     X(PROXY_HEADER_BYTES, 4096, "bytes",                                                           \
       "a connection's PROXY protocol header, what it says beyond addresses included; beyond: "     \
       "closed")                                                                                    \

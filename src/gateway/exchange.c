@@ -173,7 +173,9 @@ static enum refusal exchange_cancel_refusal(const struct exchange *x, enum excha
 {
     switch (why) {
     case CANCEL_STREAM_TIME:
-        return x->is_body_complete ? REFUSAL_STREAM_DURATION : REFUSAL_REQUEST_TIMEOUT;
+        /* A stream both ways is open at both ends, and nobody is late. */
+        return x->is_body_complete || x->is_grpc ? REFUSAL_STREAM_DURATION
+                                                 : REFUSAL_REQUEST_TIMEOUT;
     case CANCEL_REQUEST_TIMEOUT:
     case CANCEL_IDLE_TIMEOUT:
         return REFUSAL_UPSTREAM_TIMEOUT;
@@ -248,10 +250,12 @@ static void exchange_on_life(struct timer *t)
     exchange_cancel(CONTAINER_OF(t, struct exchange, life_timer), CANCEL_STREAM_TIME);
 }
 
-void exchange_arm_life(struct exchange *x)
+void exchange_bound_life(struct exchange *x, uint64_t end_us)
 {
+    if (timer_is_set(&x->life_timer) && x->life_timer.due_us <= end_us)
+        return;
     x->life_timer.fn = exchange_on_life;
-    timer_set(&x->worker->loop, &x->life_timer, x->started_us + x->listener->client.stream_us);
+    timer_set(&x->worker->loop, &x->life_timer, end_us);
 }
 
 uint64_t exchange_silence_us(const struct exchange *x, uint64_t usual_us)

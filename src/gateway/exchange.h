@@ -164,7 +164,7 @@ struct exchange {
     uint32_t priority; /* index in the rule's priorities */
     enum attempt_failure failure;
     struct timer total_timer; /* the whole exchange */
-    struct timer life_timer;  /* the same, as the listener has it */
+    struct timer life_timer;  /* the longest time of all of it, or of its stream */
     struct timer try_timer;   /* waiting for keys; then one attempt with its whole answer */
     struct timer idle_timer;
 
@@ -200,8 +200,8 @@ struct verdict *exchange_verdict(struct exchange *x, uint32_t auth_group);
 /* The rule's time for the whole exchange, from its first byte; the step that waits when it ends is
  * cancelled. False: it has ended already. */
 MUST_USE bool exchange_arm_total(struct exchange *x);
-/* The listener's (maxStreamDuration). */
-void exchange_arm_life(struct exchange *x);
+/* It ends then, if nothing says sooner (maxStreamDuration of a listener, of a rule). */
+void exchange_bound_life(struct exchange *x, uint64_t end_us);
 /* No time at all: a timer may be set so far from now. */
 #define EXCHANGE_NEVER_US (UINT64_MAX / 4)
 /* How long its client may send nothing of a content that is wanted: `usual_us`, but a call of gRPC,

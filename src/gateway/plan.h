@@ -165,7 +165,8 @@ enum backend_validity {
 };
 
 struct backend_plan {
-    struct cluster *cluster; /* NULL: its share is refused */
+    struct cluster *cluster;    /* NULL: its share is refused */
+    struct cluster *cluster_h2; /* of requests by HTTP/2; NULL: as all others */
     enum backend_validity validity;
     uint32_t number; /* as rule_plan.number */
     uint32_t weight; /* among those of its priority */
@@ -213,6 +214,7 @@ struct affinity_plan;  /* gateway/traffic/affinity_plan.h */
 struct compress_plan;  /* gateway/traffic/compress_plan.h */
 struct fault_plan;     /* gateway/traffic/fault.h */
 struct pick_rule;      /* upstream/balance/pick.h */
+struct upgrade_plan;   /* gateway/traffic/upgrade.h */
 
 struct rule_plan {
     struct route_plan *route;
@@ -249,6 +251,7 @@ struct rule_plan {
     uint64_t policy_request_us;  /* BackendTrafficPolicy requestTimeout: see behaviours in docs */
     uint64_t connect_us;         /* 0: default */
     uint64_t stream_idle_us;
+    uint64_t stream_us;            /* of a stream, from when it is sent; 0: any */
     uint64_t connection_idle_us;   /* 0: the default */
     uint64_t request_buffer_bytes; /* content that is held until it is whole; 0: as it comes */
     uint64_t keep_alive_us; /* silence of an event stream after which a comment is sent; 0: none */
@@ -256,6 +259,7 @@ struct rule_plan {
     const struct retry_plan *retry;        /* NULL: none */
     const struct override_plan *overrides; /* NULL: none */
     const struct compress_plan *compress;  /* NULL: none */
+    const struct upgrade_plan *upgrades;   /* NULL: WebSocket alone */
 };
 
 /* One of an AIGatewayRoute's llmRequestCosts. */

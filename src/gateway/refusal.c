@@ -14,6 +14,7 @@ enum grpc_status refusal_grpc_status(enum refusal r, uint16_t status)
     switch (r) {
     case REFUSAL_UPSTREAM_TIMEOUT:
     case REFUSAL_REQUEST_TIMEOUT:
+    case REFUSAL_STREAM_DURATION:
         return GRPC_STATUS_DEADLINE_EXCEEDED; /* a deadline of ours, or the caller's own */
     case REFUSAL_BAD_GRPC_MESSAGE:
         return GRPC_STATUS_INVALID_ARGUMENT;

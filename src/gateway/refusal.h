@@ -73,6 +73,7 @@
     X(EXT_AUTH_FAILED, 403, "ext_auth_failed", "UAEX",                                             \
       "The external authorization service gave no answer.")                                        \
     X(FORBIDDEN, 403, "forbidden", "UAEX", "This caller may not use this route.")                  \
+    X(UPGRADE, 403, "upgrade_not_allowed", "-", "This route takes no upgrade to this protocol.")   \
     X(CLIENT_ADDRESS, 403, "client_address_missing", "UAEX",                                       \
       "The request does not carry the client address that the policy demands.")                    \
     X(RATE_LIMITED, 429, "rate_limited", "RL",                                                     \

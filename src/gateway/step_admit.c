@@ -261,7 +261,7 @@ enum step_result step_admit(struct exchange *x)
     if (!listener)
         return exchange_refuse(x, REFUSAL_NO_LISTENER);
     if (listener->client.stream_us)
-        exchange_arm_life(x);
+        exchange_bound_life(x, x->started_us + listener->client.stream_us);
     if (admit_is_misdirected(x, port))
         return exchange_refuse(x, REFUSAL_MISDIRECTED);
     if (x->request.has_escaped_slash && listener->client.escaped_slash != ESCAPED_SLASH_FORWARDED)

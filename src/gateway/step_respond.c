@@ -11,6 +11,8 @@
 #include "gateway/traffic/compress.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/override.h"
+#include "gateway/traffic/stream_time.h"
+#include "gateway/traffic/upgrade.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
 
@@ -43,6 +45,8 @@ static void respond_set_timers(struct exchange *x)
         else
             timer_cancel(l, &x->total_timer);
     }
+    if (x->rule->stream_us && respond_is_stream(&x->response))
+        stream_time_on_stream(x);
     if (x->rule->stream_idle_us) {
         x->idle_timer.fn = respond_on_idle;
         timer_set(l, &x->idle_timer, l->now.mono_us + x->rule->stream_idle_us);
@@ -141,6 +145,10 @@ static enum step_result respond_end(struct exchange *x)
  * none (its status is what somebody made it say) would read as requests what nobody here judges. */
 static bool respond_shake_hands(struct exchange *x)
 {
+    if (x->rule->upgrades && !upgrade_is_agreed(x, &x->response))
+        return false;
+    if (x->request.other_upgrade.len > 0)
+        return true; /* its handshake is not ours to know */
     if (x->attempt.is_tunnel)
         return x->request.is_tunnel || websocket_agree(&x->request, &x->response);
     if (LIKELY(!x->request.is_tunnel && x->response.status != 101))

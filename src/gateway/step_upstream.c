@@ -15,10 +15,14 @@
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
 #include "gateway/traffic/affinity.h"
+#include "gateway/traffic/client_protocol.h"
 #include "gateway/traffic/draw.h"
 #include "gateway/traffic/priorities.h"
+#include "gateway/traffic/proxied.h"
 #include "gateway/traffic/request_buffer.h"
 #include "gateway/traffic/retry.h"
+#include "gateway/traffic/stream_time.h"
+#include "gateway/traffic/upgrade.h"
 #include "gateway/worker.h"
 #include "upstream/health/outlier.h"
 
@@ -154,6 +158,7 @@ static void upstream_count_try(struct exchange *x)
 static enum refusal upstream_try(struct exchange *x)
 {
     struct http_request *request = ARENA_NEW(&x->arena, struct http_request);
+    struct cluster *cluster = client_protocol_cluster(x, x->backend);
     enum refusal why = forward_prepare(x, x->backend, request);
     int r;
 
@@ -180,7 +185,11 @@ static enum refusal upstream_try(struct exchange *x)
         x->attempt.key = x->attempt.has_key ? x->affinity->key : 0;
         x->upstream_us = x->worker->loop.now.mono_us;
         x->first_byte_us = 0;
-        r = attempt_start(&x->attempt, x->backend->cluster, request, x->rule->connect_us);
+        if (x->rule->stream_us)
+            stream_time_on_try(x);
+        if (UNLIKELY(cluster->transport.proxy))
+            x->attempt.proxy_header = proxied_header(x, cluster->transport.proxy, &x->arena);
+        r = attempt_start(&x->attempt, cluster, request, x->rule->connect_us);
         x->failure = (enum attempt_failure)r;
         x->attempt.is_fresh_wanted |= r != 0;
         if (r == 0 || !upstream_may_repeat(x))
@@ -276,6 +285,8 @@ static enum step_result upstream_begin(struct exchange *x)
 
     if (held != STEP_NEXT)
         return held;
+    if (rule->upgrades && !is_local && upgrade_judge(x) != REFUSAL_NONE)
+        return exchange_refuse(x, REFUSAL_UPGRADE);
     if (fault_delays(x))
         return STEP_WAIT;
     if (fault_aborts(x))

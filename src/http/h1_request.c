@@ -142,6 +142,18 @@ static int h1_expect_check(struct h1 *c, const struct h1_fields *f, struct http_
     return 0;
 }
 
+/* Only WebSocket can be judged by its head: h2c or TLS would open a tunnel for unseen requests. */
+static void h1_upgrade_note(struct http_request *ret, struct str protocol)
+{
+    bool is_empty =
+        ret->body == HTTP_BODY_NONE || (ret->body == HTTP_BODY_LENGTH && ret->content_length == 0);
+
+    if (!str_eq_nocase(protocol, STR("websocket")))
+        ret->other_upgrade = is_empty ? protocol : STR("");
+    else if (ret->method == HTTP_METHOD_GET && ret->body == HTTP_BODY_NONE)
+        ret->upgrade = protocol;
+}
+
 int h1_request_parse(struct h1 *c, char *head, size_t len, struct arena *arena,
                      struct http_request *ret)
 {
@@ -168,9 +180,7 @@ int h1_request_parse(struct h1 *c, char *head, size_t len, struct arena *arena,
     ret->connection = f.connection;
     ret->has_te_trailers = f.has_te_trailers;
     ret->is_keep_alive = !f.is_close && (ret->minor_version > 0 || f.is_keep_alive);
-    /* Only what we can judge by its head: h2c or TLS would open a tunnel for unseen requests. */
-    if (f.is_upgrade && f.n_upgrade == 1 && str_eq_nocase(f.upgrade, STR("websocket")) &&
-        ret->method == HTTP_METHOD_GET && ret->minor_version > 0 && ret->body == HTTP_BODY_NONE)
-        ret->upgrade = f.upgrade;
+    if (f.is_upgrade && f.n_upgrade == 1 && ret->minor_version > 0)
+        h1_upgrade_note(ret, f.upgrade);
     return 0;
 }

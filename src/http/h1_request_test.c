@@ -403,6 +403,44 @@ TEST(connection_names_are_told)
     arena_deinit(&arena);
 }
 
+TEST(other_upgrades_are_told_apart_and_change_nothing)
+{
+    static const struct {
+        const char *head, *upgrade, *other;
+    } rows[] = {
+        {GET H "Connection: upgrade\r\nUpgrade: WebSocket\r\n\r\n", "WebSocket", ""},
+        {GET H "Connection: upgrade\r\nUpgrade: spdy/3.1\r\n\r\n", "", "spdy/3.1"},
+        {"POST / HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: spdy/3.1\r\n"
+         "Content-Length: 0\r\n\r\n",
+         "", "spdy/3.1"},
+        {"POST / HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: spdy/3.1\r\n"
+         "Content-Length: 1\r\n\r\nx",
+         "", ""},
+        {"POST / HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: spdy/3.1\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         "", ""},
+        {"POST / HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", "", ""},
+        {GET H "Upgrade: spdy/3.1\r\n\r\n", "", ""},
+        {"GET / HTTP/1.0\r\n" H "Connection: upgrade\r\nUpgrade: spdy/3.1\r\n\r\n", "", ""},
+        {GET H "Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n\r\n", "", ""},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct arena arena;
+        struct h1 c;
+        struct http_request q;
+        struct h1_event event;
+        struct str input = str_of(rows[i].head);
+
+        arena_init(&arena, 4096);
+        h1_init(&c, &(struct h1_options){0});
+        CHECK(h1_next(&c, &input, &arena, &q, NULL, &event) == H1_EVENT);
+        CHECK_STR(q.upgrade, rows[i].upgrade);
+        CHECK_STR(q.other_upgrade, rows[i].other);
+        arena_deinit(&arena);
+    }
+}
+
 TEST(bytes_after_an_upgrade_are_raw)
 {
     struct arena arena;

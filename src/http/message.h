@@ -56,13 +56,15 @@ struct http_request {
     bool has_empty_segment; /* it had `//` that stayed (where that is asked for) */
     struct str query;       /* after '?', raw; ptr NULL when there was none */
     struct http_headers headers; /* without Host and framing (Content-Length, Transfer-Encoding) */
-    struct str upgrade;          /* that Connection names, in a GET of HTTP/1.1 without content */
+    struct str upgrade;          /* "websocket", of a GET of HTTP/1.1 without content */
+    /* Another protocol, of any request without content: nothing follows from it by itself. */
+    struct str other_upgrade;
     /* All Connection values, lower-case, comma list: the headers named here are gone already, the
      * gateway checks that none was a late header (http/grammar.h: grammar_list_has). */
     struct str connection;
     uint8_t minor_version; /* HTTP/1.x; with is_http2 1 */
     bool is_http2;
-    bool is_tunnel; /* an extended CONNECT (RFC 8441), told as the upgrade that it means */
+    bool is_tunnel; /* an extended CONNECT (RFC 8441), told as an upgrade of HTTP/1 */
     bool is_keep_alive;
     bool expects_continue; /* the Expect header itself is gone */
     bool has_te_trailers;

@@ -89,7 +89,7 @@ static void backend_tls_check(struct decoder *d, const struct node *node, void *
 }
 
 static const struct field backend_tls_fields[] = {
-    TLS_SETTINGS_FIELDS(backend_tls, settings., 0, 0, FIELD_NOT_ENFORCED),
+    TLS_SETTINGS_FIELDS(backend_tls, settings., 0, 0, 0),
     FIELD_LIST(backend_tls, ca_certificate_refs, "caCertificateRefs", 0, local_object_ref,
                "ConfigMaps or Secrets whose key ca.crt holds the trusted roots."),
     FIELD_STR(backend_tls, well_known_ca_certificates, "wellKnownCACertificates", 0,
@@ -98,7 +98,7 @@ static const struct field backend_tls_fields[] = {
                "Whether any certificate is accepted."),
     FIELD_OTHER(backend_tls, sni, "sni", 0, decode_hostname, NULL,
                 "Name that is asked for and that the certificate must have."),
-    FIELD_BOOL(backend_tls, auto_sni, "autoSNIFromEndpointHostname", FIELD_NOT_ENFORCED,
+    FIELD_BOOL(backend_tls, auto_sni, "autoSNIFromEndpointHostname", 0,
                "Whether each endpoint's own name is asked for."),
     FIELD_OBJECT(backend_tls, client_certificate_ref, "clientCertificateRef", 0, secret_ref,
                  "Secret with the certificate that the gateway presents."),
@@ -120,6 +120,22 @@ static void check_mix(struct decoder *d, const struct node *node, const struct b
                      "endpoints by name and by address cannot stand in one Backend");
 }
 
+/* The addresses of a Backend are one destination, which is asked for by one name. */
+static void check_auto_sni(struct decoder *d, const struct node *node, const struct backend_spec *b)
+{
+    if (!b->tls || !b->tls->auto_sni.value)
+        return;
+    VEC_FOREACH (&b->endpoints, e) {
+        if (!e->ip || str_eq(e->hostname, b->endpoints.items[0].hostname))
+            continue;
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "tls"),
+                       "tls.autoSNIFromEndpointHostname",
+                       "not enforced where addresses have names that differ: the first one's is "
+                       "asked for");
+        return;
+    }
+}
+
 static void backend_spec_check(struct decoder *d, const struct node *node, void *object)
 {
     struct backend_spec *b = object;
@@ -135,6 +151,7 @@ static void backend_spec_check(struct decoder *d, const struct node *node, void 
         decode_error(d, DIAG_MISSING_FIELD, node, "endpoints", "at least one endpoint is needed");
     check_max_items(d, node, "endpoints", 256);
     check_mix(d, node, b);
+    check_auto_sni(d, node, b);
 }
 
 static const struct field backend_spec_fields[] = {

@@ -212,12 +212,34 @@ static const struct field request_buffer_fields[] = {
 static const struct table request_buffer_table =
     TABLE_CHECKED(request_buffer, request_buffer_check);
 
+bool http_upgrade_is_enforced(const struct http_upgrade *u)
+{
+    static const char *const others[] = {"connect", "connect-udp", "connect-ip", "h2c", NULL};
+
+    for (size_t i = 0; others[i]; i++) {
+        if (str_eq_nocase(u->type, str_of(others[i])))
+            return false;
+    }
+    return !str_starts_with_nocase(u->type, STR("tls/")) &&
+           !str_starts_with_nocase(u->type, STR("http/"));
+}
+
+static void http_upgrade_check(struct decoder *d, const struct node *node, void *object)
+{
+    const struct http_upgrade *u = object;
+
+    if (u->type.len > 0 && !http_upgrade_is_enforced(u))
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "type"), "type",
+                       "upgrades to %.*s are not taken: what goes by them would pass unseen",
+                       STR_ARG(u->type));
+}
+
 static const struct field http_upgrade_fields[] = {
     FIELD_STR(http_upgrade, type, "type", FIELD_REQUIRED | FIELD_NON_EMPTY,
               "Protocol as the Upgrade header names it."),
     FIELD_UNSUPPORTED("connect", "CONNECT that ends at the gateway."),
 };
-static const struct table http_upgrade_table = TABLE(http_upgrade);
+static const struct table http_upgrade_table = TABLE_CHECKED(http_upgrade, http_upgrade_check);
 
 static void backend_traffic_policy_check(struct decoder *d, const struct node *node, void *object)
 {
@@ -235,8 +257,7 @@ static void backend_traffic_policy_check(struct decoder *d, const struct node *n
     check_max_items(d, node, "compression", 16);
     check_max_items(d, node, "httpUpgrade", 64);
     check_at_most_one(d, node, buffers);
-    if (p->cluster.http2)
-        http2_settings_judge(d, node, p->cluster.http2);
+    cluster_judge(d, node, &p->cluster);
     p->cluster.mark = p->targets.mark;
     VEC_FOREACH (&p->older_compression, c)
         VEC_PUSH(d->arena, &p->compression, *c);
@@ -259,10 +280,10 @@ static const struct field backend_traffic_policy_spec_fields[] = {
                response_override, "Answers put in the place of others."),
     FIELD_OBJECT(backend_traffic_policy_spec, request_buffer, "requestBuffer", 0, request_buffer,
                  "Holding of whole request bodies."),
-    FIELD_LIST(backend_traffic_policy_spec, http_upgrade, "httpUpgrade", FIELD_NOT_ENFORCED,
-               http_upgrade, "Protocols that requests may upgrade to; WebSocket unless given."),
-    FIELD_BOOL(backend_traffic_policy_spec, use_client_protocol, "useClientProtocol",
-               FIELD_NOT_ENFORCED, "Whether upstreams are spoken to in the client's protocol."),
+    FIELD_LIST(backend_traffic_policy_spec, http_upgrade, "httpUpgrade", 0, http_upgrade,
+               "Protocols that requests may upgrade to; WebSocket unless given."),
+    FIELD_BOOL(backend_traffic_policy_spec, use_client_protocol, "useClientProtocol", 0,
+               "Whether upstreams are spoken to in the client's protocol."),
     FIELD_UNSUPPORTED("admissionControl", "Refusal by measured success rate."),
     FIELD_UNSUPPORTED("bandwidthLimit", "Limits on bytes per second."),
     FIELD_UNSUPPORTED("routingType", "Whether a Service's address or its endpoints are used."),

@@ -77,6 +77,9 @@ struct http_upgrade {
     struct mark mark;
     struct str type; /* "websocket", "CONNECT", ... */
 };
+/* Not a tunnel for requests that nobody judges (h2c, TLS), nor one to wherever the client says
+ * (CONNECT). */
+bool http_upgrade_is_enforced(const struct http_upgrade *u);
 
 struct backend_traffic_policy_spec {
     struct policy_targets targets;

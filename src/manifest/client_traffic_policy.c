@@ -211,7 +211,7 @@ static void client_traffic_policy_check(struct decoder *d, const struct node *no
 
     policy_targets_check(d, node, &s->targets, &rule, 1);
     if (s->http2)
-        http2_settings_judge_clients(d, node, s->http2);
+        http2_settings_judge(d, node, s->http2);
 }
 
 static const struct field client_traffic_policy_spec_fields[] = {

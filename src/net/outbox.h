@@ -34,7 +34,7 @@ struct outbox {
     struct stream *stream;
     struct buf held;
     size_t n_borrowed; /* bytes borrowed and not yet flushed */
-    uint32_t high;     /* bytes from which on it is full; LIMIT_PIPE_HIGH_BYTES unless set */
+    uint32_t high;     /* beyond this its reader should pause; LIMIT_PIPE_HIGH_BYTES at first */
     bool is_broken;    /* the stream answered STREAM_RESET */
 };
 

@@ -3,8 +3,11 @@
  * client of ours. Of version 2's further values (TLVs) only the frame is looked at. */
 #include "net/proxy_protocol.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 
+#include "base/assert.h"
 #include "base/limits.h"
 
 static const char v1_signature[] = "PROXY ";
@@ -175,4 +178,74 @@ int proxy_header_parse(struct str bytes, struct proxy_header *ret_header)
     if (proxy_begins(bytes, v1_signature, V1_SIGNATURE_BYTES))
         return bytes.len < V1_SIGNATURE_BYTES ? PROXY_MORE : v1_parse(bytes, ret_header);
     return PROXY_NONE;
+}
+
+/* ---- what is sent ---- */
+
+struct str proxy_header_local(enum proxy_version version)
+{
+    PRE(version != PROXY_VERSION_NONE);
+    return version == PROXY_VERSION_1 ? STR("PROXY UNKNOWN\r\n")
+                                      : STR("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0");
+}
+
+static const void *proxy_ip(const struct socket_address *a)
+{
+    return a->address.ss_family == AF_INET
+               ? (const void *)&((const struct sockaddr_in *)&a->address)->sin_addr
+               : (const void *)&((const struct sockaddr_in6 *)&a->address)->sin6_addr;
+}
+
+static size_t v1_format(const struct socket_address *source,
+                        const struct socket_address *destination, char *room)
+{
+    int family = source->address.ss_family;
+    char ips[2][INET6_ADDRSTRLEN];
+    int n;
+
+    inet_ntop(family, proxy_ip(source), ips[0], sizeof ips[0]);
+    inet_ntop(family, proxy_ip(destination), ips[1], sizeof ips[1]);
+    n = snprintf(room, PROXY_FORMAT_BYTES, "PROXY %s %s %s %u %u\r\n",
+                 family == AF_INET ? "TCP4" : "TCP6", ips[0], ips[1], socket_address_port(source),
+                 socket_address_port(destination));
+    ASSERT(n > 0 && n < PROXY_FORMAT_BYTES);
+    return (size_t)n;
+}
+
+static char *v2_put(char *p, const void *bytes, size_t n)
+{
+    memcpy(p, bytes, n);
+    return p + n;
+}
+
+static size_t v2_format(const struct socket_address *source,
+                        const struct socket_address *destination, char *room)
+{
+    bool is_v4 = source->address.ss_family == AF_INET;
+    size_t ip_bytes = is_v4 ? sizeof(struct in_addr) : sizeof(struct in6_addr);
+    const uint16_t ports[] = {htons(socket_address_port(source)),
+                              htons(socket_address_port(destination))};
+    const char head[] = {V2_PROXY, is_v4 ? V2_TCP4 : V2_TCP6, 0,
+                         is_v4 ? V2_IPV4_BYTES : V2_IPV6_BYTES};
+    char *p = v2_put(room, v2_signature, V2_SIGNATURE_BYTES);
+
+    p = v2_put(p, head, sizeof head);
+    p = v2_put(p, proxy_ip(source), ip_bytes);
+    p = v2_put(p, proxy_ip(destination), ip_bytes);
+    p = v2_put(p, ports, sizeof ports);
+    return (size_t)(p - room);
+}
+
+size_t proxy_header_format(enum proxy_version version, const struct socket_address *source,
+                           const struct socket_address *destination, char room[PROXY_FORMAT_BYTES])
+{
+    sa_family_t family = source->address.ss_family;
+    struct str local = proxy_header_local(version);
+
+    if (family != destination->address.ss_family || (family != AF_INET && family != AF_INET6)) {
+        memcpy(room, local.ptr, local.len);
+        return local.len;
+    }
+    return version == PROXY_VERSION_1 ? v1_format(source, destination, room)
+                                      : v2_format(source, destination, room);
 }

@@ -22,3 +22,14 @@ struct proxy_header {
 /* `bytes` are a connection's first. 0 or a proxy_condition; never PROXY_MORE beyond
  * LIMIT_PROXY_HEADER_BYTES. */
 MUST_USE int proxy_header_parse(struct str bytes, struct proxy_header *ret_header);
+
+/* What is sent. */
+enum proxy_version { PROXY_VERSION_NONE, PROXY_VERSION_1, PROXY_VERSION_2 };
+enum { PROXY_FORMAT_BYTES = 108 }; /* the longest of them, with a NUL behind it */
+
+/* Of a connection between those ends; where they are not of one family, that of unknown ones. Its
+ * length. */
+size_t proxy_header_format(enum proxy_version version, const struct socket_address *source,
+                           const struct socket_address *destination, char room[PROXY_FORMAT_BYTES]);
+/* Of a connection that is the gateway's own: the ends of its socket count. */
+struct str proxy_header_local(enum proxy_version version);

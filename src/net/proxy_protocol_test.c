@@ -152,3 +152,50 @@ TEST(what_begins_otherwise_is_none)
         CHECK_MSG(r == (i == 3 ? PROXY_MORE : PROXY_NONE), "row %zu: %d", i, r);
     }
 }
+
+static struct socket_address address_of(const char *text)
+{
+    struct socket_address a = {.len = 0};
+
+    CHECK(socket_address_parse(str_of(text), &a) == 0);
+    return a;
+}
+
+TEST(what_is_sent_is_read_as_what_it_says)
+{
+    static const struct {
+        enum proxy_version version;
+        const char *source, *destination;
+        struct str expected;
+    } rows[] = {
+        {PROXY_VERSION_1, "203.0.113.9:12345", "192.0.2.1:80",
+         STR("PROXY TCP4 203.0.113.9 192.0.2.1 12345 80\r\n")},
+        {PROXY_VERSION_1, "[2001:db8::9]:12345", "[2001:db8::1]:443",
+         STR("PROXY TCP6 2001:db8::9 2001:db8::1 12345 443\r\n")},
+        {PROXY_VERSION_2, "203.0.113.9:12345", "192.0.2.1:80",
+         STR(SIGNATURE "\x21\x11\0\x0c" TCP4_ENDS)},
+        {PROXY_VERSION_2, "[2001:db8::9]:12345", "[2001:db8::1]:443",
+         STR(SIGNATURE "\x21\x21\0\x24" TCP6_ENDS)},
+        {PROXY_VERSION_1, "203.0.113.9:12345", "[2001:db8::1]:443", STR("PROXY UNKNOWN\r\n")},
+        {PROXY_VERSION_2, "[2001:db8::9]:12345", "192.0.2.1:80", STR(SIGNATURE "\x20\0\0\0")},
+        {PROXY_VERSION_1, "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535",
+         "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe]:65535",
+         STR("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+             "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe 65535 65535\r\n")},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct socket_address source = address_of(rows[i].source);
+        struct socket_address destination = address_of(rows[i].destination);
+        char room[PROXY_FORMAT_BYTES];
+        size_t n = proxy_header_format(rows[i].version, &source, &destination, room);
+        struct proxy_header h;
+
+        CHECK(str_eq(str_make(room, n), rows[i].expected));
+        CHECK(proxy_header_parse(str_make(room, n), &h) == 0 && h.n == n);
+        if (!h.is_local)
+            CHECK(socket_address_is_same(&h.source, &source) &&
+                  socket_address_is_same(&h.destination, &destination));
+        CHECK(h.is_local == (source.address.ss_family != destination.address.ss_family));
+    }
+}

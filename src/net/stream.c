@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "net/socket.h"
 #include "net/tls_internal.h"
 
 static void stream_set_nodelay(int fd)
@@ -107,6 +108,21 @@ int stream_open_accepted(struct stream *s, struct loop *l, int fd, struct tls_se
     return r;
 }
 
+/* All of it at once, for which a new socket has room: what would have to wait for the rest does
+ * not go on without it. 0 or an errno. */
+static int stream_send_preface(struct stream *s)
+{
+    const struct str *preface = TAKE(s->preface);
+    ssize_t n;
+
+    if (!preface)
+        return 0;
+    n = send(s->io.fd, preface->ptr, preface->len, MSG_NOSIGNAL);
+    if (n < 0)
+        return errno;
+    return (size_t)n == preface->len ? 0 : ENOBUFS;
+}
+
 /* Both plain and TLS connections begin here; TLS goes on with its handshake. */
 static void stream_on_connected(struct stream *s, unsigned events)
 {
@@ -117,6 +133,8 @@ static void stream_on_connected(struct stream *s, unsigned events)
     /* What an upstream says waits for what clients ask; that it is there does not. */
     if (error == 0 && loop_fd_make_late(&s->io) < 0)
         error = ENOMEM;
+    if (error == 0)
+        error = stream_send_preface(s);
     if (error != 0 || (events & (LOOP_WRITE | LOOP_HANGUP)) == LOOP_HANGUP) {
         s->error = error;
         s->on_event(s, LOOP_HANGUP);
@@ -153,25 +171,27 @@ static const struct stream_ops stream_connecting_ops = {
     .close = plain_close,
 };
 
-int stream_open_connect(struct stream *s, struct loop *l, const struct sockaddr *address,
-                        socklen_t address_len, struct tls_client *tls, struct str server_name,
+int stream_open_connect(struct stream *s, struct loop *l, const struct stream_target *to,
                         stream_event_fn *on_event)
 {
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(to->address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int r;
 
     if (fd < 0)
         return error_origin(-errno);
-    *s = (struct stream){.ops = &stream_connecting_ops, .on_event = on_event, .io.fd = -1};
+    *s = (struct stream){
+        .ops = &stream_connecting_ops, .on_event = on_event, .preface = to->preface, .io.fd = -1};
     stream_set_nodelay(fd);
-    if (connect(fd, address, address_len) < 0 && errno != EINPROGRESS) {
+    if (to->options)
+        socket_set_options(fd, to->options);
+    if (connect(fd, to->address, to->address_len) < 0 && errno != EINPROGRESS) {
         r = error_origin(-errno);
         close(fd);
         return r;
     }
     r = loop_fd_add(l, &s->io, fd, LOOP_WRITE, stream_on_io);
-    if (r == 0 && tls)
-        r = stream_tls_start_client(s, tls, server_name);
+    if (r == 0 && to->tls)
+        r = stream_tls_start_client(s, to->tls, to->server_name);
     if (r < 0) {
         loop_fd_remove(&s->io);
         close(fd);

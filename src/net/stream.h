@@ -18,6 +18,7 @@ struct stream;
 struct tls_server; /* net/tls.h: what a TLS listener presents */
 struct tls_client; /* net/tls.h: how an upstream is verified */
 struct tls_session;
+struct socket_options; /* net/socket.h */
 
 enum stream_result {
     STREAM_AGAIN =
@@ -44,8 +45,9 @@ struct stream {
     bool was_short_read; /* the last recv got less than asked: the socket is empty, another recv is
                             waste */
     bool is_broken;      /* see stream_break */
-    int error;           /* errno-like reason of the last STREAM_RESET or LOOP_HANGUP, 0 unknown;
-                            EKEYREJECTED: the peer's certificate, EPROTO: another TLS failure */
+    const struct str *preface; /* see stream_target */
+    int error; /* errno-like reason of the last STREAM_RESET or LOOP_HANGUP, 0 unknown;
+                  EKEYREJECTED: the peer's certificate, EPROTO: another TLS failure */
 };
 
 /* Takes over a connected, non-blocking descriptor. `tls` NULL: plain, is_ready at once (no
@@ -53,11 +55,21 @@ struct stream {
  * still the caller's). */
 MUST_USE int stream_open_accepted(struct stream *s, struct loop *l, int fd, struct tls_server *tls,
                                   stream_event_fn *on_event);
-/* Starts a connection; STREAM_READY or LOOP_HANGUP follows on a later turn (never from within).
- * `tls` NULL: plain. `server_name` for SNI and verification. 0 or negative. */
-MUST_USE int stream_open_connect(struct stream *s, struct loop *l, const struct sockaddr *address,
-                                 socklen_t address_len, struct tls_client *tls,
-                                 struct str server_name, stream_event_fn *on_event);
+/* Where a connection goes, and how. */
+struct stream_target {
+    const struct sockaddr *address;
+    socklen_t address_len;
+    struct tls_client *tls;    /* NULL: plain */
+    struct str server_name;    /* for SNI and verification */
+    const struct str *preface; /* what goes out first, before TLS too; NULL: nothing; the caller's,
+                                  to keep until STREAM_READY */
+    const struct socket_options *options; /* NULL: the system's */
+};
+
+/* Starts a connection; STREAM_READY or LOOP_HANGUP follows on a later turn (never from within). 0
+ * or negative. */
+MUST_USE int stream_open_connect(struct stream *s, struct loop *l, const struct stream_target *to,
+                                 stream_event_fn *on_event);
 /* Before STREAM_READY of a connection that was opened with `tls`: the protocols to offer by ALPN,
  * in its wire format (RFC 7301 3.1). */
 void stream_offer(struct stream *s, struct str protocols);

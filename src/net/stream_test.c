@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "net/outbox.h"
+#include "net/socket.h"
 #include "net/stream_testing.h"
 #include "test/harness/test.h"
 
@@ -153,11 +154,69 @@ TEST(a_refused_connection_is_a_hangup_with_its_reason)
 
     CHECK(loop_init(&l) == 0);
     close(test_listen(&address, &len)); /* a port that nobody listens on any more */
-    CHECK(stream_open_connect(&s, &l, (const struct sockaddr *)&address, len, NULL, STR(""),
-                              refused_on_event) == 0);
+    const struct stream_target to = {.address = (const struct sockaddr *)&address,
+                                     .address_len = len};
+
+    CHECK(stream_open_connect(&s, &l, &to, refused_on_event) == 0);
     CHECK_INT(refused_events, 0); /* never from within */
     TEST_TURN_UNTIL(&l, refused_events);
     CHECK_INT(refused_events, LOOP_HANGUP);
+    loop_deinit(&l);
+}
+
+static unsigned opened_events;
+
+static void opened_on_event(struct stream *s, unsigned events)
+{
+    struct iovec piece = {(void *)(uintptr_t) "own", 3};
+    size_t n;
+
+    opened_events |= events;
+    if (events & STREAM_READY)
+        CHECK(stream_send(s, &piece, 1, &n) == 0 && n == 3);
+}
+
+static int option_of(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    CHECK(getsockopt(fd, level, name, &value, &len) == 0);
+    return value;
+}
+
+TEST(a_connection_opens_with_its_options_and_begins_with_its_preface)
+{
+    const struct socket_options options = {
+        .buffer_bytes = 16384, .keeps_alive = true, .idle_s = 9, .interval_s = 3, .n_probes = 4};
+    const struct str preface = STR("first ");
+    struct sockaddr_storage address;
+    socklen_t len;
+    int listener = test_listen(&address, &len);
+    const struct stream_target to = {.address = (const struct sockaddr *)&address,
+                                     .address_len = len,
+                                     .options = &options,
+                                     .preface = &preface};
+    struct loop l;
+    struct stream s;
+    char told[16];
+
+    CHECK(loop_init(&l) == 0);
+    CHECK(stream_open_connect(&s, &l, &to, opened_on_event) == 0);
+    CHECK_INT(option_of(s.io.fd, SOL_SOCKET, SO_RCVBUF), 2 * 16384);
+    CHECK_INT(option_of(s.io.fd, SOL_SOCKET, SO_SNDBUF), 2 * 16384);
+    CHECK_INT(option_of(s.io.fd, IPPROTO_TCP, TCP_KEEPIDLE), 9);
+    CHECK_INT(option_of(s.io.fd, IPPROTO_TCP, TCP_KEEPINTVL), 3);
+    CHECK_INT(option_of(s.io.fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
+    TEST_TURN_UNTIL(&l, opened_events & STREAM_READY);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+    CHECK_INT(recv(fd, told, 9, MSG_WAITALL), 9);
+    CHECK(memcmp(told, "first own", 9) == 0);
+    stream_close(&s, false);
+    CHECK_INT(recv(fd, told, sizeof told, 0), 0);
+    close(fd);
+    close(listener);
     loop_deinit(&l);
 }
 
@@ -296,6 +355,10 @@ TEST(an_outbox_keeps_what_the_socket_does_not_take_and_says_that_it_is_full)
     outbox_borrow(&o, bytes, TOTAL);
     CHECK(outbox_flush(&o) == 0);
     CHECK(!outbox_is_empty(&o) && outbox_is_full(&o));
+    o.high = TOTAL; /* a connection may be allowed more, or less */
+    CHECK(!outbox_is_full(&o));
+    o.high = 1000;
+    CHECK(outbox_is_full(&o) && !outbox_has_room(&o));
     memset(bytes, 1, TOTAL); /* no longer borrowed: must not be what is sent */
     p->server.is_reading = true;
     stream_want(&p->server.stream, LOOP_READ);

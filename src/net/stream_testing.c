@@ -71,8 +71,12 @@ struct test_pair *test_pair_new(struct tls_server *tls_server, struct tls_client
 
     MUST(loop_init(&p->loop) == 0);
     p->client.is_reading = p->server.is_reading = true;
-    MUST(stream_open_connect(&p->client.stream, &p->loop, (const struct sockaddr *)&address, len,
-                             tls_client, str_of(server_name), side_on_event) == 0);
+    const struct stream_target to = {.address = (const struct sockaddr *)&address,
+                                     .address_len = len,
+                                     .tls = tls_client,
+                                     .server_name = str_of(server_name)};
+
+    MUST(stream_open_connect(&p->client.stream, &p->loop, &to, side_on_event) == 0);
     MUST(poll(&ready, 1, -1) == 1);
     fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     MUST(fd >= 0);

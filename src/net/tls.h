@@ -74,8 +74,7 @@ MUST_USE int tls_server_new(const struct tls_entry_config *entries, size_t n,
 /* Before the server is shared: its tickets are made and opened by these keys. */
 void tls_server_use_tickets(struct tls_server *t, struct tls_tickets *tickets);
 struct tls_server *tls_server_ref(struct tls_server *t);
-/* NULL is nothing. */
-void tls_server_unref(struct tls_server *t);
+void tls_server_unref(struct tls_server *t); /* NULL is nothing */
 /* Do certificate and key parse and belong together? `ret_not_after_s`: the leaf's expiry (unix),
  * may be NULL. 0 or a tls_condition. */
 MUST_USE int tls_check_pair(struct str certificate_pem, struct str key_pem,
@@ -102,6 +101,7 @@ struct tls_client_config {
     int min_version;
     int max_version;
     struct str ciphers;
+    struct str groups, signatures; /* lists, by OpenSSL's names; empty: its own */
 };
 MUST_USE int tls_client_new(const struct tls_client_config *config, struct tls_client **ret_client,
                             struct buf *ret_why);

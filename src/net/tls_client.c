@@ -86,11 +86,51 @@ static void tls_recall(SSL_CTX *ctx, struct tls_session *to)
 
 /* ---- configuration ---- */
 
+/* `set` takes a list that ends with a NUL. */
+static bool tls_client_set_list(SSL_CTX *ctx, struct str list,
+                                int (*set)(SSL_CTX *ctx, const char *list))
+{
+    char *copy;
+    bool is_good;
+
+    if (list.len == 0)
+        return true;
+    if (str_find_char(list, '\0', 0) >= 0)
+        return false;
+    copy = mem_dup_text(list.ptr, list.len);
+    is_good = set(ctx, copy) == 1;
+    mem_free(copy);
+    return is_good;
+}
+
+static int tls_set_groups(SSL_CTX *ctx, const char *list)
+{
+    return (int)SSL_CTX_set1_groups_list(ctx, list);
+}
+
+static int tls_set_signatures(SSL_CTX *ctx, const char *list)
+{
+    return (int)SSL_CTX_set1_sigalgs_list(ctx, list);
+}
+
+static int tls_client_set_exchange(SSL_CTX *ctx, const struct tls_client_config *config,
+                                   struct buf *ret_why)
+{
+    if (!tls_client_set_list(ctx, config->groups, tls_set_groups))
+        return tls_fail(ret_why, TLS_BAD_EXCHANGE, "OpenSSL does not know all the ECDH curves");
+    if (!tls_client_set_list(ctx, config->signatures, tls_set_signatures))
+        return tls_fail(ret_why, TLS_BAD_EXCHANGE,
+                        "OpenSSL does not know all the signature algorithms");
+    return 0;
+}
+
 static int tls_client_init(struct tls_client *t, const struct tls_client_config *config,
                            struct buf *ret_why)
 {
     int r = tls_set_ciphers(t->ctx, config->ciphers, ret_why);
 
+    if (r == 0)
+        r = tls_client_set_exchange(t->ctx, config, ret_why);
     if (r == 0 && config->certificate_pem.len > 0)
         r = tls_use_pair(t->ctx, config->certificate_pem, config->key_pem, ret_why);
     if (r == 0 && config->ca_pem.len > 0)

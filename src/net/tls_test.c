@@ -570,10 +570,14 @@ TEST(a_client_without_a_name_to_verify_does_not_connect)
     struct stream stream;
 
     CHECK(loop_init(&l) == 0);
-    CHECK(stream_open_connect(&stream, &l, (const struct sockaddr *)&address, len, s.client,
-                              STR(""), NULL) < 0);
-    CHECK(stream_open_connect(&stream, &l, (const struct sockaddr *)&address, len, s.client,
-                              str_make("a.test\0.b.test", 14), NULL) < 0);
+    struct stream_target to = {.address = (const struct sockaddr *)&address,
+                               .address_len = len,
+                               .tls = s.client,
+                               .server_name = STR("")};
+
+    CHECK(stream_open_connect(&stream, &l, &to, NULL) < 0);
+    to.server_name = str_make("a.test\0.b.test", 14);
+    CHECK(stream_open_connect(&stream, &l, &to, NULL) < 0);
     loop_deinit(&l);
     close(listener);
     scene_close(&s);

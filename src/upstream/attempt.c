@@ -11,6 +11,7 @@
 #include "upstream/health/outlier.h"
 #include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
+#include "upstream/preconnect.h"
 
 enum {
     NAME_POLL_TIMEOUT_US = 5 * 1000000,
@@ -195,13 +196,14 @@ static int attempt_wait_for_place(struct attempt *a)
     attempt_count(a, NULL);
     attempt_leave(a);
     if (l->n_connections > 0 && l->n_endpoint_connections > 0 && l->n_requests > 0) {
-        a->waiter =
-            (struct pending_waiter){.home = &p->member,
-                                    .limits = l,
-                                    .endpoints = endpoint_set_ref(p->endpoints),
-                                    .is_fresh_wanted = a->is_fresh_wanted && !a->was_refused,
-                                    .may_panic = !a->forbids_panic,
-                                    .may_share = pool_may_share(p, a)};
+        a->waiter = (struct pending_waiter){.home = &p->member,
+                                            .limits = l,
+                                            .endpoints = endpoint_set_ref(p->endpoints),
+                                            .is_fresh_wanted =
+                                                (a->is_fresh_wanted && !a->was_refused) ||
+                                                p->cluster->transport.proxy, /* another client's */
+                                            .may_panic = !a->forbids_panic,
+                                            .may_share = pool_may_share(p, a)};
         a->state = ATTEMPT_PENDING;
         if (pending_join(attempt_breaker(a), &a->waiter, a->tenant)) {
             pool_share_on_room(p);
@@ -232,7 +234,7 @@ static int attempt_on_full(struct attempt *a)
     return ATTEMPT_OVERFLOW;
 }
 
-static int attempt_connect(struct attempt *a)
+static int attempt_find_connection(struct attempt *a)
 {
     struct conn *c = NULL;
 
@@ -275,6 +277,15 @@ static int attempt_connect(struct attempt *a)
         return ATTEMPT_CONNECT_FAILED;
     }
     return 0;
+}
+
+static int attempt_connect(struct attempt *a)
+{
+    int r = attempt_find_connection(a);
+
+    if (r == 0 && UNLIKELY(a->pool->cluster->transport.preconnect_percent))
+        preconnect_for(a);
+    return r;
 }
 
 static void attempt_on_name_timeout(struct timer *t)

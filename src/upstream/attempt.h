@@ -56,6 +56,8 @@ struct attempt {
     const struct pick_rule *pick;        /* how its endpoint is chosen; NULL: as ever; so too */
     bool has_key;                        /* that it sticks to an endpoint by; so too */
     uint64_t key;
+    struct str proxy_header; /* what its connection begins with, where its cluster has
+                                that; empty: nobody's; the caller's too */
     enum h1_error bad_answer;
     uint32_t n_interim; /* 1xx heads of this try */
     uint64_t idle_us; /* for its connection afterwards; 0: UPSTREAM_IDLE_US; the caller's to set */

@@ -56,6 +56,7 @@ static struct cluster *cluster_new(struct cluster_registry *r, struct cluster_id
     b->resolve_port = identity->resolve_port;
     b->protocol = identity->protocol;
     b->http2 = identity->http2;
+    b->transport = identity->transport;
     b->lookup = identity->lookup;
     b->tls = TAKE(identity->tls);
     b->backend = backend_state_get(r, b->name);

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "upstream/cluster_settings.h"
+#include "upstream/cluster_transport.h"
 #include "upstream/endpoint.h"
 
 struct table_wish; /* upstream/balance/table.h */
@@ -26,6 +27,7 @@ struct cluster {
     struct tls_client *tls; /* NULL: plain; owned */
     enum cluster_protocol protocol;
     struct cluster_http2 http2;
+    struct cluster_transport transport;
     struct str resolve_host; /* empty: endpoints are fixed */
     uint16_t resolve_port;
     struct cluster_lookup lookup;
@@ -65,8 +67,9 @@ struct cluster_identity {
     struct str server_name;
     struct str resolve_host;
     uint16_t resolve_port;
-    enum cluster_protocol protocol; /* this and the next two in `key` too */
+    enum cluster_protocol protocol; /* this and the next three in `key` too */
     struct cluster_http2 http2;
+    struct cluster_transport transport;
     struct cluster_lookup lookup;
     struct tls_client *tls;
     struct endpoint_set *endpoints;

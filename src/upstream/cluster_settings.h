@@ -16,9 +16,9 @@ struct cluster_http2 {
     uint32_t connection_window; /* bytes; 0: the codec's default */
     uint32_t n_streams_max;     /* of one connection; 0: LIMIT_H2_STREAMS */
     bool ends_on_invalid;       /* a malformed answer ends the connection, not its stream alone */
-    uint64_t ping_interval_us;  /* silence after which a PING is sent; 0: LIMIT_H2_SILENCE_S, and
-                                   only while streams are open */
+    uint64_t ping_interval_us;  /* of silence before a PING; 0: LIMIT_H2_SILENCE_S, while busy */
     uint64_t ping_timeout_us;   /* for its answer; 0: LIMIT_H2_PING_ANSWER_S */
+    uint64_t ping_first_us;     /* of silence after which a stream begins with one; 0: none */
 };
 
 /* Which families of a name's addresses are used. */

@@ -21,7 +21,8 @@
 enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_FULL, CONN_DRAINING, CONN_CLOSED };
 
 struct attempt;
-struct conn_h2; /* upstream/conn_h2.h */
+struct conn_proxy; /* upstream/conn_proxy.h */
+struct conn_h2;    /* upstream/conn_h2.h */
 struct endpoint;
 struct endpoint_set;
 struct pool; /* upstream/pool.h */
@@ -29,7 +30,8 @@ struct pool; /* upstream/pool.h */
 struct conn {
     struct stream stream;
     struct h1 codec;
-    struct conn_h2 *h2; /* NULL: HTTP/1.1, or not known yet */
+    struct conn_proxy *proxy; /* NULL: it began without a PROXY header */
+    struct conn_h2 *h2;       /* NULL: HTTP/1.1, or not known yet */
     struct outbox out;
     struct buf in; /* an incomplete head or chunk line */
     struct pool *pool;
@@ -43,8 +45,9 @@ struct conn {
     uint32_t n_served;
     bool is_yielding;     /* it ends for the sake of another worker's attempts, if it does soon */
     bool is_leaving;      /* it ends because bounds have become narrower */
-    uint64_t yielding_us; /* since when; or when it has last tried to */
     bool is_spent;        /* it has served as many as its last attempt's bounds allow */
+    uint64_t yielding_us; /* since when; or when it has last tried to */
+    uint64_t opened_us;
     uint64_t idle_since_us;
     uint64_t idle_us;        /* how long it may be unused, as its last attempt said */
     struct attempt *attempt; /* HTTP/1.1: that leases it, or NULL */
@@ -66,6 +69,9 @@ MUST_USE int conn_open(struct pool *p, struct endpoint *e, struct attempt *a,
 /* The same, new in any case, for `a` that was granted the place. 0 or negative: it is gone then. */
 MUST_USE int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
                               uint64_t connect_timeout_us, struct conn **ret_conn);
+/* One that nobody waits for, to the endpoint of `a`, as `a` would have it. 0, negative or
+ * CONN_NO_PLACE. */
+MUST_USE int conn_open_spare(struct pool *p, struct endpoint *e, const struct attempt *a);
 /* It is CONN_OPEN; of HTTP/1.1 it is `a`'s now. */
 void conn_lease(struct conn *c, struct attempt *a);
 /* The attempt is done with it (HTTP/2: is not going to wait for it): back to the pool if it may
@@ -77,6 +83,8 @@ void conn_flush(struct conn *c);
 void conn_flush_later(struct conn *c);
 
 /* For conn_h2.c. */
+/* Has it lived as long as its cluster allows? It takes no further request then. */
+bool conn_is_old(const struct conn *c, uint64_t now_us);
 /* One more attempt: whether it was the last one. */
 void conn_count_served(struct conn *c, const struct attempt *a);
 /* It takes no further streams if there are more connections than the attempt's bounds allow. */

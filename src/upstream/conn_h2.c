@@ -99,7 +99,7 @@ void conn_h2_on_close(struct conn *c)
     timer_cancel(conn_h2_loop(c), &h->tick);
     h2_go_away(&h->codec, true);
     h->is_inside = true;
-    bool is_said = h2_output(&h->codec, outbox_held(&c->out), LIMIT_PIPE_HIGH_BYTES);
+    bool is_said = h2_output(&h->codec, outbox_held(&c->out), c->out.high);
 
     h->is_inside = false;
     (void)is_said; /* what does not fit now is lost with the connection */
@@ -229,7 +229,7 @@ void conn_h2_flush(struct conn *c)
         struct buf *held = outbox_held(&c->out);
 
         h->is_inside = true;
-        is_alive = h2_output(&h->codec, held, LIMIT_PIPE_HIGH_BYTES);
+        is_alive = h2_output(&h->codec, held, c->out.high);
         h->is_inside = false;
         n = held->len;
         /* A broken connection is noticed by its next read, as in conn_flush. */
@@ -237,7 +237,7 @@ void conn_h2_flush(struct conn *c)
             stream_break(&c->stream);
             break;
         }
-    } while (is_alive && n >= LIMIT_PIPE_HIGH_BYTES && outbox_is_empty(&c->out));
+    } while (is_alive && n >= c->out.high && outbox_is_empty(&c->out));
     stream_want(&c->stream, LOOP_READ | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
     conn_h2_settle(c, is_alive);
 }
@@ -411,6 +411,15 @@ static void conn_h2_stay(struct conn *c)
         pool_share_on_room(c->pool);
 }
 
+static void conn_h2_ping(struct conn *c)
+{
+    if (c->h2->ping_us)
+        return; /* one is under way */
+    c->h2->ping_us = conn_h2_loop(c)->now.mono_us;
+    h2_ping(&c->h2->codec);
+    conn_flush_later(c);
+}
+
 /* A backend that has gone without a word keeps streams waiting for ever: silence is broken by a
  * PING, and one without an answer ends the connection. */
 static void conn_h2_on_tick(struct timer *t)
@@ -431,17 +440,20 @@ static void conn_h2_on_tick(struct timer *t)
     }
     if (c->is_yielding && now_us - c->yielding_us >= LIMIT_H2_YIELD_S * (uint64_t)SECOND_US)
         conn_h2_stay(c);
+    if (conn_is_old(c, now_us)) {
+        c->is_spent = true;
+        conn_h2_settle(c, true);
+        if (c->state == CONN_CLOSED)
+            return;
+    }
     if (h->ping_us && now_us - h->ping_us >= timeout_us) {
         c->stream.error = ETIMEDOUT;
         c->is_abort = true;
         conn_h2_end(c, ATTEMPT_CONNECT_FAILED);
         return;
     }
-    if (!h->ping_us && is_wanted && now_us - h->heard_us >= interval_us) {
-        h->ping_us = now_us;
-        h2_ping(&h->codec);
-        conn_flush_later(c);
-    }
+    if (is_wanted && now_us - h->heard_us >= interval_us)
+        conn_h2_ping(c);
     interval_us = MIN(interval_us, timeout_us);
     timer_set(conn_h2_loop(c), t, now_us + MIN(interval_us, (uint64_t)SECOND_US));
 }
@@ -478,8 +490,12 @@ bool conn_h2_begin(struct conn *c)
 void conn_h2_open(struct conn *c, struct attempt *a)
 {
     struct conn_h2_stream *s = MEM_NEW(struct conn_h2_stream);
+    uint64_t first_us = c->pool->cluster->http2.ping_first_us;
 
     PRE(c->state == CONN_OPEN);
+    /* Is it still there? The stream does not wait, but it is soon told. */
+    if (first_us && conn_h2_loop(c)->now.mono_us - c->h2->heard_us >= first_us)
+        conn_h2_ping(c);
     s->conn = c;
     s->attempt = a;
     s->codec.response = &s->response;

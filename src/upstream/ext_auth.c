@@ -170,7 +170,7 @@ static int ext_auth_try(struct ext_auth_call *e)
     int r;
 
     e->grpc_status = GRPC_STATUS_UNTOLD;
-    r = attempt_start(&e->attempt, e->config->cluster, &e->request, e->config->timeout_us);
+    r = attempt_start(&e->attempt, e->config->cluster, &e->request, e->config->connect_us);
     if (r == 0 && e->attempt.state == ATTEMPT_STREAMING)
         ext_auth_send(e);
     return r;
@@ -184,6 +184,8 @@ void ext_auth_start(struct ext_auth_call *e, const struct ext_auth_config *confi
 
     *e = (struct ext_auth_call){.config = config, .on_done = on_done};
     attempt_init(&e->attempt, u, &ext_auth_events, arena);
+    e->attempt.limits = config->limits;
+    e->attempt.idle_us = config->idle_us;
     if (config->is_grpc)
         ext_auth_format_grpc(e, about);
     else

@@ -21,7 +21,10 @@ struct ext_auth_config {
     struct str path_override; /* in the place of path and query; empty: none */
     struct str *headers;      /* names, lower-case, besides authorization; of gRPC: none: all */
     uint32_t n_headers;
-    uint64_t timeout_us; /* of the whole call */
+    uint64_t timeout_us;                 /* of the whole call */
+    uint64_t connect_us;                 /* of its connection */
+    uint64_t idle_us;                    /* after which that is closed, unused; 0: the default */
+    const struct breaker_limits *limits; /* NULL: none */
     bool is_grpc;
     struct str authority;           /* of gRPC */
     struct check_context *contexts; /* of gRPC */

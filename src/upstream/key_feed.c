@@ -374,6 +374,8 @@ static void key_feed_fetch(struct key_feed *f)
     http_headers_add_id(&request->headers, HEADER_ACCEPT, STR("application/json"));
     http_headers_add_id(&request->headers, HEADER_USER_AGENT, STR("tollgate"));
     attempt_init(&f->attempt, u, &key_feed_events, &f->arena);
+    f->attempt.limits = f->config.has_limits ? &f->config.limits : NULL;
+    f->attempt.idle_us = f->config.idle_us;
     f->timeout_timer.fn = key_feed_on_timeout;
     timer_set(u->loop, &f->timeout_timer, u->loop->now.mono_us + f->config.timeout_us);
     r = attempt_start(&f->attempt, f->config.cluster, request, f->config.connect_us);

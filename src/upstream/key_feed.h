@@ -36,6 +36,9 @@ struct key_feed_config {
     uint64_t cache_us;       /* refreshed before it ends; 300 s by default */
     uint64_t connect_us;     /* of one fetch's connection */
     uint64_t timeout_us;     /* of one fetch */
+    uint64_t idle_us;        /* after which its connection is closed, unused; 0: the default */
+    bool has_limits;
+    struct breaker_limits limits;
     struct key_feed_retry retry;
 };
 

@@ -14,8 +14,10 @@
 #include "upstream/attempt_internal.h"
 #include "upstream/balance/pick.h"
 #include "upstream/conn_h2.h"
+#include "upstream/conn_proxy.h"
 #include "upstream/health/usable.h"
 #include "upstream/pool_share.h"
+#include "upstream/preconnect.h"
 
 enum { SWEEP_US = 5 * 1000000 };
 
@@ -86,7 +88,7 @@ static bool conn_is_expired(const struct conn *c, uint64_t now_us)
 {
     if (c->h2 && conn_h2_is_busy(c))
         return false;
-    return now_us - c->idle_since_us >= c->idle_us;
+    return conn_is_old(c, now_us) || now_us - c->idle_since_us >= c->idle_us;
 }
 
 struct endpoint *pool_endpoint_of(const struct pool *p, const struct conn *c)
@@ -129,8 +131,10 @@ struct conn *pool_take(struct pool *p, struct endpoint *e, struct attempt *a)
         before = node->prev;
         if (e ? c->endpoint != e && strcmp(c->endpoint->text, e->text) != 0 : !pool_may_use(p, c))
             continue;
-        if (c->h2 && !pool_may_share(p, a))
+        if ((c->h2 && !pool_may_share(p, a)) || !conn_proxy_may_carry(c, a))
             continue;
+        if (c->h2 && conn_h2_is_busy(c) && conn_is_old(c, now_us))
+            continue; /* it is about to drain */
         if (conn_is_expired(c, now_us)) {
             conn_close(c); /* the sweep has not come by yet */
             continue;
@@ -150,15 +154,16 @@ void conn_lease(struct conn *c, struct attempt *a)
     c->is_unsent = true;
 }
 
-/* One that others wait for, has room for one more, and gives up before `a` would. */
+/* One that others wait for, has room for `a`, too, and gives up before it would. */
 static struct conn *pool_find_connecting(const struct pool *p, const struct endpoint *e,
-                                         uint64_t until_us)
+                                         const struct attempt *a, uint64_t until_us)
 {
     LIST_FOREACH (&p->lists[CONN_CONNECTING], node) {
         struct conn *c = CONTAINER_OF(node, struct conn, node);
 
         if (c->waiting.n_nodes > 0 && c->waiting.n_nodes < p->n_streams &&
-            c->timer.due_us <= until_us && strcmp(c->endpoint->text, e->text) == 0)
+            c->timer.due_us <= until_us && conn_proxy_may_carry(c, a) &&
+            strcmp(c->endpoint->text, e->text) == 0)
             return c;
     }
     return NULL;
@@ -205,23 +210,34 @@ static void pool_put_place(struct pool *p, struct endpoint *e)
 }
 
 /* Its place was taken before, and goes if there is no connection. */
-static int conn_new(struct pool *p, struct endpoint *e, uint64_t connect_timeout_us,
-                    struct conn **ret_conn)
+static int conn_new(struct pool *p, struct endpoint *e, const struct attempt *a,
+                    uint64_t connect_timeout_us, struct conn **ret_conn)
 {
     static const struct h1_options options = {.is_client = true, .allows_underscore = true};
     struct upstreams *u = p->upstreams;
+    const struct cluster_transport *t = &p->cluster->transport;
     struct conn *c = MEM_NEW(struct conn);
-    int r = stream_open_connect(&c->stream, u->loop, (const struct sockaddr *)&e->address,
-                                e->address_len, p->cluster->tls, p->cluster->server_name,
-                                conn_on_event);
+
+    c->proxy = t->proxy ? conn_proxy_new(t->proxy, a) : NULL;
+    const struct stream_target to = {.address = (const struct sockaddr *)&e->address,
+                                     .address_len = e->address_len,
+                                     .tls = p->cluster->tls,
+                                     .server_name = p->cluster->server_name,
+                                     .preface = c->proxy ? &c->proxy->header : NULL,
+                                     .options = &t->socket};
+    int r = stream_open_connect(&c->stream, u->loop, &to, conn_on_event);
 
     if (r != 0) {
         pool_put_place(p, e);
+        mem_free(c->proxy);
         mem_free(c);
         return r;
     }
     h1_init(&c->codec, &options);
     outbox_init(&c->out, u->outboxes, &c->stream);
+    if (t->buffer_bytes)
+        c->out.high = t->buffer_bytes;
+    c->opened_us = u->loop->now.mono_us;
     c->pool = p;
     c->endpoints = endpoint_set_ref(p->endpoints);
     c->endpoint = e;
@@ -239,8 +255,13 @@ int conn_open(struct pool *p, struct endpoint *e, struct attempt *a, uint64_t co
     bool may_share = pool_may_share(p, a);
     struct conn *c = NULL;
 
+    if (UNLIKELY(p->cluster->transport.preconnect_percent)) {
+        *ret_conn = preconnect_take(p, e, a, p->upstreams->loop->now.mono_us + connect_timeout_us);
+        if (*ret_conn)
+            return 0;
+    }
     if (may_share && !p->speaks_http1)
-        c = pool_find_connecting(p, e, p->upstreams->loop->now.mono_us + connect_timeout_us);
+        c = pool_find_connecting(p, e, a, p->upstreams->loop->now.mono_us + connect_timeout_us);
     if (!c) {
         if (!p->upstreams->is_uncounted &&
             !breaker_take_connection(pool_breaker(p), e->state, a->limits))
@@ -256,7 +277,7 @@ int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
                      uint64_t connect_timeout_us, struct conn **ret_conn)
 {
     struct conn *c;
-    int r = conn_new(p, e, connect_timeout_us, &c);
+    int r = conn_new(p, e, a, connect_timeout_us, &c);
 
     if (r != 0)
         return r;
@@ -269,12 +290,30 @@ int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
     return 0;
 }
 
+int conn_open_spare(struct pool *p, struct endpoint *e, const struct attempt *a)
+{
+    struct conn *c;
+    int r;
+
+    if (!p->upstreams->is_uncounted &&
+        !breaker_take_connection(pool_breaker(p), e->state, a->limits))
+        return CONN_NO_PLACE;
+    r = conn_new(p, e, a, a->connect_timeout_us, &c);
+    if (r != 0)
+        return r;
+    conn_offer(c, a);
+    c->idle_us = a->idle_us ? a->idle_us : UPSTREAM_IDLE_US;
+    c->idle_since_us = c->opened_us;
+    return 0;
+}
+
 static void conn_free(struct deferred *d)
 {
     struct conn *c = CONTAINER_OF(d, struct conn, retire);
 
     buf_deinit(&c->in);
     conn_h2_free(c->h2);
+    mem_free(c->proxy);
     endpoint_set_unref(c->endpoints);
     mem_free(c);
 }
@@ -301,6 +340,13 @@ void conn_close(struct conn *c)
     /* Not before it is closed: the backend is to see no more of them than the bound. */
     pool_put_place(c->pool, c->endpoint);
     loop_retire(l, &c->retire, conn_free);
+}
+
+bool conn_is_old(const struct conn *c, uint64_t now_us)
+{
+    uint64_t age_us = c->pool->cluster->transport.age_us;
+
+    return age_us && now_us - c->opened_us >= age_us;
 }
 
 void conn_count_served(struct conn *c, const struct attempt *a)
@@ -342,7 +388,8 @@ void conn_put(struct conn *c, bool is_reusable)
     conn_count_served(c, c->attempt);
     is_reusable &= conn_n_beyond(c, c->attempt) == 0;
     c->attempt = NULL;
-    if (is_reusable && !c->is_spent && outbox_is_empty(&c->out) &&
+    is_reusable &= !c->is_spent && !conn_is_old(c, c->pool->upstreams->loop->now.mono_us);
+    if (is_reusable && outbox_is_empty(&c->out) &&
         c->pool->lists[CONN_OPEN].n_nodes < UPSTREAM_IDLE_PER_CLUSTER) {
         c->idle_since_us = c->pool->upstreams->loop->now.mono_us;
         stream_want(&c->stream, LOOP_READ);
@@ -463,12 +510,14 @@ static void conn_on_ready(struct conn *c)
                               : cluster->protocol == CLUSTER_HTTP2;
 
     socket_format_local(c->stream.io.fd, c->local_text, sizeof c->local_text);
-    if (is_h2 && c->waiting.n_nodes > 0) {
+    if (is_h2 && !c->attempt) {
         c->pool->speaks_http1 = false;
         if (!conn_h2_begin(c))
             conn_fail(c, ENOMEM, ATTEMPT_CONNECT_FAILED);
     } else if (cluster->protocol == CLUSTER_HTTP2) {
         conn_fail(c, EPROTO, ATTEMPT_CONNECT_FAILED); /* it has not agreed to HTTP/2 */
+    } else if (preconnect_is_spare(c)) {
+        preconnect_on_open(c);
     } else {
         conn_begin_http1(c);
     }

@@ -117,8 +117,6 @@ def test_at_start_a_listener_given_twice_is_isolated_with_its_gateway(gateway, u
 
 
 def test_start_names_what_is_read_and_not_enforced(gateway, upstream):
-    from play.manifests import ENVOY_API, target, thing
-    limits = thing(ENVOY_API, "BackendTrafficPolicy", "limits", {
-        "targetRefs": [target("Gateway", "front")], "useClientProtocol": True})
-    gw = gateway([*scene(upstream("a")), limits])
-    assert "spec.useClientProtocol" in gw.stderr() and "not enforced" in gw.stderr()
+    from play.manifests import client_policy
+    gw = gateway([*scene(upstream("a")), client_policy("clients", http1={"preserveHeaderCase": True})])
+    assert "spec.http1.preserveHeaderCase" in gw.stderr() and "not enforced" in gw.stderr()

@@ -82,18 +82,19 @@ NOT_HEEDED = {
         {"name": "a", "port": 80, "appProtocol": "https"}, {"name": "b", "port": 81}]}), tls_of_service("s", "b")]), r"in clear text"),
     "a Backend of WebSocket over TLS without TLS": (lambda m: m[2]["spec"].update(
         appProtocols=["gateway.envoyproxy.io/wss"]), r"a: spec\.appProtocols: .*in clear text"),
-    "when a connection is tried first": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"idleInterval": "1s"}})),
-                                         r": spec\.http2\.connectionKeepalive\.idleInterval: not enforced yet"),
     "jitter of PINGs": (lambda m: m.append(traffic(http2={"connectionKeepalive": {"interval": "1s", "intervalJitter": 10}})),
                         r": spec\.http2\.connectionKeepalive\.intervalJitter: .*not enforced yet"),
     "windows beyond the bound": (lambda m: m.append(traffic(http2={"initialStreamWindowSize": "1Gi"})), r": spec\.http2\.initialStreamWindowSize: more than"),
-    "HTTP/2 of a key set": (lambda m: m.append(key_set(backendSettings={"http2": {"maxConcurrentStreams": 2}})),
-                            r"backendSettings\.http2: read but not enforced"),
+    "windows of a key set beyond the bound": (
+        lambda m: m.append(key_set(backendSettings={"http2": {"initialStreamWindowSize": "1Gi"}})),
+        r"backendSettings\.http2\.initialStreamWindowSize: more than"),
     "events of an access log": (lambda m: m.append(thing("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "e", {
         "telemetry": {"accessLog": {"settings": [{"type": "Upstream", "sinks": [
             {"type": "File", "file": {"path": "/dev/stdout"}}]}]}}})), r"settings\[0\]\.type: read but not enforced"),
-    "curves of a Backend": (lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "ecdhCurves": ["X25519"]}),
-                            r"ecdhCurves: read but not enforced"),
+    "names of a Backend's addresses": (lambda m: m[2]["spec"].update(
+        tls={"insecureSkipVerify": True, "autoSNIFromEndpointHostname": True}, endpoints=[
+            {"hostname": f"{n}.test", "ip": {"address": "127.0.0.1", "port": n}} for n in (1, 2)]),
+        r"autoSNIFromEndpointHostname: not enforced where"),
     "a protocol of a Backend": (lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "alpnProtocols": ["h2", "http/1.0"]}),
                                 r"alpnProtocols: http/1.0 is not spoken"),
     "names by URI": (lambda m: m.append(thing("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "t", {
@@ -143,12 +144,13 @@ def test_rules_that_exclude_paths_are_noted(tmp_path, policy, noted):
                         tls_of_service("s", None)]),
     lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/ws"]),
     lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/wss"], tls={"insecureSkipVerify": True}),
-    lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "minVersion": "1.2", "maxVersion": "1.3"}),
+    lambda m: m[2]["spec"].update(tls={"insecureSkipVerify": True, "minVersion": "1.2", "maxVersion": "1.3", "ecdhCurves": ["X25519"],
+                                       "signatureAlgorithms": ["ECDSA+SHA256"], "autoSNIFromEndpointHostname": True}),
     lambda m: m.append(thing("v1", "Service", "s", {"ports": [
         {"name": "a", "port": 80, "appProtocol": "kubernetes.io/h2c"}, {"name": "b", "port": 81, "appProtocol": "grpc"}]})),
     lambda m: m[2]["spec"].update(appProtocols=["gateway.envoyproxy.io/h2c"]),
     lambda m: m.append(traffic(http2={"initialStreamWindowSize": "64Ki", "initialConnectionWindowSize": "1Mi", "maxConcurrentStreams": 10,
-                                      "connectionKeepalive": {"interval": "2s", "timeout": "1s"}})),
+                                      "connectionKeepalive": {"interval": "2s", "timeout": "1s", "idleInterval": "1s"}})),
     lambda m: m.append(key_set(backendSettings={"retry": {"numRetries": 3, "retryOn": {"triggers": ["5xx", "reset"]}},
                                                "timeout": {"tcp": {"connectTimeout": "1s"}}})),
 ])

@@ -41,15 +41,9 @@ static void breaker_tell_workers(struct compile *c, const struct compile_place *
         MAX(n_connections, 1U));
 }
 
-void compile_breaker(struct compile *c, struct compile_place *at,
-                     const struct cluster_circuit_breaker *spec)
+static void breaker_limits_init(struct breaker_limits *l,
+                                const struct cluster_circuit_breaker *spec)
 {
-    struct rule_plan *rule = at->rule;
-    struct breaker_limits *l;
-
-    if (!spec)
-        return;
-    l = ARENA_NEW(&at->plan->arena, struct breaker_limits);
     l->n_connections = breaker_bound(spec->max_connections, BREAKER_DEFAULT);
     l->n_pending = breaker_bound(spec->max_pending_requests, BREAKER_DEFAULT);
     l->n_requests = breaker_bound(spec->max_parallel_requests, BREAKER_DEFAULT);
@@ -57,10 +51,32 @@ void compile_breaker(struct compile *c, struct compile_place *at,
     l->n_endpoint_connections =
         spec->per_endpoint ? breaker_bound(spec->per_endpoint->max_connections, BREAKER_DEFAULT)
                            : BOUNDED_COUNT_MAX;
-    rule->breaker = l;
+}
+
+const struct breaker_limits *compile_breaker_of(struct arena *a, const struct cluster *cluster,
+                                                const struct cluster_circuit_breaker *spec)
+{
+    struct breaker_limits *l;
+
+    if (!spec)
+        return NULL;
+    l = ARENA_NEW(a, struct breaker_limits);
+    breaker_limits_init(l, spec);
+    breaker_watch_cluster(cluster);
+    return l;
+}
+
+void compile_breaker(struct compile *c, struct compile_place *at,
+                     const struct cluster_circuit_breaker *spec)
+{
+    struct rule_plan *rule = at->rule;
+
+    rule->breaker = compile_breaker_of(&at->plan->arena, NULL, spec);
+    if (!rule->breaker)
+        return;
     for (uint32_t i = 0; i < rule->n_backends; i++) {
         breaker_watch_cluster(rule->backends[i].cluster);
-        breaker_tell_workers(c, at, rule->backends[i].cluster, l->n_connections);
+        breaker_tell_workers(c, at, rule->backends[i].cluster, rule->breaker->n_connections);
     }
     for (uint32_t i = 0; i < rule->n_mirrors; i++)
         breaker_watch_cluster(rule->mirrors[i].cluster);

@@ -1,6 +1,7 @@
 /* compile: what a ClientTrafficPolicy says of a listener's clients, as plan.h's client_plan. */
 #include "base/limits.h"
 #include "gateway/compile/rule.h"
+#include "gateway/compile/traffic/transport.h"
 #include "http/path.h"
 #include "manifest/client_traffic_policy.h"
 #include "policy/regex.h"
@@ -16,7 +17,6 @@ enum {
     CLIENT_WINDOW_BYTES = 1024 * 1024,
     CLIENT_ACCEPTS_MAX = 65536,
     CLIENT_BUFFER_BYTES_MIN = 4096,
-    KEEPALIVE_PROBES_MAX = 127, /* MAX_TCP_KEEPCNT of Linux */
 };
 
 const struct client_traffic_policy *
@@ -248,23 +248,11 @@ static void compile_health_path(struct compile *c, const struct client_traffic_p
         ret->health_path = arena_str(a, path);
 }
 
-static int seconds_of(struct opt_duration d)
-{
-    return d.is_set ? (int)MIN(MAX(d.us / 1000000, (uint64_t)1), (uint64_t)INT16_MAX) : 0;
-}
-
 static void compile_client_socket(const struct client_connection *connection,
                                   const struct tcp_keepalive *k, struct client_plan *ret)
 {
-    ret->socket.buffer_bytes =
-        (int)bounded_or(connection->socket_buffer_limit_bytes, LIMIT_SOCKET_BUFFER_BYTES, 0);
+    compile_socket_options(connection->socket_buffer_limit_bytes, k, &ret->socket);
     ret->n_accepts_max = bounded_or(connection->max_accept_per_socket_event, CLIENT_ACCEPTS_MAX, 0);
-    if (!k)
-        return;
-    ret->socket.keeps_alive = true;
-    ret->socket.idle_s = seconds_of(k->idle_time);
-    ret->socket.interval_s = seconds_of(k->interval);
-    ret->socket.n_probes = (int)bounded_or(k->probes, KEEPALIVE_PROBES_MAX, 0);
 }
 
 void compile_client(struct compile *c, const struct gateway *g, const struct listener *l,

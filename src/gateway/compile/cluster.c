@@ -5,14 +5,19 @@
  * Service. Clusters are shared by identity with earlier snapshots. */
 #include "gateway/compile/rule.h"
 
+#include "base/assert.h"
 #include "gateway/compile/layer.h"
 #include "gateway/compile/tls.h"
 #include "gateway/compile/traffic.h"
+#include "gateway/compile/traffic/transport.h"
 #include "gateway/server_options.h"
 #include "manifest/ai_service_backend.h"
 #include "manifest/backend.h"
 #include "manifest/core.h"
 #include "upstream/key_feed.h"
+
+/* What is spoken: as manifests and handshakes say, or whatever those say. */
+enum cluster_wish_protocol { WISH_ANY_PROTOCOL, WISH_HTTP1, WISH_HTTP2 };
 
 /* What is to become a cluster. */
 struct cluster_draft {
@@ -23,8 +28,10 @@ struct cluster_draft {
     uint16_t resolve_port;
     struct endpoint_set *endpoints;
     bool speaks_http2; /* by what the manifests say of its protocol */
+    enum cluster_wish_protocol protocol;
     const struct cluster_http2 *http2;
     struct cluster_lookup lookup;
+    const struct cluster_transport *transport;
 };
 
 /* Endpoints of a cluster that serves already change when the snapshot is adopted, not before: it
@@ -42,6 +49,8 @@ static void compile_publish_later(struct compile *c, struct cluster *cluster,
 static enum cluster_protocol cluster_draft_protocol(const struct cluster_draft *d,
                                                     const struct compile_tls_draft *tls)
 {
+    if (d->protocol != WISH_ANY_PROTOCOL)
+        return d->protocol == WISH_HTTP2 ? CLUSTER_HTTP2 : CLUSTER_HTTP1;
     if (d->speaks_http2)
         return CLUSTER_HTTP2;
     if (!tls->client || (tls->names_protocols && !tls->has_http2))
@@ -56,17 +65,22 @@ static struct str cluster_draft_key(struct compile *c, const struct cluster_draf
     const struct cluster_http2 *h = d->http2;
     const struct cluster_lookup *l = &d->lookup;
 
-    if (d->speaks_http2)
+    if (d->protocol == WISH_HTTP1)
+        key = arena_join(&c->scratch, key, STR("|h1"));
+    else if (d->protocol == WISH_HTTP2 || d->speaks_http2)
         key = arena_join(&c->scratch, key, STR("|h2"));
     if (d->resolve_host.len > 0 && (l->refresh_us || l->family != CLUSTER_ALL_FAMILIES))
         key = arena_printf(&c->scratch, "%.*s|dns %llu,%d", STR_ARG(key),
                            (unsigned long long)l->refresh_us, l->family);
+    if (d->transport)
+        key = compile_transport_key(c, key, d->transport);
     if (!h || cluster_draft_protocol(d, tls) == CLUSTER_HTTP1)
         return key;
-    return arena_printf(&c->scratch, "%.*s|%u,%u,%u,%d,%llu,%llu", STR_ARG(key), h->stream_window,
-                        h->connection_window, h->n_streams_max, h->ends_on_invalid,
-                        (unsigned long long)h->ping_interval_us,
-                        (unsigned long long)h->ping_timeout_us);
+    return arena_printf(&c->scratch, "%.*s|%u,%u,%u,%d,%llu,%llu,%llu", STR_ARG(key),
+                        h->stream_window, h->connection_window, h->n_streams_max,
+                        h->ends_on_invalid, (unsigned long long)h->ping_interval_us,
+                        (unsigned long long)h->ping_timeout_us,
+                        (unsigned long long)h->ping_first_us);
 }
 
 static struct cluster *compile_get_cluster(struct compile *c, struct cluster_draft *d,
@@ -76,6 +90,7 @@ static struct cluster *compile_get_cluster(struct compile *c, struct cluster_dra
         .key = cluster_draft_key(c, d, tls),
         .protocol = cluster_draft_protocol(d, tls),
         .http2 = d->http2 ? *d->http2 : (struct cluster_http2){0},
+        .transport = d->transport ? *d->transport : (struct cluster_transport){.age_us = 0},
         .name = d->name,
         .server_name = tls->server_name.len ? tls->server_name : d->server_name,
         .lookup = d->lookup,
@@ -232,8 +247,10 @@ static bool is_http2_protocol(struct str app_protocol)
 struct cluster_wish {
     const struct object *from;
     bool is_grpc; /* then HTTP/2 and nothing else */
+    enum cluster_wish_protocol protocol;
     const struct cluster_http2 *http2;
     struct cluster_lookup lookup;
+    const struct cluster_transport *transport;
 };
 
 static struct cluster_wish compile_wish_of_route(const struct compile_place *at)
@@ -241,7 +258,19 @@ static struct cluster_wish compile_wish_of_route(const struct compile_place *at)
     return (struct cluster_wish){.from = at->route,
                                  .is_grpc = at->route->kind->id == KIND_GRPC_ROUTE,
                                  .http2 = at->traffic->http2,
-                                 .lookup = at->traffic->lookup};
+                                 .lookup = at->traffic->lookup,
+                                 .transport = at->traffic->transport};
+}
+
+/* `s`: NULL: none. */
+static struct cluster_wish compile_wish_of_settings(struct compile *c, const struct object *from,
+                                                    bool is_grpc, const struct cluster_settings *s)
+{
+    return (struct cluster_wish){.from = from,
+                                 .is_grpc = is_grpc,
+                                 .http2 = compile_http2(c, s ? s->http2 : NULL),
+                                 .lookup = compile_lookup(s ? s->dns : NULL),
+                                 .transport = compile_transport(c, s)};
 }
 
 static bool service_speaks_http2(const struct service *s, int64_t port)
@@ -294,6 +323,8 @@ static struct cluster *compile_service(struct compile *c, const struct cluster_w
     d.speaks_http2 = wish->is_grpc || service_speaks_http2(s, port);
     d.http2 = wish->http2;
     d.lookup = wish->lookup;
+    d.transport = wish->transport;
+    d.protocol = wish->protocol;
     if (s && str_eq(s->spec.type, STR("ExternalName")) && s->spec.external_name.len)
         host = s->spec.external_name;
     compile_host(c, host, port, &d);
@@ -309,7 +340,10 @@ static struct cluster *compile_backend_endpoint(struct compile *c, const struct 
 {
     const struct backend_address *address = e->fqdn ? e->fqdn : e->ip;
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {.http2 = wish->http2, .lookup = wish->lookup};
+    struct cluster_draft d = {.http2 = wish->http2,
+                              .lookup = wish->lookup,
+                              .transport = wish->transport,
+                              .protocol = wish->protocol};
 
     d.speaks_http2 = wish->is_grpc || backend_speaks_http2(b);
     if (!address) {
@@ -340,7 +374,10 @@ static struct cluster *compile_backend_ips(struct compile *c, const struct clust
                                            const struct backend *b)
 {
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {.http2 = wish->http2, .lookup = wish->lookup};
+    struct cluster_draft d = {.http2 = wish->http2,
+                              .lookup = wish->lookup,
+                              .transport = wish->transport,
+                              .protocol = wish->protocol};
 
     d.speaks_http2 = wish->is_grpc || backend_speaks_http2(b);
     d.name = arena_printf(&c->scratch, "Backend/%.*s/%.*s", STR_ARG(b->object.namespace),
@@ -419,14 +456,13 @@ void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
 }
 
 static void compile_backend(struct compile *c, const struct compile_place *at,
-                            const struct backend *b, uint64_t weight,
-                            struct backend_draft_vec *drafts)
+                            const struct cluster_wish *wish, const struct backend *b,
+                            uint64_t weight, struct backend_draft_vec *drafts)
 {
     enum backend_validity validity = BACKEND_INVALID;
-    struct cluster_wish wish = compile_wish_of_route(at);
 
     if (backend_has_only_ips(b) && !b->object.is_broken) {
-        compile_add_entry(c, at, drafts, compile_backend_ips(c, &wish, b), BACKEND_NOT_ENFORCED,
+        compile_add_entry(c, at, drafts, compile_backend_ips(c, wish, b), BACKEND_NOT_ENFORCED,
                           weight);
         drafts->items[drafts->n - 1].plan.host =
             backend_endpoint_host(at, &b->spec.endpoints.items[0]);
@@ -438,33 +474,32 @@ static void compile_backend(struct compile *c, const struct compile_place *at,
         return;
     }
     VEC_FOREACH (&b->spec.endpoints, e) {
-        struct cluster *cluster = compile_backend_endpoint(c, &wish, b, e, &validity);
+        struct cluster *cluster = compile_backend_endpoint(c, wish, b, e, &validity);
 
         compile_add_entry(c, at, drafts, cluster, validity, weight / b->spec.endpoints.n);
         drafts->items[drafts->n - 1].plan.host = backend_endpoint_host(at, e);
     }
 }
 
-void compile_backend_ref(struct compile *c, const struct compile_place *at,
-                         const struct backend_ref *ref, struct backend_draft_vec *drafts)
+static void compile_wished(struct compile *c, const struct compile_place *at,
+                           const struct cluster_wish *wish, const struct backend_ref *ref,
+                           struct backend_draft_vec *drafts)
 {
     uint64_t weight = (uint64_t)backend_ref_weight(ref) * COMPILE_WEIGHT_SCALE;
     bool is_service = str_eq(ref->kind, STR("Service"));
     enum backend_validity validity = BACKEND_INVALID;
-    struct cluster_wish wish = compile_wish_of_route(at);
 
-    compile_guard_of_ref(c, at, ref);
     if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {
         const struct backend *b = (const struct backend *)ref->target;
         size_t before = drafts->n;
 
-        compile_backend(c, at, b, weight, drafts);
+        compile_backend(c, at, wish, b, weight, drafts);
         for (size_t i = before; i < drafts->n; i++)
             drafts->items[i].priority = b->spec.fallback.value;
         return;
     }
     if (is_service && (ref->state == REF_RESOLVED || ref->state == REF_NOT_GIVEN)) {
-        struct cluster *cluster = compile_service(c, &wish, ref, &validity);
+        struct cluster *cluster = compile_service(c, wish, ref, &validity);
 
         compile_add_entry(c, at, drafts, cluster, validity, weight);
         return;
@@ -472,12 +507,44 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
     compile_add_entry(c, at, drafts, NULL, BACKEND_INVALID, weight);
 }
 
-struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls)
+/* Each is a pair then: `drafts` from `first` on has what clients of HTTP/1 get. */
+static void compile_for_http2_clients(struct compile *c, const struct compile_place *at,
+                                      const struct backend_ref *ref,
+                                      struct backend_draft_vec *drafts, size_t first)
 {
+    struct cluster_wish wish = compile_wish_of_route(at);
+    struct backend_draft_vec others = {0};
+
+    wish.protocol = WISH_HTTP2;
+    compile_wished(c, at, &wish, ref, &others);
+    ASSERT(others.n == drafts->n - first);
+    for (size_t i = 0; i < others.n; i++)
+        drafts->items[first + i].plan.cluster_h2 = others.items[i].plan.cluster;
+}
+
+void compile_backend_ref(struct compile *c, const struct compile_place *at,
+                         const struct backend_ref *ref, struct backend_draft_vec *drafts)
+{
+    struct cluster_wish wish = compile_wish_of_route(at);
+    size_t first = drafts->n;
+
+    compile_guard_of_ref(c, at, ref);
+    if (at->traffic->follows_client && !wish.is_grpc)
+        wish.protocol = WISH_HTTP1;
+    compile_wished(c, at, &wish, ref, drafts);
+    if (wish.protocol != WISH_ANY_PROTOCOL)
+        compile_for_http2_clients(c, at, ref, drafts, first);
+}
+
+struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls,
+                                       const struct cluster_settings *s)
+{
+    struct cluster_wish wish = compile_wish_of_settings(c, NULL, false, s);
     ssize_t colon = str_find_char(host_port, ':', 0);
     struct str host = str_slice(host_port, 0, colon < 0 ? host_port.len : (size_t)colon);
     struct compile_tls_draft tls = {0};
-    struct cluster_draft d = {0};
+    struct cluster_draft d = {
+        .http2 = wish.http2, .lookup = wish.lookup, .transport = wish.transport};
     uint64_t port = is_tls ? 443 : 80;
 
     if (colon >= 0 && (!str_to_u64(str_slice(host_port, (size_t)colon + 1, host_port.len), &port) ||
@@ -511,9 +578,10 @@ struct str compile_authority_of(struct compile *c, const struct object *from,
 }
 
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
-                                   const struct backend_ref *ref, bool is_grpc)
+                                   const struct backend_ref *ref, bool is_grpc,
+                                   const struct cluster_settings *s)
 {
-    struct cluster_wish wish = {.from = from, .is_grpc = is_grpc};
+    struct cluster_wish wish = compile_wish_of_settings(c, from, is_grpc, s);
     enum backend_validity validity;
 
     if (ref->state == REF_RESOLVED && str_eq(ref->kind, STR("Backend"))) {

@@ -75,9 +75,7 @@ void compile_route(struct compile *c, const struct listener_member *m,
                    const struct attached_route *attached, struct listener_plan *plan,
                    struct route_table_builder *builder);
 
-/* filter.c */
-/* A header modifier of `owner` in `a`; NULL after an error: then what it belongs to must not be
- * used. */
+/* filter.c: a modifier of `owner` in `a`; NULL after an error: what it is of must not be used. */
 struct header_modifier;
 const struct header_mods *compile_header_mods(struct compile *c, struct arena *a,
                                               struct object *owner,
@@ -102,19 +100,21 @@ struct key_feed *compile_key_source(struct compile *c, struct object *policy,
 /* The names that a policy writes: late headers of its listeners. */
 void compile_late_headers(struct compile *c, struct arena *a, struct name_set *late);
 
-/* cluster.c */
 struct backend_draft_vec;
-/* The inbound checks in front of a backend (of an AIServiceBackend: of its Backend) guard the whole
- * rule that may use it. NULL is nothing. */
+struct cluster_settings;
+/* cluster.c: the inbound checks in front of a backend (of an AIServiceBackend: of its Backend)
+ * guard the whole rule that may use it. NULL is nothing. */
 void compile_guard_of_ref(struct compile *c, const struct compile_place *at,
                           const struct backend_ref *ref);
 void compile_backend_ref(struct compile *c, const struct compile_place *at,
                          const struct backend_ref *ref, struct backend_draft_vec *drafts);
-/* The cluster of "host[:port]" by DNS. */
-struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls);
+/* The cluster of "host[:port]" by DNS. `s` may be NULL, here and below. */
+struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls,
+                                       const struct cluster_settings *s);
 /* For arena_on_cleanup: gives back one reference. */
 void compile_cluster_cleanup(void *cluster);
 /* The cluster behind a reference from a policy or a mirror; NULL: none. One reference is the
  * caller's. `is_grpc`: it is spoken to in HTTP/2. */
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,
-                                   const struct backend_ref *ref, bool is_grpc);
+                                   const struct backend_ref *ref, bool is_grpc,
+                                   const struct cluster_settings *s);

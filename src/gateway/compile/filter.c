@@ -266,7 +266,7 @@ static void compile_mirror(struct compile *c, struct compile_place *at,
         ARENA_ARRAY(&at->plan->arena, struct mirror_plan, rule->n_mirrors + 1);
     struct cluster *cluster = spec->backend_ref
                                   ? compile_cluster_of(c, at->route, spec->backend_ref,
-                                                       at->route->kind->id == KIND_GRPC_ROUTE)
+                                                       at->route->kind->id == KIND_GRPC_ROUTE, NULL)
                                   : NULL;
 
     compile_guard_of_ref(c, at, spec->backend_ref);

@@ -217,6 +217,15 @@ void compile_health(struct compile *c, struct compile_place *at)
     }
 }
 
+void compile_health_of(struct compile *c, struct object *policy, struct cluster *cluster,
+                       const struct cluster_health_check *spec)
+{
+    const struct health_plan *plan = spec ? health_make(c, policy, spec) : NULL;
+
+    if (plan)
+        health_ask(c, cluster, plan, policy);
+}
+
 void compile_health_done(struct compile *c)
 {
     struct snapshot *s = c->snapshot;

@@ -2,7 +2,10 @@
  * its backend, time limits and retries. What cannot be had as written is never weakened: the policy
  * refuses. Fetching itself is upstream/key_feed.c. */
 #include "base/hash.h"
+#include "gateway/compile/breaker.h"
 #include "gateway/compile/compile.h"
+#include "gateway/compile/health.h"
+#include "gateway/compile/rule.h"
 #include "manifest/core.h"
 #include "manifest/link/link.h"
 #include "manifest/security_policy.h"
@@ -82,6 +85,21 @@ static void compile_feed_times(const struct jwt_remote_jwks *spec, struct key_fe
     config->connect_us = t && t->tcp && t->tcp->connect_timeout.us > 0
                              ? t->tcp->connect_timeout.us
                              : (uint64_t)KEY_CONNECT_TIMEOUT_US;
+    if (t && t->http)
+        config->idle_us = compile_idle_time(t->http->connection_idle_timeout);
+}
+
+static void compile_feed_bounds(struct compile *c, struct object *policy,
+                                const struct cluster_settings *s, struct key_feed_config *config)
+{
+    const struct breaker_limits *limits =
+        s ? compile_breaker_of(&c->scratch, config->cluster, s->circuit_breaker) : NULL;
+
+    config->has_limits = limits != NULL;
+    if (limits)
+        config->limits = *limits;
+    if (s)
+        compile_health_of(c, policy, config->cluster, s->health_check);
 }
 
 /* Two feeds are one when nothing of this differs. */
@@ -89,13 +107,16 @@ static struct str compile_feed_key(struct compile *c, const struct jwt_remote_jw
                                    const struct key_feed_config *config)
 {
     const struct key_feed_retry *r = &config->retry;
+    const struct breaker_limits *l = &config->limits;
 
     return arena_printf(
-        &c->scratch, "remote|%.*s|%.*s|%llu|%llu|%llu|%u|%u|%llu|%llu|%llu", STR_ARG(spec->uri),
-        STR_ARG(config->cluster->key), (unsigned long long)config->cache_us,
+        &c->scratch, "remote|%.*s|%.*s|%llu|%llu|%llu|%u|%u|%llu|%llu|%llu|%llu|%d,%u,%u,%u,%u,%u",
+        STR_ARG(spec->uri), STR_ARG(config->cluster->key), (unsigned long long)config->cache_us,
         (unsigned long long)config->connect_us, (unsigned long long)config->timeout_us,
         r->n_retries, r->on, (unsigned long long)r->back_off.base_us,
-        (unsigned long long)r->back_off.max_us, (unsigned long long)r->failed_us);
+        (unsigned long long)r->back_off.max_us, (unsigned long long)r->failed_us,
+        (unsigned long long)config->idle_us, config->has_limits, l->n_connections,
+        l->n_endpoint_connections, l->n_pending, l->n_requests, l->n_served);
 }
 
 /* The backend cannot be used, or not yet (its authorities may come with a later file): no error of
@@ -124,8 +145,9 @@ static struct cluster *compile_feed_cluster(struct compile *c, struct object *po
     bool is_https = str_starts_with_nocase(spec->uri, STR("https://"));
     struct cluster *cluster =
         spec->backend_refs.n > 0
-            ? compile_cluster_of(c, policy, &spec->backend_refs.items[0], false)
-            : compile_cluster_of_uri(c, host, is_https);
+            ? compile_cluster_of(c, policy, &spec->backend_refs.items[0], false,
+                                 spec->backend_settings)
+            : compile_cluster_of_uri(c, host, is_https, spec->backend_settings);
 
     if (!cluster) {
         compile_name_lost_source(c, policy, p);
@@ -153,6 +175,7 @@ static struct key_feed *compile_remote_feed(struct compile *c, struct object *po
         return NULL;
     compile_feed_times(p->remote_jwks, &config);
     compile_feed_retry(p->remote_jwks, &config.retry);
+    compile_feed_bounds(c, policy, p->remote_jwks->backend_settings, &config);
     feed = key_feed_get_remote(c->feeds, compile_feed_key(c, p->remote_jwks, &config), &config);
     cluster_unref(config.cluster);
     return feed;

@@ -2,6 +2,9 @@
  * the BackendSecurityPolicies ("guards") of every backend that it may use. A layer that cannot be
  * had as written makes the rule refuse. Secrets are read in credential.c. */
 #include "gateway/compile/layer.h"
+#include "gateway/compile/breaker.h"
+#include "gateway/compile/health.h"
+#include "gateway/compile/rule.h"
 
 #include "http/grammar.h"
 #include "manifest/backend_security_policy.h"
@@ -179,7 +182,8 @@ static struct cluster *compile_ext_auth_cluster(const struct layer_draft *d,
         diag_add(&d->c->manifest->diags, DIAG_WARNING, DIAG_UNSUPPORTED_FIELD, s->mark,
                  d->policy->label, "of the backendRefs of extAuth only the first is used");
     if (s->backend_refs.n > 0)
-        cluster = compile_cluster_of(d->c, d->policy, &s->backend_refs.items[0], is_grpc);
+        cluster = compile_cluster_of(d->c, d->policy, &s->backend_refs.items[0], is_grpc,
+                                     s->backend_settings);
     if (!cluster)
         manifest_object_error(d->c->manifest, d->policy, DIAG_INVALID_VALUE, s->mark,
                               "the authorizer's backend cannot be had as written");
@@ -214,6 +218,23 @@ static void compile_ext_auth_grpc(const struct layer_draft *d, const struct ext_
             (struct check_context){arena_str(a, e->name), arena_str(a, e->value)};
 }
 
+/* What its settings say of the calls, but for connections, which their cluster has. */
+static void compile_ext_auth_settings(const struct layer_draft *d, const struct cluster_settings *s,
+                                      struct ext_auth_config *config)
+{
+    const struct cluster_timeout *t = s ? s->timeout : NULL;
+
+    config->connect_us = config->timeout_us;
+    if (t && t->tcp)
+        config->connect_us = duration_or(t->tcp->connect_timeout, config->timeout_us);
+    if (t && t->http)
+        config->idle_us = compile_idle_time(t->http->connection_idle_timeout);
+    if (!s)
+        return;
+    config->limits = compile_breaker_of(&d->at->plan->arena, config->cluster, s->circuit_breaker);
+    compile_health_of(d->c, d->policy, config->cluster, s->health_check);
+}
+
 static const char *compile_ext_auth_layer(const struct layer_draft *d, const struct ext_auth *s)
 {
     struct arena *a = &d->at->plan->arena;
@@ -233,6 +254,7 @@ static const char *compile_ext_auth_layer(const struct layer_draft *d, const str
     if (why)
         return why;
     config.timeout_us = s->timeout.us > 0 ? s->timeout.us : EXT_AUTH_TIMEOUT_US;
+    compile_ext_auth_settings(d, (is_grpc ? s->grpc : s->http)->backend_settings, &config);
     config.headers = ARENA_ARRAY(a, struct str, s->headers_to_ext_auth.n + 1);
     VEC_FOREACH (&s->headers_to_ext_auth, name)
         config.headers[config.n_headers++] = arena_str(a, *name);

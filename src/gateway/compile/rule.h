@@ -55,6 +55,12 @@ static inline uint64_t duration_or(struct opt_duration d, uint64_t otherwise)
     return d.is_set ? d.us : otherwise;
 }
 
+/* As struct attempt has it: 0s is no limit. */
+static inline uint64_t compile_idle_time(struct opt_duration d)
+{
+    return !d.is_set ? 0 : d.us ? d.us : UINT64_MAX;
+}
+
 /* The rules of an AIGatewayRoute, of a GRPCRoute. */
 void compile_ai_route(struct compile_rules *r);
 void compile_grpc_route(struct compile_rules *r);

@@ -164,13 +164,16 @@ bool compile_tls_of_backend(struct compile *c, const struct backend *b,
     config.min_version = compile_tls_version(tls->settings.min_version);
     config.max_version = compile_tls_version(tls->settings.max_version);
     config.ciphers = compile_join(&c->scratch, &tls->settings.ciphers);
+    config.groups = compile_join(&c->scratch, &tls->settings.ecdh_curves);
+    config.signatures = compile_join(&c->scratch, &tls->settings.signature_algorithms);
     compile_alpn(&tls->settings.alpn_protocols, ret);
     ret->server_name = tls->sni.len ? tls->sni : e->hostname;
-    ret->key = arena_printf(&c->scratch, "%.*s|%.*s|%d%d|%d%d%d|%d-%d|%.*s|%.*s",
+    ret->key = arena_printf(&c->scratch, "%.*s|%.*s|%d%d|%d%d%d|%d-%d|%.*s|%.*s|%.*s|%.*s",
                             STR_ARG(ret->server_name), STR_ARG(config.ca_pem),
                             config.uses_system_ca, config.skips_verification, ret->names_protocols,
                             ret->has_http1, ret->has_http2, config.min_version, config.max_version,
-                            STR_ARG(config.ciphers), STR_ARG(config.certificate_pem));
+                            STR_ARG(config.ciphers), STR_ARG(config.groups),
+                            STR_ARG(config.signatures), STR_ARG(config.certificate_pem));
     return compile_tls_finish(c, &b->object, &config, ret);
 }
 

@@ -14,6 +14,8 @@
 #include "gateway/compile/traffic/keep_alive.h"
 #include "gateway/compile/traffic/override.h"
 #include "gateway/compile/traffic/retry.h"
+#include "gateway/compile/traffic/transport.h"
+#include "gateway/compile/traffic/upgrade.h"
 
 enum {
     STREAM_IDLE_DEFAULT_US = 300 * 1000000,
@@ -27,7 +29,7 @@ static uint32_t traffic_bounded(struct opt_int asked, int64_t limit)
     return asked.is_set ? (uint32_t)MIN(asked.value, limit) : 0;
 }
 
-static const struct cluster_http2 *traffic_http2(struct compile *c, const struct http2_settings *s)
+const struct cluster_http2 *compile_http2(struct compile *c, const struct http2_settings *s)
 {
     struct cluster_http2 *http2;
 
@@ -43,12 +45,13 @@ static const struct cluster_http2 *traffic_http2(struct compile *c, const struct
     if (s->connection_keepalive) {
         http2->ping_interval_us = duration_or(s->connection_keepalive->interval, 0);
         http2->ping_timeout_us = duration_or(s->connection_keepalive->timeout, 0);
+        http2->ping_first_us = duration_or(s->connection_keepalive->idle_interval, 0);
     }
     return http2;
 }
 
 /* As Envoy Gateway: an interval counts only where TTLs do not. */
-static struct cluster_lookup traffic_lookup(const struct cluster_dns *dns)
+struct cluster_lookup compile_lookup(const struct cluster_dns *dns)
 {
     static const enum cluster_family families[] = {
         [DNS_IPV4] = CLUSTER_IPV4,
@@ -77,8 +80,10 @@ void compile_traffic_begin(struct compile *c, struct compile_place *at)
                                      at->rule_name, &at->gateway->object, at->listener->name);
     t->merged = policy_merge(&c->scratch, &t->chain);
     t->spec = t->merged.is_broken ? NULL : t->merged.spec;
-    t->http2 = traffic_http2(c, t->spec ? t->spec->cluster.http2 : NULL);
-    t->lookup = traffic_lookup(t->spec ? t->spec->cluster.dns : NULL);
+    t->http2 = compile_http2(c, t->spec ? t->spec->cluster.http2 : NULL);
+    t->lookup = compile_lookup(t->spec ? t->spec->cluster.dns : NULL);
+    t->follows_client = t->spec && t->spec->use_client_protocol.value;
+    t->transport = compile_transport(c, t->spec ? &t->spec->cluster : NULL);
     at->traffic = t;
 }
 
@@ -92,11 +97,9 @@ static void traffic_timeouts(const struct compile_place *at, const struct cluste
         rule->connect_us = duration_or(t->tcp->connect_timeout, 0);
     if (t && t->http) {
         rule->policy_request_us = duration_or(t->http->request_timeout, 0);
-        if (t->http->connection_idle_timeout.is_set)
-            rule->connection_idle_us = /* 0s: no limit */
-                t->http->connection_idle_timeout.us ? t->http->connection_idle_timeout.us
-                                                    : UINT64_MAX;
+        rule->connection_idle_us = compile_idle_time(t->http->connection_idle_timeout);
         rule->stream_idle_us = duration_or(t->http->stream_idle_timeout, rule->stream_idle_us);
+        rule->stream_us = duration_or(t->http->max_stream_duration, 0);
     }
 }
 
@@ -124,5 +127,6 @@ void compile_traffic_rule(struct compile *c, struct compile_place *at)
     compile_retry(c, at);
     compile_overrides(c, at);
     compile_compress(c, at);
+    compile_upgrade(at);
     compile_limits(c, at, &t->chain, &t->merged);
 }

@@ -6,6 +6,7 @@
 #include "gateway/traffic/priorities.h"
 
 #include "gateway/traffic/affinity.h"
+#include "gateway/traffic/client_protocol.h"
 #include "gateway/traffic/priority_share.h"
 #include "gateway/worker.h"
 #include "policy/balance/rendezvous.h"
@@ -39,7 +40,7 @@ static struct priority_health priorities_health(struct exchange *x, uint32_t ind
         if (!b->cluster || b->weight == 0)
             continue;
         has_cluster = true;
-        s = priorities_endpoints(x, b->cluster);
+        s = priorities_endpoints(x, client_protocol_cluster(x, b));
         is_pending |= s->state == ENDPOINTS_PENDING;
         h.n += s->n;
         h.n_well += endpoint_set_n_well(s);
@@ -112,7 +113,7 @@ static uint32_t priorities_backend_availability(struct exchange *x, const struct
 
     if (!b->cluster)
         return PRIORITY_FULL;
-    s = priorities_endpoints(x, b->cluster);
+    s = priorities_endpoints(x, client_protocol_cluster(x, b));
     return s->n == 0
                ? PRIORITY_FULL
                : priority_availability((struct priority_health){s->n, endpoint_set_n_well(s)});

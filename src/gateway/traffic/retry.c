@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "gateway/ai/ai_answer.h"
+#include "gateway/traffic/client_protocol.h"
 #include "gateway/traffic/draw.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_status.h"
@@ -57,7 +58,7 @@ static uint32_t retry_limit(struct exchange *x, const struct backend_plan *b)
 {
     const struct retry_plan *plan = x->rule->retry;
     uint64_t n_retries = bounded_count_get(&b->cluster->backend->breaker.retries);
-    uint64_t n = plan->has_budget ? retry_n_in_flight(x, b->cluster) : 0;
+    uint64_t n = plan->has_budget ? retry_n_in_flight(x, client_protocol_cluster(x, b)) : 0;
 
     if (!plan->has_budget)
         return plan->n_parallel;

@@ -25,9 +25,9 @@ static void warn_jwks_settings(struct decoder *d, const struct node *node,
     if (s && s->retry && s->retry->num_attempts_per_priority.is_set)
         decode_warning(d, DIAG_NOT_ENFORCED, at, "backendSettings.retry.numAttemptsPerPriority",
                        "read but not enforced for a key set: its backends have no priorities");
-    if (http && (http->connection_idle_timeout.is_set || http->stream_idle_timeout.is_set))
+    if (http && (http->max_stream_duration.is_set || http->stream_idle_timeout.is_set))
         decode_warning(d, DIAG_NOT_ENFORCED, at, "backendSettings.timeout.http",
-                       "of a key set's time limits only requestTimeout is enforced yet");
+                       "of a fetch's time limits only requestTimeout is enforced yet");
 }
 
 /* The API refuses these two in a key-set fetch; a fetch always has a limit of its own. */
@@ -249,12 +249,28 @@ const struct table founding_basic_auth_table = {
     "founding_basic_auth", sizeof(struct basic_auth), founding_basic_auth_fields,
     N_ELEMENTS(founding_basic_auth_fields), founding_basic_auth_check};
 
+static void warn_ext_auth_settings(struct decoder *d, const struct node *node,
+                                   const struct cluster_settings *s)
+{
+    const struct cluster_http_timeout *http = s && s->timeout ? s->timeout->http : NULL;
+    const struct node *at = node_find(node, "backendSettings");
+
+    if (s && s->retry)
+        decode_warning(d, DIAG_NOT_ENFORCED, at, "backendSettings.retry",
+                       "read but not enforced for an authorizer yet");
+    if (http && (http->request_timeout.is_set || http->max_stream_duration.is_set ||
+                 http->stream_idle_timeout.is_set))
+        decode_warning(d, DIAG_NOT_ENFORCED, at, "backendSettings.timeout.http",
+                       "of a call's time limits only the timeout of extAuth is enforced");
+}
+
 static void ext_auth_server_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const refs[] = {"backendRef", "backendRefs", NULL};
     static const char *const paths[] = {"path", "pathOverride", NULL};
     struct ext_auth_server *s = object;
 
+    warn_ext_auth_settings(d, node, s->backend_settings);
     check_exactly_one(d, node, refs);
     check_at_most_one(d, node, paths);
     check_max_items(d, node, "backendRefs", 16);
@@ -268,8 +284,8 @@ static void ext_auth_server_check(struct decoder *d, const struct node *node, vo
                  "The authorizer; older form of backendRefs."),                                    \
         FIELD_LIST(ext_auth_server, backend_refs, "backendRefs", FIELD_NON_EMPTY, backend_ref,     \
                    "The authorizer."),                                                             \
-        FIELD_OBJECT(ext_auth_server, backend_settings, "backendSettings", FIELD_NOT_ENFORCED,     \
-                     cluster_settings, "Retries and time limits of the call.")
+        FIELD_OBJECT(ext_auth_server, backend_settings, "backendSettings", 0, cluster_settings,    \
+                     "Connections, bounds and health of the authorizer.")
 
 static const struct field ext_auth_http_fields[] = {
     EXT_AUTH_SERVER_FIELDS,

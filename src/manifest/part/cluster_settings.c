@@ -1,8 +1,8 @@
 /* Decoding of cluster settings: circuit breaker, timeouts, connection, names, protocol; and the
  * whole as `backendSettings`.
  *
- * Owner: the load's arena. Thread: compile thread. Of `backendSettings` only the key-set fetch uses
- * timeout and retry today; the rest is marked as not enforced. */
+ * Owner: the load's arena. Thread: compile thread. What of `backendSettings` is not for its use is
+ * named by who has it. */
 #include "manifest/part/cluster_settings.h"
 
 #include "base/limits.h"
@@ -52,12 +52,12 @@ static const struct field cluster_http_timeout_fields[] = {
                    "Time for the whole answer; for event streams, for its first byte."),
     FIELD_DURATION(cluster_http_timeout, connection_idle_timeout, "connectionIdleTimeout", 0,
                    "Time after which an unused connection is closed; 1h unless given."),
-    FIELD_DURATION(cluster_http_timeout, max_connection_duration, "maxConnectionDuration",
-                   FIELD_NOT_ENFORCED, "Longest life of a connection; 0s: no limit."),
+    FIELD_DURATION(cluster_http_timeout, max_connection_duration, "maxConnectionDuration", 0,
+                   "Age at which a connection takes no further request; 0s: no limit."),
     FIELD_DURATION(cluster_http_timeout, stream_idle_timeout, "streamIdleTimeout", 0,
                    "Longest silence inside an answer; 300s unless given."),
-    FIELD_DURATION(cluster_http_timeout, max_stream_duration, "maxStreamDuration",
-                   FIELD_NOT_ENFORCED, "Longest life of a stream."),
+    FIELD_DURATION(cluster_http_timeout, max_stream_duration, "maxStreamDuration", 0,
+                   "Longest time of a stream, from when it is sent; 0s: no limit."),
 };
 static const struct table cluster_http_timeout_table = TABLE(cluster_http_timeout);
 
@@ -77,12 +77,21 @@ static const struct field tcp_keepalive_fields[] = {
 };
 const struct table tcp_keepalive_table = TABLE(tcp_keepalive);
 
+static const struct field cluster_preconnect_fields[] = {
+    FIELD_INT(cluster_preconnect, per_endpoint_percent, "perEndpointPercent", 0, RANGE(100, 300),
+              "Connections to each endpoint, in percent of those that its streams need."),
+    FIELD_INT(cluster_preconnect, predictive_percent, "predictivePercent", FIELD_NOT_ENFORCED,
+              RANGE(100, INT32_MAX), "The same of all endpoints, at those that come next."),
+};
+static const struct table cluster_preconnect_table = TABLE(cluster_preconnect);
+
 static const struct field cluster_connection_fields[] = {
     FIELD_QUANTITY(cluster_connection, buffer_limit_bytes, "bufferLimit", 0,
                    "Bytes held of one connection at most."),
     FIELD_QUANTITY(cluster_connection, socket_buffer_limit_bytes, "socketBufferLimit", 0,
                    "Size of the socket's buffers."),
-    FIELD_UNSUPPORTED("preconnect", "Connections opened ahead of need."),
+    FIELD_OBJECT(cluster_connection, preconnect, "preconnect", 0, cluster_preconnect,
+                 "Connections opened ahead of need."),
 };
 const struct table cluster_connection_table = TABLE(cluster_connection);
 
@@ -162,9 +171,6 @@ static void http2_keepalive_judge(struct decoder *d, const struct node *node,
     if (k->idle_interval.is_set && is_of_clients)
         decode_warning(d, DIAG_INEFFECTIVE, node_find(node, "idleInterval"), "idleInterval",
                        "of connections that the gateway opens, to backends, alone");
-    else if (k->idle_interval.is_set)
-        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "idleInterval"), "idleInterval",
-                       "not enforced yet: no request waits for a PING");
     if (k->interval_jitter_percent.is_set && !is_of_clients)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "intervalJitter"), "intervalJitter",
                        "PINGs are sent after the interval, not enforced yet");
@@ -192,12 +198,6 @@ static void http2_judge(struct decoder *d, const struct node *parent,
 void http2_settings_judge(struct decoder *d, const struct node *parent,
                           const struct http2_settings *h)
 {
-    http2_judge(d, parent, h, false);
-}
-
-void http2_settings_judge_clients(struct decoder *d, const struct node *parent,
-                                  const struct http2_settings *h)
-{
     http2_judge(d, parent, h, true);
 }
 
@@ -215,6 +215,43 @@ static const struct field http2_settings_fields[] = {
 };
 const struct table http2_settings_table = TABLE_CHECKED(http2_settings, http2_settings_check);
 
+static void cluster_buffer_judge(struct decoder *d, const struct node *node, const char *key,
+                                 struct opt_int asked, int limit)
+{
+    if (asked.is_set && asked.value > limit)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, key), key,
+                       "more than %d bytes is not given: %d", limit, limit);
+}
+
+static void cluster_connection_judge(struct decoder *d, const struct node *parent,
+                                     const struct cluster_settings *s)
+{
+    const struct cluster_connection *c = s->connection;
+    const struct node *node = node_find(parent, "connection");
+    size_t above = decode_enter_key(d, "connection");
+
+    cluster_buffer_judge(d, node, "bufferLimit", c->buffer_limit_bytes, LIMIT_BACKEND_BUFFER_BYTES);
+    cluster_buffer_judge(d, node, "socketBufferLimit", c->socket_buffer_limit_bytes,
+                         LIMIT_SOCKET_BUFFER_BYTES);
+    if (c->preconnect && s->proxy_protocol)
+        decode_warning(d, DIAG_INEFFECTIVE, node_find(node, "preconnect"), "preconnect",
+                       "connections that carry a client's address are not opened ahead of need");
+    decode_leave(d, above);
+}
+
+void cluster_judge(struct decoder *d, const struct node *parent, const struct cluster_settings *s)
+{
+    if (s->http2)
+        http2_judge(d, parent, s->http2, false);
+    if (s->connection)
+        cluster_connection_judge(d, parent, s);
+}
+
+static void cluster_settings_check(struct decoder *d, const struct node *node, void *object)
+{
+    cluster_judge(d, node, object);
+}
+
 static const struct field cluster_settings_fields[] = {
     CLUSTER_SETTINGS_FIELDS(cluster_settings, , 0, FIELD_NOT_ENFORCED)};
-const struct table cluster_settings_table = TABLE(cluster_settings);
+const struct table cluster_settings_table = TABLE_CHECKED(cluster_settings, cluster_settings_check);

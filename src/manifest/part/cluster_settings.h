@@ -52,10 +52,16 @@ struct tcp_keepalive {
     struct opt_duration interval;
 };
 
+struct cluster_preconnect {
+    struct mark mark;
+    struct opt_int per_endpoint_percent;
+    struct opt_int predictive_percent;
+};
 struct cluster_connection {
     struct mark mark;
     struct opt_int buffer_limit_bytes;
     struct opt_int socket_buffer_limit_bytes;
+    struct cluster_preconnect *preconnect;
 };
 
 enum dns_family { DNS_IPV4, DNS_IPV6, DNS_IPV4_PREFERRED, DNS_IPV6_PREFERRED, DNS_IPV4_AND_IPV6 };
@@ -103,13 +109,11 @@ struct cluster_settings {
     struct http2_settings *http2;
 };
 
-/* Names what of `parent`'s http2 is given in part or not at all; for the check of who has it
- * enforced. */
+/* Name what of `parent`'s settings is given in part; for who has them enforced: towards clients,
+ * and towards backends. */
 void http2_settings_judge(struct decoder *d, const struct node *parent,
                           const struct http2_settings *h);
-/* The same of a policy for clients. */
-void http2_settings_judge_clients(struct decoder *d, const struct node *parent,
-                                  const struct http2_settings *h);
+void cluster_judge(struct decoder *d, const struct node *parent, const struct cluster_settings *s);
 
 extern const struct table cluster_settings_table, cluster_circuit_breaker_table,
     cluster_timeout_table, cluster_connection_table, cluster_dns_table,

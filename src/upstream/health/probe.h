@@ -30,6 +30,7 @@ struct probe {
     struct attempt attempt;
     /* TCP */
     struct stream stream;
+    struct str preface; /* of `stream`, where its cluster has the PROXY protocol */
     size_t n_sent;
 };
 

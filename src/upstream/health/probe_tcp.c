@@ -56,8 +56,16 @@ static void probe_tcp_on_event(struct stream *s, unsigned events)
 
 void probe_tcp_start(struct probe *p)
 {
-    if (stream_open_connect(&p->stream, p->upstreams->loop,
-                            (const struct sockaddr *)&p->target.address, p->target.address_len,
-                            p->cluster->tls, p->cluster->server_name, probe_tcp_on_event) != 0)
+    enum proxy_version proxy = p->cluster->transport.proxy;
+    const struct stream_target to = {.address = (const struct sockaddr *)&p->target.address,
+                                     .address_len = p->target.address_len,
+                                     .tls = p->cluster->tls,
+                                     .server_name = p->cluster->server_name,
+                                     .preface = proxy ? &p->preface : NULL};
+
+    if (proxy)
+        p->preface = proxy_header_local(proxy);
+
+    if (stream_open_connect(&p->stream, p->upstreams->loop, &to, probe_tcp_on_event) != 0)
         probe_finish(p, PROBE_FAILED);
 }
