@@ -364,6 +364,7 @@ int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot 
     arena_init(&w->spare_arena, 4096);
     random_init(&w->random);
     upstreams_init(&w->upstreams, &w->loop, &w->outboxes, w->scratch, sizeof w->scratch);
+    conn_limit_add_member(&g->overload.upstreams, &w->upstreams.limit);
     token_memory_init(&w->tokens);
     failure_limit_init(&w->failures);
     hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);

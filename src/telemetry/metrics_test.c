@@ -351,6 +351,8 @@ TEST(names_are_a_promise)
         "tollgate_upstream_retries_total",
         "tollgate_upstream_first_byte_seconds",
         "tollgate_upstream_connections",
+        "tollgate_upstream_connections_limit",
+        "tollgate_upstream_connections_shed_total",
         "tollgate_name_lookups_total",
         "tollgate_name_addresses_dropped_total",
         "tollgate_circuit_breaker_requests",

@@ -108,13 +108,16 @@ def test_want_of_descriptors_is_waited_for(gateway, upstream, scale):
 
     up.script = stream
     gw = gateway(world(backend("a", up), backend("b", upstream("b")),
-                       route("r", rule("a"), rule("b", matches=[path("/other")]))))
+                       route("r", rule("a"), rule("b", matches=[path("/other")]))),
+                 args=["--workers", "1"])
     pid = gw.process.pid
     streams = [gw.raw(b"GET /stream HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(30)]
     for raw in streams:
         assert raw.head()[0] == 200 and raw.chunk() == b"one"
-    kept = gw.raw(b"GET /kept HTTP/1.1\r\nHost: a.test\r\n\r\n")
-    assert kept.reply().status == 200
+    kept, other = gw.raw(), gw.raw()
+    for raw in (kept, other):
+        raw.send(b"GET /kept HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert raw.reply().status == 200
     before = n_descriptors(pid)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
     crowd = [socket.create_connection(("127.0.0.1", gw.port()), timeout=20 * FACTOR) for _ in range(LIMIT)]
@@ -130,15 +133,20 @@ def test_want_of_descriptors_is_waited_for(gateway, upstream, scale):
     # What runs is finished, and who is connected already is served (the connection to the backend is there, too).
     kept.send(b"GET /kept HTTP/1.1\r\nHost: a.test\r\n\r\n")
     assert kept.reply().status == 200
-    # Who needs a new connection to a backend is told so, and can go on.
+    # Who needs a new connection to a backend has it in place of one that is not used. Where all are used it is told so.
     kept.send(b"GET /other HTTP/1.1\r\nHost: a.test\r\n\r\n")
-    reply = kept.reply()
-    assert (reply.status, reply.code) == (503, "upstream_connect_failed")
-    kept.send(b"GET /kept HTTP/1.1\r\nHost: a.test\r\n\r\n")
     assert kept.reply().status == 200
+    kept.send(b"GET /stream HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    assert kept.head()[0] == 200 and kept.chunk() == b"one"
+    other.send(b"GET /other HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    reply = other.reply()
+    assert (reply.status, reply.code) == (503, "upstream_connections_exhausted")
+    streams.append(kept)
     go.set()
     for raw in streams:
         assert raw.chunk() == b"two" and raw.chunk() == b""
+    other.send(b"GET /other HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    assert other.reply().status == 200
     # It recovers without help: those who waited are served when others leave.
     for sock in crowd[:LIMIT - 20]:
         sock.close()
@@ -147,7 +155,7 @@ def test_want_of_descriptors_is_waited_for(gateway, upstream, scale):
         assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")
         sock.close()
     assert probe.reply().status == 200
-    for raw in [*streams, kept, probe]:
+    for raw in [*streams, other, probe]:
         raw.sock.close()
     assert gw.request("/").status == 200
     eventually(lambda: gw.metric("tollgate_connections_active") == 0, 10, "the connections to be closed")

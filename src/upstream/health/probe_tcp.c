@@ -56,8 +56,10 @@ static void probe_tcp_on_event(struct stream *s, unsigned events)
 
 void probe_tcp_start(struct probe *p)
 {
-    if (stream_open_connect(&p->stream, p->upstreams->loop,
-                            (const struct sockaddr *)&p->target.address, p->target.address_len,
-                            p->cluster->tls, p->cluster->server_name, probe_tcp_on_event) != 0)
-        probe_finish(p, PROBE_FAILED);
+    int r = stream_open_connect(&p->stream, p->upstreams->loop,
+                                (const struct sockaddr *)&p->target.address, p->target.address_len,
+                                p->cluster->tls, p->cluster->server_name, probe_tcp_on_event);
+
+    if (r != 0)
+        probe_finish(p, stream_lacks_descriptor(r) ? PROBE_NOT_MADE : PROBE_FAILED);
 }
