@@ -1,4 +1,4 @@
-"""Threads of a play: what fails in one of them fails the play."""
+"""Threads of a play: what fails in one of them fails the play, also where nobody waits for it (conftest.py)."""
 import threading
 import time
 
@@ -25,8 +25,9 @@ class Threads:
     def _run(self, at, call, args, more):
         try:
             self.results[at] = call(*args, **more)
-        except BaseException as failure:  # noqa: B902 (raised in `join`)
+        except BaseException as failure:  # noqa: B902 (raised in `join` too)
             self._failures.append(failure)
+            raise
 
     def is_running(self):
         return any(thread.is_alive() for thread in self._threads)
