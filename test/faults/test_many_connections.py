@@ -10,6 +10,7 @@ import time
 
 from play import client
 from play.deadline import FACTOR, eventually
+from play.halves import Halves
 from play.manifests import backend, path, route, rule, world
 from play.memory import anonymous_kib, is_sanitized
 from play.others import Others
@@ -100,24 +101,13 @@ def n_descriptors(pid):
 
 
 def test_want_of_descriptors_is_waited_for(gateway, upstream, scale):
-    up, go = upstream("a"), threading.Event()
-
-    def stream(request, connection):
-        if request.target != "/stream":
-            return up.echo(request, connection)
-        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
-        go.wait(60)
-        connection.send(b"3\r\ntwo\r\n0\r\n\r\n")
-        return None
-
-    up.script = stream
+    up = upstream("a")
+    streams = Halves(up)
     gw = gateway(world(backend("a", up), backend("b", upstream("b")),
                        route("r", rule("a"), rule("b", matches=[path("/other")]))),
                  args=["--workers", "1"])
     pid = gw.process.pid
-    streams = [gw.raw(b"GET /stream HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(30)]
-    for raw in streams:
-        assert raw.head()[0] == 200 and raw.chunk() == b"one"
+    streams.begin(gw, 30)
     kept, other = gw.raw(), gw.raw()
     for raw in (kept, other):
         raw.send(b"GET /kept HTTP/1.1\r\nHost: a.test\r\n\r\n")
@@ -140,15 +130,11 @@ def test_want_of_descriptors_is_waited_for(gateway, upstream, scale):
     # Who needs a new connection to a backend has it in place of one that is not used. Where all are used it is told so.
     kept.send(b"GET /other HTTP/1.1\r\nHost: a.test\r\n\r\n")
     assert kept.reply().status == 200
-    kept.send(b"GET /stream HTTP/1.1\r\nHost: a.test\r\n\r\n")
-    assert kept.head()[0] == 200 and kept.chunk() == b"one"
+    streams.begin_on(kept)
     other.send(b"GET /other HTTP/1.1\r\nHost: a.test\r\n\r\n")
     reply = other.reply()
     assert (reply.status, reply.code) == (503, "upstream_connections_exhausted")
-    streams.append(kept)
-    go.set()
-    for raw in streams:
-        assert raw.chunk() == b"two" and raw.chunk() == b""
+    streams.finish()
     other.send(b"GET /other HTTP/1.1\r\nHost: a.test\r\n\r\n")
     assert other.reply().status == 200
     # It recovers without help: those who waited are served when others leave.
@@ -159,7 +145,7 @@ def test_want_of_descriptors_is_waited_for(gateway, upstream, scale):
         assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")
         sock.close()
     assert probe.reply().status == 200
-    for raw in [*streams, other, probe]:
+    for raw in (other, probe):
         raw.sock.close()
     assert gw.request("/").status == 200
     eventually(lambda: gw.metric("tollgate_connections_active") == 0, 10, "the connections to be closed")
