@@ -238,6 +238,8 @@ static void worker_on_news(struct wake *wake)
     worker_take_offers(w);
     if (orders & ORDER_SHED)
         overload_shed(w);
+    if (orders & ORDER_ROOM)
+        overload_make_room(w);
     if (orders & ORDER_DRAIN)
         worker_drain(w);
     if (orders & ORDER_STOP)

@@ -113,6 +113,14 @@ static void overload_on_tick(struct timer *t)
         worker_order(g->workers[i], ORDER_SHED);
 }
 
+static void overload_on_room_wanted(struct wake *wake)
+{
+    struct server *g = CONTAINER_OF(wake, struct overload, room_wanted)->server;
+
+    for (uint32_t i = 0; i < g->n_workers; i++)
+        worker_order(g->workers[i], ORDER_ROOM);
+}
+
 void overload_init(struct overload *o, struct server *g, uint64_t memory_limit)
 {
     struct rlimit files = {0};
@@ -121,6 +129,7 @@ void overload_init(struct overload *o, struct server *g, uint64_t memory_limit)
     if (getrlimit(RLIMIT_NOFILE, &files) < 0)
         files.rlim_cur = 0;
     o->n_clients_max = overload_clients_max(files.rlim_cur);
+    wake_init(&o->room_wanted, g->loop, overload_on_room_wanted);
     conn_limit_init(&o->upstreams, overload_upstreams_max(files.rlim_cur));
     o->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     o->timer.fn = overload_on_tick;

@@ -34,6 +34,7 @@ struct overload {
     /* Control only: */
     struct server *server;
     struct timer timer;
+    struct wake room_wanted; /* posted by workers who have nobody to close for who comes */
     int statm_fd;
     uint64_t used;       /* bytes, as last measured */
     uint64_t trimmed_us; /* when freed memory was last given back */
@@ -60,14 +61,22 @@ static inline void overload_count_client(struct overload *o, int change)
     atomic_fetch_add_explicit(&o->n_clients, (uint32_t)change, memory_order_relaxed);
 }
 
+/* For one more client. */
+static inline bool overload_has_room(const struct overload *o)
+{
+    return atomic_load_explicit(&o->n_clients, memory_order_relaxed) < o->n_clients_max;
+}
+
 /* No connection is to be kept that nobody would miss. */
 static inline bool overload_is_tight(const struct overload *o)
 {
-    return overload_level(o) > OVERLOAD_CALM ||
-           atomic_load_explicit(&o->n_clients, memory_order_relaxed) >= o->n_clients_max;
+    return overload_level(o) > OVERLOAD_CALM || !overload_has_room(o);
 }
 
-/* shed.c, on the worker's thread. At the turn of a tick or of the level: gives way as it says. */
+/* shed.c, on the worker's thread. ORDER_ROOM: another worker has nobody to close. */
+void overload_make_room(struct worker *w);
+/* At the turn of a tick or of the level: gives way as it says. */
 void overload_shed(struct worker *w);
-/* Is there room for one more connection? Closes idle ones for one that waits at `listen_fd`. */
+/* Is there room for one more connection? Closes idle ones for one that waits at `listen_fd`; where
+ * the worker has none others are asked, and it is for the caller to try again. */
 bool overload_may_accept(struct worker *w, int listen_fd);

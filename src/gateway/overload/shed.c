@@ -143,8 +143,16 @@ bool overload_may_accept(struct worker *w, int listen_fd)
 
     if (UNLIKELY(overload_level(o) >= OVERLOAD_CLOSED))
         return false;
-    return LIKELY(atomic_load_explicit(&o->n_clients, memory_order_relaxed) < o->n_clients_max) ||
-           !shed_has_waiting(listen_fd) || shed_one_kind(w) > 0;
+    if (LIKELY(overload_has_room(o)) || !shed_has_waiting(listen_fd) || shed_one_kind(w) > 0)
+        return true;
+    wake_post(&o->room_wanted);
+    return false;
+}
+
+void overload_make_room(struct worker *w)
+{
+    if (!overload_has_room(&w->server->overload))
+        shed_one_kind(w);
 }
 
 void overload_shed(struct worker *w)
