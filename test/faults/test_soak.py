@@ -237,8 +237,6 @@ def test_everything_at_once(gateway, issuer, proxy, failing_calls, scale):
         if "soak" in locals():
             soak.end()
             world.calm = world.disturb = lambda: None
-        else:
-            world.go(1)
         world.stop()
         names.stop()
     check(gw, world, soak, scale, base, held)

@@ -1,4 +1,5 @@
-"""Threads of a play: what fails in one of them fails the play, also where nobody waits for it (conftest.py)."""
+"""Threads of a play: what fails in one of them fails the play, also where nobody waits for it (conftest.py). The same for
+tasks of a loop."""
 import threading
 import time
 
@@ -41,3 +42,11 @@ class Threads:
             raise self._failures[0]
         assert not self.is_running(), f"a thread has not ended after {seconds * FACTOR:g} s"
         return self.results
+
+
+def failures_of(loop):
+    """What fails from now on in tasks of the loop that nobody awaits (servers' connections are such), as it comes."""
+    failures = []
+    loop.set_exception_handler(lambda _loop, context: failures.append(
+        context.get("exception") or AssertionError(context["message"])))
+    return failures

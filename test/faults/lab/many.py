@@ -7,6 +7,7 @@ import re
 import threading
 
 from play.deadline import FACTOR
+from play.threads import failures_of
 
 HANG_S = 60
 
@@ -38,7 +39,7 @@ class Many:
         self._n = 0
         self._loop = asyncio.new_event_loop()
         self._gate = None
-        self._running = []
+        self._running, self._failures = [], failures_of(self._loop)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._server = self._call(asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024))
@@ -67,6 +68,8 @@ class Many:
         running, self._running = self._running, []
         for crowd in running:
             crowd.result(HANG_S * FACTOR)
+        if self._failures:
+            raise self._failures[0]
 
     def run(self, *args):
         self.begin(*args)

@@ -13,6 +13,7 @@ import threading
 
 from play.deadline import FACTOR
 from play.health import HEALTH
+from play.threads import failures_of
 
 LINGERED_CHUNKS = 50  # a proxy may have made an answer thousands of them
 HANG_S = 40  # longer than any time limit of the routes
@@ -92,7 +93,7 @@ class World:
         self._number = 0
         self._open = set()
         self._ready, self._end = threading.Event(), threading.Event()
-        self._fault = None
+        self._faults = []
 
     # ---- from other threads ----
 
@@ -107,11 +108,12 @@ class World:
         self._loop.call_soon_threadsafe(self._go.set)
 
     def stop(self):
-        """The clients finish what they began."""
+        """The clients finish what they began, if they were let go at all."""
         self._end.set()
+        self._loop.call_soon_threadsafe(self._go.set)
         self._thread.join()
-        if self._fault:
-            raise self._fault
+        if self._faults:
+            raise self._faults[0]
 
     def disturb(self):
         """From now on requests may fail."""
@@ -132,11 +134,12 @@ class World:
         try:
             asyncio.run(self._play(n_clients))
         except BaseException as fault:  # noqa: B902 (told in `stop`)
-            self._fault = fault
+            self._faults.append(fault)
             self._ready.set()
 
     async def _play(self, n_clients):
         self._loop, self._go = asyncio.get_running_loop(), asyncio.Event()
+        self._faults = failures_of(self._loop)
         servers = [await asyncio.start_server(functools.partial(self._serve, is_second), "127.0.0.1", 0, backlog=1024)
                    for is_second in (False, True)]
         self.port, self.second_port = (server.sockets[0].getsockname()[1] for server in servers)
