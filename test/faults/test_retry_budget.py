@@ -16,7 +16,8 @@ def half_of(seed):
 def retried(up, percent):
     budget = {"retryBudget": {"percent": {"numerator": percent}, "minRetryConcurrency": 0}}
     return world(backend("a", up), route("r", rule("a")), thing(ENVOY_API, "BackendTrafficPolicy", "p", {
-        "targetRefs": [target("Gateway", "front")], "retry": {"numRetries": N_RETRIES},
+        "targetRefs": [target("Gateway", "front")], "retry": {
+            "numRetries": N_RETRIES, "perRetry": {"backOff": {"baseInterval": "1ms", "maxInterval": "1ms"}}},
         "circuitBreaker": {"maxParallelRequests": 10_000, "maxPendingRequests": 10_000, **budget}}))
 
 
