@@ -6,7 +6,7 @@
 #   make test         every unit and end-to-end test (TEST_ARGS='-k routing' for some of the latter)
 #   make test-slow    the end-to-end tests that wait for timeouts of a minute or more
 #   make test-exact   ten thousand requests to models with every kind of end: records, usage and budgets agree
-#   make test-faults  the fault laboratory in full (FAULTS_ARGS='--minutes 30 --seed 7'); its short forms are in make test
+#   make test-faults  the fault laboratory in full (FAULTS_ARGS='--asan --minutes 30 --seed 7'); its short forms are in make test
 #   make test-sdk     the official OpenAI and Anthropic clients against the gateway (from pip and npm)
 #   make test-differential  the same requests and answers, byte for byte, to the gateway, nginx, HAProxy and Node's parser
 #   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW

@@ -75,6 +75,9 @@
     X(NAME_STALE_S, 86400, "seconds",                                                              \
       "age of a name's addresses that serve on while its servers fail; beyond: 503")               \
     X(EXCHANGES, 65536, "requests", "under way in one worker; beyond: 503")                        \
+    X(UPSTREAM_CONNECTIONS, 262144, "connections",                                                 \
+      "to backends, of all workers, or half of the descriptors beyond 64 where these are fewer; "  \
+      "beyond: those unused longest are closed, then 503")                                         \
     X(SHED_BYTES, 1048576, "bytes",                                                                \
       "that wait for a connection's peer, from which on it may be reset where memory runs short")  \
     X(KEY_SET_BYTES, 262144, "bytes", "a fetched or inline JSON Web Key Set")                      \

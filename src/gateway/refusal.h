@@ -119,6 +119,8 @@
       "The backend did not accept the connection in time.")                                        \
     X(UPSTREAM_OVERFLOW, 503, "upstream_overflow", "UO",                                           \
       "The backend is at the limit of its circuit breaker; try again shortly.")                    \
+    X(UPSTREAM_ROOM, 503, "upstream_connections_exhausted", "OM",                                  \
+      "The gateway has as many connections to backends as it may; try again shortly.")             \
     X(UPSTREAM_RESET, 502, "upstream_reset", "UC", "The backend closed the connection.")           \
     X(UPSTREAM_UPGRADE, 501, "upgrade_unsupported", "UPE",                                         \
       "The backend speaks HTTP/2 and takes no upgrade.")                                           \

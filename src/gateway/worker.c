@@ -240,6 +240,8 @@ static void worker_on_news(struct wake *wake)
     worker_take_offers(w);
     if (orders & ORDER_SHED)
         overload_shed(w);
+    if (orders & ORDER_ROOM)
+        overload_make_room(w);
     if (orders & ORDER_DRAIN)
         worker_drain(w);
     if (orders & ORDER_STOP)
@@ -366,6 +368,7 @@ int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot 
     arena_init(&w->spare_arena, 4096);
     random_init(&w->random);
     upstreams_init(&w->upstreams, &w->loop, &w->outboxes, w->scratch, sizeof w->scratch);
+    conn_limit_add_member(&g->overload.upstreams, &w->upstreams.limit);
     token_memory_init(&w->tokens);
     failure_limit_init(&w->failures);
     hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);

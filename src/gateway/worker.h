@@ -89,11 +89,8 @@ struct worker {
     char scratch[WORKER_SCRATCH_BYTES];
 };
 
-enum worker_order {
-    ORDER_DRAIN = 1, /* finish what runs, accept nothing new */
-    ORDER_STOP = 2,  /* end now */
-    ORDER_SHED = 4,  /* gateway/overload/overload.h */
-};
+/* Finish what runs and accept nothing new; end now; the others: gateway/overload/overload.h. */
+enum worker_order { ORDER_DRAIN = 1, ORDER_STOP = 2, ORDER_SHED = 4, ORDER_ROOM = 8 };
 
 /* All but the thread, for who turns the loop himself; then start: the thread, on `first`. 0 or
  * negative. At deinit neither clients nor exchanges may be left. */

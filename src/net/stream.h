@@ -8,6 +8,7 @@
  * STREAM_AGAIN. */
 #pragma once
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -70,6 +71,11 @@ struct stream_target {
  * or negative. */
 MUST_USE int stream_open_connect(struct stream *s, struct loop *l, const struct stream_target *to,
                                  stream_event_fn *on_event);
+/* Is that why it could not be opened? Then it is no fault of the other side. */
+static inline bool stream_lacks_descriptor(int r)
+{
+    return r == -EMFILE || r == -ENFILE;
+}
 /* Before STREAM_READY of a connection that was opened with `tls`: the protocols to offer by ALPN,
  * in its wire format (RFC 7301 3.1). */
 void stream_offer(struct stream *s, struct str protocols);

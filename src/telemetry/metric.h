@@ -55,6 +55,10 @@
       "From the start of an attempt to the head of the backend's answer.", "backend")              \
     X(UPSTREAM_CONNECTIONS, GAUGE, "tollgate_upstream_connections", "connections",                 \
       "Open connections to a backend, idle ones included.", "backend")                             \
+    X(UPSTREAM_CONNECTIONS_LIMIT, GAUGE, "tollgate_upstream_connections_limit", "connections",     \
+      "Connections to backends that there may be, of all together.")                               \
+    X(UPSTREAM_CONNECTIONS_SHED, COUNTER, "tollgate_upstream_connections_shed_total",              \
+      "connections", "Unused ones that were closed for others since there may be no more.")        \
     X(NAME_LOOKUPS, COUNTER, "tollgate_name_lookups_total", "lookups",                             \
       "Lookups of a backend's name: ok, not_found, server_failure or timeout.", "backend",         \
       "result")                                                                                    \
@@ -72,8 +76,8 @@
     X(ENDPOINT_HEALTHY, GAUGE, "tollgate_endpoint_healthy", "endpoints",                           \
       "Whether an endpoint whose health is watched is well: 1, or 0.", "backend", "endpoint")      \
     X(HEALTH_CHECKS, COUNTER, "tollgate_health_checks_total", "probes",                            \
-      "Probes of a backend's endpoints: ok, status, retriable_status, content, timeout or "        \
-      "failed (to connect, or reset).",                                                            \
+      "Probes of a backend's endpoints: ok, status, retriable_status, content, timeout, failed "   \
+      "(to connect, or reset) or not_made (for want of a descriptor).",                            \
       "backend", "result")                                                                         \
     X(EJECTIONS, COUNTER, "tollgate_ejections_total", "ejections",                                 \
       "Endpoints of a backend ejected for their answers.", "backend")                              \
@@ -92,7 +96,9 @@
     X(OVERLOAD_LEVEL, GAUGE, "tollgate_overload_level", "level",                                   \
       "0: calm; 1: idle connections are closed; 2: and requests refused; 3: and none accepted.")   \
     X(SHED, COUNTER, "tollgate_shed_total", "connections",                                         \
-      "Connections closed to make room: idle_connection or largest_connection.", "what")           \
+      "Connections closed to make room: refused_connection (that waited for its closeDelay), "     \
+      "arriving_connection (for its PROXY header), idle_connection or largest_connection.",        \
+      "what")                                                                                      \
     X(MEMORY_LIMIT, GAUGE, "tollgate_memory_limit_bytes", "bytes",                                 \
       "Of the process's own memory, beyond parts of which it sheds; 0: none.")                     \
     X(EXCHANGES_ACTIVE, GAUGE, "tollgate_exchanges_active", "requests", "Requests under way now.") \

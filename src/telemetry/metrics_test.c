@@ -352,6 +352,8 @@ TEST(names_are_a_promise)
         "tollgate_compressed_answers_total",
         "tollgate_upstream_first_byte_seconds",
         "tollgate_upstream_connections",
+        "tollgate_upstream_connections_limit",
+        "tollgate_upstream_connections_shed_total",
         "tollgate_name_lookups_total",
         "tollgate_name_addresses_dropped_total",
         "tollgate_circuit_breaker_requests",

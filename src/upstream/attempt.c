@@ -15,6 +15,7 @@
 
 enum {
     NAME_POLL_TIMEOUT_US = 5 * 1000000,
+    CROWDED_US = 200000,
     KEY_ENDPOINTS = 3, /* of a key, that are asked for room behind its first one */
 };
 
@@ -75,14 +76,21 @@ static void attempt_end_waiting(struct attempt *a)
     endpoint_set_unref(TAKE(a->waiter.endpoints));
 }
 
+static void attempt_end_crowded(struct attempt *a)
+{
+    if (a->state == ATTEMPT_CROWDED)
+        conn_limit_leave(&a->upstreams->limit);
+}
+
 /* Leaves the running states: every resource goes back here and nowhere else. */
 static void attempt_end(struct attempt *a, enum attempt_state to, bool is_reusable)
 {
     struct conn *c = a->conn;
 
     list_remove(&a->node);
-    timer_cancel(a->upstreams->loop, &a->name_timer);
+    timer_cancel(a->upstreams->loop, &a->wait_timer);
     outlier_note_attempt(a, to == ATTEMPT_FAILED);
+    attempt_end_crowded(a);
     if (a->state == ATTEMPT_PENDING) {
         pending_leave(attempt_breaker(a), &a->waiter);
         attempt_end_waiting(a);
@@ -234,6 +242,35 @@ static int attempt_on_full(struct attempt *a)
     return ATTEMPT_OVERFLOW;
 }
 
+static void attempt_on_crowded_timeout(struct timer *t)
+{
+    attempt_connect_again(CONTAINER_OF(t, struct attempt, wait_timer));
+}
+
+/* Others close unused connections, if they have any, and then there may be room. */
+static int attempt_wait_for_room(struct attempt *a)
+{
+    struct upstreams *u = a->upstreams;
+    uint64_t now_us = u->loop->now.mono_us;
+    bool is_first = a->crowded_until_us == 0;
+
+    attempt_count(a, NULL); /* the endpoint has no part in it */
+    if (is_first)
+        a->crowded_until_us = now_us + CROWDED_US;
+    if (now_us >= a->crowded_until_us || !conn_limit_ask(&u->limit)) {
+        attempt_end(a, ATTEMPT_FAILED, false);
+        return ATTEMPT_NO_ROOM;
+    }
+    a->state = ATTEMPT_CROWDED;
+    list_append(&u->crowded, &a->node);
+    a->wait_timer.fn = attempt_on_crowded_timeout;
+    timer_set(u->loop, &a->wait_timer, a->crowded_until_us);
+    conn_limit_join(&u->limit);
+    if (is_first)
+        wake_post(&u->limit.wake); /* there may have been some just before it was counted */
+    return 0;
+}
+
 static int attempt_find_connection(struct attempt *a)
 {
     struct conn *c = NULL;
@@ -271,6 +308,8 @@ static int attempt_find_connection(struct attempt *a)
         breaker_count_overflow(attempt_breaker(a), BREAKER_CONNECTIONS);
         return attempt_wait_for_place(a);
     }
+    if (r == CONN_NO_ROOM)
+        return attempt_wait_for_room(a);
     if (r != 0) {
         a->transport_error = -r;
         attempt_end(a, ATTEMPT_FAILED, false);
@@ -290,7 +329,7 @@ static int attempt_connect(struct attempt *a)
 
 static void attempt_on_name_timeout(struct timer *t)
 {
-    struct attempt *a = CONTAINER_OF(t, struct attempt, name_timer);
+    struct attempt *a = CONTAINER_OF(t, struct attempt, wait_timer);
 
     attempt_on_broken(a, ATTEMPT_NO_ENDPOINT);
 }
@@ -301,8 +340,8 @@ static void attempt_wait_for_name(struct attempt *a)
 
     a->state = ATTEMPT_WAITING_NAME;
     list_append(&a->upstreams->waiting, &a->node);
-    a->name_timer.fn = attempt_on_name_timeout;
-    timer_set(l, &a->name_timer, l->now.mono_us + NAME_POLL_TIMEOUT_US);
+    a->wait_timer.fn = attempt_on_name_timeout;
+    timer_set(l, &a->wait_timer, l->now.mono_us + NAME_POLL_TIMEOUT_US);
 }
 
 int attempt_start(struct attempt *a, struct cluster *b, const struct http_request *request,
@@ -320,6 +359,7 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->was_reused = a->has_head = a->is_request_done = a->has_sent_body = false;
     a->is_paused = a->was_full = a->is_raw = a->is_tunnel = false;
     a->stream = NULL;
+    a->crowded_until_us = 0;
     a->transport_error = 0;
     a->local_text[0] = '\0';
     a->n_interim = 0;
@@ -347,13 +387,15 @@ void attempt_on_endpoints(struct attempt *a)
         attempt_connect_again(a);
 }
 
-/* It has waited, for a name or for a connection that turned out not to be for all. */
+/* It has waited: for a name, for room, or for a connection that turned out not to be for all. */
 void attempt_connect_again(struct attempt *a)
 {
     int r;
 
     list_remove(&a->node);
-    timer_cancel(a->upstreams->loop, &a->name_timer);
+    timer_cancel(a->upstreams->loop, &a->wait_timer);
+    attempt_end_crowded(a);
+    a->state = ATTEMPT_CONNECTING;
     r = attempt_connect(a);
     if (r != 0)
         attempt_on_broken(a, (enum attempt_failure)r);
@@ -401,6 +443,11 @@ static void attempt_on_granted(struct attempt *a)
 
     if (r == 0) {
         pool_share_on_room(a->pool); /* others may come along */
+        return;
+    }
+    if (r == CONN_NO_ROOM) {
+        if (attempt_wait_for_room(a) != 0)
+            attempt_on_broken(a, ATTEMPT_NO_ROOM);
         return;
     }
     a->transport_error = -r;

@@ -2,12 +2,13 @@
  * answer, over a connection of its own (HTTP/1.1) or a stream of one (HTTP/2): its owner does not
  * know. Exactly one completion (on_end or on_fail) unless cancelled.
  *
- *   IDLE --start--> WAITING_NAME --> PENDING --> CONNECTING --> STREAMING --> DONE
- *                        |              |            |              |
- *                        +--------------+------------+--------------+-----> FAILED | IDLE
+ *   IDLE --start--> WAITING_NAME --> PENDING --> CROWDED --> CONNECTING --> STREAMING --> DONE
+ *                        |              |           |            |              |
+ *                        +--------------+-----------+------------+--------------+--> FAILED | IDLE
  * (cancelled)
  *
- * PENDING, where the backend is at its bound of connections: it waits for one (pending.h).
+ * PENDING, where the backend is at its bound of connections: it waits for one (pending.h). CROWDED,
+ * where the gateway is: it waits a moment until others close unused ones (conn_limit.h).
  *
  * What the owner reads meanwhile are fields; worker-local, embedded in its owner. */
 #pragma once
@@ -19,6 +20,7 @@ enum attempt_state {
     ATTEMPT_IDLE,
     ATTEMPT_WAITING_NAME,
     ATTEMPT_PENDING,
+    ATTEMPT_CROWDED,
     ATTEMPT_CONNECTING,
     ATTEMPT_STREAMING,
     ATTEMPT_DONE,
@@ -79,12 +81,13 @@ struct attempt {
     char local_text[64];    /* our end of it */
     int transport_error;    /* of the last failure: errno, 0 unknown; as stream.error for TLS */
     uint64_t started_us;
+    uint64_t crowded_until_us; /* 0: there was room so far */
     uint64_t connected_us;
     struct endpoint_set *endpoints; /* keeps `endpoint` alive while in flight */
     struct endpoint *endpoint;
-    struct timer name_timer;
+    struct timer wait_timer; /* for a name, or for room */
     struct pending_waiter waiter;
-    struct list_node node; /* on upstreams.waiting, then on its connection's */
+    struct list_node node; /* on upstreams.waiting or crowded, then on its connection's */
 };
 
 void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_events *events,

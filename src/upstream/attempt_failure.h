@@ -3,7 +3,8 @@
 
 /* Name, word (metrics), text (logs). CONNECT_FAILED: TLS too; nothing was sent. REFUSED: the
  * backend says that nothing was processed (RFC 9113 8.7). RESET: before the head was complete.
- * OVERFLOW: nothing was sent, and nothing is to be sent now. BAD_ANSWER: see bad_answer. TIMEOUT,
+ * OVERFLOW, NO_ROOM: nothing was sent, and nothing is to be sent now; NO_ROOM by no fault of the
+ * backend. BAD_ANSWER: see bad_answer. TIMEOUT,
  * ERROR_ANSWER: the owner's verdict. */
 #define ATTEMPT_FAILURES(X)                                                                        \
     X(OK, "none", "")                                                                              \
@@ -15,6 +16,7 @@
     X(RESET, "reset", "connection closed before an answer")                                        \
     X(RESET_MIDWAY, "reset_midway", "connection closed inside the answer")                         \
     X(OVERFLOW, "overflow", "the backend is at the limit of its circuit breaker")                  \
+    X(NO_ROOM, "no_room", "there are as many connections to backends as there may be")             \
     X(BAD_ANSWER, "bad_answer", "the answer is not valid HTTP")                                    \
     X(TIMEOUT, "timeout", "no answer in time")                                                     \
     X(ERROR_ANSWER, "error_answer", "the answer was an error")

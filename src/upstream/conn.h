@@ -60,13 +60,15 @@ struct conn {
 
 enum conn_open_result {
     CONN_NO_PLACE = 1, /* the bounds of `a` allow no further connection to `e` */
+    CONN_NO_ROOM,      /* there may be no further connection at all, or there is no descriptor */
 };
 
 /* A connection to `e` for `a`, CONN_CONNECTING: a new one, or one of HTTP/2 that others wait for
- * already. 0, negative or CONN_NO_PLACE. */
+ * already. 0, negative, or a conn_open_result. */
 MUST_USE int conn_open(struct pool *p, struct endpoint *e, struct attempt *a,
                        uint64_t connect_timeout_us, struct conn **ret_conn);
-/* The same, new in any case, for `a` that was granted the place. 0 or negative: it is gone then. */
+/* The same, new in any case, for `a` that was granted the place. 0, negative or
+ * CONN_NO_ROOM: it is gone then. */
 MUST_USE int conn_open_placed(struct pool *p, struct endpoint *e, struct attempt *a,
                               uint64_t connect_timeout_us, struct conn **ret_conn);
 /* One that nobody waits for, to the endpoint of `a`, as `a` would have it. 0, negative or

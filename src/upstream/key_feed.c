@@ -323,6 +323,7 @@ static uint32_t key_feed_triggers(enum attempt_failure why)
     switch (why) {
     case ATTEMPT_NO_ENDPOINT:
     case ATTEMPT_OVERFLOW: /* it has no bounds */
+    case ATTEMPT_NO_ROOM:
     case ATTEMPT_CONNECT_FAILED:
     case ATTEMPT_CONNECT_TIMEOUT:
         return KEY_FEED_ON_CONNECT_FAILURE | RESET;

@@ -209,6 +209,35 @@ static void pool_put_place(struct pool *p, struct endpoint *e)
         breaker_put_connection(pool_breaker(p), e->state);
 }
 
+/* One more of all workers' together. What is unused makes room. */
+static bool conn_take_room(struct upstreams *u)
+{
+    while (!conn_limit_take(&u->limit)) {
+        if (!pool_share_close_oldest(u))
+            return false;
+    }
+    return true;
+}
+
+/* Without a descriptor it is as without a place: nothing is wrong with the endpoint. */
+static int conn_connect(struct conn *c, struct upstreams *u, const struct stream_target *to)
+{
+    int r;
+
+    if (!conn_take_room(u))
+        return CONN_NO_ROOM;
+    do {
+        r = stream_open_connect(&c->stream, u->loop, to, conn_on_event);
+    } while (stream_lacks_descriptor(r) && pool_share_close_oldest(u));
+    if (stream_lacks_descriptor(r)) {
+        conn_limit_put_unused(&u->limit);
+        return CONN_NO_ROOM;
+    }
+    if (r != 0)
+        conn_limit_put(&u->limit);
+    return r;
+}
+
 /* Its place was taken before, and goes if there is no connection. */
 static int conn_new(struct pool *p, struct endpoint *e, const struct attempt *a,
                     uint64_t connect_timeout_us, struct conn **ret_conn)
@@ -225,7 +254,7 @@ static int conn_new(struct pool *p, struct endpoint *e, const struct attempt *a,
                                      .server_name = p->cluster->server_name,
                                      .preface = c->proxy ? &c->proxy->header : NULL,
                                      .options = &t->socket};
-    int r = stream_open_connect(&c->stream, u->loop, &to, conn_on_event);
+    int r = conn_connect(c, u, &to);
 
     if (r != 0) {
         pool_put_place(p, e);
@@ -339,6 +368,7 @@ void conn_close(struct conn *c)
         bounded_count_put(&pool_breaker(c->pool)->leaving);
     /* Not before it is closed: the backend is to see no more of them than the bound. */
     pool_put_place(c->pool, c->endpoint);
+    conn_limit_put(&c->pool->upstreams->limit);
     loop_retire(l, &c->retire, conn_free);
 }
 
@@ -626,6 +656,7 @@ void upstreams_init(struct upstreams *u, struct loop *l, struct outbox_pool *out
     random_init(&u->random);
     wake_init(&u->endpoints_changed, l, upstreams_on_endpoints);
     wake_init(&u->pending_news, l, pool_share_on_news);
+    wake_init(&u->limit.wake, l, pool_share_on_limit);
     u->sweep.fn = upstreams_on_sweep;
     timer_set(l, &u->sweep, l->now.mono_us + SWEEP_US);
 }
@@ -639,6 +670,7 @@ void upstreams_deinit(struct upstreams *u)
         if (u->pools[i])
             pool_free(u->pools[i]);
     }
+    conn_limit_remove_member(&u->limit);
     mem_free(u->pools);
     u->pools = NULL;
     u->n_pools = 0;

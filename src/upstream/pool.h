@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "upstream/cluster.h"
 #include "upstream/conn.h"
+#include "upstream/conn_limit.h"
 
 enum {
     UPSTREAM_IDLE_US = 60 * 1000000,  /* an unused connection is closed after this */
@@ -39,6 +40,8 @@ struct upstreams {
     struct pool **pools; /* by cluster id */
     uint32_t n_pools;
     struct list waiting; /* attempts that wait for a name */
+    struct list crowded; /* attempts that wait until there may be one more connection */
+    struct conn_limit_member limit;
     struct wake endpoints_changed;
     struct wake pending_news; /* for some pool's attempts that wait, or of other workers' */
     struct timer sweep;

@@ -43,7 +43,11 @@ void pool_share_deinit(struct pool *p)
 void pool_share_note_idle(struct pool *p)
 {
     const struct conn *c = pool_share_oldest(p);
+    bool had_some =
+        atomic_load_explicit(&p->member.idle_since_us, memory_order_relaxed) != PENDING_NEVER_US;
 
+    if (had_some != (c != NULL))
+        conn_limit_note_unused(&p->upstreams->limit, c != NULL);
     atomic_store_explicit(&p->member.idle_since_us, c ? c->idle_since_us : PENDING_NEVER_US,
                           memory_order_relaxed);
 }
@@ -186,4 +190,45 @@ void pool_share_on_news(struct wake *wake)
             attempt_on_verdict(pool_share_attempt(w));
         pool_share_reclaim(p);
     }
+}
+
+/* ---- room ---- */
+
+/* Looks through all pools, which costs something only where there is no room. */
+bool pool_share_close_oldest(struct upstreams *u)
+{
+    struct conn *oldest = NULL;
+
+    for (uint32_t i = 0; i < u->n_pools; i++) {
+        struct conn *c = u->pools[i] ? pool_share_oldest(u->pools[i]) : NULL;
+
+        if (c && (!oldest || c->idle_since_us < oldest->idle_since_us))
+            oldest = c;
+        /* Streams of HTTP/2 may have made one used since. */
+        if (u->pools[i])
+            pool_share_note_idle(u->pools[i]);
+    }
+    if (!oldest)
+        return false;
+    if (u->limit.limit)
+        atomic_fetch_add(&u->limit.limit->n_closed, 1);
+    conn_close(oldest);
+    return true;
+}
+
+void pool_share_on_limit(struct wake *wake)
+{
+    struct upstreams *u =
+        CONTAINER_OF(CONTAINER_OF(wake, struct conn_limit_member, wake), struct upstreams, limit);
+    size_t n = u->crowded.n_nodes;
+
+    if (conn_limit_is_asked(&u->limit))
+        pool_share_close_oldest(u);
+    if (n == 0)
+        return;
+    /* A place that is given back while the last of them tries is not to be missed. */
+    conn_limit_join(&u->limit);
+    for (; n > 0 && u->crowded.first; n--)
+        attempt_connect_again(CONTAINER_OF(u->crowded.first, struct attempt, node));
+    conn_limit_leave(&u->limit);
 }

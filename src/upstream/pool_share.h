@@ -15,5 +15,9 @@ void pool_share_on_idle(struct pool *p);
 void pool_share_on_room(struct pool *p);
 /* Of a connection that was to end for others who wait: it has, or goes on. */
 void pool_share_end_yielding(struct conn *c);
+/* The connection that is unused the longest of all pools; false: there is none. */
+bool pool_share_close_oldest(struct upstreams *u);
+/* wake_fn of upstreams.limit: others ask for room, or there is some for attempts that wait. */
+void pool_share_on_limit(struct wake *w);
 /* wake_fn of upstreams.pending_news. */
 void pool_share_on_news(struct wake *w);

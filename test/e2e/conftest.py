@@ -24,6 +24,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # What fails in a thread, a backend's script say, fails the test (and play/threads.py tells where).
+    config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
     config.addinivalue_line("markers", "slow: waits for a timeout of a minute or more; only with --slow")
     config.addinivalue_line("markers", "testssl: runs testssl.sh; only with --testssl")
     config.addinivalue_line("markers", "h2spec: runs h2spec; only with --h2spec")

@@ -10,6 +10,7 @@ import pytest
 from play.deadline import eventually
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, model, target, thing, world)
 from play.memory import anonymous_kib, is_sanitized
+from play.threads import Threads
 from play.upstream import Answer
 
 CHAT = "/v1/chat/completions"
@@ -252,19 +253,15 @@ def crowd(upstream):
     held.script = lambda *_: Answer(headers=JSON_TYPE, chunks=parts())
     objects = [backend("held", held), ai_backend("held", schema="Anthropic"),
                ai_route("held", ai_rule("held", matches=[model("held")]))]
-    threads = []
+    threads, n = Threads(), 8
 
     def fill(gw):
-        threads.extend(threading.Thread(target=gw.request, args=(CHAT,), kwargs={"json": chat(model="held")})
-                       for _ in range(8))
-        for thread in threads:
-            thread.start()
-        eventually(lambda: len(sent) == len(threads) and is_read(held.port) and is_read(held.port), 30, "the answers to be held")
+        threads.go(gw.request, CHAT, json=chat(model="held"), n=n)
+        eventually(lambda: len(sent) == n and is_read(held.port) and is_read(held.port), 30, "the answers to be held")
 
     def let_go():
         gate.set()
-        for thread in threads:
-            thread.join(60)
+        threads.join()
     yield objects, fill, let_go
     let_go()
 

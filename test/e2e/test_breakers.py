@@ -8,6 +8,7 @@ import pytest
 from play.crowd import Crowd, Held
 from play.deadline import FACTOR, eventually
 from play.manifests import backend, local_provider, path, route, rule, security_policy, target, thing, to, world
+from play.threads import Threads
 from play.upstream import Answer
 
 H2C = {"appProtocols": ["gateway.envoyproxy.io/h2c"]}
@@ -180,11 +181,7 @@ def test_four_workers_keep_one_bound_and_reach_it(gateway, upstream, bound):
     def client():
         replies = [gw.request().status for _ in range(12)]
         counts.append((replies.count(200), replies.count(503)))
-    threads = [threading.Thread(target=client, daemon=True) for _ in range(40)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(120 * FACTOR)
+    Threads().go(client, n=40).join(120)
     n_ok, n_refused = (sum(n) for n in zip(*counts))
     assert n_ok + n_refused == 480 and n_refused > 0
     assert n_ok == len(up.up.requests) and up.most == 7
@@ -484,11 +481,7 @@ def test_four_workers_and_many_clients_keep_one_bound_and_reach_it(gateway, held
     def client():
         for _ in range(6):
             statuses.append(gw.request().status)
-    threads = [threading.Thread(target=client, daemon=True) for _ in range(100)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(120 * FACTOR)
+    Threads().go(client, n=100).join(120)
     assert statuses == [200] * 600 and up.most == 8
     assert pending(gw) == 0
 
@@ -615,12 +608,10 @@ def test_a_steady_crowd_leaves_a_modest_tenant_its_share(gateway, upstream, issu
                 if n["modest"] == 150:
                     is_over.set()
         ended.append(status)
-    threads = [threading.Thread(target=client, args=(tenant, issued.token(tenant)), daemon=True)
-               for tenant, count in (("greedy", 80), ("modest", 8)) for _ in range(count)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(120 * FACTOR)
+    threads = Threads()
+    for tenant, count in (("greedy", 80), ("modest", 8)):
+        threads.go(client, tenant, issued.token(tenant), n=count)
+    threads.join(120)
     assert ended == [200] * 88, "the last ones too"
     assert is_over.is_set() and n["greedy"] < 2 * n["modest"] + 80, n
 

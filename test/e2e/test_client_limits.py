@@ -11,6 +11,7 @@ from play.deadline import FACTOR, eventually
 from play.http2 import Http2
 from play.manifests import (ENVOY_API, backend, client_policy, http_listener, https_listener, route, rule, target, tls_secret,
                             thing, world)
+from play.threads import Threads
 from play.upstream import Answer
 
 ASK = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -47,11 +48,7 @@ def test_a_limit_holds_among_workers_and_every_place_can_be_had(policed):
             together.wait()
             raw = Raw(gw.port())
             served.append((_is_served(raw), raw))
-        threads = [threading.Thread(target=come) for _ in range(24)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        Threads().go(come, n=24).join()
         assert sum(is_served for is_served, _ in served) == 6
         for _, raw in served:
             raw.sock.close()

@@ -1,9 +1,9 @@
 """A configuration that changes ten times a second, and a process that is killed: what stays as it was."""
 import signal
-import threading
 import time
 
 from play.deadline import FACTOR, eventually
+from play.halves import Halves
 from play.manifests import backend, path, route, rule, world
 from play.takeover import Line
 from test_limits import limit, policy, told
@@ -20,19 +20,10 @@ def changing(up, n):
 
 
 def test_a_configuration_that_changes_ten_times_a_second_fails_no_request_and_breaks_no_stream(gateway, upstream):
-    up, go = upstream("a"), threading.Event()
-
-    def script(request, connection):
-        if request.target != "/stream":
-            return up.echo(request, connection)
-        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
-        go.wait(60)
-        connection.send(b"3\r\ntwo\r\n0\r\n\r\n")
-        return None
-    up.script = script
+    up = upstream("a")
+    streams = Halves(up)
     gw = gateway(changing(up, 0))
-    streams = [gw.raw(b"GET /stream HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(STREAMS)]
-    assert all(raw.head()[0] == 200 and raw.chunk() == b"one" for raw in streams)
+    streams.begin(gw, STREAMS)
     load = Load(gw.port())
     end, n = time.monotonic() + FLAPPING_S, 0
     while time.monotonic() < end:
@@ -41,8 +32,7 @@ def test_a_configuration_that_changes_ten_times_a_second_fails_no_request_and_br
         time.sleep(0.1)  # ten times a second is what the play is about
     gw.apply(changing(up, 1000))
     load.stop()
-    go.set()
-    assert all(raw.chunk() == b"two" and raw.chunk() == b"" for raw in streams)
+    streams.finish()
     assert gw.n_reloads("ok") >= 5 and gw.n_reloads("failed") >= 1
     reply = gw.raw(GET).reply()
     assert told(reply)[1] == 1_000_000 - STREAMS - load.n_answers - 1, "every request is counted, once"

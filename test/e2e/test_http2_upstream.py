@@ -13,6 +13,7 @@ from play.http2 import Http2
 from play.http2_upstream import SETTINGS
 from play.manifests import (ai_backend, ai_route, ai_rule, backend, model, path, route, rule, security_policy, service, target, thing, to,
                             world)
+from play.threads import Threads
 from play.upstream import Answer
 
 CODES = h2.errors.ErrorCodes
@@ -37,17 +38,10 @@ def plain(gateway, http2_upstream):
 
 def together(n, work):
     """work(i) in n threads at once; their results."""
-    results = [None] * n
-
-    def one(i):
-        results[i] = work(i)
-
-    threads = [threading.Thread(target=one, args=(i,), daemon=True) for i in range(n)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(60 * FACTOR)
-    return results
+    threads = Threads()
+    for i in range(n):
+        threads.go(work, i)
+    return threads.join()
 
 
 def test_a_request_is_a_stream_of_a_shared_connection(plain):
@@ -142,10 +136,8 @@ class Pair:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers)
         with self.gw.raw(head.encode() + b"\r\n") as raw:
-            sender = threading.Thread(target=lambda: [raw.send(b"%x\r\n%s\r\n" % (len(body[i:i + 50000]), body[i:i + 50000]))
-                                                      for i in range(0, len(body), 50000)], daemon=True)
-            sender.start()
-            sender.join(60 * FACTOR)
+            Threads().go(lambda: [raw.send(b"%x\r\n%s\r\n" % (len(body[i:i + 50000]), body[i:i + 50000]))
+                                  for i in range(0, len(body), 50000)]).join()
             raw.send("0\r\n" + "".join(f"{n}: {v}\r\n" for n, v in trailers) + "\r\n")
             reply = raw.reply()
             return reply.status, reply.body, [(n[8:], v) for n, v in reply.headers if n.startswith("trailer:")]

@@ -11,6 +11,7 @@ from play.http2 import Http2
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, grpc_route, model, path, route, rule, target, thing,
                             world)
 from play.ports import free_port
+from play.threads import Threads
 from play.upstream import Answer
 from test_ai_routes import CHAT, COSTS, JSON_TYPE, chat, completion
 
@@ -364,11 +365,7 @@ def test_a_failing_upstream_gets_no_more_than_its_requests_and_the_budget(gatewa
     def one():
         for _ in range(n_each):
             replies.append(gw.request("/").status)
-    threads = [threading.Thread(target=one) for _ in range(n_clients)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    Threads().go(one, n=n_clients).join()
     eventually(lambda: gw.metric("tollgate_requests_total") == n)
     made = retries(gw, outcome="succeeded") + retries(gw, outcome="failed")
     assert len(replies) == n and len(up.requests) == n + made

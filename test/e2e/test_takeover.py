@@ -19,6 +19,7 @@ from play.gateway import StartFailed, as_text
 from play.manifests import backend, http_listener, https_listener, route, rule, tls_secret, world
 from play.takeover import COMMIT, GO, GRANT, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME
 from play.takeover import Crowd, Line, Tap, said, streaming
+from play.threads import Threads
 from play.upstream import Answer
 from test_limits import limit, number, policy
 from test_metering import CHAT, answers, budget, chat, one_model, token_limit, told
@@ -145,9 +146,7 @@ def test_of_a_crowd_exactly_as_many_pass_as_the_limit_allows_though_it_meets_tak
         while not is_over.is_set():
             if gw.request("/").status == 429:
                 refused.append(429)
-    crowd = [threading.Thread(target=ask, daemon=True) for _ in range(12)]
-    for thread in crowd:
-        thread.start()
+    crowd = Threads().go(ask, n=12)
     for n in range(5):
         up.wait_for(min(200 * (n + 1), 1200))
         line.next(["--workers", str(1 + n % 3)])
@@ -155,8 +154,7 @@ def test_of_a_crowd_exactly_as_many_pass_as_the_limit_allows_though_it_meets_tak
     before = len(refused)
     eventually(lambda: len(refused) > before + 50, what="requests that come too late")
     is_over.set()
-    for thread in crowd:
-        thread.join()
+    crowd.join()
     assert len(up.requests) == 1200
 
 

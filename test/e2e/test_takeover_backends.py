@@ -5,11 +5,12 @@ import threading
 
 import pytest
 
+from play.crowd import Crowd, Held
 from play.deadline import FACTOR, eventually
 from play.health import Sick, answers, failing, health_of, http_check, only, outlier, policy, wait_health
 from play.manifests import backend, route, rule, world
 from play.takeover import said
-from test_breakers import H2C, Crowd, Held, breaker, is_told, pending
+from test_breakers import H2C, breaker, is_told, pending
 
 LONG = {"drain": ("0", "60")}
 

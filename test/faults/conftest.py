@@ -12,6 +12,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 from lab.failing_calls import FailingCalls  # noqa: E402
+from lab.many import Many  # noqa: E402
 from lab.proxy import Proxy  # noqa: E402
 
 _spec = importlib.util.spec_from_file_location("e2e_conftest", HERE.parent / "e2e/conftest.py")
@@ -30,6 +31,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
     config.addinivalue_line("markers", "full: an experiment without a short form; only with --full")
 
 
@@ -71,6 +73,20 @@ def proxy():
     yield start
     for made in started:
         made.stop()
+
+
+@pytest.fixture
+def many():
+    """many(script): hundreds of clients and their backend, counted exactly."""
+    made = []
+
+    def start(*args, **more):
+        made.append(Many(*args, **more))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.stop()
 
 
 @pytest.fixture

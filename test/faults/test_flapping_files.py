@@ -9,7 +9,8 @@ import time
 import pytest
 
 from play.client import Raw
-from play.deadline import FACTOR, eventually
+from play.deadline import eventually
+from play.halves import Halves
 from play.manifests import backend, path, route, rule, world
 from play.memory import anonymous_kib, is_sanitized
 
@@ -122,21 +123,10 @@ class Flapping:
 
 
 def test_files_that_change_ten_times_a_second_fail_no_request(gateway, upstream, scale):
-    up, go = upstream("a"), threading.Event()
-
-    def script(request, connection):
-        if request.target != "/kept/stream":
-            return up.echo(request, connection)
-        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
-        go.wait(120 * FACTOR)
-        connection.send(b"3\r\ntwo\r\n0\r\n\r\n")
-        return None
-
-    up.script = script
+    up = upstream("a")
+    streams = Halves(up, "/kept/stream")
     gw = gateway(as_one(generation(up, 1)), ports=[80])
-    streams = [gw.raw(b"GET /kept/stream HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(scale(50, 500))]
-    for raw in streams:
-        assert raw.head()[0] == 200 and raw.chunk() == b"one"
+    streams.begin(gw, scale(50, 500))
     flapping, load = Flapping(gw, up, scale.seed), Load(gw.port(), scale(2, 4))
     held = []
     started = time.monotonic()
@@ -147,10 +137,7 @@ def test_files_that_change_ten_times_a_second_fail_no_request(gateway, upstream,
             time.sleep(min(left, 0.05))  # ten times a second is what is played
         held.append(anonymous_kib(gw))
     load.stop()
-    go.set()
-    for raw in streams:
-        assert raw.chunk() == b"two" and raw.chunk() == b""
-        raw.sock.close()
+    streams.finish()
     gw.apply(generation(up, 0))
     assert gw.request("/new-0").status == 200
     half = len(held) // 2

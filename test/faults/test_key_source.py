@@ -12,6 +12,7 @@ from play.client import Raw
 from play.deadline import eventually
 from play.issuer import Key, b64
 from play.manifests import backend, client_policy, path, provider, route, rule, security_policy, target, world
+from play.threads import Threads
 from play.upstream import Answer
 
 PAUSE_S = 0.3  # after a fetch that failed, by the policy
@@ -107,19 +108,17 @@ def storm(port, keys, n, n_at_once):
         blob = "".join(f"GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 10.1.{i >> 8}.{i & 255}\r\n"
                        f"Authorization: Bearer {unknown(keys, i)}\r\n\r\n" for i in range(first, n, n_at_once)).encode()
         with Raw(port) as raw:
-            sender = threading.Thread(target=raw.send, args=(blob,), daemon=True)
-            sender.start()
+            sender = Threads().go(raw.send, blob)
             for _ in range(first, n, n_at_once):
                 status = raw.reply().status
                 with lock:
                     seen[status] = seen.get(status, 0) + 1
             sender.join()
 
-    threads = [threading.Thread(target=come, args=(i,)) for i in range(n_at_once)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    threads = Threads()
+    for i in range(n_at_once):
+        threads.go(come, i)
+    threads.join()
     return seen
 
 

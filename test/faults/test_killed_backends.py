@@ -2,7 +2,6 @@
 a reset, or with garbage for last words. What must hold: no answer looks whole that is not, a stream that was cut has no
 clean end, the gateway's own answer is 502 or 503, and what a backend may have begun to do is not done twice."""
 import random
-import threading
 
 import pytest
 
@@ -11,6 +10,7 @@ from play.client import Raw
 from play.deadline import eventually
 from play.http2 import Http2
 from play.manifests import ai_backend, ai_route, ai_rule, backend, model, path, route, rule, world
+from play.threads import Threads
 from play.upstream import Answer
 
 EVENTS = [b'data: {"id":"c","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"%d"}}]}\n\n' % i
@@ -140,13 +140,11 @@ def test_an_answer_that_comes_late_and_byte_by_byte_is_whole(gateway, upstream, 
         assert scene.ask(http2=http2) == (200, scene.body, True)
         scene.up.reset_all()
         eventually(lambda: scene.gw.metric("tollgate_upstream_connections") == 0, 10, "the connection to be let go")
-    scene.fault, n_struck, came = Fault(LATE), scene.proxy.n_struck, []
-    waiting = threading.Thread(target=lambda: came.append(scene.ask()))
-    waiting.start()
+    scene.fault, n_struck = Fault(LATE), scene.proxy.n_struck
+    waiting = Threads().go(scene.ask)
     eventually(lambda: scene.proxy.n_struck > n_struck, 10, "a connection that nobody looks at yet")
     scene.proxy.release()
-    waiting.join()
-    assert came == [(200, scene.body, True)]
+    assert waiting.join() == [(200, scene.body, True)]
 
 
 @pytest.mark.parametrize("shape, n_bytes, status, n_seen", [

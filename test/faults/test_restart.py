@@ -8,6 +8,7 @@ import time
 from play.client import Raw
 from play.deadline import FACTOR, eventually
 from play.manifests import backend, route, rule, world
+from play.threads import Threads
 
 GET = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 
@@ -33,6 +34,9 @@ class Load:
             except ConnectionRefusedError:
                 self._note("connection refused")
                 self._end.wait(0.005)
+                continue
+            except ConnectionResetError:  # killed in the middle of it
+                self._note("cut")
                 continue
             try:
                 raw.send(GET)
@@ -73,8 +77,7 @@ def test_killed_and_started_again_it_serves_within_a_second(gateway, upstream, s
     for _ in range(scale(2, 10)):
         gw.process.kill()
         gw.process.wait()
-        starting = threading.Thread(target=gw.start)
-        starting.start()
+        starting = Threads().go(gw.start)
         took.append(seconds_to_serve(gw))
         starting.join()
     load.stop()

@@ -9,7 +9,7 @@ from play.gateway import StartFailed
 from play.manifests import backend, path, route, rule, world
 from play.memory import anonymous_kib, is_sanitized
 from play.takeover import Crowd, Tap, streaming
-from test_breakers import Held
+from play.crowd import Held
 from test_takeover_backends import BOUNDS, hold_a_bound
 
 GROWTH_KIB = 4096  # from one successor to a later one

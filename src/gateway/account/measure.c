@@ -295,6 +295,10 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
 
     METRICS_EMIT(scrape, METRIC_CONNECTIONS_ACTIVE, server_n_connections(server), STR_NULL);
     METRICS_EMIT(scrape, METRIC_OVERLOAD_LEVEL, overload_level(&server->overload), STR_NULL);
+    METRICS_EMIT(scrape, METRIC_UPSTREAM_CONNECTIONS_LIMIT, server->overload.upstreams.n_max,
+                 STR_NULL);
+    METRICS_EMIT(scrape, METRIC_UPSTREAM_CONNECTIONS_SHED,
+                 (double)atomic_load(&server->overload.upstreams.n_closed), STR_NULL);
     METRICS_EMIT(scrape, METRIC_MEMORY_LIMIT, (double)server->overload.memory_limit, STR_NULL);
     METRICS_EMIT(scrape, METRIC_EXCHANGES_ACTIVE, server_n_exchanges(server), STR_NULL);
     METRICS_EMIT(scrape, METRIC_GENERATION,

@@ -1,5 +1,6 @@
 /* See arrival.h. A refused connection is neither read nor watched: its descriptor and a timer are
- * all that it costs, and LIMIT_REFUSED_CONNECTIONS bounds those.
+ * all that it costs, and LIMIT_REFUSED_CONNECTIONS bounds those. It is among those that overload.h
+ * counts, and the first to go.
  *
  * Of a PROXY header exactly its own bytes are taken from the socket, since what follows may be for
  * TLS to read: bytes are peeked at, and taken as soon as they are known to be the header's. What is
@@ -21,11 +22,15 @@
 
 /* For a header that is on its way when a drain begins. */
 static const uint64_t ARRIVAL_DRAIN_US = 2000000;
+/* Headers come with the connection: who is silent for longer is not about to say anything. */
+static const uint64_t ARRIVAL_SILENT_US = 1000000;
+enum { ARRIVAL_SHED_PART = 4 };
 
 struct arrival {
     struct worker *worker;
     struct port *port;
     int fd;
+    uint64_t since_us;
     struct loop_fd io; /* watched while the header is awaited */
     struct buf header; /* what has come of it */
     struct socket_address peer;
@@ -83,6 +88,8 @@ static void arrival_close(struct arrival *a)
     socket_close(a->fd);
     if (port)
         arrival_give_place(w, port);
+    else
+        overload_count_client(&w->server->overload, -1);
 }
 
 static void arrival_on_timer(struct timer *t)
@@ -101,7 +108,8 @@ static void arrival_refuse(struct worker *w, int fd, uint64_t delay_us)
 {
     struct arrival *a;
 
-    if (delay_us == 0 || w->is_draining || w->refused.n_nodes >= LIMIT_REFUSED_CONNECTIONS) {
+    if (delay_us == 0 || w->is_draining || w->refused.n_nodes >= LIMIT_REFUSED_CONNECTIONS ||
+        overload_is_tight(&w->server->overload)) {
         socket_close(fd);
         return;
     }
@@ -110,6 +118,7 @@ static void arrival_refuse(struct worker *w, int fd, uint64_t delay_us)
     a->fd = fd;
     a->timer.fn = arrival_on_timer;
     list_append(&w->refused, &a->node);
+    overload_count_client(&w->server->overload, +1);
     timer_set(&w->loop, &a->timer, w->loop.now.mono_us + delay_us);
 }
 
@@ -200,6 +209,7 @@ static void arrival_await_header(struct worker *w, struct port *port, int fd,
     a->port = port;
     a->fd = fd;
     a->mode = plan->proxy_mode;
+    a->since_us = l->now.mono_us;
     a->peer.len =
         peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     memcpy(&a->peer.address, peer, a->peer.len);
@@ -236,10 +246,41 @@ void arrival_take(struct worker *w, struct port *port, int fd, const struct sock
         arrival_await_header(w, port, fd, peer, &plan->client);
 }
 
-static void arrival_close_refused(struct worker *w)
+static size_t arrival_close_refused(struct worker *w)
 {
+    size_t n = w->refused.n_nodes;
+
     while (w->refused.first)
         arrival_close(arrival_of_node(w->refused.first));
+    return n;
+}
+
+/* They stand in the order in which they came. */
+static size_t arrival_close_silent(struct worker *w)
+{
+    size_t most = (w->arrivals.n_nodes + ARRIVAL_SHED_PART - 1) / ARRIVAL_SHED_PART;
+    size_t n = 0;
+
+    while (n < most && w->loop.now.mono_us - arrival_of_node(w->arrivals.first)->since_us >=
+                           ARRIVAL_SILENT_US) {
+        arrival_close(arrival_of_node(w->arrivals.first));
+        n++;
+    }
+    return n;
+}
+
+size_t arrival_shed(struct worker *w)
+{
+    size_t n = arrival_close_refused(w);
+
+    if (n > 0) {
+        metric_add(METRICS_SERIES(w->metrics, METRIC_SHED, STR("refused_connection")), n);
+        return n;
+    }
+    n = arrival_close_silent(w);
+    if (n > 0)
+        metric_add(METRICS_SERIES(w->metrics, METRIC_SHED, STR("arriving_connection")), n);
+    return n;
 }
 
 void arrival_drain(struct worker *w)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <sys/socket.h>
 
 struct port;
@@ -16,6 +17,9 @@ struct worker;
 void arrival_take(struct worker *w, struct port *port, int fd, const struct sockaddr *peer);
 /* Its connection has left the worker's lists. */
 void arrival_give_place(struct worker *w, struct port *port);
+/* Where room is wanted: refused ones are closed, all of them, and if there are none a quarter of
+ * those whose PROXY header has not come for a second, the oldest. How many. */
+size_t arrival_shed(struct worker *w);
 /* A drain: whoever says a moment from now where it comes from is still served. */
 void arrival_drain(struct worker *w);
 /* The end. */

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "gateway/server.h"
 
@@ -17,7 +18,7 @@ enum {
     OVERLOAD_TRIM_US = 1000000,
     OVERLOAD_MARGIN = 3, /* percent of the limit, between up and down */
     OVERLOAD_FILES = 64, /* descriptors for files, listeners, control's own connections */
-    OVERLOAD_CLIENTS_MIN = 16,
+    OVERLOAD_CONNECTIONS_MIN = 16,
 };
 
 static const unsigned overload_percent[] = {
@@ -30,7 +31,12 @@ uint32_t overload_clients_max(uint64_t n_files)
 {
     uint64_t n = n_files > OVERLOAD_FILES ? (n_files - OVERLOAD_FILES) / 2 : 0;
 
-    return (uint32_t)MIN(MAX(n, (uint64_t)OVERLOAD_CLIENTS_MIN), (uint64_t)UINT32_MAX);
+    return (uint32_t)MIN(MAX(n, (uint64_t)OVERLOAD_CONNECTIONS_MIN), (uint64_t)UINT32_MAX);
+}
+
+uint32_t overload_upstreams_max(uint64_t n_files)
+{
+    return MIN(overload_clients_max(n_files), (uint32_t)LIMIT_UPSTREAM_CONNECTIONS);
 }
 
 enum overload_level overload_judge(enum overload_level now, uint64_t used, uint64_t limit)
@@ -107,13 +113,24 @@ static void overload_on_tick(struct timer *t)
         worker_order(g->workers[i], ORDER_SHED);
 }
 
+static void overload_on_room_wanted(struct wake *wake)
+{
+    struct server *g = CONTAINER_OF(wake, struct overload, room_wanted)->server;
+
+    for (uint32_t i = 0; i < g->n_workers; i++)
+        worker_order(g->workers[i], ORDER_ROOM);
+}
+
 void overload_init(struct overload *o, struct server *g, uint64_t memory_limit)
 {
-    struct rlimit files;
+    struct rlimit files = {0};
 
     *o = (struct overload){.server = g, .memory_limit = memory_limit};
-    o->n_clients_max = getrlimit(RLIMIT_NOFILE, &files) == 0 ? overload_clients_max(files.rlim_cur)
-                                                             : (uint32_t)OVERLOAD_CLIENTS_MIN;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        files.rlim_cur = 0;
+    o->n_clients_max = overload_clients_max(files.rlim_cur);
+    wake_init(&o->room_wanted, g->loop, overload_on_room_wanted);
+    conn_limit_init(&o->upstreams, overload_upstreams_max(files.rlim_cur));
     o->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     o->timer.fn = overload_on_tick;
     if (memory_limit > 0 && o->statm_fd < 0)
@@ -127,6 +144,7 @@ void overload_deinit(struct overload *o)
     if (!o->server)
         return;
     timer_cancel(o->server->loop, &o->timer);
+    conn_limit_deinit(&o->upstreams);
     if (o->statm_fd >= 0)
         close(o->statm_fd);
     o->statm_fd = -1;

@@ -1,6 +1,7 @@
 /* What follows from how much is used: up at once, down with a margin. */
 #include "gateway/overload/overload.h"
 
+#include "base/limits.h"
 #include "test/harness/test.h"
 
 TEST(levels_rise_at_once_and_fall_well_below)
@@ -33,4 +34,11 @@ TEST(clients_have_a_part_of_the_descriptors)
     CHECK_INT(overload_clients_max(256), 96);
     CHECK_INT(overload_clients_max(1024), 480);
     CHECK_INT(overload_clients_max(UINT64_MAX), UINT32_MAX);
+}
+
+TEST(backends_have_as_many_within_their_limit)
+{
+    CHECK_INT(overload_upstreams_max(0), 16);
+    CHECK_INT(overload_upstreams_max(1024), 480);
+    CHECK_INT(overload_upstreams_max(UINT64_MAX), LIMIT_UPSTREAM_CONNECTIONS);
 }

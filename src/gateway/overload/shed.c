@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "gateway/arrival/arrival.h"
 #include "gateway/client.h"
 #include "gateway/h2/client_h2.h"
 #include "gateway/h2/client_stream.h"
@@ -79,6 +80,13 @@ static size_t shed_idle(struct worker *w)
     return n;
 }
 
+static size_t shed_one_kind(struct worker *w)
+{
+    size_t n = arrival_shed(w);
+
+    return n > 0 ? n : shed_idle(w);
+}
+
 /* ---- who holds the most ---- */
 
 /* Content that waits for its backend to take it, or for the rest that its client has still to send.
@@ -144,8 +152,16 @@ bool overload_may_accept(struct worker *w, int listen_fd)
 
     if (UNLIKELY(overload_level(o) >= OVERLOAD_CLOSED))
         return false;
-    return LIKELY(atomic_load_explicit(&o->n_clients, memory_order_relaxed) < o->n_clients_max) ||
-           !shed_has_waiting(listen_fd) || shed_idle(w) > 0;
+    if (LIKELY(overload_has_room(o)) || !shed_has_waiting(listen_fd) || shed_one_kind(w) > 0)
+        return true;
+    wake_post(&o->room_wanted);
+    return false;
+}
+
+void overload_make_room(struct worker *w)
+{
+    if (!overload_has_room(&w->server->overload))
+        shed_one_kind(w);
 }
 
 void overload_shed(struct worker *w)
@@ -153,6 +169,7 @@ void overload_shed(struct worker *w)
     enum overload_level level = overload_level(&w->server->overload);
 
     if (level >= OVERLOAD_TIGHT) {
+        arrival_shed(w);
         shed_idle(w);
         upstreams_close_idle(&w->upstreams, SHED_PART);
     }

@@ -62,7 +62,8 @@ struct outlier_rule {
     X(RETRIABLE_STATUS, "retriable_status")                                                        \
     X(CONTENT, "content")                                                                          \
     X(TIMEOUT, "timeout")                                                                          \
-    X(FAILED, "failed")
+    X(FAILED, "failed")                                                                            \
+    X(NOT_MADE, "not_made") /* for want of a descriptor: says nothing about the endpoint */
 
 enum probe_result {
 #define X(name, word) PROBE_##name,

@@ -82,9 +82,12 @@ static int probe_connect(struct probe *p)
 
 void probe_http_start(struct probe *p)
 {
+    int r;
+
     probe_make_request(p);
-    if (probe_connect(p) != 0)
-        probe_finish(p, PROBE_FAILED);
+    r = probe_connect(p);
+    if (r != 0)
+        probe_finish(p, r == CONN_NO_ROOM ? PROBE_NOT_MADE : PROBE_FAILED);
 }
 
 static void probe_on_ready(struct attempt *a)

@@ -7,6 +7,8 @@ bool probe_tally_note(struct probe_tally *t, uint32_t unhealthy_threshold,
     bool is_first = !t->is_known;
     uint32_t threshold = t->is_unhealthy ? healthy_threshold : unhealthy_threshold;
 
+    if (result == PROBE_NOT_MADE)
+        return false;
     t->is_known = true;
     if ((result == PROBE_OK) != t->is_unhealthy) {
         t->n_against = 0;

@@ -6,12 +6,14 @@
 
 enum { UNHEALTHY_AFTER = 3, HEALTHY_AFTER = 2 };
 
-/* '.' good, 'x' failed, 'r' retriable status, '!' a status that is neither expected nor that. */
+/* '.' good, 'x' failed, 'r' retriable status, '!' a status that is neither expected nor that, '-'
+ * not made. */
 static enum probe_result result_of(char c)
 {
     return c == '.'   ? PROBE_OK
            : c == 'x' ? PROBE_FAILED
            : c == 'r' ? PROBE_RETRIABLE_STATUS
+           : c == '-' ? PROBE_NOT_MADE
                       : PROBE_STATUS;
 }
 
@@ -34,6 +36,9 @@ TEST(thresholds_turn_results_into_verdicts)
         {"x..", "UUH"},
         {"r.", "UU"},
         {".xrx", "HHHU"},
+        {".xx-x", "HHHHU"}, /* it is as if there had been none */
+        {"----x", "HHHHU"},
+        {".xxx-.-.", "HHHUUUUH"},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {

@@ -66,6 +66,8 @@ void probe_tcp_start(struct probe *p)
     if (proxy)
         p->preface = proxy_header_local(proxy);
 
-    if (stream_open_connect(&p->stream, p->upstreams->loop, &to, probe_tcp_on_event) != 0)
-        probe_finish(p, PROBE_FAILED);
+    int r = stream_open_connect(&p->stream, p->upstreams->loop, &to, probe_tcp_on_event);
+
+    if (r != 0)
+        probe_finish(p, stream_lacks_descriptor(r) ? PROBE_NOT_MADE : PROBE_FAILED);
 }

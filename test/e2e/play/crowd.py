@@ -4,6 +4,7 @@ import time
 
 from play.deadline import FACTOR
 from play.http2_upstream import Http2Upstream
+from play.threads import Threads
 from play.upstream import Answer
 
 
@@ -55,20 +56,15 @@ class Crowd:
     def __init__(self, gw):
         self.gw = gw
         self.replies = []
-        self._threads = []
+        self._threads = Threads()
 
     def send(self, n=1, at="/", **more):
-        for _ in range(n):
-            thread = threading.Thread(target=self._one, args=(at,), kwargs=more, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._threads.go(self._one, at, n=n, **more)
         return self
 
     def _one(self, at, **more):
         self.replies.append((at, self.gw.request(at, **more)))
 
     def statuses(self):
-        for thread in self._threads:
-            thread.join(60 * FACTOR)
-        assert not any(t.is_alive() for t in self._threads), "an answer never came"
+        self._threads.join()
         return sorted(reply.status for _, reply in self.replies)

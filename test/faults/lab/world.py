@@ -3,6 +3,7 @@ seed and that number: so that client, backend and access log can be reconciled, 
 a thread of its own; who disturbs them says so by `disturb` and `calm`."""
 import asyncio
 import dataclasses
+import functools
 import json
 import random
 import re
@@ -11,16 +12,23 @@ import struct
 import threading
 
 from play.deadline import FACTOR
+from play.health import HEALTH
+from play.threads import failures_of
 
 LINGERED_CHUNKS = 50  # a proxy may have made an answer thousands of them
 HANG_S = 40  # longer than any time limit of the routes
 LINGER_RESET = struct.pack("ii", 1, 0)
 PATTERN = bytes(range(256)) * 1024
-KINDS = {"get": 30, "post": 20, "stream": 15, "guarded": 12, "forged": 6, "nowhere": 5, "leaves": 8, "lingers": 4}
+KINDS = {"get": 25, "post": 17, "stream": 13, "guarded": 12, "forged": 6, "nowhere": 5, "leaves": 8, "lingers": 4,
+         "moody": 6, "flock": 5, "named": 4}
 # Which of them reach a backend, and what else may be the answer to them.
-FORWARDED = {"get", "post", "stream", "guarded", "leaves", "lingers"}
+FORWARDED = {"get", "post", "stream", "guarded", "leaves", "lingers", "moody", "flock", "named"}
+ELSEWHERE = {"nowhere", "flock", "named"}  # by a route of their own
 DENIED = {"forged": 401, "nowhere": 404}
 REFUSALS = (500, 502, 503, 504)
+N_RETRIES = 2  # by the policy of what is moody
+TRIES = 3 + N_RETRIES  # of one request at most
+MOODY = b'{"error":"moody"}'
 
 
 class Draw:
@@ -30,13 +38,14 @@ class Draw:
         rng = random.Random(f"{seed}/{number}")
         self.number = number
         self.kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
-        self.is_direct = rng.random() < 0.6
+        self.is_direct = rng.random() < 0.6 or self.kind in ELSEWHERE
         self.size = rng.choice((0, 10, 1000, 20000, 150000))
         self.shift = rng.randrange(256)
         self.is_chunked = self.kind in ("stream", "lingers") or rng.random() < 0.3
         self.pause_s = rng.choice((0, 0, 0.01, 0.1)) if self.kind == "stream" else 0
         self.cut = rng.random()
         self.keeps = rng.random() < 0.7
+        self.moods = [503 if self.kind == "moody" and rng.random() < 0.5 else 200 for _ in range(TRIES)]
 
     @property
     def body(self):
@@ -44,9 +53,9 @@ class Draw:
 
     @property
     def path(self):
-        where = "nowhere" if self.kind == "nowhere" else "direct" if self.is_direct else "faulty"
-        guard = "-guarded" if self.kind in ("guarded", "forged") else ""
-        return f"/{where}{guard}/{self.kind}?n={self.number}"
+        where = self.kind if self.kind in ELSEWHERE else "direct" if self.is_direct else "faulty"
+        how = {"guarded": "-guarded", "forged": "-guarded", "moody": "-moody"}.get(self.kind, "")
+        return f"/{where}{how}/{self.kind}?n={self.number}"
 
     def request(self, tokens):
         lines = [f"{'POST' if self.kind == 'post' else 'GET'} {self.path} HTTP/1.1", "Host: a.test"]
@@ -78,11 +87,13 @@ class World:
         self.seed, self.tokens = seed, tokens
         self.outcomes = []
         self.seen = {}  # number: how often the backend got the whole request
+        self.is_ill = False  # its second endpoint, as its probes are told
+        self.n_at_second = 0
         self.epoch, self._n_harsh = 0, 0
         self._number = 0
         self._open = set()
         self._ready, self._end = threading.Event(), threading.Event()
-        self._fault = None
+        self._faults = []
 
     # ---- from other threads ----
 
@@ -97,11 +108,12 @@ class World:
         self._loop.call_soon_threadsafe(self._go.set)
 
     def stop(self):
-        """The clients finish what they began."""
+        """The clients finish what they began, if they were let go at all."""
         self._end.set()
+        self._loop.call_soon_threadsafe(self._go.set)
         self._thread.join()
-        if self._fault:
-            raise self._fault
+        if self._faults:
+            raise self._faults[0]
 
     def disturb(self):
         """From now on requests may fail."""
@@ -122,17 +134,20 @@ class World:
         try:
             asyncio.run(self._play(n_clients))
         except BaseException as fault:  # noqa: B902 (told in `stop`)
-            self._fault = fault
+            self._faults.append(fault)
             self._ready.set()
 
     async def _play(self, n_clients):
         self._loop, self._go = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
-        self.port = server.sockets[0].getsockname()[1]
+        self._faults = failures_of(self._loop)
+        servers = [await asyncio.start_server(functools.partial(self._serve, is_second), "127.0.0.1", 0, backlog=1024)
+                   for is_second in (False, True)]
+        self.port, self.second_port = (server.sockets[0].getsockname()[1] for server in servers)
         self._ready.set()
         await self._go.wait()
         await asyncio.gather(*(self._client() for _ in range(n_clients)))
-        server.close()
+        for server in servers:
+            server.close()
         self._reset()
 
     def _reset(self):
@@ -141,10 +156,10 @@ class World:
 
     # ---- the backend ----
 
-    async def _serve(self, reader, writer):
+    async def _serve(self, is_second, reader, writer):
         self._open.add(writer)
         try:
-            while await self._serve_one(reader, writer):
+            while await self._serve_one(is_second, reader, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
@@ -152,14 +167,21 @@ class World:
             self._open.discard(writer)
             writer.close()
 
-    async def _serve_one(self, reader, writer):
+    async def _serve_one(self, is_second, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
+        if HEALTH.encode() in head:
+            writer.write(b"HTTP/1.1 %d Probed\r\ncontent-length: 0\r\n\r\n" % (503 if is_second and self.is_ill else 200))
+            await writer.drain()
+            return True
         draw = Draw(self.seed, int(re.search(rb"n=(\d+)", head)[1]))
         if length := re.search(rb"(?i)\ncontent-length: (\d+)", head):
             body = await reader.readexactly(int(length[1]))
             assert body == draw.body, "what came is what was sent"
-        self.seen[draw.number] = self.seen.get(draw.number, 0) + 1
-        if not draw.is_chunked:
+        self.n_at_second += is_second
+        nth = self.seen[draw.number] = self.seen.get(draw.number, 0) + 1
+        if nth <= TRIES and draw.moods[nth - 1] != 200:
+            writer.write(b"HTTP/1.1 503 Moody\r\ncontent-length: %d\r\n\r\n" % len(MOODY) + MOODY)
+        elif not draw.is_chunked:
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % draw.size + draw.body)
         else:
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -257,7 +279,8 @@ def judge(outcome):
         return None
     if outcome.status not in (0, 200, *REFUSALS):
         return f"{outcome.status}, which nobody said"
-    if outcome.is_calm and draw.is_direct and not outcome.is_served:
+    is_told = draw.kind == "moody" and outcome.status == 503 and outcome.is_whole
+    if outcome.is_calm and draw.is_direct and not outcome.is_served and not is_told:
         return f"{outcome.status}{'' if outcome.is_whole else ', cut,'} in calm"
     return None
 
@@ -276,8 +299,10 @@ def reconcile(world, records, n_dropped):
             faults.append((draw.path, wrong))
         if draw.kind not in FORWARDED and n_seen:
             faults.append((draw.path, "a backend has seen what is denied"))
-        if n_seen > (1 if draw.kind == "post" else 3):
+        if n_seen > (1 if draw.kind == "post" else TRIES if draw.kind == "moody" else 3):
             faults.append((draw.path, f"sent {n_seen} times"))
+        if outcome.is_calm and draw.is_direct and draw.kind == "moody" and outcome.status != draw.moods[n_seen - 1]:
+            faults.append((draw.path, f"{outcome.status}, though the last of {n_seen} tries was answered otherwise"))
         if outcome.status == 200 and not n_seen:
             faults.append((draw.path, "an answer that no backend gave"))
         if len(mine) > 1 or outcome.is_whole and codes not in ([], [outcome.status]):
