@@ -202,8 +202,10 @@ static void check_header(struct str header, uint32_t details, const struct wante
     expect_names(&header, a, "By", &w->own);
     value = expect(&header, a, "Hash");
     ASSERT(value.len == 64 && is_made_of(value, ""));
-    if (details >> CLIENT_CERT_CERT & 1) {
-        value = expect(&header, a, "Cert");
+    for (int detail = CLIENT_CERT_CERT; detail <= CLIENT_CERT_CHAIN; detail++) {
+        if (!(details >> detail & 1))
+            continue;
+        value = expect(&header, a, detail == CLIENT_CERT_CERT ? "Cert" : "Chain");
         ASSERT(str_starts_with(value, STR("-----BEGIN%20CERTIFICATE-----%0A")));
         ASSERT(is_made_of(value, "%-"));
     }
@@ -232,6 +234,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (made[0] && made[1]) {
         arena_init(&a, 4096);
         peer = tls_peer_read(made[0], made[1]);
+        peer->chain = arena_join(&a, peer->certificate, peer->certificate);
         check_header(client_cert_format(peer, bytes[0], &a), bytes[0], &wanted, &a);
         tls_peer_free(peer);
         arena_deinit(&a);
