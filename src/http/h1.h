@@ -95,7 +95,7 @@ void h1_set_raw(struct h1 *c);
 /* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
  * (server) or *ret_response (client); the other may be NULL. 1xx responses other than 101 come as
  * HEAD followed by END. H1_MORE leaves in *input what is incomplete: call again with it and more.
- * On H1_ERROR in a head the request holds what was read before (for the access log). */
+ * On H1_ERROR in a head the request holds what was read before. */
 MUST_USE int h1_next(struct h1 *c, struct str *input, struct arena *arena,
                      struct http_request *ret_request, struct http_response *ret_response,
                      struct h1_event *ret_event);

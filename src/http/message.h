@@ -57,8 +57,8 @@ struct http_request {
     struct str query;       /* after '?', raw; ptr NULL when there was none */
     struct http_headers headers; /* without Host and framing (Content-Length, Transfer-Encoding) */
     struct str upgrade;          /* "websocket", of a GET of HTTP/1.1 without content */
-    /* Another protocol, of any request without content: nothing follows from it by itself. */
-    struct str other_upgrade;
+    struct str
+        other_upgrade; /* of any request without content: nothing follows from it by itself */
     /* All Connection values, lower-case, comma list: the headers named here are gone already, the
      * gateway checks that none was a late header (http/grammar.h: grammar_list_has). */
     struct str connection;

@@ -99,21 +99,18 @@ void pending_add_member(struct breaker *b, struct pending_member *m, struct wake
 /* None of its attempts may wait. */
 void pending_remove_member(struct breaker *b, struct pending_member *m);
 
-/* False: there is no room, which is counted. A tenant who has more waiting than the new one gives
- * its newest up for it. Where connections are unused there is room for those who come for them.
- * `tenant` is copied. */
+/* False: there is no room, which is counted; a tenant who has more waiting than the new one makes
+ * some, and so do connections that are unused. `tenant` is copied. */
 MUST_USE bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant);
 /* Whatever it was granted goes to the next. */
 void pending_leave(struct breaker *b, struct pending_waiter *w);
-/* One of the member's with a verdict, which is its worker's again, as are the places it was
- * granted; NULL: none. */
+/* One of the member's with a verdict: it, and what it was granted, is its worker's; NULL: none. */
 struct pending_waiter *pending_take_told(struct breaker *b, struct pending_member *m);
 /* A place was given back: whoever can have it gets it. */
 void pending_on_place(struct breaker *b);
-/* Who of the member's own goes on by this connection; it waits no longer then, and has a place
- * among the requests. NULL: nobody, and
- * with *ret_yields the connection is to end, since it is another's turn. Of those that are busy one
- * at a time yields: it may be good for many. */
+/* Who of the member's own goes on by this connection, and has a place among the requests. NULL:
+ * nobody, and with *ret_yields the connection is to end, since it is another's turn. Of those that
+ * are busy one at a time yields: it may be good for many. */
 struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m,
                                      const struct pending_offer *offer, bool *ret_yields);
 /* One that was busy has ended. */
