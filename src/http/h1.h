@@ -90,8 +90,7 @@ struct h1 {
 void h1_init(struct h1 *c, const struct h1_options *options);
 /* For clients: the method of the next response (HEAD's has no content, RFC 9112 6.3). */
 void h1_expect_response_to(struct h1 *c, enum http_method method);
-/* After 101: all further bytes are H1_EVENT_RAW. A client's codec does this by itself. */
-void h1_set_raw(struct h1 *c);
+void h1_set_raw(struct h1 *c); /* after 101: only H1_EVENT_RAW; a client's codec does it itself */
 /* Takes the next event out of *input (advancing it). With H1_EVENT_HEAD the head is in *ret_request
  * (server) or *ret_response (client); the other may be NULL. 1xx responses other than 101 come as
  * HEAD followed by END. H1_MORE leaves in *input what is incomplete: call again with it and more.

@@ -59,8 +59,7 @@ struct http_request {
     struct str upgrade;          /* "websocket", of a GET of HTTP/1.1 without content */
     struct str
         other_upgrade; /* of any request without content: nothing follows from it by itself */
-    /* All Connection values, lower-case, comma list: the headers named here are gone already, the
-     * gateway checks that none was a late header (http/grammar.h: grammar_list_has). */
+    /* All Connection values, lower-case, a list (grammar_list_has); headers named here are gone. */
     struct str connection;
     uint8_t minor_version; /* HTTP/1.x; with is_http2 1 */
     bool is_http2;

@@ -96,8 +96,7 @@ static inline bool pending_is_any_now(struct pending_queue *q)
 }
 
 void pending_add_member(struct breaker *b, struct pending_member *m, struct wake *wake);
-/* None of its attempts may wait. */
-void pending_remove_member(struct breaker *b, struct pending_member *m);
+void pending_remove_member(struct breaker *b, struct pending_member *m); /* nobody of it may wait */
 
 /* False: there is no room, which is counted; a tenant who has more waiting than the new one makes
  * some, and so do connections that are unused. `tenant` is copied. */
