@@ -202,10 +202,10 @@ class AnswerProxy:
         self.doubts = []
         self.thefts = []  # whose second client was told anything but its own answer
         self._players = players
-        self._port = port
+        self.port = port
 
     async def _ask(self, request, lane):
-        transport, asked = await asyncio.get_running_loop().create_connection(Asked, "127.0.0.1", self._port)
+        transport, asked = await asyncio.get_running_loop().create_connection(Asked, "127.0.0.1", self.port)
         transport.write(request.replace(b"LANE", b"lane-%d" % lane))
         return transport, asked
 
@@ -275,12 +275,14 @@ class AnswerLlhttp:
         return outcomes
 
 
-def start_peer(name, folder, players):
+def start_peer(name, folder, players, is_http2=False):
     """nginx or HAProxy with a lane for each player, and connections to it that are used again."""
+    to, protocol = ("grpc_pass grpc", "proto h2") if is_http2 else ("proxy_pass http", "")
+    ports = [player.port for player in players]
     parts = {"nginx": {
-        "UPSTREAMS": "\n".join(f"upstream lane-{i} {{ server 127.0.0.1:{p.port}; keepalive 8; }}" for i, p in enumerate(players)),
-        "LOCATIONS": "\n".join(f"location /lane-{i}/ {{ proxy_pass http://lane-{i}; }}" for i in range(len(players)))},
-        "haproxy": {"BACKENDS": "\n".join(f"backend lane-{i}\n    server one 127.0.0.1:{p.port} pool-low-conn 8"
-                                          for i, p in enumerate(players))}}[name]
+        "UPSTREAMS": "\n".join(f"upstream lane-{i} {{ server 127.0.0.1:{port}; keepalive 8; }}" for i, port in enumerate(ports)),
+        "LOCATIONS": "\n".join(f"location /lane-{i}/ {{ {to}://lane-{i}; }}" for i in range(len(ports)))},
+        "haproxy": {"BACKENDS": "\n".join(f"backend lane-{i}\n    server one 127.0.0.1:{port} pool-low-conn 8 {protocol}"
+                                          for i, port in enumerate(ports))}}[name]
     port, stop = start(name, folder, {"nginx": "nginx-answers.conf", "haproxy": "haproxy-answers.cfg"}[name], parts)
     return AnswerProxy(name, players, port, stop)
