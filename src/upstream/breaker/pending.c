@@ -76,6 +76,13 @@ static void pending_tenant_settle(struct pending_queue *q, struct pending_tenant
     mem_free(t);
 }
 
+/* So many more wait: another process may have to know. */
+static void pending_account(const struct breaker *b, int32_t n)
+{
+    if (UNLIKELY(b->pending.session))
+        places_tell(b, PLACE_PENDING, STR(""), b->pending.session, n);
+}
+
 /* It waits no longer; it may have been the last of its tenant. */
 static void pending_take_out(struct breaker *b, struct pending_waiter *w)
 {
@@ -86,7 +93,7 @@ static void pending_take_out(struct breaker *b, struct pending_waiter *w)
     atomic_fetch_sub_explicit(&q->n_waiting, 1, memory_order_acq_rel);
     q->n_standins -= w->is_standin;
     if (!w->is_standin)
-        places_tell(b, PLACE_PENDING, STR(""), q->session, -1);
+        pending_account(b, -1);
     pending_tenant_settle(q, t);
 }
 
@@ -330,7 +337,7 @@ static bool pending_enter(struct breaker *b, uint32_t limit, const struct pendin
         return verdict == PLACE_GIVEN;
     if (!pending_make_room(b, limit, t))
         return false;
-    places_tell(b, PLACE_PENDING, STR(""), b->pending.session, 1);
+    pending_account(b, 1);
     return true;
 }
 
@@ -570,7 +577,7 @@ void pending_leave_elsewhere(struct breaker *b)
     pthread_mutex_lock(&q->lock);
     ASSERT(q->n_elsewhere > 0);
     q->n_elsewhere--;
-    places_tell(b, PLACE_PENDING, STR(""), q->session, -1);
+    pending_account(b, -1);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -581,8 +588,10 @@ void pending_share(struct breaker *b, uint32_t session)
 
     pthread_mutex_lock(&q->lock);
     n = pending_count(q) - q->n_standins + q->n_elsewhere;
-    if (q->session != session && n > 0)
-        places_tell(b, PLACE_PENDING, STR(""), session, (int32_t)n);
-    q->session = session;
+    if (q->session != session) {
+        q->session = session;
+        if (n > 0)
+            pending_account(b, (int32_t)n);
+    }
     pthread_mutex_unlock(&q->lock);
 }
