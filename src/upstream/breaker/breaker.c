@@ -82,10 +82,19 @@ static bool breaker_take(struct breaker *b, struct bounded_count *c, uint32_t li
         return true;
     }
     if (verdict == PLACE_UNKNOWN && bounded_count_take_marked(c, limit, &mark)) {
-        places_tell(b, kind, STR(""), mark, 1);
+        if (UNLIKELY(mark))
+            places_tell(b, kind, STR(""), mark, 1);
         return true;
     }
     return false;
+}
+
+static void breaker_put(const struct breaker *b, struct bounded_count *c, enum place_kind kind)
+{
+    uint32_t mark = bounded_count_put(c);
+
+    if (UNLIKELY(mark))
+        places_tell(b, kind, STR(""), mark, -1);
 }
 
 bool breaker_take_request(struct breaker *b, const struct breaker_limits *l)
@@ -97,7 +106,7 @@ bool breaker_take_request(struct breaker *b, const struct breaker_limits *l)
  * first and looks for that word second; both change it, so that one of them sees the other. */
 void breaker_put_request(struct breaker *b)
 {
-    places_tell(b, PLACE_REQUEST, STR(""), bounded_count_put(&b->requests), -1);
+    breaker_put(b, &b->requests, PLACE_REQUEST);
     if (UNLIKELY(atomic_exchange_explicit(&b->is_request_wanted, false, memory_order_acq_rel)))
         pending_on_place(b);
 }
@@ -120,7 +129,7 @@ bool breaker_take_retry(struct breaker *b, uint32_t limit)
 
 void breaker_put_retry(struct breaker *b)
 {
-    places_tell(b, PLACE_RETRY, STR(""), bounded_count_put(&b->retries), -1);
+    breaker_put(b, &b->retries, PLACE_RETRY);
 }
 
 /* ---- connections ---- */
@@ -131,9 +140,12 @@ void breaker_hold_connection(struct breaker *b, struct endpoint_state *e)
     breaker_hold(&b->connections);
 }
 
-static void breaker_let_go(struct breaker *b, struct endpoint_state *e)
+static void breaker_let_go(const struct breaker *b, struct endpoint_state *e)
 {
-    places_tell(b, PLACE_CONNECTION, str_of(e->text), bounded_count_put(&e->connections), -1);
+    uint32_t mark = bounded_count_put(&e->connections);
+
+    if (UNLIKELY(mark))
+        places_tell(b, PLACE_CONNECTION, str_of(e->text), mark, -1);
 }
 
 static enum place_verdict breaker_ask_connection(const struct breaker *b,
@@ -164,7 +176,8 @@ bool breaker_try_connection(struct breaker *b, struct endpoint_state *e,
 
     if (!bounded_count_take_marked(&e->connections, limit, &mark))
         return false;
-    places_tell(b, PLACE_CONNECTION, str_of(e->text), mark, 1);
+    if (UNLIKELY(mark))
+        places_tell(b, PLACE_CONNECTION, str_of(e->text), mark, 1);
     if (bounded_count_take(&b->connections, l ? l->n_connections : BOUNDED_COUNT_MAX))
         return true;
     breaker_let_go(b, e);

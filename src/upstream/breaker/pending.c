@@ -76,6 +76,13 @@ static void pending_tenant_settle(struct pending_queue *q, struct pending_tenant
     mem_free(t);
 }
 
+/* So many more wait: another process may have to know. */
+static void pending_account(const struct breaker *b, int32_t n)
+{
+    if (UNLIKELY(b->pending.session))
+        places_tell(b, PLACE_PENDING, STR(""), b->pending.session, n);
+}
+
 /* It waits no longer; it may have been the last of its tenant. */
 static void pending_take_out(struct breaker *b, struct pending_waiter *w)
 {
@@ -87,7 +94,7 @@ static void pending_take_out(struct breaker *b, struct pending_waiter *w)
     atomic_fetch_sub_explicit(&q->n_waiting, 1, memory_order_acq_rel);
     q->n_standins -= w->is_standin;
     if (!w->is_standin)
-        places_tell(b, PLACE_PENDING, STR(""), q->session, -1);
+        pending_account(b, -1);
     pending_tenant_settle(q, t);
 }
 
@@ -398,7 +405,7 @@ static bool pending_enter(struct breaker *b, uint32_t limit, const struct pendin
         return verdict == PLACE_GIVEN;
     if (!pending_make_room(b, limit, t))
         return false;
-    places_tell(b, PLACE_PENDING, STR(""), b->pending.session, 1);
+    pending_account(b, 1);
     return true;
 }
 
@@ -414,7 +421,7 @@ bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant
     has_room = w->is_standin || w->is_beyond || pending_enter(b, w->limits->n_pending, t);
     q->n_beyond += w->is_beyond;
     if (w->is_beyond)
-        places_tell(b, PLACE_PENDING, STR(""), q->session, 1);
+        pending_account(b, 1);
     if (has_room) {
         w->tenant = t;
         w->n_passed = 0;
@@ -656,7 +663,7 @@ void pending_leave_elsewhere(struct breaker *b)
     pthread_mutex_lock(&q->lock);
     ASSERT(q->n_elsewhere > 0);
     q->n_elsewhere--;
-    places_tell(b, PLACE_PENDING, STR(""), q->session, -1);
+    pending_account(b, -1);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -667,8 +674,10 @@ void pending_share(struct breaker *b, uint32_t session)
 
     pthread_mutex_lock(&q->lock);
     n = pending_n_all(q);
-    if (q->session != session && n > 0)
-        places_tell(b, PLACE_PENDING, STR(""), session, (int32_t)n);
-    q->session = session;
+    if (q->session != session) {
+        q->session = session;
+        if (n > 0)
+            pending_account(b, (int32_t)n);
+    }
     pthread_mutex_unlock(&q->lock);
 }

@@ -12,8 +12,8 @@ void places_tell(const struct breaker *b, enum place_kind kind, struct str endpo
     struct place_move move = {
         .backend = b->backend, .endpoint = endpoint, .kind = kind, .session = session, .n = n};
 
-    if (session != 0)
-        b->places->tell(b->places->tell_ctx, &move);
+    PRE(session != 0);
+    b->places->tell(b->places->tell_ctx, &move);
 }
 
 enum place_verdict places_ask(const struct breaker *b, struct place_claim *claim,
@@ -36,7 +36,7 @@ static void places_mark(const struct breaker *b, struct bounded_count *c, enum p
     uint32_t before;
     uint32_t n = bounded_count_mark(c, session, &before);
 
-    if (before != session && n > 0)
+    if (session != 0 && before != session && n > 0)
         places_tell(b, kind, endpoint, session, (int32_t)MIN(n, (uint32_t)INT32_MAX));
 }
 
@@ -111,7 +111,8 @@ void places_grant(struct cluster_registry *r, const struct place_grant *grant)
     if (!b || grant->endpoint.len >= sizeof text) {
         if (b)
             backend_state_unref(b);
-        places_tell(&nobody, PLACE_CONNECTION, grant->endpoint, places_session(&r->places), -1);
+        if (places_session(&r->places) != 0)
+            places_tell(&nobody, PLACE_CONNECTION, grant->endpoint, places_session(&r->places), -1);
         return;
     }
     memcpy(text, grant->endpoint.ptr, grant->endpoint.len);

@@ -89,5 +89,6 @@ static inline bool places_are_deferred(const struct places *p)
 /* `claim` but for its backend, which is `b`'s. */
 enum place_verdict places_ask(const struct breaker *b, struct place_claim *claim,
                               uint32_t *ret_endpoint);
+/* `n` more, in a session that is not 0. */
 void places_tell(const struct breaker *b, enum place_kind kind, struct str endpoint,
                  uint32_t session, int32_t n);
