@@ -192,6 +192,7 @@ void ext_auth_start(struct ext_auth_call *e, const struct ext_auth_config *confi
         ext_auth_format(e, about->request);
     r = ext_auth_try(e);
     if (r != 0) {
+        e->has_no_room = r == ATTEMPT_NO_ROOM;
         ext_auth_settle(e, attempt_failure_rows[r].text);
         return;
     }
@@ -269,6 +270,7 @@ static void ext_auth_on_fail(struct attempt *a, enum attempt_failure why)
         a->is_fresh_wanted = true;
         r = ext_auth_try(e);
     }
+    e->has_no_room = r == ATTEMPT_NO_ROOM;
     if (r != 0)
         ext_auth_finish(e, attempt_failure_rows[r].text);
 }

@@ -60,6 +60,7 @@ struct ext_auth_call {
     struct buf held;
     uint64_t n_content_bytes;
     bool was_repeated;
+    bool has_no_room; /* FAILED: for want of a connection, which is not the authorizer's fault */
 };
 
 /* Begins the call: `verdict` is PENDING and on_done follows, unless cancelled; or it is FAILED at

@@ -14,7 +14,8 @@ from play.deadline import FACTOR, eventually
 from play.frames import Frames
 from play.health import health_of, outlier, policy
 from play.http2 import Http2
-from play.manifests import ai_backend, ai_route, ai_rule, backend, client_policy, model, path, route, rule, world
+from play.manifests import (ai_backend, ai_route, ai_rule, backend, client_policy, model, path, route, rule, security_policy, target,
+                            to, world)
 from play.memory import anonymous_kib, is_sanitized
 from play.upstream import Answer
 from test_ai_edges import request_head
@@ -291,6 +292,25 @@ def test_who_needs_one_more_than_there_may_be_is_told_to_come_again(gateway, ups
     assert [status for streams in running for status in streams.statuses()] == [200] * N_EACH
     b.let(1)
     assert gw.request("/b").status == 200
+
+
+@pytest.mark.parametrize("more", [{}, {"failOpen": True}], ids=["closed", "open"])
+def test_who_cannot_be_authorized_for_want_of_room_is_told_to_come_again(gateway, upstream, more):
+    """Also where a failure of the authorizer would let it in: it has not failed."""
+    authorizer = upstream("authorizer")
+    gw, a, b = two_backends(
+        gateway, upstream, backend("authorizer", authorizer), route("g", rule("b", matches=[path("/guarded")])),
+        security_policy("s", target("HTTPRoute", "g"), extAuth={"http": {"backendRefs": [to("authorizer")]}, **more}))
+    running = [Streams(gw, "/a", N_EACH // 2) for _ in range(2)]
+    a.wait(N_EACH)
+    reply = gw.request("/guarded")
+    assert (reply.status, reply.code) == (503, "upstream_connections_exhausted")
+    assert gw.metric("tollgate_external_authorizations_total", result="failed") == 1
+    assert authorizer.requests == [] and b.up.requests == []
+    a.let(N_EACH)
+    assert [status for streams in running for status in streams.statuses()] == [200] * N_EACH
+    b.let(1)
+    assert gw.request("/guarded").status == 200 and len(authorizer.requests) == 1
 
 
 def test_a_place_that_gets_free_is_for_who_waits_for_it(gateway, upstream):

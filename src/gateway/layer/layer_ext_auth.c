@@ -154,13 +154,16 @@ static enum step_result ext_auth_relay(struct exchange *x, const struct ext_auth
 static enum step_result ext_auth_fail(struct exchange *x, const struct ext_auth_plan *p,
                                       const struct ext_auth_call *e)
 {
-    if (p->fails_open) {
+    /* Whoever uses up the connections that there are is not let in for it. */
+    if (p->fails_open && !e->has_no_room) {
         ext_auth_count(x, p, "failed_open");
         return STEP_NEXT;
     }
     ext_auth_count(x, p, "failed");
     x->refusal_detail =
         arena_printf(&x->arena, "%.*s: %s", STR_ARG(p->policy), e->why ? e->why : "");
+    if (e->has_no_room)
+        return exchange_refuse(x, REFUSAL_UPSTREAM_ROOM);
     x->refusal_status = p->status_on_error;
     return exchange_refuse(x, REFUSAL_EXT_AUTH_FAILED);
 }
