@@ -101,8 +101,10 @@ static void add_reading(struct answer_scan *s, const struct answer_reading *r)
         s->open_text_bytes = 0;
     /* A total goes with the counts it was told with: of a frame that is cut within its usage the
      * new output must not stand beside the old total. */
-    if (r->has & (1U << ANSWER_INPUT | 1U << ANSWER_OUTPUT))
+    if (r->has & (1U << ANSWER_INPUT | 1U << ANSWER_OUTPUT)) {
         s->has &= ~(1U << ANSWER_TOTAL);
+        s->counts[ANSWER_TOTAL] = 0;
+    }
     for (unsigned i = 0; i < ANSWER_COUNTS_; i++) {
         if (r->has & (1U << i))
             s->counts[i] = r->counts[i];

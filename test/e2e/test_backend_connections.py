@@ -16,6 +16,7 @@ from play.http2 import Http2
 from play.http2_upstream import SETTINGS
 from play.manifests import (ENVOY_API, backend, client_policy, config_map, grpc_route, route, rule, service, target, thing, world)
 from play.upstream import Answer, Upstream
+from play.websocket import KEY, proof
 
 ASK = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 H2C = {"appProtocols": ["gateway.envoyproxy.io/h2c"]}
@@ -203,12 +204,12 @@ def test_a_stream_has_a_longest_time_and_what_is_none_has_not(half, kind, limit,
 def test_a_websocket_has_a_longest_time(policed):
     def script(_request, connection):
         connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        b"Sec-WebSocket-Accept: x\r\n\r\nhi")
+                        b"Sec-WebSocket-Accept: " + proof().encode() + b"\r\n\r\nhi")
         connection.recv()
     gw, up = policed(timeout={"http": {"maxStreamDuration": "400ms"}})
     up.script = script
     with gw.raw(b"GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n") as raw:
+                b"Sec-WebSocket-Key: " + KEY.encode() + b"\r\nSec-WebSocket-Version: 13\r\n\r\n") as raw:
         assert raw.head()[0] == 101
         began = time.monotonic()
         assert raw.exactly(2) == b"hi"

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from play.gateway import StartFailed
-from play.manifests import backend, http_listener, https_listener, path, route, rule, tls_secret, world
+from play.manifests import ENVOY_API, backend, http_listener, https_listener, path, route, rule, target, thing, tls_secret, world
 
 ALIAS_BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(ord('b') + i)}: &{chr(ord('b') + i)} [{','.join(['*' + chr(ord('a') + i)] * 9)}]\n" for i in range(9))
@@ -117,6 +117,6 @@ def test_at_start_a_listener_given_twice_is_isolated_with_its_gateway(gateway, u
 
 
 def test_start_names_what_is_read_and_not_enforced(gateway, upstream):
-    from play.manifests import client_policy
-    gw = gateway([*scene(upstream("a")), client_policy("clients", http1={"preserveHeaderCase": True})])
-    assert "spec.http1.preserveHeaderCase" in gw.stderr() and "not enforced" in gw.stderr()
+    gw = gateway([*scene(upstream("a")), thing(ENVOY_API, "BackendTrafficPolicy", "small", {
+        "targetRefs": [target("Gateway", "front")], "compressor": [{"type": "Brotli", "brotli": {"inputBlockBits": 20}}]})])
+    assert "spec.compressor[0].brotli.inputBlockBits" in gw.stderr() and "not enforced" in gw.stderr()

@@ -12,6 +12,7 @@ from play.encodings import READERS, read_whole
 from play.http2 import Http2
 from play.manifests import ENVOY_API, ai_backend, ai_route, ai_rule, backend, model, path, route, rule, target, thing, world
 from play.memory import anonymous_kib, is_sanitized
+from play.websocket import KEY, proof
 from play.upstream import Answer
 from test_ai_routes import CHAT, COSTS, USAGE, chat, chunk, completion, frame
 from test_check import check
@@ -217,12 +218,14 @@ def test_older_clients_and_answers_that_end_with_their_connection(served):
 
 def test_an_upgrade_passes_as_it_is(served):
     def script(_request, connection):
-        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-type: text/plain\r\n\r\n")
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-type: text/plain\r\n"
+                        b"Sec-WebSocket-Accept: " + proof().encode() + b"\r\n\r\n")
         connection.send(b"hello " * 10)
         connection.send(connection.read_exactly(4))
 
     gw, _ = served(script, "Gzip")
-    with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\nAccept-Encoding: gzip\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n") as raw:
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a.test\r\nAccept-Encoding: gzip\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Key: " + KEY.encode() + b"\r\nSec-WebSocket-Version: 13\r\n\r\n") as raw:
         status, headers = raw.head()
         assert (status, dict(headers).get("content-encoding"), dict(headers).get("vary")) == (101, None, None)
         raw.send(b"ping")

@@ -4,6 +4,7 @@ import pytest
 from play.gateway import as_text, tollgate
 from play.http2 import Http2
 from play.manifests import ENVOY_API, backend, route, rule, target, thing, world
+from play.websocket import proof
 
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 H2C = {"appProtocols": ["gateway.envoyproxy.io/h2c"]}
@@ -26,7 +27,8 @@ def shout(request, connection):
     kind = request.get("upgrade")
     if not kind:
         return shout.plain(request, connection)
-    connection.send(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: {kind}\r\nConnection: Upgrade\r\n\r\n".encode())
+    agreed = f"Sec-WebSocket-Accept: {proof(request.get('sec-websocket-key'))}\r\n" if kind == "websocket" else ""
+    connection.send(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: {kind}\r\nConnection: Upgrade\r\n{agreed}\r\n".encode())
     while connection.buffer or connection.recv():
         data, connection.buffer = connection.buffer, b""
         connection.send(data.upper())
