@@ -48,6 +48,7 @@ static void key_feed_free(struct key_feed *f)
     cluster_unref(f->config.cluster);
     arena_deinit(&f->arena);
     buf_deinit(&f->body);
+    buf_deinit(&f->text);
     mem_free((void *)(uintptr_t)f->key.ptr);
     mem_free((void *)(uintptr_t)f->config.name.ptr);
     mem_free((void *)(uintptr_t)f->config.host.ptr);
@@ -140,6 +141,8 @@ static void key_feed_inherit(struct key_feed *f)
         if (other->keys && (!f->keys || other->fetched_us > f->fetched_us)) {
             jwks_unref(f->keys);
             f->keys = jwks_ref(other->keys);
+            buf_clear(&f->text);
+            buf_append_str(&f->text, buf_str(&other->text));
             f->fetched_us = other->fetched_us;
             f->is_answered = true;
             f->facts.n_keys = other->facts.n_keys;
@@ -294,6 +297,16 @@ static uint64_t key_feed_pause(struct key_feed *f, uint32_t triggers)
                                 random_u64(&f->registry->random));
 }
 
+/* Of the keys that are about to serve. */
+static void key_feed_keep_text(struct key_feed *f, struct buf *text)
+{
+    pthread_mutex_lock(&f->lock);
+    buf_deinit(&f->text);
+    f->text = *text;
+    pthread_mutex_unlock(&f->lock);
+    *text = (struct buf){0};
+}
+
 /* The one end of a fetch. `triggers`: what kind of failure an error is (key_feed_retry.h). */
 static void key_feed_finish(struct key_feed *f, const char *error, uint32_t triggers)
 {
@@ -303,6 +316,8 @@ static void key_feed_finish(struct key_feed *f, const char *error, uint32_t trig
     timer_cancel(l, &f->timeout_timer);
     if (!error && jwks_new(buf_str(&f->body), &keys) != 0)
         error = "the answer is not a usable JSON Web Key Set";
+    if (!error)
+        key_feed_keep_text(f, &f->body);
     buf_deinit(&f->body);
     f->timer.fn = key_feed_on_timer;
     if (!error) {
@@ -443,3 +458,63 @@ static const struct attempt_events key_feed_events = {
     .on_batch_end = key_feed_on_batch_end,
     .on_fail = key_feed_on_fail,
 };
+
+/* ---- another process ---- */
+
+void key_feed_export(struct key_feed_registry *r, key_feed_copy_fn *fn, void *ctx)
+{
+    pthread_mutex_lock(&r->lock);
+    LIST_FOREACH (&r->feeds, node) {
+        struct key_feed *f = CONTAINER_OF(node, struct key_feed, node);
+        uint64_t now_us = r->upstreams->loop->now.mono_us;
+
+        pthread_mutex_lock(&f->lock);
+        if (f->keys && f->text.len > 0)
+            fn(ctx, &(struct key_feed_copy){.key = f->key,
+                                            .json = buf_str(&f->text),
+                                            .age_us = now_us - f->fetched_us});
+        pthread_mutex_unlock(&f->lock);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void key_feed_adopt(struct key_feed *f, const struct key_feed_copy *copy, struct jwks *keys)
+{
+    const struct loop *l = f->registry->upstreams->loop;
+
+    pthread_mutex_lock(&f->lock);
+    jwks_unref(f->keys);
+    f->keys = keys;
+    buf_clear(&f->text);
+    buf_append_str(&f->text, copy->json);
+    f->is_answered = true;
+    f->fetched_us = l->now.mono_us - copy->age_us;
+    f->facts.n_keys = jwks_n_keys(keys);
+    f->facts.fetched_wall_us = l->now.wall_unix_us - (int64_t)copy->age_us;
+    atomic_store(&f->keys_version, jwks_version(keys));
+    pthread_mutex_unlock(&f->lock);
+    atomic_fetch_add_explicit(&f->version, 1, memory_order_release);
+    f->registry->on_news(f->registry->ctx);
+}
+
+/* Only control changes what was fetched: what is looked at here stays so. */
+static bool key_feed_wants(const struct key_feed *f, const struct key_feed_copy *copy)
+{
+    uint64_t now_us = f->registry->upstreams->loop->now.mono_us;
+
+    return f->state != KEY_FEED_LOCAL && copy->age_us <= MIN(KEY_FEED_STALE_US, now_us) &&
+           (!f->keys || f->fetched_us < now_us - copy->age_us);
+}
+
+void key_feed_import(struct key_feed_registry *r, const struct key_feed_copy *copy)
+{
+    struct jwks *keys = NULL;
+    struct key_feed *f;
+
+    pthread_mutex_lock(&r->lock);
+    f = registry_find(r, copy->key);
+    pthread_mutex_unlock(&r->lock);
+    if (f && key_feed_wants(f, copy) && jwks_new(copy->json, &keys) == 0)
+        key_feed_adopt(f, copy, keys);
+    key_feed_unref(f);
+}

@@ -64,6 +64,7 @@ struct key_feed {
     _Atomic bool is_refetch_wanted;
     pthread_mutex_t lock;
     struct jwks *keys; /* NULL: none yet */
+    struct buf text;   /* that remote ones were read from */
     uint64_t fetched_us;
     bool is_answered; /* some fetch has ended, well or not */
     struct key_feed_facts facts;
@@ -128,3 +129,17 @@ static inline uint64_t key_feed_keys_version(const struct key_feed *f)
  * under way. Any thread. */
 bool key_feed_want_refetch(struct key_feed *f, uint64_t now_us);
 void key_feed_read_facts(struct key_feed *f, struct key_feed_facts *ret_facts);
+
+/* A fetched set, as one process tells it to another. Borrowed. */
+struct key_feed_copy {
+    struct str key; /* of the feed: its identity */
+    struct str json;
+    uint64_t age_us; /* since it was fetched */
+};
+typedef void key_feed_copy_fn(void *ctx, const struct key_feed_copy *copy);
+
+/* Control. All fetched sets that serve. */
+void key_feed_export(struct key_feed_registry *r, key_feed_copy_fn *fn, void *ctx);
+/* Control. It serves, unless the feed is not there, or has one as new; it is fetched all the same.
+ */
+void key_feed_import(struct key_feed_registry *r, const struct key_feed_copy *copy);

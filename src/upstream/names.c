@@ -201,6 +201,56 @@ static void name_entry_free(struct name_entry *e)
     mem_free(e);
 }
 
+/* ---- of another process ---- */
+
+struct name_memory {
+    uint64_t good_us;
+    struct list_node node;
+    struct str host; /* behind the addresses */
+    size_t n;
+    struct resolve_address addresses[];
+};
+
+static struct name_memory *names_find_memory(struct names *n, struct str host)
+{
+    LIST_FOREACH (&n->memories, node) {
+        struct name_memory *m = CONTAINER_OF(node, struct name_memory, node);
+
+        if (str_eq(m->host, host))
+            return m;
+    }
+    return NULL;
+}
+
+static void names_forget(struct names *n)
+{
+    LIST_FOREACH (&n->memories, node) {
+        list_remove(node);
+        mem_free(CONTAINER_OF(node, struct name_memory, node));
+    }
+    n->n_remembered = 0;
+}
+
+void names_import(struct names *n, const struct name_answer *answer)
+{
+    size_t n_bytes = answer->n_addresses * sizeof answer->addresses[0];
+    struct name_memory *m;
+
+    if (answer->age_us >= MIN(n->stale_us, n->loop->now.mono_us) ||
+        answer->n_addresses > LIMIT_NAME_ADDRESSES ||
+        n->n_remembered + answer->n_addresses > LIMIT_TAKEOVER_ENDPOINTS ||
+        names_find_memory(n, answer->host))
+        return;
+    m = mem_alloc(sizeof *m + n_bytes + answer->host.len);
+    *m = (struct name_memory){.good_us = n->loop->now.mono_us - answer->age_us,
+                              .n = answer->n_addresses};
+    memcpy(m->addresses, answer->addresses, n_bytes);
+    m->host = str_make(m->addresses + m->n, answer->host.len);
+    memcpy(m->addresses + m->n, answer->host.ptr, answer->host.len);
+    list_append(&n->memories, &m->node);
+    n->n_remembered += m->n;
+}
+
 /* ---- all of them ---- */
 
 int names_init(struct names *n, struct loop *l, struct cluster_registry *clusters,
@@ -223,6 +273,7 @@ void names_deinit(struct names *n)
     LIST_FOREACH (&n->entries, node) {
         name_entry_free(CONTAINER_OF(node, struct name_entry, node));
     }
+    names_forget(n);
     resolver_deinit(&n->resolver);
     n->loop = NULL;
 }
@@ -256,34 +307,64 @@ static struct name_entry *name_entry_find_source(const struct name_entry *e)
 /* A reload makes new clusters of what is spoken to otherwise than before: what is known of their
  * names must not go with the old ones while the name servers fail. The other's answer may have been
  * asked of one family alone: better some addresses than none, until there is an answer. */
-static void name_entry_adopt(struct name_entry *e, const struct name_entry *source)
+static void name_entry_adopt(struct name_entry *e, const struct name_answer *known)
 {
-    struct endpoint_set *known = cluster_endpoints(source->cluster);
+    struct resolve_result answer = {.addresses = known->addresses,
+                                    .n_addresses = known->n_addresses};
+    struct endpoint_set *s = name_entry_endpoints(e, &answer);
+
+    if (s->n == 0) {
+        endpoint_set_unref(s);
+        return;
+    }
+    e->good_us = e->names->loop->now.mono_us - known->age_us;
+    name_entry_publish(e, s);
+}
+
+static void name_entry_tell(const struct name_entry *e, name_answer_fn *fn, void *ctx)
+{
+    struct endpoint_set *known = cluster_endpoints(e->cluster);
     struct resolve_address *addresses = mem_alloc((known->n + 1) * sizeof addresses[0]);
-    struct resolve_result answer = {.addresses = addresses, .n_addresses = known->n};
-    struct endpoint_set *s;
 
     for (uint32_t i = 0; i < known->n; i++)
         addresses[i] =
             (struct resolve_address){known->items[i].address, known->items[i].address_len};
-    s = name_entry_endpoints(e, &answer);
-    if (s->n > 0) {
-        e->good_us = source->good_us;
-        name_entry_publish(e, s);
-    } else {
-        endpoint_set_unref(s);
-    }
+    fn(ctx, &(struct name_answer){.host = e->cluster->resolve_host,
+                                  .age_us = e->names->loop->now.mono_us - e->good_us,
+                                  .addresses = addresses,
+                                  .n_addresses = known->n});
     mem_free(addresses);
     endpoint_set_unref(known);
 }
 
+static void name_entry_on_told(void *ctx, const struct name_answer *answer)
+{
+    name_entry_adopt(ctx, answer);
+}
+
+void names_export(struct names *n, name_answer_fn *fn, void *ctx)
+{
+    LIST_FOREACH (&n->entries, node) {
+        const struct name_entry *e = CONTAINER_OF(node, struct name_entry, node);
+
+        if (e->good_us > 0)
+            name_entry_tell(e, fn, ctx);
+    }
+}
+
 static void name_entry_begin(struct name_entry *e)
 {
+    struct names *n = e->names;
     const struct name_entry *source = name_entry_find_source(e);
+    struct name_memory *m = names_find_memory(n, e->cluster->resolve_host);
 
     e->is_new = false;
-    if (source)
-        name_entry_adopt(e, source);
+    if (source && (!m || source->good_us >= m->good_us))
+        name_entry_tell(source, name_entry_on_told, e);
+    else if (m)
+        name_entry_adopt(e, &(struct name_answer){.age_us = n->loop->now.mono_us - m->good_us,
+                                                  .addresses = m->addresses,
+                                                  .n_addresses = m->n});
     name_entry_resolve(e);
 }
 
@@ -310,6 +391,7 @@ void names_sweep(struct names *n)
         if (e->is_new)
             name_entry_begin(e);
     }
+    names_forget(n);
     LIST_FOREACH (&n->entries, node) {
         struct name_entry *e = CONTAINER_OF(node, struct name_entry, node);
 

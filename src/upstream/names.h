@@ -14,7 +14,9 @@ struct names {
     struct loop *loop;
     struct resolver resolver;
     struct cluster_registry *clusters;
-    struct list entries; /* struct name_entry */
+    struct list entries;  /* struct name_entry */
+    struct list memories; /* struct name_memory */
+    size_t n_remembered;  /* addresses in them */
     struct random random;
     uint64_t stale_us;             /* LIMIT_NAME_STALE_S */
     struct metrics_shard *metrics; /* of control */
@@ -28,3 +30,17 @@ MUST_USE int names_init(struct names *n, struct loop *l, struct cluster_registry
 void names_deinit(struct names *n);
 /* Starts resolving new clusters, forgets those that nothing routes to any more. */
 void names_sweep(struct names *n);
+
+/* A good answer, as one process tells it to another. Borrowed. */
+struct name_answer {
+    struct str host;
+    uint64_t age_us;
+    struct resolve_address *addresses;
+    size_t n_addresses; /* at most LIMIT_NAME_ADDRESSES */
+};
+typedef void name_answer_fn(void *ctx, const struct name_answer *answer);
+
+/* All that serve. */
+void names_export(struct names *n, name_answer_fn *fn, void *ctx);
+/* Serves clusters that are new at the next sweep, until there is an answer of their own. */
+void names_import(struct names *n, const struct name_answer *answer);

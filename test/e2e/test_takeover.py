@@ -16,7 +16,9 @@ import pytest
 
 from play.deadline import eventually
 from play.gateway import StartFailed, as_text
-from play.manifests import backend, http_listener, https_listener, route, rule, tls_secret, world
+from play.manifests import (backend, http_listener, https_listener, provider, route, rule, security_policy, target, tls_secret,
+                            world)
+from play.name_server import SERVFAIL
 from play.takeover import COMMIT, GO, GRANT, HELLO, READY, RECORDS, REFUSED, SOCKET, STATE_END, WELCOME
 from play.takeover import Crowd, Line, Tap, said, streaming
 from play.threads import Threads
@@ -42,6 +44,29 @@ def test_no_client_is_refused_in_ten_takeovers(line, upstream):
     crowd.stop()
     assert not crowd.faults, crowd.faults[:5]
     assert len([gw for gw in line.all if gw.process.poll() is None]) == 1
+
+
+def test_key_sets_and_addresses_go_over_while_their_sources_are_down(line, upstream, issuer, name_server):
+    """A service that went on without its issuer and its name server goes on in the next process, too."""
+    up, keys = upstream("a"), issuer()
+    name_server.addresses = ["127.0.0.1"]
+    named = backend("a")
+    named["spec"]["endpoints"] = [{"fqdn": {"hostname": "models.example", "port": up.port}}]
+    gw = line.first(world(named, backend("keys", keys), route("r", rule("a")),
+                          security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [provider(keys)]})), args=name_server.args)
+    token = keys.token()
+    eventually(lambda: gw.request("/", token=token).status == 200)
+    keys.mode = "error"
+    name_server.fail(SERVFAIL)
+    for _ in range(2):  # from the one that fetched them, and from the one that was told
+        n_fetches, n_asked = keys.n_fetches, name_server.n_asked
+        new = line.next(name_server.args)
+        assert [new.request("/", token=token).status for _ in range(3)] == [200] * 3
+        eventually(lambda: keys.n_fetches > n_fetches and name_server.n_asked > n_asked)  # noqa: B023 (neither answers)
+        assert new.request("/", token=token).status == 200
+        assert new.request("/", token=issuer().token()).status == 401
+        assert gw.wait() == 0
+        gw = new
 
 
 def test_clients_that_keep_their_connection_are_told_to_come_again(line, upstream):

@@ -5,6 +5,7 @@
 #include "app/takeover/state_backends.h"
 #include "app/takeover/wire.h"
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/tls_tickets.h"
 
@@ -137,6 +138,8 @@ static void play_records(struct str records)
     limit_memory_init(&g->limits);
     model_averages_init(&g->averages);
     g->tickets = tls_tickets_new(loop.now.mono_us);
+    g->names.loop = &loop;
+    g->names.stale_us = UINT64_MAX;
     struct cluster *cluster = open_cluster(g);
     const struct breaker *breaker = &cluster->backend->breaker;
     struct limit_counter *all = store->ops->counter(store, STR("all"), FUZZ_WINDOW_S, false);
@@ -154,6 +157,8 @@ static void play_records(struct str records)
         play_backends(record);
     }
     ASSERT(!is_taken || wire_is_done(&r));
+    ASSERT(g->names.n_remembered <= LIMIT_TAKEOVER_ENDPOINTS);
+    names_deinit(&g->names);
     play_question(g, records);
     play_places(g, records, breaker);
     play_counter(g, all, STR(""));

@@ -4,6 +4,7 @@
 #include "app/takeover/state.h"
 
 #include "app/takeover/state_backends.h"
+#include "app/takeover/state_sources.h"
 #include "app/takeover/wire.h"
 #include "base/mem.h"
 #include "net/tls_tickets.h"
@@ -169,6 +170,8 @@ const struct state_provider state_providers[] = {
      .take = places_state_take,
      .disown = places_state_disown},
     {.name = "health", .share = health_state_share, .take = health_state_take},
+    {.name = "keys", .share = keys_state_share, .take = keys_state_take},
+    {.name = "names", .share = names_state_share, .take = names_state_take},
     {0},
 };
 

@@ -131,12 +131,39 @@ TEST(a_record_of_an_unknown_name_is_left_out_and_one_that_is_malformed_is_a_faul
     CHECK(!takes("limits", STR("")));
     CHECK(!takes("averages", STR("\1\0\0\0m")));
     CHECK(!takes("tickets", STR("")));
+    CHECK(!takes("keys", STR("\1\0\0\0k")) && !takes("names", STR("\1\0\0\0n")));
     for (size_t n = 1; n <= 4; n++) {
         size_t len = n * (TLS_TICKET_KEY_BYTES + 8);
 
         CHECK(takes("tickets", str_make(keys, len)) == (n <= TLS_TICKET_KEYS));
         CHECK(!takes("tickets", str_make(keys, len - 1)));
     }
+    close_server(&to);
+}
+
+/* "n", asked for no time ago, at one address of so many bytes. */
+static bool takes_name(size_t n_bytes)
+{
+    struct buf record = {0};
+    bool is_taken;
+
+    wire_put_text(&record, STR("n"));
+    wire_put_u64(&record, 0);
+    wire_put_text(&record, str_make("0123456789abcdef0", n_bytes));
+    is_taken = takes("names", buf_str(&record));
+    buf_deinit(&record);
+    return is_taken;
+}
+
+TEST(addresses_are_those_of_the_two_families)
+{
+    open_server(&to);
+    to.names.loop = &loop;
+    to.names.stale_us = UINT64_MAX;
+    for (size_t n = 0; n <= 17; n++)
+        CHECK_MSG(takes_name(n) == (n == 4 || n == 16), "%zu bytes", n);
+    CHECK_INT(to.names.n_remembered, 1); /* of one name the first */
+    names_deinit(&to.names);
     close_server(&to);
 }
 

@@ -125,9 +125,13 @@ class Tap:
         with self._listener, self._listener.accept()[0] as new, \
                 socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as old:
             old.connect(str(self._door))
+            sides = {old.fileno(): (old, new, "old"), new.fileno(): (new, old, "new")}
+            poll = select.poll()  # any number of sockets may be open (select() knows 1024)
+            for side in sides:
+                poll.register(side, select.POLLIN)
             while True:
-                for side in select.select([old, new], [], [])[0]:
-                    if not self._pass(side, new if side is old else old, "old" if side is old else "new"):
+                for side, _ in poll.poll():
+                    if not self._pass(*sides[side]):
                         return
 
     def _pass(self, side, other, name):
