@@ -83,7 +83,15 @@ static void pick_weigh(struct pick *pick, struct balancer_view *view, uint32_t v
     balancer_forget(&pick->balancers[BALANCER_ROUND_ROBIN]);
 }
 
-struct endpoint *pick_endpoint(struct pool *p, const struct pick_wish *w)
+/* Of one there is no choice. */
+static struct endpoint *pick_only(const struct pool *p)
+{
+    struct endpoint_set *s = p->endpoints;
+
+    return endpoint_set_may_use(s, 0, !p->forbids_panic) ? &s->items[0] : NULL;
+}
+
+static struct endpoint *pick_among(struct pool *p, const struct pick_wish *w)
 {
     enum balancer_kind kind = w->rule ? w->rule->kind : BALANCER_LEAST_REQUEST;
     struct pick_context context = {p, w->rule};
@@ -99,4 +107,9 @@ struct endpoint *pick_endpoint(struct pool *p, const struct pick_wish *w)
     index = table ? maglev_pick(table, w->key, w->n_tried, &view)
                   : balancer_pick(&p->pick->balancers[kind], &view);
     return index == BALANCER_NO_ENDPOINT ? NULL : &p->endpoints->items[index];
+}
+
+struct endpoint *pick_endpoint(struct pool *p, const struct pick_wish *w)
+{
+    return p->endpoints->n == 1 ? pick_only(p) : pick_among(p, w);
 }
