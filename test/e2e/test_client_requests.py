@@ -252,7 +252,7 @@ def test_trailers_may_stay_out(policed, passes):
 
 ASK = (b"POST /x HTTP/1.1\r\nHOST: a.test\r\nX-Own: 1\r\nx-fOO: 2\r\nplain: 3\r\nX-Gone: 4\r\nX-Tenant: me\r\n"
        b"Transfer-Encoding: chunked\r\nTE: trailers\r\n\r\n1\r\na\r\n0\r\nX-End: 5\r\n\r\n")
-TELL = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Answer: 1\r\nServer: S\r\n\r\n1\r\na\r\n0\r\nX-Last: 2\r\n\r\n")
+TELL = (b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nX-Answer: 1\r\nServer: S\r\n\r\n1\r\na\r\n0\r\nX-Last: 2\r\n\r\n")
 
 
 def spelt(gw, up, asked=ASK):
