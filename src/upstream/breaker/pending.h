@@ -4,8 +4,8 @@
  * are taken on its behalf, within its own bounds, so that nobody comes in between; then its worker
  * is woken. One lock for each backend, which nobody takes while nobody waits.
  *
- *     join --> WAITING --> GRANTED (has a place) | DROPPED (made room for others) --> taken by its
- *                 |                                                           worker, once woken
+ *     join --> WAITING --> GRANTED (has a place) | DROPPED (has no place in the queue any more)
+ *                 |                                     --> taken by its worker, once woken
  *                 +--> served by a connection of its own worker, or leaves
  *
  * No wake is lost: who waits counts itself first and looks for a place second, who gives one back
