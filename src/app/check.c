@@ -1,6 +1,7 @@
 /* tollgate check: read, decode, link, check and compile, and say what was found. Compiling finds
  * what only it can (log formats, patterns, TLS); nothing is opened or connected. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "app/commands.h"
@@ -52,10 +53,18 @@ static void check_release(struct snapshot *s, struct check_registries *r)
     loop_deinit(&r->loop);
 }
 
+/* On a terminal, unless its user wants none (no-color.org: set and not empty). */
+static bool check_wants_colour(const struct options *o)
+{
+    const char *no_colour = getenv("NO_COLOR");
+
+    return o->format == CHECK_TEXT && isatty(STDOUT_FILENO) && (!no_colour || !*no_colour);
+}
+
 static void check_print(const struct options *o, const struct diag_list *diags)
 {
     static const char *const colours[] = {"\033[36m", "\033[33m", "\033[31m"};
-    bool has_colour = o->format == CHECK_TEXT && isatty(STDOUT_FILENO);
+    bool has_colour = check_wants_colour(o);
     struct buf out = {0};
 
     if (o->format == CHECK_JSON)

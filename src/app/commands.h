@@ -3,6 +3,9 @@
 
 #include "app/options.h"
 
+/* The pages that docs prints. */
+#define DOCS_PAGES(X) X(config) X(metrics) X(refusals) X(journey) X(limits) X(man)
+
 /* 0 clean, 1 found something at or above --fail-on. */
 int command_check(const struct options *o);
 /* Markdown on standard output from the tables that the program runs on; 2: unknown name. */

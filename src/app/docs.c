@@ -1,6 +1,7 @@
 /* tollgate docs: the reference, printed from the very tables that the program runs on. */
 #include <stdio.h>
 
+#include "app/cli/man.h"
 #include "app/commands.h"
 #include "base/limits.h"
 #include "gateway/journey.h"
@@ -37,6 +38,21 @@ static void docs_refusals(struct buf *out)
     }
 }
 
+static void docs_config(struct buf *out)
+{
+    reference_format(out);
+}
+
+static void docs_metrics(struct buf *out)
+{
+    metrics_format_docs(out);
+}
+
+static void docs_man(struct buf *out)
+{
+    man_format(out);
+}
+
 static void docs_journey(struct buf *out)
 {
     buf_printf(out, "# The journey of a request\n\n| step | question | may wait | always runs "
@@ -60,8 +76,9 @@ int command_docs(const char *name)
         const char *name;
         void (*format)(struct buf *out);
     } rows[] = {
-        {"config", reference_format}, {"metrics", metrics_format_docs}, {"refusals", docs_refusals},
-        {"journey", docs_journey},    {"limits", docs_limits},
+#define X(page) {#page, docs_##page},
+        DOCS_PAGES(X)
+#undef X
     };
     struct buf out = {0};
 
@@ -73,8 +90,6 @@ int command_docs(const char *name)
         buf_deinit(&out);
         return 0;
     }
-    fprintf(stderr,
-            "tollgate: no reference named %s: config, metrics, refusals, journey or limits\n",
-            name);
+    fprintf(stderr, "tollgate: no page named %s\nSee tollgate docs --help.\n", name);
     return 2;
 }

@@ -1,60 +1,15 @@
-/* Parsing argv by one table of options: name, which commands take it, and the function that reads
- * its value. An unknown option is answered with the nearest known one. */
+/* Parsing argv by one table of options (rows below; help, the manual and the shells' completion are
+ * printed from it too, app/cli). What is unknown is answered with the nearest known word. */
 #include "app/options.h"
 
 #include <stdio.h>
 
+#include "app/cli/command_table.h"
 #include "app/cpu_count.h"
 #include "app/memory_limit.h"
 #include "base/assert.h"
 #include "policy/cidr.h"
 #include "tree/value.h"
-
-const char options_help[] =
-    "tollgate: AI inference gateway for Gateway API manifests\n"
-    "\n"
-    "  tollgate run -f PATH...      serve the manifests (files or folders), reloading on change\n"
-    "  tollgate check -f PATH...    say what is wrong with them; exit 0 clean, 1 found, 2 usage\n"
-    "  tollgate docs NAME           reference: config, metrics, refusals, journey, limits\n"
-    "  tollgate version\n"
-    "\n"
-    "run:\n"
-    "  --port-map FROM=TO           listener port FROM is served on port TO (repeatable)\n"
-    "  --resolve HOST:PORT=IP:PORT  where a backend's name leads (repeatable)\n"
-    "  --dns-server ADDR:PORT       asked instead of those of resolv.conf (repeatable)\n"
-    "  --admin ADDR:PORT|off        admin and metrics, 127.0.0.1:9901 unless given\n"
-    "  --probe ADDR:PORT            only /ready, /healthz and /metrics: safe to expose\n"
-    "  --workers N                  threads that serve; from the CPU quota unless given\n"
-    "  --memory-limit SIZE|off      beyond parts of it, shed; 90 % of the cgroup's unless given\n"
-    "  --address-pool CIDR          each Gateway gets an address of its own\n"
-    "  --cluster-domain NAME        cluster.local unless given\n"
-    "  --drain-delay S              after SIGTERM: not ready, still accepting (5)\n"
-    "  --drain-timeout S            then: time for running requests (60)\n"
-    "  --log-level LEVEL            debug, info, warn, error\n"
-    "  --user NAME                  whom to become when started as root (tollgate or nobody)\n"
-    "  --no-supervisor              without the parent that binds and restarts for such a user\n"
-    "  --supervisor                 with that parent, whoever starts\n"
-    "  --takeover PATH              take over the ports of the gateway that offers them at this\n"
-    "                               socket, if one does, and offer them to the next\n"
-    "  --log-folder PATH            where a reload may put access logs (repeatable)\n"
-    "  --no-sandbox                 all system calls and files that the user may use\n"
-    "  --core-dumps                 allowed; they hold keys and tokens\n"
-    "check:\n"
-    "  --format text|json|sarif     how findings are printed\n"
-    "  --fail-on error|warning|note from which severity on the exit code is 1\n"
-    "both:\n"
-    "  --strict                     missing Secrets, Services and the like are errors\n"
-    "\n"
-    "Example: tollgate run -f config/envoy-gateway --port-map 80=10080 --port-map 443=10443\n";
-
-typedef bool option_fn(struct options *o, struct str value);
-
-struct option_row {
-    const char *name;
-    unsigned commands; /* 1 << enum command */
-    option_fn *read;
-    const char *expected; /* NULL: a switch, without a value */
-};
 
 enum { FOR_RUN = 1 << COMMAND_RUN, FOR_CHECK = 1 << COMMAND_CHECK };
 
@@ -287,31 +242,56 @@ static bool switch_core_dumps(struct options *o, struct str value UNUSED)
     return true;
 }
 
-static const struct option_row option_rows[] = {
-    {"-f", FOR_RUN | FOR_CHECK, read_path, "a file or folder"},
-    {"--port-map", FOR_RUN, read_port_map, "FROM=TO, two ports"},
-    {"--resolve", FOR_RUN, read_resolve, "HOST:PORT=IP:PORT"},
-    {"--dns-server", FOR_RUN, read_dns_server, "ADDR:PORT"},
-    {"--admin", FOR_RUN, read_admin, "ADDR:PORT or off"},
-    {"--probe", FOR_RUN, read_probe, "ADDR:PORT"},
-    {"--workers", FOR_RUN, read_workers, "a number from 1 to 64"},
-    {"--address-pool", FOR_RUN, read_address_pool, "a CIDR such as 127.0.1.0/24"},
-    {"--memory-limit", FOR_RUN, read_memory_limit, "a size from 16Mi on, or off"},
-    {"--cluster-domain", FOR_RUN | FOR_CHECK, read_cluster_domain, "a domain name"},
-    {"--drain-delay", FOR_RUN, read_drain_delay, "seconds, at most 3600"},
-    {"--drain-timeout", FOR_RUN, read_drain_timeout, "seconds, at most 86400"},
-    {"--log-level", FOR_RUN, read_log_level, "debug, info, warn or error"},
-    {"--format", FOR_CHECK, read_format, "text, json or sarif"},
-    {"--fail-on", FOR_CHECK, read_fail_on, "error, warning or note"},
-    {"--user", FOR_RUN, read_user, "the name of a user"},
-    {"--log-folder", FOR_RUN, read_log_folder, "a folder"},
-    {"--takeover", FOR_RUN, read_takeover, "the path of a socket"},
-    {"--supervisor", FOR_RUN, switch_supervisor, NULL},
-    {"--no-supervisor", FOR_RUN, switch_no_supervisor, NULL},
-    {"--no-sandbox", FOR_RUN, switch_no_sandbox, NULL},
-    {"--core-dumps", FOR_RUN, switch_core_dumps, NULL},
-    {"--strict", FOR_RUN | FOR_CHECK, switch_strict, NULL},
+/* In the order of the help. */
+const struct option_row option_rows[] = {
+    {"-f", FOR_RUN | FOR_CHECK, read_path, "PATH...", "a file or folder",
+     "manifests: files, or folders of them", NULL, OPTION_TAKES_PATH},
+    {"--port-map", FOR_RUN, read_port_map, "FROM=TO", "FROM=TO, two ports",
+     "listener port FROM is served on port TO (repeatable)", NULL, OPTION_TAKES_TEXT},
+    {"--resolve", FOR_RUN, read_resolve, "HOST:PORT=IP:PORT", "HOST:PORT=IP:PORT",
+     "where a backend's name leads (repeatable)", NULL, OPTION_TAKES_TEXT},
+    {"--dns-server", FOR_RUN, read_dns_server, "ADDR:PORT", "ADDR:PORT",
+     "asked instead of those of resolv.conf (repeatable)", NULL, OPTION_TAKES_TEXT},
+    {"--admin", FOR_RUN, read_admin, "ADDR:PORT|off", "ADDR:PORT or off", "admin and metrics",
+     "127.0.0.1:9901", OPTION_TAKES_TEXT},
+    {"--probe", FOR_RUN, read_probe, "ADDR:PORT", "ADDR:PORT",
+     "only /ready, /healthz, /metrics: safe to expose", NULL, OPTION_TAKES_TEXT},
+    {"--workers", FOR_RUN, read_workers, "N", "a number from 1 to 64",
+     "threads that serve; else by the CPU quota", NULL, OPTION_TAKES_TEXT},
+    {"--memory-limit", FOR_RUN, read_memory_limit, "SIZE|off", "a size from 16Mi on, or off",
+     "shed beyond parts of it; else 90 % of the cgroup's", NULL, OPTION_TAKES_TEXT},
+    {"--address-pool", FOR_RUN, read_address_pool, "CIDR", "a CIDR such as 127.0.1.0/24",
+     "each Gateway gets an address of its own", NULL, OPTION_TAKES_TEXT},
+    {"--cluster-domain", FOR_RUN | FOR_CHECK, read_cluster_domain, "NAME", "a domain name",
+     "what names of Services end with", "cluster.local", OPTION_TAKES_TEXT},
+    {"--drain-delay", FOR_RUN, read_drain_delay, "S", "seconds, at most 3600",
+     "after SIGTERM: not ready, still accepting", "5", OPTION_TAKES_TEXT},
+    {"--drain-timeout", FOR_RUN, read_drain_timeout, "S", "seconds, at most 86400",
+     "then: time for running requests", "60", OPTION_TAKES_TEXT},
+    {"--log-level", FOR_RUN, read_log_level, "debug|info|warn|error", "debug, info, warn or error",
+     "least severity of what is logged", "info", OPTION_TAKES_WORD},
+    {"--user", FOR_RUN, read_user, "NAME", "the name of a user",
+     "whom to become as root; else tollgate or nobody", NULL, OPTION_TAKES_TEXT},
+    {"--no-supervisor", FOR_RUN, switch_no_supervisor, NULL, NULL,
+     "without the parent that binds and restarts", NULL, OPTION_TAKES_NOTHING},
+    {"--supervisor", FOR_RUN, switch_supervisor, NULL, NULL, "with that parent, whoever starts",
+     NULL, OPTION_TAKES_NOTHING},
+    {"--takeover", FOR_RUN, read_takeover, "PATH", "the path of a socket",
+     "take the running gateway's ports over by this socket", NULL, OPTION_TAKES_PATH},
+    {"--log-folder", FOR_RUN, read_log_folder, "PATH", "a folder",
+     "where a reload may put access logs (repeatable)", NULL, OPTION_TAKES_PATH},
+    {"--no-sandbox", FOR_RUN, switch_no_sandbox, NULL, NULL,
+     "every system call and file that the user may use", NULL, OPTION_TAKES_NOTHING},
+    {"--core-dumps", FOR_RUN, switch_core_dumps, NULL, NULL, "allowed; they hold keys and tokens",
+     NULL, OPTION_TAKES_NOTHING},
+    {"--format", FOR_CHECK, read_format, "text|json|sarif", "text, json or sarif",
+     "how findings are printed", "text", OPTION_TAKES_WORD},
+    {"--fail-on", FOR_CHECK, read_fail_on, "error|warning|note", "error, warning or note",
+     "from which severity on the exit code is 1", "error", OPTION_TAKES_WORD},
+    {"--strict", FOR_RUN | FOR_CHECK, switch_strict, NULL, NULL,
+     "missing Secrets, Services and the like are errors", NULL, OPTION_TAKES_NOTHING},
 };
+const size_t n_option_rows = N_ELEMENTS(option_rows);
 
 static const struct option_row *option_find(struct str name)
 {
@@ -322,7 +302,7 @@ static const struct option_row *option_find(struct str name)
     return NULL;
 }
 
-static int option_unknown(struct str name, struct buf *ret_why)
+static int option_unknown(enum command command, struct str name, struct buf *ret_why)
 {
     const char *nearest = NULL;
     unsigned best = 4;
@@ -330,7 +310,7 @@ static int option_unknown(struct str name, struct buf *ret_why)
     for (size_t i = 0; i < N_ELEMENTS(option_rows); i++) {
         unsigned distance = str_distance(name, str_of(option_rows[i].name), 3);
 
-        if (distance < best) {
+        if (distance < best && option_rows[i].commands & 1U << command) {
             best = distance;
             nearest = option_rows[i].name;
         }
@@ -339,6 +319,18 @@ static int option_unknown(struct str name, struct buf *ret_why)
     if (nearest)
         buf_printf(ret_why, "; did you mean %s?", nearest);
     return OPTIONS_USAGE;
+}
+
+static void option_list_commands(const struct option_row *row, struct buf *out)
+{
+    const char *before = "";
+
+    for (size_t i = 0; i < n_command_rows; i++) {
+        if (!(row->commands & 1U << command_rows[i].command))
+            continue;
+        buf_printf(out, "%s%s", before, command_rows[i].word);
+        before = ", ";
+    }
 }
 
 /* One option and its value, "--name value" or "--name=value". Moves *i past them. */
@@ -355,14 +347,15 @@ static int option_read(struct options *o, int argc, char **argv, int *i, struct 
     }
     row = option_find(name);
     if (!row)
-        return option_unknown(name, ret_why);
+        return option_unknown(o->command, name, ret_why);
     if (!(row->commands & 1U << o->command)) {
-        buf_printf(ret_why, "%s is not for this command", row->name);
+        buf_printf(ret_why, "%s is not for this command but for: ", row->name);
+        option_list_commands(row, ret_why);
         return OPTIONS_USAGE;
     }
-    if (!row->expected && !value.ptr)
+    if (!row->argument && !value.ptr)
         return row->read(o, value) ? 0 : OPTIONS_USAGE;
-    if (!row->expected) {
+    if (!row->argument) {
         buf_printf(ret_why, "%s has no value", row->name);
         return OPTIONS_USAGE;
     }
@@ -378,38 +371,35 @@ static int option_read(struct options *o, int argc, char **argv, int *i, struct 
 
 static void options_set_defaults(struct options *o)
 {
-    bool is_ok = read_admin(o, STR("127.0.0.1:9901"));
-
-    ASSERT(is_ok);
-    o->server.cluster_domain = STR("cluster.local");
     o->server.port_maps = o->port_maps;
     o->server.resolves = o->resolves;
-    o->drain_delay_s = OPTIONS_DRAIN_DELAY_S;
-    o->drain_timeout_s = OPTIONS_DRAIN_TIMEOUT_S;
-    o->log_level = LOG_INFO;
     o->has_sandbox = true;
+    for (size_t i = 0; i < N_ELEMENTS(option_rows); i++) {
+        const char *value = option_rows[i].value;
+        bool is_ok = !value || option_rows[i].read(o, str_of(value));
+
+        ASSERT(is_ok);
+    }
 }
 
-static const struct {
-    const char *word;
-    enum command command;
-} command_rows[] = {{"run", COMMAND_RUN},           {"check", COMMAND_CHECK},
-                    {"docs", COMMAND_DOCS},         {"version", COMMAND_VERSION},
-                    {"--version", COMMAND_VERSION}, {"help", COMMAND_HELP},
-                    {"--help", COMMAND_HELP},       {"-h", COMMAND_HELP}};
-
-static int options_command(struct options *o, const char *word, struct buf *ret_why)
+static bool options_is_help(const char *word)
 {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static int options_command(const char *word, enum command *ret, struct buf *ret_why)
+{
+    const struct command_row *row = command_find(str_of(word));
     const char *nearest = NULL;
     unsigned best = 3;
 
-    for (size_t i = 0; i < N_ELEMENTS(command_rows); i++) {
+    if (row) {
+        *ret = row->command;
+        return 0;
+    }
+    for (size_t i = 0; i < n_command_rows; i++) {
         unsigned distance = str_distance(str_of(word), str_of(command_rows[i].word), 2);
 
-        if (strcmp(word, command_rows[i].word) == 0) {
-            o->command = command_rows[i].command;
-            return 0;
-        }
         if (distance < best) {
             best = distance;
             nearest = command_rows[i].word;
@@ -423,21 +413,40 @@ static int options_command(struct options *o, const char *word, struct buf *ret_
 
 static int options_finish(struct options *o, struct buf *ret_why)
 {
-    bool needs_path = o->command == COMMAND_RUN || o->command == COMMAND_CHECK;
+    const struct command_row *row = command_get(o->command);
 
-    if (needs_path && o->n_paths == 0) {
-        buf_printf(ret_why, "no manifests: give -f PATH");
+    if (row->needs_paths && o->n_paths == 0) {
+        buf_printf(ret_why, "no manifests: give -f PATH, a file or folder");
         return OPTIONS_USAGE;
     }
-    if (o->command == COMMAND_DOCS && !o->docs_name) {
-        buf_printf(ret_why, "docs needs a name: config, metrics, refusals, journey or limits");
+    if (o->n_operands < row->min_operands) {
+        buf_printf(ret_why, "%s needs %s", row->word, row->operands);
+        if (row->operand_words)
+            buf_printf(ret_why, ", one of: %s", row->operand_words);
         return OPTIONS_USAGE;
     }
+    if (o->command == COMMAND_HELP && o->n_operands > 0)
+        return options_command(o->operands[0], &o->help_about, ret_why);
     if (o->command == COMMAND_RUN && o->server.n_workers == 0)
         o->server.n_workers = MIN(cpu_count_default(), (uint32_t)OPTIONS_WORKERS_MAX);
     if (o->command == COMMAND_RUN && !o->has_memory_limit)
         o->server.memory_limit = memory_limit_default();
     return 0;
+}
+
+/* A word that is no option: what the command is about, or one more path behind an -f ("-f a b"). */
+static int options_operand(struct options *o, const char *word, struct buf *ret_why)
+{
+    if (o->n_operands < command_get(o->command)->max_operands) {
+        o->operands[o->n_operands++] = word;
+        return 0;
+    }
+    if (o->n_paths > 0 && read_path(o, str_of(word)))
+        return 0;
+    buf_printf(ret_why, "unexpected argument %s", word);
+    if (o->n_paths == 0 && command_get(o->command)->needs_paths)
+        buf_printf(ret_why, "; did you mean -f %s?", word);
+    return OPTIONS_USAGE;
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_why)
@@ -446,24 +455,21 @@ int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_wh
     options_set_defaults(ret);
     if (argc < 2)
         return 0;
-    if (options_command(ret, argv[1], ret_why) != 0)
+    if (options_command(argv[1], &ret->command, ret_why) != 0)
         return OPTIONS_USAGE;
     for (int i = 2; i < argc; i++) {
-        int r = 0;
-
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+        if (options_is_help(argv[i])) {
+            ret->help_about = ret->command;
             ret->command = COMMAND_HELP;
-        else if (argv[i][0] == '-')
-            r = option_read(ret, argc, argv, &i, ret_why);
-        else if (ret->command == COMMAND_DOCS && !ret->docs_name)
-            ret->docs_name = argv[i];
-        else if (ret->n_paths == 0 || !read_path(ret, str_of(argv[i]))) {
-            /* Further paths may follow one -f: "-f a b". */
-            buf_printf(ret_why, "unexpected argument %s", argv[i]);
-            r = OPTIONS_USAGE;
+            return 0;
         }
+    }
+    for (int i = 2; i < argc; i++) {
+        int r = argv[i][0] == '-' ? option_read(ret, argc, argv, &i, ret_why)
+                                  : options_operand(ret, argv[i], ret_why);
+
         if (r != 0)
             return r;
     }
-    return ret->command == COMMAND_HELP ? 0 : options_finish(ret, ret_why);
+    return options_finish(ret, ret_why);
 }

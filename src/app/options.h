@@ -1,4 +1,5 @@
-/* The command line, parsed: subcommands, their options, and what to say when something is off. */
+/* The command line, parsed: subcommands, their options, and what to say when something is off. The
+ * tables of both stand in app/cli/command_table.h. */
 #pragma once
 
 #include "base/buf.h"
@@ -12,11 +13,17 @@ enum {
     OPTIONS_WORKERS_MAX = 64,
     OPTIONS_MEMORY_MIN = 16 << 20, /* bytes; the process itself needs some */
     OPTIONS_SOCKET_PATH_MAX = 90, /* what an address of a local socket has room for, and a number */
-    OPTIONS_DRAIN_DELAY_S = 5,
-    OPTIONS_DRAIN_TIMEOUT_S = 60,
+    OPTIONS_OPERANDS_MAX = 4,
 };
 
-enum command { COMMAND_HELP, COMMAND_RUN, COMMAND_CHECK, COMMAND_DOCS, COMMAND_VERSION };
+enum command {
+    COMMAND_HELP,
+    COMMAND_RUN,
+    COMMAND_CHECK,
+    COMMAND_DOCS,
+    COMMAND_COMPLETION,
+    COMMAND_VERSION,
+};
 enum check_format { CHECK_TEXT, CHECK_JSON, CHECK_SARIF };
 enum fail_on { FAIL_ON_ERROR, FAIL_ON_WARNING, FAIL_ON_NOTE };
 /* A parent that holds the sockets and restarts: unless said, where it gives up rights of its own.
@@ -26,6 +33,9 @@ enum supervision { SUPERVISION_AS_NEEDED, SUPERVISION_ON, SUPERVISION_OFF };
 /* Strings borrow from argv. */
 struct options {
     enum command command;
+    enum command help_about; /* COMMAND_HELP: everything */
+    const char *operands[OPTIONS_OPERANDS_MAX];
+    size_t n_operands;
     const char *paths[OPTIONS_PATHS_MAX];
     size_t n_paths;
     struct server_options server;
@@ -42,7 +52,6 @@ struct options {
     uint32_t drain_timeout_s;
     enum check_format format;
     enum fail_on fail_on;
-    const char *docs_name;
     enum log_level log_level;
     const char *user;     /* NULL: not given */
     const char *takeover; /* a path; NULL: not given */
@@ -58,7 +67,5 @@ enum options_result {
     OPTIONS_USAGE = 1, /* `ret_why` says what is wrong: exit 2 */
 };
 
-/* 0 or OPTIONS_USAGE. */
+/* 0 or OPTIONS_USAGE, with the command in `ret` as far as it was understood. */
 MUST_USE int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_why);
-/* Fits a screen. */
-extern const char options_help[];

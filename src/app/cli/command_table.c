@@ -1,0 +1,114 @@
+/* The commands, in the order of the help. See command_table.h. */
+#include "app/cli/command_table.h"
+
+#include "app/cli/completion.h"
+#include "app/commands.h"
+#include "base/assert.h"
+
+#define DOCS_WORD(name)  " " #name
+#define SHELL_WORD(name) " " #name
+
+const struct command_row command_rows[] = {
+    {
+        .word = "run",
+        .command = COMMAND_RUN,
+        .summary = "serve the manifests, reloading them on change",
+        .text = "Serves what the manifests say until SIGTERM, which drains. Files that change are "
+                "loaded without dropping a request (SIGHUP asks for it); SIGUSR1 opens access logs "
+                "anew. Started as root it serves as another user.",
+        .needs_paths = true,
+        .examples = {{"tollgate run -f config/envoy-gateway --port-map 80=10080 --port-map "
+                      "443=10443",
+                      "the shipped manifests, without rights to bind ports below 1024"},
+                     {"tollgate run -f /etc/tollgate --probe :9902 --log-folder /var/log/tollgate",
+                      "as a service, with a port for probes and a place for access logs"}},
+    },
+    {
+        .word = "check",
+        .command = COMMAND_CHECK,
+        .summary = "say what is wrong with them, or not as it seems",
+        .text = "Reads, links and compiles the manifests as run would and prints what it finds, "
+                "with file and line. Nothing is opened or connected. Exit code 0: nothing at or "
+                "above --fail-on; 1: something; 2: the command line is wrong.",
+        .needs_paths = true,
+        .examples = {{"tollgate check -f config/envoy-gateway", "everything, for people"},
+                     {"tollgate check -f manifests --fail-on warning --format sarif",
+                      "for a pipeline"}},
+    },
+    {
+        .word = "docs",
+        .command = COMMAND_DOCS,
+        .operands = "NAME",
+        .summary = "print a page of the reference",
+        .text = "Prints a page of the reference as Markdown, or the manual page, from the tables "
+                "that the program runs on.",
+        .operand_words = &(DOCS_PAGES(DOCS_WORD))[1],
+        .min_operands = 1,
+        .max_operands = 1,
+        .examples = {{"tollgate docs refusals", "every status that the gateway itself answers"},
+                     {"tollgate docs man | man -l -", "the manual page"}},
+    },
+    {
+        .word = "completion",
+        .command = COMMAND_COMPLETION,
+        .operands = "SHELL",
+        .summary = "print the completion of a shell",
+        .text = "Prints a script that teaches bash, zsh or fish to complete this program's "
+                "commands, options and values.",
+        .operand_words = &(COMPLETION_SHELLS(SHELL_WORD))[1],
+        .min_operands = 1,
+        .max_operands = 1,
+        .examples = {{"source <(tollgate completion bash)", "in this shell"},
+                     {"tollgate completion zsh > ~/.zfunc/_tollgate", "in a folder of fpath"},
+                     {"tollgate completion fish > ~/.config/fish/completions/tollgate.fish",
+                      "for good"}},
+    },
+    {
+        .word = "version",
+        .command = COMMAND_VERSION,
+        .summary = "print the version",
+        .text = "Prints the program's name and version.",
+        .examples = {{"tollgate version", "also --version"}},
+        .aliases = {"--version"},
+    },
+    {
+        .word = "help",
+        .command = COMMAND_HELP,
+        .operands = "[COMMAND]",
+        .summary = "print this, or a command's options and examples",
+        .text = "Prints the commands, or what one of them takes, with examples.",
+        .max_operands = 1,
+        .examples = {{"tollgate help run", "the same as tollgate run --help"}},
+        .aliases = {"--help", "-h"},
+    },
+};
+const size_t n_command_rows = N_ELEMENTS(command_rows);
+
+static bool command_is_called(const struct command_row *row, struct str word)
+{
+    if (str_eq(word, str_of(row->word)))
+        return true;
+    for (size_t i = 0; i < COMMAND_ALIASES_MAX && row->aliases[i]; i++) {
+        if (str_eq(word, str_of(row->aliases[i])))
+            return true;
+    }
+    return false;
+}
+
+const struct command_row *command_find(struct str word)
+{
+    for (size_t i = 0; i < n_command_rows; i++) {
+        if (command_is_called(&command_rows[i], word))
+            return &command_rows[i];
+    }
+    return NULL;
+}
+
+const struct command_row *command_get(enum command command)
+{
+    for (size_t i = 0; i < n_command_rows; i++) {
+        if (command_rows[i].command == command)
+            return &command_rows[i];
+    }
+    UNREACHABLE();
+}
