@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "gateway/advice/advice.h"
 #include "gateway/compile/compile_pass.h"
 #include "gateway/server_options.h"
 #include "policy/limit_memory.h"
@@ -103,6 +105,8 @@ int command_check(const struct options *o)
 
     if (r == 0)
         r = check_compile(o, m, &snapshot, &registries);
+    if (r == 0)
+        advice_give(m, clock_wall_s(clock_read()));
     if (r < 0)
         fprintf(stderr, "tollgate: the check could not be finished: %s\n", error_trace());
     diag_sort(&m->diags);

@@ -21,6 +21,7 @@
 #include "app/takeover/takeover.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "gateway/advice/advice.h"
 #include "gateway/compile/compile_api.h"
 #include "net/signals.h"
 #include "net/watch.h"
@@ -235,7 +236,11 @@ static struct snapshot *run_compile(struct run *r)
 {
     struct snapshot *snapshot = NULL;
     int code = compile_for_server(&r->server, r->manifest, &snapshot);
-    bool is_ok = run_judge(r, code);
+    bool is_ok;
+
+    if (snapshot)
+        advice_give(r->manifest, clock_wall_s(clock_read()));
+    is_ok = run_judge(r, code);
 
     if (!snapshot)
         return NULL;

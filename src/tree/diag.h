@@ -36,7 +36,15 @@ enum diag_severity { DIAG_NOTE, DIAG_WARNING, DIAG_ERROR };
     X(OLDER_FORM, "older-form")                                                                    \
     X(DIFFERENCE, "difference") /* Tollgate does what the document describes; compatibility.md */  \
     X(EMPTY, "empty")                                                                              \
-    X(BYPASS, "bypass") /* the same endpoint is reachable without its checks */
+    X(BYPASS, "bypass") /* the same endpoint is reachable without its checks */                    \
+    X(PREFIX_WITHOUT_PREDICT, "prefix-without-predict")                                            \
+    X(HEALTH_PATH, "health-path")                                                                  \
+    X(CLIENT_CHOSEN_COUNT, "client-chosen-count")                                                  \
+    X(UNSHARED_LIMIT, "unshared-limit")                                                            \
+    X(OPEN_AI_ROUTE, "open-ai-route")                                                              \
+    X(CUT_STREAMS, "cut-streams")                                                                  \
+    X(OVERLAP, "overlap")                                                                          \
+    X(CERTIFICATE_EXPIRY, "certificate-expiry")
 
 enum diag_code {
 #define X(id, text) DIAG_##id,
