@@ -31,7 +31,8 @@ int identity_find(const char *wanted, struct identity *ret, struct buf *ret_why)
     if (!wanted && !is_root)
         return 0;
     if (!user) {
-        buf_printf(ret_why, "there is no user %s", wanted ? wanted : "tollgate or nobody");
+        buf_printf(ret_why, "there is no user %s (adduser --system makes one)",
+                   wanted ? wanted : "tollgate or nobody");
         return IDENTITY_REFUSED;
     }
     ret->uid = user->pw_uid;

@@ -287,8 +287,9 @@ static bool run_listen_admin(struct run *r, const struct socket_address *address
 
     if (code == 0)
         return true;
-    log_error("%s %.*s: %s", is_probe ? "--probe" : "--admin", STR_ARG(text),
-              code > 0 ? socket_listen_error(code) : error_trace());
+    log_error("%s %.*s: %s (%s)", is_probe ? "--probe" : "--admin", STR_ARG(text),
+              code > 0 ? socket_listen_error(code) : error_trace(),
+              is_probe ? "give another port" : "give another port, or off");
     return false;
 }
 

@@ -113,6 +113,8 @@ int port_open(struct server *g, const struct port_plan *plan, struct port **ret_
     if (r != 0) {
         buf_printf(ret_why, "port %u%s%s (listener port %u): %s", p->bound,
                    p->address[0] ? " on " : "", p->address, p->number, socket_listen_error(r));
+        if (r == SOCKET_IN_USE || r == SOCKET_DENIED)
+            buf_printf(ret_why, " (--port-map %u=PORT serves it elsewhere)", p->number);
         list_append(&g->ports, &p->node);
         port_free(p);
         return SERVER_PORT_IN_USE;

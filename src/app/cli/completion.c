@@ -67,7 +67,7 @@ static void completion_bash(struct buf *out)
 {
     buf_printf(out, "# Completion of tollgate for bash: source <(tollgate completion bash)\n"
                     "_tollgate_paths() {\n"
-                    "    compopt -o filenames 2>/dev/null\n"
+                    "    compopt -o filenames 2>/dev/null || true\n"
                     "    mapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n"
                     "}\n"
                     "_tollgate() {\n"
@@ -234,7 +234,11 @@ static void completion_fish(struct buf *out)
                     "    set -l words (commandline -opc)\n"
                     "    test (count $words) -gt 1; and test $words[2] = $argv[1]\n"
                     "end\n"
+                    "function __tollgate_has_path\n"
+                    "    contains -- -f (commandline -opc)\n"
+                    "end\n"
                     "complete -c tollgate -f\n"
+                    "complete -c tollgate -n __tollgate_has_path -F\n"
                     "complete -c tollgate -l help -d 'options and examples'\n");
     for (size_t i = 0; i < n_command_rows; i++)
         fish_command(out, &command_rows[i]);
