@@ -132,6 +132,8 @@ static void reload_on_done(struct wake *w)
         reload_refuse_files(r);
     if (r->is_wanted)
         reload_start(r);
+    else if (!r->is_ended)
+        notify_ready(r->notify, r->last_result);
 }
 
 void reload_start(struct reload *r)
@@ -150,7 +152,9 @@ void reload_start(struct reload *r)
     if (code != 0) {
         r->is_running = false;
         log_error("reload: cannot start its thread: error %d", code);
+        return;
     }
+    notify_reloading(r->notify);
 }
 
 void reload_init(struct reload *r, struct server *server, const char *const *paths, size_t n_paths)

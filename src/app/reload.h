@@ -5,10 +5,12 @@
  * gone, all that is left to serve with them. */
 #pragma once
 
+#include "app/notify.h"
 #include "gateway/server.h"
 
 struct reload {
     struct server *server;
+    const struct notify *notify; /* who is told that it loads, and when it has */
     const char *const *paths;
     size_t n_paths;
     struct wake done;

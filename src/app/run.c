@@ -14,6 +14,7 @@
 
 #include "admin/admin.h"
 #include "app/commands.h"
+#include "app/notify.h"
 #include "app/reload.h"
 #include "app/report.h"
 #include "app/sandbox.h"
@@ -30,7 +31,8 @@ enum { RUN_LOGGED_FINDINGS = 50, RUN_GOES_ON = -1 };
 
 struct run {
     struct options *options;
-    struct broker broker;      /* fd -1: no parent */
+    struct broker broker; /* fd -1: no parent */
+    struct notify notify;
     struct manifest *manifest; /* until the first snapshot owns it */
     struct loop loop;
     struct server server;
@@ -118,6 +120,7 @@ static void run_end(struct run *r, bool has_delay)
     }
     r->is_draining = true;
     r->admin.facts.is_draining = true;
+    notify_stopping(&r->notify);
     server_leave(&r->server);
     reload_end(&r->reload);
     giver_stop(&r->takeover.giver);
@@ -154,6 +157,7 @@ static void run_on_taken(struct giver *g)
 
     r->is_draining = true;
     r->is_handed_over = true;
+    notify_stopping(&r->notify);
     r->server.on_drained = run_on_drained;
     reload_end(&r->reload);
     run_drain_now(r);
@@ -368,6 +372,7 @@ static bool run_prepare(struct run *r)
 {
     struct options *o = r->options;
 
+    notify_open(&r->notify);
     if (!run_watch(r) || !run_load(r) || !takeover_find(&r->takeover, o->takeover) ||
         !run_enter_sandbox(r))
         return false;
@@ -378,6 +383,7 @@ static bool run_prepare(struct run *r)
         return false;
     }
     reload_init(&r->reload, &r->server, o->paths, o->n_paths);
+    r->reload.notify = &r->notify;
     snprintf(r->reload.last_result, sizeof r->reload.last_result, "none since start");
     return true;
 }
@@ -429,6 +435,7 @@ static void run_finish(struct run *r)
     run_drop_manifest(r);
     loop_deinit(&r->loop);
     broker_close(&r->broker);
+    notify_close(&r->notify);
 }
 
 int command_run(struct options *o, char **argv)
@@ -455,6 +462,7 @@ int command_run(struct options *o, char **argv)
     if (is_ok) {
         run_say_ready(r);
         broker_say_ready(o->server.broker);
+        notify_ready(&r->notify, "serving");
         is_ok = loop_run(&r->loop) == 0;
     }
     run_finish(r);

@@ -21,7 +21,7 @@ static bool socket_has_ipv6(void)
     if (fd < 0)
         return false;
     close(fd);
-    return access("/proc/net/if_inet6", R_OK) == 0;
+    return access("/proc/self/net/if_inet6", R_OK) == 0;
 }
 
 static void address_set_v4(struct socket_address *a, struct in_addr ip, uint16_t port)

@@ -15,7 +15,7 @@ import pytest
 from play.deadline import eventually
 from play.gateway import PROGRAM, Gateway, StartFailed, as_text, tollgate
 from play.manifests import ENVOY_API, backend, http_listener, route, rule, security_policy, target, thing, world
-from play.ports import free_port
+from play.ports import free_low_port, free_port
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up being root")
 SUPERVISED = ["--supervisor"]
@@ -250,18 +250,6 @@ def open_gateway(upstream):
         made.stop()
     for folder in folders:
         shutil.rmtree(folder)
-
-
-def free_low_port():
-    for step in range(400):  # tests that run side by side begin elsewhere
-        port = 600 + (os.getpid() * 37 + step) % 400
-        with socket.socket() as probe:
-            try:
-                probe.bind(("0.0.0.0", port))
-                return port
-            except OSError:
-                continue
-    pytest.skip("no port below 1024 is free")
 
 
 def has_given_up(pid, user, capabilities):

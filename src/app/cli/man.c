@@ -24,6 +24,9 @@ static const struct man_row man_signals[] = {
 };
 
 static const struct man_row man_environment[] = {
+    {"NOTIFY_SOCKET",
+     "The socket of a service manager (systemd) that run tells when it is ready, loads anew and "
+     "ends. Below a parent (--supervisor) the unit wants NotifyAccess=all."},
     {"NO_COLOR", "Where it is set and not empty, check prints no colour on a terminal either."},
 };
 

@@ -7,6 +7,8 @@ import pathlib
 import socket
 import tempfile
 
+import pytest
+
 FIRST, LAST = 21000, 31999
 _held = []
 
@@ -30,3 +32,15 @@ def free_port():
         _held.append(lock)
         return port
     raise RuntimeError("no free port")
+
+
+def free_low_port():
+    for step in range(400):  # tests that run side by side begin elsewhere
+        port = 600 + (os.getpid() * 37 + step) % 400
+        with socket.socket() as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+                return port
+            except OSError:
+                continue
+    pytest.skip("no port below 1024 is free")
