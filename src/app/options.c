@@ -244,62 +244,90 @@ static bool switch_core_dumps(struct options *o, struct str value UNUSED)
 
 /* In the order of the help. */
 const struct option_row option_rows[] = {
-    {"-f", FOR_RUN | FOR_CHECK, read_path, "PATH...", "a file or folder",
+    {"-f", "--filename", FOR_RUN | FOR_CHECK, read_path, "PATH...", "a file or folder",
      "manifests: files, or folders of them", NULL, OPTION_TAKES_PATH},
-    {"--port-map", FOR_RUN, read_port_map, "FROM=TO", "FROM=TO, two ports",
+    {"--port-map", NULL, FOR_RUN, read_port_map, "FROM=TO", "FROM=TO, two ports",
      "listener port FROM is served on port TO (repeatable)", NULL, OPTION_TAKES_TEXT},
-    {"--resolve", FOR_RUN, read_resolve, "HOST:PORT=IP:PORT", "HOST:PORT=IP:PORT",
+    {"--resolve", NULL, FOR_RUN, read_resolve, "HOST:PORT=IP:PORT", "HOST:PORT=IP:PORT",
      "where a backend's name leads (repeatable)", NULL, OPTION_TAKES_TEXT},
-    {"--dns-server", FOR_RUN, read_dns_server, "ADDR:PORT", "ADDR:PORT",
+    {"--dns-server", NULL, FOR_RUN, read_dns_server, "ADDR:PORT", "ADDR:PORT",
      "asked instead of those of resolv.conf (repeatable)", NULL, OPTION_TAKES_TEXT},
-    {"--admin", FOR_RUN, read_admin, "ADDR:PORT|off", "ADDR:PORT or off", "admin and metrics",
+    {"--admin", NULL, FOR_RUN, read_admin, "ADDR:PORT|off", "ADDR:PORT or off", "admin and metrics",
      "127.0.0.1:9901", OPTION_TAKES_TEXT},
-    {"--probe", FOR_RUN, read_probe, "ADDR:PORT", "ADDR:PORT",
+    {"--probe", NULL, FOR_RUN, read_probe, "ADDR:PORT", "ADDR:PORT",
      "only /ready, /healthz, /metrics: safe to expose", NULL, OPTION_TAKES_TEXT},
-    {"--workers", FOR_RUN, read_workers, "N", "a number from 1 to 64",
+    {"--workers", NULL, FOR_RUN, read_workers, "N", "a number from 1 to 64",
      "threads that serve; else by the CPU quota", NULL, OPTION_TAKES_TEXT},
-    {"--memory-limit", FOR_RUN, read_memory_limit, "SIZE|off", "a size from 16Mi on, or off",
+    {"--memory-limit", NULL, FOR_RUN, read_memory_limit, "SIZE|off", "a size from 16Mi on, or off",
      "shed beyond parts of it; else 90 % of the cgroup's", NULL, OPTION_TAKES_TEXT},
-    {"--address-pool", FOR_RUN, read_address_pool, "CIDR", "a CIDR such as 127.0.1.0/24",
+    {"--address-pool", NULL, FOR_RUN, read_address_pool, "CIDR", "a CIDR such as 127.0.1.0/24",
      "each Gateway gets an address of its own", NULL, OPTION_TAKES_TEXT},
-    {"--cluster-domain", FOR_RUN | FOR_CHECK, read_cluster_domain, "NAME", "a domain name",
+    {"--cluster-domain", NULL, FOR_RUN | FOR_CHECK, read_cluster_domain, "NAME", "a domain name",
      "what names of Services end with", "cluster.local", OPTION_TAKES_TEXT},
-    {"--drain-delay", FOR_RUN, read_drain_delay, "S", "seconds, at most 3600",
+    {"--drain-delay", NULL, FOR_RUN, read_drain_delay, "S", "seconds, at most 3600",
      "after SIGTERM: not ready, still accepting", "5", OPTION_TAKES_TEXT},
-    {"--drain-timeout", FOR_RUN, read_drain_timeout, "S", "seconds, at most 86400",
+    {"--drain-timeout", NULL, FOR_RUN, read_drain_timeout, "S", "seconds, at most 86400",
      "then: time for running requests", "60", OPTION_TAKES_TEXT},
-    {"--log-level", FOR_RUN, read_log_level, "debug|info|warn|error", "debug, info, warn or error",
-     "least severity of what is logged", "info", OPTION_TAKES_WORD},
-    {"--user", FOR_RUN, read_user, "NAME", "the name of a user",
+    {"--log-level", NULL, FOR_RUN, read_log_level, "debug|info|warn|error",
+     "debug, info, warn or error", "least severity of what is logged", "info", OPTION_TAKES_WORD},
+    {"--user", NULL, FOR_RUN, read_user, "NAME", "the name of a user",
      "whom to become as root; else tollgate or nobody", NULL, OPTION_TAKES_TEXT},
-    {"--no-supervisor", FOR_RUN, switch_no_supervisor, NULL, NULL,
+    {"--no-supervisor", NULL, FOR_RUN, switch_no_supervisor, NULL, NULL,
      "without the parent that binds and restarts", NULL, OPTION_TAKES_NOTHING},
-    {"--supervisor", FOR_RUN, switch_supervisor, NULL, NULL, "with that parent, whoever starts",
-     NULL, OPTION_TAKES_NOTHING},
-    {"--takeover", FOR_RUN, read_takeover, "PATH", "the path of a socket",
+    {"--supervisor", NULL, FOR_RUN, switch_supervisor, NULL, NULL,
+     "with that parent, whoever starts", NULL, OPTION_TAKES_NOTHING},
+    {"--takeover", NULL, FOR_RUN, read_takeover, "PATH", "the path of a socket",
      "take the running gateway's ports over by this socket", NULL, OPTION_TAKES_PATH},
-    {"--log-folder", FOR_RUN, read_log_folder, "PATH", "a folder",
+    {"--log-folder", NULL, FOR_RUN, read_log_folder, "PATH", "a folder",
      "where a reload may put access logs (repeatable)", NULL, OPTION_TAKES_PATH},
-    {"--no-sandbox", FOR_RUN, switch_no_sandbox, NULL, NULL,
+    {"--no-sandbox", NULL, FOR_RUN, switch_no_sandbox, NULL, NULL,
      "every system call and file that the user may use", NULL, OPTION_TAKES_NOTHING},
-    {"--core-dumps", FOR_RUN, switch_core_dumps, NULL, NULL, "allowed; they hold keys and tokens",
-     NULL, OPTION_TAKES_NOTHING},
-    {"--format", FOR_CHECK, read_format, "text|json|sarif", "text, json or sarif",
+    {"--core-dumps", NULL, FOR_RUN, switch_core_dumps, NULL, NULL,
+     "allowed; they hold keys and tokens", NULL, OPTION_TAKES_NOTHING},
+    {"--format", NULL, FOR_CHECK, read_format, "text|json|sarif", "text, json or sarif",
      "how findings are printed", "text", OPTION_TAKES_WORD},
-    {"--fail-on", FOR_CHECK, read_fail_on, "error|warning|note", "error, warning or note",
+    {"--fail-on", NULL, FOR_CHECK, read_fail_on, "error|warning|note", "error, warning or note",
      "from which severity on the exit code is 1", "error", OPTION_TAKES_WORD},
-    {"--strict", FOR_RUN | FOR_CHECK, switch_strict, NULL, NULL,
+    {"--strict", NULL, FOR_RUN | FOR_CHECK, switch_strict, NULL, NULL,
      "missing Secrets, Services and the like are errors", NULL, OPTION_TAKES_NOTHING},
 };
 const size_t n_option_rows = N_ELEMENTS(option_rows);
 
-static const struct option_row *option_find(struct str name)
+static bool option_is_called(const struct option_row *row, struct str name)
 {
+    return str_eq(name, str_of(row->name)) || (row->alias && str_eq(name, str_of(row->alias)));
+}
+
+/* That of the command, where several have an option of this name. */
+static const struct option_row *option_find(enum command command, struct str name)
+{
+    const struct option_row *other = NULL;
+
     for (size_t i = 0; i < N_ELEMENTS(option_rows); i++) {
-        if (str_eq(name, str_of(option_rows[i].name)))
+        if (!option_is_called(&option_rows[i], name))
+            continue;
+        if (option_is_for(&option_rows[i], command))
             return &option_rows[i];
+        other = &option_rows[i];
     }
-    return NULL;
+    return other;
+}
+
+/* "--name=value", "-nvalue", "-n=value": name and value in one word. */
+static void option_split(enum command command, struct str *name, struct str *ret_value)
+{
+    ssize_t equals = str_find_char(*name, '=', 0);
+    const struct option_row *row = option_find(command, str_slice(*name, 0, 2));
+
+    if (str_starts_with(*name, STR("--"))) {
+        if (equals < 0)
+            return;
+        *ret_value = str_slice(*name, (size_t)equals + 1, name->len);
+        *name = str_slice(*name, 0, (size_t)equals);
+    } else if (name->len > 2 && row && row->argument && option_is_for(row, command)) {
+        *ret_value = str_slice(*name, name->ptr[2] == '=' ? 3 : 2, name->len);
+        *name = str_slice(*name, 0, 2);
+    }
 }
 
 static int option_unknown(enum command command, struct str name, struct buf *ret_why)
@@ -310,7 +338,7 @@ static int option_unknown(enum command command, struct str name, struct buf *ret
     for (size_t i = 0; i < N_ELEMENTS(option_rows); i++) {
         unsigned distance = str_distance(name, str_of(option_rows[i].name), 3);
 
-        if (distance < best && option_rows[i].commands & 1U << command) {
+        if (distance < best && option_is_for(&option_rows[i], command)) {
             best = distance;
             nearest = option_rows[i].name;
         }
@@ -326,29 +354,25 @@ static void option_list_commands(const struct option_row *row, struct buf *out)
     const char *before = "";
 
     for (size_t i = 0; i < n_command_rows; i++) {
-        if (!(row->commands & 1U << command_rows[i].command))
+        if (!option_is_for(row, command_rows[i].command))
             continue;
         buf_printf(out, "%s%s", before, command_rows[i].word);
         before = ", ";
     }
 }
 
-/* One option and its value, "--name value" or "--name=value". Moves *i past them. */
+/* One option and its value, in one word or in two. Moves *i past them. */
 static int option_read(struct options *o, int argc, char **argv, int *i, struct buf *ret_why)
 {
     struct str name = str_of(argv[*i]);
     struct str value = STR_NULL;
-    ssize_t equals = str_starts_with(name, STR("--")) ? str_find_char(name, '=', 0) : -1;
     const struct option_row *row;
 
-    if (equals > 0) {
-        value = str_slice(name, (size_t)equals + 1, name.len);
-        name = str_slice(name, 0, (size_t)equals);
-    }
-    row = option_find(name);
+    option_split(o->command, &name, &value);
+    row = option_find(o->command, name);
     if (!row)
         return option_unknown(o->command, name, ret_why);
-    if (!(row->commands & 1U << o->command)) {
+    if (!option_is_for(row, o->command)) {
         buf_printf(ret_why, "%s is not for this command but for: ", row->name);
         option_list_commands(row, ret_why);
         return OPTIONS_USAGE;

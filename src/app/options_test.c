@@ -39,6 +39,9 @@ TEST(usage_errors_say_what_was_expected)
         {"run -f", "expected a file or folder"},
         {"run x", "unexpected argument x"},
         {"run x", "did you mean -f x?"},
+        {"run -f= --strict", "expected a file or folder"},
+        {"run -g", "unknown option -g"},
+        {"run -x=y", "unknown option -x=y"},
         {"run -f x --format json", "--format is not for this command but for: check"},
         {"check -f x --strickt", "did you mean --strict?"},
         {"check -f x --workerz 2", "unknown option --workerz"},
@@ -188,6 +191,20 @@ TEST(other_commands_are_read)
 
         CHECK_MSG(parse(rows[i].line, &o, &why) == 0, "%s", rows[i].line);
         CHECK_MSG(o.command == rows[i].command, "%s: %d", rows[i].line, o.command);
+    }
+    buf_deinit(&why);
+}
+
+TEST(a_short_option_and_its_value_may_be_one_word)
+{
+    static const char *const lines[] = {"run -f a", "run -fa", "run -f=a", "run --filename a",
+                                        "run --filename=a"};
+    static struct options o;
+    struct buf why = {0};
+
+    for (size_t i = 0; i < N_ELEMENTS(lines); i++) {
+        CHECK_MSG(parse(lines[i], &o, &why) == 0, "%s", lines[i]);
+        CHECK_MSG(o.n_paths == 1 && strcmp(o.paths[0], "a") == 0, "%s", lines[i]);
     }
     buf_deinit(&why);
 }

@@ -83,8 +83,8 @@ def test_the_manual_says_what_the_help_says(manual):
     shown = re.sub(".\b", "", shown)
     for command in COMMANDS:
         assert f"tollgate {command}" in shown
-        for option in re.findall(r"^  (--?[a-z-]+)", tollgate(command, "--help").stdout, re.MULTILINE):
-            assert re.search(rf"^ +{option}\b", shown, re.MULTILINE), option
+        for option in re.findall(r"^  (?:-., )?(--?[a-z-]+)", tollgate(command, "--help").stdout, re.MULTILINE):
+            assert re.search(rf"^ +(-., )?{option}\b", shown, re.MULTILINE), option
 
 
 # ---- completion ----
@@ -126,6 +126,9 @@ def fish(scripts, line):
     ("tollgate check --format ", {"text", "json", "sarif"}, {"--strict"}),
     ("tollgate check --format=s", {"sarif"}, {"text"}),
     ("tollgate run -f ", {"manifests"}, {"--workers"}),
+    ("tollgate run --file", {"--filename"}, {"--format"}),
+    ("tollgate check --filename ", {"manifests"}, {"--strict"}),
+    ("tollgate docs -f ", set(), {"manifests"}),
     ("tollgate run -f bin mani", {"manifests"}, {"--workers"}),
     ("tollgate docs re", {"refusals"}, {"limits"}),
     ("tollgate help ", {"run", "check"}, {"--format"}),

@@ -1,6 +1,7 @@
 /* The commands and the options, each once: what parses the command line, and what its help, the
  * manual page and the completion of three shells are printed from. A new command is a value of enum
- * command, a row in command_table.c and a line in main.c; a new option is a row in options.c. */
+ * command, a row in command_table.c and a line in main.c; a new option is a row in options.c. A
+ * name that means different things to several commands has a row for each. */
 #pragma once
 
 #include "app/options.h"
@@ -35,6 +36,7 @@ typedef bool option_fn(struct options *o, struct str value);
 
 struct option_row {
     const char *name;
+    const char *alias; /* "--namespace" of "-n"; NULL: none */
     unsigned commands; /* 1 << enum command */
     option_fn *read;
     const char *argument; /* "FROM=TO"; NULL: a switch, without a value */
@@ -52,3 +54,7 @@ extern const size_t n_option_rows;
 /* By word or alias. */
 const struct command_row *command_find(struct str word);
 const struct command_row *command_get(enum command command);
+static inline bool option_is_for(const struct option_row *row, enum command command)
+{
+    return (row->commands & 1U << command) != 0;
+}

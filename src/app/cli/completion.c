@@ -36,11 +36,22 @@ static void completion_values(struct buf *out, const struct option_row *row)
         buf_append_char(out, (char)(*c == '|' ? ' ' : *c));
 }
 
+/* "-f a b": further paths may follow. */
+static bool option_takes_paths(const struct option_row *row)
+{
+    return row->takes == OPTION_TAKES_PATH && strcmp(row->name, "-f") == 0;
+}
+
 /* ---- bash ---- */
 
-static void bash_option_values(struct buf *out, const struct option_row *row)
+/* Of one command: a name may mean something else to another. */
+static void bash_option_values(struct buf *out, const struct command_row *command,
+                               const struct option_row *row)
 {
-    buf_printf(out, "    %s)\n", row->name);
+    buf_printf(out, "    '%s %s'", command->word, row->name);
+    if (row->alias)
+        buf_printf(out, " | '%s %s'", command->word, row->alias);
+    buf_printf(out, ")\n");
     if (row->takes == OPTION_TAKES_WORD) {
         buf_printf(out, "        mapfile -t COMPREPLY < <(compgen -W '");
         completion_values(out, row);
@@ -51,16 +62,33 @@ static void bash_option_values(struct buf *out, const struct option_row *row)
     buf_printf(out, "        return\n        ;;\n");
 }
 
+static void bash_values(struct buf *out, const struct command_row *command)
+{
+    for (size_t i = 0; i < n_option_rows; i++) {
+        if (option_rows[i].argument && option_is_for(&option_rows[i], command->command))
+            bash_option_values(out, command, &option_rows[i]);
+    }
+}
+
 static void bash_command(struct buf *out, const struct command_row *row)
 {
+    bool has_paths = false;
+
     buf_printf(out, "    %s)\n        options='--help", row->word);
     for (size_t i = 0; i < n_option_rows; i++) {
-        if (option_rows[i].commands & 1U << row->command)
-            buf_printf(out, " %s", option_rows[i].name);
+        if (!option_is_for(&option_rows[i], row->command))
+            continue;
+        buf_printf(out, " %s", option_rows[i].name);
+        if (option_rows[i].alias)
+            buf_printf(out, " %s", option_rows[i].alias);
+        has_paths |= option_takes_paths(&option_rows[i]);
     }
     buf_printf(out, "'\n        operands='");
     completion_operands(out, row);
-    buf_printf(out, "'\n        ;;\n");
+    buf_printf(out, "'\n");
+    if (has_paths)
+        buf_printf(out, "        takes_paths=yes\n");
+    buf_printf(out, "        ;;\n");
 }
 
 static void completion_bash(struct buf *out)
@@ -72,7 +100,7 @@ static void completion_bash(struct buf *out)
                     "}\n"
                     "_tollgate() {\n"
                     "    local current=${COMP_WORDS[COMP_CWORD]} options='' operands='' i\n"
-                    "    local before=${COMP_WORDS[COMP_CWORD - 1]} has_path=''\n"
+                    "    local before=${COMP_WORDS[COMP_CWORD - 1]} has_path='' takes_paths=''\n"
                     "    COMPREPLY=()\n"
                     "    # --name=value comes as three words\n"
                     "    if [[ $current == '=' ]]; then\n"
@@ -84,17 +112,17 @@ static void completion_bash(struct buf *out)
                     "        mapfile -t COMPREPLY < <(compgen -W '--help --version");
     for (size_t i = 0; i < n_command_rows; i++)
         buf_printf(out, " %s", command_rows[i].word);
-    buf_printf(out, "' -- \"$current\")\n        return\n    fi\n    case $before in\n");
-    for (size_t i = 0; i < n_option_rows; i++) {
-        if (option_rows[i].argument)
-            bash_option_values(out, &option_rows[i]);
-    }
+    buf_printf(
+        out,
+        "' -- \"$current\")\n        return\n    fi\n    case \"${COMP_WORDS[1]} $before\" in\n");
+    for (size_t i = 0; i < n_command_rows; i++)
+        bash_values(out, &command_rows[i]);
     buf_printf(out, "    esac\n    case ${COMP_WORDS[1]} in\n");
     for (size_t i = 0; i < n_command_rows; i++)
         bash_command(out, &command_rows[i]);
     buf_printf(out, "    esac\n"
                     "    for ((i = 2; i < COMP_CWORD; i++)); do\n"
-                    "        [[ ${COMP_WORDS[i]} == -f ]] && has_path=yes\n"
+                    "        [[ ${COMP_WORDS[i]} == -f && -n $takes_paths ]] && has_path=yes\n"
                     "    done\n"
                     "    if [[ $current == -* ]]; then\n"
                     "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$current\")\n"
@@ -111,11 +139,12 @@ static void completion_bash(struct buf *out)
 
 /* ---- zsh ---- */
 
-static void zsh_option(struct buf *out, const struct option_row *row)
+/* One of the names of an option: each is a line of its own. */
+static void zsh_name(struct buf *out, const struct option_row *row, const char *name)
 {
-    bool is_long = row->name[1] == '-';
+    bool is_long = name[1] == '-';
 
-    buf_printf(out, " \\\n            '*%s%s[", row->name, row->argument && is_long ? "=" : "");
+    buf_printf(out, " \\\n            '*%s%s[", name, !row->argument ? "" : is_long ? "=" : "+");
     completion_quote(out, row->text, "[]:\\");
     buf_append_char(out, ']');
     if (row->argument) {
@@ -133,13 +162,20 @@ static void zsh_option(struct buf *out, const struct option_row *row)
     buf_append_char(out, '\'');
 }
 
+static void zsh_option(struct buf *out, const struct option_row *row)
+{
+    zsh_name(out, row, row->name);
+    if (row->alias)
+        zsh_name(out, row, row->alias);
+}
+
 static void zsh_command(struct buf *out, const struct command_row *row)
 {
     struct buf words = {0};
 
     buf_printf(out, "    %s)\n        _arguments", row->word);
     for (size_t i = 0; i < n_option_rows; i++) {
-        if (option_rows[i].commands & 1U << row->command)
+        if (option_is_for(&option_rows[i], row->command))
             zsh_option(out, &option_rows[i]);
     }
     buf_printf(out, " \\\n            '--help[options and examples]'");
@@ -189,13 +225,20 @@ static void fish_quote(struct buf *out, const char *text)
         buf_printf(out, *c == '\'' || *c == '\\' ? "\\%c" : "%c", *c);
 }
 
+static void fish_name(struct buf *out, const char *name)
+{
+    bool is_long = name[1] == '-';
+
+    buf_printf(out, " -%c %s", is_long ? 'l' : 's', name + (is_long ? 2 : 1));
+}
+
 static void fish_option(struct buf *out, const struct command_row *command,
                         const struct option_row *row)
 {
-    bool is_long = row->name[1] == '-';
-
-    buf_printf(out, "complete -c tollgate -n '__tollgate_command %s' -%c %s", command->word,
-               is_long ? 'l' : 's', row->name + (is_long ? 2 : 1));
+    buf_printf(out, "complete -c tollgate -n '__tollgate_command %s'", command->word);
+    fish_name(out, row->name);
+    if (row->alias)
+        fish_name(out, row->alias);
     if (row->takes == OPTION_TAKES_PATH)
         buf_printf(out, " -r -F");
     else if (row->argument)
@@ -221,8 +264,11 @@ static void fish_command(struct buf *out, const struct command_row *row)
         buf_printf(out, "complete -c tollgate -n '__tollgate_command %s' -a '%.*s'\n", row->word,
                    STR_ARG(buf_str(&words)));
     for (size_t i = 0; i < n_option_rows; i++) {
-        if (option_rows[i].commands & 1U << row->command)
-            fish_option(out, row, &option_rows[i]);
+        if (!option_is_for(&option_rows[i], row->command))
+            continue;
+        fish_option(out, row, &option_rows[i]);
+        if (option_takes_paths(&option_rows[i]))
+            buf_printf(out, "complete -c tollgate -n '__tollgate_has_path %s' -F\n", row->word);
     }
     buf_deinit(&words);
 }
@@ -235,10 +281,9 @@ static void completion_fish(struct buf *out)
                     "    test (count $words) -gt 1; and test $words[2] = $argv[1]\n"
                     "end\n"
                     "function __tollgate_has_path\n"
-                    "    contains -- -f (commandline -opc)\n"
+                    "    __tollgate_command $argv[1]; and contains -- -f (commandline -opc)\n"
                     "end\n"
                     "complete -c tollgate -f\n"
-                    "complete -c tollgate -n __tollgate_has_path -F\n"
                     "complete -c tollgate -l help -d 'options and examples'\n");
     for (size_t i = 0; i < n_command_rows; i++)
         fish_command(out, &command_rows[i]);

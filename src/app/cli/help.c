@@ -89,8 +89,8 @@ static void help_option(struct buf *out, const struct option_row *row)
     struct buf name = {0};
     struct buf text = {0};
 
-    buf_printf(&name, "%s%s%s", row->name, row->argument ? " " : "",
-               row->argument ? row->argument : "");
+    buf_printf(&name, "%s%s%s%s%s", row->name, row->alias ? ", " : "", row->alias ? row->alias : "",
+               row->argument ? " " : "", row->argument ? row->argument : "");
     buf_printf(&text, "%s", row->text);
     if (row->value)
         buf_printf(&text, " (%s)", row->value);
@@ -109,7 +109,7 @@ static void help_examples(struct buf *out, const struct command_row *row)
 static bool help_has_options(enum command command)
 {
     for (size_t i = 0; i < n_option_rows; i++) {
-        if (option_rows[i].commands & 1U << command)
+        if (option_is_for(&option_rows[i], command))
             return true;
     }
     return false;
@@ -130,7 +130,7 @@ static void help_format_command(struct buf *out, const struct command_row *row)
     if (has_options)
         buf_append_char(out, '\n');
     for (size_t i = 0; i < n_option_rows; i++) {
-        if (option_rows[i].commands & 1U << row->command)
+        if (option_is_for(&option_rows[i], row->command))
             help_option(out, &option_rows[i]);
     }
     help_examples(out, row);

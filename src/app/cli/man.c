@@ -112,6 +112,10 @@ static void man_option(struct buf *out, const struct option_row *row)
 {
     buf_printf(out, ".It Fl ");
     man_word(out, str_of(row->name + 1));
+    if (row->alias) {
+        buf_printf(out, " , Fl ");
+        man_word(out, str_of(row->alias + 1));
+    }
     if (row->argument) {
         buf_printf(out, " Ar");
         man_arguments(out, row->argument);
@@ -134,7 +138,7 @@ static void man_command(struct buf *out, const struct command_row *row)
         man_text(out, row->operand_words);
     }
     for (size_t i = 0; i < n_option_rows; i++) {
-        if (!(option_rows[i].commands & 1U << row->command))
+        if (!option_is_for(&option_rows[i], row->command))
             continue;
         if (n++ == 0)
             buf_printf(out, ".Bl -tag -width Ds\n");
