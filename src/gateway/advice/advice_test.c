@@ -41,6 +41,7 @@ enum { NOW_S = 1800000000 };
     "  rateLimit: {type: Global, global: {rules: [{" selectors_                                    \
     "limit: {requests: 10, unit: Hour}" more_ "}]}}\n"
 #define DISTINCT(name_) "clientSelectors: [{headers: [{name: " name_ ", type: Distinct}]}], "
+#define PARAM           "clientSelectors: [{queryParams: [{name: user, type: Distinct}]}], "
 #define JWT(claims_, more_)                                                                        \
     "  jwt: {" more_ "providers: [{name: j, issuer: i, localJWKS: {inline: '{\"keys\":[]}'}, "     \
     "claimToHeaders: [" claims_ "]}]}\n"
@@ -175,7 +176,7 @@ TEST(health_checks_go_where_model_servers_answer)
 TEST(clients_do_not_choose_what_a_limit_counts)
 {
     static const struct pair pairs[] = {
-        {DIAG_CLIENT_CHOSEN_COUNT, DIAG_NOTE, "X-User has a count",
+        {DIAG_CLIENT_CHOSEN_COUNT, DIAG_NOTE, "the header X-User has a count",
          WORLD TRAFFIC(LIMIT(DISTINCT("X-User"), "")),
          WORLD TRAFFIC(LIMIT(DISTINCT("X-User"), ""))
              SECURITY(JWT("{claim: sub, header: x-user}", ""))},
@@ -200,7 +201,19 @@ TEST(clients_do_not_choose_what_a_limit_counts)
                              ""))},
     };
 
+    static const struct pair params[] = {
+        {DIAG_CLIENT_CHOSEN_COUNT, DIAG_NOTE, "the parameter user", WORLD TRAFFIC(LIMIT(PARAM, "")),
+         WORLD TRAFFIC(LIMIT(PARAM, "")) SECURITY(
+             "  apiKeyAuth: {credentialRefs: [{name: k}], extractFrom: [{params: [user]}]}\n")},
+        {DIAG_CLIENT_CHOSEN_COUNT, DIAG_NOTE, "x-user",
+         WORLD TRAFFIC("  rateLimit: {type: Local, local: {rules: [{" DISTINCT(
+             "x-user") "limit: {requests: 10, unit: Hour}}]}}\n"),
+         WORLD TRAFFIC(LIMIT(DISTINCT("x-user"), "")) SECURITY(
+             "  apiKeyAuth: {credentialRefs: [{name: k}], extractFrom: [{headers: [X-User]}]}\n")},
+    };
+
     check_pairs(pairs, N_ELEMENTS(pairs));
+    check_pairs(params, N_ELEMENTS(params));
 }
 
 TEST(a_limit_on_a_gateway_is_one_count)
@@ -213,6 +226,19 @@ TEST(a_limit_on_a_gateway_is_one_count)
         {DIAG_UNSHARED_LIMIT, DIAG_NOTE, "they allow 20",
          WORLD TWO_RULES TRAFFIC(LIMIT("", ", shared: false")),
          WORLD ROUTE("h", RULE(PATH("Exact", "/a"))) TRAFFIC(LIMIT("", ""))},
+        {DIAG_UNSHARED_LIMIT, DIAG_NOTE, "2 route rules",
+         WORLD TWO_RULES ENVOY_API
+         "kind: BackendTrafficPolicy\nmetadata: {name: p}\nspec:\n  targetSelectors: [{group: "
+         "gateway.networking.k8s.io, kind: Gateway}]\n" LIMIT("", ""),
+         WORLD TWO_RULES ENVOY_API
+         "kind: BackendTrafficPolicy\nmetadata: {name: p}\nspec:\n  targetSelectors: [{group: "
+         "gateway.networking.k8s.io, kind: Gateway, matchLabels: {a: b}}]\n" LIMIT("", "")},
+        /* A nearer policy takes its rules away. */
+        {DIAG_UNSHARED_LIMIT, DIAG_NOTE, "2 route rules",
+         WORLD TWO_RULES ROUTE("i", RULE(PATH("Exact", "/c"))) TRAFFIC(LIMIT("", ""))
+             POLICY("BackendTrafficPolicy", "q", "HTTPRoute", "i", "  useClientProtocol: true\n"),
+         WORLD TWO_RULES TRAFFIC(LIMIT("", ""))
+             POLICY("BackendTrafficPolicy", "q", "HTTPRoute", "h", "  useClientProtocol: true\n")},
         {DIAG_UNSHARED_LIMIT, DIAG_NOTE, "3 route rules",
          WORLD TWO_RULES AI_ROUTE("{backendRefs: [{name: s}]}") TRAFFIC(LIMIT("", "")),
          WORLD TWO_RULES POLICY("BackendTrafficPolicy", "p", "HTTPRoute", "h", LIMIT("", ""))},

@@ -1,6 +1,9 @@
 /* Limits and retries of BackendTrafficPolicies: a count that its clients choose, one that is kept
  * more often than it seems, and statuses that only Tollgate tries again. */
 #include "gateway/advice/advice_internal.h"
+
+#include <stdio.h>
+
 #include "manifest/backend_security_policy.h"
 #include "manifest/client_traffic_policy.h"
 
@@ -12,6 +15,12 @@ static void note_written(struct advice *a, struct map *written, struct str name)
         map_put(written, arena_lower(&a->scratch, name), a);
 }
 
+/* Parameters beside headers in one map: no header begins so. */
+static struct str param_key(struct advice *a, struct str name)
+{
+    return arena_printf(&a->scratch, "?%.*s", STR_ARG(name));
+}
+
 static void note_checks(struct advice *a, struct map *written, const struct api_key_auth *key,
                         const struct basic_auth *basic, const struct ext_auth *ext)
 {
@@ -21,6 +30,8 @@ static void note_checks(struct advice *a, struct map *written, const struct api_
         VEC_FOREACH (&key->extract_from, from) {
             for (size_t i = 0; i < from->headers.n; i++)
                 note_written(a, written, from->headers.items[i]);
+            for (size_t i = 0; i < from->params.n; i++)
+                map_put(written, param_key(a, from->params.items[i]), a);
         }
     }
     if (basic) {
@@ -93,22 +104,42 @@ static void collect_written(struct advice *a, struct map *written)
     note_routes(a, written);
 }
 
-static void advise_selector(struct advice *a, const struct object *policy, const char *part,
-                            size_t rule, const struct rate_limit_selector *selector,
-                            const struct map *written)
+static void advise_key(struct advice *a, const struct object *policy, const char *place,
+                       const struct rate_limit_item *item, const char *what)
+{
+    struct diag *d = diag_add(
+        &a->m->diags, DIAG_NOTE, DIAG_CLIENT_CHOSEN_COUNT, item->mark, policy->label,
+        "each value of %s %.*s has a count of its own, and nothing here writes or judges it: a "
+        "client that changes it is counted anew",
+        what, STR_ARG(item->name));
+
+    d->path = ADVICE_PATH(a, "%s", place);
+    d->hint = STR("count by a header that claimToHeaders or forwardClientIDHeader writes, or by "
+                  "sourceCIDR");
+}
+
+static void advise_selector(struct advice *a, const struct object *policy, const char *place,
+                            const struct rate_limit_selector *selector, const struct map *written)
 {
     VEC_FOREACH (&selector->headers, h) {
-        struct diag *d;
+        if (h->type == LIMIT_DISTINCT && !map_find(written, arena_lower(&a->scratch, h->name)))
+            advise_key(a, policy, place, h, "the header");
+    }
+    VEC_FOREACH (&selector->query_params, p) {
+        if (p->type == LIMIT_DISTINCT && !map_find(written, param_key(a, p->name)))
+            advise_key(a, policy, place, p, "the parameter");
+    }
+}
 
-        if (h->type != LIMIT_DISTINCT || map_find(written, arena_lower(&a->scratch, h->name)))
-            continue;
-        d = diag_add(&a->m->diags, DIAG_NOTE, DIAG_CLIENT_CHOSEN_COUNT, h->mark, policy->label,
-                     "each value of %.*s has a count of its own, and nothing here writes or judges "
-                     "that header: a client that changes it is counted anew",
-                     STR_ARG(h->name));
-        d->path = ADVICE_PATH(a, "spec.rateLimit.%s.rules[%zu].clientSelectors", part, rule);
-        d->hint = STR("count by a header that claimToHeaders or forwardClientIDHeader writes, or "
-                      "by sourceCIDR");
+static void advise_part(struct advice *a, const struct object *policy, const char *part,
+                        const struct rate_limit_rules *rules, const struct map *written)
+{
+    for (size_t i = 0; rules && i < rules->rules.n; i++) {
+        char place[64];
+
+        snprintf(place, sizeof place, "spec.rateLimit.%s.rules[%zu].clientSelectors", part, i);
+        VEC_FOREACH (&rules->rules.items[i].client_selectors, selector)
+            advise_selector(a, policy, place, selector, written);
     }
 }
 
@@ -121,15 +152,11 @@ void advise_limit_keys(struct advice *a)
     VEC_FOREACH (manifest_kind(a->m, KIND_BACKEND_TRAFFIC_POLICY), o) {
         const struct rate_limit_spec *limit =
             CONTAINER_OF(*o, struct backend_traffic_policy, object)->spec.rate_limit;
-        const struct rate_limit_rules *const parts[] = {limit ? limit->global : NULL,
-                                                        limit ? limit->local : NULL};
 
-        for (size_t p = 0; p < N_ELEMENTS(parts); p++) {
-            for (size_t i = 0; parts[p] && i < parts[p]->rules.n; i++) {
-                VEC_FOREACH (&parts[p]->rules.items[i].client_selectors, selector)
-                    advise_selector(a, *o, p == 0 ? "global" : "local", i, selector, &written);
-            }
-        }
+        if (!limit)
+            continue;
+        advise_part(a, *o, "global", limit->global, &written);
+        advise_part(a, *o, "local", limit->local, &written);
     }
     map_deinit(&written);
 }
@@ -137,42 +164,75 @@ void advise_limit_keys(struct advice *a)
 /* ---- counts of each rule ---- */
 
 struct rule_tally {
-    const struct policy_target *target;
+    const struct object *policy;
     struct map routes; /* each once, however many listeners it has */
     size_t n_rules;
 };
 
+static bool policy_is_at(struct advice *a, const struct object *policy,
+                         const struct advice_place *at, struct str section)
+{
+    const struct object_vec *there =
+        manifest_policies_at(a->m, KIND_BACKEND_TRAFFIC_POLICY, &at->gateway->object, section);
+
+    for (size_t i = 0; i < there->n; i++) {
+        if (there->items[i] == policy)
+            return true;
+    }
+    return false;
+}
+
 static size_t route_n_rules(const struct object *route)
 {
     if (route->kind->id == KIND_HTTP_ROUTE)
-        return MAX(CONTAINER_OF(route, const struct http_route, object)->spec.rules.n, (size_t)1);
+        return CONTAINER_OF(route, const struct http_route, object)->spec.rules.n;
     if (route->kind->id == KIND_GRPC_ROUTE)
-        return MAX(CONTAINER_OF(route, const struct grpc_route, object)->spec.rules.n, (size_t)1);
+        return CONTAINER_OF(route, const struct grpc_route, object)->spec.rules.n;
     return CONTAINER_OF(route, const struct ai_gateway_route, object)->spec.rules.n;
+}
+
+static struct str route_rule_name(const struct object *route, size_t i)
+{
+    if (route->kind->id == KIND_HTTP_ROUTE)
+        return CONTAINER_OF(route, const struct http_route, object)->spec.rules.items[i].name;
+    if (route->kind->id == KIND_GRPC_ROUTE)
+        return CONTAINER_OF(route, const struct grpc_route, object)->spec.rules.items[i].name;
+    return CONTAINER_OF(route, const struct ai_gateway_route, object)->spec.rules.items[i].name;
+}
+
+/* A nearer policy holds as a whole, unless it says that it merges. */
+static bool chain_reaches(const struct policy_chain *chain, const struct object *policy)
+{
+    for (size_t i = 0; i < chain->n; i++) {
+        if (chain->items[i] == policy)
+            return true;
+        if (CONTAINER_OF(chain->items[i], struct backend_traffic_policy, object)->spec.merge_type <
+            0)
+            return false;
+    }
+    return false;
 }
 
 static void tally_listener(struct advice *a, const struct advice_place *at, void *user)
 {
     struct rule_tally *tally = user;
 
-    if (tally->target->target != &at->gateway->object ||
-        (tally->target->section_name.len > 0 &&
-         !str_eq(tally->target->section_name, at->listener->name)))
+    if (!policy_is_at(a, tally->policy, at, STR("")) &&
+        !policy_is_at(a, tally->policy, at, at->listener->name))
         return;
     VEC_FOREACH (&at->listener->routes, attached) {
-        if (advice_tells(a, &tally->routes, attached->route->label))
-            tally->n_rules += route_n_rules(attached->route);
+        const struct object *route = attached->route;
+
+        if (!advice_tells(a, &tally->routes, route->label))
+            continue;
+        for (size_t i = 0; i < route_n_rules(route); i++) {
+            struct policy_chain chain = manifest_policy_chain(
+                a->m, KIND_BACKEND_TRAFFIC_POLICY, route, route_rule_name(route, i),
+                &at->gateway->object, at->listener->name);
+
+            tally->n_rules += chain_reaches(&chain, tally->policy);
+        }
     }
-}
-
-static size_t count_rules_behind(struct advice *a, const struct policy_target *t)
-{
-    struct rule_tally tally = {.target = t};
-
-    if (t->target && t->target->kind->id == KIND_GATEWAY)
-        advice_each_listener(a, tally_listener, &tally);
-    map_deinit(&tally.routes);
-    return tally.n_rules;
 }
 
 static void advise_unshared(struct advice *a, const struct backend_traffic_policy *p,
@@ -200,14 +260,14 @@ void advise_unshared_limits(struct advice *a)
     VEC_FOREACH (manifest_kind(a->m, KIND_BACKEND_TRAFFIC_POLICY), o) {
         const struct backend_traffic_policy *p =
             CONTAINER_OF(*o, struct backend_traffic_policy, object);
-        size_t n_rules = 0;
+        struct rule_tally tally = {.policy = *o};
 
         if (!p->spec.rate_limit || !p->spec.rate_limit->global || p->object.is_broken)
             continue;
-        VEC_FOREACH (&p->spec.targets.refs, t)
-            n_rules = MAX(n_rules, count_rules_behind(a, t));
-        if (n_rules > 1)
-            advise_unshared(a, p, n_rules);
+        advice_each_listener(a, tally_listener, &tally);
+        map_deinit(&tally.routes);
+        if (tally.n_rules > 1)
+            advise_unshared(a, p, tally.n_rules);
     }
 }
 
