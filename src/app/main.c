@@ -28,7 +28,7 @@ static int main_print(const struct options *o)
 static int main_refuse(const struct options *o, struct buf *why)
 {
     fprintf(stderr, "tollgate: %.*s\nSee tollgate %s%s--help.\n", STR_ARG(buf_str(why)),
-            o->command == COMMAND_HELP ? "" : command_get(o->command)->word,
+            o->command == COMMAND_HELP ? "" : command_row_get(o->command)->word,
             o->command == COMMAND_HELP ? "" : " ");
     buf_deinit(why);
     return 2;

@@ -373,20 +373,20 @@ static int option_read(struct options *o, int argc, char **argv, int *i, struct 
     if (!row)
         return option_unknown(o->command, name, ret_why);
     if (!option_is_for(row, o->command)) {
-        buf_printf(ret_why, "%s is not for this command but for: ", row->name);
+        buf_printf(ret_why, "%.*s is not for this command but for: ", STR_ARG(name));
         option_list_commands(row, ret_why);
         return OPTIONS_USAGE;
     }
     if (!row->argument && !value.ptr)
         return row->read(o, value) ? 0 : OPTIONS_USAGE;
     if (!row->argument) {
-        buf_printf(ret_why, "%s has no value", row->name);
+        buf_printf(ret_why, "%.*s has no value", STR_ARG(name));
         return OPTIONS_USAGE;
     }
     if (!value.ptr && *i + 1 < argc)
         value = str_of(argv[++*i]);
     if (!value.ptr || !row->read(o, value)) {
-        buf_printf(ret_why, "%s: expected %s%s%.*s", row->name, row->expected,
+        buf_printf(ret_why, "%.*s: expected %s%s%.*s", STR_ARG(name), row->expected,
                    value.ptr ? ", found " : "", STR_ARG(value));
         return OPTIONS_USAGE;
     }
@@ -413,7 +413,7 @@ static bool options_is_help(const char *word)
 
 static int options_command(const char *word, enum command *ret, struct buf *ret_why)
 {
-    const struct command_row *row = command_find(str_of(word));
+    const struct command_row *row = command_row_find(str_of(word));
     const char *nearest = NULL;
     unsigned best = 3;
 
@@ -437,7 +437,7 @@ static int options_command(const char *word, enum command *ret, struct buf *ret_
 
 static int options_finish(struct options *o, struct buf *ret_why)
 {
-    const struct command_row *row = command_get(o->command);
+    const struct command_row *row = command_row_get(o->command);
 
     if (row->needs_paths && o->n_paths == 0) {
         buf_printf(ret_why, "no manifests: give -f PATH, a file or folder");
@@ -461,14 +461,14 @@ static int options_finish(struct options *o, struct buf *ret_why)
 /* A word that is no option: what the command is about, or one more path behind an -f ("-f a b"). */
 static int options_operand(struct options *o, const char *word, struct buf *ret_why)
 {
-    if (o->n_operands < command_get(o->command)->max_operands) {
+    if (o->n_operands < command_row_get(o->command)->max_operands) {
         o->operands[o->n_operands++] = word;
         return 0;
     }
     if (o->n_paths > 0 && read_path(o, str_of(word)))
         return 0;
     buf_printf(ret_why, "unexpected argument %s", word);
-    if (o->n_paths == 0 && command_get(o->command)->needs_paths)
+    if (o->n_paths == 0 && command_row_get(o->command)->needs_paths)
         buf_printf(ret_why, "; did you mean -f %s?", word);
     return OPTIONS_USAGE;
 }

@@ -41,6 +41,7 @@ TEST(usage_errors_say_what_was_expected)
         {"run x", "did you mean -f x?"},
         {"run -f= --strict", "expected a file or folder"},
         {"run -g", "unknown option -g"},
+        {"run --filename=", "--filename: expected a file or folder"},
         {"run -x=y", "unknown option -x=y"},
         {"run -f x --format json", "--format is not for this command but for: check"},
         {"check -f x --strickt", "did you mean --strict?"},

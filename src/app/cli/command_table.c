@@ -95,7 +95,7 @@ static bool command_is_called(const struct command_row *row, struct str word)
     return false;
 }
 
-const struct command_row *command_find(struct str word)
+const struct command_row *command_row_find(struct str word)
 {
     for (size_t i = 0; i < n_command_rows; i++) {
         if (command_is_called(&command_rows[i], word))
@@ -104,7 +104,7 @@ const struct command_row *command_find(struct str word)
     return NULL;
 }
 
-const struct command_row *command_get(enum command command)
+const struct command_row *command_row_get(enum command command)
 {
     for (size_t i = 0; i < n_command_rows; i++) {
         if (command_rows[i].command == command)

@@ -52,8 +52,8 @@ extern const struct option_row option_rows[];
 extern const size_t n_option_rows;
 
 /* By word or alias. */
-const struct command_row *command_find(struct str word);
-const struct command_row *command_get(enum command command);
+const struct command_row *command_row_find(struct str word);
+const struct command_row *command_row_get(enum command command);
 static inline bool option_is_for(const struct option_row *row, enum command command)
 {
     return (row->commands & 1U << command) != 0;

@@ -141,5 +141,5 @@ void help_format(struct buf *out, enum command about)
     if (about == COMMAND_HELP)
         help_format_all(out);
     else
-        help_format_command(out, command_get(about));
+        help_format_command(out, command_row_get(about));
 }
