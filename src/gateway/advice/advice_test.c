@@ -130,6 +130,9 @@ TEST(a_prefix_does_not_reach_predictions)
                               "PathPrefix",
                               "/v1/models/iris:predict") ", " PATH("PathPrefix",
                                                                    "/v1/models/iris/versions")))},
+        {DIAG_PREFIX_WITHOUT_PREDICT, DIAG_NOTE, "Exact",
+         WORLD ROUTE("h", RULE("{method: POST, path: {value: /v1/models/iris}}")),
+         WORLD ROUTE("h", RULE("{method: GET, path: {value: /v1/models/iris}}"))},
         {DIAG_PREFIX_WITHOUT_PREDICT, DIAG_WARNING, "does not hold for predictions",
          WORLD AUTHORIZATION(ABOUT("Deny", "type: PathPrefix, value: /v1/models/iris")),
          WORLD AUTHORIZATION(ABOUT("Deny", "type: PathPrefix, value: /v1/models/iris") ", " ABOUT(
@@ -342,6 +345,9 @@ TEST(an_envoy_proxy_is_attached)
 #define HEADER_MATCH(a_, b_)                                                                       \
     "{path: {value: /a}, headers: [{name: " a_ ", value: v}, {name: " b_ ", value: v}]}"
 
+#define TENANT_ROUTE(name_) ROUTE(name_, RULE("{headers: [{name: x-tenant, value: a}]}"))
+#define TENANT_CLAIM        JWT("{claim: tenant, header: x-tenant}", "")
+
 TEST(a_match_that_gets_no_request_is_named)
 {
     static const struct pair pairs[] = {
@@ -362,6 +368,14 @@ TEST(a_match_that_gets_no_request_is_named)
              ROUTE("i", RULE(PATH("Exact", "/a")) "], hostnames: ['a.test', 'c.test'"),
          WORLD ROUTE("h", RULE(PATH("Exact", "/a")) "], hostnames: ['a.test'")
              ROUTE("i", RULE(PATH("Exact", "/a")) "], hostnames: ['b.test'")},
+        /* Two policies may write one header, each for its own callers. */
+        {DIAG_OVERLAP, DIAG_WARNING, "asked first", WORLD TENANT_ROUTE("h") TENANT_ROUTE("i"),
+         WORLD TENANT_ROUTE("h") TENANT_ROUTE("i")
+             POLICY("SecurityPolicy", "j", "HTTPRoute", "h", TENANT_CLAIM)
+                 POLICY("SecurityPolicy", "k", "HTTPRoute", "i", TENANT_CLAIM)},
+        {DIAG_OVERLAP, DIAG_WARNING, "asked first",
+         WORLD TENANT_ROUTE("h") TENANT_ROUTE("i") SECURITY(TENANT_CLAIM),
+         WORLD ROUTE("h", "{" BACKENDS "}") AI_ROUTE("{backendRefs: [{name: s}]}")},
         /* No match at all is a prefix of everything. */
         {DIAG_OVERLAP, DIAG_WARNING, "asked first",
          WORLD ROUTE("h", "{" BACKENDS "}") ROUTE("i", RULE(PATH("PathPrefix", "/"))),

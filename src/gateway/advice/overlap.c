@@ -1,7 +1,8 @@
 /* Matches that are the same on one listener and host: the first in precedence gets every request,
  * the others none. Precedence between equals is the older route, then the name, then the order of
  * the rules (Gateway API, "HTTPRouteRule"). Matches that merely overlap have the precedence of the
- * API and are as somebody wrote them. */
+ * API and are as somebody wrote them. So are those on headers under different SecurityPolicies:
+ * each may write the header for other callers. */
 #include "gateway/advice/advice_internal.h"
 
 #include <stdlib.h>
@@ -18,7 +19,9 @@ struct overlap_match {
     size_t rule;
     size_t match;
     struct mark mark;
-    struct str key; /* of the match alone */
+    struct str rule_name;
+    bool asks_headers; /* but for the model's, which no policy writes */
+    struct str key;    /* of the match alone */
 };
 
 struct overlap {
@@ -140,10 +143,23 @@ static void overlap_add_at(struct overlap *v, const struct overlap_match *match,
     map_put(&v->seen, key, first);
 }
 
+/* Whose headers the match is judged by. */
+static void append_policies(struct overlap *v, struct buf *key, const struct overlap_match *match)
+{
+    struct policy_chain chain =
+        manifest_policy_chain(v->a->m, KIND_SECURITY_POLICY, match->attached->route,
+                              match->rule_name, &v->at->gateway->object, v->at->listener->name);
+
+    for (size_t i = 0; i < chain.n; i++)
+        buf_printf(key, "\r%.*s", STR_ARG(chain.items[i]->label));
+}
+
 static void overlap_add(struct overlap *v, struct overlap_match *match, struct buf *key)
 {
     const struct str_vec *hosts = &match->attached->hostnames;
 
+    if (match->asks_headers)
+        append_policies(v, key, match);
     match->key = arena_str(&v->arena, buf_str(key));
     for (size_t i = 0; i < hosts->n; i++)
         overlap_add_at(v, match, arena_lower(&v->arena, hosts->items[i]));
@@ -161,6 +177,8 @@ static void overlap_http(struct overlap *v, struct overlap_match *match, struct 
         key_of_http(v, key, m);
         match->match = k;
         match->mark = m ? m->mark : rule->mark;
+        match->rule_name = rule->name;
+        match->asks_headers = m && m->headers.n > 0;
         overlap_add(v, match, key);
     }
 }
@@ -175,8 +193,19 @@ static void overlap_grpc(struct overlap *v, struct overlap_match *match, struct 
         key_of_grpc(v, key, m);
         match->match = k;
         match->mark = m ? m->mark : rule->mark;
+        match->rule_name = rule->name;
+        match->asks_headers = m && m->headers.n > 0;
         overlap_add(v, match, key);
     }
+}
+
+static bool ai_match_asks_more(const struct ai_route_match *match)
+{
+    VEC_FOREACH (&match->headers, h) {
+        if (!str_eq_nocase(h->name, STR("x-ai-eg-model")))
+            return true;
+    }
+    return false;
 }
 
 static void overlap_ai(struct overlap *v, struct overlap_match *match, struct buf *key,
@@ -189,6 +218,8 @@ static void overlap_ai(struct overlap *v, struct overlap_match *match, struct bu
         key_of_ai(v, key, m);
         match->match = k;
         match->mark = m ? m->mark : rule->mark;
+        match->rule_name = rule->name;
+        match->asks_headers = m && ai_match_asks_more(m);
         overlap_add(v, match, key);
     }
 }

@@ -66,12 +66,15 @@ static bool route_has_pattern(const struct http_route *route, struct str path)
 static void advise_match(struct advice *a, const struct http_route *route, size_t rule,
                          size_t match, const struct map *named)
 {
-    const struct http_path_match *path = route->spec.rules.items[rule].matches.items[match].path;
+    const struct http_route_match *m = &route->spec.rules.items[rule].matches.items[match];
+    const struct http_path_match *path = m->path;
     struct str predict;
     struct diag *d;
 
     if (!path || path->type != PATH_PREFIX || !advice_is_model_path(path->value))
         return;
+    if (m->method >= 0 && strcmp(http_method_names[m->method], "POST") != 0)
+        return; /* no prediction is meant */
     predict = predict_of(a, path->value);
     if (map_find(named, predict) || route_has_pattern(route, predict))
         return;
