@@ -458,17 +458,20 @@ static int options_finish(struct options *o, struct buf *ret_why)
     return 0;
 }
 
-/* A word that is no option: what the command is about, or one more path behind an -f ("-f a b"). */
+/* A word that is no option: what the command is about; or, where it is about nothing, one more path
+ * behind an -f ("-f a b"). */
 static int options_operand(struct options *o, const char *word, struct buf *ret_why)
 {
-    if (o->n_operands < command_row_get(o->command)->max_operands) {
+    const struct command_row *row = command_row_get(o->command);
+
+    if (o->n_operands < row->max_operands) {
         o->operands[o->n_operands++] = word;
         return 0;
     }
-    if (o->n_paths > 0 && read_path(o, str_of(word)))
+    if (row->max_operands == 0 && o->n_paths > 0 && read_path(o, str_of(word)))
         return 0;
     buf_printf(ret_why, "unexpected argument %s", word);
-    if (o->n_paths == 0 && command_row_get(o->command)->needs_paths)
+    if (o->n_paths == 0 && row->needs_paths)
         buf_printf(ret_why, "; did you mean -f %s?", word);
     return OPTIONS_USAGE;
 }
