@@ -22,6 +22,10 @@ int main(int argc, char **argv)
         return command_run(&options, argv);
     case COMMAND_CHECK:
         return command_check(&options);
+    case COMMAND_GET:
+        return command_get(&options);
+    case COMMAND_DESCRIBE:
+        return command_describe(&options);
     case COMMAND_DOCS:
         return command_docs(options.docs_name);
     case COMMAND_VERSION:

@@ -15,6 +15,9 @@ const char options_help[] =
     "\n"
     "  tollgate run -f PATH...      serve the manifests (files or folders), reloading on change\n"
     "  tollgate check -f PATH...    say what is wrong with them; exit 0 clean, 1 found, 2 usage\n"
+    "  tollgate get KIND [NAME]     objects as kubectl shows them, of files (-f) or a running "
+    "gateway\n"
+    "  tollgate describe KIND NAME  one in full, with its conditions and findings\n"
     "  tollgate docs NAME           reference: config, metrics, refusals, journey, limits\n"
     "  tollgate version\n"
     "\n"
@@ -44,6 +47,11 @@ const char options_help[] =
     "  --fail-on error|warning|note from which severity on the exit code is 1\n"
     "both:\n"
     "  --strict                     missing Secrets, Services and the like are errors\n"
+    "get, describe:\n"
+    "  -n NAMESPACE | -A            default unless given | all namespaces\n"
+    "  -o table|wide|yaml|json|name how get prints them; --no-headers: tables without the first "
+    "line\n"
+    "  --admin ADDR:PORT            of the gateway that is asked, 127.0.0.1:9901 unless given\n"
     "\n"
     "Example: tollgate run -f config/envoy-gateway --port-map 80=10080 --port-map 443=10443\n";
 
@@ -56,7 +64,14 @@ struct option_row {
     const char *expected; /* NULL: a switch, without a value */
 };
 
-enum { FOR_RUN = 1 << COMMAND_RUN, FOR_CHECK = 1 << COMMAND_CHECK };
+enum {
+    FOR_RUN = 1 << COMMAND_RUN,
+    FOR_CHECK = 1 << COMMAND_CHECK,
+    FOR_GET = 1 << COMMAND_GET,
+    FOR_DESCRIBE = 1 << COMMAND_DESCRIBE,
+    FOR_OBJECTS = FOR_GET | FOR_DESCRIBE,
+    FOR_FILES = FOR_RUN | FOR_CHECK | FOR_OBJECTS,
+};
 
 static bool read_path(struct options *o, struct str value)
 {
@@ -237,6 +252,40 @@ static bool read_fail_on(struct options *o, struct str value)
     return is_known;
 }
 
+static bool read_output(struct options *o, struct str value)
+{
+    static const char *const words[] = {"table", "wide", "yaml", "json", "name", NULL};
+    int i = 0;
+    bool is_known = read_word(value, words, &i);
+
+    o->output = (enum object_output)i;
+    return is_known;
+}
+
+static bool read_namespace(struct options *o, struct str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-')
+            return false;
+    }
+    o->namespace = value;
+    return value.len > 0 && value.len <= OPTIONS_NAMESPACE_MAX;
+}
+
+static bool switch_all_namespaces(struct options *o, struct str value UNUSED)
+{
+    o->has_all_namespaces = true;
+    return true;
+}
+
+static bool switch_no_headers(struct options *o, struct str value UNUSED)
+{
+    o->has_no_headers = true;
+    return true;
+}
+
 static bool read_user(struct options *o, struct str value)
 {
     o->user = value.ptr;
@@ -288,16 +337,23 @@ static bool switch_core_dumps(struct options *o, struct str value UNUSED)
 }
 
 static const struct option_row option_rows[] = {
-    {"-f", FOR_RUN | FOR_CHECK, read_path, "a file or folder"},
+    {"-f", FOR_FILES, read_path, "a file or folder"},
+    {"-n", FOR_OBJECTS, read_namespace, "a namespace"},
+    {"--namespace", FOR_OBJECTS, read_namespace, "a namespace"},
+    {"-A", FOR_OBJECTS, switch_all_namespaces, NULL},
+    {"--all-namespaces", FOR_OBJECTS, switch_all_namespaces, NULL},
+    {"-o", FOR_GET, read_output, "table, wide, yaml, json or name"},
+    {"--output", FOR_GET, read_output, "table, wide, yaml, json or name"},
+    {"--no-headers", FOR_GET, switch_no_headers, NULL},
     {"--port-map", FOR_RUN, read_port_map, "FROM=TO, two ports"},
     {"--resolve", FOR_RUN, read_resolve, "HOST:PORT=IP:PORT"},
     {"--dns-server", FOR_RUN, read_dns_server, "ADDR:PORT"},
-    {"--admin", FOR_RUN, read_admin, "ADDR:PORT or off"},
+    {"--admin", FOR_RUN | FOR_OBJECTS, read_admin, "ADDR:PORT or off"},
     {"--probe", FOR_RUN, read_probe, "ADDR:PORT"},
     {"--workers", FOR_RUN, read_workers, "a number from 1 to 64"},
     {"--address-pool", FOR_RUN, read_address_pool, "a CIDR such as 127.0.1.0/24"},
     {"--memory-limit", FOR_RUN, read_memory_limit, "a size from 16Mi on, or off"},
-    {"--cluster-domain", FOR_RUN | FOR_CHECK, read_cluster_domain, "a domain name"},
+    {"--cluster-domain", FOR_FILES, read_cluster_domain, "a domain name"},
     {"--drain-delay", FOR_RUN, read_drain_delay, "seconds, at most 3600"},
     {"--drain-timeout", FOR_RUN, read_drain_timeout, "seconds, at most 86400"},
     {"--log-level", FOR_RUN, read_log_level, "debug, info, warn or error"},
@@ -341,6 +397,21 @@ static int option_unknown(struct str name, struct buf *ret_why)
     return OPTIONS_USAGE;
 }
 
+/* "-oyaml", "-n=ns": an option of one letter and its value in one word, as kubectl takes them. */
+static void option_split_short(const struct options *o, struct str *name, struct str *value)
+{
+    const struct option_row *row;
+
+    if (name->len <= 2 || name->ptr[1] == '-')
+        return;
+    row = option_find(str_slice(*name, 0, 2));
+    if (!row || !row->expected || !(row->commands & 1U << o->command) ||
+        !((unsigned)FOR_OBJECTS & 1U << o->command))
+        return;
+    *value = str_slice(*name, name->ptr[2] == '=' ? 3 : 2, name->len);
+    *name = str_slice(*name, 0, 2);
+}
+
 /* One option and its value, "--name value" or "--name=value". Moves *i past them. */
 static int option_read(struct options *o, int argc, char **argv, int *i, struct buf *ret_why)
 {
@@ -353,6 +424,7 @@ static int option_read(struct options *o, int argc, char **argv, int *i, struct 
         value = str_slice(name, (size_t)equals + 1, name.len);
         name = str_slice(name, 0, (size_t)equals);
     }
+    option_split_short(o, &name, &value);
     row = option_find(name);
     if (!row)
         return option_unknown(name, ret_why);
@@ -387,6 +459,7 @@ static void options_set_defaults(struct options *o)
     o->drain_delay_s = OPTIONS_DRAIN_DELAY_S;
     o->drain_timeout_s = OPTIONS_DRAIN_TIMEOUT_S;
     o->log_level = LOG_INFO;
+    o->namespace = STR("default");
     o->has_sandbox = true;
 }
 
@@ -395,6 +468,7 @@ static const struct {
     enum command command;
 } command_rows[] = {{"run", COMMAND_RUN},           {"check", COMMAND_CHECK},
                     {"docs", COMMAND_DOCS},         {"version", COMMAND_VERSION},
+                    {"get", COMMAND_GET},           {"describe", COMMAND_DESCRIBE},
                     {"--version", COMMAND_VERSION}, {"help", COMMAND_HELP},
                     {"--help", COMMAND_HELP},       {"-h", COMMAND_HELP}};
 
@@ -433,11 +507,27 @@ static int options_finish(struct options *o, struct buf *ret_why)
         buf_printf(ret_why, "docs needs a name: config, metrics, refusals, journey or limits");
         return OPTIONS_USAGE;
     }
+    if ((o->command == COMMAND_GET || o->command == COMMAND_DESCRIBE) && o->n_operands == 0) {
+        buf_printf(ret_why, "%s needs a KIND: gateways, httproutes, backends, ... or all",
+                   o->command == COMMAND_GET ? "get" : "describe");
+        return OPTIONS_USAGE;
+    }
     if (o->command == COMMAND_RUN && o->server.n_workers == 0)
         o->server.n_workers = MIN(cpu_count_default(), (uint32_t)OPTIONS_WORKERS_MAX);
     if (o->command == COMMAND_RUN && !o->has_memory_limit)
         o->server.memory_limit = memory_limit_default();
     return 0;
+}
+
+/* What get and describe are about: each -f of theirs takes one path. */
+static bool options_operand(struct options *o, const char *word)
+{
+    bool is_taken = (o->command == COMMAND_GET || o->command == COMMAND_DESCRIBE) &&
+                    o->n_operands < OPTIONS_OPERANDS_MAX;
+
+    if (is_taken)
+        o->operands[o->n_operands++] = word;
+    return is_taken;
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_why)
@@ -457,6 +547,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_wh
             r = option_read(ret, argc, argv, &i, ret_why);
         else if (ret->command == COMMAND_DOCS && !ret->docs_name)
             ret->docs_name = argv[i];
+        else if (options_operand(ret, argv[i]))
+            continue;
         else if (ret->n_paths == 0 || !read_path(ret, str_of(argv[i]))) {
             /* Further paths may follow one -f: "-f a b". */
             buf_printf(ret_why, "unexpected argument %s", argv[i]);

@@ -12,13 +12,24 @@ enum {
     OPTIONS_WORKERS_MAX = 64,
     OPTIONS_MEMORY_MIN = 16 << 20, /* bytes; the process itself needs some */
     OPTIONS_SOCKET_PATH_MAX = 90, /* what an address of a local socket has room for, and a number */
+    OPTIONS_OPERANDS_MAX = 64,
+    OPTIONS_NAMESPACE_MAX = 63,
     OPTIONS_DRAIN_DELAY_S = 5,
     OPTIONS_DRAIN_TIMEOUT_S = 60,
 };
 
-enum command { COMMAND_HELP, COMMAND_RUN, COMMAND_CHECK, COMMAND_DOCS, COMMAND_VERSION };
+enum command {
+    COMMAND_HELP,
+    COMMAND_RUN,
+    COMMAND_CHECK,
+    COMMAND_DOCS,
+    COMMAND_VERSION,
+    COMMAND_GET,
+    COMMAND_DESCRIBE,
+};
 enum check_format { CHECK_TEXT, CHECK_JSON, CHECK_SARIF };
 enum fail_on { FAIL_ON_ERROR, FAIL_ON_WARNING, FAIL_ON_NOTE };
+enum object_output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_YAML, OUTPUT_JSON, OUTPUT_NAME };
 /* A parent that holds the sockets and restarts: unless said, where it gives up rights of its own.
  */
 enum supervision { SUPERVISION_AS_NEEDED, SUPERVISION_ON, SUPERVISION_OFF };
@@ -26,6 +37,8 @@ enum supervision { SUPERVISION_AS_NEEDED, SUPERVISION_ON, SUPERVISION_OFF };
 /* Strings borrow from argv. */
 struct options {
     enum command command;
+    const char *operands[OPTIONS_OPERANDS_MAX]; /* of get and describe: KIND, NAME, ... */
+    size_t n_operands;
     const char *paths[OPTIONS_PATHS_MAX];
     size_t n_paths;
     struct server_options server;
@@ -52,6 +65,10 @@ struct options {
     bool has_sandbox;
     bool dumps_core;
     bool has_memory_limit;
+    enum object_output output;
+    struct str namespace;
+    bool has_all_namespaces;
+    bool has_no_headers;
 };
 
 enum options_result {

@@ -34,6 +34,14 @@ TEST(usage_errors_say_what_was_expected)
         {"run", "give -f PATH"},
         {"check", "give -f PATH"},
         {"docs", "docs needs a name"},
+        {"get", "get needs a KIND"},
+        {"describe -n a", "describe needs a KIND"},
+        {"get gtw -o xml", "table, wide, yaml, json or name"},
+        {"get gtw -oxml", "found xml"},
+        {"get gtw -n A", "a namespace"},
+        {"get gtw -n a/b", "a namespace"},
+        {"describe gtw -o yaml", "-o is not for this command"},
+        {"run -f x -n a", "-n is not for this command"},
         {"run -f x --port-mpa 80=81", "did you mean --port-map?"},
         {"run -f x --zzzzzzzz", "unknown option --zzzzzzzz"},
         {"run -f", "expected a file or folder"},
@@ -254,4 +262,28 @@ TEST(the_cgroup_is_found_in_its_list)
     CHECK_STR(cgroup_find_path(str_of(v1), "cpu", true), "/two");
     CHECK(!cgroup_find_path(STR("4:cpuset:/s\n"), "cpu", false).ptr);
     CHECK(!cgroup_find_path(STR("\n::\nx"), "cpu", true).ptr);
+}
+
+TEST(get_takes_the_forms_of_kubectl)
+{
+    static const char *const lines[] = {
+        "get gtw a -n ns -f x -o yaml", "get gtw a --namespace=ns -f x --output=yaml",
+        "get -nns gtw -fx -oyaml a",    "get -n=ns -o=yaml gtw a -f=x",
+        "get gtw -f x a -o yaml -n ns",
+    };
+    struct options o;
+    struct buf why = {0};
+
+    for (size_t i = 0; i < N_ELEMENTS(lines); i++) {
+        CHECK_MSG(parse(lines[i], &o, &why) == 0, "%s", lines[i]);
+        CHECK(o.command == COMMAND_GET && o.output == OUTPUT_YAML && !o.has_all_namespaces);
+        CHECK_STR(o.namespace, "ns");
+        CHECK_MSG(o.n_paths == 1 && strcmp(o.paths[0], "x") == 0, "%s", lines[i]);
+        CHECK_MSG(o.n_operands == 2 && strcmp(o.operands[0], "gtw") == 0, "%s", lines[i]);
+        CHECK(strcmp(o.operands[1], "a") == 0);
+    }
+    CHECK(parse("describe gtw -A", &o, &why) == 0 && o.has_all_namespaces && o.n_paths == 0);
+    CHECK_STR(o.namespace, "default");
+    CHECK(o.has_admin && socket_address_port(&o.admin) == 9901);
+    buf_deinit(&why);
 }

@@ -104,7 +104,8 @@ static bool node_is_text(const struct node *node)
 static enum object_hide entry_hide(const struct node *map, const struct node_entry *entry,
                                    const struct field *f, enum object_hide hide)
 {
-    bool is_value = str_eq(entry->key, STR("value")) || str_eq(entry->key, STR("values"));
+    bool is_value = (str_eq(entry->key, STR("value")) || str_eq(entry->key, STR("values"))) &&
+                    !object_text_is_open_pattern(entry->value->text);
 
     if (hide == OBJECT_HIDE_ALL)
         return hide;

@@ -119,6 +119,11 @@ TEST(what_is_no_secret_is_shown_as_it_was_written)
          "\"annotations\":{\"a\":\"b\"}},\"spec\":{\"rules\":[{\"matches\":[{\"headers\":[{"
          "\"name\":"
          "\":authority\",\"value\":\"h\"},{\"name\":\"x-tenant\",\"value\":\"a\"}]}]}]}"},
+        {"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec: "
+         "{rules: [{matches: [{headers: [{name: authorization, value: '^Bearer .*$'}, {name: "
+         "authorization, value: 'Bearer x.*'}]}]}]}\n",
+         "[{\"name\":\"authorization\",\"value\":\"^Bearer .*$\"},{\"name\":\"authorization\","
+         "\"value\":\"(redacted)\"}]"},
         {"apiVersion: v1\nkind: Secret\nmetadata: {name: s, labels: {a: b}}\ntype: Opaque\ndata: "
          "{k: "
          "eA==}\nimmutable: true\n",

@@ -75,6 +75,24 @@ bool object_header_is_secret(struct str name)
     return name.len > n || log_redact_is_secret_name(name);
 }
 
+bool object_text_is_open_pattern(struct str text)
+{
+    static const char *const schemes[] = {"", "Bearer ", "Basic ", "bearer ", "basic "};
+
+    if (str_starts_with(text, STR("^")))
+        text = str_slice(text, 1, text.len);
+    if (str_ends_with(text, STR("$")))
+        text.len--;
+    if (!str_ends_with(text, STR(".*")) && !str_ends_with(text, STR(".+")))
+        return false;
+    text.len -= 2;
+    for (size_t i = 0; i < N_ELEMENTS(schemes); i++) {
+        if (str_eq(text, str_of(schemes[i])))
+            return true;
+    }
+    return false;
+}
+
 bool object_annotation_is_secret(struct str name)
 {
     return str_ends_with(name, STR("/last-applied-configuration"));

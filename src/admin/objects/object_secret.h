@@ -13,5 +13,7 @@ bool object_text_is_secret(struct str text);
 bool object_key_is_secret(struct str key);
 /* A header or parameter whose value may be one: any that has such a word in its name. */
 bool object_header_is_secret(struct str name);
+/* A pattern that takes any credential of a scheme, and tells none: "Bearer .*". */
+bool object_text_is_open_pattern(struct str text);
 /* An annotation that holds another manifest, whatever that has. */
 bool object_annotation_is_secret(struct str name);
