@@ -15,8 +15,7 @@ const char options_help[] =
     "\n"
     "  tollgate run -f PATH...      serve the manifests (files or folders), reloading on change\n"
     "  tollgate check -f PATH...    say what is wrong with them; exit 0 clean, 1 found, 2 usage\n"
-    "  tollgate get KIND [NAME]     objects as kubectl shows them, of files (-f) or a running "
-    "gateway\n"
+    "  tollgate get KIND [NAME]     objects as kubectl shows them, of files or a running gateway\n"
     "  tollgate describe KIND NAME  one in full, with its conditions and findings\n"
     "  tollgate docs NAME           reference: config, metrics, refusals, journey, limits\n"
     "  tollgate version\n"
@@ -49,9 +48,8 @@ const char options_help[] =
     "  --strict                     missing Secrets, Services and the like are errors\n"
     "get, describe:\n"
     "  -n NAMESPACE | -A            default unless given | all namespaces\n"
-    "  -o table|wide|yaml|json|name how get prints them; --no-headers: tables without the first "
-    "line\n"
-    "  --admin ADDR:PORT            of the gateway that is asked, 127.0.0.1:9901 unless given\n"
+    "  -o wide|yaml|json|name       how get prints them; --no-headers: without the first line\n"
+    "  --admin ADDR:PORT            of the gateway that is asked, where no -f says files\n"
     "\n"
     "Example: tollgate run -f config/envoy-gateway --port-map 80=10080 --port-map 443=10443\n";
 

@@ -194,12 +194,31 @@ TEST(other_commands_are_read)
 
 TEST(the_help_names_every_option_and_fits_a_screen)
 {
-    static const char *const names[] = {
-        "-f PATH",        "--port-map",      "--resolve",        "--admin",       "--probe",
-        "--workers",      "--address-pool",  "--cluster-domain", "--drain-delay", "--drain-timeout",
-        "--log-level",    "--format",        "--fail-on",        "--strict",      "--user",
-        "--supervisor",   "--no-supervisor", "--log-folder",     "--no-sandbox",  "--core-dumps",
-        "--takeover PATH"};
+    static const char *const names[] = {"-f PATH",
+                                        "--port-map",
+                                        "--resolve",
+                                        "--admin",
+                                        "--probe",
+                                        "--workers",
+                                        "--address-pool",
+                                        "--cluster-domain",
+                                        "--drain-delay",
+                                        "--drain-timeout",
+                                        "--log-level",
+                                        "--format",
+                                        "--fail-on",
+                                        "--strict",
+                                        "--user",
+                                        "--supervisor",
+                                        "--no-supervisor",
+                                        "--log-folder",
+                                        "--no-sandbox",
+                                        "--core-dumps",
+                                        "--takeover PATH",
+                                        "-n NAMESPACE",
+                                        "-A",
+                                        "-o wide",
+                                        "--no-headers"};
     size_t n_lines = 0, width = 0;
 
     for (size_t i = 0; i < N_ELEMENTS(names); i++)
@@ -208,7 +227,7 @@ TEST(the_help_names_every_option_and_fits_a_screen)
         n_lines++;
         width = (size_t)(end - at) > width ? (size_t)(end - at) : width;
     }
-    CHECK_MSG(n_lines <= 36 && width <= 90, "%zu lines of %zu", n_lines, width);
+    CHECK_MSG(n_lines <= 42 && width <= 90, "%zu lines of %zu", n_lines, width);
 }
 
 TEST(lists_have_an_end)
