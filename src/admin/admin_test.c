@@ -7,6 +7,7 @@
 
 #include "admin/admin.h"
 #include "base/limits.h"
+#include "base/log_memory.h"
 #include "base/mem.h"
 #include "gateway/compile/compile_api.h"
 #include "test/harness/test.h"
@@ -274,6 +275,35 @@ TEST(objects_are_told_as_they_are_asked_for)
     answer = play_ask(p, "GET /objects?kind=Gateway&namespace=elsewhere" HOST_CLOSE);
     CHECK(strstr(answer.ptr, "content-length: 0\r\n"));
     buf_deinit(&answer);
+    play_close(p);
+}
+
+TEST(the_log_is_told_from_where_it_was_read_last)
+{
+    static const struct {
+        const char *request;
+        const char *body;
+    } rows[] = {
+        {"GET /logs" HOST_CLOSE, "\r\n\r\none\ntwo\n"},
+        {"GET /logs?after=0" HOST_CLOSE, "\r\n\r\n8 0\none\ntwo\n"},
+        {"GET /logs?after=4" HOST_CLOSE, "\r\n\r\n8 0\ntwo\n"},
+        {"GET /logs?after=8" HOST_CLOSE, "\r\n\r\n8 0\n"},
+        {"GET /logs?after=9" HOST_CLOSE, "\r\n\r\n8 0\none\ntwo\n"},
+        {"GET /logs?after=-1" HOST_CLOSE, "\r\n\r\none\ntwo\n"},
+        {"GET /logs?after=99999999999999999999" HOST_CLOSE, "\r\n\r\none\ntwo\n"},
+    };
+    struct play *p = play_open(false);
+
+    log_memory_open();
+    log_memory_add("one\n", 4);
+    log_memory_add("two\n", 4);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct buf answer = play_ask(p, rows[i].request);
+
+        CHECK_MSG(strcmp(strstr(answer.ptr, "\r\n\r\n"), rows[i].body) == 0, "%s: %s",
+                  rows[i].request, answer.ptr);
+        buf_deinit(&answer);
+    }
     play_close(p);
 }
 

@@ -6,6 +6,8 @@
 #include "admin/connection.h"
 #include "admin/objects/object_list.h"
 #include "base/limits.h"
+#include "base/log_memory.h"
+#include "http/query.h"
 #include "policy/cidr.h"
 #include "telemetry/metrics.h"
 
@@ -71,6 +73,30 @@ static void ask_objects(struct admin *a, const struct http_request *request,
     endpoint_refuse(answer, 400, "More than is told at a time: ask for a kind, namespace or name.");
 }
 
+/* With ?after=POSITION the lines behind it, and before them where to go on and how many bytes were
+ * missed. */
+static void ask_logs(struct admin *a UNUSED, const struct http_request *request,
+                     struct admin_answer *answer)
+{
+    struct str query = request->query;
+    bool has_position = false;
+    uint64_t position = 0;
+    uint64_t missed = 0;
+    struct str name, value;
+    struct buf lines = {0};
+
+    while (query_next(&query, &name, &value)) {
+        if (str_eq(name, STR("after")))
+            has_position = str_to_u64(value, &position);
+    }
+    position = log_memory_read(position, &lines, &missed);
+    if (has_position)
+        buf_printf(&answer->body, "%llu %llu\n", (unsigned long long)position,
+                   (unsigned long long)missed);
+    buf_append_str(&answer->body, buf_str(&lines));
+    buf_deinit(&lines);
+}
+
 static void serve_index(struct admin *a, struct admin_answer *answer);
 
 /* `serve` answers with the whole, `ask` with what the query asks for. */
@@ -92,6 +118,7 @@ static const struct {
     {"/objects", NULL, false,
      "the objects as written, with their status, a line of JSON each (?kind=&namespace=&name=)",
      ask_objects},
+    {"/logs", NULL, false, "the last lines of the gateway's own log", ask_logs},
 };
 
 static void serve_index(struct admin *a UNUSED, struct admin_answer *answer)

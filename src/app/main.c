@@ -26,6 +26,8 @@ int main(int argc, char **argv)
         return command_get(&options);
     case COMMAND_DESCRIBE:
         return command_describe(&options);
+    case COMMAND_LOGS:
+        return command_logs(&options);
     case COMMAND_DOCS:
         return command_docs(options.docs_name);
     case COMMAND_VERSION:

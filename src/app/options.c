@@ -15,8 +15,9 @@ const char options_help[] =
     "\n"
     "  tollgate run -f PATH...      serve the manifests (files or folders), reloading on change\n"
     "  tollgate check -f PATH...    say what is wrong with them; exit 0 clean, 1 found, 2 usage\n"
-    "  tollgate get KIND [NAME]     objects as kubectl shows them, of files or a running gateway\n"
+    "  tollgate get KIND [NAME]     objects as kubectl shows them, of files or a live gateway\n"
     "  tollgate describe KIND NAME  one in full, with its conditions and findings\n"
+    "  tollgate logs                what the running gateway has said of itself\n"
     "  tollgate docs NAME           reference: config, metrics, refusals, journey, limits\n"
     "  tollgate version\n"
     "\n"
@@ -46,10 +47,11 @@ const char options_help[] =
     "  --fail-on error|warning|note from which severity on the exit code is 1\n"
     "both:\n"
     "  --strict                     missing Secrets, Services and the like are errors\n"
-    "get, describe:\n"
+    "get, describe, logs:\n"
     "  -n NAMESPACE | -A            default unless given | all namespaces\n"
     "  -o wide|yaml|json|name       how get prints them; --no-headers: without the first line\n"
     "  --admin ADDR:PORT            of the gateway that is asked, where no -f says files\n"
+    "  -l SELECTOR, --tail N, -f    whose logs; the last lines; --follow: further ones too\n"
     "\n"
     "Example: tollgate run -f config/envoy-gateway --port-map 80=10080 --port-map 443=10443\n";
 
@@ -67,7 +69,9 @@ enum {
     FOR_CHECK = 1 << COMMAND_CHECK,
     FOR_GET = 1 << COMMAND_GET,
     FOR_DESCRIBE = 1 << COMMAND_DESCRIBE,
+    FOR_LOGS = 1 << COMMAND_LOGS,
     FOR_OBJECTS = FOR_GET | FOR_DESCRIBE,
+    FOR_ASKING = FOR_OBJECTS | FOR_LOGS,
     FOR_FILES = FOR_RUN | FOR_CHECK | FOR_OBJECTS,
 };
 
@@ -272,6 +276,24 @@ static bool read_namespace(struct options *o, struct str value)
     return value.len > 0 && value.len <= OPTIONS_NAMESPACE_MAX;
 }
 
+static bool read_selector(struct options *o, struct str value)
+{
+    o->selector = value;
+    return value.len > 0;
+}
+
+static bool read_tail(struct options *o, struct str value)
+{
+    o->has_tail = true;
+    return read_small(value, 0, UINT32_MAX, &o->tail);
+}
+
+static bool switch_follow(struct options *o, struct str value UNUSED)
+{
+    o->follows = true;
+    return true;
+}
+
 static bool switch_all_namespaces(struct options *o, struct str value UNUSED)
 {
     o->has_all_namespaces = true;
@@ -336,8 +358,13 @@ static bool switch_core_dumps(struct options *o, struct str value UNUSED)
 
 static const struct option_row option_rows[] = {
     {"-f", FOR_FILES, read_path, "a file or folder"},
-    {"-n", FOR_OBJECTS, read_namespace, "a namespace"},
-    {"--namespace", FOR_OBJECTS, read_namespace, "a namespace"},
+    {"-f", FOR_LOGS, switch_follow, NULL},
+    {"--follow", FOR_LOGS, switch_follow, NULL},
+    {"--tail", FOR_LOGS, read_tail, "a number of lines"},
+    {"-l", FOR_LOGS, read_selector, "labels such as app=envoy-gateway"},
+    {"--selector", FOR_LOGS, read_selector, "labels such as app=envoy-gateway"},
+    {"-n", FOR_ASKING, read_namespace, "a namespace"},
+    {"--namespace", FOR_ASKING, read_namespace, "a namespace"},
     {"-A", FOR_OBJECTS, switch_all_namespaces, NULL},
     {"--all-namespaces", FOR_OBJECTS, switch_all_namespaces, NULL},
     {"-o", FOR_GET, read_output, "table, wide, yaml, json or name"},
@@ -346,7 +373,7 @@ static const struct option_row option_rows[] = {
     {"--port-map", FOR_RUN, read_port_map, "FROM=TO, two ports"},
     {"--resolve", FOR_RUN, read_resolve, "HOST:PORT=IP:PORT"},
     {"--dns-server", FOR_RUN, read_dns_server, "ADDR:PORT"},
-    {"--admin", FOR_RUN | FOR_OBJECTS, read_admin, "ADDR:PORT or off"},
+    {"--admin", FOR_RUN | FOR_ASKING, read_admin, "ADDR:PORT or off"},
     {"--probe", FOR_RUN, read_probe, "ADDR:PORT"},
     {"--workers", FOR_RUN, read_workers, "a number from 1 to 64"},
     {"--address-pool", FOR_RUN, read_address_pool, "a CIDR such as 127.0.1.0/24"},
@@ -367,13 +394,19 @@ static const struct option_row option_rows[] = {
     {"--strict", FOR_RUN | FOR_CHECK, switch_strict, NULL},
 };
 
-static const struct option_row *option_find(struct str name)
+/* That of the command, where one name means different things to several. */
+static const struct option_row *option_find(enum command command, struct str name)
 {
+    const struct option_row *other = NULL;
+
     for (size_t i = 0; i < N_ELEMENTS(option_rows); i++) {
-        if (str_eq(name, str_of(option_rows[i].name)))
+        if (!str_eq(name, str_of(option_rows[i].name)))
+            continue;
+        if (option_rows[i].commands & 1U << command)
             return &option_rows[i];
+        other = &option_rows[i];
     }
-    return NULL;
+    return other;
 }
 
 static int option_unknown(struct str name, struct buf *ret_why)
@@ -402,9 +435,9 @@ static void option_split_short(const struct options *o, struct str *name, struct
 
     if (name->len <= 2 || name->ptr[1] == '-')
         return;
-    row = option_find(str_slice(*name, 0, 2));
+    row = option_find(o->command, str_slice(*name, 0, 2));
     if (!row || !row->expected || !(row->commands & 1U << o->command) ||
-        !((unsigned)FOR_OBJECTS & 1U << o->command))
+        !((unsigned)FOR_ASKING & 1U << o->command))
         return;
     *value = str_slice(*name, name->ptr[2] == '=' ? 3 : 2, name->len);
     *name = str_slice(*name, 0, 2);
@@ -423,7 +456,7 @@ static int option_read(struct options *o, int argc, char **argv, int *i, struct 
         name = str_slice(name, 0, (size_t)equals);
     }
     option_split_short(o, &name, &value);
-    row = option_find(name);
+    row = option_find(o->command, name);
     if (!row)
         return option_unknown(name, ret_why);
     if (!(row->commands & 1U << o->command)) {
@@ -464,11 +497,12 @@ static void options_set_defaults(struct options *o)
 static const struct {
     const char *word;
     enum command command;
-} command_rows[] = {{"run", COMMAND_RUN},           {"check", COMMAND_CHECK},
-                    {"docs", COMMAND_DOCS},         {"version", COMMAND_VERSION},
-                    {"get", COMMAND_GET},           {"describe", COMMAND_DESCRIBE},
-                    {"--version", COMMAND_VERSION}, {"help", COMMAND_HELP},
-                    {"--help", COMMAND_HELP},       {"-h", COMMAND_HELP}};
+} command_rows[] = {{"run", COMMAND_RUN},   {"check", COMMAND_CHECK},
+                    {"docs", COMMAND_DOCS}, {"version", COMMAND_VERSION},
+                    {"get", COMMAND_GET},   {"describe", COMMAND_DESCRIBE},
+                    {"logs", COMMAND_LOGS}, {"--version", COMMAND_VERSION},
+                    {"help", COMMAND_HELP}, {"--help", COMMAND_HELP},
+                    {"-h", COMMAND_HELP}};
 
 static int options_command(struct options *o, const char *word, struct buf *ret_why)
 {

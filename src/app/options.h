@@ -26,6 +26,7 @@ enum command {
     COMMAND_VERSION,
     COMMAND_GET,
     COMMAND_DESCRIBE,
+    COMMAND_LOGS,
 };
 enum check_format { CHECK_TEXT, CHECK_JSON, CHECK_SARIF };
 enum fail_on { FAIL_ON_ERROR, FAIL_ON_WARNING, FAIL_ON_NOTE };
@@ -69,6 +70,10 @@ struct options {
     struct str namespace;
     bool has_all_namespaces;
     bool has_no_headers;
+    struct str selector;
+    bool follows;
+    bool has_tail;
+    uint32_t tail; /* lines */
 };
 
 enum options_result {

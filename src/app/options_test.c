@@ -36,6 +36,11 @@ TEST(usage_errors_say_what_was_expected)
         {"docs", "docs needs a name"},
         {"get", "get needs a KIND"},
         {"describe -n a", "describe needs a KIND"},
+        {"logs x", "unexpected argument x"},
+        {"logs --tail some", "a number of lines"},
+        {"logs -l", "labels such as"},
+        {"logs -f x", "unexpected argument x"},
+        {"get gtw --follow", "--follow is not for this command"},
         {"get gtw -o xml", "table, wide, yaml, json or name"},
         {"get gtw -oxml", "found xml"},
         {"get gtw -n A", "a namespace"},
@@ -227,7 +232,7 @@ TEST(the_help_names_every_option_and_fits_a_screen)
         n_lines++;
         width = (size_t)(end - at) > width ? (size_t)(end - at) : width;
     }
-    CHECK_MSG(n_lines <= 42 && width <= 90, "%zu lines of %zu", n_lines, width);
+    CHECK_MSG(n_lines <= 44 && width <= 90, "%zu lines of %zu", n_lines, width);
 }
 
 TEST(lists_have_an_end)
@@ -304,5 +309,18 @@ TEST(get_takes_the_forms_of_kubectl)
     CHECK(parse("describe gtw -A", &o, &why) == 0 && o.has_all_namespaces && o.n_paths == 0);
     CHECK_STR(o.namespace, "default");
     CHECK(o.has_admin && socket_address_port(&o.admin) == 9901);
+    buf_deinit(&why);
+}
+
+TEST(the_f_of_logs_follows)
+{
+    struct options o;
+    struct buf why = {0};
+
+    CHECK(parse("logs -f -lapp=a --tail=3 -n b", &o, &why) == 0);
+    CHECK(o.command == COMMAND_LOGS && o.follows && o.has_tail && o.tail == 3 && o.n_paths == 0);
+    CHECK_STR(o.selector, "app=a");
+    CHECK_STR(o.namespace, "b");
+    CHECK(parse("logs", &o, &why) == 0 && !o.follows && !o.has_tail && o.selector.len == 0);
     buf_deinit(&why);
 }

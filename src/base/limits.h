@@ -176,6 +176,8 @@
     X(OBJECTS_BYTES, 33554432, "bytes",                                                            \
       "what is told of objects at a time, by `get`, `describe` and the admin port; beyond: ask "   \
       "for fewer")                                                                                 \
+    X(LOG_MEMORY_BYTES, 262144, "bytes",                                                           \
+      "last lines of the gateway's own log, kept for `tollgate logs`; older ones are gone")        \
     X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \
     X(LOG_SINK_BYTES, 1048576, "bytes",                                                            \

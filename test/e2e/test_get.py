@@ -4,12 +4,13 @@ import json
 import re
 import shlex
 import socket
+import subprocess
 import threading
 
 import pytest
 import yaml
 
-from play.gateway import SHIPPED, as_text, tollgate
+from play.gateway import PROGRAM, SHIPPED, as_text, tollgate
 from play.manifests import (backend, path, route, rule, security_policy, service, target, thing, tls_secret, world)
 from play.certs import Authority
 from play.ports import free_port
@@ -230,6 +231,86 @@ def test_no_secret_is_shown(gateway, output):
         assert made.returncode == 0 and SECRET not in made.stdout and "(redacted)" in made.stdout
     shown = yaml.safe_load(run("get secret s -n play -o yaml", *admin(gw)).stdout)
     assert shown["stringData"] == {"password": "(redacted)"} and shown["metadata"]["name"] == "s"
+
+
+# ---- logs ----
+
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
+
+
+def test_the_founding_line_of_logs(shipped):
+    made = run(f"logs -l app=envoy-gateway -n {NS}", *admin(shipped))
+    assert (made.returncode, made.stderr) == (0, "")
+    assert re.search(rf"^{STAMP}info admin on http://127\.0\.0\.1:{shipped.admin_port}/$", made.stdout, re.M)
+    assert made.stdout == shipped.stderr(), "what it says on standard error, and no access log"
+    assert shipped.get_admin("/logs").body.decode() == made.stdout
+
+
+def test_the_last_lines_of_the_log(gateway):
+    gw = gateway(WORLD)
+    lines = gw.stderr().splitlines(keepends=True)
+    assert len(lines) > 3
+    for n in (0, 1, 3, 1000):
+        assert run(f"logs --tail {n}", *admin(gw)).stdout == "".join(lines[len(lines) - min(n, len(lines)):])
+
+
+@pytest.mark.parametrize("selector,is_meant", [
+    ("app=envoy-gateway", True), ("app.kubernetes.io/name=envoy,app.kubernetes.io/component=proxy", True),
+    ("control-plane=envoy-gateway", True), ("gateway.envoyproxy.io/owning-gateway-name=front", True),
+    ("gateway.envoyproxy.io/owning-gateway-namespace=play,gateway.envoyproxy.io/owning-gateway-name=front", True),
+    ("gateway.envoyproxy.io/owning-gateway-name=other", False), ("app=my-model", False), ("app!=envoy-gateway", False)])
+def test_whose_logs(gateway, selector, is_meant):
+    gw = gateway(WORLD)
+    made = run(f"logs -n play -l {selector}", *admin(gw))
+    assert made.returncode == 0 and bool(made.stdout) == is_meant
+    assert made.stderr.startswith("" if is_meant else "No resources found in play namespace.\nThese are the logs of the gateway alone.")
+
+
+def test_logs_are_followed(gateway, upstream):
+    gw = gateway(WORLD)
+    with subprocess.Popen([PROGRAM, "logs", "-f", *admin(gw)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
+        before = gw.stderr()
+        assert follower.stdout.read(len(before)) == before
+        gw.apply(world(backend("b", upstream("b")), route("r", rule("b"))))
+        said = [line for line in gw.stderr()[len(before):].splitlines(keepends=True)]
+        assert said and [follower.stdout.readline() for _ in said] == said, "each once, in order"
+        gw.stop()
+        rest, error = follower.communicate(timeout=60)
+        assert follower.returncode == 1 and "no gateway answers" in error
+        assert gw.stderr().startswith(before + "".join(said) + rest)
+
+
+LOGS = {
+    "no numbers": (b"garbage\n", "tells no log (200)"),
+    "one number": (b"7\n", "tells no log (200)"),
+    "a page": (b"", "tells no log (200)"),
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_stranger_s_log(name):
+    body, why = LOGS[name]
+    stranger = Stranger(ok(body))
+    try:
+        made = run("logs", "--admin", f"127.0.0.1:{stranger.port}")
+    finally:
+        stranger.close()
+    assert made.returncode == 1 and why in made.stderr and made.stdout == ""
+
+
+def test_a_stranger_s_log_moves_no_cursor():
+    stranger = Stranger(ok(b"9 5\na\x1b[2J\n\nb\xc2\x9b\n"))
+    try:
+        made = run("logs", "--admin", f"127.0.0.1:{stranger.port}")
+    finally:
+        stranger.close()
+    assert made.stdout == "a?[2J\n\nb?\n" and made.stderr == "5 bytes of the log were gone before they were read\n"
+
+
+@pytest.mark.parametrize("selector", ["app in (a)", "=a", "a=b,"])
+def test_selectors_that_are_none(gateway, selector):
+    made = run(f"logs -l '{selector}'", *admin(gateway(WORLD)))
+    assert made.returncode == 1 and made.stderr.startswith(f"tollgate: -l {selector}: expected KEY=VALUE")
 
 
 # ---- a gateway that is none ----

@@ -5,6 +5,7 @@
 #include "app/objects/columns.h"
 #include "app/objects/grid.h"
 #include "app/objects/kind_word.h"
+#include "app/objects/label.h"
 #include "app/objects/node_text.h"
 #include "app/objects/text.h"
 #include "base/limits.h"
@@ -386,5 +387,30 @@ TEST(the_status_is_the_worst_of_its_conditions)
         buf_deinit(&list);
         buf_deinit(&text);
         arena_deinit(&a);
+    }
+}
+
+TEST(labels_are_selected_as_kubectl_selects_them)
+{
+    static const struct label labels[] = {
+        {{"app", 3}, {"eg", 2}}, {{"app", 3}, {"tollgate", 8}}, {{"a.b/tier", 8}, {"", 0}}};
+    static const struct {
+        const char *selector;
+        int is; /* -1: malformed */
+    } rows[] = {
+        {"app=eg", 1},       {"app==eg", 1},   {"app = eg", 1}, {"app=tollgate", 1},
+        {"app=x", 0},        {"app!=x", 1},    {"app!=eg", 0},  {"app", 1},
+        {"!app", 0},         {"!x", 1},        {"x", 0},        {"app=eg,a.b/tier=", 1},
+        {"app=eg,x=y", 0},   {"app=eg,", -1},  {"", -1},        {",", -1},
+        {"=", -1},           {"=a", -1},       {"!", -1},       {"!app=eg", -1},
+        {"app in (eg)", -1}, {"app=(eg)", -1}, {"app>1", -1},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        bool is = false;
+        int r = label_select(str_of(rows[i].selector), labels, N_ELEMENTS(labels), &is);
+
+        CHECK_MSG((r == 0) == (rows[i].is >= 0), "%s", rows[i].selector);
+        CHECK_MSG(r != 0 || is == (rows[i].is == 1), "%s", rows[i].selector);
     }
 }
