@@ -66,7 +66,7 @@ static void ask_objects(struct admin *a, const struct http_request *request,
     }
     answer->type = "application/x-ndjson";
     object_query_parse(request->query, &query);
-    if (!s || object_list_format(s->manifest, &query, &answer->body) == 0)
+    if (!s || object_list_format(s->manifest, s, &query, &answer->body) == 0)
         return;
     buf_clear(&answer->body);
     answer->type = ADMIN_TEXT;

@@ -10,6 +10,7 @@ import threading
 import pytest
 import yaml
 
+from play.deadline import eventually
 from play.gateway import PROGRAM, SHIPPED, as_text, tollgate
 from play.manifests import (backend, path, route, rule, security_policy, service, target, thing, tls_secret, world)
 from play.certs import Authority
@@ -175,6 +176,9 @@ def test_nothing_is_no_fault(tmp_path):
     assert (made.returncode, made.stdout, made.stderr) == (0, "", (
         "No resources found in default namespace.\n"
         "There is 1 in other namespaces, the first in play: -n NAMESPACE, or -A for all.\n"))
+    made = run("get svc -n tenant-a", *where)
+    assert (made.returncode, made.stdout) == (0, "") and made.stderr.startswith(
+        "No resources found in tenant-a namespace.\nServices that routes name and no file gives are reached by their names")
     made = run("get secrets -A", *where)
     assert (made.returncode, made.stderr) == (0, "No resources found\n")
 
@@ -200,6 +204,37 @@ def test_a_route_with_faults_says_so(tmp_path):
     assert re.search(r"^Conditions:\n  About .*\n  -+ .*\n  Gateway/play/front +Accepted +False +UnsupportedValue +.*content-length",
                      made, re.M), made
     assert re.search(r"^Findings:\n(.*\n)*  error +.*world\.yaml:\d+ +.*content-length", made, re.M), made
+
+
+def test_a_backend_of_a_running_gateway_says_where_it_leads(gateway, upstream):
+    up = upstream("a")
+    up.probe_target = "/health"
+    dead = free_port()
+    probed = thing("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", "t", {
+        "targetRefs": [target("HTTPRoute", "r")], "healthCheck": {"active": {
+            "type": "HTTP", "interval": "100ms", "timeout": "1s", "unhealthyThreshold": 1, "healthyThreshold": 1, "http": {
+                "path": "/health"}}}})
+    gone = thing("gateway.envoyproxy.io/v1alpha1", "Backend", "gone", {"endpoints": [
+        {"fqdn": {"hostname": "gone.test", "port": 80}}]})
+    gw = gateway(world(backend("a", up, dead), backend("unused", up), gone, *service("s", 80, up.port), probed,
+                       route("r", rule("a"), rule("gone", matches=[path("/gone")]),
+                             rule({"name": "s", "port": 80}, matches=[path("/s")]))),
+                 args=["--dns-server", f"127.0.0.1:{free_port()}"])
+
+    def endpoints(what):
+        return yaml.safe_load(run(f"get {what} -n play -o yaml", *admin(gw)).stdout)["status"]["endpoints"]
+
+    eventually(lambda: [e["health"] for e in endpoints("backend a")] == ["healthy", "unhealthy"], what="the probes")
+    assert endpoints("backend a") == [{"address": f"127.0.0.1:{up.port}", "health": "healthy", "inFlight": 0},
+                                      {"address": f"127.0.0.1:{dead}", "health": "unhealthy", "inFlight": 0}]
+    assert endpoints("backend unused") == []
+    assert [e["address"] for e in endpoints("svc s")] == [f"127.0.0.1:{up.port}"]
+    [made] = endpoints("backend gone")
+    assert made["host"] == "gone.test:80" and made["state"] in ("pending", "failed")
+    made = run("describe backend a -n play", *admin(gw)).stdout
+    assert re.search(rf"^Endpoints:\n  Address +Health +In flight +Name\n.*\n  127.0.0.1:{up.port} +healthy +0\n"
+                     rf"  127.0.0.1:{dead} +unhealthy +0\n", made, re.M), made
+    assert "endpoints:\n  -" not in run("get backend a -n play -o yaml", "-f", gw.manifests).stdout.split("status:")[1]
 
 
 # ---- secrets ----

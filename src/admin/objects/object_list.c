@@ -117,7 +117,7 @@ static void list_part(struct object_json *j, const struct object *o, const struc
 }
 
 /* The manifest's own `status` is what some cluster thought of it: ours stands there instead. */
-static void list_object(struct object_json *j, const struct object *o)
+static void list_object(struct object_json *j, const struct object *o, const struct snapshot *live)
 {
     const struct node *root = o->source;
     bool has_member = false;
@@ -132,7 +132,7 @@ static void list_object(struct object_json *j, const struct object *o)
     }
     json_init(&status, j->out);
     status.has_member[0] = true; /* there is an apiVersion */
-    object_format_status(&status, o);
+    object_format_status(&status, o, live);
     buf_append_char(j->out, '}');
 }
 
@@ -174,8 +174,8 @@ static void list_findings(struct buf *out, const struct manifest *m, const struc
     json_close(&j, ']');
 }
 
-static void list_line(struct object_json *j, const struct manifest *m, const struct object_query *q,
-                      const struct object *o)
+static void list_line(struct object_json *j, const struct manifest *m, const struct snapshot *live,
+                      const struct object_query *q, const struct object *o)
 {
     struct buf place = {0};
 
@@ -183,7 +183,7 @@ static void list_line(struct object_json *j, const struct manifest *m, const str
     if (q->is_brief)
         list_brief(j, o);
     else
-        list_object(j, o);
+        list_object(j, o, q->name.len > 0 ? live : NULL);
     if (o->mark.file)
         buf_printf(&place, "%s:%u", o->mark.file, o->mark.line);
     buf_printf(j->out, ",\"place\":");
@@ -197,13 +197,14 @@ static void list_line(struct object_json *j, const struct manifest *m, const str
     buf_printf(j->out, "}\n");
 }
 
-int object_list_format(const struct manifest *m, const struct object_query *q, struct buf *out)
+int object_list_format(const struct manifest *m, const struct snapshot *live,
+                       const struct object_query *q, struct buf *out)
 {
     struct object_json j = {.out = out, .max_bytes = out->len + LIMIT_OBJECTS_BYTES};
 
     for (size_t i = 0; i < m->objects.n && !j.is_full; i++) {
         if (query_takes(q, m->objects.items[i]))
-            list_line(&j, m, q, m->objects.items[i]);
+            list_line(&j, m, live, q, m->objects.items[i]);
     }
     return j.is_full || out->len > j.max_bytes ? OBJECT_LIST_TOO_LARGE : 0;
 }

@@ -7,6 +7,7 @@
  * `tollgate get` of files, so that both show the same. Any thread. */
 #pragma once
 
+#include "gateway/snapshot.h"
 #include "manifest/manifest.h"
 
 /* Empty: any. Strings borrow. */
@@ -27,6 +28,7 @@ enum object_list_result {
  * themselves (names have nothing to escape), unknown ones are passed over. */
 void object_query_parse(struct str query, struct object_query *ret);
 void object_query_format(const struct object_query *q, struct buf *out);
-/* Appends; 0 or OBJECT_LIST_TOO_LARGE. */
-MUST_USE int object_list_format(const struct manifest *m, const struct object_query *q,
-                                struct buf *out);
+/* Appends; 0 or OBJECT_LIST_TOO_LARGE. `live`: the snapshot that serves, where one does (control's
+ * thread then); an object that is asked for by name says where it leads. */
+MUST_USE int object_list_format(const struct manifest *m, const struct snapshot *live,
+                                const struct object_query *q, struct buf *out);

@@ -22,7 +22,7 @@ static char *shown(const struct manifest *m, const char *query)
     struct buf out = {0};
 
     object_query_parse(str_of(query), &q);
-    CHECK(object_list_format(m, &q, &out) == 0);
+    CHECK(object_list_format(m, NULL, &q, &out) == 0);
     buf_append_char(&out, '\0');
     return out.ptr;
 }
@@ -308,7 +308,7 @@ TEST(what_would_be_too_large_is_not_made)
     buf_append_char(&text, '\n');
     buf_append_char(&text, '\0');
     m = load(text.ptr);
-    CHECK_INT(object_list_format(m, &q, &out), OBJECT_LIST_TOO_LARGE);
+    CHECK_INT(object_list_format(m, NULL, &q, &out), OBJECT_LIST_TOO_LARGE);
     CHECK(out.len < LIMIT_OBJECTS_BYTES + 65536);
     buf_deinit(&out);
     buf_deinit(&text);

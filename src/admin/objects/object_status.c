@@ -3,6 +3,7 @@
  * policies, listeners of Gateways. Times and generations are left out: nobody keeps them here. */
 #include "admin/objects/object_status.h"
 
+#include "admin/objects/object_endpoints.h"
 #include "manifest/gateway.h"
 #include "manifest/gateway_class.h"
 #include "manifest/manifest.h"
@@ -167,22 +168,25 @@ static void status_worst_set(struct json *j, const struct object *o)
     status_conditions(j, worst);
 }
 
-void object_format_status(struct json *j, const struct object *o)
+void object_format_status(struct json *j, const struct object *o, const struct snapshot *live)
 {
     enum kind_id id = o->kind->id;
+    bool has_endpoints = live && (id == KIND_BACKEND || id == KIND_SERVICE);
 
-    if (kind_is_core(id))
+    if (kind_is_core(id) && !has_endpoints)
         return;
     json_open(j, "status", '{');
     if (id == KIND_GATEWAY)
         status_gateway(j, o);
     else if (id == KIND_AI_GATEWAY_ROUTE || id == KIND_AI_BACKEND_SECURITY_POLICY)
         status_worst_set(j, o);
-    else if (!kind_is_route(id) && !kind_is_policy(id))
+    else if (!kind_is_route(id) && !kind_is_policy(id) && !kind_is_core(id))
         status_conditions(j, status_find(o, STR("")));
     if (kind_is_route(id))
         status_sets(j, o, "parents", "parentRef");
     else if (kind_is_policy(id))
         status_sets(j, o, "ancestors", "ancestorRef");
+    if (has_endpoints)
+        object_format_endpoints(j, live, o);
     json_close(j, '}');
 }

@@ -94,6 +94,32 @@ static void describe_conditions(struct describe *d, const struct shown *s)
     describe_grid(d, "Conditions:", N_ELEMENTS(heads));
 }
 
+/* Of a gateway that runs: where a Backend or Service leads now. */
+static void describe_endpoints(struct describe *d, const struct shown *s)
+{
+    static const struct str heads[][4] = {
+        {{"Address", 7}, {"Health", 6}, {"In flight", 9}, {"Name", 4}},
+        {{"-------", 7}, {"------", 6}, {"---------", 9}, {"----", 4}}};
+    const struct node *list = node_find(node_find(s->object, "status"), "endpoints");
+
+    if (!list || list->type != NODE_LIST)
+        return;
+    grid_init(&d->grid, d->arena, N_ELEMENTS(heads[0]));
+    for (size_t i = 0; i < N_ELEMENTS(heads); i++)
+        grid_add(&d->grid, heads[i]);
+    for (size_t i = 0; i < list->n; i++) {
+        const struct node *item = list->items[i];
+        struct str address = node_text(item, "address");
+        struct str health = node_text(item, "health");
+        struct str cells[] = {address.len > 0 ? address : node_text(item, "state"),
+                              health.len > 0 ? health : STR("-"), node_text(item, "inFlight"),
+                              node_text(item, "host")};
+
+        grid_add(&d->grid, cells);
+    }
+    describe_grid(d, "Endpoints:", N_ELEMENTS(heads));
+}
+
 static void describe_finding(struct describe *d, const struct node *finding)
 {
     struct str hint = node_text(finding, "hint");
@@ -135,6 +161,7 @@ static void describe_object(struct buf *out, struct arena *a, const struct shown
     describe_line(out, "File:", s->place);
     describe_body(out, s->object);
     describe_conditions(&d, s);
+    describe_endpoints(&d, s);
     describe_findings(&d, s);
 }
 

@@ -247,7 +247,8 @@ void found_say_none(const struct found *found, struct source *s)
         say_note(
             "There %s %zu in other namespaces, the first in %.*s: -n NAMESPACE, or -A for all.",
             all.n == 1 ? "is" : "are", all.n, STR_ARG(all.items[0].namespace));
-    else if (k && k->id == KIND_SERVICE)
-        say_note("Services that no file gives are resolved by name: tollgate describe backend NAME "
-                 "says where one leads.");
+    if (k && k->id == KIND_SERVICE)
+        say_note(
+            "Services that routes name and no file gives are reached by their names: the admin "
+            "port's /status has them under \"clusters\".");
 }

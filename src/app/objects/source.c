@@ -109,7 +109,7 @@ int source_read(struct source *s, const struct object_query *q, struct shown_vec
 
     if (!s->manifest)
         code = source_ask(s, q, &list, ret_why);
-    else if (object_list_format(s->manifest, q, &list) != 0) {
+    else if (object_list_format(s->manifest, NULL, q, &list) != 0) {
         buf_printf(ret_why, "more than can be shown at a time: give a kind, namespace or name");
         code = SOURCE_FAILED;
     }
