@@ -39,12 +39,27 @@ static bool text_is_name(struct str s)
     return s.len > 0 && s.len <= 253;
 }
 
+/* `n` objects of a kind behind those that are there: one group with the last one, if it is of it.
+ */
+static void group_add(struct finder *f, const struct kind *k, size_t n)
+{
+    struct found *found = f->found;
+    size_t n_groups = found->groups.n;
+    struct found_group *group;
+
+    if (n_groups == 0 || found->groups.items[n_groups - 1].kind != k) {
+        group = VEC_ADD(&f->source->arena, &found->groups);
+        group->kind = k;
+        group->first = found->objects.n - n;
+    }
+    found->groups.items[found->groups.n - 1].n += n;
+}
+
 /* Adds what the query takes as a group of its kind. */
 static void find_add(struct finder *f, const struct kind *k, const struct object_query *q,
                      size_t *ret_n)
 {
     size_t first = f->found->objects.n;
-    struct found_group *last = NULL;
 
     *ret_n = 0;
     if (source_read(f->source, q, &f->found->objects, &f->why) != 0) {
@@ -52,12 +67,8 @@ static void find_add(struct finder *f, const struct kind *k, const struct object
         return;
     }
     *ret_n = f->found->objects.n - first;
-    if (f->found->groups.n > 0)
-        last = &f->found->groups.items[f->found->groups.n - 1];
-    if (*ret_n > 0 && last && last->kind == k)
-        last->n += *ret_n;
-    else if (*ret_n > 0)
-        VEC_PUSH(&f->source->arena, &f->found->groups, ((struct found_group){k, first, *ret_n}));
+    if (*ret_n > 0)
+        group_add(f, k, *ret_n);
 }
 
 /* ---- what is not there ---- */
@@ -190,7 +201,7 @@ static bool find_kinds(struct finder *f, struct str words, struct kind_list *ret
         f->found->has_fault = true;
         return false;
     }
-    return true;
+    return ret->n > 0;
 }
 
 static void find_pair(struct finder *f, struct str operand)
