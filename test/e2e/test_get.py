@@ -425,6 +425,7 @@ def test_what_a_stranger_says_moves_no_cursor(output):
             made = run(line, "--admin", f"127.0.0.1:{stranger.port}")
             text = made.stdout + made.stderr
             assert "a" in made.stdout and not re.search(r"[\x00-\x09\x0b-\x1f\x7f\x80-\x9f]", text), text
+        assert all(b"name=" not in request and b"\x1b" not in request for request in stranger.requests), "nor asks for more"
     finally:
         stranger.close()
 

@@ -301,7 +301,7 @@ TEST(what_would_be_too_large_is_not_made)
     struct manifest *m;
 
     buf_printf(&text, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  a: &a ");
-    for (size_t i = 0; i < LIMIT_OBJECTS_BYTES / 16; i++)
+    for (size_t i = 0; i < LIMIT_OBJECTS_BYTES / 32 * 3; i++)
         buf_append_char(&text, 'x');
     for (int i = 0; i < 20; i++)
         buf_printf(&text, "\n  b%d: *a", i);
