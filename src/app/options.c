@@ -527,6 +527,12 @@ static int options_command(struct options *o, const char *word, struct buf *ret_
     return OPTIONS_USAGE;
 }
 
+/* Their operands are what they are about (KIND, NAME); each -f of theirs takes one path. */
+static bool options_takes_operands(const struct options *o)
+{
+    return o->command == COMMAND_GET || o->command == COMMAND_DESCRIBE;
+}
+
 static int options_finish(struct options *o, struct buf *ret_why)
 {
     bool needs_path = o->command == COMMAND_RUN || o->command == COMMAND_CHECK;
@@ -539,7 +545,7 @@ static int options_finish(struct options *o, struct buf *ret_why)
         buf_printf(ret_why, "docs needs a name: config, metrics, refusals, journey or limits");
         return OPTIONS_USAGE;
     }
-    if ((o->command == COMMAND_GET || o->command == COMMAND_DESCRIBE) && o->n_operands == 0) {
+    if (options_takes_operands(o) && o->n_operands == 0) {
         buf_printf(ret_why, "%s needs a KIND: gateways, httproutes, backends, ... or all",
                    o->command == COMMAND_GET ? "get" : "describe");
         return OPTIONS_USAGE;
@@ -551,15 +557,14 @@ static int options_finish(struct options *o, struct buf *ret_why)
     return 0;
 }
 
-/* What get and describe are about: each -f of theirs takes one path. */
-static bool options_operand(struct options *o, const char *word)
+static int options_operand(struct options *o, const char *word, struct buf *ret_why)
 {
-    bool is_taken = (o->command == COMMAND_GET || o->command == COMMAND_DESCRIBE) &&
-                    o->n_operands < OPTIONS_OPERANDS_MAX;
-
-    if (is_taken)
-        o->operands[o->n_operands++] = word;
-    return is_taken;
+    if (o->n_operands == OPTIONS_OPERANDS_MAX) {
+        buf_printf(ret_why, "more than %d names", (int)OPTIONS_OPERANDS_MAX);
+        return OPTIONS_USAGE;
+    }
+    o->operands[o->n_operands++] = word;
+    return 0;
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_why)
@@ -579,8 +584,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct buf *ret_wh
             r = option_read(ret, argc, argv, &i, ret_why);
         else if (ret->command == COMMAND_DOCS && !ret->docs_name)
             ret->docs_name = argv[i];
-        else if (options_operand(ret, argv[i]))
-            continue;
+        else if (options_takes_operands(ret))
+            r = options_operand(ret, argv[i], ret_why);
         else if (ret->n_paths == 0 || !read_path(ret, str_of(argv[i]))) {
             /* Further paths may follow one -f: "-f a b". */
             buf_printf(ret_why, "unexpected argument %s", argv[i]);

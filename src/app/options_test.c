@@ -288,6 +288,26 @@ TEST(the_cgroup_is_found_in_its_list)
     CHECK(!cgroup_find_path(STR("\n::\nx"), "cpu", true).ptr);
 }
 
+TEST(names_of_get_have_an_end)
+{
+    struct buf line = {0};
+    struct buf why = {0};
+    struct options o;
+
+    buf_printf(&line, "get -f x gtw");
+    for (int i = 1; i < OPTIONS_OPERANDS_MAX; i++)
+        buf_printf(&line, " n");
+    buf_append_char(&line, '\0');
+    CHECK(parse(line.ptr, &o, &why) == 0 && o.n_operands == OPTIONS_OPERANDS_MAX);
+    line.len--;
+    buf_printf(&line, " n");
+    buf_append_char(&line, '\0');
+    CHECK(parse(line.ptr, &o, &why) == OPTIONS_USAGE && o.n_paths == 1);
+    CHECK_STR(buf_str(&why), "more than 64 names");
+    buf_deinit(&line);
+    buf_deinit(&why);
+}
+
 TEST(get_takes_the_forms_of_kubectl)
 {
     static const char *const lines[] = {
