@@ -7,6 +7,7 @@
 
 #include "admin/admin.h"
 #include "base/limits.h"
+#include "base/log_memory.h"
 #include "base/mem.h"
 #include "gateway/compile/compile_api.h"
 #include "test/harness/test.h"
@@ -192,8 +193,8 @@ TEST(the_probe_port_shows_three_endpoints)
     static const struct {
         const char *path;
         bool is_shown;
-    } rows[] = {{"/healthz", true}, {"/metrics", true}, {"/ready", true},
-                {"/status", false}, {"/config", false}, {"/", false}};
+    } rows[] = {{"/healthz", true}, {"/metrics", true}, {"/ready", true},   {"/status", false},
+                {"/config", false}, {"/", false},       {"/objects", false}};
     struct play *p = play_open(true);
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
@@ -235,7 +236,8 @@ TEST(a_head_request_gets_the_length_but_no_content)
 
 TEST(the_configuration_shows_matches_but_no_credentials)
 {
-    static const char *const pages[] = {"GET /config" HOST_CLOSE, "GET /status" HOST_CLOSE};
+    static const char *const pages[] = {"GET /config" HOST_CLOSE, "GET /status" HOST_CLOSE,
+                                        "GET /objects" HOST_CLOSE};
     struct play *p = play_open(false);
 
     for (size_t i = 0; i < N_ELEMENTS(pages); i++) {
@@ -248,12 +250,93 @@ TEST(the_configuration_shows_matches_but_no_credentials)
             CHECK(strstr(answer.ptr, "\"name\":\"x-api-key\",\"value\":\"(redacted)\""));
             CHECK(strstr(answer.ptr, "\"set\":[\"authorization\"]"));
             CHECK(strstr(answer.ptr, "\"share\":9") && strstr(answer.ptr, "\"share\":1"));
+        } else if (i == 2) {
+            CHECK(strstr(answer.ptr,
+                         "\"headers\":[{\"name\":\"x-api-key\",\"value\":"
+                         "\"(redacted)\"},{\"name\":\"x-colour\",\"value\":\"blue\"}]"));
         } else {
             CHECK(strstr(answer.ptr, "\"missing\":[{\"code\":\"missing-core-object\""));
             CHECK(strstr(answer.ptr, "\"file\":\"test.yaml\",\"line\":13"));
         }
         buf_deinit(&answer);
     }
+    play_close(p);
+}
+
+TEST(objects_are_told_as_they_are_asked_for)
+{
+    struct play *p = play_open(false);
+    struct buf answer = play_ask(p, "GET /objects?kind=Gateway&namespace=play" HOST_CLOSE);
+
+    CHECK(strstr(answer.ptr, "HTTP/1.1 200 ") == answer.ptr);
+    CHECK(strstr(answer.ptr, "content-type: application/x-ndjson\r\n"));
+    CHECK(strstr(answer.ptr, "\"name\":\"front\"") && !strstr(answer.ptr, "HTTPRoute\",\"meta"));
+    buf_deinit(&answer);
+    answer = play_ask(p, "GET /objects?kind=Gateway&namespace=elsewhere" HOST_CLOSE);
+    CHECK(strstr(answer.ptr, "content-length: 0\r\n"));
+    buf_deinit(&answer);
+    play_close(p);
+}
+
+TEST(the_log_is_told_from_where_it_was_read_last)
+{
+    static const struct {
+        const char *request;
+        const char *body;
+    } rows[] = {
+        {"GET /logs" HOST_CLOSE, "\r\n\r\none\ntwo\n"},
+        {"GET /logs?after=0" HOST_CLOSE, "\r\n\r\n8 0\none\ntwo\n"},
+        {"GET /logs?after=4" HOST_CLOSE, "\r\n\r\n8 0\ntwo\n"},
+        {"GET /logs?after=8" HOST_CLOSE, "\r\n\r\n8 0\n"},
+        {"GET /logs?after=9" HOST_CLOSE, "\r\n\r\n8 0\none\ntwo\n"},
+        {"GET /logs?after=-1" HOST_CLOSE, "\r\n\r\none\ntwo\n"},
+        {"GET /logs?after=99999999999999999999" HOST_CLOSE, "\r\n\r\none\ntwo\n"},
+    };
+    struct play *p = play_open(false);
+
+    log_memory_open();
+    log_memory_add("one\n", 4);
+    log_memory_add("two\n", 4);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct buf answer = play_ask(p, rows[i].request);
+
+        CHECK_MSG(strcmp(strstr(answer.ptr, "\r\n\r\n"), rows[i].body) == 0, "%s: %s",
+                  rows[i].request, answer.ptr);
+        buf_deinit(&answer);
+    }
+    play_close(p);
+}
+
+/* Who asks for much and takes nothing does not make the gateway hold it many times over. */
+TEST(answers_that_nobody_takes_are_bounded_in_all)
+{
+    enum { N = LIMIT_ADMIN_CONNECTIONS };
+    struct play *p = play_open(false);
+    struct buf text = {0};
+    size_t n_refused = 0;
+    int fds[N];
+
+    buf_printf(&text, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  a: ");
+    for (size_t i = 0; i < LIMIT_OBJECTS_BYTES / 3; i++)
+        buf_append_char(&text, 'x');
+    buf_append_char(&text, '\n');
+    manifest_deinit(p->server.current->manifest);
+    CHECK(manifest_load_bytes(p->server.current->manifest, "test.yaml", buf_str(&text), NULL) == 0);
+    for (int i = 0; i < N; i++) {
+        fds[i] = client_connect(p);
+        client_send(fds[i], "GET /objects" HOST_CLOSE);
+        for (int turns = 0; turns < 3; turns++)
+            CHECK(loop_turn(&p->loop, 0) == 0);
+    }
+    for (int i = 0; i < N; i++) {
+        char head[16] = "";
+
+        if (recv(fds[i], head, 13, MSG_DONTWAIT) == 13)
+            n_refused += strcmp(head, "HTTP/1.1 503 ") == 0;
+        close(fds[i]);
+    }
+    CHECK_MSG(n_refused >= N - 8, "%zu were refused", n_refused);
+    buf_deinit(&text);
     play_close(p);
 }
 

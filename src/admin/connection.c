@@ -83,6 +83,19 @@ void admin_connections_close(struct admin_port *port)
         connection_close(CONTAINER_OF(port->connections.first, struct admin_connection, node));
 }
 
+size_t admin_connections_held(const struct admin *a)
+{
+    size_t n = 0;
+
+    LIST_FOREACH (&a->ports, at) {
+        const struct admin_port *port = CONTAINER_OF(at, const struct admin_port, node);
+
+        LIST_FOREACH (&port->connections, node)
+            n += CONTAINER_OF(node, const struct admin_connection, node)->out.held.len;
+    }
+    return n;
+}
+
 static void connection_linger(struct admin_connection *c)
 {
     c->state = ADMIN_LINGERING;

@@ -6,3 +6,5 @@
 /* Takes over `fd`. */
 void admin_connection_accept(struct admin_port *port, int fd);
 void admin_connections_close(struct admin_port *port);
+/* Bytes of answers that wait for their readers, of all ports. */
+size_t admin_connections_held(const struct admin *a);

@@ -3,8 +3,19 @@
  * controls), and the method must not change anything. */
 #include "admin/endpoints.h"
 
+#include "admin/connection.h"
+#include "admin/objects/object_list.h"
+#include "base/limits.h"
+#include "base/log_memory.h"
+#include "http/query.h"
 #include "policy/cidr.h"
 #include "telemetry/metrics.h"
+
+static void endpoint_refuse(struct admin_answer *answer, uint16_t status, const char *text)
+{
+    answer->status = status;
+    buf_printf(&answer->body, "%s\n", text);
+}
 
 static void serve_ready(struct admin *a, struct admin_answer *answer)
 {
@@ -43,21 +54,71 @@ static void serve_config(struct admin *a, struct admin_answer *answer)
     admin_config_format(a, &answer->body);
 }
 
+static void ask_objects(struct admin *a, const struct http_request *request,
+                        struct admin_answer *answer)
+{
+    const struct snapshot *s = a->server->current;
+    struct object_query query;
+
+    if (admin_connections_held(a) > LIMIT_OBJECTS_BYTES) {
+        endpoint_refuse(answer, 503, "Other answers are still to be taken: try again.");
+        return;
+    }
+    answer->type = "application/x-ndjson";
+    object_query_parse(request->query, &query);
+    if (!s || object_list_format(s->manifest, s, &query, &answer->body) == 0)
+        return;
+    buf_clear(&answer->body);
+    answer->type = ADMIN_TEXT;
+    endpoint_refuse(answer, 400, "More than is told at a time: ask for a kind, namespace or name.");
+}
+
+/* With ?after=POSITION the lines behind it, and before them where to go on and how many bytes were
+ * missed. */
+static void ask_logs(struct admin *a UNUSED, const struct http_request *request,
+                     struct admin_answer *answer)
+{
+    struct str query = request->query;
+    bool has_position = false;
+    uint64_t position = 0;
+    uint64_t missed = 0;
+    struct str name, value;
+    struct buf lines = {0};
+
+    while (query_next(&query, &name, &value)) {
+        if (str_eq(name, STR("after")))
+            has_position = str_to_u64(value, &position);
+    }
+    position = log_memory_read(position, &lines, &missed);
+    if (has_position)
+        buf_printf(&answer->body, "%llu %llu\n", (unsigned long long)position,
+                   (unsigned long long)missed);
+    buf_append_str(&answer->body, buf_str(&lines));
+    buf_deinit(&lines);
+}
+
 static void serve_index(struct admin *a, struct admin_answer *answer);
 
+/* `serve` answers with the whole, `ask` with what the query asks for. */
 static const struct {
     const char *path;
     void (*serve)(struct admin *a, struct admin_answer *answer);
     bool is_for_probe;
     const char *text;
+    void (*ask)(struct admin *a, const struct http_request *request, struct admin_answer *answer);
 } endpoint_rows[] = {
-    {"/", serve_index, false, "this list"},
-    {"/ready", serve_ready, true, "200 while requests are served, else 503 and what is missing"},
-    {"/healthz", serve_healthz, true, "200 while the process lives"},
-    {"/metrics", serve_metrics, true, "Prometheus metrics"},
+    {"/", serve_index, false, "this list", NULL},
+    {"/ready", serve_ready, true, "200 while requests are served, else 503 and what is missing",
+     NULL},
+    {"/healthz", serve_healthz, true, "200 while the process lives", NULL},
+    {"/metrics", serve_metrics, true, "Prometheus metrics", NULL},
     {"/status", serve_status, false,
-     "every object with its conditions, listeners, key sets, clusters (JSON)"},
-    {"/config", serve_config, false, "the compiled configuration that serves now (JSON)"},
+     "every object with its conditions, listeners, key sets, clusters (JSON)", NULL},
+    {"/config", serve_config, false, "the compiled configuration that serves now (JSON)", NULL},
+    {"/objects", NULL, false,
+     "the objects as written, with their status, a line of JSON each (?kind=&namespace=&name=)",
+     ask_objects},
+    {"/logs", NULL, false, "the last lines of the gateway's own log", ask_logs},
 };
 
 static void serve_index(struct admin *a UNUSED, struct admin_answer *answer)
@@ -80,10 +141,13 @@ static bool endpoint_host_is_ours(const struct admin_port *port, const struct ht
     return ip_address_parse(host, &ip);
 }
 
-static void endpoint_refuse(struct admin_answer *answer, uint16_t status, const char *text)
+static void endpoint_serve_row(size_t row, struct admin *a, const struct http_request *request,
+                               struct admin_answer *answer)
 {
-    answer->status = status;
-    buf_printf(&answer->body, "%s\n", text);
+    if (endpoint_rows[row].ask)
+        endpoint_rows[row].ask(a, request, answer);
+    else
+        endpoint_rows[row].serve(a, answer);
 }
 
 void admin_endpoint_serve(struct admin_port *port, const struct http_request *request,
@@ -100,7 +164,7 @@ void admin_endpoint_serve(struct admin_port *port, const struct http_request *re
     for (size_t i = 0; i < N_ELEMENTS(endpoint_rows); i++) {
         if (str_eq(request->path, str_of(endpoint_rows[i].path)) &&
             (!port->is_probe || endpoint_rows[i].is_for_probe)) {
-            endpoint_rows[i].serve(port->admin, answer);
+            endpoint_serve_row(i, port->admin, request, answer);
             return;
         }
     }

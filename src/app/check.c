@@ -1,59 +1,14 @@
-/* tollgate check: read, decode, link, check and compile, and say what was found. Compiling finds
- * what only it can (log formats, patterns, TLS); nothing is opened or connected. */
+/* tollgate check: read, decode, link, check and compile, and say what was found. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/dry_compile.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "gateway/advice/advice.h"
-#include "gateway/compile/compile_pass.h"
-#include "gateway/server_options.h"
-#include "policy/limit_memory.h"
-
-struct check_registries {
-    struct cluster_registry clusters;
-    struct key_feed_registry feeds;
-    struct limit_memory limits;
-    struct loop loop;
-    struct upstreams upstreams;
-    struct outbox_pool outboxes;
-};
-
-static void check_on_news(void *ctx UNUSED)
-{
-}
-
-/* Compiles for its findings. The registries want a loop, which never turns. */
-static int check_compile(const struct options *o, struct manifest *m,
-                         struct snapshot **ret_snapshot, struct check_registries *r)
-{
-    struct compile_input input = {.options = &o->server,
-                                  .clusters = &r->clusters,
-                                  .feeds = &r->feeds,
-                                  .limits = &r->limits.store};
-    int code = loop_init(&r->loop);
-
-    if (code < 0)
-        return code;
-    cluster_registry_init(&r->clusters);
-    limit_memory_init(&r->limits);
-    upstreams_init(&r->upstreams, &r->loop, &r->outboxes, NULL, 0);
-    key_feed_registry_init(&r->feeds, &r->upstreams, check_on_news, NULL);
-    return compile_pass(&input, m, ret_snapshot);
-}
-
-static void check_release(struct snapshot *s, struct check_registries *r)
-{
-    snapshot_free(s);
-    key_feed_registry_deinit(&r->feeds);
-    upstreams_deinit(&r->upstreams);
-    cluster_registry_deinit(&r->clusters);
-    limit_memory_deinit(&r->limits);
-    loop_deinit(&r->loop);
-}
 
 /* On a terminal, unless its user wants none (no-color.org: set and not empty). */
 static bool check_wants_colour(const struct options *o)
@@ -99,12 +54,11 @@ int command_check(const struct options *o)
 {
     struct manifest_options manifest_options = {.is_strict = o->server.is_strict};
     struct manifest *m = MEM_NEW(struct manifest);
-    struct check_registries registries = {0};
-    struct snapshot *snapshot = NULL;
+    struct dry_compile compiled = {0};
     int r = manifest_load(m, o->paths, o->n_paths, &manifest_options);
 
     if (r == 0)
-        r = check_compile(o, m, &snapshot, &registries);
+        r = dry_compile_run(&compiled, o, m);
     if (r == 0)
         advice_give(m, clock_wall_s(clock_read()));
     if (r < 0)
@@ -112,8 +66,8 @@ int command_check(const struct options *o)
     diag_sort(&m->diags);
     check_print(o, &m->diags);
     r = r < 0 || check_has_found(o, &m->diags);
-    if (snapshot) {
-        check_release(snapshot, &registries);
+    if (compiled.snapshot) {
+        dry_compile_deinit(&compiled);
     } else {
         manifest_deinit(m);
         mem_free(m);

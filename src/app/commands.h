@@ -8,6 +8,11 @@
 
 /* 0 clean, 1 found something at or above --fail-on. */
 int command_check(const struct options *o);
+/* Objects of files or of a running gateway; 1: something was not found, or nobody answers. */
+int command_get(const struct options *o);
+int command_describe(const struct options *o);
+/* The log of a running gateway; 1: nobody answers. */
+int command_logs(const struct options *o);
 /* Markdown on standard output from the tables that the program runs on; 2: unknown name. */
 int command_docs(const char *name);
 /* Serves until told to end, or lets a child of the same `argv` serve; 0 after a drain, 1 when it

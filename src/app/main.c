@@ -47,6 +47,12 @@ int main(int argc, char **argv)
         return command_run(&options, argv);
     case COMMAND_CHECK:
         return command_check(&options);
+    case COMMAND_GET:
+        return command_get(&options);
+    case COMMAND_DESCRIBE:
+        return command_describe(&options);
+    case COMMAND_LOGS:
+        return command_logs(&options);
     case COMMAND_DOCS:
         return command_docs(options.operands[0]);
     case COMMAND_VERSION:

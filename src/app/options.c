@@ -11,7 +11,16 @@
 #include "policy/cidr.h"
 #include "tree/value.h"
 
-enum { FOR_RUN = 1 << COMMAND_RUN, FOR_CHECK = 1 << COMMAND_CHECK };
+enum {
+    FOR_RUN = 1 << COMMAND_RUN,
+    FOR_CHECK = 1 << COMMAND_CHECK,
+    FOR_GET = 1 << COMMAND_GET,
+    FOR_DESCRIBE = 1 << COMMAND_DESCRIBE,
+    FOR_LOGS = 1 << COMMAND_LOGS,
+    FOR_OBJECTS = FOR_GET | FOR_DESCRIBE,
+    FOR_ASKING = FOR_OBJECTS | FOR_LOGS,
+    FOR_FILES = FOR_RUN | FOR_CHECK | FOR_OBJECTS,
+};
 
 static bool read_path(struct options *o, struct str value)
 {
@@ -192,6 +201,58 @@ static bool read_fail_on(struct options *o, struct str value)
     return is_known;
 }
 
+static bool read_output(struct options *o, struct str value)
+{
+    static const char *const words[] = {"table", "wide", "yaml", "json", "name", NULL};
+    int i = 0;
+    bool is_known = read_word(value, words, &i);
+
+    o->output = (enum object_output)i;
+    return is_known;
+}
+
+static bool read_namespace(struct options *o, struct str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-')
+            return false;
+    }
+    o->namespace = value;
+    return value.len > 0 && value.len <= OPTIONS_NAMESPACE_MAX;
+}
+
+static bool read_selector(struct options *o, struct str value)
+{
+    o->selector = value;
+    return value.len > 0;
+}
+
+static bool read_tail(struct options *o, struct str value)
+{
+    o->has_tail = true;
+    return read_small(value, 0, UINT32_MAX, &o->tail);
+}
+
+static bool switch_follow(struct options *o, struct str value UNUSED)
+{
+    o->follows = true;
+    return true;
+}
+
+static bool switch_all_namespaces(struct options *o, struct str value UNUSED)
+{
+    o->has_all_namespaces = true;
+    return true;
+}
+
+static bool switch_no_headers(struct options *o, struct str value UNUSED)
+{
+    o->has_no_headers = true;
+    return true;
+}
+
 static bool read_user(struct options *o, struct str value)
 {
     o->user = value.ptr;
@@ -244,8 +305,22 @@ static bool switch_core_dumps(struct options *o, struct str value UNUSED)
 
 /* In the order of the help. */
 const struct option_row option_rows[] = {
-    {"-f", "--filename", FOR_RUN | FOR_CHECK, read_path, "PATH...", "a file or folder",
+    {"-f", "--filename", FOR_FILES, read_path, "PATH...", "a file or folder",
      "manifests: files, or folders of them", NULL, OPTION_TAKES_PATH},
+    {"-f", "--follow", FOR_LOGS, switch_follow, NULL, NULL, "further lines, as they come", NULL,
+     OPTION_TAKES_NOTHING},
+    {"--tail", NULL, FOR_LOGS, read_tail, "N", "a number of lines", "only the last N lines", NULL,
+     OPTION_TAKES_TEXT},
+    {"-l", "--selector", FOR_LOGS, read_selector, "LABELS", "labels such as app=envoy-gateway",
+     "whose logs; the gateway's, whatever it says", NULL, OPTION_TAKES_TEXT},
+    {"-n", "--namespace", FOR_ASKING, read_namespace, "NAME", "a namespace", "of this namespace",
+     "default", OPTION_TAKES_TEXT},
+    {"-A", "--all-namespaces", FOR_OBJECTS, switch_all_namespaces, NULL, NULL, "of all namespaces",
+     NULL, OPTION_TAKES_NOTHING},
+    {"-o", "--output", FOR_GET, read_output, "table|wide|yaml|json|name",
+     "table, wide, yaml, json or name", "how objects are printed", "table", OPTION_TAKES_WORD},
+    {"--no-headers", NULL, FOR_GET, switch_no_headers, NULL, NULL,
+     "without the line that names the columns", NULL, OPTION_TAKES_NOTHING},
     {"--port-map", NULL, FOR_RUN, read_port_map, "FROM=TO", "FROM=TO, two ports",
      "listener port FROM is served on port TO (repeatable)", NULL, OPTION_TAKES_TEXT},
     {"--resolve", NULL, FOR_RUN, read_resolve, "HOST:PORT=IP:PORT", "HOST:PORT=IP:PORT",
@@ -254,6 +329,8 @@ const struct option_row option_rows[] = {
      "asked instead of those of resolv.conf (repeatable)", NULL, OPTION_TAKES_TEXT},
     {"--admin", NULL, FOR_RUN, read_admin, "ADDR:PORT|off", "ADDR:PORT or off", "admin and metrics",
      "127.0.0.1:9901", OPTION_TAKES_TEXT},
+    {"--admin", NULL, FOR_ASKING, read_admin, "ADDR:PORT", "ADDR:PORT",
+     "of the gateway that is asked", "127.0.0.1:9901", OPTION_TAKES_TEXT},
     {"--probe", NULL, FOR_RUN, read_probe, "ADDR:PORT", "ADDR:PORT",
      "only /ready, /healthz, /metrics: safe to expose", NULL, OPTION_TAKES_TEXT},
     {"--workers", NULL, FOR_RUN, read_workers, "N", "a number from 1 to 64",
@@ -262,7 +339,7 @@ const struct option_row option_rows[] = {
      "shed beyond parts of it; else 90 % of the cgroup's", NULL, OPTION_TAKES_TEXT},
     {"--address-pool", NULL, FOR_RUN, read_address_pool, "CIDR", "a CIDR such as 127.0.1.0/24",
      "each Gateway gets an address of its own", NULL, OPTION_TAKES_TEXT},
-    {"--cluster-domain", NULL, FOR_RUN | FOR_CHECK, read_cluster_domain, "NAME", "a domain name",
+    {"--cluster-domain", NULL, FOR_FILES, read_cluster_domain, "NAME", "a domain name",
      "what names of Services end with", "cluster.local", OPTION_TAKES_TEXT},
     {"--drain-delay", NULL, FOR_RUN, read_drain_delay, "S", "seconds, at most 3600",
      "after SIGTERM: not ready, still accepting", "5", OPTION_TAKES_TEXT},
@@ -435,6 +512,12 @@ static int options_command(const char *word, enum command *ret, struct buf *ret_
     return OPTIONS_USAGE;
 }
 
+/* Their operands are what they are about (KIND, NAME); each -f of theirs takes one path. */
+static bool options_takes_operands(const struct options *o)
+{
+    return o->command == COMMAND_GET || o->command == COMMAND_DESCRIBE;
+}
+
 static int options_finish(struct options *o, struct buf *ret_why)
 {
     const struct command_row *row = command_row_get(o->command);
@@ -470,6 +553,10 @@ static int options_operand(struct options *o, const char *word, struct buf *ret_
     }
     if (row->max_operands == 0 && o->n_paths > 0 && read_path(o, str_of(word)))
         return 0;
+    if (row->max_operands > 1) {
+        buf_printf(ret_why, "more than %u names", row->max_operands);
+        return OPTIONS_USAGE;
+    }
     buf_printf(ret_why, "unexpected argument %s", word);
     if (o->n_paths == 0 && row->needs_paths)
         buf_printf(ret_why, "; did you mean -f %s?", word);

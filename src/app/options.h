@@ -13,19 +13,24 @@ enum {
     OPTIONS_WORKERS_MAX = 64,
     OPTIONS_MEMORY_MIN = 16 << 20, /* bytes; the process itself needs some */
     OPTIONS_SOCKET_PATH_MAX = 90, /* what an address of a local socket has room for, and a number */
-    OPTIONS_OPERANDS_MAX = 4,
+    OPTIONS_OPERANDS_MAX = 64,
+    OPTIONS_NAMESPACE_MAX = 63,
 };
 
 enum command {
     COMMAND_HELP,
     COMMAND_RUN,
     COMMAND_CHECK,
+    COMMAND_GET,
+    COMMAND_DESCRIBE,
+    COMMAND_LOGS,
     COMMAND_DOCS,
     COMMAND_COMPLETION,
     COMMAND_VERSION,
 };
 enum check_format { CHECK_TEXT, CHECK_JSON, CHECK_SARIF };
 enum fail_on { FAIL_ON_ERROR, FAIL_ON_WARNING, FAIL_ON_NOTE };
+enum object_output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_YAML, OUTPUT_JSON, OUTPUT_NAME };
 /* A parent that holds the sockets and restarts: unless said, where it gives up rights of its own.
  */
 enum supervision { SUPERVISION_AS_NEEDED, SUPERVISION_ON, SUPERVISION_OFF };
@@ -61,6 +66,14 @@ struct options {
     bool has_sandbox;
     bool dumps_core;
     bool has_memory_limit;
+    enum object_output output;
+    struct str namespace;
+    bool has_all_namespaces;
+    bool has_no_headers;
+    struct str selector;
+    bool follows;
+    bool has_tail;
+    uint32_t tail; /* lines */
 };
 
 enum options_result {

@@ -39,6 +39,19 @@ TEST(usage_errors_say_what_was_expected)
         {"run -f", "expected a file or folder"},
         {"run x", "unexpected argument x"},
         {"run x", "did you mean -f x?"},
+        {"run -f x -n a", "-n is not for this command"},
+        {"describe -n a", "describe needs KIND"},
+        {"get", "get needs KIND"},
+        {"describe gtw -o yaml", "-o is not for this command"},
+        {"get gtw -n a/b", "a namespace"},
+        {"get gtw -n A", "a namespace"},
+        {"get gtw -oxml", "found xml"},
+        {"get gtw -o xml", "table, wide, yaml, json or name"},
+        {"get gtw --follow", "--follow is not for this command"},
+        {"logs -f x", "unexpected argument x"},
+        {"logs -l", "labels such as"},
+        {"logs --tail some", "a number of lines"},
+        {"logs x", "unexpected argument x"},
         {"run -f= --strict", "expected a file or folder"},
         {"run -g", "unknown option -g"},
         {"run --filename=", "--filename: expected a file or folder"},
@@ -277,4 +290,61 @@ TEST(the_cgroup_is_found_in_its_list)
     CHECK_STR(cgroup_find_path(str_of(v1), "cpu", true), "/two");
     CHECK(!cgroup_find_path(STR("4:cpuset:/s\n"), "cpu", false).ptr);
     CHECK(!cgroup_find_path(STR("\n::\nx"), "cpu", true).ptr);
+}
+
+TEST(names_of_get_have_an_end)
+{
+    struct buf line = {0};
+    struct buf why = {0};
+    struct options o;
+
+    buf_printf(&line, "get -f x gtw");
+    for (int i = 1; i < OPTIONS_OPERANDS_MAX; i++)
+        buf_printf(&line, " n");
+    buf_append_char(&line, '\0');
+    CHECK(parse(line.ptr, &o, &why) == 0 && o.n_operands == OPTIONS_OPERANDS_MAX);
+    line.len--;
+    buf_printf(&line, " n");
+    buf_append_char(&line, '\0');
+    CHECK(parse(line.ptr, &o, &why) == OPTIONS_USAGE && o.n_paths == 1);
+    CHECK_STR(buf_str(&why), "more than 64 names");
+    buf_deinit(&line);
+    buf_deinit(&why);
+}
+
+TEST(get_takes_the_forms_of_kubectl)
+{
+    static const char *const lines[] = {
+        "get gtw a -n ns -f x -o yaml", "get gtw a --namespace=ns -f x --output=yaml",
+        "get -nns gtw -fx -oyaml a",    "get -n=ns -o=yaml gtw a -f=x",
+        "get gtw -f x a -o yaml -n ns",
+    };
+    struct options o;
+    struct buf why = {0};
+
+    for (size_t i = 0; i < N_ELEMENTS(lines); i++) {
+        CHECK_MSG(parse(lines[i], &o, &why) == 0, "%s", lines[i]);
+        CHECK(o.command == COMMAND_GET && o.output == OUTPUT_YAML && !o.has_all_namespaces);
+        CHECK_STR(o.namespace, "ns");
+        CHECK_MSG(o.n_paths == 1 && strcmp(o.paths[0], "x") == 0, "%s", lines[i]);
+        CHECK_MSG(o.n_operands == 2 && strcmp(o.operands[0], "gtw") == 0, "%s", lines[i]);
+        CHECK(strcmp(o.operands[1], "a") == 0);
+    }
+    CHECK(parse("describe gtw -A", &o, &why) == 0 && o.has_all_namespaces && o.n_paths == 0);
+    CHECK_STR(o.namespace, "default");
+    CHECK(o.has_admin && socket_address_port(&o.admin) == 9901);
+    buf_deinit(&why);
+}
+
+TEST(the_f_of_logs_follows)
+{
+    struct options o;
+    struct buf why = {0};
+
+    CHECK(parse("logs -f -lapp=a --tail=3 -n b", &o, &why) == 0);
+    CHECK(o.command == COMMAND_LOGS && o.follows && o.has_tail && o.tail == 3 && o.n_paths == 0);
+    CHECK_STR(o.selector, "app=a");
+    CHECK_STR(o.namespace, "b");
+    CHECK(parse("logs", &o, &why) == 0 && !o.follows && !o.has_tail && o.selector.len == 0);
+    buf_deinit(&why);
 }

@@ -21,6 +21,7 @@
 #include "app/supervisor.h"
 #include "app/takeover/takeover.h"
 #include "base/error.h"
+#include "base/log_memory.h"
 #include "base/mem.h"
 #include "gateway/advice/advice.h"
 #include "gateway/compile/compile_api.h"
@@ -445,6 +446,7 @@ int command_run(struct options *o, char **argv)
     int code;
 
     log_set_level(o->log_level);
+    log_memory_open();
     run_set_limits(o);
     r->options = o;
     takeover_init(&r->takeover);

@@ -173,6 +173,11 @@
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
     X(ADMIN_CONNECTIONS, 64, "connections",                                                        \
       "open connections of the admin or the probe port; beyond: the longest idle one is closed")   \
+    X(OBJECTS_BYTES, 33554432, "bytes",                                                            \
+      "what is told of objects at a time, by `get`, `describe` and the admin port; beyond: ask "   \
+      "for fewer")                                                                                 \
+    X(LOG_MEMORY_BYTES, 262144, "bytes",                                                           \
+      "last lines of the gateway's own log, kept for `tollgate logs`; older ones are gone")        \
     X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \
     X(LOG_SINK_BYTES, 1048576, "bytes",                                                            \

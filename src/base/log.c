@@ -1,5 +1,6 @@
 /* Writes the program's own log: a stamp, a level, the text, one write(2) a line so that threads
- * never interleave. Shared by all threads; the only state is the level. */
+ * never interleave, and keeps it in memory. Shared by all threads; the only state of its own is the
+ * level. */
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_memory.h"
 
 static _Atomic int log_level_now = LOG_INFO;
 
@@ -45,5 +47,6 @@ void log_write(enum log_level level, const char *format, ...)
             line[i] = ' ';
     }
     line[len++] = '\n';
+    log_memory_add(line, len);
     ssize_t unused UNUSED = write(STDERR_FILENO, line, len);
 }

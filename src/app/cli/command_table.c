@@ -36,6 +36,43 @@ const struct command_row command_rows[] = {
                       "for a pipeline"}},
     },
     {
+        .word = "get",
+        .command = COMMAND_GET,
+        .operands = "KIND [NAME...]",
+        .summary = "objects as kubectl shows them",
+        .text = "Shows objects, with their status: of files where -f names some, else of the "
+                "running gateway. Kinds are called as in kubectl, short and plural too; all, "
+                "gateway-api, envoy-gateway and ai-gateway are categories.",
+        .min_operands = 1,
+        .max_operands = OPTIONS_OPERANDS_MAX,
+        .examples = {{"tollgate get gateway ai-inference-gateway -n envoy-gateway-system",
+                      "of the running gateway"},
+                     {"tollgate get all -A -o wide -f config/envoy-gateway",
+                      "of files, with the place of each object"}},
+    },
+    {
+        .word = "describe",
+        .command = COMMAND_DESCRIBE,
+        .operands = "KIND [NAME...]",
+        .summary = "one in full, with conditions and findings",
+        .text = "Shows objects in full, with their conditions as a table and with what check "
+                "found in them.",
+        .min_operands = 1,
+        .max_operands = OPTIONS_OPERANDS_MAX,
+        .examples = {{"tollgate describe httproute ai-inference-routes -n envoy-gateway-system",
+                      "of the running gateway"}},
+    },
+    {
+        .word = "logs",
+        .command = COMMAND_LOGS,
+        .summary = "what the running gateway has said of itself",
+        .text = "Prints the running gateway's own log, of what it keeps in memory; access logs "
+                "are elsewhere.",
+        .examples = {{"tollgate logs --tail 20 -f", "the last lines, and those to come"},
+                     {"tollgate logs -l app=envoy-gateway -n envoy-gateway-system",
+                      "as for kubectl"}},
+    },
+    {
         .word = "docs",
         .command = COMMAND_DOCS,
         .operands = "NAME",
