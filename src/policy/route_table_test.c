@@ -493,6 +493,115 @@ TEST(late_headers_are_left_to_the_caller)
     world_deinit(&w);
 }
 
+static struct route_reason reason_for(struct world *w, const char *rule)
+{
+    struct route_cursor cursor;
+
+    route_cursor_init(&cursor, w->table, &w->request, false);
+    for (size_t i = 0; i < route_table_n_matches(w->table); i++) {
+        const struct route_match *m = route_table_at(w->table, i);
+
+        if (strcmp(m->rule, rule) == 0)
+            return route_cursor_reason(&cursor, m, NULL);
+    }
+    test_fail(__FILE__, __LINE__, "no rule %s", rule);
+}
+
+TEST(why_a_match_is_no_candidate_is_told_by_its_first_criterion_that_fails)
+{
+    struct route_field_spec header_field[] = {{STR("x-a"), STR("1"), false}};
+    struct route_field_spec query_field[] = {{STR("q"), STR("1"), false}};
+    struct arena *a;
+    struct world w;
+
+    world_init(&w);
+    a = &w.arena;
+    add_host_path(&w, "other.com", "/", "host");
+    add_host_path(&w, "example.com", "/b", "path");
+    add_host_path(&w, "example.com", "/", "met");
+    struct str hosts[] = {STR("example.com")};
+    struct route_spec spec = {.hosts = hosts, .n_hosts = 1, .path = STR("/a")};
+
+    spec.method = STR("PUT");
+    add_spec(&w, spec, "method");
+    spec.method = STR("");
+    spec.headers = header_field;
+    spec.n_headers = 1;
+    add_spec(&w, spec, "header");
+    spec.n_headers = 0;
+    spec.queries = query_field;
+    spec.n_queries = 1;
+    add_spec(&w, spec, "query");
+    spec.n_queries = 0;
+    spec.is_ai = true;
+    add_spec(&w, spec, "endpoint");
+    spec.is_ai = false;
+    spec.is_grpc = true;
+    add_spec(&w, spec, "call");
+    add_host_path(&w, "", "/a", "any");
+    build(&w);
+    ask(&w, "GET", "example.com", "/a");
+    CHECK_INT(reason_for(&w, "host").by, ROUTE_MISSES_HOST);
+    CHECK_INT(reason_for(&w, "any").by, ROUTE_MISSES_HOST);
+    CHECK_INT(reason_for(&w, "path").by, ROUTE_MISSES_PATH);
+    CHECK_INT(reason_for(&w, "method").by, ROUTE_MISSES_METHOD);
+    CHECK_INT(reason_for(&w, "header").by, ROUTE_MISSES_HEADER);
+    CHECK_STR(reason_for(&w, "header").condition->name.text, "x-a");
+    CHECK_INT(reason_for(&w, "query").by, ROUTE_MISSES_QUERY);
+    CHECK_STR(reason_for(&w, "query").condition->name.text, "q");
+    CHECK_INT(reason_for(&w, "endpoint").by, ROUTE_MISSES_ENDPOINT);
+    CHECK_INT(reason_for(&w, "call").by, ROUTE_MISSES_CALL);
+    CHECK_INT(reason_for(&w, "met").by, ROUTE_MEETS_ALL);
+    struct route_cursor cursor;
+
+    route_cursor_init(&cursor, w.table, &w.request, false);
+    CHECK_STR(route_cursor_host(&cursor, a), "example.com");
+    ask(&w, "GET", "nowhere.com", "/a");
+    route_cursor_init(&cursor, w.table, &w.request, false);
+    CHECK_STR(route_cursor_host(&cursor, a), "");
+    world_deinit(&w);
+}
+
+TEST(each_match_knows_by_what_the_one_before_it_is_before_it)
+{
+    static const struct {
+        const char *rule;
+        struct route_spec spec;
+        enum route_precedence behind_by;
+    } rows[] = {
+        {"exact", {.path_kind = ROUTE_PATH_EXACT, .path = {"/a", 2}}, 0},
+        {"long", {.path = {"/a/b", 4}}, ROUTE_PRECEDENCE_PATH_KIND},
+        {"method", {.path = {"/a", 2}, .method = {"GET", 3}}, ROUTE_PRECEDENCE_PATH_LENGTH},
+        {"old", {.path = {"/a", 2}, .created_unix_s = 1}, ROUTE_PRECEDENCE_METHOD},
+        {"ai", {.path = {"/a", 2}, .is_ai = true}, ROUTE_PRECEDENCE_AGE},
+        {"first", {.path = {"/a", 2}, .route_name = {"a", 1}}, ROUTE_PRECEDENCE_AI},
+        {"name", {.path = {"/a", 2}, .route_name = {"b", 1}}, ROUTE_PRECEDENCE_NAME},
+        {"rule",
+         {.path = {"/a", 2}, .route_name = {"b", 1}, .rule_index = 1},
+         ROUTE_PRECEDENCE_RULE},
+        {"match",
+         {.path = {"/a", 2}, .route_name = {"b", 1}, .rule_index = 1, .match_index = 1},
+         ROUTE_PRECEDENCE_MATCH},
+        {"again",
+         {.path = {"/a", 2}, .route_name = {"b", 1}, .rule_index = 1, .match_index = 1},
+         ROUTE_PRECEDENCE_ADDING},
+    };
+    struct world w;
+
+    world_init(&w);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+        add_spec(&w, rows[i].spec, rows[i].rule);
+    build(&w);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        const struct route_match *m = route_table_at(w.table, i);
+
+        CHECK_MSG(strcmp(m->rule, rows[i].rule) == 0, "%zu is %s", i, (const char *)m->rule);
+        if (i > 0)
+            CHECK_INT(m->behind_by, rows[i].behind_by);
+    }
+    world_deinit(&w);
+}
+
 /* ---- property test ---- */
 
 static const char *const hosts_pool[] = {"a.com", "b.a.com", "*.a.com", "*.b.a.com", ""};
@@ -706,6 +815,39 @@ struct play {
     size_t n;
 };
 
+/* What is said of each match by itself is what the lookup makes of it: a candidate meets all, and
+ * nothing else does. */
+static void compare_reasons(struct play *p, bool is_ai, const char *const *late, unsigned seed)
+{
+    struct world *w = &p->world;
+    static bool is_candidate[MAX_SPECS];
+    struct route_cursor cursor;
+    const struct route_match *m;
+    struct http_headers headers;
+
+    memset(is_candidate, 0, sizeof is_candidate);
+    route_cursor_init(&cursor, w->table, &w->request, is_ai);
+    while (route_cursor_next(&cursor, &m) == ROUTE_CANDIDATE)
+        is_candidate[m->rank] = true;
+    CHECK_INT(route_table_n_matches(w->table), p->n);
+    for (size_t i = 0; i < p->n; i++) {
+        struct route_reason reason;
+
+        m = route_table_at(w->table, i);
+        CHECK_INT(m->rank, i);
+        reason = route_cursor_reason(&cursor, m, NULL);
+        CHECK_MSG((reason.by == ROUTE_MEETS_ALL) == is_candidate[i],
+                  "seed %u: match %zu, reason %d", seed, i, (int)reason.by);
+        http_headers_init(&headers, &w->arena);
+        if (late[m->auth_group])
+            http_headers_add(&headers, STR("x-tenant"), str_of(late[m->auth_group]));
+        reason = route_cursor_reason(&cursor, m, &headers);
+        CHECK_MSG((reason.by == ROUTE_MEETS_ALL) ==
+                      (is_candidate[i] && route_match_late(m, &headers) == REGEX_HIT),
+                  "seed %u: match %zu, late reason %d", seed, i, (int)reason.by);
+    }
+}
+
 static void compare_request(struct play *p, struct random *r, unsigned seed)
 {
     struct world *w = &p->world;
@@ -744,6 +886,7 @@ static void compare_request(struct play *p, struct random *r, unsigned seed)
     }
     while (route_cursor_next(&cursor, &m) == ROUTE_CANDIDATE)
         CHECK_MSG(knows_late && !late_holds(m, late, &scratch), "seed %u: too many", seed);
+    compare_reasons(p, is_ai, late, seed);
     arena_deinit(&scratch);
 }
 
