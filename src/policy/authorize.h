@@ -86,25 +86,22 @@ struct authorize_result {
     enum authorize_verdict verdict;
     const struct authorize_rule *rule; /* NULL: the default action */
 };
-
 /* The first part of a rule that does not hold, in the order in which they are asked. */
 enum authorize_part {
     AUTHORIZE_PART_NONE, /* all hold: the rule matches */
     AUTHORIZE_PART_METHOD,
     AUTHORIZE_PART_ADDRESS,
-    AUTHORIZE_PART_HEADER, /* `index` of the rule's headers */
+    AUTHORIZE_PART_HEADER, /* `index` of the rule's, here and below */
     AUTHORIZE_PART_TOKEN,  /* there is none of its provider */
-    AUTHORIZE_PART_CLAIM,  /* `index` of its claims */
-    AUTHORIZE_PART_SCOPE,  /* `index` of its scopes */
+    AUTHORIZE_PART_CLAIM,
+    AUTHORIZE_PART_SCOPE,
     AUTHORIZE_PART_PATH,
     AUTHORIZE_PART_LIMIT, /* a pattern reached its limit */
 };
-
 struct authorize_miss {
     enum authorize_part part;
     uint32_t index;
 };
-
 /* Conditions of authorization_init. */
 enum authorize_condition {
     AUTHORIZE_BAD_CIDR = 1,
