@@ -3,6 +3,7 @@
  * controls), and the method must not change anything. */
 #include "admin/endpoints.h"
 
+#include "admin/explain/endpoint.h"
 #include "policy/cidr.h"
 #include "telemetry/metrics.h"
 
@@ -50,14 +51,20 @@ static const struct {
     void (*serve)(struct admin *a, struct admin_answer *answer);
     bool is_for_probe;
     const char *text;
+    /* In place of `serve`: what it says depends on what is asked. */
+    void (*ask)(struct admin *a, const struct http_request *request, struct admin_answer *answer);
 } endpoint_rows[] = {
-    {"/", serve_index, false, "this list"},
-    {"/ready", serve_ready, true, "200 while requests are served, else 503 and what is missing"},
-    {"/healthz", serve_healthz, true, "200 while the process lives"},
-    {"/metrics", serve_metrics, true, "Prometheus metrics"},
+    {"/", serve_index, false, "this list", NULL},
+    {"/ready", serve_ready, true, "200 while requests are served, else 503 and what is missing",
+     NULL},
+    {"/healthz", serve_healthz, true, "200 while the process lives", NULL},
+    {"/metrics", serve_metrics, true, "Prometheus metrics", NULL},
     {"/status", serve_status, false,
-     "every object with its conditions, listeners, key sets, clusters (JSON)"},
-    {"/config", serve_config, false, "the compiled configuration that serves now (JSON)"},
+     "every object with its conditions, listeners, key sets, clusters (JSON)", NULL},
+    {"/config", serve_config, false, "the compiled configuration that serves now (JSON)", NULL},
+    {"/explain", NULL, false,
+     "?request=POST%20http://host/path: what would become of that request, and why",
+     admin_explain_serve},
 };
 
 static void serve_index(struct admin *a UNUSED, struct admin_answer *answer)
@@ -100,7 +107,10 @@ void admin_endpoint_serve(struct admin_port *port, const struct http_request *re
     for (size_t i = 0; i < N_ELEMENTS(endpoint_rows); i++) {
         if (str_eq(request->path, str_of(endpoint_rows[i].path)) &&
             (!port->is_probe || endpoint_rows[i].is_for_probe)) {
-            endpoint_rows[i].serve(port->admin, answer);
+            if (endpoint_rows[i].ask)
+                endpoint_rows[i].ask(port->admin, request, answer);
+            else
+                endpoint_rows[i].serve(port->admin, answer);
             return;
         }
     }

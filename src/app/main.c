@@ -22,6 +22,8 @@ int main(int argc, char **argv)
         return command_run(&options, argv);
     case COMMAND_CHECK:
         return command_check(&options);
+    case COMMAND_EXPLAIN:
+        return command_explain(&options);
     case COMMAND_DOCS:
         return command_docs(options.docs_name);
     case COMMAND_VERSION:

@@ -15,6 +15,7 @@ const char options_help[] =
     "\n"
     "  tollgate run -f PATH...      serve the manifests (files or folders), reloading on change\n"
     "  tollgate check -f PATH...    say what is wrong with them; exit 0 clean, 1 found, 2 usage\n"
+    "  tollgate explain -f PATH... --request 'POST http://h/path'  what becomes of it, and why\n"
     "  tollgate docs NAME           reference: config, metrics, refusals, journey, limits\n"
     "  tollgate version\n"
     "\n"
@@ -42,6 +43,8 @@ const char options_help[] =
     "check:\n"
     "  --format text|json|sarif     how findings are printed\n"
     "  --fail-on error|warning|note from which severity on the exit code is 1\n"
+    "explain (--format text|json):\n"
+    "  -H 'Name: value', --body TEXT|@FILE, --token TOKEN|@FILE, --from ADDR  of it\n"
     "both:\n"
     "  --strict                     missing Secrets, Services and the like are errors\n"
     "\n"
@@ -56,7 +59,12 @@ struct option_row {
     const char *expected; /* NULL: a switch, without a value */
 };
 
-enum { FOR_RUN = 1 << COMMAND_RUN, FOR_CHECK = 1 << COMMAND_CHECK };
+enum {
+    FOR_RUN = 1 << COMMAND_RUN,
+    FOR_CHECK = 1 << COMMAND_CHECK,
+    FOR_EXPLAIN = 1 << COMMAND_EXPLAIN,
+    FOR_ALL = FOR_RUN | FOR_CHECK | FOR_EXPLAIN,
+};
 
 static bool read_path(struct options *o, struct str value)
 {
@@ -257,6 +265,38 @@ static bool read_log_folder(struct options *o, struct str value)
     return true;
 }
 
+static bool read_request(struct options *o, struct str value)
+{
+    o->explain.request = value;
+    return value.len > 0;
+}
+
+static bool read_header(struct options *o, struct str value)
+{
+    /* What is not read is not told either: it may be a credential. */
+    if (o->explain.n_headers < OPTIONS_HEADERS_MAX)
+        o->explain.headers[o->explain.n_headers] = value;
+    o->explain.n_headers++;
+    return true;
+}
+
+static bool read_body(struct options *o, struct str value)
+{
+    o->explain.body = value;
+    return true;
+}
+
+static bool read_token(struct options *o, struct str value)
+{
+    o->explain.token = value;
+    return true;
+}
+
+static bool read_from(struct options *o, struct str value)
+{
+    return ip_address_parse(value, &o->explain.from);
+}
+
 static bool switch_strict(struct options *o, struct str value UNUSED)
 {
     o->server.is_strict = true;
@@ -288,21 +328,26 @@ static bool switch_core_dumps(struct options *o, struct str value UNUSED)
 }
 
 static const struct option_row option_rows[] = {
-    {"-f", FOR_RUN | FOR_CHECK, read_path, "a file or folder"},
-    {"--port-map", FOR_RUN, read_port_map, "FROM=TO, two ports"},
-    {"--resolve", FOR_RUN, read_resolve, "HOST:PORT=IP:PORT"},
+    {"-f", FOR_ALL, read_path, "a file or folder"},
+    {"--port-map", FOR_RUN | FOR_EXPLAIN, read_port_map, "FROM=TO, two ports"},
+    {"--resolve", FOR_RUN | FOR_EXPLAIN, read_resolve, "HOST:PORT=IP:PORT"},
     {"--dns-server", FOR_RUN, read_dns_server, "ADDR:PORT"},
     {"--admin", FOR_RUN, read_admin, "ADDR:PORT or off"},
     {"--probe", FOR_RUN, read_probe, "ADDR:PORT"},
     {"--workers", FOR_RUN, read_workers, "a number from 1 to 64"},
-    {"--address-pool", FOR_RUN, read_address_pool, "a CIDR such as 127.0.1.0/24"},
+    {"--address-pool", FOR_RUN | FOR_EXPLAIN, read_address_pool, "a CIDR such as 127.0.1.0/24"},
     {"--memory-limit", FOR_RUN, read_memory_limit, "a size from 16Mi on, or off"},
-    {"--cluster-domain", FOR_RUN | FOR_CHECK, read_cluster_domain, "a domain name"},
+    {"--cluster-domain", FOR_ALL, read_cluster_domain, "a domain name"},
     {"--drain-delay", FOR_RUN, read_drain_delay, "seconds, at most 3600"},
     {"--drain-timeout", FOR_RUN, read_drain_timeout, "seconds, at most 86400"},
     {"--log-level", FOR_RUN, read_log_level, "debug, info, warn or error"},
-    {"--format", FOR_CHECK, read_format, "text, json or sarif"},
+    {"--format", FOR_CHECK | FOR_EXPLAIN, read_format, "text, json or sarif"},
     {"--fail-on", FOR_CHECK, read_fail_on, "error, warning or note"},
+    {"--request", FOR_EXPLAIN, read_request, "a request such as 'POST http://host/path'"},
+    {"-H", FOR_EXPLAIN, read_header, "a header, 'Name: value'"},
+    {"--body", FOR_EXPLAIN, read_body, "text or @FILE"},
+    {"--token", FOR_EXPLAIN, read_token, "a token or @FILE"},
+    {"--from", FOR_EXPLAIN, read_from, "an IP address"},
     {"--user", FOR_RUN, read_user, "the name of a user"},
     {"--log-folder", FOR_RUN, read_log_folder, "a folder"},
     {"--takeover", FOR_RUN, read_takeover, "the path of a socket"},
@@ -310,7 +355,7 @@ static const struct option_row option_rows[] = {
     {"--no-supervisor", FOR_RUN, switch_no_supervisor, NULL},
     {"--no-sandbox", FOR_RUN, switch_no_sandbox, NULL},
     {"--core-dumps", FOR_RUN, switch_core_dumps, NULL},
-    {"--strict", FOR_RUN | FOR_CHECK, switch_strict, NULL},
+    {"--strict", FOR_ALL, switch_strict, NULL},
 };
 
 static const struct option_row *option_find(struct str name)
@@ -393,10 +438,10 @@ static void options_set_defaults(struct options *o)
 static const struct {
     const char *word;
     enum command command;
-} command_rows[] = {{"run", COMMAND_RUN},           {"check", COMMAND_CHECK},
-                    {"docs", COMMAND_DOCS},         {"version", COMMAND_VERSION},
-                    {"--version", COMMAND_VERSION}, {"help", COMMAND_HELP},
-                    {"--help", COMMAND_HELP},       {"-h", COMMAND_HELP}};
+} command_rows[] = {
+    {"run", COMMAND_RUN},   {"check", COMMAND_CHECK},     {"explain", COMMAND_EXPLAIN},
+    {"docs", COMMAND_DOCS}, {"version", COMMAND_VERSION}, {"--version", COMMAND_VERSION},
+    {"help", COMMAND_HELP}, {"--help", COMMAND_HELP},     {"-h", COMMAND_HELP}};
 
 static int options_command(struct options *o, const char *word, struct buf *ret_why)
 {
@@ -423,10 +468,22 @@ static int options_command(struct options *o, const char *word, struct buf *ret_
 
 static int options_finish(struct options *o, struct buf *ret_why)
 {
-    bool needs_path = o->command == COMMAND_RUN || o->command == COMMAND_CHECK;
+    bool needs_path = (FOR_ALL & 1U << o->command) != 0;
 
     if (needs_path && o->n_paths == 0) {
         buf_printf(ret_why, "no manifests: give -f PATH");
+        return OPTIONS_USAGE;
+    }
+    if (o->command == COMMAND_EXPLAIN && !o->explain.request.ptr) {
+        buf_printf(ret_why, "nothing to explain: give --request 'POST http://host/path'");
+        return OPTIONS_USAGE;
+    }
+    if (o->explain.n_headers > OPTIONS_HEADERS_MAX) {
+        buf_printf(ret_why, "-H: more than %d headers", OPTIONS_HEADERS_MAX);
+        return OPTIONS_USAGE;
+    }
+    if (o->command == COMMAND_EXPLAIN && o->format == CHECK_SARIF) {
+        buf_printf(ret_why, "--format: expected text or json, found sarif");
         return OPTIONS_USAGE;
     }
     if (o->command == COMMAND_DOCS && !o->docs_name) {

@@ -187,11 +187,13 @@ TEST(other_commands_are_read)
 TEST(the_help_names_every_option_and_fits_a_screen)
 {
     static const char *const names[] = {
-        "-f PATH",        "--port-map",      "--resolve",        "--admin",       "--probe",
-        "--workers",      "--address-pool",  "--cluster-domain", "--drain-delay", "--drain-timeout",
-        "--log-level",    "--format",        "--fail-on",        "--strict",      "--user",
-        "--supervisor",   "--no-supervisor", "--log-folder",     "--no-sandbox",  "--core-dumps",
-        "--takeover PATH"};
+        "-f PATH",         "--port-map",      "--resolve",      "--admin",
+        "--probe",         "--workers",       "--address-pool", "--cluster-domain",
+        "--drain-delay",   "--drain-timeout", "--log-level",    "--format",
+        "--fail-on",       "--strict",        "--user",         "--supervisor",
+        "--no-supervisor", "--log-folder",    "--no-sandbox",   "--core-dumps",
+        "--takeover PATH", "--request",       "-H 'Name",       "--body",
+        "--token",         "--from"};
     size_t n_lines = 0, width = 0;
 
     for (size_t i = 0; i < N_ELEMENTS(names); i++)
@@ -200,7 +202,31 @@ TEST(the_help_names_every_option_and_fits_a_screen)
         n_lines++;
         width = (size_t)(end - at) > width ? (size_t)(end - at) : width;
     }
-    CHECK_MSG(n_lines <= 36 && width <= 90, "%zu lines of %zu", n_lines, width);
+    CHECK_MSG(n_lines <= 38 && width <= 90, "%zu lines of %zu", n_lines, width);
+}
+
+TEST(a_request_is_asked_about_with_all_that_it_has)
+{
+    static struct options o;
+    struct buf why = {0};
+
+    CHECK_INT(parse("explain -f x --request http://h/ -H a:1 -H b:2 --body @b --token=t --from ::1 "
+                    "--format json --port-map 80=8080",
+                    &o, &why),
+              0);
+    CHECK_INT(o.command, COMMAND_EXPLAIN);
+    CHECK_STR(o.explain.request, "http://h/");
+    CHECK_INT(o.explain.n_headers, 2);
+    CHECK_STR(o.explain.headers[1], "b:2");
+    CHECK_STR(o.explain.body, "@b");
+    CHECK_STR(o.explain.token, "t");
+    CHECK(o.explain.from.is_valid && o.format == CHECK_JSON && o.server.n_port_maps == 1);
+    CHECK_INT(parse("explain -f x", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain --request http://h/", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain -f x --request http://h/ --format sarif", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain -f x --request http://h/ --workers 2", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("run -f x --token t", &o, &why), OPTIONS_USAGE);
+    buf_deinit(&why);
 }
 
 TEST(lists_have_an_end)
