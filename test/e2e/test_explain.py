@@ -10,7 +10,7 @@ import pytest
 from play import client
 from play.deadline import eventually
 from play.gateway import SHIPPED, as_text, tollgate
-from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, header, http_listener,
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, grpc_route, header, http_listener,
                             https_listener, local_provider, model, path, provider, route, rule, secret, security_policy,
                             target, thing, tls_secret, to, world)
 from play.passwords import basic, hashed
@@ -289,7 +289,15 @@ def test_keys_that_are_not_at_hand(told, issuer):
         *[backend(name, up) for name, up in ups.items()], backend("keys", keys.port), route("r", rule("a")),
         security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [provider(keys)]})))
     eventually(lambda: play.gw.request("/", token=keys.token()).status == 200, what="the keys")
-    n_fetches = keys.n_fetches
+
+    def n_fetches():
+        """Once what control has begun is there: it turns, and the issuer takes its connections in their order."""
+        play.gw.get_admin("/ready")
+        play.gw.get_admin("/ready")
+        client.request(keys.port, "/barrier")
+        return len([r for r in keys.server.requests if r.target != "/barrier"])
+
+    before = n_fetches()
     said, _ = play.check("/", token=keys.token())
     assert said["decision"]["assuming"] == []
     forged = keys.token()[:-8] + "AAAAAAAA"
@@ -299,8 +307,9 @@ def test_keys_that_are_not_at_hand(told, issuer):
     assert said["decision"]["outcome"] == "sent to a backend", "as far as it can be known"
     assert "signature" in said["decision"]["assuming"][0]["name"]
     assert said["authentication"][1]["keys"] == "not fetched"
-    of_gateway(play.gw, "GET http://localhost/", token=keys.token(header={"kid": "unknown"}))
-    assert keys.n_fetches == n_fetches, "an explanation asks for no keys"
+    said = of_gateway(play.gw, "GET http://localhost/", token=keys.token(header={"kid": "unknown"}))
+    assert said["decision"]["code"] == "token_unknown_key"
+    assert n_fetches() == before, "an explanation asks for no keys"
     assert play.gw.metric("tollgate_tokens_total", result="refused") == 1, "and counts nothing: the forged one was sent once"
 
 
@@ -511,6 +520,64 @@ def test_faults_and_direct_answers(told):
     assert said["answer"]["status"] == 418 and said["answer"]["body"] == "short and stout"
 
 
+def test_preflights_buffers_and_calls(told):
+    cors = {"type": "CORS", "cors": {"allowOrigins": ["https://one.test"], "allowMethods": ["PUT"], "maxAge": 5}}
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()],
+        route("cors", rule("a", matches=[path("/c")], filters=[cors]), hostnames=["localhost"]),
+        route("held", rule("a", matches=[path("/held")]), hostnames=["localhost"]),
+        grpc_route("calls", rule("b", matches=[{"method": {"service": "pkg.Service", "method": "Do"}}]),
+                   hostnames=["calls.test"]),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "held")],
+                                                       "requestBuffer": {"limit": "1Ki"}})),
+        names=("a", "b"))
+    for origin in ("https://one.test", "https://two.test"):
+        asked = [("origin", origin), ("access-control-request-method", "PUT")]
+        said, reply = play.check("/c", "OPTIONS", headers=asked)
+        assert said["decision"]["outcome"] == "answered by the gateway", said["decision"]
+        told_headers = {h["name"].partition(": ")[0] for h in said["answer"]["headers"]} - {"date"}
+        assert told_headers <= {name for name, _ in reply.headers}
+    play.check("/held", "POST", body="x" * 1000)
+    said, _ = play.check("/held", "POST", body="x" * 1025)
+    assert said["decision"]["code"] == "request_too_large"
+    said, _ = play.check("/pkg.Service/Do", "POST", host="calls.test", body="x", headers=[JSON_TYPE])
+    assert verdict_of(said, "grpcroute/play/calls")["verdict"] == "lost by grpc"
+    said = of_gateway(play.gw, "POST http://calls.test/pkg.Service/Do", headers=[("content-type", "application/grpc")])
+    assert said["decision"]["rule"] == "grpcroute/play/calls/rule/0"
+    said = of_gateway(play.gw, "POST http://calls.test/pkg.Service/Else", headers=[("content-type", "application/grpc")])
+    assert said["decision"]["code"] == "route_not_found" and "grpc-status: 12" in json.dumps(said["answer"])
+
+
+def test_nothing_is_copied(told):
+    mirrored = {"type": "RequestMirror", "requestMirror": {"backendRef": to("b")}}
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()], route("r", rule("a", filters=[mirrored]))))
+    for _ in range(3):
+        play.explained("http://localhost/asked", "GET")
+    assert play.gw.request("/sent").status == 200
+    assert play.upstreams[1].wait_for(1)[0].target == "/sent", "the first copy is that of the request that was sent"
+
+
+def test_chance_is_told(told):
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()],
+        route("r", rule(to("a", 3), to("missing", 1))), route("one", rule("a", matches=[path("/one")])),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {
+            "targetRefs": [target("HTTPRoute", "one")], "faultInjection": {"abort": {"httpStatus": 503, "percentage": 30}}})))
+    seen = set()
+    for _ in range(200):
+        said = of_gateway(play.gw, "GET http://localhost/")
+        assert any("draw by weight" in a["name"] for a in said["decision"]["assuming"])
+        seen.add((said["decision"].get("code"), said["decision"]["backend"]))
+        if len(seen) == 2:
+            break
+    assert seen == {(None, "Backend/play/a"), ("no_backend", "-")}, "what is not there has no name"
+    shares = {b["name"]: (b["share"], b["verdict"]) for b in said["backends"]}
+    assert shares["-"] == ("25 %", "may not be used") and shares["Backend/play/a"][0] == "75 %"
+    said = of_gateway(play.gw, "GET http://localhost/one")
+    assert "a part of the requests" in said["decision"]["assuming"][0]["name"]
+
+
 # ---- the shipped configuration ----
 
 def test_the_shipped_configuration(gateway, upstream, issuer, authority):
@@ -526,6 +593,10 @@ def test_the_shipped_configuration(gateway, upstream, issuer, authority):
         for tenant in ("tenant-a", "tenant-b", "tenant-c", "tenant-z", None):
             token = town.issuer.token(tenant) if tenant else None
             play.check(target_, body=body, token=token)
+    said, _ = play.check("/v1/models/sklearn-iris:predict", body=iris, headers=[("authorization", "Token of-nobody-1")])
+    lost = verdict_of(said, "httproute/envoy-gateway-system/ai-inference-routes/rule/0")
+    assert lost["why"] == "header authorization is to be like (redacted), and is (redacted)"
+    assert "of-nobody-1" not in json.dumps(said)
     said, _ = play.check("/v1/models/sklearn-iris:predict", body=iris, token=town.issuer.token("tenant-b"))
     assert said["decision"]["detail"] == "sklearn-iris-belongs-to-tenant-a"
     assert said["policies"][0]["at"].rpartition(":")[0].endswith("security/jwt-security-policy.yaml")

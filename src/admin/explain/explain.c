@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "gateway/layer/layer.h"
+#include "gateway/traffic/affinity.h"
 #include "http/grammar.h"
 #include "telemetry/log_redact.h"
 
@@ -140,6 +141,10 @@ static void explain_refusal(struct explain *e, const struct exchange *x)
                x->refusal_message.len ? x->refusal_message : str_of(row->text));
     if (x->refusal_detail.len > 0)
         report_str(e->head, "detail", x->refusal_detail);
+    if (x->refusal == REFUSAL_SECURITY_UNAVAILABLE && x->rule && x->rule->security)
+        report_str(e->head, "because", x->rule->security->why);
+    if (x->refusal == REFUSAL_ROUTE_BROKEN && x->rule)
+        report_str(e->head, "because", x->rule->why_broken);
     if (x->refusal_param.len > 0)
         report_str(e->head, "param", x->refusal_param);
     if (x->retry_after_s > 0)
@@ -150,6 +155,38 @@ static void explain_assume(struct explain *e, const char *what)
 {
     report_row(e->head, str_of(what), NULL, NULL, STR(""));
     report_row_end(e->head);
+}
+
+/* Is there another outcome by chance alone? */
+static bool explain_was_drawn(const struct explain *e, const struct exchange *x)
+{
+    const struct priority_plan *p;
+    uint32_t n = 0;
+
+    if (e->step != JOURNEY_upstream || !x->rule || !x->backend ||
+        x->priority >= x->rule->n_priorities)
+        return false;
+    p = &x->rule->priorities[x->priority];
+    for (uint32_t i = p->first; i < p->first + p->weights.n; i++)
+        n += x->rule->backends[i].weight > 0;
+    return n > 1 && !affinity_is_known(x->affinity);
+}
+
+static bool explain_is_part(uint32_t share)
+{
+    return share > 0 && share < FAULT_ALL;
+}
+
+static void explain_assume_chances(struct explain *e, const struct exchange *x)
+{
+    const struct fault_plan *fault = x->rule ? x->rule->fault : NULL;
+
+    if (fault && (explain_is_part(fault->delay_share) || explain_is_part(fault->abort_share)))
+        explain_assume(e, "a fault that falls on a part of the requests does not fall on this one");
+    if (explain_was_drawn(e, x))
+        explain_assume(e,
+                       "the draw by weight falls on that backend: another request like it may go "
+                       "to another, or be refused with its share");
 }
 
 static void explain_assumptions(struct explain *e, const struct exchange *x)
@@ -166,6 +203,7 @@ static void explain_assumptions(struct explain *e, const struct exchange *x)
         explain_assume(e, "the external authorizers agree: they would be asked");
     if (e->question->is_tls && x->listener && x->listener->client_rule != 0)
         explain_assume(e, "the client has shown a certificate that the listener accepts");
+    explain_assume_chances(e, x);
     report_list_close(e->head);
 }
 
@@ -187,7 +225,7 @@ static void explain_decision(struct explain *e, struct exchange *x)
         explain_refusal(e, x);
     if (x->rule)
         report_str(e->head, "rule", x->rule->log_name);
-    if (is_sent)
+    if (x->backend)
         report_str(e->head, "backend", x->backend->name);
     if (x->model.len > 0)
         report_str(e->head, "model", x->model);

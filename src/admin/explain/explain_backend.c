@@ -124,6 +124,10 @@ static void backend_tell(struct explain *e, struct exchange *x, uint32_t priorit
         report_str(e->body, "ai_service", b->ai->name);
     if (b->ai && b->ai->model.len > 0)
         report_str(e->body, "model", b->ai->model);
+    if (b->ai && b->ai->credential.header.len > 0)
+        report_str(e->body, "credential_in", b->ai->credential.header);
+    if (b->cluster && b->cluster->tls)
+        report_str(e->body, "tls_name", b->cluster->server_name);
     if (set && set->state == ENDPOINTS_PENDING)
         report_str(e->body, "name_to_resolve", client_protocol_cluster(x, b)->resolve_host);
     else if (set)
