@@ -151,6 +151,10 @@ TEST(requests_are_answered_by_host_method_and_path)
         {"GET /" HOST_CLOSE, "HTTP/1.1 200 "},
         {"GET /metrics" HOST_CLOSE, "HTTP/1.1 200 "},
         {"GET /nothing" HOST_CLOSE, "HTTP/1.1 404 "},
+        {"GET /explain?request=GET+http://h/" HOST_CLOSE, "HTTP/1.1 200 "},
+        {"GET /explain?request=GET+http://h:7/" HOST_CLOSE, "HTTP/1.1 404 "},
+        {"GET /explain" HOST_CLOSE, "HTTP/1.1 400 "},
+        {"POST /explain?request=GET+http://h/" HOST_CLOSE, "HTTP/1.1 405 "},
         {"POST /ready" HOST_CLOSE, "HTTP/1.1 405 "},
         {"OPTIONS /ready" HOST_CLOSE, "HTTP/1.1 405 "},
         {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "HTTP/1.1 405 "},
@@ -193,8 +197,10 @@ TEST(the_probe_port_shows_three_endpoints)
     static const struct {
         const char *path;
         bool is_shown;
-    } rows[] = {{"/healthz", true}, {"/metrics", true}, {"/ready", true},   {"/status", false},
-                {"/config", false}, {"/", false},       {"/objects", false}};
+    } rows[] = {{"/healthz", true},  {"/metrics", true},
+                {"/ready", true},    {"/status", false},
+                {"/config", false},  {"/", false},
+                {"/objects", false}, {"/explain?request=GET+http://h/", false}};
     struct play *p = play_open(true);
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
@@ -302,6 +308,42 @@ TEST(the_log_is_told_from_where_it_was_read_last)
 
         CHECK_MSG(strcmp(strstr(answer.ptr, "\r\n\r\n"), rows[i].body) == 0, "%s: %s",
                   rows[i].request, answer.ptr);
+        buf_deinit(&answer);
+    }
+    play_close(p);
+}
+
+#define EXPLAIN(more)                                                                              \
+    "GET /explain?request=GET+http://h/shown HTTP/1.1\r\nHost: localhost\r\nConnection: "          \
+    "close\r\n" more "\r\n"
+
+TEST(an_explanation_says_why_and_shows_no_credentials)
+{
+    static const struct {
+        const char *request;
+        const char *expected[3];
+    } rows[] = {
+        {EXPLAIN(""),
+         {"code: route_not_found\n",
+          "lost by header: header x-api-key is to be (redacted), and there "
+          "is none\n",
+          "httproute/play/r/rule/0 (test.yaml:19)"}},
+        {EXPLAIN("X-Explain-Header: x-api-key: hunter2\r\n"),
+         {"header x-colour is to be blue, and there is none\n", "rules considered: 1\n", ""}},
+        {EXPLAIN("X-Explain-Header: x-api-key: other\r\n"),
+         {"header x-api-key is to be (redacted), and is (redacted)\n", "step: shortlist\n", ""}},
+        {EXPLAIN("X-Explain-Header: x-api-key: hunter2\r\nX-Explain-Header: x-colour: blue\r\n"),
+         {"won: PathPrefix /shown\n", "share 90 %", "share 10 %"}},
+    };
+    struct play *p = play_open(false);
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct buf answer = play_ask(p, rows[i].request);
+
+        CHECK(!strstr(answer.ptr, "hunter2") && !strstr(answer.ptr, "c2VjcmV0"));
+        for (size_t k = 0; k < N_ELEMENTS(rows[i].expected); k++)
+            CHECK_MSG(strstr(answer.ptr, rows[i].expected[k]), "%zu: no \"%s\" in\n%s", i,
+                      rows[i].expected[k], answer.ptr);
         buf_deinit(&answer);
     }
     play_close(p);

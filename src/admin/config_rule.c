@@ -69,8 +69,7 @@ static void config_node(struct json *j, const char *name, const struct node *n, 
     }
 }
 
-/* By "Kind/namespace/name". */
-static const struct object *config_find_route(const struct manifest *m, struct str label)
+const struct object *config_find_route(const struct manifest *m, struct str label)
 {
     static const enum kind_id routes[] = {KIND_HTTP_ROUTE, KIND_GRPC_ROUTE, KIND_AI_GATEWAY_ROUTE};
     struct str rest = label, kind, namespace;

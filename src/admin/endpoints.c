@@ -4,6 +4,7 @@
 #include "admin/endpoints.h"
 
 #include "admin/connection.h"
+#include "admin/explain/endpoint.h"
 #include "admin/objects/object_list.h"
 #include "base/limits.h"
 #include "base/log_memory.h"
@@ -105,6 +106,7 @@ static const struct {
     void (*serve)(struct admin *a, struct admin_answer *answer);
     bool is_for_probe;
     const char *text;
+    /* In place of `serve`: what it says depends on what is asked. */
     void (*ask)(struct admin *a, const struct http_request *request, struct admin_answer *answer);
 } endpoint_rows[] = {
     {"/", serve_index, false, "this list", NULL},
@@ -119,6 +121,9 @@ static const struct {
      "the objects as written, with their status, a line of JSON each (?kind=&namespace=&name=)",
      ask_objects},
     {"/logs", NULL, false, "the last lines of the gateway's own log", ask_logs},
+    {"/explain", NULL, false,
+     "?request=POST%20http://host/path: what would become of that request, and why",
+     admin_explain_serve},
 };
 
 static void serve_index(struct admin *a UNUSED, struct admin_answer *answer)

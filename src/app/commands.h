@@ -13,6 +13,9 @@ int command_get(const struct options *o);
 int command_describe(const struct options *o);
 /* The log of a running gateway; 1: nobody answers. */
 int command_logs(const struct options *o);
+/* 0 explained, whatever becomes of the request; 1 the manifests cannot be read, or nothing listens
+ * there; 2 what is asked is no request. */
+int command_explain(const struct options *o);
 /* Markdown on standard output from the tables that the program runs on; 2: unknown name. */
 int command_docs(const char *name);
 /* Serves until told to end, or lets a child of the same `argv` serve; 0 after a drain, 1 when it

@@ -53,6 +53,8 @@ int main(int argc, char **argv)
         return command_describe(&options);
     case COMMAND_LOGS:
         return command_logs(&options);
+    case COMMAND_EXPLAIN:
+        return command_explain(&options);
     case COMMAND_DOCS:
         return command_docs(options.operands[0]);
     case COMMAND_VERSION:

@@ -19,7 +19,9 @@ enum {
     FOR_LOGS = 1 << COMMAND_LOGS,
     FOR_OBJECTS = FOR_GET | FOR_DESCRIBE,
     FOR_ASKING = FOR_OBJECTS | FOR_LOGS,
-    FOR_FILES = FOR_RUN | FOR_CHECK | FOR_OBJECTS,
+    FOR_EXPLAIN = 1 << COMMAND_EXPLAIN,
+    FOR_COMPILING = FOR_RUN | FOR_CHECK | FOR_EXPLAIN,
+    FOR_FILES = FOR_COMPILING | FOR_OBJECTS,
 };
 
 static bool read_path(struct options *o, struct str value)
@@ -273,6 +275,38 @@ static bool read_log_folder(struct options *o, struct str value)
     return true;
 }
 
+static bool read_request(struct options *o, struct str value)
+{
+    o->explain.request = value;
+    return value.len > 0;
+}
+
+static bool read_header(struct options *o, struct str value)
+{
+    /* What is not read is not told either: it may be a credential. */
+    if (o->explain.n_headers < OPTIONS_HEADERS_MAX)
+        o->explain.headers[o->explain.n_headers] = value;
+    o->explain.n_headers++;
+    return true;
+}
+
+static bool read_body(struct options *o, struct str value)
+{
+    o->explain.body = value;
+    return true;
+}
+
+static bool read_token(struct options *o, struct str value)
+{
+    o->explain.token = value;
+    return true;
+}
+
+static bool read_from(struct options *o, struct str value)
+{
+    return ip_address_parse(value, &o->explain.from);
+}
+
 static bool switch_strict(struct options *o, struct str value UNUSED)
 {
     o->server.is_strict = true;
@@ -321,10 +355,21 @@ const struct option_row option_rows[] = {
      "table, wide, yaml, json or name", "how objects are printed", "table", OPTION_TAKES_WORD},
     {"--no-headers", NULL, FOR_GET, switch_no_headers, NULL, NULL,
      "without the line that names the columns", NULL, OPTION_TAKES_NOTHING},
-    {"--port-map", NULL, FOR_RUN, read_port_map, "FROM=TO", "FROM=TO, two ports",
+    {"--request", NULL, FOR_EXPLAIN, read_request, "'METHOD URL'",
+     "a request such as 'POST http://host/path'", "the request; the URL's port is the listener's",
+     NULL, OPTION_TAKES_TEXT},
+    {"-H", NULL, FOR_EXPLAIN, read_header, "'NAME: VALUE'", "a header, 'Name: value'",
+     "a header of it (repeatable)", NULL, OPTION_TAKES_TEXT},
+    {"--body", NULL, FOR_EXPLAIN, read_body, "TEXT|@FILE", "text or @FILE", "its content", NULL,
+     OPTION_TAKES_TEXT},
+    {"--token", NULL, FOR_EXPLAIN, read_token, "TOKEN|@FILE", "a token or @FILE",
+     "as Authorization: Bearer", NULL, OPTION_TAKES_TEXT},
+    {"--from", NULL, FOR_EXPLAIN, read_from, "ADDR", "an IP address", "the client's address",
+     "127.0.0.1", OPTION_TAKES_TEXT},
+    {"--port-map", NULL, FOR_RUN | FOR_EXPLAIN, read_port_map, "FROM=TO", "FROM=TO, two ports",
      "listener port FROM is served on port TO (repeatable)", NULL, OPTION_TAKES_TEXT},
-    {"--resolve", NULL, FOR_RUN, read_resolve, "HOST:PORT=IP:PORT", "HOST:PORT=IP:PORT",
-     "where a backend's name leads (repeatable)", NULL, OPTION_TAKES_TEXT},
+    {"--resolve", NULL, FOR_RUN | FOR_EXPLAIN, read_resolve, "HOST:PORT=IP:PORT",
+     "HOST:PORT=IP:PORT", "where a backend's name leads (repeatable)", NULL, OPTION_TAKES_TEXT},
     {"--dns-server", NULL, FOR_RUN, read_dns_server, "ADDR:PORT", "ADDR:PORT",
      "asked instead of those of resolv.conf (repeatable)", NULL, OPTION_TAKES_TEXT},
     {"--admin", NULL, FOR_RUN, read_admin, "ADDR:PORT|off", "ADDR:PORT or off", "admin and metrics",
@@ -337,8 +382,9 @@ const struct option_row option_rows[] = {
      "threads that serve; else by the CPU quota", NULL, OPTION_TAKES_TEXT},
     {"--memory-limit", NULL, FOR_RUN, read_memory_limit, "SIZE|off", "a size from 16Mi on, or off",
      "shed beyond parts of it; else 90 % of the cgroup's", NULL, OPTION_TAKES_TEXT},
-    {"--address-pool", NULL, FOR_RUN, read_address_pool, "CIDR", "a CIDR such as 127.0.1.0/24",
-     "each Gateway gets an address of its own", NULL, OPTION_TAKES_TEXT},
+    {"--address-pool", NULL, FOR_RUN | FOR_EXPLAIN, read_address_pool, "CIDR",
+     "a CIDR such as 127.0.1.0/24", "each Gateway gets an address of its own", NULL,
+     OPTION_TAKES_TEXT},
     {"--cluster-domain", NULL, FOR_FILES, read_cluster_domain, "NAME", "a domain name",
      "what names of Services end with", "cluster.local", OPTION_TAKES_TEXT},
     {"--drain-delay", NULL, FOR_RUN, read_drain_delay, "S", "seconds, at most 3600",
@@ -363,9 +409,11 @@ const struct option_row option_rows[] = {
      "allowed; they hold keys and tokens", NULL, OPTION_TAKES_NOTHING},
     {"--format", NULL, FOR_CHECK, read_format, "text|json|sarif", "text, json or sarif",
      "how findings are printed", "text", OPTION_TAKES_WORD},
+    {"--format", NULL, FOR_EXPLAIN, read_format, "text|json", "text or json",
+     "how the explanation is printed", "text", OPTION_TAKES_WORD},
     {"--fail-on", NULL, FOR_CHECK, read_fail_on, "error|warning|note", "error, warning or note",
      "from which severity on the exit code is 1", "error", OPTION_TAKES_WORD},
-    {"--strict", NULL, FOR_RUN | FOR_CHECK, switch_strict, NULL, NULL,
+    {"--strict", NULL, FOR_COMPILING, switch_strict, NULL, NULL,
      "missing Secrets, Services and the like are errors", NULL, OPTION_TAKES_NOTHING},
 };
 const size_t n_option_rows = N_ELEMENTS(option_rows);
@@ -512,12 +560,6 @@ static int options_command(const char *word, enum command *ret, struct buf *ret_
     return OPTIONS_USAGE;
 }
 
-/* Their operands are what they are about (KIND, NAME); each -f of theirs takes one path. */
-static bool options_takes_operands(const struct options *o)
-{
-    return o->command == COMMAND_GET || o->command == COMMAND_DESCRIBE;
-}
-
 static int options_finish(struct options *o, struct buf *ret_why)
 {
     const struct command_row *row = command_row_get(o->command);
@@ -530,6 +572,18 @@ static int options_finish(struct options *o, struct buf *ret_why)
         buf_printf(ret_why, "%s needs %s", row->word, row->operands);
         if (row->operand_words)
             buf_printf(ret_why, ", one of: %s", row->operand_words);
+        return OPTIONS_USAGE;
+    }
+    if (o->command == COMMAND_EXPLAIN && !o->explain.request.ptr) {
+        buf_printf(ret_why, "nothing to explain: give --request 'POST http://host/path'");
+        return OPTIONS_USAGE;
+    }
+    if (o->explain.n_headers > OPTIONS_HEADERS_MAX) {
+        buf_printf(ret_why, "-H: more than %d headers", OPTIONS_HEADERS_MAX);
+        return OPTIONS_USAGE;
+    }
+    if (o->command == COMMAND_EXPLAIN && o->format == CHECK_SARIF) {
+        buf_printf(ret_why, "--format: expected text or json, found sarif");
         return OPTIONS_USAGE;
     }
     if (o->command == COMMAND_HELP && o->n_operands > 0)

@@ -6,10 +6,12 @@
 #include "base/log.h"
 #include "gateway/server_options.h"
 #include "net/socket.h"
+#include "policy/cidr.h"
 
 enum {
     OPTIONS_PATHS_MAX = 256,
     OPTIONS_LIST_MAX = 64,
+    OPTIONS_HEADERS_MAX = 128,
     OPTIONS_WORKERS_MAX = 64,
     OPTIONS_MEMORY_MIN = 16 << 20, /* bytes; the process itself needs some */
     OPTIONS_SOCKET_PATH_MAX = 90, /* what an address of a local socket has room for, and a number */
@@ -21,6 +23,7 @@ enum command {
     COMMAND_HELP,
     COMMAND_RUN,
     COMMAND_CHECK,
+    COMMAND_EXPLAIN,
     COMMAND_GET,
     COMMAND_DESCRIBE,
     COMMAND_LOGS,
@@ -34,6 +37,16 @@ enum object_output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_YAML, OUTPUT_JSON, OUTPUT
 /* A parent that holds the sockets and restarts: unless said, where it gives up rights of its own.
  */
 enum supervision { SUPERVISION_AS_NEEDED, SUPERVISION_ON, SUPERVISION_OFF };
+
+/* The request that is asked about. */
+struct explain_words {
+    struct str request;
+    struct str headers[OPTIONS_HEADERS_MAX]; /* "Name: value" */
+    size_t n_headers;
+    struct str body;  /* or "@PATH"; ptr NULL: none */
+    struct str token; /* the same */
+    struct ip_address from;
+};
 
 /* Strings borrow from argv. */
 struct options {
@@ -57,6 +70,7 @@ struct options {
     uint32_t drain_timeout_s;
     enum check_format format;
     enum fail_on fail_on;
+    struct explain_words explain;
     enum log_level log_level;
     const char *user;     /* NULL: not given */
     const char *takeover; /* a path; NULL: not given */

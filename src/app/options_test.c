@@ -348,3 +348,27 @@ TEST(the_f_of_logs_follows)
     CHECK(parse("logs", &o, &why) == 0 && !o.follows && !o.has_tail && o.selector.len == 0);
     buf_deinit(&why);
 }
+
+TEST(a_request_is_asked_about_with_all_that_it_has)
+{
+    static struct options o;
+    struct buf why = {0};
+
+    CHECK_INT(parse("explain -f x --request http://h/ -H a:1 -H b:2 --body @b --token=t --from ::1 "
+                    "--format json --port-map 80=8080",
+                    &o, &why),
+              0);
+    CHECK_INT(o.command, COMMAND_EXPLAIN);
+    CHECK_STR(o.explain.request, "http://h/");
+    CHECK_INT(o.explain.n_headers, 2);
+    CHECK_STR(o.explain.headers[1], "b:2");
+    CHECK_STR(o.explain.body, "@b");
+    CHECK_STR(o.explain.token, "t");
+    CHECK(o.explain.from.is_valid && o.format == CHECK_JSON && o.server.n_port_maps == 1);
+    CHECK_INT(parse("explain -f x", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain --request http://h/", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain -f x --request http://h/ --format sarif", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain -f x --request http://h/ --workers 2", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("run -f x --token t", &o, &why), OPTIONS_USAGE);
+    buf_deinit(&why);
+}

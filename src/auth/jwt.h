@@ -35,6 +35,10 @@ struct jwt_claims;
 /* 0 with claims that the caller frees, or an enum jwt_result. */
 MUST_USE int jwt_verify(struct str token, const struct jwt_provider *p, const struct jwks *keys,
                         int64_t now_s, struct jwt_claims **ret_claims);
+/* The same without looking at the signature, for explanations where the keys are not at hand. What
+ * it says is the token's own word: nobody may be let in by it. */
+MUST_USE int jwt_read_unverified(struct str token, const struct jwt_provider *p, int64_t now_s,
+                                 struct jwt_claims **ret_claims);
 /* iss, aud, exp, nbf again, for a remembered token. 0 or an enum jwt_result. */
 MUST_USE int jwt_claims_check(const struct jwt_claims *c, const struct jwt_provider *p,
                               int64_t now_s);

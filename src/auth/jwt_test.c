@@ -22,6 +22,21 @@ static struct jwks *keys_of(struct str json)
     return keys;
 }
 
+/* What is read without a look at the signature is judged in all else as what is verified. */
+static void compare_unverified(struct str token, const struct jwt_provider *p, int64_t now_s,
+                               int verified)
+{
+    struct jwt_claims *claims = NULL;
+    int r = jwt_read_unverified(token, p, now_s, &claims);
+
+    CHECK((r == 0) == (claims != NULL));
+    if (verified == JWT_UNKNOWN_KEY || verified == JWT_BAD_SIGNATURE)
+        CHECK(r != JWT_UNKNOWN_KEY && r != JWT_BAD_SIGNATURE);
+    else if (verified != JWT_BAD_ALGORITHM) /* some of which the key alone tells */
+        CHECK_INT(r, verified);
+    jwt_claims_free(claims);
+}
+
 /* The result; claims are dropped. */
 static int verify_at(struct str token, const struct jwt_provider *p, const struct jwks *keys,
                      int64_t now_s)
@@ -31,6 +46,7 @@ static int verify_at(struct str token, const struct jwt_provider *p, const struc
 
     CHECK((r == 0) == (claims != NULL));
     jwt_claims_free(claims);
+    compare_unverified(token, p, now_s, r);
     return r;
 }
 

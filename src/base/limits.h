@@ -171,6 +171,12 @@
     X(TAKEOVER_LOAD_S, 300, "seconds",                                                             \
       "for the configuration of the one that takes over; beyond: as above")                        \
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
+    X(EXPLAIN_BODY_BYTES, 1048576, "bytes",                                                        \
+      "the body of a request that is explained; beyond: not explained")                            \
+    X(EXPLAIN_ANSWER_BYTES, 16384, "bytes",                                                        \
+      "of the gateway's own answer that an explanation shows; beyond: cut")                        \
+    X(EXPLAIN_RULES, 100, "rules",                                                                 \
+      "that an explanation lists, the nearest first; the others are counted")                      \
     X(ADMIN_CONNECTIONS, 64, "connections",                                                        \
       "open connections of the admin or the probe port; beyond: the longest idle one is closed")   \
     X(OBJECTS_BYTES, 33554432, "bytes",                                                            \

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/snapshot.h"
+#include "gateway/trace.h"
 #include "gateway/traffic/compress.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/retry.h"
@@ -143,6 +144,8 @@ static void exchange_run(struct exchange *x)
         enum step_result result = row->run(x);
 
         x->step_us[x->step] = x->worker->loop.now.mono_us;
+        if (UNLIKELY(x->trace) && x->step != JOURNEY_log)
+            x->trace->ops->on_step(x->trace, x, result);
         if (result == STEP_WAIT) {
             ASSERT(row->may_wait && x->wait != 0);
             break;

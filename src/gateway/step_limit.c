@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "gateway/exchange.h"
 #include "gateway/server.h"
+#include "gateway/trace.h"
 
 enum { BYTES_PER_TOKEN = 4 };
 
@@ -157,10 +158,10 @@ enum step_result step_limit(struct exchange *x)
     if (!limit_match_rules(x))
         return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
     store = x->rule->limits->set->store;
-    is_admitted =
-        store->ops->reserve(store, l->claims, l->n_claims, x->worker->loop.now.wall_unix_us);
+    is_admitted = (UNLIKELY(x->trace) ? store->ops->peek : store->ops->reserve)(
+        store, l->claims, l->n_claims, x->worker->loop.now.wall_unix_us);
     limit_choose_told(x, is_admitted);
-    l->is_held = is_admitted;
+    l->is_held = is_admitted && !x->trace;
     if (is_admitted)
         return STEP_NEXT;
     limit_note_refusal(x);

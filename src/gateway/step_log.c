@@ -53,9 +53,11 @@ enum step_result step_log(struct exchange *x)
     struct access_record record;
 
     arena_unseal(&x->arena);
-    record_fill(x, &record);
-    worker_count_exchange(x, &record);
-    log_write_lines(x, &record);
+    if (LIKELY(!x->trace)) {
+        record_fill(x, &record);
+        worker_count_exchange(x, &record);
+        log_write_lines(x, &record);
+    }
     log_release(x);
     return STEP_NEXT;
 }

@@ -14,6 +14,7 @@
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
+#include "gateway/trace.h"
 #include "gateway/traffic/affinity.h"
 #include "gateway/traffic/client_protocol.h"
 #include "gateway/traffic/draw.h"
@@ -155,6 +156,29 @@ static void upstream_count_try(struct exchange *x)
     x->failure = ATTEMPT_OK;
 }
 
+/* What the rule says of its tries. */
+static void upstream_set_attempt(struct exchange *x)
+{
+    x->attempt.idle_us = x->rule->connection_idle_us;
+    x->attempt.limits = x->rule->breaker;
+    x->attempt.tenant = x->tenant;
+    x->attempt.pick = x->rule->pick;
+    x->attempt.has_key = affinity_is_known(x->affinity);
+    x->attempt.key = x->attempt.has_key ? x->affinity->key : 0;
+}
+
+/* Of a request that is explained: as far as it would come. */
+static enum refusal upstream_foresee(struct exchange *x, struct cluster *cluster,
+                                     const struct http_request *request)
+{
+    upstream_set_attempt(x);
+    x->failure = (enum attempt_failure)attempt_foresee(&x->attempt, cluster);
+    if (x->failure != ATTEMPT_OK)
+        return upstream_refusal(x->failure);
+    x->trace->sent = request;
+    return REFUSAL_NONE;
+}
+
 /* REFUSAL_NONE: under way. */
 static enum refusal upstream_try(struct exchange *x)
 {
@@ -165,25 +189,22 @@ static enum refusal upstream_try(struct exchange *x)
 
     if (why != REFUSAL_NONE)
         return why;
-    if (x->n_attempts == 0 && x->rule->n_mirrors > 0)
+    if (x->n_attempts == 0 && x->rule->n_mirrors > 0 && !x->trace)
         mirror_begin(x, request);
     why = forward_prepare_backend(x, x->backend, request);
     if (why != REFUSAL_NONE)
         return why;
     if (UNLIKELY(x->listener->client.tells_envoy))
         forward_tell_backend(x, upstream_try_us(x), request);
+    if (UNLIKELY(x->trace))
+        return upstream_foresee(x, cluster, request);
     /* Some connections fail at once: then the next try is due here. */
     for (;;) {
         x->n_attempts++;
         x->n_tries++;
         upstream_arm_try(x);
         retry_on_try(x);
-        x->attempt.idle_us = x->rule->connection_idle_us;
-        x->attempt.limits = x->rule->breaker;
-        x->attempt.tenant = x->tenant;
-        x->attempt.pick = x->rule->pick;
-        x->attempt.has_key = affinity_is_known(x->affinity);
-        x->attempt.key = x->attempt.has_key ? x->affinity->key : 0;
+        upstream_set_attempt(x);
         x->upstream_us = x->worker->loop.now.mono_us;
         x->first_byte_us = 0;
         if (x->rule->stream_us)
@@ -262,7 +283,7 @@ static enum refusal upstream_retry(struct exchange *x)
 static enum step_result upstream_go_on(struct exchange *x, enum refusal why)
 {
     while (why != REFUSAL_NONE) {
-        if (x->failure != ATTEMPT_OK && retry_wait(x))
+        if (x->failure != ATTEMPT_OK && LIKELY(!x->trace) && retry_wait(x))
             return STEP_WAIT;
         if (!upstream_has_next_priority(x))
             return exchange_refuse(x, why);

@@ -357,27 +357,37 @@ void worker_deinit(struct worker *w)
     loop_deinit(&w->loop);
 }
 
-int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot *first)
+int worker_init_apart(struct worker *w, struct server *g, struct metrics *metrics,
+                      struct snapshot *s)
 {
     int r = loop_init(&w->loop);
 
     if (r < 0)
         return r;
     w->server = g;
-    w->index = n;
     arena_init(&w->spare_arena, 4096);
     random_init(&w->random);
     upstreams_init(&w->upstreams, &w->loop, &w->outboxes, w->scratch, sizeof w->scratch);
-    conn_limit_add_member(&g->overload.upstreams, &w->upstreams.limit);
     token_memory_init(&w->tokens);
     failure_limit_init(&w->failures);
     hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);
-    w->metrics = metrics_shard_new(&g->metrics);
-    w->log = log_writer_ring(&g->log_writer);
+    w->metrics = metrics_shard_new(metrics);
     wake_init(&w->news, &w->loop, worker_on_news);
     wake_init(&w->keys_changed, &w->loop, worker_on_keys);
-    atomic_fetch_add(&first->n_workers, 1);
-    worker_use_snapshot(w, first);
+    atomic_fetch_add(&s->n_workers, 1);
+    worker_use_snapshot(w, s);
+    return 0;
+}
+
+int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot *first)
+{
+    int r = worker_init_apart(w, g, &g->metrics, first);
+
+    if (r < 0)
+        return r;
+    w->index = n;
+    conn_limit_add_member(&g->overload.upstreams, &w->upstreams.limit);
+    w->log = log_writer_ring(&g->log_writer);
     return 0;
 }
 

@@ -95,6 +95,9 @@ enum worker_order { ORDER_DRAIN = 1, ORDER_STOP = 2, ORDER_SHED = 4, ORDER_ROOM 
 /* All but the thread, for who turns the loop himself; then start: the thread, on `first`. 0 or
  * negative. At deinit neither clients nor exchanges may be left. */
 MUST_USE int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot *first);
+/* One that no thread turns and control does not know: it logs nothing, and counts in `metrics`. */
+MUST_USE int worker_init_apart(struct worker *w, struct server *g, struct metrics *metrics,
+                               struct snapshot *s);
 MUST_USE int worker_start(struct worker *w, struct server *g, uint32_t n, struct snapshot *first);
 void worker_deinit(struct worker *w);
 /* Control: tells the worker; returns at once. */

@@ -135,19 +135,20 @@ static bool claim_holds(const struct authorize_values *claim, const struct jwt_c
     return false;
 }
 
-static bool jwt_holds(const struct authorize_rule *r, const struct authorize_input *in)
+static struct authorize_miss jwt_miss(const struct authorize_rule *r,
+                                      const struct authorize_input *in)
 {
     if (!in->claims || !str_eq(r->provider, in->provider))
-        return false;
+        return (struct authorize_miss){AUTHORIZE_PART_TOKEN, 0};
     for (uint32_t i = 0; i < r->n_claims; i++) {
         if (!claim_holds(&r->claims[i], in->claims))
-            return false;
+            return (struct authorize_miss){AUTHORIZE_PART_CLAIM, i};
     }
     for (uint32_t i = 0; i < r->n_scopes; i++) {
         if (!jwt_claims_have_scope(in->claims, r->scopes[i]))
-            return false;
+            return (struct authorize_miss){AUTHORIZE_PART_SCOPE, i};
     }
-    return true;
+    return (struct authorize_miss){AUTHORIZE_PART_NONE, 0};
 }
 
 /* A Deny rule looks at every line by itself as well. */
@@ -203,22 +204,33 @@ static enum regex_verdict path_holds(const struct authorize_rule *r, struct str 
     return verdict == REGEX_HIT ? REGEX_MISS : REGEX_HIT;
 }
 
-static enum regex_verdict rule_holds(const struct authorize_rule *r,
-                                     const struct authorize_input *in)
+static struct authorize_miss path_miss(const struct authorize_rule *r, struct str path)
+{
+    enum regex_verdict verdict = path_holds(r, path);
+
+    return (struct authorize_miss){verdict == REGEX_HIT     ? AUTHORIZE_PART_NONE
+                                   : verdict == REGEX_LIMIT ? AUTHORIZE_PART_LIMIT
+                                                            : AUTHORIZE_PART_PATH,
+                                   0};
+}
+
+struct authorize_miss authorize_rule_miss(const struct authorize_rule *r,
+                                          const struct authorize_input *in)
 {
     const struct http_request *request = in->request;
+    struct authorize_miss miss = {AUTHORIZE_PART_NONE, 0};
 
     if (r->n_methods > 0 && !has_text(r->methods, r->n_methods, request->method_text))
-        return REGEX_MISS;
+        return (struct authorize_miss){AUTHORIZE_PART_METHOD, 0};
     if (r->has_cidrs && !cidr_list_has(&r->cidrs, in->client))
-        return REGEX_MISS;
+        return (struct authorize_miss){AUTHORIZE_PART_ADDRESS, 0};
     for (uint32_t i = 0; i < r->n_headers; i++) {
         if (!header_holds(r, i, in))
-            return REGEX_MISS;
+            return (struct authorize_miss){AUTHORIZE_PART_HEADER, i};
     }
-    if (r->has_jwt && !jwt_holds(r, in))
-        return REGEX_MISS;
-    return r->has_path ? path_holds(r, request->path) : REGEX_HIT;
+    if (r->has_jwt)
+        miss = jwt_miss(r, in);
+    return miss.part == AUTHORIZE_PART_NONE && r->has_path ? path_miss(r, request->path) : miss;
 }
 
 struct authorize_result authorization_decide(const struct authorization *a,
@@ -227,12 +239,12 @@ struct authorize_result authorization_decide(const struct authorization *a,
     for (uint32_t i = 0; i < a->n_rules; i++) {
         const struct authorize_rule *r = &a->rules[i];
 
-        switch (rule_holds(r, input)) {
-        case REGEX_HIT:
+        switch (authorize_rule_miss(r, input).part) {
+        case AUTHORIZE_PART_NONE:
             return (struct authorize_result){r->is_allow ? AUTHORIZE_ALLOW : AUTHORIZE_DENY, r};
-        case REGEX_LIMIT:
+        case AUTHORIZE_PART_LIMIT:
             return (struct authorize_result){AUTHORIZE_LIMIT, r};
-        case REGEX_MISS:
+        default:
             break;
         }
     }

@@ -86,7 +86,22 @@ struct authorize_result {
     enum authorize_verdict verdict;
     const struct authorize_rule *rule; /* NULL: the default action */
 };
-
+/* The first part of a rule that does not hold, in the order in which they are asked. */
+enum authorize_part {
+    AUTHORIZE_PART_NONE, /* all hold: the rule matches */
+    AUTHORIZE_PART_METHOD,
+    AUTHORIZE_PART_ADDRESS,
+    AUTHORIZE_PART_HEADER, /* `index` of the rule's, here and below */
+    AUTHORIZE_PART_TOKEN,  /* there is none of its provider */
+    AUTHORIZE_PART_CLAIM,
+    AUTHORIZE_PART_SCOPE,
+    AUTHORIZE_PART_PATH,
+    AUTHORIZE_PART_LIMIT, /* a pattern reached its limit */
+};
+struct authorize_miss {
+    enum authorize_part part;
+    uint32_t index;
+};
 /* Conditions of authorization_init. */
 enum authorize_condition {
     AUTHORIZE_BAD_CIDR = 1,
@@ -99,5 +114,7 @@ enum authorize_condition {
 MUST_USE int authorization_init(struct authorization *a, struct arena *arena,
                                 const struct authorize_rule_spec *rules, size_t n_rules,
                                 bool is_default_allow, size_t *ret_bad);
+struct authorize_miss authorize_rule_miss(const struct authorize_rule *r,
+                                          const struct authorize_input *in);
 struct authorize_result authorization_decide(const struct authorization *a,
                                              const struct authorize_input *input);

@@ -287,6 +287,74 @@ TEST(second_header_line_does_not_slip_past_a_deny)
     arena_deinit(&p.arena);
 }
 
+TEST(the_first_part_that_does_not_hold_is_told)
+{
+    static const struct str methods[] = {STR("POST")};
+    static const struct str cidrs[] = {STR("10.0.0.0/8")};
+    static const struct str ones[] = {STR("1")};
+    static const struct str scopes[] = {STR("read"), STR("write")};
+    static const struct authorize_values headers[] = {{STR("x-a"), ones, 1, false},
+                                                      {STR("x-b"), ones, 1, false}};
+    static const struct authorize_values claims[] = {{STR("tenant"), ones, 1, false}};
+    struct authorize_rule_spec rule = {.is_allow = true,
+                                       .has_jwt = true,
+                                       .provider = STR("box"),
+                                       .claims = claims,
+                                       .n_claims = 1,
+                                       .scopes = scopes,
+                                       .n_scopes = 2,
+                                       .cidrs = cidrs,
+                                       .n_cidrs = 1,
+                                       .headers = headers,
+                                       .n_headers = 2,
+                                       .methods = methods,
+                                       .n_methods = 1,
+                                       .has_path = true,
+                                       .path_kind = ROUTE_PATH_PREFIX,
+                                       .path = STR("/v1")};
+    struct jwt_claims good = {"box", {{"tenant", false, {"1"}}}, {"read", "write"}};
+    struct jwt_claims other = {"else", {{"tenant", false, {"1"}}}, {"read", "write"}};
+    struct jwt_claims poor = {"box", {{"tenant", false, {"1"}}}, {"read"}};
+    struct jwt_claims wrong = {"box", {{"tenant", false, {"2"}}}, {"read", "write"}};
+    struct play p;
+    struct authorize_input in;
+    struct authorize_miss miss;
+
+    play_init(&p, &rule, 1);
+    in = (struct authorize_input){
+        .request = &p.request, .client = &p.client, .provider = STR("box"), .claims = &good};
+#define EXPECT(part_, index_)                                                                      \
+    do {                                                                                           \
+        miss = authorize_rule_miss(&p.authorization.rules[0], &in);                                \
+        CHECK_INT(miss.part, part_);                                                               \
+        CHECK_INT(miss.index, index_);                                                             \
+    } while (0)
+    EXPECT(AUTHORIZE_PART_HEADER, 0);
+    http_headers_add(&p.request.headers, STR("x-a"), STR("1"));
+    EXPECT(AUTHORIZE_PART_HEADER, 1);
+    http_headers_add(&p.request.headers, STR("x-b"), STR("1"));
+    EXPECT(AUTHORIZE_PART_NONE, 0);
+    CHECK_INT(decide(&p, &good).verdict, AUTHORIZE_ALLOW);
+    in.claims = &poor;
+    EXPECT(AUTHORIZE_PART_SCOPE, 1);
+    in.claims = &wrong;
+    EXPECT(AUTHORIZE_PART_CLAIM, 0);
+    in.claims = &other;
+    in.provider = STR("else");
+    EXPECT(AUTHORIZE_PART_TOKEN, 0);
+    in.claims = &good;
+    in.provider = STR("box");
+    p.request.path = STR("/v2");
+    EXPECT(AUTHORIZE_PART_PATH, 0);
+    p.request.method_text = STR("GET");
+    EXPECT(AUTHORIZE_PART_METHOD, 0);
+    p.request.method_text = STR("POST");
+    CHECK(ip_address_parse(STR("192.0.2.1"), &p.client));
+    EXPECT(AUTHORIZE_PART_ADDRESS, 0);
+#undef EXPECT
+    arena_deinit(&p.arena);
+}
+
 TEST(pattern_at_its_limit_is_no_decision)
 {
     struct authorize_rule_spec rules[] = {{.is_allow = true,

@@ -129,6 +129,22 @@ bool buckets_reserve(struct limit_claim *claims, size_t n, int64_t now_wall_us)
     return is_admitted;
 }
 
+/* Judged on a copy: the window of the bucket itself does not roll either. */
+void bucket_peek(struct bucket *b, struct limit_claim *claim, int64_t now_wall_us)
+{
+    struct bucket copy = {.window_s = b->window_s};
+
+    pthread_mutex_lock(&b->lock);
+    copy.window = b->window;
+    copy.used = b->used;
+    copy.reserved = b->reserved;
+    pthread_mutex_unlock(&b->lock);
+    claim->held = &copy;
+    claim_judge(claim, now_wall_us);
+    claim_finish(claim, false);
+    claim->held = NULL;
+}
+
 bool bucket_extend(struct limit_claim *claim, uint64_t more, int64_t now_wall_us)
 {
     struct bucket *b = claim->held;

@@ -42,6 +42,8 @@ uint32_t bucket_reset_s(uint32_t window_s, int64_t window, int64_t now_wall_us);
 /* The claims' buckets stand in claim.held; NULL: left alone (a shadow's); n <= BUCKET_CLAIMS_MAX.
  * As limit_store_ops.reserve. */
 bool buckets_reserve(struct limit_claim *claims, size_t n, int64_t now_wall_us);
+/* As limit_store_ops.peek, for one claim. */
+void bucket_peek(struct bucket *b, struct limit_claim *claim, int64_t now_wall_us);
 /* As limit_store_ops.extend. */
 bool bucket_extend(struct limit_claim *claim, uint64_t more, int64_t now_wall_us);
 /* The reservation goes, `cost` is used in the window that is current now. That is the move. */

@@ -112,6 +112,50 @@ void bucket_table_put(struct bucket_table *t, struct bucket *b)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* Under the lock. Would an entry leave for a new one? Only the oldest is asked, as by table_sweep.
+ */
+static bool table_has_room(const struct bucket_table *t, int64_t now_wall_us)
+{
+    const struct bucket_entry *oldest;
+
+    if (t->recent.n_nodes < LIMIT_DISTINCT_VALUES)
+        return true;
+    oldest = CONTAINER_OF(t->recent.first, const struct bucket_entry, recent);
+    return oldest->n_pins == 0 &&
+           bucket_is_idle(&oldest->bucket, MAX(t->window, bucket_window(t->window_s, now_wall_us)));
+}
+
+/* Of a value that has no bucket: as if it had one of its own already. */
+static void table_peek_new(struct bucket_table *t, struct limit_claim *claim, int64_t now_wall_us)
+{
+    struct bucket blank;
+
+    bucket_init(&blank, t->window_s, t->window);
+    bucket_peek(&blank, claim, now_wall_us);
+    bucket_deinit(&blank);
+    if (table_has_room(t, now_wall_us))
+        return;
+    claim->room = LIMIT_ROOM_CROWDED;
+    claim->remaining = 0;
+}
+
+void bucket_table_peek(struct bucket_table *t, struct limit_claim *claim, int64_t now_wall_us)
+{
+    struct bucket_entry *e;
+
+    if (!t->is_distinct) {
+        bucket_peek(&t->single, claim, now_wall_us);
+        return;
+    }
+    pthread_mutex_lock(&t->lock);
+    e = map_find(&t->by_key, claim->key);
+    if (e)
+        bucket_peek(&e->bucket, claim, now_wall_us);
+    else
+        table_peek_new(t, claim, now_wall_us);
+    pthread_mutex_unlock(&t->lock);
+}
+
 struct str bucket_table_key(const struct bucket_table *t, const struct bucket *b)
 {
     const struct bucket_entry *e = CONTAINER_OF(b, const struct bucket_entry, bucket);

@@ -24,6 +24,9 @@ void bucket_table_deinit(struct bucket_table *t);
 /* The bucket of `key`, pinned until bucket_table_put. NULL: no room for one more value. */
 struct bucket *bucket_table_take(struct bucket_table *t, struct str key, int64_t now_wall_us);
 void bucket_table_put(struct bucket_table *t, struct bucket *b);
+/* What a claim would be told now (limit_store_ops.peek): no bucket is made for it, and none moves.
+ */
+void bucket_table_peek(struct bucket_table *t, struct limit_claim *claim, int64_t now_wall_us);
 /* Of one that is taken; as long as it is. Empty unless distinct. */
 struct str bucket_table_key(const struct bucket_table *t, const struct bucket *b);
 

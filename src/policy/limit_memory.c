@@ -157,6 +157,18 @@ static bool memory_reserve(struct limit_store *s, struct limit_claim *claims, si
     return is_admitted;
 }
 
+static bool memory_peek(struct limit_store *s UNUSED, struct limit_claim *claims, size_t n,
+                        int64_t now_wall_us)
+{
+    bool is_admitted = true;
+
+    for (size_t i = 0; i < n; i++) {
+        bucket_table_peek(&claims[i].counter->table, &claims[i], now_wall_us);
+        is_admitted &= claims[i].room == LIMIT_ROOM_YES || claims[i].is_shadow;
+    }
+    return is_admitted;
+}
+
 static bool memory_extend(struct limit_store *s, struct limit_claim *claim, uint64_t more,
                           int64_t now_wall_us)
 {
@@ -326,6 +338,7 @@ void limit_memory_init(struct limit_memory *m)
         .counter = memory_counter,
         .release = memory_release,
         .reserve = memory_reserve,
+        .peek = memory_peek,
         .extend = memory_extend,
         .settle = memory_settle,
     };

@@ -75,6 +75,78 @@ TEST(what_is_reserved_is_settled_once)
     limit_memory_deinit(&memory);
 }
 
+static bool peek(struct limit_claim *c, int64_t now)
+{
+    return memory.store.ops->peek(&memory.store, c, 1, now);
+}
+
+TEST(who_only_looks_takes_nothing_and_makes_nothing)
+{
+    struct limit_claim look, c;
+
+    limit_memory_init(&memory);
+    struct limit_counter *counted = counter("tokens", true);
+
+    look = (struct limit_claim){.counter = counted, .key = STR("a"), .limit = 10, .take = 4};
+    for (int i = 0; i < 5; i++) {
+        CHECK(peek(&look, S(1)));
+        CHECK_INT(look.remaining, 10);
+        CHECK_INT(look.reset_s, 59);
+    }
+    c = (struct limit_claim){.counter = counted,
+                             .key = STR("a"),
+                             .limit = 10,
+                             .take = 3,
+                             .reserve = 5,
+                             .is_settled = true};
+    CHECK(reserve(&c, 1, S(1)));
+    CHECK(!peek(&look, S(1)));
+    CHECK_INT(look.room, LIMIT_ROOM_RESERVED);
+    CHECK_INT(look.remaining, 2);
+    CHECK(look.held == NULL);
+    look.key = STR("b");
+    CHECK(peek(&look, S(1)));
+    look.key = STR("a");
+    look.is_shadow = true;
+    CHECK(peek(&look, S(1)));
+    CHECK_INT(look.room, LIMIT_ROOM_RESERVED);
+    look.is_shadow = false;
+    /* A look into the next window leaves the bucket in this one. */
+    CHECK(peek(&look, S(61)));
+    CHECK_INT(look.remaining, 5);
+    memory.store.ops->settle(&memory.store, &c, 4, S(2));
+    CHECK(peek(&look, S(2)) == false);
+    CHECK_INT(look.room, LIMIT_ROOM_USED);
+    CHECK_INT(look.remaining, 3);
+    release(counted);
+    limit_memory_deinit(&memory);
+}
+
+TEST(who_looks_at_a_crowded_rule_is_told_so)
+{
+    struct limit_claim c, look;
+    char name[16];
+
+    limit_memory_init(&memory);
+    struct limit_counter *counted = counter("tokens", true);
+
+    for (int i = 0; i < LIMIT_DISTINCT_VALUES; i++) {
+        snprintf(name, sizeof name, "k%d", i);
+        c = (struct limit_claim){.counter = counted, .key = str_of(name), .limit = 10, .take = 1};
+        CHECK(reserve(&c, 1, S(1)));
+    }
+    look = (struct limit_claim){.counter = counted, .key = STR("new"), .limit = 10, .take = 1};
+    CHECK(!peek(&look, S(1)));
+    CHECK_INT(look.room, LIMIT_ROOM_CROWDED);
+    look.key = STR("k1");
+    CHECK(peek(&look, S(1)));
+    CHECK_INT(look.remaining, 9);
+    look.key = STR("new");
+    CHECK(peek(&look, S(61)));
+    release(counted);
+    limit_memory_deinit(&memory);
+}
+
 TEST(a_crowded_rule_refuses_the_whole_request)
 {
     struct limit_claim set[2];

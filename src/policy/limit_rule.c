@@ -176,6 +176,21 @@ static void key_add(struct limit_key *k, struct str value)
     k->n = (uint16_t)(k->n + value.len);
 }
 
+bool limit_key_next(struct str *rest, struct str *ret_value, bool *ret_is_hash)
+{
+    unsigned tag;
+    size_t n;
+
+    if (rest->len < KEY_TAG_BYTES)
+        return false;
+    tag = (unsigned char)rest->ptr[0] | (unsigned)(unsigned char)rest->ptr[1] << 8;
+    *ret_is_hash = tag == KEY_LONG_VALUE || tag == KEY_FOLDED;
+    n = *ret_is_hash ? (size_t)KEY_HASH_BYTES : tag;
+    *ret_value = str_slice(*rest, KEY_TAG_BYTES, KEY_TAG_BYTES + n);
+    *rest = str_slice(*rest, KEY_TAG_BYTES + n, rest->len);
+    return true;
+}
+
 /* ---- matching ---- */
 
 static enum regex_verdict invert(enum regex_verdict verdict, bool is_inverted)

@@ -341,3 +341,62 @@ TEST(what_cannot_be_compiled_is_named)
         arena_deinit(&arena);
     }
 }
+
+TEST(the_values_of_a_key_are_read_back_in_order)
+{
+    static const struct limit_item_spec items[] = {{STR("a"), STR(""), LIMIT_ITEM_DISTINCT, false},
+                                                   {STR("b"), STR(""), LIMIT_ITEM_DISTINCT, false},
+                                                   {STR("c"), STR(""), LIMIT_ITEM_DISTINCT, false}};
+    struct limit_selector_spec selector = {.headers = items,
+                                           .n_headers = 3,
+                                           .has_cidr = true,
+                                           .is_cidr_distinct = true,
+                                           .cidr = STR("0.0.0.0/0")};
+    char longer[300];
+    struct limit_key key;
+    struct str rest, value;
+    struct play p;
+    bool is_hash;
+
+    memset(longer, 'x', sizeof longer);
+    play_init(&p, "GET", "/", "10.0.0.1");
+    ask(&p, "a", STR("one"));
+    ask(&p, "b", STR(""));
+    ask(&p, "c", str_make(longer, sizeof longer));
+    CHECK_INT(match(&p, &selector, 1, &key), REGEX_HIT);
+    rest = str_make(key.bytes, key.n);
+    CHECK(limit_key_next(&rest, &value, &is_hash) && !is_hash);
+    CHECK(value.len == 16 && memcmp(value.ptr, p.client.bytes, 16) == 0);
+    CHECK(limit_key_next(&rest, &value, &is_hash) && !is_hash);
+    CHECK_STR(value, "one");
+    CHECK(limit_key_next(&rest, &value, &is_hash) && !is_hash);
+    CHECK_STR(value, "");
+    CHECK(limit_key_next(&rest, &value, &is_hash) && is_hash);
+    CHECK_INT(value.len, 16);
+    CHECK(!limit_key_next(&rest, &value, &is_hash));
+    arena_deinit(&p.arena);
+}
+
+TEST(a_key_that_has_been_folded_is_a_hash_and_what_follows)
+{
+    static const struct limit_item_spec items[] = {{STR("a"), STR(""), LIMIT_ITEM_DISTINCT, false},
+                                                   {STR("b"), STR(""), LIMIT_ITEM_DISTINCT, false},
+                                                   {STR("c"), STR(""), LIMIT_ITEM_DISTINCT, false}};
+    struct limit_selector_spec selector = {.headers = items, .n_headers = 3};
+    char longer[LIMIT_KEY_BYTES / 2];
+    struct limit_key key;
+    struct str rest, value;
+    struct play p;
+    bool is_hash;
+
+    memset(longer, 'x', sizeof longer);
+    play_init(&p, "GET", "/", NULL);
+    for (size_t i = 0; i < N_ELEMENTS(items); i++)
+        ask(&p, items[i].name.ptr, str_make(longer, sizeof longer));
+    CHECK_INT(match(&p, &selector, 1, &key), REGEX_HIT);
+    rest = str_make(key.bytes, key.n);
+    CHECK(limit_key_next(&rest, &value, &is_hash) && is_hash);
+    while (limit_key_next(&rest, &value, &is_hash))
+        CHECK(is_hash || value.len == sizeof longer);
+    arena_deinit(&p.arena);
+}

@@ -48,6 +48,9 @@ struct limit_store_ops {
      * but copies. No two claims have one counter. */
     bool (*reserve)(struct limit_store *s, struct limit_claim *claims, size_t n,
                     int64_t now_wall_us);
+    /* What reserve would answer now, and tell of each claim: nothing is taken, made or asked of
+     * another process. `remaining` is what is left before the request. */
+    bool (*peek)(struct limit_store *s, struct limit_claim *claims, size_t n, int64_t now_wall_us);
     /* A held claim reserves `more`: its request turns out larger than it seemed. False, and nothing
      * is reserved, when what is used and what others reserve have reached the limit meanwhile: then
      * `room`, `reset_s` and `remaining` of the claim are told anew. */

@@ -55,34 +55,58 @@ static int compare_u64(uint64_t a, uint64_t b)
 _Static_assert(sizeof(struct route_bucket) <= 64 && sizeof(struct route_vhost) <= 64,
                "what every lookup touches fits a cache line");
 
+/* Negative: `a` comes first by this. */
+static int compare_by(enum route_precedence by, const struct route_draft *a,
+                      const struct route_draft *b)
+{
+    switch (by) {
+    case ROUTE_PRECEDENCE_PATH_KIND:
+        return compare_u64(b->match->path_kind, a->match->path_kind);
+    case ROUTE_PRECEDENCE_PATH_LENGTH:
+        return compare_u64(b->path_len, a->path_len);
+    case ROUTE_PRECEDENCE_CALL_LENGTH:
+        return compare_u64(b->n_method, a->n_method);
+    case ROUTE_PRECEDENCE_METHOD:
+        return compare_u64(b->match->has_method, a->match->has_method);
+    case ROUTE_PRECEDENCE_HEADERS:
+        return compare_u64(b->n_headers, a->n_headers);
+    case ROUTE_PRECEDENCE_QUERIES:
+        return compare_u64(b->match->n_queries, a->match->n_queries);
+    case ROUTE_PRECEDENCE_AGE:
+        return (a->created_unix_s > b->created_unix_s) - (a->created_unix_s < b->created_unix_s);
+    case ROUTE_PRECEDENCE_AI:
+        return compare_u64(b->match->is_ai, a->match->is_ai);
+    case ROUTE_PRECEDENCE_NAME:
+        return str_compare(a->route_name, b->route_name);
+    case ROUTE_PRECEDENCE_RULE:
+        return compare_u64(a->rule_index, b->rule_index);
+    case ROUTE_PRECEDENCE_MATCH:
+        return compare_u64(a->match_index, b->match_index);
+    case ROUTE_PRECEDENCE_ADDING:
+    case ROUTE_PRECEDENCES_:
+        break;
+    }
+    return compare_u64(a->number, b->number);
+}
+
+/* The first by which they differ: numbers of adding all differ. */
+static enum route_precedence find_difference(const struct route_draft *a,
+                                             const struct route_draft *b, int *ret_order)
+{
+    enum route_precedence by = (enum route_precedence)0;
+
+    while ((*ret_order = compare_by(by, a, b)) == 0 && by < ROUTE_PRECEDENCE_ADDING)
+        by++;
+    return by;
+}
+
 /* The order at the head of route_table.h; negative: `a` first. */
 static int compare_drafts(const void *left, const void *right)
 {
-    const struct route_draft *a = left;
-    const struct route_draft *b = right;
-    int order = compare_u64(b->match->path_kind, a->match->path_kind);
+    int order;
 
-    if (order == 0)
-        order = compare_u64(b->path_len, a->path_len);
-    if (order == 0)
-        order = compare_u64(b->n_method, a->n_method);
-    if (order == 0)
-        order = compare_u64(b->match->has_method, a->match->has_method);
-    if (order == 0)
-        order = compare_u64(b->n_headers, a->n_headers);
-    if (order == 0)
-        order = compare_u64(b->match->n_queries, a->match->n_queries);
-    if (order == 0)
-        order = (a->created_unix_s > b->created_unix_s) - (a->created_unix_s < b->created_unix_s);
-    if (order == 0)
-        order = compare_u64(b->match->is_ai, a->match->is_ai);
-    if (order == 0)
-        order = str_compare(a->route_name, b->route_name);
-    if (order == 0)
-        order = compare_u64(a->rule_index, b->rule_index);
-    if (order == 0)
-        order = compare_u64(a->match_index, b->match_index);
-    return order != 0 ? order : compare_u64(a->number, b->number);
+    find_difference(left, right, &order);
+    return order;
 }
 
 /* An object at the start of a cache line with the text of its key right behind it. */
@@ -399,13 +423,20 @@ struct route_table *route_layout_build(struct route_draft_list *drafts, struct a
         .table = ARENA_NEW(arena, struct route_table),
         .next_scope = ROUTE_SCOPE_FIRST,
     };
+    const struct route_match **by_rank;
+    int order;
 
     route_index_init(&b.draft_index, scratch);
     route_index_init(&b.table->index, scratch);
     if (drafts->n > 0)
         qsort(drafts->items, drafts->n, sizeof *drafts->items, compare_drafts);
+    by_rank = ARENA_ARRAY(arena, const struct route_match *, drafts->n);
     for (size_t i = 0; i < drafts->n; i++) {
         drafts->items[i].match->rank = (uint32_t)i;
+        if (i > 0)
+            drafts->items[i].match->behind_by =
+                find_difference(&drafts->items[i - 1], &drafts->items[i], &order);
+        by_rank[i] = drafts->items[i].match;
         b.table->has_grpc |= drafts->items[i].match->is_grpc;
         deal_draft(&b, &drafts->items[i]);
     }
@@ -415,6 +446,7 @@ struct route_table *route_layout_build(struct route_draft_list *drafts, struct a
         finish_vhost(&b, b.vhosts.items[i]);
     b.table->any_host = b.any_host ? b.any_host->vhost : NULL;
     b.table->n_matches = drafts->n;
+    b.table->by_rank = by_rank;
     route_index_finish(&b.table->index, arena);
     return b.table;
 }

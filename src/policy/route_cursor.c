@@ -218,14 +218,17 @@ static enum regex_verdict check_path_regex(struct route_cursor *c, const struct 
     return c->last_verdict;
 }
 
+static bool has_suffix(const struct route_cursor *c, const struct route_match *m)
+{
+    return m->path_suffix.len == 0 || str_ends_with(c->request->path, m->path_suffix);
+}
+
 static enum regex_verdict check_match(struct route_cursor *c, const struct route_match *m,
                                       bool is_indexed)
 {
     enum regex_verdict verdict = REGEX_HIT;
 
-    if ((m->is_ai && !c->is_ai_endpoint) || (m->is_grpc && !c->is_grpc))
-        return REGEX_MISS;
-    if (m->path_suffix.len > 0 && !str_ends_with(c->request->path, m->path_suffix))
+    if ((m->is_ai && !c->is_ai_endpoint) || (m->is_grpc && !c->is_grpc) || !has_suffix(c, m))
         return REGEX_MISS;
     if (m->path_regex)
         verdict = check_path_regex(c, m);
@@ -259,4 +262,92 @@ enum route_step route_cursor_next(struct route_cursor *c, const struct route_mat
         *ret_match = m;
         return verdict == REGEX_HIT ? ROUTE_CANDIDATE : ROUTE_REFUSE;
     }
+}
+
+/* ---- why not ---- */
+
+static bool list_has(struct route_list list, const struct route_match *m)
+{
+    size_t from = 0;
+    size_t to = list.n;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+
+        if (list.items[middle]->rank < m->rank)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < list.n && list.items[from] == m;
+}
+
+/* Does the host that was found have it? By the lists that a lookup reads. */
+static bool host_has(const struct route_cursor *c, const struct route_match *m)
+{
+    const struct route_vhost *v = c->vhost;
+    const struct route_bucket *bucket;
+    struct route_key *key;
+
+    if (!v)
+        return false;
+    if (m->path_kind == ROUTE_PATH_REGEX)
+        return list_has(v->regexes, m);
+    key = route_index_find(&c->table->index, v->exact_scope + (m->path_kind == ROUTE_PATH_PREFIX),
+                           m->path);
+    bucket = key ? CONTAINER_OF(key, const struct route_bucket, key) : NULL;
+    if (bucket && list_has(bucket->plain, m))
+        return true;
+    for (uint32_t i = 0; bucket && i < bucket->n_segments; i++) {
+        if (list_has(bucket->segments[i].all, m))
+            return true;
+    }
+    return false;
+}
+
+static enum regex_verdict check_path(struct route_cursor *c, const struct route_match *m)
+{
+    struct str path = c->request->path;
+    bool holds = false;
+
+    switch (m->path_kind) {
+    case ROUTE_PATH_REGEX:
+        return check_path_regex(c, m);
+    case ROUTE_PATH_EXACT:
+        holds = str_eq(m->path, path);
+        break;
+    case ROUTE_PATH_PREFIX:
+        holds = route_path_has_prefix(path, m->path) && has_suffix(c, m);
+        break;
+    }
+    return holds ? REGEX_HIT : REGEX_MISS;
+}
+
+struct route_reason route_cursor_reason(struct route_cursor *c, const struct route_match *m,
+                                        const struct http_headers *late)
+{
+    struct route_reason reason = {ROUTE_MEETS_ALL, NULL};
+    enum regex_verdict path;
+
+    if (!host_has(c, m))
+        return (struct route_reason){ROUTE_MISSES_HOST, NULL};
+    path = check_path(c, m);
+    if (path != REGEX_HIT)
+        return (struct route_reason){path == REGEX_LIMIT ? ROUTE_AT_LIMIT : ROUTE_MISSES_PATH,
+                                     NULL};
+    if (m->is_ai && !c->is_ai_endpoint)
+        return (struct route_reason){ROUTE_MISSES_ENDPOINT, NULL};
+    if (m->is_grpc && !c->is_grpc)
+        return (struct route_reason){ROUTE_MISSES_CALL, NULL};
+    reason = route_match_early_reason(m, c->request);
+    return reason.by == ROUTE_MEETS_ALL && late ? route_match_late_reason(m, late) : reason;
+}
+
+struct str route_cursor_host(const struct route_cursor *c, struct arena *a)
+{
+    const struct route_key *key = c->vhost ? &c->vhost->key : NULL;
+
+    if (!key)
+        return STR_NULL;
+    return key->scope == ROUTE_SCOPE_SUFFIX ? arena_join(a, STR("*"), key->text) : key->text;
 }

@@ -55,5 +55,12 @@ void route_cursor_set_shortlist(struct route_cursor *c);
 /* For a CORS preflight, which tells the method of the request to come and none of its headers:
  * conditions on headers, late ones too, are taken as met. `request->method` is that method. */
 void route_cursor_set_preflight(struct route_cursor *c);
+/* Why a match of the table is no candidate: each of the cursor's questions by itself, whatever the
+ * index would have spared, and where `late` is not NULL those on late headers too. For
+ * explanations; the cursor does not move. */
+struct route_reason route_cursor_reason(struct route_cursor *c, const struct route_match *m,
+                                        const struct http_headers *late);
+/* The host pattern whose matches take part, "" for those of any host; ptr NULL: there are none. */
+struct str route_cursor_host(const struct route_cursor *c, struct arena *a);
 /* `*ret_match` is set with ROUTE_CANDIDATE. */
 enum route_step route_cursor_next(struct route_cursor *c, const struct route_match **ret_match);

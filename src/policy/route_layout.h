@@ -67,6 +67,7 @@ struct route_vhost {
 struct route_table {
     struct route_index index;
     const struct route_vhost *any_host; /* NULL: no match without hosts */
+    const struct route_match *const *by_rank;
     size_t n_matches;
     bool has_hosts;
     bool has_suffixes;

@@ -58,6 +58,12 @@ static enum regex_verdict check_queries(const struct route_match *m, struct str 
     return verdict;
 }
 
+static enum regex_verdict check_early(const struct route_condition *c,
+                                      const struct http_request *request)
+{
+    return c->name.id == HEADER_HOST ? check_host(c, request) : check_header(c, &request->headers);
+}
+
 enum regex_verdict route_match_bare(const struct route_match *m, const struct http_request *request)
 {
     return check_method(m, request) ? check_queries(m, request->query) : REGEX_MISS;
@@ -68,12 +74,8 @@ enum regex_verdict route_match_early(const struct route_match *m,
 {
     enum regex_verdict verdict = check_method(m, request) ? REGEX_HIT : REGEX_MISS;
 
-    for (unsigned i = 0; i < m->n_early && verdict == REGEX_HIT; i++) {
-        const struct route_condition *c = &m->early[i];
-
-        verdict =
-            c->name.id == HEADER_HOST ? check_host(c, request) : check_header(c, &request->headers);
-    }
+    for (unsigned i = 0; i < m->n_early && verdict == REGEX_HIT; i++)
+        verdict = check_early(&m->early[i], request);
     /* Last: they cost most, and one at its limit refuses what a header has not excluded. */
     return verdict == REGEX_HIT ? check_queries(m, request->query) : verdict;
 }
@@ -85,6 +87,42 @@ enum regex_verdict route_match_late(const struct route_match *m, const struct ht
     for (unsigned i = 0; i < m->n_late && verdict == REGEX_HIT; i++)
         verdict = check_header(&m->late[i], headers);
     return verdict;
+}
+
+/* ---- why not ---- */
+
+static struct route_reason reason_of(enum regex_verdict verdict, enum route_criterion missed,
+                                     const struct route_condition *c)
+{
+    return (struct route_reason){verdict == REGEX_HIT     ? ROUTE_MEETS_ALL
+                                 : verdict == REGEX_LIMIT ? ROUTE_AT_LIMIT
+                                                          : missed,
+                                 c};
+}
+
+struct route_reason route_match_early_reason(const struct route_match *m,
+                                             const struct http_request *request)
+{
+    struct route_reason reason = {ROUTE_MEETS_ALL, NULL};
+
+    if (!check_method(m, request))
+        return (struct route_reason){ROUTE_MISSES_METHOD, NULL};
+    for (unsigned i = 0; i < m->n_early && reason.by == ROUTE_MEETS_ALL; i++)
+        reason = reason_of(check_early(&m->early[i], request), ROUTE_MISSES_HEADER, &m->early[i]);
+    for (unsigned i = 0; i < m->n_queries && reason.by == ROUTE_MEETS_ALL; i++)
+        reason = reason_of(check_query(&m->queries[i], request->query), ROUTE_MISSES_QUERY,
+                           &m->queries[i]);
+    return reason;
+}
+
+struct route_reason route_match_late_reason(const struct route_match *m,
+                                            const struct http_headers *headers)
+{
+    struct route_reason reason = {ROUTE_MEETS_ALL, NULL};
+
+    for (unsigned i = 0; i < m->n_late && reason.by == ROUTE_MEETS_ALL; i++)
+        reason = reason_of(check_header(&m->late[i], headers), ROUTE_MISSES_LATE, &m->late[i]);
+    return reason;
 }
 
 bool route_path_has_prefix(struct str path, struct str prefix)

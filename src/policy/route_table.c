@@ -5,6 +5,7 @@
  * and strings live in the caller's arena (a snapshot's). Thread: one builds, all read. */
 #include "policy/route_table.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -208,4 +209,10 @@ const struct route_table *route_table_build(struct route_table_builder *b)
 size_t route_table_n_matches(const struct route_table *t)
 {
     return t->n_matches;
+}
+
+const struct route_match *route_table_at(const struct route_table *t, size_t rank)
+{
+    PRE(rank < t->n_matches);
+    return t->by_rank[rank];
 }

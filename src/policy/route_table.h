@@ -66,3 +66,5 @@ const struct route_table *route_table_build(struct route_table_builder *b);
 void route_table_builder_free(struct route_table_builder *b);
 /* Matches in the table, each counted once whatever its number of hosts. */
 size_t route_table_n_matches(const struct route_table *t);
+/* The one of that rank. */
+const struct route_match *route_table_at(const struct route_table *t, size_t rank);

@@ -706,6 +706,39 @@ struct play {
     size_t n;
 };
 
+/* What is said of each match by itself is what the lookup makes of it: a candidate meets all, and
+ * nothing else does. */
+static void compare_reasons(struct play *p, bool is_ai, const char *const *late, unsigned seed)
+{
+    struct world *w = &p->world;
+    static bool is_candidate[MAX_SPECS];
+    struct route_cursor cursor;
+    const struct route_match *m;
+    struct http_headers headers;
+
+    memset(is_candidate, 0, sizeof is_candidate);
+    route_cursor_init(&cursor, w->table, &w->request, is_ai);
+    while (route_cursor_next(&cursor, &m) == ROUTE_CANDIDATE)
+        is_candidate[m->rank] = true;
+    CHECK_INT(route_table_n_matches(w->table), p->n);
+    for (size_t i = 0; i < p->n; i++) {
+        struct route_reason reason;
+
+        m = route_table_at(w->table, i);
+        CHECK_INT(m->rank, i);
+        reason = route_cursor_reason(&cursor, m, NULL);
+        CHECK_MSG((reason.by == ROUTE_MEETS_ALL) == is_candidate[i],
+                  "seed %u: match %zu, reason %d", seed, i, (int)reason.by);
+        http_headers_init(&headers, &w->arena);
+        if (late[m->auth_group])
+            http_headers_add(&headers, STR("x-tenant"), str_of(late[m->auth_group]));
+        reason = route_cursor_reason(&cursor, m, &headers);
+        CHECK_MSG((reason.by == ROUTE_MEETS_ALL) ==
+                      (is_candidate[i] && route_match_late(m, &headers) == REGEX_HIT),
+                  "seed %u: match %zu, late reason %d", seed, i, (int)reason.by);
+    }
+}
+
 static void compare_request(struct play *p, struct random *r, unsigned seed)
 {
     struct world *w = &p->world;
@@ -744,6 +777,7 @@ static void compare_request(struct play *p, struct random *r, unsigned seed)
     }
     while (route_cursor_next(&cursor, &m) == ROUTE_CANDIDATE)
         CHECK_MSG(knows_late && !late_holds(m, late, &scratch), "seed %u: too many", seed);
+    compare_reasons(p, is_ai, late, seed);
     arena_deinit(&scratch);
 }
 

@@ -271,15 +271,20 @@ static int attempt_wait_for_room(struct attempt *a)
     return 0;
 }
 
-static int attempt_find_connection(struct attempt *a)
+/* By the pool's view as it is now. NULL: there is none to be used. */
+static struct endpoint *attempt_pick(struct attempt *a)
 {
-    struct conn *c = NULL;
-
     struct pick_wish w = attempt_wish(a);
 
     pool_refresh(a->pool);
     a->pool->forbids_panic = a->forbids_panic;
-    struct endpoint *e = pick_endpoint(a->pool, &w);
+    return pick_endpoint(a->pool, &w);
+}
+
+static int attempt_find_connection(struct attempt *a)
+{
+    struct conn *c = NULL;
+    struct endpoint *e = attempt_pick(a);
 
     if (!e)
         return ATTEMPT_NO_ENDPOINT;
@@ -378,6 +383,13 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
         a->state = ATTEMPT_FAILED;
     }
     return r;
+}
+
+int attempt_foresee(struct attempt *a, struct cluster *b)
+{
+    a->pool = upstreams_pool(a->upstreams, b);
+    return attempt_pick(a) || a->pool->endpoints->state == ENDPOINTS_PENDING ? 0
+                                                                             : ATTEMPT_NO_ENDPOINT;
 }
 
 void attempt_on_endpoints(struct attempt *a)

@@ -96,6 +96,9 @@ void attempt_init(struct attempt *a, struct upstreams *u, const struct attempt_e
  * attempt_failure at once. `request` must stay until the end. */
 MUST_USE int attempt_start(struct attempt *a, struct cluster *b, const struct http_request *request,
                            uint64_t connect_timeout_us);
+/* Would it find an endpoint? 0, also where the name is not resolved yet, or ATTEMPT_NO_ENDPOINT.
+ * Nothing is counted or opened. */
+MUST_USE int attempt_foresee(struct attempt *a, struct cluster *b);
 /* Where what comes from now on is kept: after the head, when the first arena may be sealed. */
 void attempt_set_arena(struct attempt *a, struct arena *arena);
 /* Request content; only while STREAMING. The span is borrowed until attempt_flush, which must come

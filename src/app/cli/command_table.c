@@ -36,6 +36,20 @@ const struct command_row command_rows[] = {
                       "for a pipeline"}},
     },
     {
+        .word = "explain",
+        .command = COMMAND_EXPLAIN,
+        .summary = "what would become of a request, and why",
+        .text = "Reads the manifests as run would and walks one request through them: listener, "
+                "host, every rule and why it lost, policies, claims, limits, backend. Nothing is "
+                "sent.",
+        .needs_paths = true,
+        .examples =
+            {{"tollgate explain -f manifests --request 'POST http://host/v1/models/m:predict'",
+              "without a token"},
+             {"tollgate explain -f manifests --request 'GET http://host/' -H 'x-a: b'",
+              "with a header of its own"}},
+    },
+    {
         .word = "get",
         .command = COMMAND_GET,
         .operands = "KIND [NAME...]",
