@@ -367,7 +367,7 @@ const struct option_row option_rows[] = {
     {"--from", NULL, FOR_EXPLAIN, read_from, "ADDR", "an IP address", "the client's address",
      "127.0.0.1", OPTION_TAKES_TEXT},
     {"--port-map", NULL, FOR_RUN | FOR_EXPLAIN, read_port_map, "FROM=TO", "FROM=TO, two ports",
-     "listener port FROM is served on port TO (repeatable)", NULL, OPTION_TAKES_TEXT},
+     "listener port FROM is on port TO (repeatable)", NULL, OPTION_TAKES_TEXT},
     {"--resolve", NULL, FOR_RUN | FOR_EXPLAIN, read_resolve, "HOST:PORT=IP:PORT",
      "HOST:PORT=IP:PORT", "where a backend's name leads (repeatable)", NULL, OPTION_TAKES_TEXT},
     {"--dns-server", NULL, FOR_RUN, read_dns_server, "ADDR:PORT", "ADDR:PORT",
@@ -474,12 +474,15 @@ static int option_unknown(enum command command, struct str name, struct buf *ret
     return OPTIONS_USAGE;
 }
 
-static void option_list_commands(const struct option_row *row, struct buf *out)
+/* Who has an option of this name, whatever it means there. */
+static void option_list_commands(struct str name, struct buf *out)
 {
     const char *before = "";
 
     for (size_t i = 0; i < n_command_rows; i++) {
-        if (!option_is_for(row, command_rows[i].command))
+        const struct option_row *row = option_find(command_rows[i].command, name);
+
+        if (!row || !option_is_for(row, command_rows[i].command))
             continue;
         buf_printf(out, "%s%s", before, command_rows[i].word);
         before = ", ";
@@ -499,7 +502,7 @@ static int option_read(struct options *o, int argc, char **argv, int *i, struct 
         return option_unknown(o->command, name, ret_why);
     if (!option_is_for(row, o->command)) {
         buf_printf(ret_why, "%.*s is not for this command but for: ", STR_ARG(name));
-        option_list_commands(row, ret_why);
+        option_list_commands(name, ret_why);
         return OPTIONS_USAGE;
     }
     if (!row->argument && !value.ptr)

@@ -3,7 +3,7 @@
 
 #include "app/cli/command_table.h"
 
-enum { HELP_COMMAND_COLUMN = 24, HELP_OPTION_COLUMN = 30 };
+enum { HELP_COMMAND_COLUMN = 26, HELP_OPTION_COLUMN = 30 };
 
 static void help_pad(struct buf *out, size_t n)
 {
