@@ -24,11 +24,20 @@
       "The same, by the name that a counter should have.", "tenant", "model")                      \
     X(AI_TOKEN_USAGE, HISTOGRAM, "gen_ai_client_token_usage", "tokens",                            \
       "Tokens of one request: input or output (OpenTelemetry's gen_ai.client.token.usage).",       \
-      "gen_ai_token_type", "gen_ai_request_model")                                                 \
+      "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_token_type",                        \
+      "gen_ai_request_model")                                                                      \
+    X(AI_SERVER_DURATION, HISTOGRAM, "gen_ai_server_request_duration_seconds", "seconds",          \
+      "From the first byte of a request to the end of its answer; error_type is the status of a "  \
+      "failed one, or `aborted` (OpenTelemetry's gen_ai.server.request.duration).",                \
+      "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type")       \
     X(AI_FIRST_TOKEN, HISTOGRAM, "gen_ai_server_time_to_first_token_seconds", "seconds",           \
       "From the first byte of a request to the first content of its answer (OpenTelemetry's "      \
       "gen_ai.server.time_to_first_token).",                                                       \
-      "gen_ai_request_model")                                                                      \
+      "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")                     \
+    X(AI_OUTPUT_TOKEN, HISTOGRAM, "gen_ai_server_time_per_output_token_seconds", "seconds",        \
+      "Of an answer that came as a stream, for each token after the first (OpenTelemetry's "       \
+      "gen_ai.server.time_per_output_token).",                                                     \
+      "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")                     \
     X(REQUESTS, COUNTER, "tollgate_requests_total", "requests", "Requests, whatever their end.",   \
       "listener", "route", "response_code_class")                                                  \
     X(REQUEST_DURATION, HISTOGRAM, "tollgate_request_duration_seconds", "seconds",                 \
@@ -147,7 +156,7 @@ enum metric {
         METRIC_COUNT_,
 };
 
-enum { METRIC_LABELS_MAX = 3 };
+enum { METRIC_LABELS_MAX = 4 };
 
 struct metric_row {
     enum metric_type type;

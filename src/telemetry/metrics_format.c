@@ -11,7 +11,7 @@
 struct metric_sum {
     struct str text; /* labels */
     double value;    /* histogram: the sum */
-    uint64_t buckets[METRIC_BUCKETS + 1];
+    uint64_t buckets[METRIC_BOUNDS_MAX + 1];
 };
 
 struct metrics_scrape {
@@ -100,7 +100,7 @@ static void scrape_series(struct metrics_scrape *s, struct metric_series *series
         return;
     }
     sum->value += (double)value / metric_scale(series->metric);
-    for (unsigned i = 0; i <= METRIC_BUCKETS; i++)
+    for (unsigned i = 0; i <= series->bounds->n; i++)
         sum->buckets[i] += atomic_load_explicit(&series->buckets[i], memory_order_relaxed);
 }
 
@@ -141,16 +141,16 @@ static void format_line(const char *name, const char *suffix, struct str labels,
 static void format_histogram(enum metric m, const struct metric_sum *sum, struct buf *out)
 {
     const struct metric_row *row = &metric_rows[m];
-    const uint64_t *bounds = metric_buckets(m);
+    const struct metric_bounds *bounds = metric_bounds(m);
     const char *comma = sum->text.len > 0 ? "," : "";
     uint64_t n = 0;
 
-    for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
+    for (unsigned i = 0; i < bounds->n; i++) {
         n += sum->buckets[i];
         buf_printf(out, "%s_bucket{%.*s%sle=\"%.10g\"} %llu\n", row->name, STR_ARG(sum->text),
-                   comma, (double)bounds[i] / metric_scale(m), (unsigned long long)n);
+                   comma, (double)bounds->items[i] / metric_scale(m), (unsigned long long)n);
     }
-    n += sum->buckets[METRIC_BUCKETS];
+    n += sum->buckets[bounds->n];
     buf_printf(out, "%s_bucket{%.*s%sle=\"+Inf\"} %llu\n", row->name, STR_ARG(sum->text), comma,
                (unsigned long long)n);
     format_line(row->name, "_sum", sum->text, sum->value, out);
@@ -195,20 +195,37 @@ void metrics_format(const struct metrics *m, struct buf *out)
     arena_deinit(&s.arena);
 }
 
+/* Of the histograms that share them. */
 static void format_bounds(enum metric m, struct buf *out)
 {
-    for (unsigned i = 0; i < METRIC_BUCKETS; i++)
-        buf_printf(out, "%s %.10g", i > 0 ? "," : "",
-                   (double)metric_buckets(m)[i] / metric_scale(m));
+    const struct metric_bounds *bounds = metric_bounds(m);
+    bool is_first = true;
+
+    for (unsigned i = 0; i < METRIC_COUNT_; i++) {
+        if (metric_rows[i].type != METRIC_HISTOGRAM || metric_bounds((enum metric)i) != bounds)
+            continue;
+        buf_printf(out, "%s `%s`", is_first ? "|" : ",", metric_rows[i].name);
+        is_first = false;
+    }
+    for (unsigned i = 0; i < bounds->n; i++)
+        buf_printf(out, "%s %.10g", i > 0 ? "," : " |", (double)bounds->items[i] / metric_scale(m));
+    buf_printf(out, " |\n");
+}
+
+static bool format_has_bounds_before(enum metric m)
+{
+    for (unsigned i = 0; i < m; i++) {
+        if (metric_rows[i].type == METRIC_HISTOGRAM &&
+            metric_bounds((enum metric)i) == metric_bounds(m))
+            return true;
+    }
+    return false;
 }
 
 void metrics_format_docs(struct buf *out)
 {
-    buf_printf(out, "# Metrics\n\nPrometheus text at `/metrics`. Histogram buckets, in seconds:");
-    format_bounds(METRIC_REQUEST_DURATION, out);
-    buf_printf(out, "; of tokens:");
-    format_bounds(METRIC_AI_TOKEN_USAGE, out);
-    buf_printf(out, ".\n\n| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
+    buf_printf(out, "# Metrics\n\nPrometheus text at `/metrics`.\n\n"
+                    "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
     for (unsigned m = 0; m < METRIC_COUNT_; m++) {
         const struct metric_row *row = &metric_rows[m];
 
@@ -216,5 +233,10 @@ void metrics_format_docs(struct buf *out)
         for (unsigned i = 0; row->labels[i]; i++)
             buf_printf(out, "%s `%s`", i > 0 ? "," : "", row->labels[i]);
         buf_printf(out, " | %s |\n", row->help);
+    }
+    buf_printf(out, "\n| histograms | upper bounds of their buckets |\n|---|---|\n");
+    for (unsigned m = 0; m < METRIC_COUNT_; m++) {
+        if (metric_rows[m].type == METRIC_HISTOGRAM && !format_has_bounds_before((enum metric)m))
+            format_bounds((enum metric)m, out);
     }
 }
