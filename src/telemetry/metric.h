@@ -49,6 +49,18 @@
       "route", "grpc_status")                                                                      \
     X(LIMIT_REFUSALS, COUNTER, "tollgate_limit_refusals_total", "requests",                        \
       "Requests that a rate limit refused, by its policy and its place there.", "policy", "rule")  \
+    X(LIMIT_ALLOWED, GAUGE, "tollgate_limit_allowed", "units",                                     \
+      "What a rate limit's rule allows for each value in a window; route is empty where all "      \
+      "routes share it.",                                                                          \
+      "policy", "rule", "route")                                                                   \
+    X(LIMIT_USED, GAUGE, "tollgate_limit_used", "units",                                           \
+      "Of it, used in the window that is current now, by the value that it is counted for (those " \
+      "asked about last); what clients choose themselves shows as (hidden), added up.",            \
+      "policy", "rule", "route", "key")                                                            \
+    X(LIMIT_RESERVED, GAUGE, "tollgate_limit_reserved", "units",                                   \
+      "And what requests under way have reserved.", "policy", "rule", "route", "key")              \
+    X(LIMIT_VALUES, GAUGE, "tollgate_limit_values", "values",                                      \
+      "Distinct values that a rate limit's rule counts now.", "policy", "rule", "route")           \
     X(UPSTREAM_REQUESTS, COUNTER, "tollgate_upstream_requests_total", "attempts",                  \
       "Attempts that a backend answered.", "backend", "response_code_class")                       \
     X(UPSTREAM_FAILURES, COUNTER, "tollgate_upstream_failures_total", "attempts",                  \

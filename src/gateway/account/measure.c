@@ -1,6 +1,7 @@
 /* Measuring: what an exchange's record adds to the metrics, and what the server's own state shows
  * at a scrape. The tenant is that of a verified claim, never what a client wrote. Of the exchange
  * itself only its plans are asked, for the series that are remembered by them. */
+#include "gateway/account/limit_reading.h"
 #include "gateway/account/record.h"
 #include "gateway/server.h"
 
@@ -334,6 +335,23 @@ static void measure_health(struct metrics_scrape *scrape, const struct health_re
     }
 }
 
+/* limit_reading_fn */
+static void measure_limit(void *scrape, const struct limit_reading *r)
+{
+    const struct limit_rule_plan *rule = r->rule;
+
+    if (r->n_keys > 0) {
+        METRICS_EMIT(scrape, METRIC_LIMIT_ALLOWED, (double)rule->limit, rule->policy, rule->name,
+                     r->route);
+        METRICS_EMIT(scrape, METRIC_LIMIT_VALUES, (double)r->n_keys, rule->policy, rule->name,
+                     r->route);
+    }
+    METRICS_EMIT(scrape, METRIC_LIMIT_USED, (double)r->level.used, rule->policy, rule->name,
+                 r->route, r->key);
+    METRICS_EMIT(scrape, METRIC_LIMIT_RESERVED, (double)r->level.reserved, rule->policy, rule->name,
+                 r->route, r->key);
+}
+
 static void measure_collect(struct metrics_scrape *scrape, void *ctx)
 {
     struct server *server = ctx;
@@ -354,6 +372,8 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
     METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_n_dropped(&server->log_writer),
                  STR_NULL);
     measure_feeds(scrape, server);
+    if (server->current)
+        limit_readings(server->current, server->loop->now.wall_unix_us, measure_limit, scrape);
     measure_clusters(scrape, server->current);
     measure_health(scrape, &server->health);
 }
