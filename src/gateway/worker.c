@@ -388,8 +388,10 @@ int worker_start(struct worker *w, struct server *g, uint32_t n, struct snapshot
     if (r < 0)
         return r;
     r = pthread_create(&w->thread, NULL, worker_main, w);
-    if (r == 0)
+    if (r == 0) {
+        w->has_cpu_clock = pthread_getcpuclockid(w->thread, &w->cpu_clock) == 0;
         return 0;
+    }
     worker_deinit(w);
     return error_origin(-r);
 }

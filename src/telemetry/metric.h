@@ -123,6 +123,12 @@
     X(MEMORY_LIMIT, GAUGE, "tollgate_memory_limit_bytes", "bytes",                                 \
       "Of the process's own memory, beyond parts of which it sheds; 0: none.")                     \
     X(EXCHANGES_ACTIVE, GAUGE, "tollgate_exchanges_active", "requests", "Requests under way now.") \
+    X(WORKER_CPU, COUNTER, "tollgate_worker_cpu_seconds_total", "seconds",                         \
+      "Processor time of each worker: at one second a second it can do no more.", "worker")        \
+    X(WORKER_EXCHANGES, GAUGE, "tollgate_worker_exchanges_active", "requests",                     \
+      "Requests under way at each worker.", "worker")                                              \
+    X(WORKER_CONNECTIONS, GAUGE, "tollgate_worker_connections_active", "connections",              \
+      "Client connections open at each worker.", "worker")                                         \
     X(TOKENS, COUNTER, "tollgate_tokens_total", "tokens",                                          \
       "Bearer tokens looked at: remembered, verified or refused.", "result")                       \
     X(CREDENTIALS, COUNTER, "tollgate_credentials_total", "credentials",                           \

@@ -1,4 +1,6 @@
 """What an operator's Prometheus gets: limits by whom they are counted for, and nothing that a client chose."""
+import contextlib
+import http.client
 import shutil
 import subprocess
 
@@ -68,6 +70,23 @@ def test_a_crowd_of_values_is_shown_by_its_latest(gateway, upstream, issuer):
     assert len(lines) == 100
     assert gw.metric(VALUES) == 120
     assert gw.metric(USED, key="x-tenant=tenant-119") == 1 and gw.metric(USED, key="x-tenant=tenant-0") == 0
+
+
+def test_each_worker_says_how_busy_it_is(gateway, upstream):
+    """One connection keeps one worker busy: its processor time grows with its requests."""
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))), args=("--workers", "2"))
+    cpu = "tollgate_worker_cpu_seconds_total"
+    before = [gw.metric(cpu, worker=n) for n in ("0", "1")]
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", gw.port(80), timeout=60)) as c:
+        for _ in range(300):
+            c.request("GET", "/")
+            answer = c.getresponse()
+            answer.read()
+            assert answer.status == 200
+        assert sum(gw.metric("tollgate_worker_connections_active", worker=n) for n in ("0", "1")) == 1
+    after = [gw.metric(cpu, worker=n) for n in ("0", "1")]
+    assert max(b - a for a, b in zip(before, after)) > 0.002
+    assert gw.metric("process_cpu_seconds_total") >= sum(after) * 0.9
 
 
 @pytest.mark.prom

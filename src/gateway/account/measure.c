@@ -1,6 +1,8 @@
 /* Measuring: what an exchange's record adds to the metrics, and what the server's own state shows
  * at a scrape. The tenant is that of a verified claim, never what a client wrote. Of the exchange
  * itself only its plans are asked, for the series that are remembered by them. */
+#include <stdio.h>
+
 #include "gateway/account/limit_reading.h"
 #include "gateway/account/record.h"
 #include "gateway/server.h"
@@ -352,6 +354,22 @@ static void measure_limit(void *scrape, const struct limit_reading *r)
                  r->route, r->key);
 }
 
+/* How busy each one is: one that takes all of a processor is the whole gateway's bound. */
+static void measure_worker(struct metrics_scrape *scrape, const struct worker *w)
+{
+    char room[24];
+    struct str name = str_make(room, (size_t)snprintf(room, sizeof room, "%u", w->index));
+    struct timespec used;
+
+    METRICS_EMIT(scrape, METRIC_WORKER_EXCHANGES,
+                 atomic_load_explicit(&w->n_open_exchanges, memory_order_relaxed), name);
+    METRICS_EMIT(scrape, METRIC_WORKER_CONNECTIONS,
+                 atomic_load_explicit(&w->n_open_connections, memory_order_relaxed), name);
+    if (w->has_cpu_clock && clock_gettime(w->cpu_clock, &used) == 0)
+        METRICS_EMIT(scrape, METRIC_WORKER_CPU, (double)used.tv_sec + (double)used.tv_nsec / 1e9,
+                     name);
+}
+
 static void measure_collect(struct metrics_scrape *scrape, void *ctx)
 {
     struct server *server = ctx;
@@ -372,6 +390,8 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
     METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_n_dropped(&server->log_writer),
                  STR_NULL);
     measure_feeds(scrape, server);
+    for (uint32_t i = 0; i < server->n_workers; i++)
+        measure_worker(scrape, server->workers[i]);
     if (server->current)
         limit_readings(server->current, server->loop->now.wall_unix_us, measure_limit, scrape);
     measure_clusters(scrape, server->current);
