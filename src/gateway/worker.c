@@ -373,6 +373,7 @@ int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot 
     failure_limit_init(&w->failures);
     hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);
     w->metrics = metrics_shard_new(&g->metrics);
+    overload_show(w);
     w->log = log_writer_ring(&g->log_writer);
     wake_init(&w->news, &w->loop, worker_on_news);
     wake_init(&w->keys_changed, &w->loop, worker_on_keys);
