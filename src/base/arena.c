@@ -131,8 +131,7 @@ struct str arena_lower(struct arena *a, struct str s)
 {
     char *copy = arena_bytes(a, s.len + 1);
 
-    for (size_t i = 0; i < s.len; i++)
-        copy[i] = str_lower_char(s.ptr[i]);
+    str_lower(s, copy);
     copy[s.len] = '\0';
     return (struct str){copy, s.len};
 }

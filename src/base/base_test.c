@@ -47,6 +47,27 @@ TEST(str_split_keeps_empty_parts)
     CHECK_INT(n, 4);
 }
 
+/* Each byte at each place of a word of eight, and behind it. */
+TEST(str_lowers_the_letters_alone)
+{
+    for (int c = 0; c < 256; c++) {
+        char text[11], lower[11];
+
+        for (size_t at = 0; at < sizeof text; at++) {
+            char expected = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : (char)c;
+
+            memset(text, 'Z', sizeof text);
+            text[at] = (char)c;
+            str_lower(str_make(text, sizeof text), lower);
+            for (size_t i = 0; i < sizeof text; i++)
+                CHECK_INT(lower[i], i == at ? expected : 'z');
+        }
+        str_lower(str_make(text, sizeof text), text);
+        CHECK(memcmp(text, lower, sizeof text) == 0);
+    }
+    str_lower(STR(""), NULL);
+}
+
 TEST(str_compares_and_searches)
 {
     CHECK(str_eq_nocase(STR("Content-Length"), STR("content-lengtH")));

@@ -192,7 +192,10 @@
     X(METRIC_SERIES, 8192, "series",                                                               \
       "label combinations of one metric and worker; beyond: counted as `other`")                   \
     X(METRIC_HISTOGRAMS, 2048, "series",                                                           \
-      "the same of a histogram, whose series print 20 lines each")
+      "the same of a histogram, whose series print 20 lines each")                                 \
+    X(READINGS_PER_COUNTER, 100, "values",                                                         \
+      "of one rate limit's distinct values shown to who watches, the latest first")                \
+    X(READINGS, 2000, "values", "of all rate limits together")
 
 enum limit_value {
 #define X(name, value, unit, text) LIMIT_##name = (value),

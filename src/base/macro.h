@@ -41,6 +41,10 @@
         max_a_ > max_b_ ? max_a_ : max_b_;                                                         \
     })
 
+/* A function that is rare, or large among small ones: inlined it would cost its callers its frame.
+ */
+#define NOINLINE __attribute__((noinline))
+
 /* Straight-line code only, never across a wait: AUTO(free_fn) runs at the end of the scope; the
  * function takes a pointer to the variable. TAKE(p) hands the value on and disarms the cleanup. */
 #define AUTO(cleanup_fn) __attribute__((cleanup(cleanup_fn)))

@@ -2,6 +2,34 @@
  * small fixed table of str_distance on the stack. */
 #include "base/str.h"
 
+/* Of eight bytes at once: what is above 'A' - 1 and not above 'Z' carries into its byte's top bit,
+ * which nothing does whose own top bit was set. */
+static uint64_t str_lower_word(uint64_t word)
+{
+    static const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t low = word & (ones * 0x7f);
+    uint64_t is_from_a = low + ones * (0x80 - 'A');
+    uint64_t is_past_z = low + ones * (0x80 - 'Z' - 1);
+    uint64_t is_capital = is_from_a & ~is_past_z & ~word & (ones * 0x80);
+
+    return word | (is_capital >> 2);
+}
+
+void str_lower(struct str s, char *to)
+{
+    size_t i = 0;
+
+    for (; i + sizeof(uint64_t) <= s.len; i += sizeof(uint64_t)) {
+        uint64_t word;
+
+        memcpy(&word, s.ptr + i, sizeof word);
+        word = str_lower_word(word);
+        memcpy(to + i, &word, sizeof word);
+    }
+    for (; i < s.len; i++)
+        to[i] = str_lower_char(s.ptr[i]);
+}
+
 bool str_eq_nocase(struct str a, struct str b)
 {
     if (a.len != b.len)

@@ -40,6 +40,9 @@ static inline char str_lower_char(char c)
     return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
+/* Into `to`, of s.len bytes, which may be those of s; without a NUL. Other bytes than A to Z stay
+ * as they are. */
+void str_lower(struct str s, char *to);
 bool str_eq_nocase(struct str a, struct str b);
 /* memcmp order, shorter first on a tie. */
 int str_compare(struct str a, struct str b);

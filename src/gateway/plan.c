@@ -90,10 +90,29 @@ bool listener_plan_is_late(const struct listener_plan *p, struct str name)
     return name_set_has(&p->late_headers, name) || plan_name_begins(name, STR("x-ai-eg-"));
 }
 
+/* Of a letter, in either case, the same; '_' counts as '-'. */
+static uint32_t plan_initial(char c)
+{
+    return UINT32_C(1) << ((c == '_' ? '-' : c) & 31);
+}
+
+void listener_plan_note_initials(struct listener_plan *p)
+{
+    size_t at = 0;
+    struct str name;
+
+    p->own_initials = plan_initial('x'); /* x-ai-eg-, x-envoy-, x-forwarded-client-cert */
+    while (name_set_next(&p->late_headers, &at, &name))
+        p->own_initials |= plan_initial(name.ptr[0]);
+}
+
 bool listener_plan_is_own(const struct listener_plan *p, struct str name)
 {
     static const struct str certificate = {"x-forwarded-client-cert", 23};
 
+    /* Every header of every request is asked for. */
+    if (LIKELY(name.len == 0 || !(p->own_initials & plan_initial(name.ptr[0]))))
+        return false;
     return listener_plan_is_late(p, name) ||
            (p->client.tells_envoy && plan_name_begins(name, STR("x-envoy-"))) ||
            (name.len == certificate.len && plan_name_begins(name, certificate));

@@ -324,6 +324,7 @@ struct listener_plan {
     const struct authentication **authentications; /* by auth_group - 1 */
     uint32_t n_authentications;
     struct name_set late_headers;
+    uint32_t own_initials; /* bit (first byte & 31) of each name that only the gateway writes */
     struct name_set credential_names; /* headers and parameters that no log shows */
     struct client_plan client;
     const struct access_log_plan *logs;
@@ -338,6 +339,8 @@ void listener_plan_unref(const struct listener_plan *p);
 /* Is this a header that only the gateway writes: a late one of the listener, or any x-ai-eg-*?
  * Spelling as in name_set. */
 bool listener_plan_is_late(const struct listener_plan *p, struct str name);
+/* After the last late header: what listener_plan_is_own() looks at first. */
+void listener_plan_note_initials(struct listener_plan *p);
 /* Is this a header that no client may write or name in Connection: a late one, or
  * x-forwarded-client-cert, which only who ends TLS can know, or of x-envoy where those are told? */
 bool listener_plan_is_own(const struct listener_plan *p, struct str name);

@@ -60,14 +60,22 @@ static bool admit_is_misdirected(const struct exchange *x, const struct port_pla
     return of_name && of_name != x->listener && of_name->tls_identity != x->listener->tls_identity;
 }
 
+/* Names with '_' have come only where the connection reads them. */
 static void admit_remove_late(struct exchange *x)
 {
+    bool has_underscores = x->downstream->reads_underscore;
     struct http_headers *h = &x->request.headers;
     uint16_t n_kept = 0;
 
     for (uint16_t i = 0; i < h->n; i++) {
-        if (!listener_plan_drops(x->listener, h->items[i].name))
-            h->items[n_kept++] = h->items[i];
+        struct str name = h->items[i].name;
+
+        if (has_underscores ? listener_plan_drops(x->listener, name)
+                            : listener_plan_is_own(x->listener, name))
+            continue;
+        if (n_kept < i)
+            h->items[n_kept] = h->items[i];
+        n_kept++;
     }
     h->n = n_kept;
 }

@@ -336,7 +336,7 @@ static enum step_result upstream_judge(struct exchange *x)
     bool has_next;
 
     ASSERT(x->attempt.has_head);
-    if (retry_wait(x))
+    if (UNLIKELY(x->retry) && retry_wait(x))
         return STEP_WAIT;
     has_next = x->is_ai && upstream_has_next_priority(x);
     if (has_next && ai_answer_has_failed(x)) {

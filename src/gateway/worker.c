@@ -372,6 +372,7 @@ int worker_init_apart(struct worker *w, struct server *g, struct metrics *metric
     failure_limit_init(&w->failures);
     hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);
     w->metrics = metrics_shard_new(metrics);
+    overload_show(w);
     wake_init(&w->news, &w->loop, worker_on_news);
     wake_init(&w->keys_changed, &w->loop, worker_on_keys);
     atomic_fetch_add(&s->n_workers, 1);
@@ -398,8 +399,10 @@ int worker_start(struct worker *w, struct server *g, uint32_t n, struct snapshot
     if (r < 0)
         return r;
     r = pthread_create(&w->thread, NULL, worker_main, w);
-    if (r == 0)
+    if (r == 0) {
+        w->has_cpu_clock = pthread_getcpuclockid(w->thread, &w->cpu_clock) == 0;
         return 0;
+    }
     worker_deinit(w);
     return error_origin(-r);
 }

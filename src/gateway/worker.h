@@ -51,6 +51,8 @@ struct worker {
     struct loop loop;
     struct server *server;
     pthread_t thread;
+    clockid_t cpu_clock; /* of the thread; has_cpu_clock: there is one */
+    bool has_cpu_clock;
     uint32_t index;
     bool is_draining;
     _Atomic bool has_drained; /* shared: the backlog is taken, listening has ended */

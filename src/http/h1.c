@@ -114,9 +114,9 @@ static int h1_skip_crlf(struct h1 *c, struct str *input)
     return 0;
 }
 
-static int h1_head_next(struct h1 *c, struct str *input, struct arena *arena,
-                        struct http_request *ret_request, struct http_response *ret_response,
-                        struct h1_event *ret_event)
+static NOINLINE int h1_head_next(struct h1 *c, struct str *input, struct arena *arena,
+                                 struct http_request *ret_request,
+                                 struct http_response *ret_response, struct h1_event *ret_event)
 {
     size_t len;
     int r = h1_skip_crlf(c, input);

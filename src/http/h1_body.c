@@ -164,8 +164,8 @@ static int h1_chunked_step(struct h1 *c, struct str *input, struct h1_event *ret
     return 0;
 }
 
-static int h1_chunked_next(struct h1 *c, struct str *input, struct arena *arena,
-                           struct h1_event *ret_event)
+static NOINLINE int h1_chunked_next(struct h1 *c, struct str *input, struct arena *arena,
+                                    struct h1_event *ret_event)
 {
     bool has_event = false;
 

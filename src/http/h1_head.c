@@ -151,8 +151,7 @@ static int h1_connection_note(struct h1 *c, struct h1_fields *f, struct str valu
 {
     char *p = (char *)(uintptr_t)value.ptr; /* of f's own writable copy */
 
-    for (size_t i = 0; i < value.len; i++)
-        p[i] = str_lower_char(p[i]);
+    str_lower(value, p);
     if (++f->n_connection > 4)
         return h1_fail(c, H1_ERROR_BAD_CONNECTION);
     f->connection = f->n_connection == 1 ? value

@@ -94,8 +94,7 @@ static struct str lower_copy(struct str name, struct arena *arena)
 {
     char *lower = arena_bytes(arena, name.len);
 
-    for (size_t i = 0; i < name.len; i++)
-        lower[i] = str_lower_char(name.ptr[i]);
+    str_lower(name, lower);
     return str_make(lower, name.len);
 }
 

@@ -53,8 +53,7 @@ enum h1_error target_read_host(struct arena *arena, struct http_request *ret)
         return H1_ERROR_BAD_HOST;
     char *lower = arena_bytes(arena, host.len);
 
-    for (size_t i = 0; i < host.len; i++)
-        lower[i] = str_lower_char(host.ptr[i]);
+    str_lower(host, lower);
     ret->host = str_make(lower, host.len);
     return H1_ERROR_NONE;
 }

@@ -258,6 +258,20 @@ struct bucket_move bucket_disown(struct bucket *b)
     return move;
 }
 
+struct bucket_level bucket_read(struct bucket *b, int64_t now_wall_us)
+{
+    struct bucket_level level;
+
+    pthread_mutex_lock(&b->lock);
+    int64_t window = MAX(b->window, bucket_window(b->window_s, now_wall_us));
+
+    level.used = b->window == window ? b->used : 0;
+    level.reserved = b->reserved;
+    level.reset_s = bucket_reset_s(b->window_s, window, now_wall_us);
+    pthread_mutex_unlock(&b->lock);
+    return level;
+}
+
 bool bucket_is_idle(const struct bucket *b, int64_t window)
 {
     return b->reserved == 0 && (b->used == 0 || b->window < window);

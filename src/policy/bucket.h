@@ -62,5 +62,6 @@ void bucket_note(const struct limit_claim *claim, int64_t now_wall_us);
 void bucket_give(const struct limit_claim *claim);
 /* That process has ended: what it still had reserved goes. */
 struct bucket_move bucket_disown(struct bucket *b);
+struct bucket_level bucket_read(struct bucket *b, int64_t now_wall_us);
 /* Neither used in the window `window` or later, nor reserved. Nobody else may use it meanwhile. */
 bool bucket_is_idle(const struct bucket *b, int64_t window);

@@ -176,6 +176,23 @@ void bucket_table_each(struct bucket_table *t, bucket_table_fn *fn, void *ctx)
     pthread_mutex_unlock(&t->lock);
 }
 
+size_t bucket_table_latest(struct bucket_table *t, size_t n, bucket_table_fn *fn, void *ctx)
+{
+    size_t n_all;
+
+    pthread_mutex_lock(&t->lock);
+    n_all = t->is_distinct ? t->recent.n_nodes : 1;
+    if (!t->is_distinct && n > 0)
+        fn(ctx, STR(""), &t->single);
+    for (struct list_node *node = t->recent.last; node && n > 0; node = node->prev, n--) {
+        struct bucket_entry *e = CONTAINER_OF(node, struct bucket_entry, recent);
+
+        fn(ctx, str_make(e->key, e->key_len), &e->bucket);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return n_all;
+}
+
 void bucket_table_share(struct bucket_table *t, uint32_t session)
 {
     pthread_mutex_lock(&t->lock);

@@ -33,5 +33,8 @@ struct str bucket_table_key(const struct bucket_table *t, const struct bucket *b
 typedef void bucket_table_fn(void *ctx, struct str key, struct bucket *b);
 /* All buckets, while none comes or goes. */
 void bucket_table_each(struct bucket_table *t, bucket_table_fn *fn, void *ctx);
+/* Of the buckets taken last, at most `n`, the latest first; answers how many there are in all.
+ * Holds the table's lock for so many. */
+size_t bucket_table_latest(struct bucket_table *t, size_t n, bucket_table_fn *fn, void *ctx);
 /* The session of those that come from now on. */
 void bucket_table_share(struct bucket_table *t, uint32_t session);

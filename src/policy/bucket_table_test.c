@@ -50,6 +50,45 @@ TEST(each_value_has_its_own_bucket)
     bucket_table_deinit(&t);
 }
 
+struct latest {
+    char text[64];
+    size_t n;
+};
+
+static void note_latest(void *ctx, struct str key, struct bucket *b)
+{
+    struct latest *l = ctx;
+    struct bucket_level level = bucket_read(b, S(10));
+
+    l->n += (size_t)snprintf(l->text + l->n, sizeof l->text - l->n, "%.*s:%u ", STR_ARG(key),
+                             (unsigned)level.used);
+}
+
+TEST(the_values_taken_last_are_told_first)
+{
+    struct bucket_table t;
+    struct latest two = {0};
+    struct latest none = {0};
+    struct latest one = {0};
+
+    bucket_table_init(&t, 60, true);
+    CHECK(count(&t, STR("a"), S(10)) && count(&t, STR("b"), S(10)) && count(&t, STR("c"), S(10)));
+    CHECK(count(&t, STR("a"), S(10)));
+    CHECK_INT(bucket_table_latest(&t, 2, note_latest, &two), 3);
+    CHECK_STR(str_of(two.text), "a:2 c:1 ");
+    CHECK_INT(bucket_table_latest(&t, 0, note_latest, &none), 3);
+    CHECK_INT(none.n, 0);
+    bucket_table_deinit(&t);
+
+    bucket_table_init(&t, 60, false);
+    CHECK(count(&t, STR(""), S(10)));
+    CHECK_INT(bucket_table_latest(&t, 5, note_latest, &one), 1);
+    CHECK_STR(str_of(one.text), ":1 ");
+    CHECK_INT(bucket_read(&t.single, S(10)).reset_s, 50);
+    CHECK_INT(bucket_read(&t.single, S(60)).used, 0); /* another window */
+    bucket_table_deinit(&t);
+}
+
 TEST(a_table_that_is_not_distinct_has_one_bucket)
 {
     struct bucket_table t;

@@ -13,8 +13,7 @@ static struct str lower(struct arena *arena, struct str s)
 {
     char *text = arena_bytes(arena, s.len);
 
-    for (size_t i = 0; i < s.len; i++)
-        text[i] = str_lower_char(s.ptr[i]);
+    str_lower(s, text);
     return str_make(text, s.len);
 }
 

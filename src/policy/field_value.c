@@ -12,8 +12,7 @@ struct field_name field_name_make(struct arena *arena, struct str name)
 {
     char *text = arena_bytes(arena, name.len);
 
-    for (size_t i = 0; i < name.len; i++)
-        text[i] = str_lower_char(name.ptr[i]);
+    str_lower(name, text);
     struct field_name result = {str_make(text, name.len), HEADER_OTHER};
 
     result.id = header_id_find(result.text);

@@ -18,8 +18,7 @@ static int compile_mod(struct arena *arena, struct str name, struct str value,
         return HEADER_MODS_BAD_VALUE;
     char *lower = arena_bytes(arena, name.len);
 
-    for (size_t i = 0; i < name.len; i++)
-        lower[i] = str_lower_char(name.ptr[i]);
+    str_lower(name, lower);
     ret_mod->name = str_make(lower, name.len);
     ret_mod->value = arena_str(arena, str_trim(value));
     ret_mod->id = header_id_find(ret_mod->name);

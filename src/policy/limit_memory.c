@@ -194,6 +194,31 @@ static void memory_settle(struct limit_store *s, struct limit_claim *claim, uint
     memory_put(claim);
 }
 
+/* ---- looking on ---- */
+
+struct memory_look {
+    limit_look_fn *fn;
+    void *ctx;
+    int64_t now_wall_us;
+};
+
+static void memory_look_bucket(void *ctx, struct str key, struct bucket *b)
+{
+    const struct memory_look *look = ctx;
+    struct bucket_level level = bucket_read(b, look->now_wall_us);
+
+    look->fn(look->ctx, key, &level);
+}
+
+static size_t memory_look(struct limit_store *s, struct limit_counter *c, size_t n,
+                          int64_t now_wall_us, limit_look_fn *fn, void *ctx)
+{
+    struct memory_look look = {fn, ctx, now_wall_us};
+
+    (void)s;
+    return bucket_table_latest(&c->table, n, memory_look_bucket, &look);
+}
+
 /* ---- between processes ---- */
 
 /* On its way through all buckets. */
@@ -341,6 +366,7 @@ void limit_memory_init(struct limit_memory *m)
         .peek = memory_peek,
         .extend = memory_extend,
         .settle = memory_settle,
+        .look = memory_look,
     };
 
     *m = (struct limit_memory){.store.ops = &ops};

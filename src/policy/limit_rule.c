@@ -8,7 +8,6 @@
 #include "policy/limit_rule.h"
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/limits.h"
 #include "http/path.h"
 
@@ -124,73 +123,6 @@ int limit_rule_init(struct limit_rule *r, struct arena *arena,
     return 0;
 }
 
-/* ---- the key ---- */
-
-enum {
-    KEY_TAG_BYTES = 2,
-    KEY_HASH_BYTES = 16,
-    KEY_LONG_VALUE = 0xffff, /* tags beyond any length of a value that stands there whole */
-    KEY_FOLDED = 0xfffe,
-};
-
-static void key_put_tag(struct limit_key *k, unsigned tag)
-{
-    k->bytes[k->n++] = (char)(tag & 0xff);
-    k->bytes[k->n++] = (char)(tag >> 8);
-}
-
-static void key_put_hash(struct limit_key *k, unsigned tag, const void *bytes, size_t n)
-{
-    struct hash_key first = hash_process_key();
-    struct hash_key second = {first.k1 ^ 0x6c696d69746b6579ULL, first.k0 ^ 0x64697374696e6374ULL};
-    uint64_t words[2] = {hash_sip24(first, bytes, n), hash_sip24(second, bytes, n)};
-
-    key_put_tag(k, tag);
-    memcpy(k->bytes + k->n, words, sizeof words);
-    k->n = (uint16_t)(k->n + sizeof words);
-}
-
-static void key_fold(struct limit_key *k)
-{
-    char before[LIMIT_KEY_BYTES];
-    size_t n = k->n;
-
-    memcpy(before, k->bytes, n);
-    k->n = 0;
-    key_put_hash(k, KEY_FOLDED, before, n);
-}
-
-static void key_add(struct limit_key *k, struct str value)
-{
-    size_t n_kept = value.len <= LIMIT_KEY_BYTES / 2 ? value.len : KEY_HASH_BYTES;
-
-    if (k->n + KEY_TAG_BYTES + n_kept > LIMIT_KEY_BYTES)
-        key_fold(k);
-    if (value.len > LIMIT_KEY_BYTES / 2) {
-        key_put_hash(k, KEY_LONG_VALUE, value.ptr, value.len);
-        return;
-    }
-    key_put_tag(k, (unsigned)value.len);
-    if (value.len > 0)
-        memcpy(k->bytes + k->n, value.ptr, value.len);
-    k->n = (uint16_t)(k->n + value.len);
-}
-
-bool limit_key_next(struct str *rest, struct str *ret_value, bool *ret_is_hash)
-{
-    unsigned tag;
-    size_t n;
-
-    if (rest->len < KEY_TAG_BYTES)
-        return false;
-    tag = (unsigned char)rest->ptr[0] | (unsigned)(unsigned char)rest->ptr[1] << 8;
-    *ret_is_hash = tag == KEY_LONG_VALUE || tag == KEY_FOLDED;
-    n = *ret_is_hash ? (size_t)KEY_HASH_BYTES : tag;
-    *ret_value = str_slice(*rest, KEY_TAG_BYTES, KEY_TAG_BYTES + n);
-    *rest = str_slice(*rest, KEY_TAG_BYTES + n, rest->len);
-    return true;
-}
-
 /* ---- matching ---- */
 
 static enum regex_verdict invert(enum regex_verdict verdict, bool is_inverted)
@@ -208,7 +140,7 @@ static enum regex_verdict value_holds(const struct limit_item *item, struct str 
     case LIMIT_ITEM_DISTINCT:
         if (!value.ptr)
             return REGEX_MISS;
-        key_add(key, value);
+        limit_key_add(key, value);
         return REGEX_HIT;
     case LIMIT_ITEM_REGEX:
         return invert(value.ptr ? regex_match(item->regex, value) : REGEX_MISS, item->is_inverted);
@@ -296,7 +228,7 @@ static bool cidr_holds(const struct limit_selector *s, const struct ip_address *
     if (cidr_has(&s->cidr, client) == s->is_cidr_inverted)
         return false;
     if (s->is_cidr_distinct)
-        key_add(key, str_make(client->bytes, sizeof client->bytes));
+        limit_key_add(key, str_make(client->bytes, sizeof client->bytes));
     return true;
 }
 
@@ -325,4 +257,78 @@ enum regex_verdict limit_rule_match(const struct limit_rule *r, const struct lim
     for (uint32_t i = 0; i < r->n_selectors && verdict == REGEX_HIT; i++)
         verdict = selector_holds(&r->selectors[i], input, ret_key);
     return verdict;
+}
+
+/* ---- the key, read back ---- */
+
+/* On the way through the Distinct parts of a key. */
+struct key_reading {
+    struct str rest;
+    struct buf *out;
+    limit_may_show_fn *may_show;
+    const void *context;
+    bool has_part;
+};
+
+static void reading_begin(struct key_reading *k, struct str name)
+{
+    if (k->has_part)
+        buf_append_char(k->out, ',');
+    k->has_part = true;
+    buf_append_str(k->out, name);
+    buf_append_char(k->out, '=');
+}
+
+static void reading_put(struct key_reading *k, struct str name, const struct limit_key_part *part)
+{
+    reading_begin(k, name);
+    if (!k->may_show(k->context, name))
+        buf_append_str(k->out, STR("(hidden)"));
+    else if (part->is_hash)
+        buf_append_str(k->out, STR("(long)"));
+    else
+        buf_append_str(k->out, part->value);
+}
+
+static void reading_put_items(struct key_reading *k, const struct limit_item *items, uint32_t n)
+{
+    struct limit_key_part part;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (items[i].kind == LIMIT_ITEM_DISTINCT && limit_key_next(&k->rest, &part))
+            reading_put(k, items[i].name.text, &part);
+    }
+}
+
+static void reading_put_address(struct key_reading *k)
+{
+    struct limit_key_part part;
+    struct ip_address address = {.is_valid = true};
+    char room[46];
+
+    if (!limit_key_next(&k->rest, &part) || part.value.len != sizeof address.bytes)
+        return;
+    memcpy(address.bytes, part.value.ptr, sizeof address.bytes);
+    reading_begin(k, STR("client"));
+    buf_append_str(k->out, ip_address_format(&address, room));
+}
+
+/* In the order of selector_holds. */
+void limit_rule_format_key(const struct limit_rule *r, struct str key, limit_may_show_fn *may_show,
+                           const void *context, struct buf *out)
+{
+    struct key_reading k = {.rest = key, .out = out, .may_show = may_show, .context = context};
+
+    if (limit_key_is_folded(key)) {
+        buf_append_str(out, STR("(long)"));
+        return;
+    }
+    for (uint32_t i = 0; i < r->n_selectors; i++) {
+        const struct limit_selector *s = &r->selectors[i];
+
+        if (s->has_cidr && s->is_cidr_distinct)
+            reading_put_address(&k);
+        reading_put_items(&k, s->headers, s->n_headers);
+        reading_put_items(&k, s->queries, s->n_queries);
+    }
 }

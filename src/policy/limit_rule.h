@@ -4,8 +4,10 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "policy/cidr.h"
 #include "policy/field_value.h"
+#include "policy/limit/limit_key.h"
 #include "policy/route_match.h"
 
 enum limit_item_kind {
@@ -90,20 +92,6 @@ struct limit_input {
     const struct ip_address *client;
 };
 
-enum { LIMIT_KEY_BYTES = 256 };
-
-/* The values of the Distinct parts, unambiguous and bounded: what does not fit stands there as a
- * keyed hash of 128 bits, which no outsider can make collide. */
-struct limit_key {
-    uint16_t n;
-    char bytes[LIMIT_KEY_BYTES];
-};
-
-/* Takes the next value off the front of a key's bytes: they stand in the order of the selectors, of
- * each address, headers, parameters. `*ret_is_hash`: it stands there as a hash, or with it all that
- * are left. False: there is none. */
-bool limit_key_next(struct str *rest, struct str *ret_value, bool *ret_is_hash);
-
 /* Copies into `arena`. On a condition `*ret_bad` is the index of the selector. */
 MUST_USE int limit_rule_init(struct limit_rule *r, struct arena *arena,
                              const struct limit_selector_spec *selectors, size_t n_selectors,
@@ -113,3 +101,9 @@ MUST_USE int limit_rule_init(struct limit_rule *r, struct arena *arena,
  * rule does not apply. */
 enum regex_verdict limit_rule_match(const struct limit_rule *r, const struct limit_input *input,
                                     struct limit_key *ret_key);
+
+/* May the value of that header or parameter be seen by who watches? */
+typedef bool limit_may_show_fn(const void *context, struct str name);
+/* A key of that rule for people, "x-tenant=a,client=10.0.0.1"; empty: it has none. */
+void limit_rule_format_key(const struct limit_rule *r, struct str key, limit_may_show_fn *may_show,
+                           const void *context, struct buf *out);

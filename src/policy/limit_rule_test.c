@@ -281,6 +281,69 @@ TEST(distinct_values_cannot_be_confused_and_keys_are_bounded)
     CHECK(key_of(&x, half, half).len <= LIMIT_KEY_BYTES);
 }
 
+static bool may_show(const void *hidden, struct str name)
+{
+    return !str_eq(name, str_of(hidden));
+}
+
+TEST(a_key_reads_back_as_its_names_and_values)
+{
+    struct limit_item_spec tenant = {.name = STR("X-Tenant"), .kind = LIMIT_ITEM_DISTINCT};
+    struct limit_item_spec mixed[] = {
+        {.name = STR("x-fixed"), .value = STR("1")},
+        {.name = STR("x-key"), .kind = LIMIT_ITEM_DISTINCT},
+    };
+    struct limit_item_spec query = {.name = STR("q"), .kind = LIMIT_ITEM_DISTINCT};
+    struct limit_selector_spec selectors[] = {
+        {.headers = &tenant,
+         .n_headers = 1,
+         .has_cidr = true,
+         .is_cidr_distinct = true,
+         .cidr = STR("10.0.0.0/8")},
+        {.headers = mixed, .n_headers = 2, .queries = &query, .n_queries = 1},
+    };
+    static char longer[300];
+    struct limit_key key;
+    struct limit_rule rule;
+    struct buf out = {0};
+    struct play p;
+    size_t bad;
+
+    play_init(&p, "GET", "/", "10.1.2.3");
+    memset(longer, 'x', sizeof longer);
+    ask(&p, "x-tenant", STR("acme,inc"));
+    ask(&p, "x-fixed", STR("1"));
+    ask(&p, "x-key", STR("secret"));
+    p.request.query = STR("q=%41");
+    CHECK_INT(match(&p, selectors, 2, &key), REGEX_HIT);
+    CHECK_INT(limit_rule_init(&rule, &p.arena, selectors, 2, &bad), 0);
+    limit_rule_format_key(&rule, str_make(key.bytes, key.n), may_show, "x-key", &out);
+    CHECK_STR(buf_str(&out), "client=10.1.2.3,x-tenant=acme,inc,x-key=(hidden),q=A");
+
+    /* A value too long for a key stands there as a hash. */
+    p.request.headers.items[2].value = str_make(longer, sizeof longer);
+    CHECK_INT(match(&p, selectors, 2, &key), REGEX_HIT);
+    buf_clear(&out);
+    limit_rule_format_key(&rule, str_make(key.bytes, key.n), may_show, "none", &out);
+    CHECK_STR(buf_str(&out), "client=10.1.2.3,x-tenant=acme,inc,x-key=(long),q=A");
+
+    /* And what was folded nobody can tell apart. */
+    for (int i = 0; i < 3; i++)
+        p.request.headers.items[i == 1 ? 0 : i].value = str_make(longer, 120);
+    CHECK_INT(match(&p, selectors, 2, &key), REGEX_HIT);
+    buf_clear(&out);
+    limit_rule_format_key(&rule, str_make(key.bytes, key.n), may_show, "none", &out);
+    CHECK_STR(buf_str(&out), "(long)");
+
+    /* Bytes that are no key of the rule are no reason to read beyond them. */
+    for (uint16_t n = 0; n <= key.n; n++) {
+        buf_clear(&out);
+        limit_rule_format_key(&rule, str_make(key.bytes, n), may_show, "none", &out);
+    }
+    buf_deinit(&out);
+    arena_deinit(&p.arena);
+}
+
 TEST(an_absent_distinct_header_leaves_the_rule_out)
 {
     struct play p;
@@ -340,63 +403,4 @@ TEST(what_cannot_be_compiled_is_named)
         CHECK_INT(at, 1);
         arena_deinit(&arena);
     }
-}
-
-TEST(the_values_of_a_key_are_read_back_in_order)
-{
-    static const struct limit_item_spec items[] = {{STR("a"), STR(""), LIMIT_ITEM_DISTINCT, false},
-                                                   {STR("b"), STR(""), LIMIT_ITEM_DISTINCT, false},
-                                                   {STR("c"), STR(""), LIMIT_ITEM_DISTINCT, false}};
-    struct limit_selector_spec selector = {.headers = items,
-                                           .n_headers = 3,
-                                           .has_cidr = true,
-                                           .is_cidr_distinct = true,
-                                           .cidr = STR("0.0.0.0/0")};
-    char longer[300];
-    struct limit_key key;
-    struct str rest, value;
-    struct play p;
-    bool is_hash;
-
-    memset(longer, 'x', sizeof longer);
-    play_init(&p, "GET", "/", "10.0.0.1");
-    ask(&p, "a", STR("one"));
-    ask(&p, "b", STR(""));
-    ask(&p, "c", str_make(longer, sizeof longer));
-    CHECK_INT(match(&p, &selector, 1, &key), REGEX_HIT);
-    rest = str_make(key.bytes, key.n);
-    CHECK(limit_key_next(&rest, &value, &is_hash) && !is_hash);
-    CHECK(value.len == 16 && memcmp(value.ptr, p.client.bytes, 16) == 0);
-    CHECK(limit_key_next(&rest, &value, &is_hash) && !is_hash);
-    CHECK_STR(value, "one");
-    CHECK(limit_key_next(&rest, &value, &is_hash) && !is_hash);
-    CHECK_STR(value, "");
-    CHECK(limit_key_next(&rest, &value, &is_hash) && is_hash);
-    CHECK_INT(value.len, 16);
-    CHECK(!limit_key_next(&rest, &value, &is_hash));
-    arena_deinit(&p.arena);
-}
-
-TEST(a_key_that_has_been_folded_is_a_hash_and_what_follows)
-{
-    static const struct limit_item_spec items[] = {{STR("a"), STR(""), LIMIT_ITEM_DISTINCT, false},
-                                                   {STR("b"), STR(""), LIMIT_ITEM_DISTINCT, false},
-                                                   {STR("c"), STR(""), LIMIT_ITEM_DISTINCT, false}};
-    struct limit_selector_spec selector = {.headers = items, .n_headers = 3};
-    char longer[LIMIT_KEY_BYTES / 2];
-    struct limit_key key;
-    struct str rest, value;
-    struct play p;
-    bool is_hash;
-
-    memset(longer, 'x', sizeof longer);
-    play_init(&p, "GET", "/", NULL);
-    for (size_t i = 0; i < N_ELEMENTS(items); i++)
-        ask(&p, items[i].name.ptr, str_make(longer, sizeof longer));
-    CHECK_INT(match(&p, &selector, 1, &key), REGEX_HIT);
-    rest = str_make(key.bytes, key.n);
-    CHECK(limit_key_next(&rest, &value, &is_hash) && is_hash);
-    while (limit_key_next(&rest, &value, &is_hash))
-        CHECK(is_hash || value.len == sizeof longer);
-    arena_deinit(&p.arena);
 }

@@ -9,6 +9,13 @@ struct limit_store;
 /* One rule in one scope, with all its distinct values. The store's own; referenced. */
 struct limit_counter;
 
+/* What stands in a bucket, in the window that is current now. */
+struct bucket_level {
+    uint64_t used;
+    uint64_t reserved;
+    uint32_t reset_s; /* to the end of the window, at least 1 */
+};
+
 enum limit_room {
     LIMIT_ROOM_YES,
     LIMIT_ROOM_USED,     /* what the window allows is used up */
@@ -35,6 +42,9 @@ struct limit_claim {
     int64_t window;   /* that it was changed in */
 };
 
+/* What one distinct value of a counter stands at; `key` is lent for the call. */
+typedef void limit_look_fn(void *ctx, struct str key, const struct bucket_level *level);
+
 struct limit_store_ops {
     /* The counter of that identity with one more reference, made if there is none. `window_s` is
      * the length of its windows, which begin at multiples since the epoch; a counter keeps the one
@@ -60,6 +70,10 @@ struct limit_store_ops {
      * used in the window that is current now. */
     void (*settle)(struct limit_store *s, struct limit_claim *claim, uint64_t cost,
                    int64_t now_wall_us);
+    /* For who watches: at most `n` of the counter's values, those that were asked about last first,
+     * under locks for so long; `fn` must be quick. Answers how many values there are. */
+    size_t (*look)(struct limit_store *s, struct limit_counter *c, size_t n, int64_t now_wall_us,
+                   limit_look_fn *fn, void *ctx);
 };
 
 struct limit_store {

@@ -55,6 +55,9 @@ struct access_record {
     struct str model;
     bool is_model_named;     /* by a rule, so that it is no invention of the client's */
     struct str subject;      /* of a verified token */
+    struct str operation;    /* gen_ai.operation.name; empty: no AI request. Static */
+    struct str provider;     /* gen_ai.provider.name. Static */
+    bool is_stream;          /* the answer is an event stream */
     struct str model_served; /* as the answer names it */
     struct str ai_service;   /* that answered, "namespace/name" */
     int64_t tokens_in;       /* LOG_TOKENS_UNKNOWN: not counted */

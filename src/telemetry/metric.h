@@ -24,11 +24,20 @@
       "The same, by the name that a counter should have.", "tenant", "model")                      \
     X(AI_TOKEN_USAGE, HISTOGRAM, "gen_ai_client_token_usage", "tokens",                            \
       "Tokens of one request: input or output (OpenTelemetry's gen_ai.client.token.usage).",       \
-      "gen_ai_token_type", "gen_ai_request_model")                                                 \
+      "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_token_type",                        \
+      "gen_ai_request_model")                                                                      \
+    X(AI_SERVER_DURATION, HISTOGRAM, "gen_ai_server_request_duration_seconds", "seconds",          \
+      "From the first byte of a request to the end of its answer; error_type is the status of a "  \
+      "failed one, or `aborted` (OpenTelemetry's gen_ai.server.request.duration).",                \
+      "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type")       \
     X(AI_FIRST_TOKEN, HISTOGRAM, "gen_ai_server_time_to_first_token_seconds", "seconds",           \
       "From the first byte of a request to the first content of its answer (OpenTelemetry's "      \
       "gen_ai.server.time_to_first_token).",                                                       \
-      "gen_ai_request_model")                                                                      \
+      "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")                     \
+    X(AI_OUTPUT_TOKEN, HISTOGRAM, "gen_ai_server_time_per_output_token_seconds", "seconds",        \
+      "Of an answer that came as a stream, for each token after the first (OpenTelemetry's "       \
+      "gen_ai.server.time_per_output_token).",                                                     \
+      "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")                     \
     X(REQUESTS, COUNTER, "tollgate_requests_total", "requests", "Requests, whatever their end.",   \
       "listener", "route", "response_code_class")                                                  \
     X(REQUEST_DURATION, HISTOGRAM, "tollgate_request_duration_seconds", "seconds",                 \
@@ -40,6 +49,18 @@
       "route", "grpc_status")                                                                      \
     X(LIMIT_REFUSALS, COUNTER, "tollgate_limit_refusals_total", "requests",                        \
       "Requests that a rate limit refused, by its policy and its place there.", "policy", "rule")  \
+    X(LIMIT_ALLOWED, GAUGE, "tollgate_limit_allowed", "units",                                     \
+      "What a rate limit's rule allows for each value in a window; route is empty where all "      \
+      "routes share it.",                                                                          \
+      "policy", "rule", "route")                                                                   \
+    X(LIMIT_USED, GAUGE, "tollgate_limit_used", "units",                                           \
+      "Of it, used in the window that is current now, by the value that it is counted for (those " \
+      "asked about last); what clients choose themselves shows as (hidden), added up.",            \
+      "policy", "rule", "route", "key")                                                            \
+    X(LIMIT_RESERVED, GAUGE, "tollgate_limit_reserved", "units",                                   \
+      "And what requests under way have reserved.", "policy", "rule", "route", "key")              \
+    X(LIMIT_VALUES, GAUGE, "tollgate_limit_values", "values",                                      \
+      "Distinct values that a rate limit's rule counts now.", "policy", "rule", "route")           \
     X(UPSTREAM_REQUESTS, COUNTER, "tollgate_upstream_requests_total", "attempts",                  \
       "Attempts that a backend answered.", "backend", "response_code_class")                       \
     X(UPSTREAM_FAILURES, COUNTER, "tollgate_upstream_failures_total", "attempts",                  \
@@ -102,6 +123,12 @@
     X(MEMORY_LIMIT, GAUGE, "tollgate_memory_limit_bytes", "bytes",                                 \
       "Of the process's own memory, beyond parts of which it sheds; 0: none.")                     \
     X(EXCHANGES_ACTIVE, GAUGE, "tollgate_exchanges_active", "requests", "Requests under way now.") \
+    X(WORKER_CPU, COUNTER, "tollgate_worker_cpu_seconds_total", "seconds",                         \
+      "Processor time of each worker: at one second a second it can do no more.", "worker")        \
+    X(WORKER_EXCHANGES, GAUGE, "tollgate_worker_exchanges_active", "requests",                     \
+      "Requests under way at each worker.", "worker")                                              \
+    X(WORKER_CONNECTIONS, GAUGE, "tollgate_worker_connections_active", "connections",              \
+      "Client connections open at each worker.", "worker")                                         \
     X(TOKENS, COUNTER, "tollgate_tokens_total", "tokens",                                          \
       "Bearer tokens looked at: remembered, verified or refused.", "result")                       \
     X(CREDENTIALS, COUNTER, "tollgate_credentials_total", "credentials",                           \
@@ -147,7 +174,7 @@ enum metric {
         METRIC_COUNT_,
 };
 
-enum { METRIC_LABELS_MAX = 3 };
+enum { METRIC_LABELS_MAX = 4 };
 
 struct metric_row {
     enum metric_type type;

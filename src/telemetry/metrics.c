@@ -13,18 +13,43 @@ const struct metric_row metric_rows[METRIC_COUNT_] = {
 #undef X
 };
 
-const uint64_t *metric_buckets(enum metric m)
-{
-    static const uint64_t us[METRIC_BUCKETS] = {
-        500,    1000,    2500,    5000,    10000,    25000,    50000,    100000,    250000,
-        500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000,
-    };
-    /* Powers of four, as OpenTelemetry's conventions for generative AI want them. */
-    static const uint64_t tokens[METRIC_BUCKETS] = {
-        1,      4,       16,      64,       256,      1024,      4096,       16384,     65536,
-        262144, 1048576, 4194304, 16777216, 67108864, 268435456, 1073741824, 4294967296};
+#define BOUNDS(...)                                                                                \
+    {                                                                                              \
+        (const uint64_t[]){__VA_ARGS__},                                                           \
+            sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t)                             \
+    }
 
-    return metric_is_time(m) ? us : tokens;
+/* From half a millisecond, what a gateway itself takes, to minutes, what models take. */
+static const struct metric_bounds latency_bounds =
+    BOUNDS(500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000,
+           5000000, 10000000, 30000000, 60000000, 300000000);
+/* The next four: OpenTelemetry, semantic conventions for generative AI metrics. */
+static const struct metric_bounds token_bounds = BOUNDS(
+    1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864);
+static const struct metric_bounds operation_bounds =
+    BOUNDS(10000, 20000, 40000, 80000, 160000, 320000, 640000, 1280000, 2560000, 5120000, 10240000,
+           20480000, 40960000, 81920000);
+static const struct metric_bounds first_token_bounds =
+    BOUNDS(1000, 5000, 10000, 20000, 40000, 60000, 80000, 100000, 250000, 500000, 750000, 1000000,
+           2500000, 5000000, 7500000, 10000000);
+static const struct metric_bounds output_token_bounds =
+    BOUNDS(10000, 25000, 50000, 75000, 100000, 150000, 200000, 300000, 400000, 500000, 750000,
+           1000000, 2500000);
+
+const struct metric_bounds *metric_bounds(enum metric m)
+{
+    switch (m) {
+    case METRIC_AI_TOKEN_USAGE:
+        return &token_bounds;
+    case METRIC_AI_SERVER_DURATION:
+        return &operation_bounds;
+    case METRIC_AI_FIRST_TOKEN:
+        return &first_token_bounds;
+    case METRIC_AI_OUTPUT_TOKEN:
+        return &output_token_bounds;
+    default:
+        return &latency_bounds;
+    }
 }
 
 const char *metric_type_name(enum metric_type type)
@@ -172,18 +197,19 @@ static struct metric_series *metric_series_new(struct metrics_shard *s, uint64_t
 {
     struct buf text = {0};
     struct metric_series *series;
+    const struct metric_bounds *bounds;
     size_t n_bucket_bytes;
     struct metric_series *before = atomic_load_explicit(&s->newest, memory_order_relaxed);
 
     if (s->n_series >= s->n_buckets)
         metrics_shard_grow(s);
     metric_format_labels(metric, labels, &text);
-    n_bucket_bytes = metric_rows[metric].type == METRIC_HISTOGRAM
-                         ? (METRIC_BUCKETS + 1) * sizeof *series->buckets
-                         : 0;
+    bounds = metric_rows[metric].type == METRIC_HISTOGRAM ? metric_bounds(metric) : NULL;
+    n_bucket_bytes = bounds ? (bounds->n + 1) * sizeof *series->buckets : 0;
     series = mem_alloc_zero(sizeof *series + n_bucket_bytes + id->len - 8 + text.len);
     /* Right behind the value: with thousands of series each cache line is a miss. */
     series->buckets = n_bucket_bytes ? (_Atomic uint64_t *)(series + 1) : NULL;
+    series->bounds = bounds;
     series->bytes = (char *)(series + 1) + n_bucket_bytes;
     series->metric = metric;
     series->hash = hash;
@@ -207,7 +233,8 @@ static bool metric_label_is_closed(const char *name)
 {
     return str_starts_with(str_of(name), STR("response_code")) || strcmp(name, "result") == 0 ||
            strcmp(name, "reason") == 0 || strcmp(name, "metric") == 0 ||
-           strcmp(name, "gen_ai_token_type") == 0;
+           strcmp(name, "error_type") == 0 || strcmp(name, "gen_ai_token_type") == 0 ||
+           strcmp(name, "gen_ai_operation_name") == 0 || strcmp(name, "gen_ai_provider_name") == 0;
 }
 
 static void metric_overflow(enum metric metric, const struct str *labels,
@@ -262,11 +289,11 @@ struct metric_series *metrics_series(struct metrics_shard *s, enum metric metric
 
 void metric_observe(struct metric_series *s, uint64_t value)
 {
-    const uint64_t *bounds = metric_buckets(s->metric);
+    const struct metric_bounds *bounds = s->bounds;
     unsigned i = 0;
 
-    PRE(s->buckets);
-    while (i < METRIC_BUCKETS && value > bounds[i])
+    PRE(bounds);
+    while (i < bounds->n && value > bounds->items[i])
         i++;
     atomic_store_explicit(&s->buckets[i],
                           atomic_load_explicit(&s->buckets[i], memory_order_relaxed) + 1,

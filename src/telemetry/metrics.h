@@ -11,10 +11,16 @@
 #include "base/buf.h"
 #include "telemetry/metric.h"
 
-enum { METRIC_BUCKETS = 17, METRIC_LABEL_BYTES_MAX = 128 };
+enum { METRIC_BOUNDS_MAX = 17, METRIC_LABEL_BYTES_MAX = 128 };
 
-/* Upper bounds of a histogram's buckets: microseconds where its unit is seconds, else tokens. */
-const uint64_t *metric_buckets(enum metric m);
+/* Upper bounds of a histogram's buckets, ascending; behind the last one everything else is counted.
+ * Static. */
+struct metric_bounds {
+    const uint64_t *items; /* microseconds where the metric's unit is seconds, else tokens */
+    uint32_t n;            /* at most METRIC_BOUNDS_MAX */
+};
+/* Of a histogram. */
+const struct metric_bounds *metric_bounds(enum metric m);
 
 /* One line of a metric (a histogram: its lines) as one thread sees it. Lives as long as its shard,
  * so callers may keep it. */
@@ -24,7 +30,8 @@ struct metric_series {
     struct metric_series *chain;        /* next in its hash bucket: writer only */
     struct metric_series *_Atomic next; /* older series of the shard: read by scrapes */
     _Atomic uint64_t value;             /* counter; histogram: sum, as it was observed */
-    _Atomic uint64_t *buckets;          /* METRIC_BUCKETS + 1, not cumulated; NULL: no histogram */
+    _Atomic uint64_t *buckets;          /* bounds->n + 1, not cumulated; NULL: no histogram */
+    const struct metric_bounds *bounds; /* NULL: no histogram */
     struct metric_series *overflow;     /* of the series `other`: counts what it takes in */
     uint32_t values_len;                /* identity: each label value behind its length */
     uint32_t text_len;                  /* tenant="a",model="b" */

@@ -124,8 +124,8 @@ TEST(histograms_of_tokens_have_bounds_of_their_own)
     struct buf out = {0};
 
     metrics_init(&m);
-    struct metric_series *s =
-        METRICS_SERIES(metrics_shard_new(&m), METRIC_AI_TOKEN_USAGE, STR("input"), STR("m"));
+    struct metric_series *s = METRICS_SERIES(metrics_shard_new(&m), METRIC_AI_TOKEN_USAGE,
+                                             STR("chat"), STR("openai"), STR("input"), STR("m"));
 
     metric_observe(s, 4);
     metric_observe(s, 5);
@@ -135,11 +135,43 @@ TEST(histograms_of_tokens_have_bounds_of_their_own)
 
     CHECK(has(text, "gen_ai_request_model=\"m\",le=\"4\"} 1\n"));
     CHECK(has(text, "gen_ai_request_model=\"m\",le=\"16\"} 2\n"));
-    CHECK(has(text, "gen_ai_request_model=\"m\",le=\"1073741824\"} 3\n"));
-    CHECK(has(text,
-              "usage_sum{gen_ai_token_type=\"input\",gen_ai_request_model=\"m\"} 1000000009\n"));
+    CHECK(has(text, "gen_ai_request_model=\"m\",le=\"67108864\"} 2\n"));
+    CHECK(has(text, "gen_ai_request_model=\"m\",le=\"+Inf\"} 3\n"));
+    CHECK(!has(text, "le=\"268435456\""));
+    CHECK(has(text, "usage_sum{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_"
+                    "ai_token_type=\"input\",gen_ai_request_model=\"m\"} 1000000009\n"));
     buf_deinit(&out);
     metrics_deinit(&m);
+}
+
+/* OpenTelemetry, semantic conventions for generative AI metrics. */
+TEST(the_bounds_are_those_of_the_conventions)
+{
+    static const struct {
+        enum metric metric;
+        uint32_t n;
+        uint64_t first, last;
+    } cases[] = {
+        {METRIC_AI_TOKEN_USAGE, 14, 1, 67108864},
+        {METRIC_AI_SERVER_DURATION, 14, 10000, 81920000},
+        {METRIC_AI_FIRST_TOKEN, 16, 1000, 10000000},
+        {METRIC_AI_OUTPUT_TOKEN, 13, 10000, 2500000},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        const struct metric_bounds *b = metric_bounds(cases[i].metric);
+
+        CHECK_INT(b->n, cases[i].n);
+        CHECK_INT(b->items[0], cases[i].first);
+        CHECK_INT(b->items[b->n - 1], cases[i].last);
+    }
+    for (unsigned m = 0; m < METRIC_COUNT_; m++) {
+        const struct metric_bounds *b = metric_bounds((enum metric)m);
+
+        CHECK(b->n > 0 && b->n <= METRIC_BOUNDS_MAX);
+        for (uint32_t i = 1; i < b->n; i++)
+            CHECK(b->items[i] > b->items[i - 1]);
+    }
 }
 
 TEST(label_values_cannot_break_the_text)
@@ -340,12 +372,18 @@ TEST(names_are_a_promise)
         "ai_model_tokens_generated",
         "ai_model_tokens_generated_total",
         "gen_ai_client_token_usage",
+        "gen_ai_server_request_duration_seconds",
         "gen_ai_server_time_to_first_token_seconds",
+        "gen_ai_server_time_per_output_token_seconds",
         "tollgate_requests_total",
         "tollgate_request_duration_seconds",
         "tollgate_refusals_total",
         "tollgate_grpc_calls_total",
         "tollgate_limit_refusals_total",
+        "tollgate_limit_allowed",
+        "tollgate_limit_used",
+        "tollgate_limit_reserved",
+        "tollgate_limit_values",
         "tollgate_upstream_requests_total",
         "tollgate_upstream_failures_total",
         "tollgate_upstream_retries_total",
@@ -371,6 +409,9 @@ TEST(names_are_a_promise)
         "tollgate_shed_total",
         "tollgate_memory_limit_bytes",
         "tollgate_exchanges_active",
+        "tollgate_worker_cpu_seconds_total",
+        "tollgate_worker_exchanges_active",
+        "tollgate_worker_connections_active",
         "tollgate_tokens_total",
         "tollgate_credentials_total",
         "tollgate_external_authorizations_total",

@@ -18,6 +18,7 @@ from play.upstream import Upstream  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also the tests that wait for timeouts of minutes")
+    parser.addoption("--prom", action="store_true", help="also what runs Prometheus and its tools")
     parser.addoption("--testssl", action="store_true", help="also testssl.sh, which takes minutes")
     parser.addoption("--h2spec", action="store_true", help="also h2spec, which TOLLGATE_H2SPEC names")
     parser.addoption("--exact", action="store_true", help="also the plays of ten thousand requests")
@@ -27,13 +28,14 @@ def pytest_configure(config):
     # What fails in a thread, a backend's script say, fails the test (and play/threads.py tells where).
     config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
     config.addinivalue_line("markers", "slow: waits for a timeout of a minute or more; only with --slow")
+    config.addinivalue_line("markers", "prom: runs Prometheus or its tools; only with --prom")
     config.addinivalue_line("markers", "testssl: runs testssl.sh; only with --testssl")
     config.addinivalue_line("markers", "h2spec: runs h2spec; only with --h2spec")
     config.addinivalue_line("markers", "exact: a play of ten thousand requests; only with --exact")
 
 
 def pytest_collection_modifyitems(config, items):
-    for mark in ("slow", "exact", "testssl", "h2spec"):
+    for mark in ("slow", "exact", "prom", "testssl", "h2spec"):
         if not config.getoption(f"--{mark}"):
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
             items[:] = [item for item in items if not item.get_closest_marker(mark)]

@@ -481,13 +481,20 @@ def test_a_record_says_who_asked_for_what_and_who_answered(gateway, upstream, is
     assert gw.metric("ai_model_tokens_processed", **labels) == gw.metric("ai_model_tokens_processed_total", **labels) == 7
     assert gw.metric("ai_model_tokens_generated", **labels) == gw.metric("ai_model_tokens_generated_total", **labels) == 5
     for kind, n, bound in (("input", 7, "16"), ("output", 5, "16")):
-        gen_ai = {"gen_ai_request_model": "m", "gen_ai_token_type": kind}
+        gen_ai = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "openai", "gen_ai_request_model": "m",
+                  "gen_ai_token_type": kind}
         assert gw.metric("gen_ai_client_token_usage_sum", **gen_ai) == n
         assert [gw.metric("gen_ai_client_token_usage_bucket", le=le, **gen_ai) for le in ("4", bound)] == [0, 1]
     assert gw.metric("gen_ai_server_time_to_first_token_seconds_count", gen_ai_request_model="m") == 1
 
+    gen_ai = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "openai", "gen_ai_request_model": "m"}
+    duration = "gen_ai_server_request_duration_seconds_count"
+    assert gw.metric(duration, **gen_ai, error_type="-") == gw.metric(duration) == 1
+    # A document has no pace.
+    assert gw.metric("gen_ai_server_time_per_output_token_seconds_count") == 0
     assert gw.request(CHAT, json=chat(max_tokens=1), token=token).status == 200
     assert gw.request(CHAT, json=chat(), token=token).status == 429
+    eventually(lambda: gw.metric(duration, **gen_ai, error_type="429") == 1)
     refused = gw.wait_log(lambda r: r["response_code"] == 429)
     assert {name: refused[name] for name in ("tenant", "model", "response_code_details", "attempts", "ai_service", "model_served",
                                              "tokens_in", "tokens_out", "tokens_total", "tokens_source")} == {
@@ -511,6 +518,33 @@ def test_a_streams_first_token_is_timed_when_it_comes(gateway, upstream):
     assert gw.request(CHAT, json=chat(stream=True)).status == 200
     record = gw.wait_log(lambda r: r["model"] == "m")
     assert 250 <= record["first_token_ms"] <= record["duration"]
+    assert gw.metric("gen_ai_server_time_to_first_token_seconds_bucket", le="0.25") == 0
+    assert gw.metric("gen_ai_server_time_to_first_token_seconds_count") == 1
+
+
+def test_the_pace_of_a_stream_is_that_of_the_tokens_after_the_first(gateway, upstream):
+    """Three tokens, the last of them 0.6 s behind the first: 0.3 s each, and not the wait for the first one."""
+    up, gates = upstream(), [threading.Event(), threading.Event()]
+
+    def script(*_):
+        def chunks():
+            assert gates[0].wait(60)
+            yield b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
+            assert gates[1].wait(60)
+            yield b'data: {"choices":[{"index":0,"delta":{"content":" two three"}}]}\n\n'
+            yield b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4}}\n\n'
+            yield b"data: [DONE]\n\n"
+        return Answer(headers=[("content-type", "text/event-stream")], chunks=chunks())
+    up.script = script
+    gw = gateway(one_model(up))
+    threading.Timer(0.9, gates[0].set).start()
+    threading.Timer(1.5, gates[1].set).start()
+    assert gw.request(CHAT, json=chat(stream=True)).status == 200
+    eventually(lambda: gw.metric("gen_ai_server_time_per_output_token_seconds_count") == 1)
+    assert gw.metric("gen_ai_server_time_per_output_token_seconds_bucket", le="0.2") == 0
+    pace = gw.metric("gen_ai_server_time_per_output_token_seconds_sum", gen_ai_operation_name="chat")
+    record = gw.wait_log(lambda r: r["model"] == "m")
+    assert abs(pace * 1000 - (record["duration"] - record["first_token_ms"]) / 2) < 2
 
 
 def test_the_series_of_a_hundred_models_are_kept_apart(gateway, upstream):

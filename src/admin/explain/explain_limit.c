@@ -43,14 +43,13 @@ struct key_walk {
 
 static void key_add(struct key_walk *w, struct str name, bool is_address)
 {
-    struct str value = STR("");
-    bool is_hash = false;
+    struct limit_key_part part = {.value = STR("")};
 
-    w->is_short |= !limit_key_next(&w->rest, &value, &is_hash);
+    w->is_short |= !limit_key_next(&w->rest, &part);
     w->text = key_join(w->e, w->text, name,
-                       is_hash      ? STR("(a hash)")
-                       : is_address ? key_address(w->e, value)
-                                    : explain_shown(w->x, name, value));
+                       part.is_hash ? STR("(a hash)")
+                       : is_address ? key_address(w->e, part.value)
+                                    : explain_shown(w->x, name, part.value));
 }
 
 /* The Distinct parts with their values, in the order in which the key has them. */

@@ -1,6 +1,9 @@
 /* Measuring: what an exchange's record adds to the metrics, and what the server's own state shows
  * at a scrape. The tenant is that of a verified claim, never what a client wrote. Of the exchange
  * itself only its plans are asked, for the series that are remembered by them. */
+#include <stdio.h>
+
+#include "gateway/account/limit_reading.h"
 #include "gateway/account/record.h"
 #include "gateway/server.h"
 
@@ -106,12 +109,12 @@ static struct str measure_model(const struct exchange *x, const struct access_re
 }
 
 /* Names differ in their ends; where two share a place, each finds it taken by the other. */
-static unsigned measure_place(struct str tenant, struct str model)
+static unsigned measure_place(const struct access_record *r, struct str model)
 {
-    unsigned place = 0;
+    unsigned place = r->operation.len > 0 ? (unsigned char)r->operation.ptr[0] : 0;
 
-    for (size_t i = 1; i <= MIN(tenant.len, (size_t)8); i++)
-        place = place * 31 + (unsigned char)tenant.ptr[tenant.len - i];
+    for (size_t i = 1; i <= MIN(r->tenant.len, (size_t)8); i++)
+        place = place * 31 + (unsigned char)r->tenant.ptr[r->tenant.len - i];
     for (size_t i = 1; i <= MIN(model.len, (size_t)8); i++)
         place = place * 31 + (unsigned char)model.ptr[model.len - i];
     return place % WORKER_AI_SERIES;
@@ -122,15 +125,17 @@ static struct ai_series *measure_find_ai(struct worker *w, const struct access_r
                                          struct str model, struct ai_series *unusual)
 {
     struct metrics_shard *m = w->metrics;
-    struct ai_series *s =
-        r->status == 200 ? &w->ai_series[measure_place(r->tenant, model)] : unusual;
+    struct ai_series *s = r->status == 200 ? &w->ai_series[measure_place(r, model)] : unusual;
     char room[4];
     struct str code = measure_code(r->status, room);
 
-    if (!s->requests || !METRIC_SERIES_IS(s->requests, r->tenant, model, code))
+    if (!s->requests || s->operation != r->operation.ptr || s->provider != r->provider.ptr ||
+        !METRIC_SERIES_IS(s->requests, r->tenant, model, code))
         *s = (struct ai_series){
             .requests = METRICS_SERIES(m, METRIC_AI_REQUESTS, r->tenant, model, code),
             .duration = METRICS_SERIES(m, METRIC_AI_DURATION, r->tenant, model),
+            .operation = r->operation.ptr,
+            .provider = r->provider.ptr,
         };
     return s;
 }
@@ -147,13 +152,56 @@ static void measure_usage(struct metrics_shard *m, const struct access_record *r
     if (!s->generated)
         s->generated = METRICS_SERIES(m, METRIC_AI_TOKENS_GENERATED_TOTAL, r->tenant, model);
     if (!s->input)
-        s->input = METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("input"), model);
+        s->input = METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, r->operation, r->provider, STR("input"),
+                                  model);
     if (!s->output)
-        s->output = METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, STR("output"), model);
+        s->output = METRICS_SERIES(m, METRIC_AI_TOKEN_USAGE, r->operation, r->provider,
+                                   STR("output"), model);
     metric_add(s->processed, input);
     metric_add(s->generated, output);
     metric_observe(s->input, input);
     metric_observe(s->output, output);
+}
+
+/* error.type of the conventions; empty: it went well. */
+static struct str measure_error(const struct exchange *x, const struct access_record *r,
+                                char room[4])
+{
+    if (r->status == 0 || x->cancel != CANCEL_NONE || x->is_answer_broken)
+        return STR("aborted");
+    return r->status / 100 == 2 ? STR("") : measure_code(r->status, room);
+}
+
+static void measure_server_duration(const struct exchange *x, const struct access_record *r,
+                                    struct str model, struct ai_series *s)
+{
+    char room[4];
+    struct str error = measure_error(x, r, room);
+    struct metric_series *series = error.len == 0 ? s->server_duration : NULL;
+
+    if (!series)
+        series = METRICS_SERIES(x->worker->metrics, METRIC_AI_SERVER_DURATION, r->operation,
+                                r->provider, model, error);
+    if (error.len == 0)
+        s->server_duration = series;
+    metric_observe_us(series, r->duration_us);
+}
+
+/* How soon the answer began, and how fast it went on: of a stream, since a document comes whole. */
+static void measure_pace(struct metrics_shard *m, const struct access_record *r, struct str model,
+                         struct ai_series *s)
+{
+    uint64_t first_us = (uint64_t)r->first_token_us;
+
+    if (!s->first_token)
+        s->first_token = METRICS_SERIES(m, METRIC_AI_FIRST_TOKEN, r->operation, r->provider, model);
+    metric_observe_us(s->first_token, first_us);
+    if (!r->is_stream || r->tokens_out < 2 || r->duration_us < first_us)
+        return;
+    if (!s->output_token)
+        s->output_token =
+            METRICS_SERIES(m, METRIC_AI_OUTPUT_TOKEN, r->operation, r->provider, model);
+    metric_observe_us(s->output_token, (r->duration_us - first_us) / (uint64_t)(r->tokens_out - 1));
 }
 
 static void measure_ai(struct exchange *x, const struct access_record *r)
@@ -165,13 +213,13 @@ static void measure_ai(struct exchange *x, const struct access_record *r)
 
     metric_add(s->requests, 1);
     metric_observe_us(s->duration, r->duration_us);
+    if (r->operation.len == 0) /* a model of a route that is none of AI */
+        return;
+    measure_server_duration(x, r, model, s);
     if (r->tokens_source.len > 0)
         measure_usage(m, r, model, s);
-    if (r->first_token_us == LOG_TOKENS_UNKNOWN)
-        return;
-    if (!s->first_token)
-        s->first_token = METRICS_SERIES(m, METRIC_AI_FIRST_TOKEN, model);
-    metric_observe_us(s->first_token, (uint64_t)r->first_token_us);
+    if (r->first_token_us != LOG_TOKENS_UNKNOWN)
+        measure_pace(m, r, model, s);
 }
 
 static struct str measure_grpc_status(const struct access_record *r)
@@ -289,6 +337,39 @@ static void measure_health(struct metrics_scrape *scrape, const struct health_re
     }
 }
 
+/* limit_reading_fn */
+static void measure_limit(void *scrape, const struct limit_reading *r)
+{
+    const struct limit_rule_plan *rule = r->rule;
+
+    if (r->n_keys > 0) {
+        METRICS_EMIT(scrape, METRIC_LIMIT_ALLOWED, (double)rule->limit, rule->policy, rule->name,
+                     r->route);
+        METRICS_EMIT(scrape, METRIC_LIMIT_VALUES, (double)r->n_keys, rule->policy, rule->name,
+                     r->route);
+    }
+    METRICS_EMIT(scrape, METRIC_LIMIT_USED, (double)r->level.used, rule->policy, rule->name,
+                 r->route, r->key);
+    METRICS_EMIT(scrape, METRIC_LIMIT_RESERVED, (double)r->level.reserved, rule->policy, rule->name,
+                 r->route, r->key);
+}
+
+/* How busy each one is: one that takes all of a processor is the whole gateway's bound. */
+static void measure_worker(struct metrics_scrape *scrape, const struct worker *w)
+{
+    char room[24];
+    struct str name = str_make(room, (size_t)snprintf(room, sizeof room, "%u", w->index));
+    struct timespec used;
+
+    METRICS_EMIT(scrape, METRIC_WORKER_EXCHANGES,
+                 atomic_load_explicit(&w->n_open_exchanges, memory_order_relaxed), name);
+    METRICS_EMIT(scrape, METRIC_WORKER_CONNECTIONS,
+                 atomic_load_explicit(&w->n_open_connections, memory_order_relaxed), name);
+    if (w->has_cpu_clock && clock_gettime(w->cpu_clock, &used) == 0)
+        METRICS_EMIT(scrape, METRIC_WORKER_CPU, (double)used.tv_sec + (double)used.tv_nsec / 1e9,
+                     name);
+}
+
 static void measure_collect(struct metrics_scrape *scrape, void *ctx)
 {
     struct server *server = ctx;
@@ -309,6 +390,10 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
     METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_n_dropped(&server->log_writer),
                  STR_NULL);
     measure_feeds(scrape, server);
+    for (uint32_t i = 0; i < server->n_workers; i++)
+        measure_worker(scrape, server->workers[i]);
+    if (server->current)
+        limit_readings(server->current, server->loop->now.wall_unix_us, measure_limit, scrape);
     measure_clusters(scrape, server->current);
     measure_health(scrape, &server->health);
 }

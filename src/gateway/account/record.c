@@ -7,6 +7,7 @@
 #include "gateway/exchange.h"
 #include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
+#include "llm/gen_ai.h"
 
 static struct str record_request_header(const void *ctx, struct str name)
 {
@@ -98,6 +99,14 @@ static struct str record_transport_failure(const struct exchange *x)
     return str_of(reason ? reason : attempt_failure_rows[x->failure].text);
 }
 
+/* An AIServiceBackend says who is behind it; else the API that the caller speaks does. */
+static struct str record_provider(const struct exchange *x)
+{
+    if (x->backend && x->backend->ai)
+        return gen_ai_provider(x->backend->ai->target.schema);
+    return gen_ai_provider_of_dialect(ai_endpoint_row(x->endpoint)->dialect);
+}
+
 static int64_t record_tokens(bool is_known, int64_t n)
 {
     return is_known ? n : LOG_TOKENS_UNKNOWN;
@@ -122,8 +131,14 @@ static void record_fill_usage(struct exchange *x, struct access_record *r)
         r->tokens_source = u->is_estimated ? STR("estimated") : STR("provider");
     if (a && a->first_content_us)
         r->first_token_us = (int64_t)(a->first_content_us - x->started_us);
-    if (a && a->has_scan)
+    if (a && a->has_scan) {
         r->model_served = str_make(a->scan.facts.model, a->scan.facts.model_len);
+        r->is_stream = a->scan.kind == ANSWER_EVENTS;
+    }
+    if (x->is_ai) {
+        r->operation = gen_ai_operation(x->endpoint);
+        r->provider = record_provider(x);
+    }
     if (x->backend && x->backend->ai)
         r->ai_service = x->backend->ai->name;
     if (x->costs.n == 0)

@@ -11,16 +11,22 @@ struct series_memo {
 };
 
 /* What the answers of one tenant and model with status 200 count in. Those of late are remembered:
- * one comparison instead of seven look-ups. */
+ * one comparison instead of nine look-ups. */
 struct ai_series {
     struct metric_series *requests;
     struct metric_series *duration;
+    /* The conventions' own labels besides the model: static texts, so that pointers tell them
+     * apart. NULL: none of the series behind `generated` is looked up. */
+    const char *operation;
+    const char *provider;
     /* NULL until there is something to count: not every endpoint has all. */
     struct metric_series *processed;
     struct metric_series *generated;
     struct metric_series *input;
     struct metric_series *output;
+    struct metric_series *server_duration;
     struct metric_series *first_token;
+    struct metric_series *output_token;
 };
 
 enum { WORKER_AI_SERIES = 64 };

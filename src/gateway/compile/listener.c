@@ -240,6 +240,7 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     plan->name = compile_listener_name(&plan->arena, g, l);
     plan->hostname = arena_lower(&plan->arena, l->hostname);
     compile_late_headers(c, &plan->arena, &plan->late_headers);
+    listener_plan_note_initials(plan);
     compile_credential_names(c, &plan->arena, &plan->credential_names);
     compile_client(c, g, l, &plan->arena, &plan->client);
     compile_client_edits(c, g, l, plan);

@@ -1,0 +1,106 @@
+"""What an operator's Prometheus gets: limits by whom they are counted for, and nothing that a client chose."""
+import contextlib
+import http.client
+import shutil
+import subprocess
+
+import pytest
+
+from play.deadline import eventually
+from play.manifests import ENVOY_API, backend, local_provider, route, rule, security_policy, target, thing, world
+
+USED, ALLOWED, VALUES = (f"tollgate_limit_{name}" for name in ("used", "allowed", "values"))
+POLICY = "BackendTrafficPolicy/play/limits"
+
+
+def limits(*rules, at=("Gateway", "front")):
+    return thing(ENVOY_API, "BackendTrafficPolicy", "limits",
+                 {"targetRefs": [target(*at)], "rateLimit": {"global": {"rules": list(rules)}}})
+
+
+def distinct(*names, requests=10, shared=True):
+    return {"limit": {"requests": requests, "unit": "Year"}, "shared": shared,
+            "clientSelectors": [{"headers": [{"name": name, "type": "Distinct"} for name in names]}]}
+
+
+def test_a_limit_shows_what_each_verified_tenant_has_used(gateway, upstream, issuer):
+    issued = issuer()
+    provider = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
+                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [provider]}),
+                       limits(distinct("x-tenant", requests=2))))
+    tokens = {name: issued.token(name) for name in ("tenant-a", "tenant-b")}
+    assert [gw.request("/", token=tokens["tenant-a"]).status for _ in range(3)] == [200, 200, 429]
+    assert gw.request("/", token=tokens["tenant-b"]).status == 200
+    rule_labels = {"policy": POLICY, "rule": "global/0", "route": "-"}
+    assert gw.metric(ALLOWED, **rule_labels) == gw.metric(ALLOWED) == 2
+    assert gw.metric(VALUES, **rule_labels) == 2
+    assert gw.metric(USED, **rule_labels, key="x-tenant=tenant-a") == 2
+    assert gw.metric(USED, **rule_labels, key="x-tenant=tenant-b") == 1
+    assert gw.metric("tollgate_limit_reserved") == 0
+
+
+def test_what_a_client_writes_itself_is_not_shown(gateway, upstream):
+    """A header that anybody may choose may hold a secret, and there may be as many as there are requests."""
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), limits(distinct("authorization", "x-user"))))
+    for n in range(3):
+        assert gw.request("/", headers=[("authorization", f"Bearer s3cret-{n}"), ("x-user", f"somebody-{n}")]).status == 200
+    page = gw.get_admin("/metrics").body.decode()
+    assert "s3cret" not in page and "somebody" not in page
+    assert gw.metric(USED, key="authorization=(hidden),x-user=(hidden)") == gw.metric(USED) == 3
+    assert gw.metric(VALUES) == 3
+
+
+def test_routes_that_do_not_share_a_limit_show_it_each(gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
+                       limits({"limit": {"requests": 5, "unit": "Year"}, "shared": False}, at=("HTTPRoute", "r"))))
+    assert gw.request("/").status == 200
+    assert gw.metric(USED, policy=POLICY, rule="global/0", route="httproute/play/r/rule/0", key="-") == 1
+
+
+def test_a_crowd_of_values_is_shown_by_its_latest(gateway, upstream, issuer):
+    issued = issuer()
+    provider = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
+                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [provider]}),
+                       limits(distinct("x-tenant"))))
+    for n in range(120):
+        assert gw.request("/", token=issued.token(f"tenant-{n}")).status == 200
+    lines = [line for line in gw.get_admin("/metrics").body.decode().splitlines() if line.startswith(USED + "{")]
+    assert len(lines) == 100
+    assert gw.metric(VALUES) == 120
+    assert gw.metric(USED, key="x-tenant=tenant-119") == 1 and gw.metric(USED, key="x-tenant=tenant-0") == 0
+
+
+def test_each_worker_says_how_busy_it_is(gateway, upstream):
+    """One connection keeps one worker busy: its processor time grows with its requests."""
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))), args=("--workers", "2"))
+    cpu = "tollgate_worker_cpu_seconds_total"
+    before = [gw.metric(cpu, worker=n) for n in ("0", "1")]
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", gw.port(80), timeout=60)) as c:
+        for _ in range(300):
+            c.request("GET", "/")
+            answer = c.getresponse()
+            answer.read()
+            assert answer.status == 200
+        assert sum(gw.metric("tollgate_worker_connections_active", worker=n) for n in ("0", "1")) == 1
+    after = [gw.metric(cpu, worker=n) for n in ("0", "1")]
+    assert max(b - a for a, b in zip(before, after)) > 0.002
+    assert gw.metric("process_cpu_seconds_total") >= sum(after) * 0.9
+
+
+@pytest.mark.prom
+def test_promtool_finds_nothing_to_say(gateway, upstream, issuer):
+    """Names, types, units and help of all that a gateway under traffic shows."""
+    promtool = shutil.which("promtool")
+    assert promtool, "of Debian's package prometheus"
+    issued = issuer()
+    provider = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
+                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [provider]}),
+                       limits(distinct("x-tenant"))))
+    assert gw.request("/", token=issued.token("tenant-a")).status == 200
+    assert gw.request("/").status == 401
+    eventually(lambda: gw.metric("tollgate_requests_total") == 2)
+    said = subprocess.run([promtool, "check", "metrics"], input=gw.get_admin("/metrics").body, capture_output=True, timeout=60, check=False)
+    assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")
