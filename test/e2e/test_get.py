@@ -148,6 +148,8 @@ NOT_THERE = {
     "get gateway front zzz -n play": r'.*"zzz" not found in namespace play\n',
     "describe gateway zzz -n play": r'.*"zzz" not found in namespace play\n',
     "get gateway 'a&name=front\r\n' -n play": r'.*"a&name=front\?\?" not found in namespace play\n',
+    "get gateway-api zzz -n play": r'tollgate: none of 6 kinds has "zzz"\n',
+    "get backendsecuritypolicy zzz -n play": r'tollgate: backendsecuritypolicies\.gateway\.envoyproxy\.io "zzz" not found.*\n',
     "get gatewya": r'tollgate: there is no kind "gatewya" here; did you mean "gateways"\?\n',
     "get pods": r'tollgate: there is no kind "pods" here; tollgate get all -A shows what there is\n',
     "get gateway,pods -n play": r'tollgate: there is no kind "pods" here.*\n',

@@ -137,22 +137,37 @@ static void hint_generated(struct finder *f, const struct kind *k, struct str na
     }
 }
 
+/* Of one kind, which two APIs may have. */
+static bool list_is_one_kind(const struct kind_list *list)
+{
+    for (size_t i = 1; i < list->n; i++) {
+        if (!str_eq(list->items[i]->name, list->items[0]->name))
+            return false;
+    }
+    return true;
+}
+
 static void find_say_missing(struct finder *f, const struct kind_list *list, struct str name)
 {
     const struct kind *k = list->items[0];
-    struct shown_vec all = find_names(f, k);
+    struct shown_vec all;
     struct buf text = {0};
 
+    f->found->has_fault = true;
+    if (!list_is_one_kind(list)) {
+        say_error("none of %zu kinds has \"%.*s\"", list->n, STR_ARG(name));
+        return;
+    }
     kind_word_append_plural(&text, k);
     buf_printf(&text, " \"%.*s\" not found", STR_ARG(name));
     if (k->scope == KIND_NAMESPACED && !f->options->has_all_namespaces)
         buf_printf(&text, " in namespace %.*s", STR_ARG(f->options->namespace));
+    all = find_names(f, k);
     hint_elsewhere(f, &all, name, &text);
     hint_nearest(f, &all, name, &text);
     hint_generated(f, k, name, &text);
     say_error("%.*s", STR_ARG(buf_str(&text)));
     buf_deinit(&text);
-    f->found->has_fault = true;
 }
 
 static void find_name(struct finder *f, const struct kind_list *list, struct str name)

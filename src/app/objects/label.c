@@ -7,7 +7,7 @@ static bool text_is_label(struct str s)
         char c = s.ptr[i];
 
         if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
-            !strchr("-._/", c))
+            (c == '\0' || !strchr("-._/", c)))
             return false;
     }
     return true;

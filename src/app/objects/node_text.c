@@ -69,7 +69,7 @@ static bool text_is_yaml_plain(struct str text)
         bool is_blank = i + 1 < text.len && text.ptr[i + 1] != '#' && c == ' ';
 
         if (!char_is_word(c) && !char_is_digit(c) && !is_inner && !is_blank &&
-            !strchr(".-+*=(),;@$%^~?!'", c))
+            (c == '\0' || !strchr(".-+*=(),;@$%^~?!'", c)))
             return false;
     }
     return true;

@@ -213,6 +213,16 @@ TEST(every_text_is_read_as_itself_again)
     arena_deinit(&a);
 }
 
+TEST(a_text_with_a_nul_is_quoted)
+{
+    struct node node = {.type = NODE_SCALAR, .is_quoted = true, .text = STR("a\0b")};
+    struct buf out = {0};
+
+    node_append_yaml(&out, &node, 0);
+    CHECK_STR(buf_str(&out), "\"a\\u0000b\"\n");
+    buf_deinit(&out);
+}
+
 TEST(json_is_that_of_kubectl)
 {
     struct arena a;
