@@ -99,11 +99,6 @@ struct limit_key {
     char bytes[LIMIT_KEY_BYTES];
 };
 
-/* Takes the next value off the front of a key's bytes: they stand in the order of the selectors, of
- * each address, headers, parameters. `*ret_is_hash`: it stands there as a hash, or with it all that
- * are left. False: there is none. */
-bool limit_key_next(struct str *rest, struct str *ret_value, bool *ret_is_hash);
-
 /* Copies into `arena`. On a condition `*ret_bad` is the index of the selector. */
 MUST_USE int limit_rule_init(struct limit_rule *r, struct arena *arena,
                              const struct limit_selector_spec *selectors, size_t n_selectors,

@@ -378,6 +378,7 @@ def test_limits_are_looked_at_and_not_taken(told):
             of_user = said["limits"][0]
             assert (of_user["verdict"], of_user["left"], of_user["cost"], of_user["key"]) == ("room", left, 1, "x-user=u1")
             assert said["limits"][1]["verdict"] == "not counted"
+            assert said["limits"][1]["why"] == "header x-class is not as it counts"
             assert said["limits"][2]["left"] == 97 + left
         play.check("/l", headers=headers)
     said, reply = play.check("/l", headers=headers, files_agree=False)
