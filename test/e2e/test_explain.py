@@ -271,7 +271,7 @@ def test_tokens_and_rules_are_told_as_they_are_judged(told, issuer):
     assert said["authorization"]["decided_by"] == "defaultAction"
     assert verdict_of(said, "httproute/play/guarded/rule/0")["verdict"] == "lost by precedence"
     claims = {c["name"]: c for c in said["claims"]}
-    assert claims["tenant"]["why"] == "tenant-b" and "header x-tenant" in claims["tenant"]["used_for"]
+    assert claims["tenant"]["value"] == "tenant-b" and "header x-tenant" in claims["tenant"]["used_for"]
 
 
 def test_the_address_that_is_asked_about(told, issuer):
@@ -536,7 +536,7 @@ def test_preflights_buffers_and_calls(told):
         asked = [("origin", origin), ("access-control-request-method", "PUT")]
         said, reply = play.check("/c", "OPTIONS", headers=asked)
         assert said["decision"]["outcome"] == "answered by the gateway", said["decision"]
-        told_headers = {h["name"].partition(": ")[0] for h in said["answer"]["headers"]} - {"date"}
+        told_headers = {h["name"] for h in said["answer"]["headers"]} - {"date"}
         assert told_headers <= {name for name, _ in reply.headers}
     play.check("/held", "POST", body="x" * 1000)
     said, _ = play.check("/held", "POST", body="x" * 1025)
@@ -546,7 +546,7 @@ def test_preflights_buffers_and_calls(told):
     said = of_gateway(play.gw, "POST http://calls.test/pkg.Service/Do", headers=[("content-type", "application/grpc")])
     assert said["decision"]["rule"] == "grpcroute/play/calls/rule/0"
     said = of_gateway(play.gw, "POST http://calls.test/pkg.Service/Else", headers=[("content-type", "application/grpc")])
-    assert said["decision"]["code"] == "route_not_found" and "grpc-status: 12" in json.dumps(said["answer"])
+    assert said["decision"]["code"] == "route_not_found" and {"name": "grpc-status", "value": "12"} in said["answer"]["headers"]
 
 
 def test_nothing_is_copied(told):

@@ -247,7 +247,10 @@ static void explain_answer(struct explain *e)
     report_u64(e->body, "status", e->status);
     report_list(e->body, "headers");
     while (str_split(&rest, '\n', &line)) {
-        report_row(e->body, line, NULL, NULL, STR(""));
+        ssize_t colon = str_find_char(line, ':', 0);
+        size_t n = colon < 0 ? line.len : (size_t)colon;
+
+        report_pair(e->body, str_slice(line, 0, n), str_slice(line, n + 2, line.len));
         report_row_end(e->body);
     }
     report_list_close(e->body);
@@ -520,8 +523,10 @@ static int explain_all(struct explain *e, struct buf *out)
     buf_append_str(&head, q->body);
     r = explain_with_worker(e, &head);
     report_finish(e->head);
-    buf_append_str(out, buf_str(&first));
-    buf_append_str(out, buf_str(&then));
+    if (r == 0) {
+        buf_append_str(out, buf_str(&first));
+        buf_append_str(out, buf_str(&then));
+    }
     mem_wipe(head.ptr, head.len);
     buf_deinit(&head);
     buf_deinit(&first);
