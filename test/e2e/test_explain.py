@@ -1,7 +1,9 @@
 """`tollgate explain`, from files and of a running gateway: what it says of a request is what becomes of it. Each
 request is explained first and sent then, and both must agree: status, code and sentence of a refusal, or the rule and
 the backend of what goes on. That nothing is counted or sent by an explanation the same plays show."""
+import concurrent.futures
 import json
+import threading
 import time
 import urllib.parse
 
@@ -392,6 +394,34 @@ def test_limits_are_looked_at_and_not_taken(told):
     assert play.gw.metric("tollgate_limit_refusals_total") == 2, "of what was sent, not of what was asked"
 
 
+def test_traffic_goes_on_while_it_is_asked(told):
+    """Thousands of explanations beside requests: the limit is as exact as ever, and nobody waits."""
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()], route("r", rule("a")),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")], "rateLimit": {
+            "type": "Global", "global": {"rules": [{"limit": {"requests": 150, "unit": "Hour"}}]}}})))
+    asked = []
+    is_over = threading.Event()
+
+    def ask():
+        while not is_over.is_set():
+            asked.append(of_gateway(play.gw, "GET http://localhost/")["decision"]["outcome"])
+
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            statuses = list(pool.map(lambda _: play.gw.request("/").status, range(200)))
+        play.gw.reload()
+    finally:
+        is_over.set()
+        for asker in askers:
+            asker.join()
+    assert statuses.count(200) == 150 and statuses.count(429) == 50
+    assert "sent to a backend" in asked and len(play.upstreams[0].requests) == 150
+
+
 # ---- backends ----
 
 def test_a_backend_that_is_ill_is_told(told, upstream):
@@ -601,6 +631,12 @@ def test_the_shipped_configuration(gateway, upstream, issuer, authority):
     said, _ = play.check("/v1/models/sklearn-iris:predict", body=iris, token=town.issuer.token("tenant-b"))
     assert said["decision"]["detail"] == "sklearn-iris-belongs-to-tenant-a"
     assert said["policies"][0]["at"].rpartition(":")[0].endswith("security/jwt-security-policy.yaml")
+    said, _ = play.check("/v1/chat/completions", body=json.dumps({**CHAT, "model": "sklearn-iris"}),
+                         token=town.issuer.token("tenant-a"))
+    of_backends = [p for p in said["policies"] if p["name"].startswith("BackendSecurityPolicy/")]
+    assert {p["name"].rpartition("/")[2] for p in of_backends} == {"model-backend-security", "api-key-security"}
+    assert all("backend-security-policy.yaml:" in p["at"] and p["why"] == "to Backend/envoy-gateway-system/sklearn-iris-backend"
+               for p in of_backends)
 
 
 # ---- text, words, bad input ----
