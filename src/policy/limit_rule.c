@@ -6,6 +6,7 @@
  *
  * Owner: compiled object in its arena, immutable. Matching is pure; any thread. */
 #include "policy/limit_rule.h"
+#include "policy/limit_rule_miss.h"
 
 #include "base/assert.h"
 #include "base/limits.h"
@@ -232,31 +233,63 @@ static bool cidr_holds(const struct limit_selector *s, const struct ip_address *
     return true;
 }
 
-/* The cheap parts first. */
+static enum regex_verdict note_miss(enum regex_verdict verdict, enum limit_part part,
+                                    const struct limit_item *item, struct limit_miss *ret_miss)
+{
+    if (verdict != REGEX_HIT)
+        *ret_miss = (struct limit_miss){part, item};
+    return verdict;
+}
+
+/* The cheap parts first. `*ret_miss` is set where the verdict is no hit. */
 static enum regex_verdict selector_holds(const struct limit_selector *s,
-                                         const struct limit_input *in, struct limit_key *key)
+                                         const struct limit_input *in, struct limit_key *key,
+                                         struct limit_miss *ret_miss)
 {
     const struct http_request *request = in->request;
     enum regex_verdict verdict = REGEX_HIT;
 
-    if (!method_holds(s, request->method_text) || !cidr_holds(s, in->client, key))
-        return REGEX_MISS;
+    if (!method_holds(s, request->method_text))
+        return note_miss(REGEX_MISS, LIMIT_PART_METHOD, NULL, ret_miss);
+    if (!cidr_holds(s, in->client, key))
+        return note_miss(REGEX_MISS, LIMIT_PART_ADDRESS, NULL, ret_miss);
     for (uint32_t i = 0; i < s->n_headers && verdict == REGEX_HIT; i++)
-        verdict = header_holds(&s->headers[i], request, key);
+        verdict = note_miss(header_holds(&s->headers[i], request, key), LIMIT_PART_HEADER,
+                            &s->headers[i], ret_miss);
     for (uint32_t i = 0; i < s->n_queries && verdict == REGEX_HIT; i++)
-        verdict = query_holds(&s->queries[i], request->query, key);
-    return verdict == REGEX_HIT ? path_holds(s, request->path) : verdict;
+        verdict = note_miss(query_holds(&s->queries[i], request->query, key), LIMIT_PART_QUERY,
+                            &s->queries[i], ret_miss);
+    return verdict == REGEX_HIT
+               ? note_miss(path_holds(s, request->path), LIMIT_PART_PATH, NULL, ret_miss)
+               : verdict;
 }
 
-enum regex_verdict limit_rule_match(const struct limit_rule *r, const struct limit_input *input,
-                                    struct limit_key *ret_key)
+static enum regex_verdict rule_holds(const struct limit_rule *r, const struct limit_input *input,
+                                     struct limit_key *ret_key, struct limit_miss *ret_miss)
 {
     enum regex_verdict verdict = REGEX_HIT;
 
     ret_key->n = 0;
     for (uint32_t i = 0; i < r->n_selectors && verdict == REGEX_HIT; i++)
-        verdict = selector_holds(&r->selectors[i], input, ret_key);
+        verdict = selector_holds(&r->selectors[i], input, ret_key, ret_miss);
     return verdict;
+}
+
+enum regex_verdict limit_rule_match(const struct limit_rule *r, const struct limit_input *input,
+                                    struct limit_key *ret_key)
+{
+    struct limit_miss miss;
+
+    return rule_holds(r, input, ret_key, &miss);
+}
+
+struct limit_miss limit_rule_miss(const struct limit_rule *r, const struct limit_input *input)
+{
+    struct limit_miss miss = {LIMIT_PART_NONE, NULL};
+    struct limit_key key;
+
+    (void)rule_holds(r, input, &key, &miss);
+    return miss;
 }
 
 /* ---- the key, read back ---- */

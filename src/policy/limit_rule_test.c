@@ -1,5 +1,6 @@
 /* Rate-limit rules: which requests one counts, and under which value. */
 #include "policy/limit_rule.h"
+#include "policy/limit_rule_miss.h"
 
 #include "test/harness/test.h"
 
@@ -403,4 +404,53 @@ TEST(what_cannot_be_compiled_is_named)
         CHECK_INT(at, 1);
         arena_deinit(&arena);
     }
+}
+
+TEST(the_first_part_that_does_not_hold_is_told)
+{
+    static const struct limit_item_spec headers[] = {
+        {STR("a"), STR("1"), LIMIT_ITEM_EXACT, false},
+        {STR("b"), STR(""), LIMIT_ITEM_DISTINCT, false}};
+    static const struct limit_item_spec queries[] = {{STR("q"), STR("1"), LIMIT_ITEM_EXACT, false}};
+    static const struct limit_method_spec methods[] = {{STR("GET"), false}};
+    struct limit_selector_spec selector = {.headers = headers,
+                                           .n_headers = 2,
+                                           .queries = queries,
+                                           .n_queries = 1,
+                                           .methods = methods,
+                                           .n_methods = 1,
+                                           .has_cidr = true,
+                                           .cidr = STR("10.0.0.0/8"),
+                                           .has_path = true,
+                                           .path_kind = ROUTE_PATH_PREFIX,
+                                           .path = STR("/v1")};
+    struct limit_rule rule;
+    struct limit_miss miss;
+    struct play p;
+    size_t bad;
+
+    play_init(&p, "PUT", "/v2", "192.0.2.1");
+    struct limit_input input = {&p.request, &p.client};
+
+    CHECK_INT(limit_rule_init(&rule, &p.arena, &selector, 1, &bad), 0);
+    CHECK_INT(limit_rule_miss(&rule, &input).part, LIMIT_PART_METHOD);
+    p.request.method_text = STR("GET");
+    CHECK_INT(limit_rule_miss(&rule, &input).part, LIMIT_PART_ADDRESS);
+    CHECK(ip_address_parse(STR("10.0.0.1"), &p.client));
+    miss = limit_rule_miss(&rule, &input);
+    CHECK_INT(miss.part, LIMIT_PART_HEADER);
+    CHECK_STR(miss.item->name.text, "a");
+    ask(&p, "a", STR("1"));
+    miss = limit_rule_miss(&rule, &input);
+    CHECK_INT(miss.part, LIMIT_PART_HEADER);
+    CHECK_STR(miss.item->name.text, "b");
+    ask(&p, "b", STR("x"));
+    miss = limit_rule_miss(&rule, &input);
+    CHECK_INT(miss.part, LIMIT_PART_QUERY);
+    CHECK_STR(miss.item->name.text, "q");
+    p.request.query = STR("q=1");
+    CHECK_INT(limit_rule_miss(&rule, &input).part, LIMIT_PART_PATH);
+    p.request.path = STR("/v1/x");
+    CHECK_INT(limit_rule_miss(&rule, &input).part, LIMIT_PART_NONE);
+    arena_deinit(&p.arena);
 }

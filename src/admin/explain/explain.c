@@ -12,6 +12,7 @@
 #include "gateway/layer/layer.h"
 #include "gateway/traffic/affinity.h"
 #include "http/grammar.h"
+#include "http/grpc/grpc_request.h"
 #include "telemetry/log_redact.h"
 
 enum {
@@ -92,7 +93,7 @@ struct str explain_shown(const struct exchange *x, struct str name, struct str v
     return value;
 }
 
-const struct mark *explain_place(const struct explain *e, struct str label)
+const struct object *explain_object(const struct explain *e, struct str label)
 {
     const struct manifest *m = e->snapshot->manifest;
     struct str rest = label, kind, namespace;
@@ -108,9 +109,16 @@ const struct mark *explain_place(const struct explain *e, struct str label)
             str_eq(kinds[i].name, kind) ? manifest_get(m, (enum kind_id)i, namespace, rest) : NULL;
 
         if (o)
-            return &o->mark;
+            return o;
     }
     return NULL;
+}
+
+const struct mark *explain_place(const struct explain *e, struct str label)
+{
+    const struct object *o = explain_object(e, label);
+
+    return o ? &o->mark : NULL;
 }
 
 /* ---- what is said first ---- */
@@ -247,7 +255,10 @@ static void explain_answer(struct explain *e)
     report_u64(e->body, "status", e->status);
     report_list(e->body, "headers");
     while (str_split(&rest, '\n', &line)) {
-        report_row(e->body, line, NULL, NULL, STR(""));
+        ssize_t colon = str_find_char(line, ':', 0);
+        size_t n = colon < 0 ? line.len : (size_t)colon;
+
+        report_pair(e->body, str_slice(line, 0, n), str_slice(line, n + 2, line.len));
         report_row_end(e->body);
     }
     report_list_close(e->body);
@@ -402,6 +413,7 @@ static void explain_start(struct explain *e, struct str head)
         x->request = (struct http_request){.scheme = options.scheme};
         http_headers_init(&x->request.headers, &x->arena);
     }
+    x->request.is_http2 = grpc_request_is(&x->request); /* which calls come by */
     exchange_start(x);
     explain_run(e, &codec, &head);
 }
@@ -520,8 +532,10 @@ static int explain_all(struct explain *e, struct buf *out)
     buf_append_str(&head, q->body);
     r = explain_with_worker(e, &head);
     report_finish(e->head);
-    buf_append_str(out, buf_str(&first));
-    buf_append_str(out, buf_str(&then));
+    if (r == 0) {
+        buf_append_str(out, buf_str(&first));
+        buf_append_str(out, buf_str(&then));
+    }
     mem_wipe(head.ptr, head.len);
     buf_deinit(&head);
     buf_deinit(&first);

@@ -15,6 +15,7 @@ static const char *keys_word(const struct key_feed_facts *f)
 
 static void provider_tell(struct explain *e, const struct jwt_plan *p, const struct verdict *v)
 {
+    struct str audiences = STR("");
     bool has_verified = v->provider.ptr && str_eq(v->provider, p->provider.name);
     struct key_feed_facts facts;
 
@@ -22,7 +23,10 @@ static void provider_tell(struct explain *e, const struct jwt_plan *p, const str
     if (p->provider.issuer.len > 0)
         report_str(e->body, "issuer", p->provider.issuer);
     for (size_t i = 0; i < p->provider.n_audiences; i++)
-        report_str(e->body, i == 0 ? "audience" : "or", p->provider.audiences[i]);
+        audiences = arena_printf(&e->arena, "%.*s%s%.*s", STR_ARG(audiences), i > 0 ? ", " : "",
+                                 STR_ARG(p->provider.audiences[i]));
+    if (audiences.len > 0)
+        report_str(e->body, "audiences", audiences);
     key_feed_read_facts(p->keys, &facts);
     report_text(e->body, "keys", keys_word(&facts));
     if (facts.state != KEY_FEED_LOCAL)
@@ -114,8 +118,8 @@ static void claims_tell(struct explain *e, const struct exchange *x, const struc
     for (size_t i = 0; i < l.paths.n; i++) {
         struct str value = jwt_claim_text(v->claims, l.paths.items[i], &e->arena);
 
-        report_row(e->body, l.paths.items[i], NULL, NULL,
-                   value.ptr ? explain_shown(x, l.paths.items[i], value) : STR("(absent)"));
+        report_pair(e->body, l.paths.items[i],
+                    value.ptr ? explain_shown(x, l.paths.items[i], value) : STR("(absent)"));
         report_str(e->body, "used_for", l.uses.items[i]);
         report_row_end(e->body);
     }

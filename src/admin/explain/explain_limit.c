@@ -1,7 +1,7 @@
 /* Each limit of the rule: whether it counts the request, under which value, what it would take and
  * how much is left. Looked at and not taken (limit_store_ops.peek). */
 #include "admin/explain/parts.h"
-#include "policy/limit_rule.h"
+#include "policy/limit_rule_miss.h"
 
 static const struct limit_claim *limit_claim_of(const struct exchange *x,
                                                 const struct limit_rule_plan *rule)
@@ -102,6 +102,34 @@ static void limit_tell_cost(struct explain *e, const struct limit_rule_plan *rul
         report_str(e->body, "then_counted_by", rule->response.key);
 }
 
+/* Of the rule's own questions the first that says no. */
+static struct str limit_why_not(struct explain *e, const struct exchange *x,
+                                const struct limit_rule *r)
+{
+    struct limit_input input = {&x->request, &x->client.address};
+    struct limit_miss miss = limit_rule_miss(r, &input);
+    char address[46];
+
+    switch (miss.part) {
+    case LIMIT_PART_METHOD:
+        return arena_printf(&e->arena, "it counts other methods than %.*s",
+                            STR_ARG(x->request.method_text));
+    case LIMIT_PART_ADDRESS:
+        return arena_printf(&e->arena, "it counts other addresses than %.*s",
+                            STR_ARG(ip_address_format(&x->client.address, address)));
+    case LIMIT_PART_HEADER:
+    case LIMIT_PART_QUERY:
+        return arena_printf(&e->arena, "%s %.*s is not as it counts",
+                            miss.part == LIMIT_PART_HEADER ? "header" : "query parameter",
+                            STR_ARG(miss.item->name.text));
+    case LIMIT_PART_PATH:
+        return STR("it counts other paths");
+    case LIMIT_PART_NONE:
+        break;
+    }
+    return STR("");
+}
+
 static void limit_tell(struct explain *e, const struct exchange *x,
                        const struct limit_rule_plan *rule)
 {
@@ -110,7 +138,7 @@ static void limit_tell(struct explain *e, const struct exchange *x,
         arena_printf(&e->arena, "%.*s of %.*s", STR_ARG(rule->name), STR_ARG(rule->policy));
 
     report_row(e->body, name, explain_place(e, rule->policy), c ? limit_word(c) : "not counted",
-               c ? STR("") : STR("its client selectors do not hold for this request"));
+               c ? STR("") : limit_why_not(e, x, &rule->rule));
     if (c) {
         if (rule->rule.is_distinct)
             report_str(e->body, "key", key_text(e, x, &rule->rule, c->key));

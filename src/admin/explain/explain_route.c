@@ -417,6 +417,48 @@ static void policies_of_clients(struct explain *e, const struct object *gateway,
                     "to the listener's clients");
 }
 
+/* Policies that were told already: several backends may have one. */
+struct policy_list {
+    VEC(const struct object *) items;
+};
+
+static void policies_of_target(struct explain *e, struct policy_list *told, enum kind_id kind,
+                               const struct object *target)
+{
+    const struct object_vec *at =
+        target ? manifest_policies_at(e->snapshot->manifest, kind, target, STR("")) : NULL;
+
+    for (size_t i = 0; at && i < at->n; i++) {
+        bool is_told = false;
+
+        VEC_FOREACH (&told->items, o)
+            is_told |= *o == at->items[i];
+        if (is_told)
+            continue;
+        VEC_PUSH(&e->arena, &told->items, at->items[i]);
+        policy_tell(
+            e, at->items[i], at->items[i]->is_broken ? "broken" : "applies",
+            arena_text(&e->arena, arena_printf(&e->arena, "to %.*s", STR_ARG(target->label))));
+    }
+}
+
+static void policies_of_backends(struct explain *e, const struct exchange *x)
+{
+    struct policy_list told = {0};
+
+    for (uint32_t i = 0; i < x->rule->n_backends; i++) {
+        const struct backend_plan *b = &x->rule->backends[i];
+        const struct object *o = explain_object(e, b->name);
+
+        policies_of_target(e, &told, KIND_BACKEND_SECURITY_POLICY, o);
+        policies_of_target(e, &told, KIND_BACKEND_TLS_POLICY, o);
+        if (b->ai)
+            policies_of_target(
+                e, &told, KIND_AI_BACKEND_SECURITY_POLICY,
+                explain_object(e, arena_join(&e->arena, STR("AIServiceBackend/"), b->ai->name)));
+    }
+}
+
 void explain_policies(struct explain *e, struct exchange *x)
 {
     const struct object *route = config_find_route(e->snapshot->manifest, x->rule->route->label);
@@ -429,6 +471,7 @@ void explain_policies(struct explain *e, struct exchange *x)
         policies_of_chain(e, x, KIND_BACKEND_TRAFFIC_POLICY, route, gateway, listener);
         policies_of_clients(e, gateway, listener);
     }
+    policies_of_backends(e, x);
     report_list_close(e->body);
     if (x->rule->is_broken)
         report_str(e->body, "rule_is_broken", x->rule->why_broken);

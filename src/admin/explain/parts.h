@@ -55,5 +55,6 @@ void explain_retries(struct explain *e, const struct exchange *x);
 /* `value` unless a header, parameter or claim of that name carries credentials, or it looks like
  * one. */
 struct str explain_shown(const struct exchange *x, struct str name, struct str value);
-/* "Kind/namespace/name", with a port or not: where its object stands; NULL: in no file. */
+/* "Kind/namespace/name", with a port or not: its object, and where it stands; NULL: in no file. */
+const struct object *explain_object(const struct explain *e, struct str label);
 const struct mark *explain_place(const struct explain *e, struct str label);

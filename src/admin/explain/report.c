@@ -171,6 +171,17 @@ void report_row(struct report *r, struct str name, const struct mark *at, const 
     buf_deinit(&room);
 }
 
+void report_pair(struct report *r, struct str name, struct str value)
+{
+    if (r->is_json) {
+        json_open(&r->json, NULL, '{');
+        json_str(&r->json, "name", name);
+        json_str(&r->json, "value", value);
+    } else {
+        report_row_text(r, name, STR(""), NULL, value);
+    }
+}
+
 void report_row_end(struct report *r)
 {
     if (r->is_json) {

@@ -28,6 +28,8 @@ void report_list_close(struct report *r);
  * more to say). Fields may follow, until report_row_end. */
 void report_row(struct report *r, struct str name, const struct mark *at, const char *verdict,
                 struct str why);
+/* A row that is a name and a value. */
+void report_pair(struct report *r, struct str name, struct str value);
 void report_row_end(struct report *r);
 /* Members. */
 void report_str(struct report *r, const char *name, struct str value);

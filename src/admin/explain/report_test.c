@@ -27,6 +27,8 @@ static void tell(struct report *r)
     report_u64(r, "reset_s", 1);
     report_str(r, "key", STR("k\""));
     report_row_end(r);
+    report_pair(r, STR("three"), STR("3"));
+    report_row_end(r);
     report_list_close(r);
 }
 
@@ -48,7 +50,8 @@ TEST(text_is_lines_that_a_terminal_may_show)
                              "  assuming: none\n"
                              "rules:\n"
                              "  - one (world.yaml:7): lost: why\n"
-                             "  - two; reset s 1; key k\"\n");
+                             "  - two; reset s 1; key k\"\n"
+                             "  - three: 3\n");
     buf_deinit(&out);
 }
 
@@ -67,6 +70,7 @@ TEST(json_has_the_same_members)
         "\"at\":\"world.yaml:7\",\"assuming\":[]},"
         "\"rules\":[{\"name\":\"one\",\"at\":\"world.yaml:7\",\"verdict\":\"lost\",\"why\":\"why\"}"
         ","
-        "{\"name\":\"two\",\"reset_s\":1,\"key\":\"k\\\"\"}]}\n");
+        "{\"name\":\"two\",\"reset_s\":1,\"key\":\"k\\\"\"},"
+        "{\"name\":\"three\",\"value\":\"3\"}]}\n");
     buf_deinit(&out);
 }
