@@ -40,6 +40,7 @@ const char options_help[] =
     "  --takeover PATH              take over the ports of the gateway that offers them at this\n"
     "                               socket, if one does, and offer them to the next\n"
     "  --log-folder PATH            where a reload may put access logs (repeatable)\n"
+    "  --state-folder PATH          where each configuration that served is kept\n"
     "  --no-sandbox                 all system calls and files that the user may use\n"
     "  --core-dumps                 allowed; they hold keys and tokens\n"
     "check:\n"
@@ -326,6 +327,12 @@ static bool read_log_folder(struct options *o, struct str value)
     return true;
 }
 
+static bool read_state_folder(struct options *o, struct str value)
+{
+    o->state_folder = value.ptr;
+    return value.len > 0;
+}
+
 static bool switch_strict(struct options *o, struct str value UNUSED)
 {
     o->server.is_strict = true;
@@ -386,6 +393,7 @@ static const struct option_row option_rows[] = {
     {"--fail-on", FOR_CHECK, read_fail_on, "error, warning or note"},
     {"--user", FOR_RUN, read_user, "the name of a user"},
     {"--log-folder", FOR_RUN, read_log_folder, "a folder"},
+    {"--state-folder", FOR_RUN, read_state_folder, "a folder"},
     {"--takeover", FOR_RUN, read_takeover, "the path of a socket"},
     {"--supervisor", FOR_RUN, switch_supervisor, NULL},
     {"--no-supervisor", FOR_RUN, switch_no_supervisor, NULL},

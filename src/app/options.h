@@ -62,6 +62,7 @@ struct options {
     const char *takeover; /* a path; NULL: not given */
     const char *log_folders[OPTIONS_LIST_MAX];
     size_t n_log_folders;
+    const char *state_folder; /* NULL: not given, nothing is kept */
     enum supervision supervision;
     bool has_sandbox;
     bool dumps_core;

@@ -90,6 +90,8 @@
       "configurations that are kept; beyond: the oldest ones go")                                  \
     X(HISTORY_BYTES, 268435456, "bytes",                                                           \
       "of the files of all that are kept, what several share counted once; beyond: so too")        \
+    X(HISTORY_WAITING, 8, "configurations",                                                        \
+      "that wait to be kept; beyond: the one that waits longest is not")                           \
     X(HISTORY_RECORD_BYTES, 16777216, "bytes", "the record of one, with the names of its files")   \
     X(MANIFEST_FILES, 20000, "files", "files of one load")                                         \
     X(MANIFEST_FOLDER_DEPTH, 32, "folders", "folders inside folders of manifests")                 \

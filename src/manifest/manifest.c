@@ -230,6 +230,8 @@ int manifest_load(struct manifest *m, const char *const *paths, size_t n,
 
     manifest_begin(m, options);
     reader_init(&reader, &m->arena, &m->diags);
+    reader.keep = m->options.keep;
+    reader.keep_ctx = m->options.keep_ctx;
     if (reader_read(&reader, paths, n) != 0)
         reader.is_refused = true;
     return manifest_finish(m, &reader);

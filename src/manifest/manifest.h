@@ -9,9 +9,12 @@
 
 #include "base/map.h"
 #include "manifest/kind.h"
+#include "tree/reader.h"
 
 struct manifest_options {
-    bool is_strict; /* a missing core object is an error, not a note */
+    bool is_strict;       /* a missing core object is an error, not a note */
+    reader_keep_fn *keep; /* what the files held; may be NULL */
+    void *keep_ctx;
 };
 
 struct object_vec {

@@ -43,7 +43,8 @@ static int store_put(int folder, const char *name, struct str bytes)
     int fd, r;
 
     snprintf(temporary, sizeof temporary, ".new-%s", name);
-    fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    unlinkat(folder, temporary, 0); /* of who ended midway */
+    fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_origin(-errno);
     r = store_write_all(fd, bytes);
