@@ -16,6 +16,11 @@ int command_logs(const struct options *o);
 /* 0 explained, whatever becomes of the request; 1 the manifests cannot be read, or nothing listens
  * there; 2 what is asked is no request. */
 int command_explain(const struct options *o);
+/* The configurations that served: all of them, what became of each object, and one written back; 1:
+ * there is none, or it cannot be. */
+int command_history(const struct options *o);
+int command_diff(const struct options *o);
+int command_rollback(const struct options *o);
 /* Markdown on standard output from the tables that the program runs on; 2: unknown name. */
 int command_docs(const char *name);
 /* Serves until told to end, or lets a child of the same `argv` serve; 0 after a drain, 1 when it

@@ -15,6 +15,7 @@ enum landlock_result {
 
 enum landlock_access {
     LANDLOCK_READ,  /* files and folders */
+    LANDLOCK_KEEP,  /* files are made, read, renamed and removed there */
     LANDLOCK_WRITE, /* files are made and written, also over what they hold; not read */
 };
 

@@ -53,6 +53,12 @@ int main(int argc, char **argv)
         return command_describe(&options);
     case COMMAND_LOGS:
         return command_logs(&options);
+    case COMMAND_HISTORY:
+        return command_history(&options);
+    case COMMAND_DIFF:
+        return command_diff(&options);
+    case COMMAND_ROLLBACK:
+        return command_rollback(&options);
     case COMMAND_EXPLAIN:
         return command_explain(&options);
     case COMMAND_DOCS:

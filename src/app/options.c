@@ -20,6 +20,9 @@ enum {
     FOR_OBJECTS = FOR_GET | FOR_DESCRIBE,
     FOR_ASKING = FOR_OBJECTS | FOR_LOGS,
     FOR_EXPLAIN = 1 << COMMAND_EXPLAIN,
+    FOR_HISTORY = 1 << COMMAND_HISTORY,
+    FOR_ROLLBACK = 1 << COMMAND_ROLLBACK,
+    FOR_REVISIONS = FOR_HISTORY | FOR_ROLLBACK | 1 << COMMAND_DIFF,
     FOR_COMPILING = FOR_RUN | FOR_CHECK | FOR_EXPLAIN,
     FOR_FILES = FOR_COMPILING | FOR_OBJECTS,
 };
@@ -307,6 +310,24 @@ static bool read_from(struct options *o, struct str value)
     return ip_address_parse(value, &o->explain.from);
 }
 
+static bool switch_dry_run(struct options *o, struct str value UNUSED)
+{
+    o->is_dry = true;
+    return true;
+}
+
+static bool switch_force(struct options *o, struct str value UNUSED)
+{
+    o->is_forced = true;
+    return true;
+}
+
+static bool read_state_folder(struct options *o, struct str value)
+{
+    o->state_folder = value.ptr;
+    return value.len > 0;
+}
+
 static bool switch_strict(struct options *o, struct str value UNUSED)
 {
     o->server.is_strict = true;
@@ -353,7 +374,13 @@ const struct option_row option_rows[] = {
      NULL, OPTION_TAKES_NOTHING},
     {"-o", "--output", FOR_GET, read_output, "table|wide|yaml|json|name",
      "table, wide, yaml, json or name", "how objects are printed", "table", OPTION_TAKES_WORD},
-    {"--no-headers", NULL, FOR_GET, switch_no_headers, NULL, NULL,
+    {"-o", "--output", FOR_HISTORY, read_output, "table|json", "table or json",
+     "how revisions are printed", "table", OPTION_TAKES_WORD},
+    {"--dry-run", NULL, FOR_ROLLBACK, switch_dry_run, NULL, NULL,
+     "say what would be written, and write nothing", NULL, OPTION_TAKES_NOTHING},
+    {"--force", NULL, FOR_ROLLBACK, switch_force, NULL, NULL,
+     "also over files that are not what served last", NULL, OPTION_TAKES_NOTHING},
+    {"--no-headers", NULL, FOR_GET | FOR_HISTORY, switch_no_headers, NULL, NULL,
      "without the line that names the columns", NULL, OPTION_TAKES_NOTHING},
     {"--request", NULL, FOR_EXPLAIN, read_request, "'METHOD URL'",
      "a request such as 'POST http://host/path'", "the request; the URL's port is the listener's",
@@ -403,6 +430,8 @@ const struct option_row option_rows[] = {
      "take the running gateway's ports over by this socket", NULL, OPTION_TAKES_PATH},
     {"--log-folder", NULL, FOR_RUN, read_log_folder, "PATH", "a folder",
      "where a reload may put access logs (repeatable)", NULL, OPTION_TAKES_PATH},
+    {"--state-folder", NULL, FOR_RUN | FOR_REVISIONS, read_state_folder, "PATH", "a folder",
+     "where each configuration that served is kept", NULL, OPTION_TAKES_PATH},
     {"--no-sandbox", NULL, FOR_RUN, switch_no_sandbox, NULL, NULL,
      "every system call and file that the user may use", NULL, OPTION_TAKES_NOTHING},
     {"--core-dumps", NULL, FOR_RUN, switch_core_dumps, NULL, NULL,

@@ -27,6 +27,9 @@ enum command {
     COMMAND_GET,
     COMMAND_DESCRIBE,
     COMMAND_LOGS,
+    COMMAND_HISTORY,
+    COMMAND_DIFF,
+    COMMAND_ROLLBACK,
     COMMAND_DOCS,
     COMMAND_COMPLETION,
     COMMAND_VERSION,
@@ -76,6 +79,9 @@ struct options {
     const char *takeover; /* a path; NULL: not given */
     const char *log_folders[OPTIONS_LIST_MAX];
     size_t n_log_folders;
+    bool is_dry;    /* of rollback */
+    bool is_forced; /* so too */
+    const char *state_folder; /* NULL: not given, nothing is kept */
     enum supervision supervision;
     bool has_sandbox;
     bool dumps_core;

@@ -23,15 +23,18 @@ bool reload_may_serve(const struct manifest *m)
 static void *reload_main(void *arg)
 {
     struct reload *r = arg;
-    struct manifest_options options = {.is_strict = r->server->options.is_strict};
-
+    struct manifest_options options = {.is_strict = r->server->options.is_strict,
+                                       .keep = r->kept ? kept_note : NULL,
+                                       .keep_ctx = r->kept};
     int code;
 
     pthread_setname_np(pthread_self(), "compile");
     r->manifest = MEM_NEW(struct manifest);
     r->snapshot = NULL;
     r->fault[0] = '\0';
+    keeper_begin_reading(r->keeper);
     code = manifest_load(r->manifest, r->paths, r->n_paths, &options);
+    keeper_end_reading(r->keeper);
     if (code == 0 && reload_may_serve(r->manifest))
         code = compile_for_server(r->server, r->manifest, &r->snapshot);
     if (code < 0) {
@@ -54,6 +57,7 @@ static void reload_discard(struct reload *r)
     }
     r->snapshot = NULL;
     r->manifest = NULL;
+    kept_free(TAKE(r->kept));
 }
 
 static void reload_refuse(struct reload *r, const char *why)
@@ -111,6 +115,9 @@ static void reload_accept(struct reload *r)
     report_summary(diags);
     r->snapshot = NULL;
     r->manifest = NULL;
+    keeper_take(
+        r->keeper, TAKE(r->kept),
+        &(struct history_facts){.wall_us = r->server->loop->now.wall_unix_us, .cause = r->cause});
 }
 
 static void reload_on_done(struct wake *w)
@@ -131,35 +138,41 @@ static void reload_on_done(struct wake *w)
     else
         reload_refuse_files(r);
     if (r->is_wanted)
-        reload_start(r);
+        reload_start(r, r->next_cause);
     else if (!r->is_ended)
         notify_ready(r->notify, r->last_result);
 }
 
-void reload_start(struct reload *r)
+void reload_start(struct reload *r, struct str cause)
 {
     sigset_t all, before;
     int code;
 
     r->is_wanted = r->is_running || r->is_held;
+    r->next_cause = cause;
     if (r->is_running || r->is_ended || r->is_held)
         return;
     r->is_running = true;
+    r->cause = cause;
+    r->kept = kept_new(r->keeper);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     code = pthread_create(&r->thread, NULL, reload_main, r);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code != 0) {
         r->is_running = false;
+        kept_free(TAKE(r->kept));
         log_error("reload: cannot start its thread: error %d", code);
         return;
     }
     notify_reloading(r->notify);
 }
 
-void reload_init(struct reload *r, struct server *server, const char *const *paths, size_t n_paths)
+void reload_init(struct reload *r, struct server *server, struct keeper *keeper,
+                 const char *const *paths, size_t n_paths)
 {
-    *r = (struct reload){.server = server, .paths = paths, .n_paths = n_paths, .is_last_ok = true};
+    *r = (struct reload){
+        .server = server, .keeper = keeper, .paths = paths, .n_paths = n_paths, .is_last_ok = true};
     wake_init(&r->done, server->loop, reload_on_done);
 }
 
@@ -172,7 +185,7 @@ void reload_release(struct reload *r)
 {
     r->is_held = false;
     if (r->is_wanted)
-        reload_start(r);
+        reload_start(r, r->next_cause);
 }
 
 void reload_end(struct reload *r)

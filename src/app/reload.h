@@ -5,6 +5,7 @@
  * gone, all that is left to serve with them. */
 #pragma once
 
+#include "app/history/keeper.h"
 #include "app/notify.h"
 #include "gateway/server.h"
 
@@ -13,6 +14,10 @@ struct reload {
     const struct notify *notify; /* who is told that it loads, and when it has */
     const char *const *paths;
     size_t n_paths;
+    struct keeper *keeper;
+    struct kept *kept;     /* of the load under way; the thread's until `done` */
+    struct str cause;      /* of it */
+    struct str next_cause; /* of the one that is wanted */
     struct wake done;
     pthread_t thread;
     bool is_running;
@@ -27,7 +32,8 @@ struct reload {
     bool is_last_ok;
 };
 
-void reload_init(struct reload *r, struct server *server, const char *const *paths, size_t n_paths);
+void reload_init(struct reload *r, struct server *server, struct keeper *keeper,
+                 const char *const *paths, size_t n_paths);
 /* No further swap: a running one is thrown away when it is done. */
 void reload_end(struct reload *r);
 /* No swap for now: one that is running is thrown away, and one more comes after reload_release. */
@@ -35,7 +41,7 @@ void reload_hold(struct reload *r);
 void reload_release(struct reload *r);
 /* Waits for a running one. */
 void reload_deinit(struct reload *r);
-/* Control. */
-void reload_start(struct reload *r);
+/* Control. `cause`: for the history; static. */
+void reload_start(struct reload *r, struct str cause);
 /* May these findings serve (at a reload)? */
 bool reload_may_serve(const struct manifest *m);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -38,6 +39,8 @@ struct run {
     struct loop loop;
     struct server server;
     struct admin admin;
+    struct keeper keeper; /* of configurations */
+    struct kept *kept;    /* the first one, until it serves */
     struct reload reload;
     struct takeover takeover;
     struct watch watch;
@@ -167,10 +170,10 @@ static void run_on_taken(struct giver *g)
 /* ---- events ---- */
 
 /* Not on the way out: a swap would open ports again. */
-static void run_reload(struct run *r)
+static void run_reload(struct run *r, struct str cause)
 {
     if (!r->is_draining)
-        reload_start(&r->reload);
+        reload_start(&r->reload, cause);
 }
 
 static void run_on_signal(struct signals *s, int number)
@@ -179,7 +182,7 @@ static void run_on_signal(struct signals *s, int number)
 
     switch (number) {
     case SIGHUP:
-        run_reload(r);
+        run_reload(r, STR("SIGHUP"));
         break;
     case SIGUSR1:
         log_writer_reopen(&r->server.log_writer);
@@ -197,7 +200,7 @@ static void run_on_signal(struct signals *s, int number)
 
 static void run_on_change(struct watch *w)
 {
-    run_reload(CONTAINER_OF(w, struct run, watch));
+    run_reload(CONTAINER_OF(w, struct run, watch), STR("files changed"));
 }
 
 /* ---- start ---- */
@@ -231,6 +234,9 @@ static bool run_load(struct run *r)
     struct manifest_options options = {.is_strict = r->options->server.is_strict};
     int code;
 
+    r->kept = kept_new(&r->keeper);
+    options.keep = r->kept ? kept_note : NULL;
+    options.keep_ctx = r->kept;
     r->manifest = MEM_NEW(struct manifest);
     code = manifest_load(r->manifest, r->options->paths, r->options->n_paths, &options);
     return code == 0 || run_judge(r, code);
@@ -264,6 +270,7 @@ static bool run_enter_sandbox(struct run *r)
                         .n_roots = o->n_paths,
                         .log_folders = o->log_folders,
                         .n_log_folders = o->n_log_folders,
+                        .state_folder = o->state_folder,
                         .manifest = r->manifest,
                         .may_listen = o->server.broker == NULL};
 
@@ -326,6 +333,17 @@ static bool run_open_ports(struct run *r, struct snapshot *first)
     return code == 0;
 }
 
+/* Who starts it says so, where it is known. */
+static void run_keep_first(struct run *r)
+{
+    struct history_facts facts = {.wall_us = r->loop.now.wall_unix_us,
+                                  .cause = STR("start"),
+                                  .who = str_of(getenv("TOLLGATE_CHANGE_BY")),
+                                  .reason = str_of(getenv("TOLLGATE_CHANGE_REASON"))};
+
+    keeper_take(&r->keeper, TAKE(r->kept), &facts);
+}
+
 /* True: everything is up. */
 static bool run_start(struct run *r)
 {
@@ -350,6 +368,7 @@ static bool run_start(struct run *r)
     r->takeover.giver.on_taken = run_on_taken;
     r->takeover.taker.on_end = run_on_predecessor_end;
     takeover_offer(&r->takeover, &r->server, &r->admin);
+    run_keep_first(r);
     return true;
 }
 
@@ -374,8 +393,8 @@ static bool run_prepare(struct run *r)
     struct options *o = r->options;
 
     notify_open(&r->notify);
-    if (!run_watch(r) || !run_load(r) || !takeover_find(&r->takeover, o->takeover) ||
-        !run_enter_sandbox(r))
+    if (!keeper_open(&r->keeper, o->state_folder) || !run_watch(r) || !run_load(r) ||
+        !takeover_find(&r->takeover, o->takeover) || !run_enter_sandbox(r))
         return false;
     o->server.inheritance = &r->takeover.taker.sockets;
     if (server_init(&r->server, &r->loop, &o->server) < 0) {
@@ -383,7 +402,7 @@ static bool run_prepare(struct run *r)
         r->server.loop = NULL; /* half made: left as it is, the process ends */
         return false;
     }
-    reload_init(&r->reload, &r->server, o->paths, o->n_paths);
+    reload_init(&r->reload, &r->server, &r->keeper, o->paths, o->n_paths);
     r->reload.notify = &r->notify;
     snprintf(r->reload.last_result, sizeof r->reload.last_result, "none since start");
     return true;
@@ -428,6 +447,8 @@ static void run_finish(struct run *r)
     watch_close(&r->watch);
     signals_close(&r->signals);
     reload_deinit(&r->reload);
+    kept_free(TAKE(r->kept));
+    keeper_close(&r->keeper);
     admin_deinit(&r->admin);
     giver_stop(&r->takeover.giver);
     server_deinit(&r->server);

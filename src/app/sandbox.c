@@ -183,6 +183,8 @@ static int sandbox_allow_all(struct landlock *l, const struct sandbox *s)
         r = sandbox_allow_root(l, s->roots[i]);
     for (size_t i = 0; r == 0 && i < s->n_log_folders; i++)
         r = landlock_allow(l, s->log_folders[i], LANDLOCK_WRITE);
+    if (r == 0 && s->state_folder)
+        r = landlock_allow(l, s->state_folder, LANDLOCK_KEEP);
     if (r == 0)
         r = sandbox_allow_authorities(l);
     return r == 0 && s->manifest ? sandbox_allow_manifest(l, s->manifest) : r;
@@ -214,7 +216,7 @@ int sandbox_enter(struct sandbox *s)
     r = sandbox_enter_files(s);
     if (r < 0)
         return r;
-    r = syscall_filter_enter(s->may_listen);
+    r = syscall_filter_enter(s->may_listen, s->state_folder != NULL);
     s->has_calls = r == 0;
     return r < 0 ? r : 0;
 }

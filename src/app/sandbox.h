@@ -9,6 +9,7 @@ struct sandbox {
     size_t n_roots;
     const char *const *log_folders; /* beside those of the manifest */
     size_t n_log_folders;
+    const char *state_folder;        /* NULL: none */
     const struct manifest *manifest; /* the first one; its access logs may be written. NULL: none */
     bool may_listen;                 /* no parent binds for us */
     /* out: what the kernel has of it */

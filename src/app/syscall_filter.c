@@ -56,6 +56,11 @@ static const int filter_allowed[] = {
 /* Only where this process binds its ports by itself. */
 static const int filter_listening[] = {SCMP_SYS(bind), SCMP_SYS(listen)};
 
+/* Only where it keeps the configurations that served (app/history). */
+static const int filter_keeping[] = {SCMP_SYS(flock),    SCMP_SYS(fsync),     SCMP_SYS(rename),
+                                     SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(unlink),
+                                     SCMP_SYS(unlinkat)};
+
 /* Nothing in this program or its libraries comes here. */
 static const int filter_deadly[] = {SCMP_SYS(execve),
                                     SCMP_SYS(execveat),
@@ -135,7 +140,7 @@ static int filter_add_rule(scmp_filter_ctx f, const struct filter_rule *rule)
     return r < 0 ? error_origin(r) : 0;
 }
 
-static int filter_fill(scmp_filter_ctx f, bool may_listen)
+static int filter_fill(scmp_filter_ctx f, bool may_listen, bool keeps_files)
 {
     /* abort() and the harness of a sanitizer signal their own process, and no other. */
     const struct filter_rule own = {SCMP_SYS(tgkill), 0, UINT32_MAX, (uint32_t)getpid()};
@@ -143,6 +148,8 @@ static int filter_fill(scmp_filter_ctx f, bool may_listen)
 
     if (r == 0 && may_listen)
         r = filter_add_all(f, SCMP_ACT_ALLOW, filter_listening, N_ELEMENTS(filter_listening));
+    if (r == 0 && keeps_files)
+        r = filter_add_all(f, SCMP_ACT_ALLOW, filter_keeping, N_ELEMENTS(filter_keeping));
     if (r == 0)
         r = filter_add_all(f, SCMP_ACT_KILL_PROCESS, filter_deadly, N_ELEMENTS(filter_deadly));
     for (size_t i = 0; r == 0 && i < N_ELEMENTS(filter_rules); i++)
@@ -150,7 +157,7 @@ static int filter_fill(scmp_filter_ctx f, bool may_listen)
     return r == 0 ? filter_add_rule(f, &own) : r;
 }
 
-int syscall_filter_enter(bool may_listen)
+int syscall_filter_enter(bool may_listen, bool keeps_files)
 {
     scmp_filter_ctx f;
     int r;
@@ -164,7 +171,7 @@ int syscall_filter_enter(bool may_listen)
      * down against speculation; ours holds nobody else's code. */
     r = seccomp_attr_set(f, SCMP_FLTATR_CTL_SSB, 1);
     if (r == 0)
-        r = filter_fill(f, may_listen);
+        r = filter_fill(f, may_listen, keeps_files);
     if (r == 0)
         r = seccomp_load(f);
     seccomp_release(f);

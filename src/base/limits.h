@@ -86,6 +86,17 @@
       "age of a key set that serves on while its source is down; beyond: 503")                     \
     X(MANIFEST_FILE_BYTES, 16777216, "bytes", "one manifest file")                                 \
     X(MANIFEST_TOTAL_BYTES, 268435456, "bytes", "all manifest files of one load")                  \
+    X(HISTORY_REVISIONS, 100, "revisions",                                                         \
+      "configurations that are kept; beyond: the oldest ones go")                                  \
+    X(HISTORY_BYTES, 268435456, "bytes",                                                           \
+      "of the files of all that are kept, what several share counted once; beyond: so too")        \
+    X(HISTORY_WAITING, 8, "configurations",                                                        \
+      "that wait to be kept; beyond: the one that waits longest is not")                           \
+    X(HISTORY_WAIT_S, 5, "seconds",                                                                \
+      "that a load waits for who writes an older revision back; beyond: it reads what is there")   \
+    X(HISTORY_RECORD_BYTES, 16777216, "bytes", "the record of one, with the names of its files")   \
+    X(DIFF_CELLS, 4194304, "pairs of lines",                                                       \
+      "that are compared of one object's two texts; beyond: told as replaced")                     \
     X(MANIFEST_FILES, 20000, "files", "files of one load")                                         \
     X(MANIFEST_FOLDER_DEPTH, 32, "folders", "folders inside folders of manifests")                 \
     X(MANIFEST_DOCUMENTS, 100000, "documents", "objects of one load")                              \

@@ -230,21 +230,31 @@ int manifest_load(struct manifest *m, const char *const *paths, size_t n,
 
     manifest_begin(m, options);
     reader_init(&reader, &m->arena, &m->diags);
+    reader.keep = m->options.keep;
+    reader.keep_ctx = m->options.keep_ctx;
     if (reader_read(&reader, paths, n) != 0)
         reader.is_refused = true;
     return manifest_finish(m, &reader);
 }
 
-int manifest_load_bytes(struct manifest *m, const char *name, struct str bytes,
+int manifest_load_texts(struct manifest *m, const struct manifest_text *texts, size_t n,
                         const struct manifest_options *options)
 {
     struct reader reader;
 
     manifest_begin(m, options);
     reader_init(&reader, &m->arena, &m->diags);
-    if (reader_read_bytes(&reader, name, bytes) != 0)
-        reader.is_refused = true;
+    for (size_t i = 0; i < n; i++) {
+        if (reader_read_bytes(&reader, texts[i].name, texts[i].bytes) != 0)
+            reader.is_refused = true;
+    }
     return manifest_finish(m, &reader);
+}
+
+int manifest_load_bytes(struct manifest *m, const char *name, struct str bytes,
+                        const struct manifest_options *options)
+{
+    return manifest_load_texts(m, &(struct manifest_text){name, bytes}, 1, options);
 }
 
 void manifest_deinit(struct manifest *m)

@@ -9,9 +9,12 @@
 
 #include "base/map.h"
 #include "manifest/kind.h"
+#include "tree/reader.h"
 
 struct manifest_options {
-    bool is_strict; /* a missing core object is an error, not a note */
+    bool is_strict;       /* a missing core object is an error, not a note */
+    reader_keep_fn *keep; /* what the files held; may be NULL */
+    void *keep_ctx;
 };
 
 struct object_vec {
@@ -47,6 +50,13 @@ enum manifest_result {
  * in the objects (is_broken, conditions). `m` need not be initialised; deinit it in either case. */
 MUST_USE int manifest_load(struct manifest *m, const char *const *paths, size_t n,
                            const struct manifest_options *options);
+/* The same from texts that stood in files of these names. */
+struct manifest_text {
+    const char *name;
+    struct str bytes;
+};
+MUST_USE int manifest_load_texts(struct manifest *m, const struct manifest_text *texts, size_t n,
+                                 const struct manifest_options *options);
 /* The same from one text (tests, fuzzing). */
 MUST_USE int manifest_load_bytes(struct manifest *m, const char *name, struct str bytes,
                                  const struct manifest_options *options);

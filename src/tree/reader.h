@@ -12,12 +12,17 @@ struct document {
     bool is_broken;    /* reported: a duplicate key; what stood first was kept */
 };
 
+/* The content of each file that was read, before it is wiped; `path` lives as long as the arena. */
+typedef void reader_keep_fn(void *ctx, const char *path, struct str bytes);
+
 struct reader {
     struct arena *arena;
     struct diag_list *diags;
     VEC(struct document) documents; /* in the order of paths, names sorted inside a folder */
     VEC(const char *) files;        /* every file that was read or tried */
     VEC(const char *) folders;      /* every folder that was entered, for watching */
+    reader_keep_fn *keep; /* NULL: nobody wants it */
+    void *keep_ctx;
     size_t total_bytes;
     size_t n_nodes;
     bool is_refused; /* some file unreadable, not YAML, or past a limit */

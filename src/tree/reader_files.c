@@ -95,6 +95,8 @@ static void files_read_open(struct reader *r, const char *file, int fd)
         return;
     }
     r->total_bytes += (size_t)n;
+    if (r->keep)
+        r->keep(r->keep_ctx, file, str_make(bytes, (size_t)n));
     if (reader_parse(r, file, str_make(bytes, (size_t)n)) != 0)
         r->is_refused = true;
     mem_wipe(bytes, (size_t)n); /* Secrets may stand in it */

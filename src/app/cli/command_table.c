@@ -87,6 +87,42 @@ const struct command_row command_rows[] = {
                       "as for kubectl"}},
     },
     {
+        .word = "history",
+        .command = COMMAND_HISTORY,
+        .summary = "the configurations that served",
+        .text = "Lists the revisions that run --state-folder has kept, the latest first: when each "
+                "began to serve, who owns the file that brought it (or says so in "
+                "TOLLGATE_CHANGE_BY and TOLLGATE_CHANGE_REASON at a start), and why.",
+        .examples = {{"tollgate history --state-folder /var/lib/tollgate", "all of them"}},
+    },
+    {
+        .word = "diff",
+        .command = COMMAND_DIFF,
+        .operands = "REVISION [REVISION]",
+        .summary = "what changed from one to another",
+        .text = "Prints how each object differs between two revisions, or between one and the "
+                "latest. A revision is a number, the first digits of an id, latest or previous. "
+                "Secrets are not shown; that they differ is.",
+        .min_operands = 1,
+        .max_operands = 2,
+        .examples = {{"tollgate diff previous --state-folder /var/lib/tollgate", "the last change"},
+                     {"tollgate diff 12 15 --state-folder /var/lib/tollgate", "of several"}},
+    },
+    {
+        .word = "rollback",
+        .command = COMMAND_ROLLBACK,
+        .operands = "REVISION",
+        .summary = "write an older one back to its files",
+        .text = "Writes the files as they were at a revision, and removes those that came since; a "
+                "gateway that watches them loads them at once. Refused where the revision would "
+                "not serve, or where a file is not what served last.",
+        .min_operands = 1,
+        .max_operands = 1,
+        .examples = {{"tollgate rollback previous --dry-run --state-folder /var/lib/tollgate",
+                      "what it would write"},
+                     {"tollgate rollback 12 --state-folder /var/lib/tollgate", "back to that one"}},
+    },
+    {
         .word = "docs",
         .command = COMMAND_DOCS,
         .operands = "NAME",
