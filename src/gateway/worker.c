@@ -400,7 +400,8 @@ int worker_start(struct worker *w, struct server *g, uint32_t n, struct snapshot
         return r;
     r = pthread_create(&w->thread, NULL, worker_main, w);
     if (r == 0) {
-        w->has_cpu_clock = pthread_getcpuclockid(w->thread, &w->cpu_clock) == 0;
+        if (pthread_getcpuclockid(w->thread, &w->cpu_clock) != 0)
+            w->cpu_clock = 0; /* that of the wall: nobody's */
         return 0;
     }
     worker_deinit(w);

@@ -1,5 +1,4 @@
-/* A worker: one thread, one loop, everything of its connections. Nothing here is shared but what
- * the struct marks so. */
+/* A worker: a thread, a loop, all of its connections. Only what the struct marks so is shared. */
 #pragma once
 
 #include <pthread.h>
@@ -51,8 +50,7 @@ struct worker {
     struct loop loop;
     struct server *server;
     pthread_t thread;
-    clockid_t cpu_clock; /* of the thread; has_cpu_clock: there is one */
-    bool has_cpu_clock;
+    clockid_t cpu_clock; /* of the thread; 0: there is none */
     uint32_t index;
     bool is_draining;
     _Atomic bool has_drained; /* shared: the backlog is taken, listening has ended */

@@ -365,7 +365,7 @@ static void measure_worker(struct metrics_scrape *scrape, const struct worker *w
                  atomic_load_explicit(&w->n_open_exchanges, memory_order_relaxed), name);
     METRICS_EMIT(scrape, METRIC_WORKER_CONNECTIONS,
                  atomic_load_explicit(&w->n_open_connections, memory_order_relaxed), name);
-    if (w->has_cpu_clock && clock_gettime(w->cpu_clock, &used) == 0)
+    if (w->cpu_clock != 0 && clock_gettime(w->cpu_clock, &used) == 0)
         METRICS_EMIT(scrape, METRIC_WORKER_CPU, (double)used.tv_sec + (double)used.tv_nsec / 1e9,
                      name);
 }
