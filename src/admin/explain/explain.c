@@ -202,10 +202,10 @@ static void explain_assumptions(struct explain *e, const struct exchange *x)
     const struct layer_plan *layers = x->rule ? x->rule->layers : NULL;
 
     report_list(e->head, "assuming");
-    if (e->trace.has_believed)
+    if (e->rehearsal.has_believed)
         explain_assume(e, "the token's signature is good: its key set is not at hand, the issuer "
                           "would be asked for it");
-    if (e->trace.has_skipped_hash)
+    if (e->rehearsal.has_skipped_hash)
         explain_assume(e, "the password is right: its hash is slow, and was not computed");
     if (layers && layers->ext_auths.n > 0 && x->layers.n_ext_auths > 0)
         explain_assume(e, "the external authorizers agree: they would be asked");
@@ -217,7 +217,7 @@ static void explain_assumptions(struct explain *e, const struct exchange *x)
 
 static void explain_decision(struct explain *e, struct exchange *x)
 {
-    bool is_sent = e->trace.sent != NULL;
+    bool is_sent = e->rehearsal.sent != NULL;
 
     explain_request(e, x);
     report_open(e->head, "decision");
@@ -249,7 +249,7 @@ static void explain_answer(struct explain *e)
     struct str body = buf_str(&e->answer_body);
     struct str line;
 
-    if (e->trace.sent || e->status == 0)
+    if (e->rehearsal.sent || e->status == 0)
         return;
     report_open(e->body, "answer");
     report_u64(e->body, "status", e->status);
@@ -289,9 +289,9 @@ static void explain_end(struct explain *e, struct exchange *x)
     explain_answer(e);
 }
 
-static void explain_on_step(struct trace *t, struct exchange *x, enum step_result result)
+static void explain_on_step(struct rehearsal *r, struct exchange *x, enum step_result result)
 {
-    struct explain *e = CONTAINER_OF(t, struct explain, trace);
+    struct explain *e = CONTAINER_OF(r, struct explain, rehearsal);
 
     if (!journey_rows[x->step].always_runs)
         e->step = x->step;
@@ -312,7 +312,7 @@ static void explain_on_step(struct trace *t, struct exchange *x, enum step_resul
         explain_limits(e, x);
         break;
     case JOURNEY_upstream:
-        if (result == STEP_LAST || e->trace.sent)
+        if (result == STEP_LAST || e->rehearsal.sent)
             explain_backends(e, x);
         break;
     case JOURNEY_account:
@@ -324,14 +324,14 @@ static void explain_on_step(struct trace *t, struct exchange *x, enum step_resul
     }
 }
 
-static void explain_on_rules(struct trace *t, const struct authorization *a,
+static void explain_on_rules(struct rehearsal *r, const struct authorization *a,
                              const struct authorize_input *input,
                              const struct authorize_result *result)
 {
-    explain_authorization(CONTAINER_OF(t, struct explain, trace), a, input, result);
+    explain_authorization(CONTAINER_OF(r, struct explain, rehearsal), a, input, result);
 }
 
-static const struct trace_ops explain_trace_ops = {
+static const struct rehearsal_ops explain_rehearsal_ops = {
     .on_step = explain_on_step,
     .on_rules = explain_on_rules,
 };
@@ -402,7 +402,7 @@ static void explain_start(struct explain *e, struct str head)
     struct h1_event event;
     struct h1 codec;
 
-    x->trace = &e->trace;
+    x->rehearsal = &e->rehearsal;
     e->exchange = x;
     h1_init(&codec, &options);
     if (h1_next(&codec, &head, &x->arena, &x->request, NULL, &event) != H1_EVENT) {
@@ -549,9 +549,9 @@ int explain(struct server *g, const struct explain_options *options, const struc
             struct buf *out, struct buf *ret_why)
 {
     struct explain e = {
-        .trace = {.ops = &explain_trace_ops,
-                  .read_token = options->is_live ? NULL : jwt_read_unverified,
-                  .may_hash = !options->is_live},
+        .rehearsal = {.ops = &explain_rehearsal_ops,
+                      .read_token = options->is_live ? NULL : jwt_read_unverified,
+                      .may_hash = !options->is_live},
         .server = g,
         .snapshot = g->current,
         .port = explain_find_port(g, q),

@@ -4,13 +4,13 @@
 #include "admin/explain/explain.h"
 #include "admin/explain/report.h"
 #include "gateway/exchange.h"
-#include "gateway/trace.h"
+#include "gateway/rehearsal.h"
 #include "manifest/manifest.h"
 
 struct explain_rule;
 
 struct explain {
-    struct trace trace;
+    struct rehearsal rehearsal;
     struct server *server;
     const struct snapshot *snapshot;
     const struct port_plan *port;
