@@ -272,6 +272,9 @@ def test_tokens_and_rules_are_told_as_they_are_judged(told, issuer):
     assert by["by-header"]["why"] == "header x-pass is absent, and the rule is for yes"
     assert said["authorization"]["decided_by"] == "defaultAction"
     assert verdict_of(said, "httproute/play/guarded/rule/0")["verdict"] == "lost by precedence"
+    lines = (play.gw.manifests / "world.yaml").read_text().splitlines()
+    for name, made in by.items():
+        assert f"name: {name}" in lines[int(made["at"].rpartition(":")[2]) - 1], made["at"]
     claims = {c["name"]: c for c in said["claims"]}
     assert claims["tenant"]["value"] == "tenant-b" and "header x-tenant" in claims["tenant"]["used_for"]
 
@@ -374,6 +377,10 @@ def limited(ups):
 def test_limits_are_looked_at_and_not_taken(told):
     play = told(limited)
     headers = [("x-user", "u1")]
+    lines = (play.gw.manifests / "world.yaml").read_text().splitlines()
+    said = of_gateway(play.gw, "GET http://localhost/l", headers=headers)
+    places = [int(one["at"].rpartition(":")[2]) for one in said["limits"]]
+    assert "x-user" in "".join(lines[places[0]:places[1] - 1]) and "x-class" in "".join(lines[places[1]:places[2] - 1])
     for left in (3, 2, 1):
         for _ in range(5):  # asking as often as one likes
             said = of_gateway(play.gw, "GET http://localhost/l", headers=headers)

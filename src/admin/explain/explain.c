@@ -4,6 +4,8 @@
  * the request then is; the decision, which is known at the end, stands first. */
 #include "admin/explain/explain.h"
 
+#include <stdio.h>
+
 #include "admin/explain/parts.h"
 #include "auth/jwt.h"
 #include "base/assert.h"
@@ -17,9 +19,10 @@
 
 enum {
     EXPLAIN_ARENA_BYTES = 16384,
-    EXPLAIN_TURN_MS = 50,  /* of waiting for a slow hash at a time */
-    EXPLAIN_TURNS = 200,   /* so often at most */
-    EXPLAIN_ROUNDS = 4096, /* of waiting for anything: content comes in pieces */
+    EXPLAIN_KEY_BYTES = 32, /* a member's name in a manifest, of those asked for here */
+    EXPLAIN_TURN_MS = 50,   /* of waiting for a slow hash at a time */
+    EXPLAIN_TURNS = 200,    /* so often at most */
+    EXPLAIN_ROUNDS = 4096,  /* of waiting for anything: content comes in pieces */
 };
 
 /* ---- the client's side ---- */
@@ -118,6 +121,24 @@ const struct mark *explain_place(const struct explain *e, struct str label)
 {
     const struct object *o = explain_object(e, label);
 
+    return o ? &o->mark : NULL;
+}
+
+const struct mark *explain_item_place(const struct explain *e, struct str label, const char *list,
+                                      uint32_t index)
+{
+    const struct object *o = explain_object(e, label);
+    const struct node *n = o ? o->source : NULL;
+    struct str rest = str_of(list);
+    struct str key;
+    char name[EXPLAIN_KEY_BYTES];
+
+    while (n && str_split(&rest, '.', &key)) {
+        snprintf(name, sizeof name, "%.*s", STR_ARG(key));
+        n = node_find(n, name);
+    }
+    if (n && n->type == NODE_LIST && index < n->n)
+        return &n->items[index]->mark;
     return o ? &o->mark : NULL;
 }
 

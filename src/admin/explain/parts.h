@@ -58,3 +58,6 @@ struct str explain_shown(const struct exchange *x, struct str name, struct str v
 /* "Kind/namespace/name", with a port or not: its object, and where it stands; NULL: in no file. */
 const struct object *explain_object(const struct explain *e, struct str label);
 const struct mark *explain_place(const struct explain *e, struct str label);
+/* An item of one of its lists ("spec.rules"); where the list is another's, the object. */
+const struct mark *explain_item_place(const struct explain *e, struct str label, const char *list,
+                                      uint32_t index);
