@@ -542,13 +542,13 @@ static int explain_all(struct explain *e, struct buf *out)
 {
     const struct question *q = e->question;
     struct buf first = {0}, then = {0}, head = {0};
-    struct report head_report, body_report;
     int r;
 
-    report_init(&head_report, &first, q->is_json);
-    report_init(&body_report, &then, false);
-    e->head = &head_report;
-    e->body = q->is_json ? &head_report : &body_report;
+    e->head = &e->reports[0];
+    e->body = &e->reports[q->is_json ? 0 : 1];
+    report_init(e->head, &first, q->is_json);
+    if (e->body != e->head)
+        report_init(e->body, &then, false);
     question_format(q, &head);
     buf_append_str(&head, q->body);
     r = explain_with_worker(e, &head);

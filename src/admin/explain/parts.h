@@ -20,6 +20,7 @@ struct explain {
     struct exchange *exchange; /* NULL: its journey is over, and its end told */
     struct downstream down;
     struct arena arena;
+    struct report reports[2];
     struct report *head;    /* what is said first: the decision */
     struct report *body;    /* and then; the same in JSON */
     enum journey_step step; /* that said the last word, or where it waits for its backend */
