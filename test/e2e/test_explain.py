@@ -525,7 +525,9 @@ def test_listeners_and_tls(gateway, upstream, authority):
     said = of_gateway(gw, f"GET http://other.org:{gw.port(8080)}/")
     assert said["listener"]["name"] == "play/front/odd", "by the port that it is bound to"
     run = of_files(gw.paths, "GET http://x.test:1/", ok=False)
-    assert run.returncode == 1 and "HTTP on 8080" in run.stderr
+    assert run.returncode == 1 and "HTTP on 8080" in run.stderr and "--port-map" in run.stderr
+    said = of_files(gw.paths, "GET http://other.org:18080/", "--port-map", "8080=18080")
+    assert said["listener"]["name"] == "play/front/odd"
     reply = gw.get_admin("/explain", headers=[("x-explain-request", "GET http://x.test:1/")])
     assert reply.status == 404 and b"HTTP on 8080" in reply.body
 
