@@ -318,6 +318,19 @@ def test_keys_that_are_not_at_hand(told, issuer):
     assert play.gw.metric("tollgate_tokens_total", result="refused") == 1, "and counts nothing: the forged one was sent once"
 
 
+def test_keys_that_cannot_be_had(told, issuer):
+    keys = issuer()
+    keys.mode = "error"
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()], backend("keys", keys.port), route("r", rule("a")),
+        security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [provider(keys)]})))
+    eventually(lambda: keys.n_fetches > 0, what="a fetch")
+    said, reply = play.check("/", token=keys.token(), files_agree=False)
+    assert (reply.status, said["decision"]["code"]) == (503, "keys_unavailable")
+    assert said["authentication"][1]["keys"] == "not fetched"
+    eventually(lambda: of_gateway(play.gw, "GET http://localhost/")["authentication"][1].get("last_error"), what="why not")
+
+
 def test_layers_are_told_in_their_order(told):
     users = f"alice:{hashed('wonder', 'sha1')}\nbob:{hashed('builder', 'sha512')}\n"
     play = told(lambda ups: world(
@@ -591,10 +604,13 @@ def test_preflights_buffers_and_calls(told):
 def test_nothing_is_copied(told):
     mirrored = {"type": "RequestMirror", "requestMirror": {"backendRef": to("b")}}
     play = told(lambda ups: world(
-        *[backend(name, up) for name, up in ups.items()], route("r", rule("a", filters=[mirrored]))))
+        *[backend(name, up) for name, up in ups.items()], route("r", rule("a", filters=[mirrored])),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")],
+                                                       "requestBuffer": {"limit": "1Ki"}})))
     for _ in range(3):
         play.explained("http://localhost/asked", "GET")
-    assert play.gw.request("/sent").status == 200
+        play.explained("http://localhost/asked", "POST", body="all of it")
+    assert play.gw.request("/sent", body=b"all of it").status == 200
     assert play.upstreams[1].wait_for(1)[0].target == "/sent", "the first copy is that of the request that was sent"
 
 
@@ -615,7 +631,10 @@ def test_chance_is_told(told):
     shares = {b["name"]: (b["share"], b["verdict"]) for b in said["backends"]}
     assert shares["-"] == ("25 %", "may not be used") and shares["Backend/play/a"][0] == "75 %"
     said = of_gateway(play.gw, "GET http://localhost/one")
-    assert "a part of the requests" in said["decision"]["assuming"][0]["name"]
+    for _ in range(20):
+        said = of_gateway(play.gw, "GET http://localhost/one")
+        assert said["decision"]["outcome"] == "sent to a backend"
+        assert "a part of the requests" in said["decision"]["assuming"][0]["name"]
 
 
 # ---- the shipped configuration ----
