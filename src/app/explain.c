@@ -144,7 +144,12 @@ static int explain_answer(struct server *g, const struct question *q)
     if (r < 0)
         fprintf(stderr, "tollgate explain: %s\n", error_trace());
     else if (r > 0)
-        fprintf(stderr, "tollgate explain: %.*s\n", STR_ARG(buf_str(&why)));
+        fprintf(
+            stderr,
+            "tollgate explain: %.*s\n"
+            "Ports are those of listeners, or where --port-map FROM=TO puts them; tollgate check "
+            "says which listeners cannot be opened, and why.\n",
+            STR_ARG(buf_str(&why)));
     fwrite(out.ptr, 1, out.len, stdout);
     buf_deinit(&out);
     buf_deinit(&why);

@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/rehearsal.h"
 #include "gateway/snapshot.h"
-#include "gateway/trace.h"
 #include "gateway/traffic/compress.h"
 #include "gateway/traffic/keep_alive.h"
 #include "gateway/traffic/retry.h"
@@ -144,8 +144,8 @@ static void exchange_run(struct exchange *x)
         enum step_result result = row->run(x);
 
         x->step_us[x->step] = x->worker->loop.now.mono_us;
-        if (UNLIKELY(x->trace) && x->step != JOURNEY_log)
-            x->trace->ops->on_step(x->trace, x, result);
+        if (UNLIKELY(x->rehearsal) && x->step != JOURNEY_log)
+            x->rehearsal->ops->on_step(x->rehearsal, x, result);
         if (result == STEP_WAIT) {
             ASSERT(row->may_wait && x->wait != 0);
             break;

@@ -27,7 +27,7 @@ struct compress;
 struct keep_alive;
 struct retry;
 struct snapshot_hold;
-struct trace;
+struct rehearsal;
 struct worker;
 
 /* What the exchange waits for, as flags; its cancel stops them all. */
@@ -77,7 +77,7 @@ struct exchange {
     struct downstream *downstream; /* NULL when the client has left */
     struct list_node node;         /* worker's list of running or free exchanges */
 
-    struct trace *trace; /* of one that is explained (trace.h); else NULL */
+    struct rehearsal *rehearsal; /* of one that is explained (rehearsal.h); else NULL */
     enum journey_step step;
     unsigned wait; /* enum exchange_wait */
     bool is_running;

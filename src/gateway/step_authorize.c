@@ -6,7 +6,7 @@
 #include "gateway/ai/ai_request.h"
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
-#include "gateway/trace.h"
+#include "gateway/rehearsal.h"
 #include "llm/kserve_grpc.h"
 
 /* A call to a model that has not been read in its messages. Who asks for the model would take it
@@ -37,8 +37,8 @@ static enum step_result authorize_judge(struct exchange *x,
     };
     struct authorize_result result = authorization_decide(authorization, &input);
 
-    if (UNLIKELY(x->trace))
-        x->trace->ops->on_rules(x->trace, authorization, &input, &result);
+    if (UNLIKELY(x->rehearsal))
+        x->rehearsal->ops->on_rules(x->rehearsal, authorization, &input, &result);
     if (result.verdict == AUTHORIZE_LIMIT)
         return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
     if (result.verdict == AUTHORIZE_ALLOW)

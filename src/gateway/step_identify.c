@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "gateway/exchange.h"
 #include "gateway/layer/credential.h"
-#include "gateway/trace.h"
+#include "gateway/rehearsal.h"
 #include "gateway/worker.h"
 #include "http/cookie.h"
 #include "http/query.h"
@@ -129,11 +129,12 @@ static enum refusal identify_believe(struct exchange *x, struct verdict *v,
                                      const struct jwt_plan *p, struct str token)
 {
     struct jwt_claims *claims;
-    int r = x->trace->read_token(token, &p->provider, clock_wall_s(x->worker->loop.now), &claims);
+    int r =
+        x->rehearsal->read_token(token, &p->provider, clock_wall_s(x->worker->loop.now), &claims);
 
     if (r != 0)
         return identify_refusal(r);
-    x->trace->has_believed = true;
+    x->rehearsal->has_believed = true;
     identify_remember(x, v, p, token, 0, claims);
     return REFUSAL_NONE;
 }
@@ -149,7 +150,7 @@ static enum refusal identify_verify(struct exchange *x, struct verdict *v, const
     struct jwt_claims *claims = NULL;
     int r;
 
-    if (!keys && UNLIKELY(x->trace) && x->trace->read_token)
+    if (!keys && UNLIKELY(x->rehearsal) && x->rehearsal->read_token)
         return identify_believe(x, v, p, token);
     if (!keys) {
         x->retry_after_s = KEY_FEED_RETRY_AFTER_S;
@@ -166,7 +167,7 @@ static enum refusal identify_verify(struct exchange *x, struct verdict *v, const
         identify_remember(x, v, p, token, keys_version, claims);
         return REFUSAL_NONE;
     }
-    if (r == JWT_UNKNOWN_KEY && !x->trace &&
+    if (r == JWT_UNKNOWN_KEY && !x->rehearsal &&
         (v->has_refetched ? v->refetch_version == version
                           : key_feed_want_refetch(p->keys, w->loop.now.mono_us))) {
         v->has_refetched = true;

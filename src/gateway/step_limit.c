@@ -3,8 +3,8 @@
  * leave them. What an answer is expected to cost is reserved until `account` knows better. */
 #include "base/assert.h"
 #include "gateway/exchange.h"
+#include "gateway/rehearsal.h"
 #include "gateway/server.h"
-#include "gateway/trace.h"
 
 enum { BYTES_PER_TOKEN = 4 };
 
@@ -158,10 +158,10 @@ enum step_result step_limit(struct exchange *x)
     if (!limit_match_rules(x))
         return exchange_refuse(x, REFUSAL_MATCH_LIMIT);
     store = x->rule->limits->set->store;
-    is_admitted = (UNLIKELY(x->trace) ? store->ops->peek : store->ops->reserve)(
+    is_admitted = (UNLIKELY(x->rehearsal) ? store->ops->peek : store->ops->reserve)(
         store, l->claims, l->n_claims, x->worker->loop.now.wall_unix_us);
     limit_choose_told(x, is_admitted);
-    l->is_held = is_admitted && !x->trace;
+    l->is_held = is_admitted && !x->rehearsal;
     if (is_admitted)
         return STEP_NEXT;
     limit_note_refusal(x);

@@ -53,7 +53,7 @@ enum step_result step_log(struct exchange *x)
     struct access_record record;
 
     arena_unseal(&x->arena);
-    if (LIKELY(!x->trace)) {
+    if (LIKELY(!x->rehearsal)) {
         record_fill(x, &record);
         worker_count_exchange(x, &record);
         log_write_lines(x, &record);

@@ -14,7 +14,7 @@
 #include "gateway/exchange.h"
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
-#include "gateway/trace.h"
+#include "gateway/rehearsal.h"
 #include "gateway/traffic/affinity.h"
 #include "gateway/traffic/client_protocol.h"
 #include "gateway/traffic/draw.h"
@@ -175,7 +175,7 @@ static enum refusal upstream_foresee(struct exchange *x, struct cluster *cluster
     x->failure = (enum attempt_failure)attempt_foresee(&x->attempt, cluster);
     if (x->failure != ATTEMPT_OK)
         return upstream_refusal(x->failure);
-    x->trace->sent = request;
+    x->rehearsal->sent = request;
     return REFUSAL_NONE;
 }
 
@@ -189,14 +189,14 @@ static enum refusal upstream_try(struct exchange *x)
 
     if (why != REFUSAL_NONE)
         return why;
-    if (x->n_attempts == 0 && x->rule->n_mirrors > 0 && !x->trace)
+    if (x->n_attempts == 0 && x->rule->n_mirrors > 0 && !x->rehearsal)
         mirror_begin(x, request);
     why = forward_prepare_backend(x, x->backend, request);
     if (why != REFUSAL_NONE)
         return why;
     if (UNLIKELY(x->listener->client.tells_envoy))
         forward_tell_backend(x, upstream_try_us(x), request);
-    if (UNLIKELY(x->trace))
+    if (UNLIKELY(x->rehearsal))
         return upstream_foresee(x, cluster, request);
     /* Some connections fail at once: then the next try is due here. */
     for (;;) {
@@ -283,7 +283,7 @@ static enum refusal upstream_retry(struct exchange *x)
 static enum step_result upstream_go_on(struct exchange *x, enum refusal why)
 {
     while (why != REFUSAL_NONE) {
-        if (x->failure != ATTEMPT_OK && LIKELY(!x->trace) && retry_wait(x))
+        if (x->failure != ATTEMPT_OK && LIKELY(!x->rehearsal) && retry_wait(x))
             return STEP_WAIT;
         if (!upstream_has_next_priority(x))
             return exchange_refuse(x, why);

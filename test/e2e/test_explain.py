@@ -272,6 +272,9 @@ def test_tokens_and_rules_are_told_as_they_are_judged(told, issuer):
     assert by["by-header"]["why"] == "header x-pass is absent, and the rule is for yes"
     assert said["authorization"]["decided_by"] == "defaultAction"
     assert verdict_of(said, "httproute/play/guarded/rule/0")["verdict"] == "lost by precedence"
+    lines = (play.gw.manifests / "world.yaml").read_text().splitlines()
+    for name, made in by.items():
+        assert f"name: {name}" in lines[int(made["at"].rpartition(":")[2]) - 1], made["at"]
     claims = {c["name"]: c for c in said["claims"]}
     assert claims["tenant"]["value"] == "tenant-b" and "header x-tenant" in claims["tenant"]["used_for"]
 
@@ -313,6 +316,19 @@ def test_keys_that_are_not_at_hand(told, issuer):
     assert said["decision"]["code"] == "token_unknown_key"
     assert n_fetches() == before, "an explanation asks for no keys"
     assert play.gw.metric("tollgate_tokens_total", result="refused") == 1, "and counts nothing: the forged one was sent once"
+
+
+def test_keys_that_cannot_be_had(told, issuer):
+    keys = issuer()
+    keys.mode = "error"
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()], backend("keys", keys.port), route("r", rule("a")),
+        security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [provider(keys)]})))
+    eventually(lambda: keys.n_fetches > 0, what="a fetch")
+    said, reply = play.check("/", token=keys.token(), files_agree=False)
+    assert (reply.status, said["decision"]["code"]) == (503, "keys_unavailable")
+    assert said["authentication"][1]["keys"] == "not fetched"
+    eventually(lambda: of_gateway(play.gw, "GET http://localhost/")["authentication"][1].get("last_error"), what="why not")
 
 
 def test_layers_are_told_in_their_order(told):
@@ -374,6 +390,10 @@ def limited(ups):
 def test_limits_are_looked_at_and_not_taken(told):
     play = told(limited)
     headers = [("x-user", "u1")]
+    lines = (play.gw.manifests / "world.yaml").read_text().splitlines()
+    said = of_gateway(play.gw, "GET http://localhost/l", headers=headers)
+    places = [int(one["at"].rpartition(":")[2]) for one in said["limits"]]
+    assert "x-user" in "".join(lines[places[0]:places[1] - 1]) and "x-class" in "".join(lines[places[1]:places[2] - 1])
     for left in (3, 2, 1):
         for _ in range(5):  # asking as often as one likes
             said = of_gateway(play.gw, "GET http://localhost/l", headers=headers)
@@ -518,7 +538,9 @@ def test_listeners_and_tls(gateway, upstream, authority):
     said = of_gateway(gw, f"GET http://other.org:{gw.port(8080)}/")
     assert said["listener"]["name"] == "play/front/odd", "by the port that it is bound to"
     run = of_files(gw.paths, "GET http://x.test:1/", ok=False)
-    assert run.returncode == 1 and "HTTP on 8080" in run.stderr
+    assert run.returncode == 1 and "HTTP on 8080" in run.stderr and "--port-map" in run.stderr
+    said = of_files(gw.paths, "GET http://other.org:18080/", "--port-map", "8080=18080")
+    assert said["listener"]["name"] == "play/front/odd"
     reply = gw.get_admin("/explain", headers=[("x-explain-request", "GET http://x.test:1/")])
     assert reply.status == 404 and b"HTTP on 8080" in reply.body
 
@@ -582,10 +604,13 @@ def test_preflights_buffers_and_calls(told):
 def test_nothing_is_copied(told):
     mirrored = {"type": "RequestMirror", "requestMirror": {"backendRef": to("b")}}
     play = told(lambda ups: world(
-        *[backend(name, up) for name, up in ups.items()], route("r", rule("a", filters=[mirrored]))))
+        *[backend(name, up) for name, up in ups.items()], route("r", rule("a", filters=[mirrored])),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")],
+                                                       "requestBuffer": {"limit": "1Ki"}})))
     for _ in range(3):
         play.explained("http://localhost/asked", "GET")
-    assert play.gw.request("/sent").status == 200
+        play.explained("http://localhost/asked", "POST", body="all of it")
+    assert play.gw.request("/sent", body=b"all of it").status == 200
     assert play.upstreams[1].wait_for(1)[0].target == "/sent", "the first copy is that of the request that was sent"
 
 
@@ -606,7 +631,10 @@ def test_chance_is_told(told):
     shares = {b["name"]: (b["share"], b["verdict"]) for b in said["backends"]}
     assert shares["-"] == ("25 %", "may not be used") and shares["Backend/play/a"][0] == "75 %"
     said = of_gateway(play.gw, "GET http://localhost/one")
-    assert "a part of the requests" in said["decision"]["assuming"][0]["name"]
+    for _ in range(20):
+        said = of_gateway(play.gw, "GET http://localhost/one")
+        assert said["decision"]["outcome"] == "sent to a backend"
+        assert "a part of the requests" in said["decision"]["assuming"][0]["name"]
 
 
 # ---- the shipped configuration ----

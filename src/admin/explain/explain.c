@@ -4,6 +4,8 @@
  * the request then is; the decision, which is known at the end, stands first. */
 #include "admin/explain/explain.h"
 
+#include <stdio.h>
+
 #include "admin/explain/parts.h"
 #include "auth/jwt.h"
 #include "base/assert.h"
@@ -17,9 +19,10 @@
 
 enum {
     EXPLAIN_ARENA_BYTES = 16384,
-    EXPLAIN_TURN_MS = 50,  /* of waiting for a slow hash at a time */
-    EXPLAIN_TURNS = 200,   /* so often at most */
-    EXPLAIN_ROUNDS = 4096, /* of waiting for anything: content comes in pieces */
+    EXPLAIN_KEY_BYTES = 32, /* a member's name in a manifest, of those asked for here */
+    EXPLAIN_TURN_MS = 50,   /* of waiting for a slow hash at a time */
+    EXPLAIN_TURNS = 200,    /* so often at most */
+    EXPLAIN_ROUNDS = 4096,  /* of waiting for anything: content comes in pieces */
 };
 
 /* ---- the client's side ---- */
@@ -121,6 +124,24 @@ const struct mark *explain_place(const struct explain *e, struct str label)
     return o ? &o->mark : NULL;
 }
 
+const struct mark *explain_item_place(const struct explain *e, struct str label, const char *list,
+                                      uint32_t index)
+{
+    const struct object *o = explain_object(e, label);
+    const struct node *n = o ? o->source : NULL;
+    struct str rest = str_of(list);
+    struct str key;
+    char name[EXPLAIN_KEY_BYTES];
+
+    while (n && str_split(&rest, '.', &key)) {
+        snprintf(name, sizeof name, "%.*s", STR_ARG(key));
+        n = node_find(n, name);
+    }
+    if (n && n->type == NODE_LIST && index < n->n)
+        return &n->items[index]->mark;
+    return o ? &o->mark : NULL;
+}
+
 /* ---- what is said first ---- */
 
 /* As it was asked, without what may be a credential. */
@@ -202,10 +223,10 @@ static void explain_assumptions(struct explain *e, const struct exchange *x)
     const struct layer_plan *layers = x->rule ? x->rule->layers : NULL;
 
     report_list(e->head, "assuming");
-    if (e->trace.has_believed)
+    if (e->rehearsal.has_believed)
         explain_assume(e, "the token's signature is good: its key set is not at hand, the issuer "
                           "would be asked for it");
-    if (e->trace.has_skipped_hash)
+    if (e->rehearsal.has_skipped_hash)
         explain_assume(e, "the password is right: its hash is slow, and was not computed");
     if (layers && layers->ext_auths.n > 0 && x->layers.n_ext_auths > 0)
         explain_assume(e, "the external authorizers agree: they would be asked");
@@ -217,7 +238,7 @@ static void explain_assumptions(struct explain *e, const struct exchange *x)
 
 static void explain_decision(struct explain *e, struct exchange *x)
 {
-    bool is_sent = e->trace.sent != NULL;
+    bool is_sent = e->rehearsal.sent != NULL;
 
     explain_request(e, x);
     report_open(e->head, "decision");
@@ -249,7 +270,7 @@ static void explain_answer(struct explain *e)
     struct str body = buf_str(&e->answer_body);
     struct str line;
 
-    if (e->trace.sent || e->status == 0)
+    if (e->rehearsal.sent || e->status == 0)
         return;
     report_open(e->body, "answer");
     report_u64(e->body, "status", e->status);
@@ -289,9 +310,9 @@ static void explain_end(struct explain *e, struct exchange *x)
     explain_answer(e);
 }
 
-static void explain_on_step(struct trace *t, struct exchange *x, enum step_result result)
+static void explain_on_step(struct rehearsal *r, struct exchange *x, enum step_result result)
 {
-    struct explain *e = CONTAINER_OF(t, struct explain, trace);
+    struct explain *e = CONTAINER_OF(r, struct explain, rehearsal);
 
     if (!journey_rows[x->step].always_runs)
         e->step = x->step;
@@ -312,7 +333,7 @@ static void explain_on_step(struct trace *t, struct exchange *x, enum step_resul
         explain_limits(e, x);
         break;
     case JOURNEY_upstream:
-        if (result == STEP_LAST || e->trace.sent)
+        if (result == STEP_LAST || e->rehearsal.sent)
             explain_backends(e, x);
         break;
     case JOURNEY_account:
@@ -324,14 +345,14 @@ static void explain_on_step(struct trace *t, struct exchange *x, enum step_resul
     }
 }
 
-static void explain_on_rules(struct trace *t, const struct authorization *a,
+static void explain_on_rules(struct rehearsal *r, const struct authorization *a,
                              const struct authorize_input *input,
                              const struct authorize_result *result)
 {
-    explain_authorization(CONTAINER_OF(t, struct explain, trace), a, input, result);
+    explain_authorization(CONTAINER_OF(r, struct explain, rehearsal), a, input, result);
 }
 
-static const struct trace_ops explain_trace_ops = {
+static const struct rehearsal_ops explain_rehearsal_ops = {
     .on_step = explain_on_step,
     .on_rules = explain_on_rules,
 };
@@ -402,7 +423,7 @@ static void explain_start(struct explain *e, struct str head)
     struct h1_event event;
     struct h1 codec;
 
-    x->trace = &e->trace;
+    x->rehearsal = &e->rehearsal;
     e->exchange = x;
     h1_init(&codec, &options);
     if (h1_next(&codec, &head, &x->arena, &x->request, NULL, &event) != H1_EVENT) {
@@ -521,13 +542,13 @@ static int explain_all(struct explain *e, struct buf *out)
 {
     const struct question *q = e->question;
     struct buf first = {0}, then = {0}, head = {0};
-    struct report head_report, body_report;
     int r;
 
-    report_init(&head_report, &first, q->is_json);
-    report_init(&body_report, &then, false);
-    e->head = &head_report;
-    e->body = q->is_json ? &head_report : &body_report;
+    e->head = &e->reports[0];
+    e->body = &e->reports[q->is_json ? 0 : 1];
+    report_init(e->head, &first, q->is_json);
+    if (e->body != e->head)
+        report_init(e->body, &then, false);
     question_format(q, &head);
     buf_append_str(&head, q->body);
     r = explain_with_worker(e, &head);
@@ -549,9 +570,9 @@ int explain(struct server *g, const struct explain_options *options, const struc
             struct buf *out, struct buf *ret_why)
 {
     struct explain e = {
-        .trace = {.ops = &explain_trace_ops,
-                  .read_token = options->is_live ? NULL : jwt_read_unverified,
-                  .may_hash = !options->is_live},
+        .rehearsal = {.ops = &explain_rehearsal_ops,
+                      .read_token = options->is_live ? NULL : jwt_read_unverified,
+                      .may_hash = !options->is_live},
         .server = g,
         .snapshot = g->current,
         .port = explain_find_port(g, q),

@@ -1,7 +1,7 @@
 /* What would become of a request, and why: it goes through the very steps of the gateway
- * (gateway/trace.h), in a worker of its own that serves nobody, and what each step left is told.
- * Nothing is sent, counted or reserved. Control's thread, of a server that runs or of one that was
- * only loaded from files. Decision 25. */
+ * (gateway/rehearsal.h), in a worker of its own that serves nobody, and what each step left is
+ * told. Nothing is sent, counted or reserved. Control's thread, of a server that runs or of one
+ * that was only loaded from files. Decision 25. */
 #pragma once
 
 #include "admin/explain/question.h"

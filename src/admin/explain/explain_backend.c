@@ -109,7 +109,7 @@ static void backend_tell(struct explain *e, struct exchange *x, uint32_t priorit
     uint64_t total = shares_of(x->rule, &x->rule->priorities[priority]);
     struct endpoint_set *set;
     const char *why_not = backend_why_not(e, x, b, &set);
-    bool is_drawn = e->trace.sent && x->backend == b;
+    bool is_drawn = e->rehearsal.sent && x->backend == b;
 
     report_row(e->body, b->name, explain_place(e, b->name),
                why_not    ? "may not be used"
@@ -139,7 +139,7 @@ static void backend_tell(struct explain *e, struct exchange *x, uint32_t priorit
 
 static void sent_tell(struct explain *e, const struct exchange *x)
 {
-    const struct http_request *r = e->trace.sent;
+    const struct http_request *r = e->rehearsal.sent;
 
     if (!r)
         return;

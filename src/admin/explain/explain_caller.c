@@ -297,7 +297,9 @@ static void rule_tell(struct explain *e, const struct authorize_rule *r,
         verdict =
             miss.part == AUTHORIZE_PART_NONE ? r->is_allow ? "allows" : "denies" : "does not match";
     }
-    report_row(e->body, r->name.len ? r->name : arena_printf(&e->arena, "rule %u", r->index), NULL,
+    report_row(e->body, r->name.len ? r->name : arena_printf(&e->arena, "rule %u", r->index),
+               explain_item_place(e, e->exchange->rule->security->policy,
+                                  "spec.authorization.rules", r->index),
                verdict, why);
     report_text(e->body, "action", r->is_allow ? "Allow" : "Deny");
     report_row_end(e->body);

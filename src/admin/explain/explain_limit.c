@@ -130,6 +130,21 @@ static struct str limit_why_not(struct explain *e, const struct exchange *x,
     return STR("");
 }
 
+/* Of "global/3", by its place in the manifest. */
+static const struct mark *limit_place(const struct explain *e, const struct limit_rule_plan *rule)
+{
+    struct str rest = rule->name;
+    struct str kind;
+    uint64_t index = 0;
+
+    if (!str_split(&rest, '/', &kind) || !str_to_u64(rest, &index) || index > UINT32_MAX)
+        return explain_place(e, rule->policy);
+    return explain_item_place(e, rule->policy,
+                              str_eq(kind, STR("local")) ? "spec.rateLimit.local.rules"
+                                                         : "spec.rateLimit.global.rules",
+                              (uint32_t)index);
+}
+
 static void limit_tell(struct explain *e, const struct exchange *x,
                        const struct limit_rule_plan *rule)
 {
@@ -137,7 +152,7 @@ static void limit_tell(struct explain *e, const struct exchange *x,
     struct str name =
         arena_printf(&e->arena, "%.*s of %.*s", STR_ARG(rule->name), STR_ARG(rule->policy));
 
-    report_row(e->body, name, explain_place(e, rule->policy), c ? limit_word(c) : "not counted",
+    report_row(e->body, name, limit_place(e, rule), c ? limit_word(c) : "not counted",
                c ? STR("") : limit_why_not(e, x, &rule->rule));
     if (c) {
         if (rule->rule.is_distinct)

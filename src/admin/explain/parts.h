@@ -4,13 +4,13 @@
 #include "admin/explain/explain.h"
 #include "admin/explain/report.h"
 #include "gateway/exchange.h"
-#include "gateway/trace.h"
+#include "gateway/rehearsal.h"
 #include "manifest/manifest.h"
 
 struct explain_rule;
 
 struct explain {
-    struct trace trace;
+    struct rehearsal rehearsal;
     struct server *server;
     const struct snapshot *snapshot;
     const struct port_plan *port;
@@ -20,6 +20,7 @@ struct explain {
     struct exchange *exchange; /* NULL: its journey is over, and its end told */
     struct downstream down;
     struct arena arena;
+    struct report reports[2];
     struct report *head;    /* what is said first: the decision */
     struct report *body;    /* and then; the same in JSON */
     enum journey_step step; /* that said the last word, or where it waits for its backend */
@@ -58,3 +59,6 @@ struct str explain_shown(const struct exchange *x, struct str name, struct str v
 /* "Kind/namespace/name", with a port or not: its object, and where it stands; NULL: in no file. */
 const struct object *explain_object(const struct explain *e, struct str label);
 const struct mark *explain_place(const struct explain *e, struct str label);
+/* An item of one of its lists ("spec.rules"); where the list is another's, the object. */
+const struct mark *explain_item_place(const struct explain *e, struct str label, const char *list,
+                                      uint32_t index);

@@ -10,7 +10,7 @@
 #include "gateway/exchange.h"
 #include "gateway/layer/credential.h"
 #include "gateway/layer/layer_forecast.h"
-#include "gateway/trace.h"
+#include "gateway/rehearsal.h"
 #include "gateway/worker.h"
 
 /* "user:password", decoded. */
@@ -165,8 +165,8 @@ static enum step_result basic_judge(struct exchange *x, const struct basic_plan 
     }
     if (layer_is_guessing(x))
         return exchange_refuse(x, REFUSAL_CREDENTIAL_FAILURES);
-    if (UNLIKELY(x->trace) && !x->trace->may_hash && password_is_slow(q.hash)) {
-        x->trace->has_skipped_hash = true;
+    if (UNLIKELY(x->rehearsal) && !x->rehearsal->may_hash && password_is_slow(q.hash)) {
+        x->rehearsal->has_skipped_hash = true;
         return basic_accept(x, p);
     }
     if (password_is_slow(q.hash))

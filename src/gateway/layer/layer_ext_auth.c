@@ -5,7 +5,7 @@
  * but for those of such headers. */
 #include "gateway/exchange.h"
 #include "gateway/layer/layer.h"
-#include "gateway/trace.h"
+#include "gateway/rehearsal.h"
 #include "gateway/worker.h"
 #include "net/tls.h"
 
@@ -200,7 +200,7 @@ enum step_result layer_ask(struct exchange *x, const struct ext_auth_plan *p)
     struct layer_state *s = &x->layers;
     const struct ext_auth_call *e;
 
-    if (UNLIKELY(x->trace))
+    if (UNLIKELY(x->rehearsal))
         return STEP_NEXT;
     if (!s->call)
         ext_auth_begin(x, p);

@@ -1,12 +1,12 @@
 /* See fault.h. Nothing is under way while a request is delayed: the exchange's try_timer runs. */
 #include "gateway/traffic/fault.h"
 
-#include "gateway/trace.h"
+#include "gateway/rehearsal.h"
 #include "gateway/worker.h"
 
 static bool fault_falls_on(struct exchange *x, uint32_t share)
 {
-    if (UNLIKELY(x->trace))
+    if (UNLIKELY(x->rehearsal))
         return share >= FAULT_ALL; /* what falls on some is no matter of this one */
     return share > 0 && random_u64(&x->worker->random) % FAULT_ALL < share;
 }

@@ -1,6 +1,6 @@
 /* A request that nobody sends, and that is explained: its exchange goes the journey of all others,
- * by the same steps, and whoever explains looks on. x->trace is NULL in every other exchange. Where
- * a step would change or ask anything outside its own worker it does what stands here instead:
+ * by the same steps, and whoever explains looks on. x->rehearsal is NULL in every other exchange.
+ * Where a step would change or ask anything outside its own worker it does this instead:
  *
  *   identify   asks nobody for keys; where there are none, `read_token` may stand in
  *   authorize  asks no authorizer: each is taken to agree; a slow hash only where `may_hash`
@@ -16,23 +16,23 @@
 #include "policy/authorize.h"
 
 struct http_request;
-struct trace;
+struct rehearsal;
 
-struct trace_ops {
+struct rehearsal_ops {
     /* x->step has run, `log` left out, and left this. */
-    void (*on_step)(struct trace *t, struct exchange *x, enum step_result result);
+    void (*on_step)(struct rehearsal *r, struct exchange *x, enum step_result result);
     /* A policy's rules have decided, about the request as it is now. */
-    void (*on_rules)(struct trace *t, const struct authorization *a,
+    void (*on_rules)(struct rehearsal *r, const struct authorization *a,
                      const struct authorize_input *input, const struct authorize_result *result);
 };
 
 /* jwt_read_unverified, and nothing else. */
-typedef int trace_read_fn(struct str token, const struct jwt_provider *p, int64_t now_s,
-                          struct jwt_claims **ret_claims);
+typedef int rehearsal_read_fn(struct str token, const struct jwt_provider *p, int64_t now_s,
+                              struct jwt_claims **ret_claims);
 
-struct trace {
-    const struct trace_ops *ops;
-    trace_read_fn
+struct rehearsal {
+    const struct rehearsal_ops *ops;
+    rehearsal_read_fn
         *read_token;       /* where keys are not at hand; NULL: it is refused for want of them */
     bool has_believed;     /* a token was read by it */
     bool may_hash;         /* whoever runs the exchange can wait for it */
