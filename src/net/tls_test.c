@@ -164,6 +164,41 @@ TEST(half_a_record_keeps_neither_side_busy)
     scene_close(&s);
 }
 
+static void update_keys(struct test_side *side, unsigned n)
+{
+    SSL *ssl = side->stream.tls->ssl;
+
+    for (unsigned i = 0; i < n; i++) {
+        CHECK_INT(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        CHECK_INT(SSL_do_handshake(ssl), 1);
+    }
+}
+
+TEST(records_that_bring_no_content_are_bounded_by_those_that_do)
+{
+    enum { ROUNDS = 2 * LIMIT_TLS_IDLE_RECORDS };
+    struct scene s = scene_open();
+
+    for (int i = 0; i < 2; i++) {
+        struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+        struct test_side *from = i == 0 ? &p->client : &p->server;
+        struct test_side *to = i == 0 ? &p->server : &p->client;
+
+        for (size_t n = 1; n <= ROUNDS; n++) {
+            update_keys(from, n > 1 ? 1 : LIMIT_TLS_IDLE_RECORDS - 1); /* a client has a ticket */
+            test_side_send(p, from, "x", 1);
+            TEST_TURN_UNTIL(&p->loop, to->n_in == n);
+        }
+        update_keys(from, LIMIT_TLS_IDLE_RECORDS);
+        TEST_TURN_UNTIL(&p->loop, to->end || to->is_down);
+        CHECK_INT(to->end, STREAM_RESET);
+        CHECK_INT(to->stream.error, EPROTO);
+        CHECK_INT(to->n_in, ROUNDS);
+        test_pair_free(p);
+    }
+    scene_close(&s);
+}
+
 TEST(plain_bytes_on_a_tls_port_end_in_a_hangup)
 {
     struct scene s = scene_open();
