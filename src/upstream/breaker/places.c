@@ -120,7 +120,7 @@ void places_defer(struct cluster_registry *r, place_ask_fn *ask, void *ctx)
         struct backend_state *s = slot->value;
 
         if (pending_is_any_now(&s->breaker.pending))
-            pending_on_place(&s->breaker);
+            pending_on_place(&s->breaker, true);
     }
     pthread_mutex_unlock(&r->lock);
 }
