@@ -10,6 +10,7 @@ from play.deadline import FACTOR, eventually
 from play.health import Sick, answers, failing, health_of, http_check, only, outlier, policy, wait_health
 from play.manifests import backend, route, rule, world
 from play.takeover import said
+from play.upstream import Answer
 from test_breakers import H2C, breaker, is_told, pending
 
 LONG = {"drain": ("0", "60")}
@@ -110,6 +111,30 @@ def test_who_waits_in_the_old_process_is_served_when_the_new_one_is_killed(line,
         assert kept.reply().status == 200
     assert old.wait() == 0
     new.stop(-signal.SIGKILL)
+
+
+def test_what_is_allowed_too_late_to_be_heard_is_free_again(line, upstream):
+    """The new one stands still while it is asked; the old one goes by what it knows, and lives on."""
+    up, may_end = upstream("a"), threading.Event()
+
+    def script(request, _connection):
+        if request.target == "/long":
+            may_end.wait(60 * FACTOR)
+        return Answer(body=b"fine")
+    up.script = script
+    old = line.first(guarded(up, maxParallelRequests=2), **LONG)
+    kept, long = old.raw(), old.raw(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+    eventually(lambda: any(r.target == "/long" for r in up.requests))
+    new = line.next()
+    new.signal(signal.SIGSTOP)
+    kept.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert kept.reply().status == 200
+    new.signal(signal.SIGCONT)
+    said(old, "does not say what it allows")
+    eventually(lambda: new.request().status == 200, what="one of two places: the other one's request has ended")
+    may_end.set()
+    assert long.reply().status == 200
+    assert old.wait() == 0
 
 
 def test_three_in_a_row_keep_one_bound(line, upstream):

@@ -88,6 +88,23 @@ bool takeover_ask_judge_place(struct server *g, struct str content, struct buf *
     return true;
 }
 
+void takeover_ask_take_back_place(struct server *g, struct str content, struct str answer)
+{
+    struct place_claim claim;
+    struct place_move move = {.n = -1};
+    uint32_t endpoint;
+    bool is_given;
+
+    if (!takeover_ask_get_claim(content, &claim) ||
+        !ask_get_verdict(answer, &claim, &is_given, &endpoint) || !is_given)
+        return;
+    move.backend = claim.backend;
+    move.kind = claim.kind;
+    if (claim.kind == PLACE_CONNECTION)
+        move.endpoint = claim.endpoints[endpoint];
+    guest_apply(&g->guest, &move);
+}
+
 /* ---- grants ---- */
 
 void takeover_put_grant(struct buf *out, const struct place_grant *grant)

@@ -263,6 +263,43 @@ TEST(places_at_backends_are_told_and_asked_by_their_names)
     close_server(&to);
 }
 
+TEST(a_place_whose_answer_came_too_late_is_taken_back)
+{
+    struct place_claim claims[] = {
+        {STR("Backend/ns/b"), PLACE_REQUEST, .limit = 1},
+        {STR("Backend/ns/b"), PLACE_RETRY, .limit = 1},
+        {STR("Backend/ns/b"), PLACE_PENDING, .limit = 1},
+        {STR("Backend/ns/b"), PLACE_CONNECTION, .limit = 1, .endpoint_limit = 1, .n_endpoints = 1},
+    };
+
+    open_server(&to);
+    struct cluster *c = cluster_of(&to);
+
+    claims[3].endpoints[0] = STR("127.0.0.1:80");
+    for (size_t i = 0; i < N_ELEMENTS(claims); i++) {
+        struct buf question = {0}, yes = {0}, no = {0};
+        struct str content;
+        uint32_t endpoint;
+
+        takeover_ask_put_claim(&question, &claims[i]);
+        content = str_slice(buf_str(&question), WIRE_HEAD_BYTES, question.len);
+        CHECK(takeover_ask_judge_place(&to, content, &yes));
+        CHECK(takeover_ask_judge_place(&to, content, &no));
+        takeover_ask_take_back_place(&to, content,
+                                     str_slice(buf_str(&no), WIRE_HEAD_BYTES, no.len));
+        CHECK_MSG(!guest_judge(&to.guest, &claims[i], &endpoint), "a no has taken nothing: %zu", i);
+        takeover_ask_take_back_place(&to, content,
+                                     str_slice(buf_str(&yes), WIRE_HEAD_BYTES, yes.len));
+        CHECK_MSG(guest_judge(&to.guest, &claims[i], &endpoint), "free again: %zu", i);
+        buf_deinit(&question);
+        buf_deinit(&yes);
+        buf_deinit(&no);
+    }
+    guest_deinit(&to.guest);
+    cluster_unref(c);
+    close_server(&to);
+}
+
 TEST(a_place_is_read_as_it_was_put_and_none_that_could_not_be)
 {
     const struct place_move moves[] = {

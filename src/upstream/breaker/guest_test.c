@@ -3,6 +3,8 @@
 #include "upstream/breaker/guest.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
 
 #include "test/harness/test.h"
 #include "upstream/breaker/pending_elsewhere.h"
@@ -389,4 +391,44 @@ TEST(whatever_changes_while_a_session_begins_is_told_once)
     pthread_barrier_destroy(&gate);
     breaker_put_request(from.breaker);
     close_side(&from);
+}
+
+/* What there was is told slowly, and given back meanwhile. */
+static _Atomic uint32_t n_heard;
+
+static void hear_slowly(void *ctx UNUSED, const struct place_move *move)
+{
+    static const struct timespec pause = {.tv_nsec = 1000000};
+
+    if (move->n > 0) {
+        while (bounded_count_get(&from.breaker->requests) > 0)
+            nanosleep(&pause, NULL);
+        for (int i = 0; i < 50 && atomic_load(&n_heard) == 0; i++)
+            nanosleep(&pause, NULL); /* time for who would go before */
+    }
+    atomic_fetch_add(&n_heard, 1);
+    guest_apply(&to.guest, move);
+}
+
+/* From when its change has to be told. */
+static void *give_back_main(void *arg UNUSED)
+{
+    while (atomic_load(&from.breaker->requests.word) >> 32 == 0)
+        sched_yield();
+    breaker_put_request(from.breaker);
+    return NULL;
+}
+
+TEST(what_is_given_back_while_a_session_begins_is_heard_after_what_there_was)
+{
+    pthread_t thread;
+
+    begin();
+    CHECK(breaker_take_request(from.breaker, &two));
+    atomic_store(&n_heard, 0);
+    CHECK(pthread_create(&thread, NULL, give_back_main, NULL) == 0);
+    places_share(&from.registry, 7, hear_slowly, NULL);
+    pthread_join(thread, NULL);
+    CHECK_MSG(bounded_count_get(&to.breaker->requests) == 0, "a place that nobody gives back");
+    finish();
 }

@@ -90,6 +90,7 @@ static void pending_take_out(struct breaker *b, struct pending_waiter *w)
     struct pending_tenant *t = TAKE(w->tenant);
 
     list_remove(&w->node);
+    w->home->n_waiting--;
     q->n_beyond -= w->is_beyond;
     atomic_fetch_sub_explicit(&q->n_waiting, 1, memory_order_acq_rel);
     q->n_standins -= w->is_standin;
@@ -294,10 +295,18 @@ static void pending_settle(struct breaker *b)
         pending_order(b);
 }
 
-void pending_on_place(struct breaker *b)
+void pending_on_place(struct breaker *b, bool is_request)
 {
     pthread_mutex_lock(&b->pending.lock);
     pending_settle(b);
+    for (struct list_node *node = b->pending.members.first; is_request && node; node = node->next) {
+        struct pending_member *m = CONTAINER_OF(node, struct pending_member, node);
+
+        if (m->n_waiting == 0)
+            continue;
+        atomic_store_explicit(&m->has_turn, true, memory_order_relaxed);
+        wake_post(m->wake);
+    }
     pthread_mutex_unlock(&b->pending.lock);
 }
 
@@ -427,6 +436,7 @@ bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant
         w->n_passed = 0;
         w->verdict = PENDING_WAITING;
         list_append(&t->waiters, &w->node);
+        w->home->n_waiting++;
         q->n_standins += w->is_standin;
         atomic_fetch_add_explicit(&q->n_waiting, 1, memory_order_acq_rel);
         pending_settle(b);

@@ -5,6 +5,7 @@
  * for there (guest.h), and granted what it gets there. Shared by all threads. */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/bounded_count.h"
@@ -56,9 +57,13 @@ struct places {
     _Atomic uint32_t session; /* 0: nothing is told */
     place_tell_fn *tell;
     void *tell_ctx;
+    pthread_mutex_t telling;   /* what there is is told before what is given back of it */
     place_ask_fn *_Atomic ask; /* NULL: nobody is asked */
     void *ask_ctx;
 };
+
+void places_init(struct places *p);
+void places_deinit(struct places *p);
 
 /* Control. As limit_memory_share: all that there is, then each change. */
 void places_share(struct cluster_registry *r, uint32_t session, place_tell_fn *tell, void *ctx);
