@@ -13,7 +13,10 @@
 #include "base/mem.h"
 #include "net/tls_internal.h"
 
-enum { TLS_RECORD_BYTES = 16384 };
+enum {
+    TLS_RECORD_BYTES = 16384,
+    TLS_RECORDS_AT_ONCE = 64, /* of one read, which may be of a byte each */
+};
 
 static pthread_once_t session_once = PTHREAD_ONCE_INIT;
 static int session_index;
@@ -216,6 +219,7 @@ static int tls_recv(struct stream *s, void *ret_bytes, size_t cap, size_t *ret_n
     /* Several records at once, as one plain recv would; not until the socket says no, which it
      * would say with every request, nor behind one that came with others that brought nothing:
      * they are work of which a few bytes make much. */
+    unsigned n_records = 0;
     bool goes_on;
 
     do {
@@ -225,7 +229,8 @@ static int tls_recv(struct stream *s, void *ret_bytes, size_t cap, size_t *ret_n
         if (r != 1)
             break;
         total += n;
-        goes_on = t->n_idle_records == n_idle && total < cap && SSL_has_pending(t->ssl);
+        goes_on = t->n_idle_records == n_idle && ++n_records < TLS_RECORDS_AT_ONCE && total < cap &&
+                  SSL_has_pending(t->ssl);
         t->n_idle_records -= t->n_idle_records > 0;
     } while (goes_on);
     if (r == 1)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <openssl/tls1.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -96,6 +97,28 @@ TEST(a_reader_that_pauses_with_bytes_inside_tls_gets_them_when_it_resumes)
     CHECK(p->server.n_in < sizeof bytes);
     stream_want(&p->server.stream, LOOP_READ);
     TEST_TURN_UNTIL(&p->loop, p->server.n_in == sizeof bytes);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
+TEST(one_read_takes_some_records_however_small_they_are)
+{
+    enum { RECORDS = 200, AT_ONCE = 64, HEAD_BYTES = 5 };
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+    char bytes[RECORDS];
+    size_t n = 0;
+    int n_there = 0;
+
+    p->server.is_reading = false;
+    for (int i = 0; i < RECORDS; i++)
+        test_side_send(p, &p->client, "x", 1);
+    while (n_there < RECORDS * (HEAD_BYTES + 1 + EVP_GCM_TLS_TAG_LEN + 1))
+        CHECK_INT(ioctl(p->server.stream.io.fd, FIONREAD, &n_there), 0);
+    CHECK_INT(stream_recv(&p->server.stream, bytes, sizeof bytes, &n), 0);
+    CHECK_INT(n, AT_ONCE);
+    p->server.is_reading = true; /* and the rest comes, though the socket may be empty */
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in + n == RECORDS);
     test_pair_free(p);
     scene_close(&s);
 }

@@ -374,6 +374,8 @@ def test_a_host_that_asks_is_not_reached_by_the_name_of_one_that_does_not(gatewa
     for client in (authority.client(), authority.client(own())):
         reply = ask(gw, client, "two.test", server_name="one.test")
         assert (reply.status, reply.code) == (421, "misdirected_request")
+    with pytest.raises(REFUSED):
+        ask(gw, authority.client(), "two.test")
     assert not up.requests
     assert ask(gw, authority.client(own()), "two.test").status == 200
     assert ask(gw, authority.client(), "one.test").status == 200
