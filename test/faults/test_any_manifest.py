@@ -76,9 +76,9 @@ class Flapping:
             *[route(f"more-{i}", rule("a", matches=[path(f"/more-{i}")])) for i in range(now["routes"])],
             config_map("text", value=now["text"])]
         if now["keys"]:
-            made += [secret("keys", client=now["keys"]), route("secret", rule("a", matches=[path("/secret")])), security_policy(
-                "s", target("HTTPRoute", "secret"), apiKeyAuth={"credentialRefs": [{"name": "keys"}], "extractFrom": [
-                    {"headers": ["x-key"]}]})]
+            auth = {"credentialRefs": [{"name": "keys"}], "extractFrom": [{"headers": ["x-key"]}]}
+            made += [secret("keys", client=now["keys"]), route("secret", rule("a", matches=[path("/secret")])),
+                     security_policy("s", target("HTTPRoute", "secret"), apiKeyAuth=auth)]
         if now["models"]:
             made += [ai_backend("a"), ai_route("ai", *[ai_rule("a", matches=[model(f"m{i}")]) for i in range(now["models"])])]
         if now["guarded"]:
