@@ -214,6 +214,29 @@ TEST(who_waits_is_granted_what_is_given_back_on_the_other_side)
     finish();
 }
 
+TEST(who_waits_is_granted_a_place_among_the_requests_too)
+{
+    struct pending_waiter a;
+
+    begin();
+    take_over(&from, &to);
+    CHECK(breaker_take_request(to.breaker, &two) && breaker_take_request(to.breaker, &two));
+    CHECK(join(&a, &from, &two));
+    CHECK_MSG(pending_take_told(from.breaker, &from.member) == NULL,
+              "it waits, and is not refused");
+    CHECK_INT(bounded_count_get(&to.breaker->connections), 0);
+    breaker_put_request(to.breaker);
+    turn(&to);
+    CHECK(pending_take_told(from.breaker, &from.member) == &a && a.verdict == PENDING_GRANTED);
+    CHECK_INT(bounded_count_get(&to.breaker->requests), 2);
+    CHECK_INT(bounded_count_get(&from.breaker->requests), 1);
+    breaker_put_request(from.breaker);
+    breaker_put_connection(from.breaker, a.place->state);
+    CHECK_INT(bounded_count_get(&to.breaker->requests), 1);
+    breaker_put_request(to.breaker);
+    finish();
+}
+
 TEST(what_nobody_waits_for_any_more_goes_back)
 {
     static const struct breaker_limits one = {.n_connections = 1,
