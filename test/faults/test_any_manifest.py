@@ -69,7 +69,8 @@ class Flapping:
             thing(ENVOY_API, "BackendTrafficPolicy", "p", {"targetRefs": [target("HTTPRoute", "r")], **spec, "rateLimit": {
                 "global": {"rules": [{"limit": {"requests": BUDGET, "unit": "Year"}, "shared": True}]}}}),
             client_policy("c", **self._part("client.")),
-            route("held", rule("held", matches=[path("/held")])), policy("h", "held", circuitBreaker={"maxParallelRequests": 2}, **self._part("other.")),
+            route("held", rule("held", matches=[path("/held")])),
+            policy("h", "held", circuitBreaker={"maxParallelRequests": 2}, **self._part("other.")),
             route("flock", rule("flock", matches=[path("/flock")])),
             policy("f", "flock", healthCheck={"active": http_check("600s"), **outlier(consecutive5XxErrors=2)},
                    **self._part("other.")),

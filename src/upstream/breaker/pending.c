@@ -380,7 +380,7 @@ static bool pending_make_room(struct breaker *b, uint32_t limit, const struct pe
     struct pending_queue *q = &b->pending;
     uint32_t n = pending_n_all(q);
     struct pending_tenant *longest;
-    struct pending_waiter *newest;
+    struct list_node *newest;
 
     if (n < limit)
         return true;
@@ -389,11 +389,13 @@ static bool pending_make_room(struct breaker *b, uint32_t limit, const struct pe
     longest = pending_longest(q);
     if (longest->waiters.n_nodes <= t->waiters.n_nodes + 1)
         return false;
-    newest = pending_waiter_of(longest->waiters.last);
-    if (newest->is_standin)
-        return false; /* who waits in the other process is not ours to drop */
+    newest = longest->waiters.last;
+    while (newest && pending_waiter_of(newest)->is_standin)
+        newest = newest->prev; /* who waits in the other process is not ours to drop */
+    if (!newest)
+        return false;
     breaker_count_overflow(b, BREAKER_PENDING);
-    pending_tell(b, newest, PENDING_DROPPED);
+    pending_tell(b, pending_waiter_of(newest), PENDING_DROPPED);
     return true;
 }
 
