@@ -69,16 +69,17 @@ class Flapping:
             thing(ENVOY_API, "BackendTrafficPolicy", "p", {"targetRefs": [target("HTTPRoute", "r")], **spec, "rateLimit": {
                 "global": {"rules": [{"limit": {"requests": BUDGET, "unit": "Year"}, "shared": True}]}}}),
             client_policy("c", **self._part("client.")),
-            route("held", rule("held", matches=[path("/held")])), policy("h", "held", circuitBreaker={"maxParallelRequests": 2}, **self._part("other.")),
+            route("held", rule("held", matches=[path("/held")])),
+            policy("h", "held", circuitBreaker={"maxParallelRequests": 2}, **self._part("other.")),
             route("flock", rule("flock", matches=[path("/flock")])),
             policy("f", "flock", healthCheck={"active": http_check("600s"), **outlier(consecutive5XxErrors=2)},
                    **self._part("other.")),
             *[route(f"more-{i}", rule("a", matches=[path(f"/more-{i}")])) for i in range(now["routes"])],
             config_map("text", value=now["text"])]
         if now["keys"]:
-            made += [secret("keys", client=now["keys"]), route("secret", rule("a", matches=[path("/secret")])), security_policy(
-                "s", target("HTTPRoute", "secret"), apiKeyAuth={"credentialRefs": [{"name": "keys"}], "extractFrom": [
-                    {"headers": ["x-key"]}]})]
+            auth = {"credentialRefs": [{"name": "keys"}], "extractFrom": [{"headers": ["x-key"]}]}
+            made += [secret("keys", client=now["keys"]), route("secret", rule("a", matches=[path("/secret")])),
+                     security_policy("s", target("HTTPRoute", "secret"), apiKeyAuth=auth)]
         if now["models"]:
             made += [ai_backend("a"), ai_route("ai", *[ai_rule("a", matches=[model(f"m{i}")]) for i in range(now["models"])])]
         if now["guarded"]:

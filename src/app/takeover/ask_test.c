@@ -237,7 +237,7 @@ TEST(what_is_allowed_when_nobody_waits_for_it_any_more_is_taken_back)
 
 TEST(an_answer_that_is_none_is_as_none)
 {
-    static const char nonsense[] = "TGTO\2\0\13\0\1\0\0\0\2\0\0\0";
+    static const char nonsense[] = "TGTO\3\0\13\0\1\0\0\0\2\0\0\0";
     struct limit_claim c;
 
     hand_over(false);

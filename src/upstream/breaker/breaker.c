@@ -140,6 +140,12 @@ void breaker_hold_connection(struct breaker *b, struct endpoint_state *e)
     breaker_hold(&b->connections);
 }
 
+void breaker_hold_both(struct breaker *b, struct endpoint_state *e)
+{
+    breaker_hold(&b->requests);
+    breaker_hold_connection(b, e);
+}
+
 static void breaker_let_go(const struct breaker *b, struct endpoint_state *e)
 {
     uint32_t mark = bounded_count_put(&e->connections);

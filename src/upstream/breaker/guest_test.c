@@ -214,6 +214,51 @@ TEST(who_waits_is_granted_what_is_given_back_on_the_other_side)
     finish();
 }
 
+TEST(who_waits_is_granted_a_place_among_the_requests_too)
+{
+    struct pending_waiter a;
+
+    begin();
+    take_over(&from, &to);
+    CHECK(breaker_take_request(to.breaker, &two) && breaker_take_request(to.breaker, &two));
+    CHECK(join(&a, &from, &two));
+    CHECK_MSG(pending_take_told(from.breaker, &from.member) == NULL,
+              "it waits, and is not refused");
+    CHECK_INT(bounded_count_get(&to.breaker->connections), 0);
+    breaker_put_request(to.breaker);
+    turn(&to);
+    CHECK(pending_take_told(from.breaker, &from.member) == &a && a.verdict == PENDING_GRANTED);
+    CHECK_INT(bounded_count_get(&to.breaker->requests), 2);
+    CHECK_INT(bounded_count_get(&from.breaker->requests), 1);
+    breaker_put_request(from.breaker);
+    breaker_put_connection(from.breaker, a.place->state);
+    CHECK_INT(bounded_count_get(&to.breaker->requests), 1);
+    breaker_put_request(to.breaker);
+    finish();
+}
+
+TEST(who_stands_in_for_others_is_in_no_tenants_way)
+{
+    struct pending_waiter first, there, other;
+
+    begin();
+    take_over(&from, &to);
+    for (uint32_t i = 0; i < 2; i++)
+        CHECK(breaker_take_connection(to.breaker, place_of(&to, i), &two));
+    CHECK(join(&first, &to, &two) && join(&there, &from, &two));
+    other = (struct pending_waiter){.home = &to.member, .limits = &two, .endpoints = to.endpoints};
+    CHECK_MSG(pending_join(to.breaker, &other, STR("u")), "one of who has more makes room");
+    CHECK(pending_take_told(to.breaker, &to.member) == &first);
+    CHECK_INT(first.verdict, PENDING_DROPPED);
+    CHECK_INT(there.verdict, PENDING_WAITING);
+    pending_leave(to.breaker, &other);
+    pending_leave(from.breaker, &there);
+    for (uint32_t i = 0; i < 2; i++)
+        breaker_put_connection(to.breaker, place_of(&to, i));
+    turn(&to);
+    finish();
+}
+
 TEST(what_nobody_waits_for_any_more_goes_back)
 {
     static const struct breaker_limits one = {.n_connections = 1,

@@ -127,9 +127,20 @@ void places_defer(struct cluster_registry *r, place_ask_fn *ask, void *ctx)
 
 /* ---- grants ---- */
 
+/* A backend that is not there any more. */
+static void places_refuse(struct cluster_registry *r, const struct place_grant *grant)
+{
+    const struct breaker nobody = {.places = &r->places, .backend = grant->backend};
+    uint32_t session = places_session(&r->places);
+
+    if (session == 0)
+        return;
+    places_tell(&nobody, PLACE_REQUEST, STR(""), session, -1);
+    places_tell(&nobody, PLACE_CONNECTION, grant->endpoint, session, -1);
+}
+
 void places_grant(struct cluster_registry *r, const struct place_grant *grant)
 {
-    struct breaker nobody = {.places = &r->places, .backend = grant->backend};
     struct backend_state *b = backend_state_find(r, grant->backend);
     char text[ENDPOINT_TEXT_BYTES];
     struct endpoint_state *e;
@@ -137,16 +148,17 @@ void places_grant(struct cluster_registry *r, const struct place_grant *grant)
     if (!b || grant->endpoint.len >= sizeof text) {
         if (b)
             backend_state_unref(b);
-        if (places_session(&r->places) != 0)
-            places_tell(&nobody, PLACE_CONNECTION, grant->endpoint, places_session(&r->places), -1);
+        places_refuse(r, grant);
         return;
     }
     memcpy(text, grant->endpoint.ptr, grant->endpoint.len);
     text[grant->endpoint.len] = '\0';
     e = endpoint_state_get(b, text);
-    breaker_hold_connection(&b->breaker, e);
-    if (!pending_give(&b->breaker, e, grant))
+    breaker_hold_both(&b->breaker, e);
+    if (!pending_give(&b->breaker, e, grant)) {
+        breaker_put_request(&b->breaker);
         breaker_put_connection(&b->breaker, e);
+    }
     endpoint_state_unref(e);
     backend_state_unref(b);
 }
