@@ -57,6 +57,8 @@
     X(TLS_SESSION_BYTES, 4096, "bytes",                                                            \
       "such a session, with the client's certificate; beyond: not remembered")                     \
     X(OCSP_BYTES, 16384, "bytes", "an OCSP response to be stapled; beyond: not stapled")           \
+    X(TLS_IDLE_RECORDS, 32, "records",                                                             \
+      "of TLS that bring no content, beyond one for each that does; then it is reset")             \
     X(TICKET_KEY_S, 3600, "seconds",                                                               \
       "age at which the key of TLS session tickets is replaced; tickets of the two before it "     \
       "are taken")                                                                                 \

@@ -137,7 +137,7 @@ void answer_as_grpc(struct exchange *x)
     r->reason = STR("");
     r->body = HTTP_BODY_NONE;
     r->content_length = 0;
-    r->has_content_length = true;
+    r->has_content_length = !x->request.is_http2; /* where the end of the head says it */
     http_headers_set(&r->headers, header_name(HEADER_CONTENT_TYPE), STR("application/grpc"));
     answer_write_grpc(&x->arena, &r->headers, answer_grpc_status(x), text);
     x->local_body = STR("");

@@ -375,11 +375,16 @@ size_t h2_fields_of_response(const struct http_response *r, struct arena *arena,
                              nghttp2_nv **ret_fields)
 {
     nghttp2_nv *fields = ARENA_ARRAY(arena, nghttp2_nv, r->headers.n + (size_t)H2_OWN_FIELDS);
+    /* A length of nothing that nobody told is for HTTP/1 alone: a head that is trailers too (gRPC)
+     * has none. */
+    bool has_length = r->body == HTTP_BODY_LENGTH
+                          ? r->content_length > 0 || r->has_content_length
+                          : r->body == HTTP_BODY_NONE && r->has_content_length;
     size_t n = 0;
 
     fields[n++] = h2_nv(STR(":status"), arena_u64(arena, r->status));
     n = h2_put_headers(&r->headers, STR_NULL, fields, n);
-    if (r->body == HTTP_BODY_LENGTH || (r->body == HTTP_BODY_NONE && r->has_content_length))
+    if (has_length)
         fields[n++] = h2_nv(STR("content-length"), arena_u64(arena, r->content_length));
     *ret_fields = fields;
     return n;

@@ -534,6 +534,26 @@ TEST(what_comes_slowly_is_no_flood)
     raw_end();
 }
 
+/* 150 a second are 50 more than time forgives. */
+TEST(time_forgives_what_comes_faster_in_part)
+{
+    unsigned n = 0;
+
+    raw_begin();
+    for (bool is_on = true; is_on && n < 50000; n++) {
+        flood_ping(n);
+        is_on = raw_send();
+        buf_clear(&server.text);
+        if (is_on)
+            buf_clear(&server.out);
+        if (n % 150 == 149)
+            h2_forgive(&server.h2);
+    }
+    CHECK_MSG(n > 2 * LIMIT_H2_GLITCHES && n < 4 * LIMIT_H2_GLITCHES, "%u", n);
+    CHECK_INT(raw_goaway(), H2_ENHANCE_YOUR_CALM);
+    raw_end();
+}
+
 TEST(a_continuation_flood_ends_the_connection)
 {
     bool is_on = true;

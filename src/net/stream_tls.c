@@ -9,10 +9,14 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/tls_internal.h"
 
-enum { TLS_RECORD_BYTES = 16384 };
+enum {
+    TLS_RECORD_BYTES = 16384,
+    TLS_RECORDS_AT_ONCE = 64, /* of one read, which may be of a byte each */
+};
 
 static pthread_once_t session_once = PTHREAD_ONCE_INIT;
 static int session_index;
@@ -29,6 +33,24 @@ int tls_session_index(void)
     return session_index;
 }
 
+/* OpenSSL answers updates of keys (RFC 8446 4.6.3) and renegotiations by itself, and reads on
+ * behind each: a peer that sends nothing else would keep the worker within one call of SSL_read for
+ * as long as it likes. Content forgives one for each read. Too many, and the connection reads as
+ * broken: the record that is under way is thrown away. */
+static void tls_on_record(int is_sent, int version UNUSED, int kind, const void *bytes,
+                          size_t len UNUSED, SSL *ssl, void *arg UNUSED)
+{
+    struct tls_session *t;
+
+    /* The type stands in front, in TLS 1.3 under the encryption. */
+    if (is_sent || (kind != SSL3_RT_HEADER && kind != SSL3_RT_INNER_CONTENT_TYPE) ||
+        *(const unsigned char *)bytes == SSL3_RT_APPLICATION_DATA)
+        return;
+    t = SSL_get_ex_data(ssl, tls_session_index());
+    if (t->stream->is_ready && ++t->n_idle_records > LIMIT_TLS_IDLE_RECORDS)
+        SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 static int stream_tls_new(struct stream *s, SSL_CTX *ctx)
 {
     struct tls_session *t = MEM_NEW(struct tls_session);
@@ -43,6 +65,7 @@ static int stream_tls_new(struct stream *s, SSL_CTX *ctx)
         ERR_clear_error();
         return error_origin(-ENOMEM);
     }
+    SSL_set_msg_callback(t->ssl, tls_on_record);
     s->tls = t;
     return 0;
 }
@@ -149,6 +172,8 @@ static int tls_result(struct stream *s, int r, bool is_read)
     struct tls_session *t = s->tls;
     int error = SSL_get_error(t->ssl, r);
 
+    if (error == SSL_ERROR_ZERO_RETURN && t->n_idle_records > LIMIT_TLS_IDLE_RECORDS)
+        error = SSL_ERROR_SSL; /* no goodbye: tls_on_record */
     switch (error) {
     case SSL_ERROR_WANT_READ:
         if (is_read) {
@@ -192,13 +217,22 @@ static int tls_recv(struct stream *s, void *ret_bytes, size_t cap, size_t *ret_n
     ERR_clear_error();
     errno = 0;
     /* Several records at once, as one plain recv would; not until the socket says no, which it
-     * would say with every request. */
+     * would say with every request, nor behind one that came with others that brought nothing:
+     * they are work of which a few bytes make much. */
+    unsigned n_records = 0;
+    bool goes_on;
+
     do {
+        unsigned n_idle = t->n_idle_records;
+
         r = SSL_read_ex(t->ssl, (char *)ret_bytes + total, cap - total, &n);
         if (r != 1)
             break;
         total += n;
-    } while (total < cap && SSL_has_pending(t->ssl));
+        goes_on = t->n_idle_records == n_idle && ++n_records < TLS_RECORDS_AT_ONCE && total < cap &&
+                  SSL_has_pending(t->ssl);
+        t->n_idle_records -= t->n_idle_records > 0;
+    } while (goes_on);
     if (r == 1)
         t->is_drained = false;
     else

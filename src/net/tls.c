@@ -286,20 +286,28 @@ static bool tls_fits(const struct tls_entry *e, struct str name)
                                            NULL) == 1;
 }
 
-/* The hostname decides; among the certificates of one listener, which fits. */
+/* The hostname decides; among the certificates of one listener, which fits. Whether the best so far
+ * does is asked once: reading a certificate's names costs the more, the more it has. */
 static int tls_select(const struct tls_server *server, struct str name)
 {
     unsigned best_rank = 0;
+    bool is_asked = false, fits = false;
     int best = -1;
 
     for (size_t i = 0; i < server->n; i++) {
         unsigned rank = tls_rank(server->entries[i].hostname, name);
 
-        if (rank > best_rank ||
-            (rank > 0 && rank == best_rank && !tls_fits(&server->entries[best], name) &&
-             tls_fits(&server->entries[i], name))) {
+        if (rank > best_rank) {
             best_rank = rank;
             best = (int)i;
+            is_asked = fits = false;
+        } else if (rank > 0 && rank == best_rank) {
+            fits = is_asked ? fits : tls_fits(&server->entries[best], name);
+            is_asked = true;
+            if (!fits && tls_fits(&server->entries[i], name)) {
+                fits = true;
+                best = (int)i;
+            }
         }
     }
     return best;

@@ -56,8 +56,9 @@ struct tls_session {
     struct stream *stream;
     struct deferred pending; /* stands in for readiness that the socket will not report */
     int entry;
-    int ended;          /* STREAM_EOF or STREAM_RESET came behind bytes; 0: not */
-    bool is_unverified; /* the client showed a certificate that did not pass, and was let in */
+    unsigned n_idle_records; /* since the handshake, without content; see tls_on_record */
+    int ended;               /* STREAM_EOF or STREAM_RESET came behind bytes; 0: not */
+    bool is_unverified;      /* the client showed a certificate that did not pass, and was let in */
     bool is_shut;
     bool is_drained;       /* the last read found nothing: only the socket can bring more */
     bool read_wants_write; /* a read waits until the socket takes bytes */

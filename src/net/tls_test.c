@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <openssl/tls1.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -100,6 +101,28 @@ TEST(a_reader_that_pauses_with_bytes_inside_tls_gets_them_when_it_resumes)
     scene_close(&s);
 }
 
+TEST(one_read_takes_some_records_however_small_they_are)
+{
+    enum { RECORDS = 200, AT_ONCE = 64, HEAD_BYTES = 5 };
+    struct scene s = scene_open();
+    struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+    char bytes[RECORDS];
+    size_t n = 0;
+    int n_there = 0;
+
+    p->server.is_reading = false;
+    for (int i = 0; i < RECORDS; i++)
+        test_side_send(p, &p->client, "x", 1);
+    while (n_there < RECORDS * (HEAD_BYTES + 1 + EVP_GCM_TLS_TAG_LEN + 1))
+        CHECK_INT(ioctl(p->server.stream.io.fd, FIONREAD, &n_there), 0);
+    CHECK_INT(stream_recv(&p->server.stream, bytes, sizeof bytes, &n), 0);
+    CHECK_INT(n, AT_ONCE);
+    p->server.is_reading = true; /* and the rest comes, though the socket may be empty */
+    TEST_TURN_UNTIL(&p->loop, p->server.n_in + n == RECORDS);
+    test_pair_free(p);
+    scene_close(&s);
+}
+
 TEST(a_first_request_that_comes_with_the_handshake_is_read)
 {
     struct scene s = scene_open();
@@ -161,6 +184,41 @@ TEST(half_a_record_keeps_neither_side_busy)
     }
     CHECK_INT(p->server.n_reads, n_before);
     test_pair_free(p);
+    scene_close(&s);
+}
+
+static void update_keys(struct test_side *side, unsigned n)
+{
+    SSL *ssl = side->stream.tls->ssl;
+
+    for (unsigned i = 0; i < n; i++) {
+        CHECK_INT(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        CHECK_INT(SSL_do_handshake(ssl), 1);
+    }
+}
+
+TEST(records_that_bring_no_content_are_bounded_by_those_that_do)
+{
+    enum { ROUNDS = 2 * LIMIT_TLS_IDLE_RECORDS };
+    struct scene s = scene_open();
+
+    for (int i = 0; i < 2; i++) {
+        struct test_pair *p = connect_pair(s.server, s.client, "a.test");
+        struct test_side *from = i == 0 ? &p->client : &p->server;
+        struct test_side *to = i == 0 ? &p->server : &p->client;
+
+        for (size_t n = 1; n <= ROUNDS; n++) {
+            update_keys(from, n > 1 ? 1 : LIMIT_TLS_IDLE_RECORDS - 1); /* a client has a ticket */
+            test_side_send(p, from, "x", 1);
+            TEST_TURN_UNTIL(&p->loop, to->n_in == n);
+        }
+        update_keys(from, LIMIT_TLS_IDLE_RECORDS);
+        TEST_TURN_UNTIL(&p->loop, to->end || to->is_down);
+        CHECK_INT(to->end, STREAM_RESET);
+        CHECK_INT(to->stream.error, EPROTO);
+        CHECK_INT(to->n_in, ROUNDS);
+        test_pair_free(p);
+    }
     scene_close(&s);
 }
 

@@ -226,14 +226,26 @@ static int attempt_wait_for_place(struct attempt *a)
     return ATTEMPT_OVERFLOW;
 }
 
+/* Are all connections in use that may be? What another process has, while it judges, is not known
+ * here, but where each of those under way has one of its own, these are as many. */
+static bool attempt_has_no_connection(const struct attempt *a)
+{
+    const struct breaker *b = attempt_breaker(a);
+    const struct breaker_limits *l = a->limits;
+
+    if (bounded_count_get(&b->connections) >= l->n_connections)
+        return true;
+    return UNLIKELY(breaker_is_deferred(b)) && l->n_requests >= l->n_connections &&
+           !pool_may_share(a->pool, a);
+}
+
 /* As many are under way as may be. Where there would be a connection for one more it is refused;
  * where those are all in use too it waits for its turn, as it would without that bound. */
 static int attempt_on_full(struct attempt *a)
 {
     struct breaker *b = attempt_breaker(a);
 
-    if (!a->pool->lists[CONN_OPEN].first &&
-        bounded_count_get(&b->connections) >= a->limits->n_connections) {
+    if (!a->pool->lists[CONN_OPEN].first && attempt_has_no_connection(a)) {
         breaker_count_overflow(b, BREAKER_CONNECTIONS);
         return attempt_wait_for_place(a);
     }

@@ -12,6 +12,7 @@ void cluster_registry_init(struct cluster_registry *r)
 {
     *r = (struct cluster_registry){0};
     pthread_mutex_init(&r->lock, NULL);
+    places_init(&r->places);
 }
 
 void cluster_registry_deinit(struct cluster_registry *r)
@@ -21,6 +22,7 @@ void cluster_registry_deinit(struct cluster_registry *r)
     map_deinit(&r->by_key);
     map_deinit(&r->backends);
     mem_free(r->free_ids);
+    places_deinit(&r->places);
     pthread_mutex_destroy(&r->lock);
 }
 

@@ -188,6 +188,8 @@ void pool_share_on_news(struct wake *wake)
             continue;
         while ((w = pending_take_told(pool_breaker(p), &p->member)))
             attempt_on_verdict(pool_share_attempt(w));
+        if (atomic_exchange_explicit(&p->member.has_turn, false, memory_order_relaxed))
+            pool_share_on_room(p);
         pool_share_reclaim(p);
     }
 }

@@ -269,6 +269,25 @@ def test_heads_of_one_read_begin_in_several_turns(front):
     assert sorted((r.target, r.body) for r in up.requests if r.target != "/fresh") == sorted((f"/{s}", b"%d" % s) for s in range(1, 191, 2))
 
 
+def test_others_have_their_turn_between_the_heads_of_one_read(gateway):
+    """STREAM_HEADS_AT_ONCE: of a connection that brings many, some begin, and whoever came meanwhile is next."""
+    pot = thing(ENVOY_API, "HTTPRouteFilter", "pot", {"directResponse": {"statusCode": 200}})
+    gw = gateway(world(pot, route("r", rule(filters=[
+        {"type": "ExtensionRef", "extensionRef": {"group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": "pot"}}]))),
+        args=["--workers", "1"])
+    with Frames(gw.port()) as many, Frames(gw.port()) as one:
+        gw.signal(signal.SIGSTOP)
+        eventually(gw.is_stopped)
+        for client, heads in ((many, b"".join(f.request(s, "/many") for s in range(1, 191, 2))), (one, f.request(1, "/one"))):
+            assert client.push(heads, len(heads)) == len(heads)
+        gw.signal(signal.SIGCONT)
+        many.until(lambda: all(many.stream(s).is_over for s in range(1, 191, 2)))
+        assert one.outcome(1) == "200"
+    gw.wait_log(lambda _: len(gw.log()) == 96)
+    order = [record["x-envoy-origin-path"] for record in gw.log()]
+    assert order.index("/one") <= 64, "not behind all of them"
+
+
 # What has no bound of its own costs less than its bytes do to send: first, then again and again, and why it is nothing.
 CHEAP = {
     "frames of unknown types": (b"", f.frame(0xbb), "RFC 9113 4.1: ignored"),
@@ -523,6 +542,31 @@ def test_content_that_no_backend_takes_waits_in_its_client(gateway, upstream):
         assert client.goaway == "FLOW_CONTROL_ERROR" or client.stream(1).reset == "FLOW_CONTROL_ERROR"
     never.set()
     others.check()
+
+
+def test_content_that_no_backend_takes_shuts_its_connections_window(gateway, upstream):
+    """h2_consume, of the connection too: here it is smaller than those of its streams together, and the first that is shut."""
+    up, streams, window = upstream("a"), range(1, 17, 2), 131072
+    may_go, sent = threading.Event(), dict.fromkeys(streams, 0)
+    up.on_head = lambda request, _: may_go.wait(60)
+    gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("c", http2={"initialConnectionWindowSize": "128Ki"})))
+    with Frames(gw.port()) as client:
+        left = lambda: f.WINDOW + client.windows[0] - sum(sent.values())
+        client.until(lambda: left() == window)
+        client.send(b"".join(f.request(stream, "/", method="POST", end=False) for stream in streams))
+        moved_at = time.monotonic()
+        while time.monotonic() - moved_at < 1:  # the system takes some megabytes for a backend that reads nothing
+            assert sum(sent.values()) < 400_000_000, "all of it is taken"
+            for stream in streams:
+                if (n := min(f.WINDOW + client.windows[stream] - sent[stream], left(), f.FRAME_MAX)) > 0:
+                    client.send(f.data(stream, b"x" * n))
+                    sent[stream] += n
+                    moved_at = time.monotonic()
+            client.look()
+        assert left() == 0 and any(sent[stream] < f.WINDOW + client.windows[stream] for stream in streams)
+        may_go.set()
+        client.until(lambda: left() > window // 4)
+        assert client.goaway is None
 
 
 def test_answers_that_nobody_reads_stop_their_requests(gateway, upstream):

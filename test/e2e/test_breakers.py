@@ -316,6 +316,42 @@ def test_a_long_stream_does_not_stand_in_its_own_workers_way(gateway, http2_upst
     assert gw.metric("tollgate_upstream_connections", backend="Backend/play/a") == 1
 
 
+def test_who_waits_is_served_by_its_own_connection_when_another_pool_gives_a_request_back(gateway, http2_upstream):
+    """The place among the requests is given back by streams of a connection of other settings, which is of no use to who
+    waits, while its own worker's connection has room."""
+    up, may_end = http2_upstream("a"), {at: threading.Event() for at in ("/a/1", "/a/2", "/a/3", "/b/1")}
+    came = []
+
+    def script(stream):
+        came.append(stream.target)
+        may_end[stream.target].wait(60 * FACTOR)
+        stream.answer(body=b"ok")
+    up.script = script
+    bounded = breaker(("HTTPRoute", "r"), maxConnections=1, maxParallelRequests=2, maxPendingRequests=5)
+    bounded["spec"]["http2"] = {"maxConcurrentStreams": 2}
+    gw = gateway(world(backend("a", up, **H2C), route("r", rule("a", matches=[path("/a")])),
+                       route("s", rule("a", matches=[path("/b")])), bounded), args=["--workers", "1"])
+    raws = {}
+
+    def ask(at):
+        raws[at] = gw.raw(b"GET %s HTTP/1.1\r\nHost: a.test\r\n\r\n" % at.encode())
+
+    for at in ("/a/1", "/a/2"):
+        ask(at)
+        eventually(lambda at=at: at in came)
+    ask("/a/3")
+    eventually(lambda: pending(gw) == 1)
+    ask("/b/1")
+    eventually(lambda: "/b/1" in came)
+    for at in ("/a/2", "/b/1"):
+        may_end[at].set()
+        assert raws[at].reply().status == 200
+    eventually(lambda: "/a/3" in came, 3, "one of two under way, a connection with room")
+    for at in ("/a/3", "/a/1"):
+        may_end[at].set()
+        assert raws[at].reply().status == 200
+
+
 def test_unused_connections_of_other_workers_are_closed_for_who_waits(gateway, held):
     up, a = held(seconds=0.001)
     gw = gateway(world(a, route("r", rule("a")), breaker(maxConnections=2, maxPendingRequests=100)), args=["--workers", "4"])

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import socket
 import ssl
+import urllib.parse
 
 import pytest
 from cryptography import x509
@@ -20,6 +21,7 @@ from play.manifests import (backend, client_policy, config_map, header, http_lis
 UPN = "1.3.6.1.4.1.311.20.2.3"
 REFUSED = (ssl.SSLError, ConnectionError, http.client.BadStatusLine)
 HEADER = "x-forwarded-client-cert"
+END = "-----END CERTIFICATE-----\n"
 
 
 def asking(*refs, **more):
@@ -218,6 +220,35 @@ def test_a_revoked_certificate_is_refused_with_a_ticket_too(gateway, upstream, a
             connect(gw, clients[bad], session)
 
 
+@pytest.mark.parametrize("is_leaf_only", [False, True], ids=["the whole chain", "the leaf"])
+def test_which_certificates_of_a_chain_are_looked_up(gateway, upstream, authority, theirs, own, is_leaf_only):
+    """Each needs a list of who signed it; the leaf alone, where only that is looked up."""
+    between = Authority("between", of=theirs)
+    good, bad = own("good", of=between), own("bad", of=between)
+    for file in (good, bad):
+        file.write_text(file.read_text() + between.pem)
+    up, more = upstream("a"), {"onlyVerifyLeafCertificate": True} if is_leaf_only else {}
+    leaf, none_of_its = between.revocations(bad.read_text()), theirs.revocations()
+
+    def made(*lists):
+        kept, tls = revoking("".join(lists), **more)
+        return serving(up, authority, theirs, kept, tls=tls)
+
+    def is_served(file):
+        try:
+            return ask(gw, authority.client(file)).status == 200
+        except REFUSED:
+            return False
+    gw = gateway(made(leaf))
+    assert (is_served(good), is_served(bad)) == (is_leaf_only, False), "no list of the root"
+    gw.apply(made(leaf, none_of_its))
+    assert (is_served(good), is_served(bad)) == (True, False)
+    gw.apply(made(leaf, theirs.revocations(between.pem)))
+    assert (is_served(good), is_served(bad)) == (is_leaf_only, False), "what signed the leaf is revoked"
+    gw.apply(made(none_of_its))
+    assert (is_served(good), is_served(bad)) == (False, False), "no list of who signed the leaf"
+
+
 @pytest.mark.parametrize("text", [
     lambda theirs: theirs.revocations(hours=-1), lambda theirs: Authority("other").revocations()],
     ids=["outdated", "of another authority"])
@@ -343,6 +374,8 @@ def test_a_host_that_asks_is_not_reached_by_the_name_of_one_that_does_not(gatewa
     for client in (authority.client(), authority.client(own())):
         reply = ask(gw, client, "two.test", server_name="one.test")
         assert (reply.status, reply.code) == (421, "misdirected_request")
+    with pytest.raises(REFUSED):
+        ask(gw, authority.client(), "two.test")
     assert not up.requests
     assert ask(gw, authority.client(own()), "two.test").status == 200
     assert ask(gw, authority.client(), "one.test").status == 200
@@ -429,7 +462,9 @@ def test_the_header_is_as_envoy_writes_it(gateway, upstream, authority, theirs, 
 
 
 def test_the_chain_is_told_up_to_its_root(gateway, upstream, authority, theirs, own):
-    up = upstream("a")
+    up, between = upstream("a"), Authority("between", of=theirs)
+    far = own(of=between)
+    far.write_text(far.read_text() + between.pem)
     gw = gateway(serving(up, authority, theirs, headers={"xForwardedClientCert": {
         "mode": "SanitizeSet", "certDetailsToAdd": ["Chain", "Cert"]}}))
     client = authority.client(own())
@@ -438,7 +473,12 @@ def test_the_chain_is_told_up_to_its_root(gateway, upstream, authority, theirs, 
     for asked in up.requests:
         _, cert, chain = asked.get(HEADER).split(";")
         assert cert.removeprefix("Cert=") == chain.removeprefix("Chain=") and "BEGIN%20CERTIFICATE" in chain
-    assert len(up.requests) == 2
+    assert ask(gw, authority.client(far)).status == 200
+    _, cert, chain = up.last.get(HEADER).split(";")
+    told = urllib.parse.unquote(chain.removeprefix("Chain=").strip('"'))
+    assert [fingerprint(pem + END) for pem in told.split(END)[:-1]] == [
+        fingerprint(pem) for pem in (far.read_text().split("-----BEGIN PRIVATE")[0], between.pem)]
+    assert len(up.requests) == 3
 
 
 @pytest.mark.parametrize("names, principal", [

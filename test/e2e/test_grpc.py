@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from play.http2 import Http2
 from play.manifests import (ENVOY_API, backend, grpc_route, local_provider, path, route, rule, security_policy, target,
                             thing, to, world)
 from play.upstream import Answer
@@ -45,6 +46,19 @@ def test_a_refusal_is_told_as_a_status_of_grpc(gateway, upstream, issuer):
         reply = gw.request("/nowhere.S/M", "POST", headers=[("content-type", type_)], body=b"")
         assert (reply.status, reply.code) == (404, "route_not_found"), "no call of gRPC"
     assert gw.request("/nowhere.S/M", headers=[CALL]).status == 404, "nor is a GET"
+
+
+def test_a_head_that_is_trailers_too_has_no_length_in_http_2(gateway, http2_upstream):
+    """The backend's and the gateway's own: to HTTP/1 alone it says that nothing follows."""
+    up = http2_upstream("a")
+    up.script = lambda stream: stream.answer(headers=[CALL, ("grpc-status", "7")])
+    gw = gateway(world(backend("a", up), grpc_route("r", rule("a", matches=[{"method": {"service": "a.B"}}]))))
+    for path_, status in (("/a.B/C", "7"), ("/nowhere.S/M", "12")):
+        with Http2(gw.port()) as client:
+            reply = client.reply(client.headers(path_, "POST", headers=[CALL, ("te", "trailers")], end=True))
+        assert (reply.status, reply.get("grpc-status"), reply.get("content-length")) == (200, status, None)
+        reply = call(gw, path_)
+        assert (told(reply), reply.get("content-length")) == (int(status), "0")
 
 
 def test_a_refusal_of_a_call_is_recorded_as_what_it_is(gateway, upstream):

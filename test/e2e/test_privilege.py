@@ -270,6 +270,7 @@ def test_started_as_root_it_becomes_another_user_and_low_ports_are_the_parents(o
     assert os.stat(f"/proc/{pid}/environ").st_uid == 0, "what may not be dumped is not its user's in /proc"
     kept = int(status(gw.process.pid)["CapPrm"], 16)
     assert kept == 1 << 10 | 1 << 6 | 1 << 7 | 1 << 5, "NET_BIND_SERVICE, SETGID, SETUID, KILL"
+    assert status(gw.process.pid)["NoNewPrivs"] == "1"
     assert gw.port() == low < 1024 and answers(gw)
     lower = free_low_port()
     assert lower != low

@@ -1,5 +1,5 @@
-"""Circuit breakers under 4 workers and 400 connections: a backend that counts sees never more than the bound, and as many
-as the bound; nobody is lost between client, gateway and backend."""
+"""Circuit breakers and limits under 4 workers and 400 connections: a backend that counts sees never more than the bound, and
+as many as the bound; nobody is lost between client, gateway and backend."""
 from play.deadline import eventually
 from play.manifests import ENVOY_API, backend, route, rule, target, thing, world
 
@@ -90,3 +90,29 @@ def test_retries(gateway, many, scale):
         "tollgate_upstream_retries_total", outcome="overflow")
     assert all(up.seen[number] == (2 if status == 200 else 1) for number, status in up.statuses.items())
     check_counts(gw, up, N_CLIENTS * n_each)
+
+
+def limited(up, n):
+    return world(backend("a", up), route("r", rule("a")), thing(ENVOY_API, "BackendTrafficPolicy", "p", {
+        "targetRefs": [target("Gateway", "front")], "rateLimit": {"global": {"rules": [
+            {"limit": {"requests": n, "unit": "Year"}, "shared": True}]}}}))
+
+
+def test_limits(gateway, many, scale):
+    """Exactly as many pass as may: of those who come at once, and again when the limit is raised, over all their requests."""
+    n, n_each, up = 40, scale(3, 50), many()
+    gw = gateway(limited(up, n), args=["--workers", "4"])
+    up.shut()
+    up.begin(gw.port(), N_CLIENTS)
+    eventually(lambda: up.told[429] == N_CLIENTS - n and up.asked.now == n, 20)
+    up.open()
+    up.end()
+    assert up.told == {200: n, 429: N_CLIENTS - n}
+    more = N_CLIENTS * n_each // 2
+    gw.apply(limited(up, n + more))
+    up.run(gw.port(), N_CLIENTS, n_each)
+    n_all = N_CLIENTS * (1 + n_each)
+    assert up.told == {200: n + more, 429: n_all - n - more}
+    assert up.answered[200] == len(up.seen) == sum(up.seen.values()) == n + more, "who is refused has not been there"
+    eventually(lambda: gw.metric("tollgate_requests_total") == n_all)
+    assert gw.metric("tollgate_requests_total", response_code_class="4xx") == up.told[429]

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "http/cookie.h"
+#include "http/encode/accept_encoding.h"
 #include "http/forwarded.h"
 #include "http/grammar.h"
 #include "http/grpc/grpc_request.h"
@@ -442,17 +443,55 @@ static void play_grpc(const struct lines *l)
         ASSERT(line(l, 1).len >= 2 && line(l, 1).len <= 9 && us <= UINT64_C(99999999) * 3600000000);
 }
 
+/* Each line is one of the header's, and so are they all, in any order (RFC 9110 5.3). */
+static struct accept_encoding parse_accept_encoding(struct arena *a, const struct str *values,
+                                                    unsigned n)
+{
+    struct http_headers headers;
+
+    http_headers_init(&headers, a);
+    for (unsigned i = 0; i < n; i++)
+        http_headers_add_id(&headers, HEADER_ACCEPT_ENCODING, values[i]);
+    return accept_encoding_parse(&headers);
+}
+
+static void assert_same_taste(const struct accept_encoding *a, const struct accept_encoding *b)
+{
+    for (unsigned i = 0; i < ENCODER_CODINGS; i++)
+        ASSERT(a->weights[i] <= 1000 && a->weights[i] == b->weights[i]);
+    ASSERT(a->identity <= 1000 && a->identity == b->identity);
+}
+
+static void play_accept_encoding(const struct lines *l)
+{
+    struct accept_encoding taste = parse_accept_encoding(l->arena, l->items, l->n);
+    struct str turned[LINES_MAX];
+    struct str joined = line(l, 0);
+
+    for (unsigned i = 0; i < l->n; i++) {
+        turned[i] = l->items[l->n - 1 - i];
+        if (i > 0)
+            joined = arena_join(l->arena, arena_join(l->arena, joined, STR(", ")), l->items[i]);
+    }
+    struct accept_encoding other = parse_accept_encoding(l->arena, turned, l->n);
+    struct accept_encoding one = parse_accept_encoding(l->arena, &joined, 1);
+
+    assert_same_taste(&taste, &other);
+    assert_same_taste(&taste, &one);
+}
+
 static void play(char which, const struct lines *l)
 {
     static const struct {
         char which;
         void (*play)(const struct lines *l);
     } plays[] = {
-        {'h', play_host},      {'H', play_host_pattern}, {'l', play_list},   {'v', play_value},
-        {'n', play_name_set},  {'q', play_query},        {'c', play_cookie}, {'j', play_field},
-        {'m', play_model},     {'p', play_rewrite},      {'x', play_regex},  {'i', play_cidr},
-        {'f', play_forwarded}, {'w', play_headers},      {'o', play_cors},   {'r', play_redirect},
-        {'g', play_grpc},
+        {'h', play_host},      {'H', play_host_pattern}, {'l', play_list},
+        {'v', play_value},     {'n', play_name_set},     {'q', play_query},
+        {'c', play_cookie},    {'j', play_field},        {'m', play_model},
+        {'p', play_rewrite},   {'x', play_regex},        {'i', play_cidr},
+        {'f', play_forwarded}, {'w', play_headers},      {'o', play_cors},
+        {'r', play_redirect},  {'g', play_grpc},         {'a', play_accept_encoding},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(plays); i++) {

@@ -1,7 +1,7 @@
 /* Fuzz target of the HTTP/1 codec and the path. The first byte says what to play: bit 7 responses,
  * bit 6 an answer to HEAD, the rest where to cut. Beyond not crashing, three properties hold:
  *   - events and errors are the same however the bytes are cut;
- *   - a request or answer that we read and write again reads the same;
+ *   - a request or answer that we read and write again reads the same, however it spells its names;
  *   - a normalized path is its own normal form. */
 #include "base/assert.h"
 #include "http/h1_play.h"
@@ -28,7 +28,8 @@ static void check_cuts(struct h1_play *play, struct str bytes, size_t cut)
 /* The head of `bytes` as a line of text, and written again into `ret_bytes`. */
 static bool read_and_write(struct str bytes, struct buf *ret_text, struct buf *ret_bytes)
 {
-    struct h1_play play = {.options = {.allows_underscore = true, .scheme = STR("http")}};
+    struct h1_play play = {
+        .options = {.allows_underscore = true, .keeps_case = true, .scheme = STR("http")}};
     struct arena arena;
     struct h1 c;
     struct http_request q;

@@ -92,7 +92,11 @@ static ssize_t ask_exchange(const struct takeover_ask *a, struct str question, c
     do
         n_ready = poll(&peer, 1, LIMIT_TAKEOVER_ASK_MS);
     while (n_ready < 0 && errno == EINTR);
-    return n_ready == 1 ? recv(a->fd, room, cap, MSG_DONTWAIT | MSG_TRUNC) : -1;
+    /* What the other allows is counted there. Either its answer has come by now, or it finds that
+     * it cannot answer any more, and takes back what it has allowed. */
+    if (n_ready == 0)
+        shutdown(a->fd, SHUT_RDWR);
+    return recv(a->fd, room, cap, MSG_DONTWAIT | MSG_TRUNC);
 }
 
 bool takeover_ask_begin(struct takeover_ask *a, struct str question, char *room, size_t cap,
@@ -239,4 +243,22 @@ bool takeover_ask_judge(struct server *g, struct str content, struct buf *ret_an
     ask_release(g, a);
     mem_free(a);
     return is_read;
+}
+
+/* What was used at once stays so: one request more than there was. */
+void takeover_ask_take_back(struct server *g, struct str content, struct str answer)
+{
+    struct ask_claims *a = MEM_NEW(struct ask_claims);
+    struct wire_reader r = {.rest = answer};
+    bool is_admitted = wire_get_u32(&r) == 1;
+    bool is_read = ask_read(g, content, a);
+
+    for (size_t i = 0; is_read && is_admitted && i < a->n_counted; i++) {
+        struct limit_move move = limit_claim_describe(&a->counted[i]);
+
+        move.count.released = a->counted[i].reserve;
+        (void)limit_memory_apply(&g->limits, &move, clock_read().wall_unix_us);
+    }
+    ask_release(g, a);
+    mem_free(a);
 }

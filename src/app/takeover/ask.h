@@ -31,6 +31,8 @@ bool takeover_ask_reserve(void *ctx, struct limit_claim *claims, size_t n, bool 
 
 /* The taker's end: the content of an ASK, and the message that answers it. False: malformed. */
 bool takeover_ask_judge(struct server *g, struct str content, struct buf *ret_answer);
+/* That answer, its content here, came too late to be heard: what it has reserved is let go. */
+void takeover_ask_take_back(struct server *g, struct str content, struct str answer);
 
 /* The giver's side of the messages, for tests too: the message of a question, and what the content
  * of an answer says of the same claims. False: it is none to that question. */

@@ -15,6 +15,7 @@ void takeover_ask_put_claim(struct buf *out, const struct place_claim *claim)
     wire_put_u32(out, claim->limit);
     wire_put_u32(out, claim->endpoint_limit);
     wire_put_u32(out, claim->is_waiting);
+    wire_put_u32(out, claim->request_limit);
     wire_put_text(out, claim->tenant);
     wire_put_u32(out, claim->n_endpoints);
     for (uint32_t i = 0; i < claim->n_endpoints; i++)
@@ -33,6 +34,7 @@ bool takeover_ask_get_claim(struct str content, struct place_claim *ret)
     ret->endpoint_limit = wire_get_u32(&r);
     is_waiting = wire_get_u32(&r);
     ret->is_waiting = is_waiting == 1;
+    ret->request_limit = wire_get_u32(&r);
     ret->tenant = wire_get_text(&r);
     n = wire_get_u32(&r);
     if (r.is_bad || kind >= PLACE_KINDS || is_waiting > 1 || n > PLACE_CLAIM_ENDPOINTS ||
@@ -88,6 +90,28 @@ bool takeover_ask_judge_place(struct server *g, struct str content, struct buf *
     return true;
 }
 
+void takeover_ask_take_back_place(struct server *g, struct str content, struct str answer)
+{
+    struct place_claim claim;
+    struct place_move move = {.n = -1};
+    uint32_t endpoint;
+    bool is_given;
+
+    if (!takeover_ask_get_claim(content, &claim) ||
+        !ask_get_verdict(answer, &claim, &is_given, &endpoint) || !is_given)
+        return;
+    move.backend = claim.backend;
+    move.kind = claim.kind;
+    if (claim.kind == PLACE_CONNECTION)
+        move.endpoint = claim.endpoints[endpoint];
+    guest_apply(&g->guest, &move);
+    if (claim.kind != PLACE_CONNECTION || !claim.is_waiting)
+        return;
+    move.kind = PLACE_REQUEST;
+    move.endpoint = STR("");
+    guest_apply(&g->guest, &move);
+}
+
 /* ---- grants ---- */
 
 void takeover_put_grant(struct buf *out, const struct place_grant *grant)
@@ -97,6 +121,7 @@ void takeover_put_grant(struct buf *out, const struct place_grant *grant)
     wire_put_text(out, grant->endpoint);
     wire_put_u32(out, grant->limit);
     wire_put_u32(out, grant->endpoint_limit);
+    wire_put_u32(out, grant->request_limit);
 }
 
 bool takeover_get_grant(struct str content, struct place_grant *ret)
@@ -107,5 +132,6 @@ bool takeover_get_grant(struct str content, struct place_grant *ret)
     ret->endpoint = wire_get_text(&r);
     ret->limit = wire_get_u32(&r);
     ret->endpoint_limit = wire_get_u32(&r);
+    ret->request_limit = wire_get_u32(&r);
     return wire_is_done(&r) && ret->endpoint.len > 0;
 }

@@ -11,6 +11,8 @@ enum place_verdict takeover_ask_place(void *ctx, const struct place_claim *claim
 /* The taker's end: the content of an ASK_PLACE, and the message that answers it. False: malformed.
  */
 bool takeover_ask_judge_place(struct server *g, struct str content, struct buf *ret_answer);
+/* As takeover_ask_take_back. */
+void takeover_ask_take_back_place(struct server *g, struct str content, struct str answer);
 
 /* The messages, for tests too. What is got is borrowed; false: malformed. */
 void takeover_ask_put_claim(struct buf *out, const struct place_claim *claim);

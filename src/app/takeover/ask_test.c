@@ -209,9 +209,35 @@ TEST(who_cannot_be_asked_is_asked_no_more_and_the_old_one_judges_by_what_it_know
     end(false);
 }
 
+TEST(what_is_allowed_when_nobody_waits_for_it_any_more_is_taken_back)
+{
+    char room[LIMIT_TAKEOVER_MESSAGE_BYTES];
+    struct buf answer = {0};
+    struct wire_message m;
+    struct limit_claim c;
+    ssize_t n;
+
+    hand_over(false);
+    c = claim(old.all, 1, 30);
+    CHECK_MSG(reserve(&old, &c, 1), "after its time it judges by what it knows");
+    check_left(&new, 69);
+    /* The question is read only now. */
+    n = recv(channel[1], room, sizeof room, 0);
+    CHECK(n > 0 && wire_parse(str_make(room, (size_t)n), &m) == 0);
+    CHECK(takeover_ask_judge(&new.server, m.content, &answer));
+    CHECK_INT(send(channel[1], answer.ptr, answer.len, MSG_NOSIGNAL), -1);
+    check_left(&new, 38);
+    takeover_ask_take_back(&new.server, m.content,
+                           str_slice(buf_str(&answer), WIRE_HEAD_BYTES, answer.len));
+    settle(&old, &c, 0);
+    check_left(&new, 98);
+    buf_deinit(&answer);
+    end(false);
+}
+
 TEST(an_answer_that_is_none_is_as_none)
 {
-    static const char nonsense[] = "TGTO\2\0\13\0\1\0\0\0\2\0\0\0";
+    static const char nonsense[] = "TGTO\3\0\13\0\1\0\0\0\2\0\0\0";
     struct limit_claim c;
 
     hand_over(false);

@@ -263,6 +263,49 @@ TEST(places_at_backends_are_told_and_asked_by_their_names)
     close_server(&to);
 }
 
+TEST(a_place_whose_answer_came_too_late_is_taken_back)
+{
+    struct place_claim claims[] = {
+        {STR("Backend/ns/b"), PLACE_REQUEST, .limit = 1},
+        {STR("Backend/ns/b"), PLACE_RETRY, .limit = 1},
+        {STR("Backend/ns/b"), PLACE_PENDING, .limit = 1},
+        {STR("Backend/ns/b"), PLACE_CONNECTION, .limit = 1, .endpoint_limit = 1, .n_endpoints = 1},
+        {STR("Backend/ns/b"), PLACE_CONNECTION, .limit = 1, .endpoint_limit = 1, .n_endpoints = 1},
+    };
+
+    open_server(&to);
+    struct cluster *c = cluster_of(&to);
+
+    claims[3].endpoints[0] = claims[4].endpoints[0] = STR("127.0.0.1:80");
+    claims[4].is_waiting = true;
+    claims[4].request_limit = 1;
+    for (size_t i = 0; i < N_ELEMENTS(claims); i++) {
+        struct buf question = {0}, yes = {0}, no = {0};
+        struct str content;
+        uint32_t endpoint;
+
+        takeover_ask_put_claim(&question, &claims[i]);
+        content = str_slice(buf_str(&question), WIRE_HEAD_BYTES, question.len);
+        CHECK(takeover_ask_judge_place(&to, content, &yes));
+        if (!claims[i].is_waiting) { /* else one stands in for it */
+            CHECK(takeover_ask_judge_place(&to, content, &no));
+            takeover_ask_take_back_place(&to, content,
+                                         str_slice(buf_str(&no), WIRE_HEAD_BYTES, no.len));
+            CHECK_MSG(!guest_judge(&to.guest, &claims[i], &endpoint), "a no has taken nothing");
+        }
+        takeover_ask_take_back_place(&to, content,
+                                     str_slice(buf_str(&yes), WIRE_HEAD_BYTES, yes.len));
+        CHECK_MSG(guest_judge(&to.guest, &claims[i], &endpoint), "free again: %zu", i);
+        guest_disown(&to.guest);
+        buf_deinit(&question);
+        buf_deinit(&yes);
+        buf_deinit(&no);
+    }
+    guest_deinit(&to.guest);
+    cluster_unref(c);
+    close_server(&to);
+}
+
 TEST(a_place_is_read_as_it_was_put_and_none_that_could_not_be)
 {
     const struct place_move moves[] = {
@@ -304,6 +347,7 @@ TEST(a_question_about_a_place_is_read_as_it_was_put)
                                 .limit = 7,
                                 .endpoint_limit = UINT32_MAX,
                                 .is_waiting = true,
+                                .request_limit = 9,
                                 .tenant = STR("t"),
                                 .n_endpoints = PLACE_CLAIM_ENDPOINTS};
     struct place_claim read;
@@ -317,6 +361,7 @@ TEST(a_question_about_a_place_is_read_as_it_was_put)
     CHECK(takeover_ask_get_claim(content, &read));
     CHECK(str_eq(read.backend, claim.backend) && read.kind == claim.kind && read.is_waiting);
     CHECK(read.limit == 7 && read.endpoint_limit == UINT32_MAX && str_eq(read.tenant, STR("t")));
+    CHECK_INT(read.request_limit, 9);
     CHECK_INT(read.n_endpoints, PLACE_CLAIM_ENDPOINTS);
     CHECK(str_eq(read.endpoints[PLACE_CLAIM_ENDPOINTS - 1], STR("127.0.0.1:80")));
     for (size_t len = 0; len < content.len; len++)

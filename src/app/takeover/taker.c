@@ -61,26 +61,36 @@ static void taker_end_asking(struct taker *t)
 }
 
 /* False: what came is no question. */
-static bool taker_put_answer(struct taker *t, struct str question, struct buf *answer)
+static bool taker_put_answer(struct taker *t, const struct wire_message *m, struct buf *answer)
 {
-    struct wire_message m;
+    if (m->kind == WIRE_ASK)
+        return takeover_ask_judge(t->server, m->content, answer);
+    return m->kind == WIRE_ASK_PLACE && takeover_ask_judge_place(t->server, m->content, answer);
+}
 
-    if (!t->server || wire_parse(question, &m) != 0)
-        return false;
-    if (m.kind == WIRE_ASK)
-        return takeover_ask_judge(t->server, m.content, answer);
-    return m.kind == WIRE_ASK_PLACE && takeover_ask_judge_place(t->server, m.content, answer);
+/* Who asked has waited long enough, and goes by what it knows. */
+static void taker_take_back(struct taker *t, const struct wire_message *m, const struct buf *answer)
+{
+    struct str content = str_slice(buf_str(answer), WIRE_HEAD_BYTES, answer->len);
+
+    if (m->kind == WIRE_ASK)
+        takeover_ask_take_back(t->server, m->content, content);
+    else
+        takeover_ask_take_back_place(t->server, m->content, content);
 }
 
 /* False: there is no answer, or it cannot be said. */
 static bool taker_judge(struct taker *t, struct str question)
 {
     struct buf answer = {0};
-    bool is_answered = taker_put_answer(t, question, &answer) &&
-                       takeover_send(t->ask_fd, buf_str(&answer), -1) == 0;
+    struct wire_message m;
+    bool is_judged = t->server && wire_parse(question, &m) == 0 && taker_put_answer(t, &m, &answer);
+    bool is_said = is_judged && takeover_send(t->ask_fd, buf_str(&answer), -1) == 0;
 
+    if (is_judged && !is_said)
+        taker_take_back(t, &m, &answer);
     buf_deinit(&answer);
-    return is_answered;
+    return is_said;
 }
 
 /* One question, if there is one. The worker that asks waits for it. */

@@ -16,7 +16,7 @@
 
 #include "base/buf.h"
 
-enum { WIRE_VERSION = 2, WIRE_HEAD_BYTES = 8 };
+enum { WIRE_VERSION = 3, WIRE_HEAD_BYTES = 8 };
 
 enum wire_kind {
     WIRE_HELLO = 1,

@@ -26,14 +26,14 @@ TEST(what_is_no_message_is_told_from_what_is_of_another_version)
         int condition;
     } cases[] = {
         {{"", 0}, WIRE_BAD},
-        {{"TGTO\2\0\1", 7}, WIRE_BAD},
-        {{"TGTO\2\0\1\0", 8}, 0},
+        {{"TGTO\3\0\1", 7}, WIRE_BAD},
+        {{"TGTO\3\0\1\0", 8}, 0},
         {{"tGTO\2\0\1\0", 8}, WIRE_BAD},
-        {{"TGTO\2\0\0\0", 8}, WIRE_BAD},
-        {{"TGTO\2\0\16\0", 8}, WIRE_BAD},
-        {{"TGTO\2\0\1\1", 8}, WIRE_BAD},
-        {{"TGTO\3\0\1\0", 8}, WIRE_OTHER_VERSION},
-        {{"TGTO\2\1\1\0", 8}, WIRE_OTHER_VERSION},
+        {{"TGTO\3\0\0\0", 8}, WIRE_BAD},
+        {{"TGTO\3\0\16\0", 8}, WIRE_BAD},
+        {{"TGTO\3\0\1\1", 8}, WIRE_BAD},
+        {{"TGTO\4\0\1\0", 8}, WIRE_OTHER_VERSION},
+        {{"TGTO\3\1\1\0", 8}, WIRE_OTHER_VERSION},
     };
     struct wire_message m;
 

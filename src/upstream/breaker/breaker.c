@@ -108,7 +108,7 @@ void breaker_put_request(struct breaker *b)
 {
     breaker_put(b, &b->requests, PLACE_REQUEST);
     if (UNLIKELY(atomic_exchange_explicit(&b->is_request_wanted, false, memory_order_acq_rel)))
-        pending_on_place(b);
+        pending_on_place(b, true);
 }
 
 bool breaker_wants_request(struct breaker *b, const struct breaker_limits *l)
@@ -138,6 +138,12 @@ void breaker_hold_connection(struct breaker *b, struct endpoint_state *e)
 {
     breaker_hold(&e->connections);
     breaker_hold(&b->connections);
+}
+
+void breaker_hold_both(struct breaker *b, struct endpoint_state *e)
+{
+    breaker_hold(&b->requests);
+    breaker_hold_connection(b, e);
 }
 
 static void breaker_let_go(const struct breaker *b, struct endpoint_state *e)
@@ -201,7 +207,7 @@ bool breaker_take_connection(struct breaker *b, struct endpoint_state *e,
         return true;
     /* Who has looked meanwhile has seen a place of the endpoint taken that was not. */
     if (pending_is_any_now(&b->pending))
-        pending_on_place(b);
+        pending_on_place(b, false);
     return false;
 }
 
@@ -209,5 +215,5 @@ void breaker_put_connection(struct breaker *b, struct endpoint_state *e)
 {
     breaker_drop_connection(b, e);
     if (pending_is_any_now(&b->pending))
-        pending_on_place(b);
+        pending_on_place(b, false);
 }

@@ -84,8 +84,10 @@ MUST_USE bool breaker_take_connection(struct breaker *b, struct endpoint_state *
 void breaker_put_connection(struct breaker *b, struct endpoint_state *e);
 /* The same under the lock of those who wait: the caller looks for who can have it. */
 void breaker_drop_connection(struct breaker *b, struct endpoint_state *e);
-/* Another process has counted it, and said so: whatever the bounds are, and nobody is told. */
+/* Another process has counted a connection, or one and a request for it, and said so: whatever the
+ * bounds are, and nobody is told. */
 void breaker_hold_connection(struct breaker *b, struct endpoint_state *e);
+void breaker_hold_both(struct breaker *b, struct endpoint_state *e);
 /* Is it another process that judges? */
 static inline bool breaker_is_deferred(const struct breaker *b)
 {

@@ -170,14 +170,18 @@ static void guest_on_granted(struct guest_backend *b)
     struct guest_endpoint *e = guest_endpoint(b, str_of(b->standin.place->text));
     struct place_grant grant = {.backend = b->state->name,
                                 .limit = b->limits.n_connections,
-                                .endpoint_limit = b->limits.n_endpoint_connections};
+                                .endpoint_limit = b->limits.n_endpoint_connections,
+                                .request_limit = b->limits.n_requests};
 
     ASSERT(e); /* since it was asked for */
     grant.endpoint = str_of(e->state->text);
     e->n++;
+    b->n[PLACE_REQUEST]++;
     guest_end_standin(b);
-    if (!g->on_grant || !g->on_grant(g->ctx, &grant))
+    if (!g->on_grant || !g->on_grant(g->ctx, &grant)) {
+        guest_put(b, PLACE_REQUEST);
         guest_disconnect(b, e);
+    }
 }
 
 static void guest_on_news(struct wake *w)
@@ -207,7 +211,8 @@ static void guest_stand_in(struct guest_backend *b, const struct place_claim *cl
     endpoint_set_bind(set, b->state);
     b->has_standin = set->n > 0;
     b->limits = (struct breaker_limits){.n_connections = claim->limit,
-                                        .n_endpoint_connections = claim->endpoint_limit};
+                                        .n_endpoint_connections = claim->endpoint_limit,
+                                        .n_requests = claim->request_limit};
     b->standin = (struct pending_waiter){.home = &b->member,
                                          .limits = &b->limits,
                                          .endpoints = set,
@@ -232,8 +237,12 @@ static bool guest_judge_connection(struct guest_backend *b, const struct place_c
         struct guest_endpoint *e = guest_endpoint(b, claim->endpoints[i]);
 
         *ret_endpoint = i;
-        if (e && guest_connect(b, e, &l))
+        if (!e || !guest_connect(b, e, &l))
+            continue;
+        if (!claim->is_waiting || guest_take(b, PLACE_REQUEST, claim->request_limit))
             return true;
+        guest_disconnect(b, e);
+        break;
     }
     *ret_endpoint = 0;
     if (claim->is_waiting && !b->has_standin)

@@ -3,6 +3,8 @@
 #include "upstream/breaker/guest.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
 
 #include "test/harness/test.h"
 #include "upstream/breaker/pending_elsewhere.h"
@@ -212,6 +214,51 @@ TEST(who_waits_is_granted_what_is_given_back_on_the_other_side)
     finish();
 }
 
+TEST(who_waits_is_granted_a_place_among_the_requests_too)
+{
+    struct pending_waiter a;
+
+    begin();
+    take_over(&from, &to);
+    CHECK(breaker_take_request(to.breaker, &two) && breaker_take_request(to.breaker, &two));
+    CHECK(join(&a, &from, &two));
+    CHECK_MSG(pending_take_told(from.breaker, &from.member) == NULL,
+              "it waits, and is not refused");
+    CHECK_INT(bounded_count_get(&to.breaker->connections), 0);
+    breaker_put_request(to.breaker);
+    turn(&to);
+    CHECK(pending_take_told(from.breaker, &from.member) == &a && a.verdict == PENDING_GRANTED);
+    CHECK_INT(bounded_count_get(&to.breaker->requests), 2);
+    CHECK_INT(bounded_count_get(&from.breaker->requests), 1);
+    breaker_put_request(from.breaker);
+    breaker_put_connection(from.breaker, a.place->state);
+    CHECK_INT(bounded_count_get(&to.breaker->requests), 1);
+    breaker_put_request(to.breaker);
+    finish();
+}
+
+TEST(who_stands_in_for_others_is_in_no_tenants_way)
+{
+    struct pending_waiter first, there, other;
+
+    begin();
+    take_over(&from, &to);
+    for (uint32_t i = 0; i < 2; i++)
+        CHECK(breaker_take_connection(to.breaker, place_of(&to, i), &two));
+    CHECK(join(&first, &to, &two) && join(&there, &from, &two));
+    other = (struct pending_waiter){.home = &to.member, .limits = &two, .endpoints = to.endpoints};
+    CHECK_MSG(pending_join(to.breaker, &other, STR("u")), "one of who has more makes room");
+    CHECK(pending_take_told(to.breaker, &to.member) == &first);
+    CHECK_INT(first.verdict, PENDING_DROPPED);
+    CHECK_INT(there.verdict, PENDING_WAITING);
+    pending_leave(to.breaker, &other);
+    pending_leave(from.breaker, &there);
+    for (uint32_t i = 0; i < 2; i++)
+        breaker_put_connection(to.breaker, place_of(&to, i));
+    turn(&to);
+    finish();
+}
+
 TEST(what_nobody_waits_for_any_more_goes_back)
 {
     static const struct breaker_limits one = {.n_connections = 1,
@@ -389,4 +436,44 @@ TEST(whatever_changes_while_a_session_begins_is_told_once)
     pthread_barrier_destroy(&gate);
     breaker_put_request(from.breaker);
     close_side(&from);
+}
+
+/* What there was is told slowly, and given back meanwhile. */
+static _Atomic uint32_t n_heard;
+
+static void hear_slowly(void *ctx UNUSED, const struct place_move *move)
+{
+    static const struct timespec pause = {.tv_nsec = 1000000};
+
+    if (move->n > 0) {
+        while (bounded_count_get(&from.breaker->requests) > 0)
+            nanosleep(&pause, NULL);
+        for (int i = 0; i < 50 && atomic_load(&n_heard) == 0; i++)
+            nanosleep(&pause, NULL); /* time for who would go before */
+    }
+    atomic_fetch_add(&n_heard, 1);
+    guest_apply(&to.guest, move);
+}
+
+/* From when its change has to be told. */
+static void *give_back_main(void *arg UNUSED)
+{
+    while (atomic_load(&from.breaker->requests.word) >> 32 == 0)
+        sched_yield();
+    breaker_put_request(from.breaker);
+    return NULL;
+}
+
+TEST(what_is_given_back_while_a_session_begins_is_heard_after_what_there_was)
+{
+    pthread_t thread;
+
+    begin();
+    CHECK(breaker_take_request(from.breaker, &two));
+    atomic_store(&n_heard, 0);
+    CHECK(pthread_create(&thread, NULL, give_back_main, NULL) == 0);
+    places_share(&from.registry, 7, hear_slowly, NULL);
+    pthread_join(thread, NULL);
+    CHECK_MSG(bounded_count_get(&to.breaker->requests) == 0, "a place that nobody gives back");
+    finish();
 }

@@ -90,6 +90,7 @@ static void pending_take_out(struct breaker *b, struct pending_waiter *w)
     struct pending_tenant *t = TAKE(w->tenant);
 
     list_remove(&w->node);
+    w->home->n_waiting--;
     q->n_beyond -= w->is_beyond;
     atomic_fetch_sub_explicit(&q->n_waiting, 1, memory_order_acq_rel);
     q->n_standins -= w->is_standin;
@@ -119,7 +120,7 @@ static struct endpoint *pending_find_place(struct breaker *b, const struct pendi
 
     if (bounded_count_get(&b->connections) >= (uint64_t)w->limits->n_connections + (freed != NULL))
         return NULL;
-    if (!w->is_standin && !breaker_wants_request(b, w->limits))
+    if (!breaker_wants_request(b, w->limits))
         return NULL;
     for (uint32_t i = 0; i < w->endpoints->n; i++) {
         struct endpoint *e = &w->endpoints->items[i];
@@ -162,6 +163,7 @@ static enum place_verdict pending_ask(const struct breaker *b, const struct pend
                                 .limit = w->limits->n_connections,
                                 .endpoint_limit = w->limits->n_endpoint_connections,
                                 .is_waiting = true,
+                                .request_limit = w->limits->n_requests,
                                 .tenant = t->name};
     struct endpoint *of_claim[PLACE_CLAIM_ENDPOINTS];
     enum place_verdict verdict;
@@ -186,7 +188,18 @@ static enum place_verdict pending_ask(const struct breaker *b, const struct pend
     return PLACE_GIVEN;
 }
 
-/* Some do not wait, and may have been faster: then another look is due (PLACE_UNKNOWN). */
+/* A place among the requests for one that is to go on. False: it waits on, for the next one that is
+ * given back, here or in the process where one stands in for it. */
+static bool pending_take_request(struct breaker *b, struct pending_waiter *w)
+{
+    if (breaker_take_request(b, w->limits))
+        return true;
+    (void)breaker_wants_request(b, w->limits); /* who gives one back looks here then */
+    return false;
+}
+
+/* A connection, and a place among the requests. Some do not wait, and may have been faster: then
+ * another look is due (PLACE_UNKNOWN), at the others, too. */
 static enum place_verdict pending_take_place(struct breaker *b, const struct pending_tenant *t,
                                              struct pending_waiter *w)
 {
@@ -194,27 +207,16 @@ static enum place_verdict pending_take_place(struct breaker *b, const struct pen
         UNLIKELY(breaker_is_deferred(b)) ? pending_ask(b, t, w) : PLACE_UNKNOWN;
 
     if (verdict == PLACE_GIVEN)
-        breaker_hold_connection(b, w->place->state);
+        breaker_hold_both(b, w->place->state);
     if (verdict != PLACE_UNKNOWN)
         return verdict;
     w->place = pending_find_place(b, w, NULL);
-    return w->place && breaker_try_connection(b, w->place->state, w->limits) ? PLACE_GIVEN
-                                                                             : PLACE_UNKNOWN;
-}
-
-/* A place among the requests for one that is to go on; who stands in for another process takes it
- * there. False: it waits on, for the next one that is given back; or, if it is the other process
- * that refuses, whose places nobody here is told of, it is dropped. */
-static bool pending_take_request(struct breaker *b, struct pending_waiter *w)
-{
-    if (w->is_standin || breaker_take_request(b, w->limits))
-        return true;
-    (void)breaker_wants_request(b, w->limits); /* who gives one back looks here then */
-    if (UNLIKELY(breaker_is_deferred(b))) {
-        breaker_count_overflow(b, BREAKER_REQUESTS);
-        pending_tell(b, w, PENDING_DROPPED);
-    }
-    return false;
+    if (!w->place || !breaker_try_connection(b, w->place->state, w->limits))
+        return PLACE_UNKNOWN;
+    if (pending_take_request(b, w))
+        return PLACE_GIVEN;
+    breaker_drop_connection(b, w->place->state);
+    return PLACE_UNKNOWN;
 }
 
 /* False: nobody can have a place. */
@@ -232,10 +234,6 @@ static bool pending_grant(struct breaker *b)
     verdict = w ? pending_take_place(b, t, w) : PLACE_UNKNOWN;
     if (verdict != PLACE_GIVEN)
         return verdict == PLACE_UNKNOWN;
-    if (!pending_take_request(b, w)) {
-        breaker_drop_connection(b, w->place->state);
-        return true; /* another look is due: at the others, too */
-    }
     deficit_spend(f, 1);
     pending_tell(b, w, PENDING_GRANTED);
     return true;
@@ -294,10 +292,18 @@ static void pending_settle(struct breaker *b)
         pending_order(b);
 }
 
-void pending_on_place(struct breaker *b)
+void pending_on_place(struct breaker *b, bool is_request)
 {
     pthread_mutex_lock(&b->pending.lock);
     pending_settle(b);
+    for (struct list_node *node = b->pending.members.first; is_request && node; node = node->next) {
+        struct pending_member *m = CONTAINER_OF(node, struct pending_member, node);
+
+        if (m->n_waiting == 0)
+            continue;
+        atomic_store_explicit(&m->has_turn, true, memory_order_relaxed);
+        wake_post(m->wake);
+    }
     pthread_mutex_unlock(&b->pending.lock);
 }
 
@@ -374,7 +380,7 @@ static bool pending_make_room(struct breaker *b, uint32_t limit, const struct pe
     struct pending_queue *q = &b->pending;
     uint32_t n = pending_n_all(q);
     struct pending_tenant *longest;
-    struct pending_waiter *newest;
+    struct list_node *newest;
 
     if (n < limit)
         return true;
@@ -383,11 +389,13 @@ static bool pending_make_room(struct breaker *b, uint32_t limit, const struct pe
     longest = pending_longest(q);
     if (longest->waiters.n_nodes <= t->waiters.n_nodes + 1)
         return false;
-    newest = pending_waiter_of(longest->waiters.last);
-    if (newest->is_standin)
-        return false; /* who waits in the other process is not ours to drop */
+    newest = longest->waiters.last;
+    while (newest && pending_waiter_of(newest)->is_standin)
+        newest = newest->prev; /* who waits in the other process is not ours to drop */
+    if (!newest)
+        return false;
     breaker_count_overflow(b, BREAKER_PENDING);
-    pending_tell(b, newest, PENDING_DROPPED);
+    pending_tell(b, pending_waiter_of(newest), PENDING_DROPPED);
     return true;
 }
 
@@ -427,6 +435,7 @@ bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant
         w->n_passed = 0;
         w->verdict = PENDING_WAITING;
         list_append(&t->waiters, &w->node);
+        w->home->n_waiting++;
         q->n_standins += w->is_standin;
         atomic_fetch_add_explicit(&q->n_waiting, 1, memory_order_acq_rel);
         pending_settle(b);
@@ -449,8 +458,7 @@ void pending_leave(struct breaker *b, struct pending_waiter *w)
         list_remove(&w->node);
     pthread_mutex_unlock(&q->lock);
     if (w->verdict == PENDING_GRANTED) {
-        if (!w->is_standin)
-            breaker_put_request(b);
+        breaker_put_request(b);
         breaker_put_connection(b, w->place->state);
     }
 }
@@ -589,6 +597,7 @@ static struct endpoint *pending_accepts(const struct pending_gift *g,
                                         const struct pending_waiter *w)
 {
     if (w->limits->n_connections < g->grant->limit ||
+        w->limits->n_requests < g->grant->request_limit ||
         w->limits->n_endpoint_connections < g->grant->endpoint_limit)
         return NULL;
     for (uint32_t i = 0; i < w->endpoints->n; i++) {
@@ -630,11 +639,9 @@ bool pending_give(struct breaker *b, const struct endpoint_state *e,
         struct pending_waiter *w = pending_find_receiver(&gift, pending_tenant_of(f));
 
         w->place = pending_accepts(&gift, w);
-        is_given = pending_take_request(b, w);
-        if (is_given) {
-            deficit_spend(f, 1);
-            pending_tell(b, w, PENDING_GRANTED);
-        }
+        is_given = true;
+        deficit_spend(f, 1);
+        pending_tell(b, w, PENDING_GRANTED);
         pending_settle(b);
     }
     pthread_mutex_unlock(&b->pending.lock);

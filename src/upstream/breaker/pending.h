@@ -40,15 +40,16 @@ struct pending_queue {
 };
 
 enum pending_verdict { PENDING_WAITING, PENDING_GRANTED, PENDING_DROPPED };
-
 #define PENDING_NEVER_US UINT64_MAX
 
 /* The pool of one worker, as the others see it. */
 struct pending_member {
     struct list_node node;
-    struct list told;  /* waiters of it with a verdict; under the lock */
-    struct wake *wake; /* posted when there is one, or when connections are wanted */
+    struct list told;   /* waiters of it with a verdict; under the lock */
+    uint32_t n_waiting; /* of it; so too */
+    struct wake *wake;  /* posted when there is one, or something to do */
     _Atomic bool has_told;
+    _Atomic bool has_turn; /* its connections may be good for who waits, though they were not */
     _Atomic uint64_t idle_since_us; /* of the connection that is unused longest */
     _Atomic uint32_t n_wanted;      /* unused connections that it is asked to close */
 };
@@ -105,15 +106,14 @@ MUST_USE bool pending_join(struct breaker *b, struct pending_waiter *w, struct s
 void pending_leave(struct breaker *b, struct pending_waiter *w);
 /* One of the member's with a verdict: it, and what it was granted, is its worker's; NULL: none. */
 struct pending_waiter *pending_take_told(struct breaker *b, struct pending_member *m);
-/* A place was given back: whoever can have it gets it. */
-void pending_on_place(struct breaker *b);
-/* Who of the member's own goes on by this connection, and has a place among the requests. NULL:
- * nobody, and with *ret_yields the connection is to end, since it is another's turn. Of those that
- * are busy one at a time yields: it may be good for many. */
+/* A place was given back: whoever can have it gets it. `is_request`: one among the requests, which
+ * may be all that somebody needs beside a connection that is open. */
+void pending_on_place(struct breaker *b, bool is_request);
+/* Who of the member's own goes on by this connection, with a place among the requests. NULL:
+ * nobody, and with *ret_yields it is to end, for another's turn (of busy ones one at a time). */
 struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m,
                                      const struct pending_offer *offer, bool *ret_yields);
-/* One that was busy has ended. */
-void pending_end_yielding(struct breaker *b);
+void pending_end_yielding(struct breaker *b); /* one that was busy has ended */
 /* As many connections as it was asked to close; it is asked no more. */
 uint32_t pending_take_wanted(struct pending_member *m);
 /* It had fewer: another one is asked. */

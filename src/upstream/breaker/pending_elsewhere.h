@@ -7,8 +7,8 @@
 struct breaker;
 struct endpoint_state;
 
-/* Another process has granted a connection to the endpoint, for which a place is taken. True: one
- * who waits has it now. */
+/* Another process has granted a connection to the endpoint; places for it and a request are taken.
+ * True: one who waits has them now. */
 MUST_USE bool pending_give(struct breaker *b, const struct endpoint_state *e,
                            const struct place_grant *grant);
 /* One more waits in another process. False: there is no room, which is counted. */

@@ -124,6 +124,37 @@ TEST(one_who_leaves_gives_what_it_was_granted_to_the_next)
     finish();
 }
 
+TEST(who_needs_no_more_than_a_place_among_the_requests_has_its_connections_looked_at)
+{
+    static const struct breaker_limits l = {.n_connections = 1,
+                                            .n_endpoint_connections = BOUNDED_COUNT_MAX,
+                                            .n_requests = 1,
+                                            .n_pending = 4};
+    struct pending_waiter a;
+    struct desk here, there;
+    bool yields;
+
+    begin(1);
+    open_desk(&here);
+    open_desk(&there);
+    struct pending_offer offer = {.endpoint = place_of(0), .is_busy = true};
+
+    CHECK(breaker_take_connection(breaker, place_of(0), &l));
+    CHECK(breaker_take_request(breaker, &l));
+    CHECK(join(&a, &here, &l, "t"));
+    CHECK(pending_serve(breaker, &here.member, &offer, &yields) == NULL && !yields);
+    CHECK(!here.member.has_turn);
+    breaker_put_request(breaker);
+    CHECK_MSG(here.member.has_turn && here.wake.is_posted, "its connection is good for it now");
+    CHECK(!there.member.has_turn && !there.wake.is_posted);
+    CHECK(pending_serve(breaker, &here.member, &offer, &yields) == &a);
+    breaker_put_request(breaker);
+    breaker_put_connection(breaker, place_of(0));
+    close_desk(&here);
+    close_desk(&there);
+    finish();
+}
+
 TEST(a_place_comes_with_one_among_the_requests)
 {
     static const struct breaker_limits l = {.n_connections = 2,

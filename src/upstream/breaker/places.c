@@ -1,19 +1,40 @@
 /* See places.h. The marks of counts (bounded_count.h) are sessions, so that no change is told twice
- * or not at all, and none waits. Locks are taken in this order: registry, backend, queue. */
+ * or not at all. The other process cannot count below nothing, so what a count was when its mark
+ * was set has to reach it before what is given back of it: one lock, which nobody takes while
+ * nothing is told. Locks are taken in this order: registry, backend, queue, that one. */
 #include "upstream/breaker/places.h"
 
 #include "base/assert.h"
 #include "upstream/breaker/pending_elsewhere.h"
 #include "upstream/cluster.h"
 
+void places_init(struct places *p)
+{
+    *p = (struct places){0};
+    pthread_mutex_init(&p->telling, NULL);
+}
+
+void places_deinit(struct places *p)
+{
+    pthread_mutex_destroy(&p->telling);
+}
+
+/* Under the lock. */
+static void places_say(const struct breaker *b, const struct place_move *move)
+{
+    PRE(move->session != 0);
+    b->places->tell(b->places->tell_ctx, move);
+}
+
 void places_tell(const struct breaker *b, enum place_kind kind, struct str endpoint,
                  uint32_t session, int32_t n)
 {
-    struct place_move move = {
+    const struct place_move move = {
         .backend = b->backend, .endpoint = endpoint, .kind = kind, .session = session, .n = n};
 
-    PRE(session != 0);
-    b->places->tell(b->places->tell_ctx, &move);
+    pthread_mutex_lock(&b->places->telling);
+    places_say(b, &move);
+    pthread_mutex_unlock(&b->places->telling);
 }
 
 enum place_verdict places_ask(const struct breaker *b, struct place_claim *claim,
@@ -33,11 +54,16 @@ enum place_verdict places_ask(const struct breaker *b, struct place_claim *claim
 static void places_mark(const struct breaker *b, struct bounded_count *c, enum place_kind kind,
                         struct str endpoint, uint32_t session)
 {
-    uint32_t before;
-    uint32_t n = bounded_count_mark(c, session, &before);
+    struct place_move move = {
+        .backend = b->backend, .endpoint = endpoint, .kind = kind, .session = session};
+    uint32_t before, n;
 
+    pthread_mutex_lock(&b->places->telling);
+    n = bounded_count_mark(c, session, &before);
+    move.n = (int32_t)MIN(n, (uint32_t)INT32_MAX);
     if (session != 0 && before != session && n > 0)
-        places_tell(b, kind, endpoint, session, (int32_t)MIN(n, (uint32_t)INT32_MAX));
+        places_say(b, &move);
+    pthread_mutex_unlock(&b->places->telling);
 }
 
 static void places_share_backend(struct backend_state *s, uint32_t session)
@@ -94,16 +120,27 @@ void places_defer(struct cluster_registry *r, place_ask_fn *ask, void *ctx)
         struct backend_state *s = slot->value;
 
         if (pending_is_any_now(&s->breaker.pending))
-            pending_on_place(&s->breaker);
+            pending_on_place(&s->breaker, true);
     }
     pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- grants ---- */
 
+/* A backend that is not there any more. */
+static void places_refuse(struct cluster_registry *r, const struct place_grant *grant)
+{
+    const struct breaker nobody = {.places = &r->places, .backend = grant->backend};
+    uint32_t session = places_session(&r->places);
+
+    if (session == 0)
+        return;
+    places_tell(&nobody, PLACE_REQUEST, STR(""), session, -1);
+    places_tell(&nobody, PLACE_CONNECTION, grant->endpoint, session, -1);
+}
+
 void places_grant(struct cluster_registry *r, const struct place_grant *grant)
 {
-    struct breaker nobody = {.places = &r->places, .backend = grant->backend};
     struct backend_state *b = backend_state_find(r, grant->backend);
     char text[ENDPOINT_TEXT_BYTES];
     struct endpoint_state *e;
@@ -111,16 +148,17 @@ void places_grant(struct cluster_registry *r, const struct place_grant *grant)
     if (!b || grant->endpoint.len >= sizeof text) {
         if (b)
             backend_state_unref(b);
-        if (places_session(&r->places) != 0)
-            places_tell(&nobody, PLACE_CONNECTION, grant->endpoint, places_session(&r->places), -1);
+        places_refuse(r, grant);
         return;
     }
     memcpy(text, grant->endpoint.ptr, grant->endpoint.len);
     text[grant->endpoint.len] = '\0';
     e = endpoint_state_get(b, text);
-    breaker_hold_connection(&b->breaker, e);
-    if (!pending_give(&b->breaker, e, grant))
+    breaker_hold_both(&b->breaker, e);
+    if (!pending_give(&b->breaker, e, grant)) {
+        breaker_put_request(&b->breaker);
         breaker_put_connection(&b->breaker, e);
+    }
     endpoint_state_unref(e);
     backend_state_unref(b);
 }

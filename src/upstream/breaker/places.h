@@ -5,6 +5,7 @@
  * for there (guest.h), and granted what it gets there. Shared by all threads. */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/bounded_count.h"
@@ -33,7 +34,8 @@ struct place_claim {
     enum place_kind kind;
     uint32_t limit;
     uint32_t endpoint_limit; /* of a connection; so the rest */
-    bool is_waiting;         /* who asks waits until one is granted */
+    bool is_waiting;         /* who asks waits until one is granted, and with it one among the */
+    uint32_t request_limit;  /* requests, within this bound */
     struct str tenant;       /* whose turn it is then */
     uint32_t n_endpoints;    /* at any of these */
     struct str endpoints[PLACE_CLAIM_ENDPOINTS];
@@ -56,21 +58,27 @@ struct places {
     _Atomic uint32_t session; /* 0: nothing is told */
     place_tell_fn *tell;
     void *tell_ctx;
+    pthread_mutex_t telling;   /* what there is is told before what is given back of it */
     place_ask_fn *_Atomic ask; /* NULL: nobody is asked */
     void *ask_ctx;
 };
+
+void places_init(struct places *p);
+void places_deinit(struct places *p);
 
 /* Control. As limit_memory_share: all that there is, then each change. */
 void places_share(struct cluster_registry *r, uint32_t session, place_tell_fn *tell, void *ctx);
 void places_unshare(struct cluster_registry *r);
 /* Control. `ask` NULL: it is this process's to judge again, also for those who wait. */
 void places_defer(struct cluster_registry *r, place_ask_fn *ask, void *ctx);
-/* A connection for one who waits, within these bounds. Texts are borrowed. */
+/* A connection for one who waits, and a place among the requests, within these bounds. Texts are
+ * borrowed. */
 struct place_grant {
     struct str backend;
     struct str endpoint;
     uint32_t limit;
     uint32_t endpoint_limit;
+    uint32_t request_limit;
 };
 
 /* Control. The other has granted it: one who waits within such bounds gets it, or back it goes. */

@@ -28,12 +28,14 @@ def _key_pem(key):
 
 
 class Authority:
-    def __init__(self, name="test authority", days=2):
+    def __init__(self, name="test authority", days=2, of=None):
+        """of: the authority that vouches for this one; a root otherwise."""
         self.name = name
         self._key = ec.generate_private_key(ec.SECP256R1())
-        cert = (_builder(name, name, self._key, days)
+        above = of or self
+        cert = (_builder(name, above.name, self._key, days)
                 .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-                .sign(self._key, hashes.SHA256()))
+                .sign(above._key, hashes.SHA256()))
         self._cert = cert
         self.pem = cert.public_bytes(serialization.Encoding.PEM).decode()
 

@@ -76,7 +76,7 @@ class Taker:
     def __exit__(self, *_):
         self.sock.close()
 
-    def say(self, kind, content=b"", version=2, fds=()):
+    def say(self, kind, content=b"", version=3, fds=()):
         socket.send_fds(self.sock, [b"TGTO" + struct.pack("<HH", version, kind) + content], fds)
 
     def say_hello(self):

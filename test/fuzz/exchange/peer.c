@@ -332,10 +332,12 @@ static enum coming read_answer(struct answers *a, const struct seen *s)
     return coming;
 }
 
-/* A first line of no protocol, a broken preface of HTTP/2: it is recorded, and not answered. */
+/* A first line of no protocol, a broken preface of HTTP/2 (505 where its own line is whole): it is
+ * recorded, and not answered. */
 static bool is_closed_unanswered(const struct fake_client *c, const struct seen *s)
 {
-    return s == &c->gateway.seen[0] && s->status == 400 && c->is_garbled && c->peer.in.len == 0;
+    return s == &c->gateway.seen[0] && (s->status == 400 || s->status == 505) && c->is_garbled &&
+           c->peer.in.len == 0;
 }
 
 static void check_answer(const struct fake_client *c, const struct seen *s, enum coming coming)
