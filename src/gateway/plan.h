@@ -266,7 +266,7 @@ struct rule_plan {
 struct cost_plan {
     struct str metadata_key; /* under io.envoy.ai_gateway */
     enum cost_type type;
-    const struct cost_expr *expr; /* COST_CEL */
+    const struct cel_expr *expr; /* COST_CEL */
 };
 /* In the order of the manifest. */
 struct cost_list {
