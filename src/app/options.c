@@ -15,7 +15,8 @@ const char options_help[] =
     "\n"
     "  tollgate run -f PATH...      serve the manifests (files or folders), reloading on change\n"
     "  tollgate check -f PATH...    say what is wrong with them; exit 0 clean, 1 found, 2 usage\n"
-    "  tollgate docs NAME           reference: config, metrics, refusals, journey, limits\n"
+    "  tollgate docs NAME           reference: config, metrics, refusals, journey, limits,\n"
+    "                               access-log\n"
     "  tollgate version\n"
     "\n"
     "run:\n"
@@ -430,7 +431,8 @@ static int options_finish(struct options *o, struct buf *ret_why)
         return OPTIONS_USAGE;
     }
     if (o->command == COMMAND_DOCS && !o->docs_name) {
-        buf_printf(ret_why, "docs needs a name: config, metrics, refusals, journey or limits");
+        buf_printf(ret_why,
+                   "docs needs a name: config, metrics, refusals, journey, limits or access-log");
         return OPTIONS_USAGE;
     }
     if (o->command == COMMAND_RUN && o->server.n_workers == 0)

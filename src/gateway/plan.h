@@ -297,6 +297,9 @@ struct log_format; /* telemetry/log_format.h */
 struct access_log_plan {
     const struct log_format *format;
     uint32_t sink; /* of the log writer */
+    uint32_t n_matches;
+    const struct cel_expr *const *matches; /* log_match.h; it takes what one of them holds for, all
+                                              requests when there are none */
 };
 
 struct route_table;

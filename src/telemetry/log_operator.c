@@ -199,9 +199,7 @@ static struct str log_target(const struct log_header *h, const struct access_rec
     return clean;
 }
 
-/* What the gateway knows although no header says it (the request may have been refused before the
- * headers were written). */
-static struct str log_known_header(struct str name, const struct access_record *r)
+struct str log_known_header(struct str name, const struct access_record *r)
 {
     if (str_eq(name, STR("x-model")) || str_eq(name, STR("x-ai-eg-model")))
         return r->model;
@@ -336,8 +334,7 @@ static bool log_is_peer(struct str peer, struct str ip)
            (rest.len == ip.len || rest.ptr[ip.len] == (is_v6 ? ']' : ':'));
 }
 
-/* The client as detected: the peer with its port when it is the peer itself. */
-static struct str log_remote(const struct access_record *r)
+struct str log_remote(const struct access_record *r)
 {
     return r->remote_ip.len == 0 || log_is_peer(r->remote, r->remote_ip) ? r->remote : r->remote_ip;
 }

@@ -107,6 +107,11 @@ struct log_header log_header_of(struct str name);
 const struct log_metadata *log_metadata_of(struct str argument);
 /* The key of a cost in `argument`, borrowed from it; empty when it names no cost. */
 struct str log_cost_key_of(struct str argument);
+/* What the gateway knows although no header says it (the request may have been refused before the
+ * headers were written), by the header's name. */
+struct str log_known_header(struct str name, const struct access_record *r);
+/* The client as detected: the peer with its port when it is the peer itself. */
+struct str log_remote(const struct access_record *r);
 /* `scratch` holds what had to be made. */
 struct log_value log_read(const struct log_read *op, const struct access_record *r,
                           char scratch[LOG_SCRATCH_BYTES]);
