@@ -143,6 +143,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
                                   .listen_port = port,
                                   .port = port->number,
                                   .is_tls = port->is_tls,
+                                  .connection_id = ++w->n_accepted << 8 | w->index,
                                   .reads_underscore = options.allows_underscore};
     c->down.peer_ip_text = ip_address_format(&c->down.peer_ip, c->peer_ip_text);
     c->timer.fn = client_on_timer;
@@ -542,6 +543,8 @@ static void client_on_ready(struct client *c)
     c->down.server_name = stream_server_name(&c->stream);
     c->down.client_certificate = stream_tls_peer(&c->stream);
     c->down.client_rule = stream_tls_client_rule(&c->stream);
+    c->down.tls_version = stream_tls_version(&c->stream);
+    c->down.tls_cipher = stream_tls_cipher(&c->stream);
     if (!c->worker->is_draining)
         timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + c->head_us);
     if (strcmp(stream_alpn(&c->stream), "h2") == 0 && !client_h2_begin(c))

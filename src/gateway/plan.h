@@ -332,6 +332,7 @@ struct listener_plan {
     struct client_plan client;
     const struct access_log_plan *logs;
     uint32_t n_logs;
+    bool logs_peer;                  /* some of them reads clients' certificates, or may */
     struct route_plan **route_plans; /* one reference each */
     uint32_t n_route_plans;
 };

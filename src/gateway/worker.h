@@ -54,6 +54,7 @@ struct worker {
     clockid_t cpu_clock; /* of the thread; has_cpu_clock: there is one */
     bool has_cpu_clock;
     uint32_t index;
+    uint64_t n_accepted; /* connections, ever */
     bool is_draining;
     _Atomic bool has_drained; /* shared: the backlog is taken, listening has ended */
     struct upstreams upstreams;

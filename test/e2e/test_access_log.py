@@ -1,12 +1,16 @@
 """Access logs: several loggers, which requests each takes, whose they are, and that no client can forge a line."""
+import hashlib
 import json
 import re
+import time
 
 import pytest
 
+from play.certs import Authority, fingerprint
 from play.deadline import eventually
 from play.gateway import tollgate
-from play.manifests import ENVOY_API, backend, gateway as front, gateway_class, http_listener, path, route, rule, thing
+from play.manifests import (ENVOY_API, backend, client_policy, config_map, gateway as front, gateway_class, http_listener,
+                            https_listener, path, route, rule, thing, tls_secret)
 from play.upstream import Answer
 
 PARAMETERS = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy"}
@@ -39,6 +43,22 @@ def file(tmp_path):
     return lambda name: tmp_path / name
 
 
+@pytest.fixture
+def theirs():
+    """The authority of clients."""
+    return Authority("their authority")
+
+
+@pytest.fixture
+def own(tmp_path, theirs):
+    """own(): a file with a client's certificate and key."""
+    def make():
+        cert, key = theirs.leaf("web")
+        (tmp_path / "own.pem").write_text(cert + key)
+        return tmp_path / "own.pem"
+    return make
+
+
 def test_each_log_takes_what_one_of_its_matches_holds_for(gateway, upstream, file):
     up = upstream("a")
     line = "%REQ(:PATH)%\n"
@@ -52,9 +72,9 @@ def test_each_log_takes_what_one_of_its_matches_holds_for(gateway, upstream, fil
     assert gw.request("/a").status == 200
     assert gw.request("/b", headers=[("X-Envoy-Logged", "1")]).status == 200
     assert gw.request("/c?x=1").status == 200
-    eventually(lambda: lines(file("all")) == ["/a", "/b", "/c?x=1"])
+    eventually(lambda: sorted(lines(file("all"))) == ["/a", "/b", "/c?x=1"])  # of several workers
     eventually(lambda: lines(file("wanted")) == ["/b"] == lines(file("one-of")))
-    eventually(lambda: lines(file("pattern")) == ["/a", "/b"])
+    eventually(lambda: sorted(lines(file("pattern"))) == ["/a", "/b"])
     assert not lines(file("slow"))
 
 
@@ -168,3 +188,122 @@ def test_no_bytes_of_a_client_forge_a_line(gateway, upstream, file):
         record = json.loads(file(name).read_bytes().decode("utf-8"))
         assert list(record) == CARRIERS
         assert 'a"b\\c\tq' in record["REQ(X-EVIL)"] and '{"status":1}' in record["RESP(X-EVIL)"]
+
+
+# ---- what an operator says of a real request ----
+
+def numbers(record, *names):
+    assert all(isinstance(record[name], int) for name in names), record
+    return [record[name] for name in names]
+
+
+def test_times_are_in_the_order_of_events(gateway, upstream, file):
+    up = upstream("a")
+
+    def slowly(request, connection):
+        time.sleep(0.03)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234")
+        time.sleep(0.03)
+        connection.send(b"56789")
+        return None
+    up.script = slowly
+    points = ["DS_RX_END", "US_TX_BEG", "US_TX_END", "US_RX_BEG", "DS_TX_BEG", "US_RX_END", "DS_TX_END"]
+    fields = {point: f"%COMMON_DURATION(DS_RX_BEG:{point}:us)%" for point in points}
+    fields |= {name: f"%{name}%" for name in ("DURATION", "REQUEST_DURATION", "REQUEST_TX_DURATION", "RESPONSE_DURATION",
+                                              "RESPONSE_TX_DURATION", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "BYTES_SENT",
+                                              "BYTES_RECEIVED")}
+    gw = gateway(logged(up, json_log(file("log"), fields), json_log(file("slow"), fields, matches=[
+        "response.backend_latency > duration('55ms') && request.size == 4 && response.size == 10"])))
+    with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nab") as raw:
+        time.sleep(0.03)
+        raw.send(b"cd")
+        assert raw.reply().status == 200
+    eventually(lambda: len(lines(file("slow"))) == 1)
+    record = json.loads(lines(file("log"))[0])
+    received, begun, sent, answered, told, ended, over = numbers(record, *points)
+    assert 30000 <= received <= sent <= answered <= told <= ended <= over and begun <= sent
+    assert answered >= sent + 30000 - 5000 and ended >= answered + 30000
+    assert record["DURATION"] == over // 1000 and record["REQUEST_DURATION"] == received // 1000
+    assert record["RESPONSE_DURATION"] == answered // 1000 and record["REQUEST_TX_DURATION"] == sent // 1000
+    assert record["RESPONSE_TX_DURATION"] >= 30 and record["UPSTREAM_CONNECTION_POOL_READY_DURATION"] < 1000
+    assert (record["BYTES_SENT"], record["BYTES_RECEIVED"]) == (10, 4)
+
+
+def test_a_refused_request_has_no_times_of_an_endpoint(gateway, upstream, file):
+    manifests = logged(upstream("a"), json_log(file("log"), {
+        name: f"%{name}%" for name in ("RESPONSE_DURATION", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "UPSTREAM_PROTOCOL",
+                                       "UPSTREAM_REMOTE_PORT", "REQUEST_DURATION", "RESPONSE_FLAGS_LONG")}))
+    manifests[-1]["spec"]["rules"][0]["matches"] = [path("/a")]
+    gw = gateway(manifests)
+    assert gw.request("/b").status == 404
+    record = json.loads(eventually(lambda: lines(file("log")))[0])
+    assert isinstance(record.pop("REQUEST_DURATION"), int) and record.pop("RESPONSE_FLAGS_LONG") == "NoRouteFound"
+    assert set(record.values()) == {None}
+
+
+def test_connections_are_told_apart(gateway, upstream, file):
+    up = upstream("a")
+    gw = gateway(logged(up, text_log(file("log"), "%CONNECTION_ID% %DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_LOCAL_PORT% "
+                                     "%UPSTREAM_REMOTE_PORT% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_TLS_VERSION% %FILTER_CHAIN_NAME%\n")))
+    for _ in range(2):
+        with gw.raw() as raw:
+            for _ in range(2):
+                raw.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+                assert raw.reply().status == 200
+    eventually(lambda: len(lines(file("log"))) == 4)
+    rows = [line.split() for line in lines(file("log"))]
+    assert rows[0][:2] == rows[1][:2] and rows[2][:2] == rows[3][:2]
+    assert rows[0][0] != rows[2][0] and rows[0][1] != rows[2][1]
+    assert {tuple(row[2:]) for row in rows} == {(str(gw.port(80)), str(up.port), "127.0.0.1", "-", "play/front/http")}
+
+
+def test_sizes_of_headers_are_counted(gateway, upstream, file):
+    up = upstream("a")
+    gw = gateway(logged(up, text_log(file("log"), "%REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES% %RESPONSE_TRAILERS_BYTES%\n")))
+    gw.request("/")
+    gw.request("/", headers=[("x-more", "a" * 94)])
+    up.script = lambda *_: Answer(headers=[("x-more", "a" * 94)], chunks=[b"a"], trailers=[("x-last", "b" * 14)])
+    gw.request("/", headers=[("x-more", "a" * 194)])
+    eventually(lambda: len(lines(file("log"))) == 3)
+    first, more, last = sorted([int(n) for n in line.split()] for line in lines(file("log")))
+    assert more[0] == first[0] + 100 and last[0] == first[0] + 200 and more[1:] == first[1:] and last[2] == 20 and first[2] == 0
+    assert 40 < first[0] < 400 and 40 < first[1] < 400 and last[1] > 100
+
+
+def test_tls_of_both_sides_is_told(gateway, upstream, http2_upstream, file, authority, own, theirs):
+    up, h2 = upstream("a"), http2_upstream("b")
+    names = ["DOWNSTREAM_TLS_VERSION", "DOWNSTREAM_TLS_CIPHER", "DOWNSTREAM_PEER_SUBJECT", "DOWNSTREAM_PEER_DNS_SAN",
+             "DOWNSTREAM_PEER_FINGERPRINT_256", "REQUESTED_SERVER_NAME", "UPSTREAM_PROTOCOL", "UPSTREAM_TLS_VERSION", "PROTOCOL"]
+    manifests = logged(
+        up, json_log(file("log"), {name: f"%{name}%" for name in names}),
+        text_log(file("mtls"), "%REQ(:PATH)%\n", matches=[
+            "connection.mtls && connection.dns_san_peer_certificate == 'web' && connection.tls_version == 'TLSv1.3'"]),
+        listeners=[https_listener()])
+    manifests[-1]["spec"]["rules"] = [rule("b", matches=[path("/b")]), rule("a")]
+    gw = gateway([*manifests, backend("b", h2, appProtocols=["gateway.envoyproxy.io/h2c"]),
+                  tls_secret("cert", authority.leaf("one.test")), config_map("ca", **{"ca.crt": theirs.pem}),
+                  client_policy("clients", tls={"clientValidation": {"caCertificateRefs": [{"kind": "ConfigMap", "name": "ca"}],
+                                                                     "optional": True}})])
+    certificate = own()
+    assert gw.request("/a", port=443, tls=authority.client(certificate), host="one.test").status == 200
+    assert gw.request("/b", port=443, tls=authority.client(), host="one.test").status == 200
+    eventually(lambda: len(lines(file("log"))) == 2)
+    first, second = sorted((json.loads(line) for line in lines(file("log"))), key=lambda r: r["UPSTREAM_PROTOCOL"])
+    assert first["DOWNSTREAM_TLS_VERSION"] == "TLSv1.3" and first["DOWNSTREAM_TLS_CIPHER"].startswith("TLS_")
+    assert "CN=web" in first["DOWNSTREAM_PEER_SUBJECT"] and first["DOWNSTREAM_PEER_DNS_SAN"] == "web"
+    assert first["DOWNSTREAM_PEER_FINGERPRINT_256"] == hashlib.sha256(
+        fingerprint(certificate.read_text().split("-----BEGIN PRIVATE")[0])).hexdigest()
+    assert first["REQUESTED_SERVER_NAME"] == "one.test" and first["UPSTREAM_PROTOCOL"] == "HTTP/1.1"
+    assert second["UPSTREAM_PROTOCOL"] == "HTTP/2" and second["DOWNSTREAM_PEER_SUBJECT"] is None
+    assert second["UPSTREAM_TLS_VERSION"] is None and second["PROTOCOL"] == "HTTP/1.1"
+    eventually(lambda: lines(file("mtls")) == ["/a"])
+
+
+def test_tls_to_a_backend_is_told(gateway, upstream, file, tmp_path, authority):
+    up = upstream("a", tls=authority.server(tmp_path, "backend.test"))
+    gw = gateway([*logged(up, text_log(file("log"), "%UPSTREAM_TLS_VERSION% %UPSTREAM_TLS_CIPHER%\n",
+                                       matches=["upstream.tls_version.startsWith('TLSv1.')"]))[:3],
+                  backend("a", up, tls={"insecureSkipVerify": True}), route("r", rule("a"))])
+    assert gw.request("/").status == 200
+    eventually(lambda: len(lines(file("log"))) == 1)
+    assert re.fullmatch(r"TLSv1\.[23] [A-Z0-9_-]+", lines(file("log"))[0])

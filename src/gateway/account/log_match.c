@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "policy/regex.h"
+#include "telemetry/log_flags.h"
 #include "telemetry/log_operator.h"
 
 /* id, name, type, keys, meaning */
@@ -16,15 +17,18 @@
     X(REQUEST_PATH, "request.path", STRING, 0, "path as routed, with its query")                   \
     X(REQUEST_URL_PATH, "request.url_path", STRING, 0, "path as routed")                           \
     X(REQUEST_HOST, "request.host", STRING, 0, "authority")                                        \
+    X(REQUEST_SCHEME, "request.scheme", STRING, 0, "`https` where the client's connection is TLS") \
     X(REQUEST_METHOD, "request.method", STRING, 0, "method")                                       \
     X(REQUEST_HEADERS, "request.headers", STRING, 1,                                               \
       "headers by name, values of one name joined by commas")                                      \
+    X(REQUEST_HEADERS_BYTES, "request.headers_bytes", INT, 0, "as `%REQUEST_HEADERS_BYTES%`")      \
     X(REQUEST_REFERER, "request.referer", STRING, 0, "header Referer")                             \
     X(REQUEST_USERAGENT, "request.useragent", STRING, 0, "header User-Agent")                      \
     X(REQUEST_ID, "request.id", STRING, 0, "header x-request-id")                                  \
     X(REQUEST_PROTOCOL, "request.protocol", STRING, 0, "`HTTP/1.0`, `HTTP/1.1` or `HTTP/2`")       \
     X(REQUEST_QUERY, "request.query", STRING, 0, "query; empty when there is none")                \
     X(REQUEST_DURATION, "request.duration", DURATION, 0, "whole request")                          \
+    X(REQUEST_TOTAL_SIZE, "request.total_size", INT, 0, "bytes of headers and content")            \
     X(REQUEST_SIZE, "request.size", INT, 0, "bytes of content received")                           \
     X(RESPONSE_CODE, "response.code", INT, 0, "status; none when no head was sent")                \
     X(RESPONSE_CODE_DETAILS, "response.code_details", STRING, 0, "what decided the status")        \
@@ -32,7 +36,11 @@
       "response flags, each a bit of Envoy's enumeration; 0 when there are none")                  \
     X(RESPONSE_GRPC_STATUS, "response.grpc_status", INT, 0, "of a call of gRPC")                   \
     X(RESPONSE_HEADERS, "response.headers", STRING, 1, "headers of the answer by name")            \
+    X(RESPONSE_HEADERS_BYTES, "response.headers_bytes", INT, 0, "as `%RESPONSE_HEADERS_BYTES%`")   \
     X(RESPONSE_TRAILERS, "response.trailers", STRING, 1, "trailers of the answer by name")         \
+    X(RESPONSE_TOTAL_SIZE, "response.total_size", INT, 0, "bytes of headers, content, trailers")   \
+    X(RESPONSE_BACKEND_LATENCY, "response.backend_latency", DURATION, 0,                           \
+      "from the head to the endpoint to the last byte of its answer")                              \
     X(RESPONSE_SIZE, "response.size", INT, 0, "bytes of the answer, as `%BYTES_SENT%`")            \
     X(SOURCE_ADDRESS, "source.address", STRING, 0, "client as detected, address and port")         \
     X(SOURCE_PORT, "source.port", INT, 0, "its port")                                              \
@@ -41,6 +49,18 @@
     X(DESTINATION_PORT, "destination.port", INT, 0, "its port")                                    \
     X(CONNECTION_SERVER_NAME, "connection.requested_server_name", STRING, 0,                       \
       "SNI; empty when there is none")                                                             \
+    X(CONNECTION_ID, "connection.id", UINT, 0, "as `%CONNECTION_ID%`")                             \
+    X(CONNECTION_MTLS, "connection.mtls", BOOL, 0, "the client has shown a verified certificate")  \
+    X(CONNECTION_TLS_VERSION, "connection.tls_version", STRING, 0, "of the client's connection")   \
+    X(CONNECTION_SUBJECT, "connection.subject_peer_certificate", STRING, 0,                        \
+      "subject of that certificate")                                                               \
+    X(CONNECTION_URI, "connection.uri_san_peer_certificate", STRING, 0, "its first URI")           \
+    X(CONNECTION_DNS, "connection.dns_san_peer_certificate", STRING, 0, "its first DNS name")      \
+    X(CONNECTION_LOCAL_URI, "connection.uri_san_local_certificate", STRING, 0,                     \
+      "first URI of our own certificate, to such a client")                                        \
+    X(CONNECTION_DIGEST, "connection.sha256_peer_certificate_digest", STRING, 0, "its SHA-256")    \
+    X(CONNECTION_CERTIFICATE, "connection.peer_certificate", STRING, 0,                            \
+      "that certificate, PEM, percent-encoded")                                                    \
     X(CONNECTION_TERMINATION, "connection.termination_details", STRING, 0,                         \
       "why the gateway ended the connection")                                                      \
     X(UPSTREAM_ADDRESS, "upstream.address", STRING, 0, "endpoint, address and port")               \
@@ -49,6 +69,10 @@
       "our address towards the endpoint, and port")                                                \
     X(UPSTREAM_FAILURE, "upstream.transport_failure_reason", STRING, 0,                            \
       "why the connection to the endpoint failed")                                                 \
+    X(UPSTREAM_TLS_VERSION, "upstream.tls_version", STRING, 0,                                     \
+      "of the connection to the endpoint")                                                         \
+    X(UPSTREAM_POOL_TIME, "upstream.cx_pool_ready_duration", DURATION, 0,                          \
+      "until the attempt had a connection")                                                        \
     X(UPSTREAM_ATTEMPTS, "upstream.request_attempt_count", UINT, 0, "attempts made")               \
     X(METADATA, "metadata.filter_metadata", STRING, 2,                                             \
       "what `%DYNAMIC_METADATA(NAMESPACE:KEY)%` prints, by namespace and key")                     \
@@ -128,27 +152,6 @@ struct log_reading {
     struct arena *arena;
 };
 
-/* The bits of Envoy's enumeration, in its order ("CoreResponseFlag"). */
-static const char *const log_flags[] = {
-    "LH",   "UH",   "UT",   "LR",   "UR", "UF",  "UC", "UO", "NR",  "DI",
-    "FI",   "RL",   "UAEX", "RLSE", "DC", "URX", "SI", "IH", "DPE", "UMSDR",
-    "RFCF", "NFCF", "DT",   "UPE",  "NC", "OM",  "DF", "DO", "DR",  "UDO",
-};
-
-static int64_t log_flag_bits(struct str flags)
-{
-    int64_t bits = 0;
-    struct str flag;
-
-    while (str_split(&flags, ',', &flag)) {
-        for (size_t i = 0; i < N_ELEMENTS(log_flags); i++) {
-            if (str_eq(flag, str_of(log_flags[i])))
-                bits |= (int64_t)1 << i;
-        }
-    }
-    return bits;
-}
-
 static bool log_give_text(struct str text, struct cel_value *ret)
 {
     ret->s = text;
@@ -167,16 +170,27 @@ static bool log_give_us(uint64_t us, struct cel_value *ret)
     return true;
 }
 
-/* Of "address:port", IPv6 in brackets. */
+static bool log_give_between(const struct access_record *r, enum access_point from,
+                             enum access_point to, struct cel_value *ret)
+{
+    uint64_t begin = r->points_us[from];
+    uint64_t end = r->points_us[to];
+
+    return begin != ACCESS_NEVER && end != ACCESS_NEVER && end >= begin &&
+           log_give_us(end - begin, ret);
+}
+
 static bool log_give_port(struct str address, struct cel_value *ret)
 {
-    const char *colon = address.len > 0 ? memrchr(address.ptr, ':', address.len) : NULL;
+    struct str ip;
     uint64_t port;
 
-    if (!colon ||
-        !str_to_u64(str_slice(address, (size_t)(colon - address.ptr) + 1, address.len), &port))
-        return false;
-    return log_give_count(port, ret);
+    return log_split_address(address, &ip, &port) && log_give_count(port, ret);
+}
+
+static uint64_t log_bytes_of(const struct access_record *r, enum access_headers which)
+{
+    return r->headers_bytes ? r->headers_bytes(r->context, which) : 0;
 }
 
 static struct str log_match_path(const struct log_reading *l)
@@ -241,10 +255,16 @@ static bool log_read_request(const struct log_reading *l, enum log_attribute id,
         return log_give_text(r->path, ret);
     case LOG_ATTRIBUTE_REQUEST_HOST:
         return log_give_text(r->authority, ret);
+    case LOG_ATTRIBUTE_REQUEST_SCHEME:
+        return log_give_text(r->tls_version.len > 0 ? STR("https") : STR("http"), ret);
     case LOG_ATTRIBUTE_REQUEST_METHOD:
         return log_give_text(r->method, ret);
     case LOG_ATTRIBUTE_REQUEST_HEADERS:
         return log_give_request_header(l, key, ret);
+    case LOG_ATTRIBUTE_REQUEST_HEADERS_BYTES:
+        return log_give_count(log_bytes_of(r, ACCESS_REQUEST_HEADERS), ret);
+    case LOG_ATTRIBUTE_REQUEST_TOTAL_SIZE:
+        return log_give_count(log_bytes_of(r, ACCESS_REQUEST_HEADERS) + r->bytes_received, ret);
     case LOG_ATTRIBUTE_REQUEST_REFERER:
         return log_give_request_header(l, STR("referer"), ret);
     case LOG_ATTRIBUTE_REQUEST_USERAGENT:
@@ -278,10 +298,44 @@ static bool log_read_response(const struct access_record *r, enum log_attribute 
         return log_give_count(r->grpc_status, ret) && r->has_grpc_status;
     case LOG_ATTRIBUTE_RESPONSE_HEADERS:
         return log_give_header(r->response_header, r, key, ret);
+    case LOG_ATTRIBUTE_RESPONSE_HEADERS_BYTES:
+        return log_give_count(log_bytes_of(r, ACCESS_RESPONSE_HEADERS), ret);
+    case LOG_ATTRIBUTE_RESPONSE_TOTAL_SIZE:
+        return log_give_count(log_bytes_of(r, ACCESS_RESPONSE_HEADERS) + r->bytes_sent +
+                                  log_bytes_of(r, ACCESS_RESPONSE_TRAILERS),
+                              ret);
+    case LOG_ATTRIBUTE_RESPONSE_BACKEND_LATENCY:
+        return log_give_between(r, ACCESS_US_TX_BEG, ACCESS_US_RX_END, ret);
     case LOG_ATTRIBUTE_RESPONSE_TRAILERS:
         return log_give_header(r->response_trailer, r, key, ret);
     default: /* RESPONSE_SIZE */
         return log_give_count(r->bytes_sent, ret);
+    }
+}
+
+static bool log_give_first(const struct str *names, size_t n, struct cel_value *ret)
+{
+    return n > 0 && log_give_text(names[0], ret);
+}
+
+static bool log_read_peer(const struct access_peer *peer, enum log_attribute id,
+                          struct cel_value *ret)
+{
+    if (!peer)
+        return false;
+    switch (id) {
+    case LOG_ATTRIBUTE_CONNECTION_SUBJECT:
+        return log_give_text(peer->subject, ret);
+    case LOG_ATTRIBUTE_CONNECTION_URI:
+        return log_give_first(peer->uris, peer->n_uris, ret);
+    case LOG_ATTRIBUTE_CONNECTION_DNS:
+        return log_give_first(peer->dns_names, peer->n_dns_names, ret);
+    case LOG_ATTRIBUTE_CONNECTION_LOCAL_URI:
+        return log_give_first(peer->local_uris, peer->n_local_uris, ret);
+    case LOG_ATTRIBUTE_CONNECTION_DIGEST:
+        return log_give_text(peer->hash, ret);
+    default: /* CONNECTION_CERTIFICATE */
+        return log_give_text(peer->certificate, ret);
     }
 }
 
@@ -300,8 +354,18 @@ static bool log_read_connection(const struct access_record *r, enum log_attribut
     case LOG_ATTRIBUTE_CONNECTION_SERVER_NAME:
         ret->s = r->server_name;
         return true;
-    default: /* CONNECTION_TERMINATION */
+    case LOG_ATTRIBUTE_CONNECTION_ID:
+        ret->u = r->connection_id;
+        return true;
+    case LOG_ATTRIBUTE_CONNECTION_MTLS:
+        ret->b = r->peer != NULL;
+        return true;
+    case LOG_ATTRIBUTE_CONNECTION_TLS_VERSION:
+        return log_give_text(r->tls_version, ret);
+    case LOG_ATTRIBUTE_CONNECTION_TERMINATION:
         return log_give_text(r->termination, ret);
+    default:
+        return log_read_peer(r->peer, id, ret);
     }
 }
 
@@ -317,6 +381,10 @@ static bool log_read_upstream(const struct access_record *r, enum log_attribute 
         return log_give_text(r->upstream_local, ret);
     case LOG_ATTRIBUTE_UPSTREAM_FAILURE:
         return log_give_text(r->upstream_failure, ret);
+    case LOG_ATTRIBUTE_UPSTREAM_TLS_VERSION:
+        return log_give_text(r->upstream_tls_version, ret);
+    case LOG_ATTRIBUTE_UPSTREAM_POOL_TIME:
+        return r->pool_us != ACCESS_NEVER && log_give_us(r->pool_us, ret);
     case LOG_ATTRIBUTE_CLUSTER_NAME:
         return log_give_text(r->upstream_cluster, ret);
     case LOG_ATTRIBUTE_ROUTE_NAME:

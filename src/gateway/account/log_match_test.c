@@ -18,6 +18,25 @@ static const char *const headers[] = {"x-envoy-logged", "yes", "referer", "https
                                       "empty",          "",    NULL};
 static const struct access_cost costs[] = {{STR("llm_total_token"), 50}};
 
+static const struct str names[] = {{"spiffe://a/b", 12}, {"second", 6}};
+static const struct access_peer peer = {
+    .subject = STR("CN=a"),
+    .hash = STR("00ff"),
+    .certificate = STR("-----BEGIN%20"),
+    .uris = names,
+    .dns_names = names,
+    .local_uris = names,
+    .n_uris = 2,
+    .n_dns_names = 1,
+    .n_local_uris = 1,
+};
+
+static uint64_t bytes_of(const void *context, enum access_headers which)
+{
+    (void)context;
+    return 100 + (uint64_t)which;
+}
+
 static struct access_record record(void)
 {
     return (struct access_record){
@@ -33,6 +52,8 @@ static struct access_record record(void)
         .bytes_received = 12,
         .bytes_sent = 3456,
         .duration_us = 1500000,
+        .points_us = {0, 100, 200, 300, 400, 500, 600, 700},
+        .pool_us = 150,
         .n_attempts = 3,
         .upstream_host = STR("[2001:db8::2]:8080"),
         .upstream_local = STR("127.0.0.1:4444"),
@@ -43,7 +64,11 @@ static struct access_record record(void)
         .remote = STR("10.0.0.1:5555"),
         .remote_ip = STR("10.0.0.1"),
         .local = STR("10.0.0.2:443"),
+        .upstream_tls_version = STR("TLSv1.2"),
         .server_name = STR("sni.example"),
+        .tls_version = STR("TLSv1.3"),
+        .peer = &peer,
+        .connection_id = 7,
         .authority = STR("h.example"),
         .user_agent = STR("curl/8"),
         .request_id = STR("id-1"),
@@ -57,6 +82,7 @@ static struct access_record record(void)
         .request_header = header_of,
         .response_header = header_of,
         .response_trailer = header_of,
+        .headers_bytes = bytes_of,
     };
 }
 
@@ -95,18 +121,28 @@ TEST(each_attribute_is_what_the_record_says)
         "request.protocol == 'HTTP/2'",
         "request.query == 'a=1'",
         "request.duration == duration('1.5s') && request.duration > duration('1499ms')",
-        "request.size == 12",
+        "request.size == 12 && request.headers_bytes == 100 && request.total_size == 112",
+        "request.scheme == 'https'",
         "response.code >= 500 && response.code in [502, 503]",
         "response.code_details == 'upstream_connect_failed'",
         "response.flags == 32768 + 32", /* URX and UF */
         "response.grpc_status == 14",
         "response.headers['x-envoy-logged'] == 'yes'",
         "response.trailers['x-envoy-logged'] == 'yes'",
-        "response.size > 3000",
+        "response.size > 3000 && response.headers_bytes == 101",
+        "response.total_size == 3456 + 101 + 102",
+        "response.backend_latency == duration('300us')",
         "source.address == '10.0.0.1:5555' && source.port == 5555",
         "destination.address == '10.0.0.2:443' && destination.port == 443",
         "connection.requested_server_name == 'sni.example'",
-        "connection.termination_details == 'ended'",
+        "connection.termination_details == 'ended' && connection.id == 7",
+        "connection.mtls && connection.tls_version == 'TLSv1.3'",
+        "connection.subject_peer_certificate == 'CN=a'",
+        "connection.uri_san_peer_certificate.startsWith('spiffe://')",
+        "connection.dns_san_peer_certificate == connection.uri_san_local_certificate",
+        "connection.sha256_peer_certificate_digest == '00ff'",
+        "connection.peer_certificate.contains('BEGIN')",
+        "upstream.tls_version == 'TLSv1.2' && upstream.cx_pool_ready_duration < duration('1ms')",
         "upstream.address == '[2001:db8::2]:8080' && upstream.port == 8080",
         "upstream.local_address.startsWith('127.')",
         "upstream.transport_failure_reason.contains('refused')",
@@ -156,8 +192,15 @@ TEST(what_is_not_there_is_no_match)
         "request.referer != 'x'",
         "response.flags != 0",
         "1 / response.flags > 0",
+        "connection.mtls",
+        "connection.subject_peer_certificate != 'x'",
+        "connection.tls_version != 'x'",
+        "response.backend_latency >= duration('0s')",
     };
-    const struct access_record nothing = {.tokens_in = LOG_TOKENS_UNKNOWN};
+    const struct access_record nothing = {
+        .tokens_in = LOG_TOKENS_UNKNOWN,
+        .points_us = {0, ACCESS_NEVER, ACCESS_NEVER, ACCESS_NEVER, ACCESS_NEVER, ACCESS_NEVER},
+    };
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++)
         CHECK_MSG(!holds(rows[i], &nothing), "%s", rows[i]);

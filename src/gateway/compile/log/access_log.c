@@ -165,4 +165,6 @@ void compile_logs(struct compile *c, const struct gateway *g, struct listener_pl
                          STR("/dev/stdout"));
     plan->logs = logs.items;
     plan->n_logs = (uint32_t)logs.n;
+    VEC_FOREACH (&logs, log)
+        plan->logs_peer |= log->n_matches > 0 || log_format_reads_peer(log->format);
 }
