@@ -326,8 +326,11 @@ TEST(the_environment_is_read_once_and_keeps_its_secrets)
 
     setenv("LOG_TEST_POD", "pod\n1", 1);
     setenv("LOG_TEST_API_KEY", "sk-1", 1);
+    setenv("LOG_TEST_MY_KEY", "sk-2", 1);
     check_text("%ENVIRONMENT(LOG_TEST_POD)% %ENVIRONMENT(LOG_TEST_POD):3%", &r, "pod\\x0a1 pod");
-    check_text("%ENVIRONMENT(LOG_TEST_API_KEY)% %ENVIRONMENT(LOG_TEST_NONE)%", &r, "redacted -");
+    check_text("%ENVIRONMENT(LOG_TEST_API_KEY)% %ENVIRONMENT(LOG_TEST_MY_KEY)%", &r,
+               "redacted redacted");
+    check_text("%ENVIRONMENT(LOG_TEST_NONE)%", &r, "-");
     CHECK_INT(gethostname(host, sizeof host - 1), 0);
     check_text("%HOSTNAME%", &r, host);
 }
