@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "gateway/account/connection_log.h"
 #include "gateway/arrival/arrival.h"
 #include "gateway/client_answer.h"
 #include "gateway/exchange.h"
@@ -121,6 +122,8 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
                                                                       : WORKER_SCRATCH_BYTES;
     c->worker = w;
     c->port = port;
+    c->opened_us = w->loop.now.mono_us;
+    c->n_received = from->first_bytes.len;
     c->h2_plan = plan->client.h2;
     c->omits_trailers = plan->client.omits_trailers;
     c->idle_us = plan->client.idle_us;
@@ -174,6 +177,7 @@ void client_close(struct client *c)
     outbox_flush_last(&c->out, &c->flush);
     c->state = CLIENT_CLOSED;
     client_h2_end(c);
+    connection_log_write(c);
     list_remove(&c->node);
     timer_cancel(&w->loop, &c->timer);
     list_remove(&c->again.node);
@@ -532,6 +536,7 @@ static void client_read(struct client *c)
     }
     int r = stream_recv(&c->stream, w->scratch, c->read_bytes, &n);
 
+    c->n_received += r == 0 ? n : 0;
     if (r == 0)
         client_on_bytes(c, n);
     else if (r != STREAM_AGAIN)

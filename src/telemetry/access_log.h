@@ -44,6 +44,7 @@ struct access_peer {
 enum access_headers { ACCESS_REQUEST_HEADERS, ACCESS_RESPONSE_HEADERS, ACCESS_RESPONSE_TRAILERS };
 
 struct access_record {
+    bool is_connection;    /* it is of a connection that has ended, not of a request */
     int64_t start_wall_us; /* unix time of the first byte of the head */
     struct str method;
     struct str path;          /* as routed, without query */
@@ -85,6 +86,7 @@ struct access_record {
     struct str server_name; /* SNI */
     struct str tls_version; /* as upstream_tls_version */
     struct str tls_cipher;
+    struct str tls_failure;         /* of a connection: why its handshake failed */
     const struct access_peer *peer; /* NULL: the client has shown no certificate, or a bad one */
     uint64_t connection_id;         /* unlike that of any other connection of the process */
     struct str authority;

@@ -301,6 +301,7 @@ static const struct {
     [LOG_OP_DOWNSTREAM_LOCAL_PORT] = AS(PORT, local),
     [LOG_OP_CONNECTION_ID] = AS(NUMBER, connection_id),
     [LOG_OP_REQUESTED_SERVER_NAME] = AS(TEXT, server_name),
+    [LOG_OP_DOWNSTREAM_TRANSPORT_FAILURE_REASON] = AS(TEXT, tls_failure),
     [LOG_OP_DOWNSTREAM_TLS_VERSION] = AS(TEXT, tls_version),
     [LOG_OP_DOWNSTREAM_TLS_CIPHER] = AS(TEXT, tls_cipher),
 };
@@ -362,7 +363,7 @@ static struct log_value log_read_other(enum log_operator op, const struct access
     case LOG_OP_DOWNSTREAM_REMOTE_PORT:
         return log_port(log_remote(r));
     case LOG_OP_ACCESS_LOG_TYPE:
-        return log_text(STR("DownstreamEnd"));
+        return log_text(r->is_connection ? STR("") : STR("DownstreamEnd"));
     default:
         return log_peer(op, r->peer, scratch);
     }

@@ -72,6 +72,7 @@ enum log_argument { LOG_NO_ARGUMENT, LOG_MAY_ARGUMENT, LOG_NEEDS_ARGUMENT };
     X(DOWNSTREAM_LOCAL_PORT, NO, false, "the port")                                                \
     X(CONNECTION_ID, NO, false, "a number for the client's connection, until the process ends")    \
     X(REQUESTED_SERVER_NAME, NO, false, "SNI")                                                     \
+    X(DOWNSTREAM_TRANSPORT_FAILURE_REASON, NO, false, "of a connection: why its handshake failed") \
     X(DOWNSTREAM_TLS_VERSION, NO, false, "of the client's connection")                             \
     X(DOWNSTREAM_TLS_CIPHER, NO, false, "by OpenSSL's name")                                       \
     X(DOWNSTREAM_PEER_SUBJECT, NO, false, "subject of the client's verified certificate")          \
@@ -84,7 +85,7 @@ enum log_argument { LOG_NO_ARGUMENT, LOG_MAY_ARGUMENT, LOG_NEEDS_ARGUMENT };
       "`io.envoy.ai_gateway:llm_input_token`, `llm_output_token`, `llm_total_token`; "             \
       "`tollgate:tenant`, `tollgate:jwt_sub` of verified claims and `tollgate:model`")             \
     X(METADATA, NEEDS, true, "the same with `DYNAMIC:` in front; there is no other metadata")      \
-    X(ACCESS_LOG_TYPE, NO, false, "`DownstreamEnd`")                                               \
+    X(ACCESS_LOG_TYPE, NO, false, "`DownstreamEnd`; absent in logs of connections")                \
     X(HOSTNAME, NO, false, "of the machine")                                                       \
     X(ENVIRONMENT, NEEDS, true, "a variable of the process's environment")
 

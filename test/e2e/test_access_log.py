@@ -2,6 +2,8 @@
 import hashlib
 import json
 import re
+import ssl
+import struct
 import time
 
 import pytest
@@ -99,11 +101,75 @@ def test_a_gateway_can_have_a_proxy_of_its_own(gateway, upstream, file):
     eventually(lambda: lines(file("class")) == ["/class"] and lines(file("own")) == ["own /own"])
 
 
-def test_settings_for_connections_log_no_requests(gateway, upstream, file):
-    gw = gateway(logged(upstream("a"), text_log(file("all"), "%REQ(:PATH)%\n"), text_log(file("none"), "x\n", type="Listener")))
-    gw.request("/a")
-    eventually(lambda: lines(file("all")) == ["/a"])
-    assert not lines(file("none"))
+def test_connections_are_logged_at_their_end(gateway, upstream, file):
+    up = upstream("a")
+    gw = gateway(logged(up, text_log(file("requests"), "%REQ(:PATH)%\n", type="Route"), json_log(file("connections"), {
+        name: f"%{name}%" for name in ("REQ(:PATH)", "RESPONSE_CODE", "BYTES_RECEIVED", "BYTES_SENT", "DURATION", "PROTOCOL", "CONNECTION_ID",
+                                       "DOWNSTREAM_REMOTE_PORT", "FILTER_CHAIN_NAME", "RESPONSE_FLAGS", "RESPONSE_DURATION", "ACCESS_LOG_TYPE")},
+        type="Listener", matches=["source.port > 0 && !has(response.code)"])))
+    sent = b"GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    with gw.raw() as raw:
+        port = raw.sock.getsockname()[1]
+        replies = []
+        for _ in range(2):
+            raw.send(sent)
+            replies.append(raw.reply())
+        assert [reply.status for reply in replies] == [200, 200]
+        eventually(lambda: lines(file("requests")) == ["/a", "/a"])
+        assert not lines(file("connections"))
+    eventually(lambda: len(lines(file("connections"))) == 1)
+    record = json.loads(lines(file("connections"))[0])
+    assert record["REQ(:PATH)"] is None and record["PROTOCOL"] is None and record["RESPONSE_DURATION"] is None
+    assert record["ACCESS_LOG_TYPE"] is None and record["RESPONSE_CODE"] == 0 and record["RESPONSE_FLAGS"] == "-"
+    assert record["BYTES_RECEIVED"] == 2 * len(sent) and record["BYTES_SENT"] > 2 * len(replies[0].body) + 100
+    assert record["DOWNSTREAM_REMOTE_PORT"] == port and record["CONNECTION_ID"] > 0 and record["FILTER_CHAIN_NAME"] == "play/front/http"
+
+
+def test_a_connection_that_no_listener_takes_is_logged(gateway, upstream, file, authority):
+    """By logs of no type too: there will be no request of it."""
+    up = upstream("a")
+    line = "%REQUESTED_SERVER_NAME% %RESPONSE_FLAGS% %REQ(:PATH)% %RESPONSE_CODE_DETAILS%\n"
+    gw = gateway([*logged(up, text_log(file("all"), line), text_log(file("route"), line, type="Route"),
+                          text_log(file("listener"), "%REQUESTED_SERVER_NAME% %RESPONSE_FLAGS% \"%DOWNSTREAM_TRANSPORT_FAILURE_REASON%\"\n",
+                                   type="Listener"),
+                          listeners=[https_listener(hostname="one.test")]),
+                  tls_secret("cert", authority.leaf("one.test"))])
+    assert gw.request("/a", port=443, tls=authority.client(), host="one.test").status == 200
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        gw.request("/b", port=443, tls=authority.client(), host="two.test")
+    with gw.raw(b"GET / HTTP/1.1\r\n\r\n", port=443) as raw:
+        raw.rest()
+    eventually(lambda: sorted(lines(file("all"))) == ["one.test - /a via_upstream", "two.test NR - filter_chain_not_found"])
+    eventually(lambda: sorted(lines(file("listener"))) == [
+        '- - "TLS handshake failed"', 'one.test - "-"', 'two.test NR "no listener has this name"'])
+    assert lines(file("route")) == ["one.test - /a via_upstream"]
+
+
+def test_a_name_of_a_handshake_forges_no_line(gateway, upstream, file, authority):
+    gw = gateway([*logged(upstream("a"), text_log(file("text"), "\"%REQUESTED_SERVER_NAME%\"\n"),
+                          json_log(file("json"), {"a": "%REQUESTED_SERVER_NAME%"}), listeners=[https_listener(hostname="one.test")]),
+                  tls_secret("cert", authority.leaf("one.test"))])
+    name = b'a"\n{"a":\x01\x80\xff\\'
+    with gw.raw(client_hello(name), port=443) as raw:
+        raw.rest()
+    eventually(lambda: lines(file("json")))
+    text = eventually(lambda: file("text").read_bytes())
+    assert text == b'"a\\"\\x0a{\\"a\\":\\x01\\x80\\xff\\\\"\n'
+    assert file("json").read_bytes().count(b"\n") == 1
+    assert json.loads(file("json").read_bytes())["a"].startswith('a"\n{"a":\x01')
+
+
+def client_hello(name):
+    """A handshake that asks for whatever bytes as its host."""
+    server_name = struct.pack(">HHHBH", 0, len(name) + 5, len(name) + 3, 0, len(name)) + name
+    versions, groups = struct.pack(">HHBH", 43, 3, 2, 0x0304), struct.pack(">HHHH", 10, 4, 2, 29)
+    signatures = struct.pack(">HHHH", 13, 4, 2, 0x0403)
+    key = struct.pack(">HHHHH", 51, 38, 36, 29, 32) + b"\x09" * 32
+    extensions = server_name + versions + groups + signatures + key
+    body = struct.pack(">H", 0x0303) + b"\x07" * 32 + b"\x00" + struct.pack(">HH", 2, 0x1301) + b"\x01\x00"
+    body += struct.pack(">H", len(extensions)) + extensions
+    hello = b"\x01" + struct.pack(">I", len(body))[1:] + body
+    return b"\x16\x03\x01" + struct.pack(">H", len(hello)) + hello
 
 
 WRONG = {

@@ -61,6 +61,8 @@
     X(CONNECTION_DIGEST, "connection.sha256_peer_certificate_digest", STRING, 0, "its SHA-256")    \
     X(CONNECTION_CERTIFICATE, "connection.peer_certificate", STRING, 0,                            \
       "that certificate, PEM, percent-encoded")                                                    \
+    X(CONNECTION_FAILURE, "connection.transport_failure_reason", STRING, 0,                        \
+      "of a connection: why its handshake failed")                                                 \
     X(CONNECTION_TERMINATION, "connection.termination_details", STRING, 0,                         \
       "why the gateway ended the connection")                                                      \
     X(UPSTREAM_ADDRESS, "upstream.address", STRING, 0, "endpoint, address and port")               \
@@ -362,6 +364,8 @@ static bool log_read_connection(const struct access_record *r, enum log_attribut
         return true;
     case LOG_ATTRIBUTE_CONNECTION_TLS_VERSION:
         return log_give_text(r->tls_version, ret);
+    case LOG_ATTRIBUTE_CONNECTION_FAILURE:
+        return log_give_text(r->tls_failure, ret);
     case LOG_ATTRIBUTE_CONNECTION_TERMINATION:
         return log_give_text(r->termination, ret);
     default:

@@ -260,21 +260,32 @@ static const struct str *record_keep_names(const struct str *names, size_t n, st
     return kept;
 }
 
-const struct access_peer *record_keep_peer(const struct tls_peer *peer, struct arena *a)
+struct access_peer record_peer(const struct tls_peer *peer)
 {
-    struct access_peer *kept = ARENA_NEW(a, struct access_peer);
-
-    *kept = (struct access_peer){
-        .subject = arena_str(a, peer->subject),
-        .hash = arena_str(a, peer->hash),
-        .certificate = arena_str(a, peer->certificate),
-        .uris = record_keep_names(peer->uris, peer->n_uris, a),
-        .dns_names = record_keep_names(peer->dns_names, peer->n_dns_names, a),
-        .local_uris = record_keep_names(peer->local_uris, peer->n_local_uris, a),
+    return (struct access_peer){
+        .subject = peer->subject,
+        .hash = peer->hash,
+        .certificate = peer->certificate,
+        .uris = peer->uris,
+        .dns_names = peer->dns_names,
+        .local_uris = peer->local_uris,
         .n_uris = peer->n_uris,
         .n_dns_names = peer->n_dns_names,
         .n_local_uris = peer->n_local_uris,
     };
+}
+
+const struct access_peer *record_keep_peer(const struct tls_peer *peer, struct arena *a)
+{
+    struct access_peer *kept = ARENA_NEW(a, struct access_peer);
+
+    *kept = record_peer(peer);
+    kept->subject = arena_str(a, kept->subject);
+    kept->hash = arena_str(a, kept->hash);
+    kept->certificate = arena_str(a, kept->certificate);
+    kept->uris = record_keep_names(kept->uris, kept->n_uris, a);
+    kept->dns_names = record_keep_names(kept->dns_names, kept->n_dns_names, a);
+    kept->local_uris = record_keep_names(kept->local_uris, kept->n_local_uris, a);
     return kept;
 }
 

@@ -105,16 +105,17 @@ static void access_log_setting_check(struct decoder *d, const struct node *node,
 {
     const struct access_log_setting *s = object;
 
-    if (s->type == ACCESS_LOG_LISTENER || s->type == ACCESS_LOG_UPSTREAM)
+    if (s->type == ACCESS_LOG_UPSTREAM)
         decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "type"), "type",
-                       "not enforced yet: requests alone are logged, and not by this setting");
+                       "not enforced yet: this setting logs nothing");
     check_max_items(d, node, "matches", 10);
     check_max_items(d, node, "sinks", 50);
 }
 
 static const struct field access_log_setting_fields[] = {
     FIELD_ENUM(access_log_setting, type, "type", 0, access_log_names,
-               "What is logged: requests (Route, or unless given); connections are not."),
+               "What is logged: requests (Route), connections (Listener); unless given requests, "
+               "and connections that no listener takes."),
     FIELD_OBJECT(access_log_setting, format, "format", 0, access_log_format,
                  "Format of the lines; JSON with the default fields unless given."),
     FIELD_OTHER(access_log_setting, matches, "matches", 0, decode_marked_text_list, NULL,

@@ -115,6 +115,8 @@ static void compile_log_sink(struct compile *c, const struct object *o, struct a
                              struct log_plans *logs, struct access_log_plan plan, struct str path)
 {
     if (c->log_writer && log_writer_sink(c->log_writer, path, &plan.sink) != 0) {
+        if (plan.is_of_unmatched)
+            return; /* told with the log of requests */
         diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE,
                  o ? o->mark : (struct mark){0}, o ? o->label : STR(""),
                  "access log %.*s cannot be written", STR_ARG(path));
@@ -123,21 +125,40 @@ static void compile_log_sink(struct compile *c, const struct object *o, struct a
     VEC_PUSH(a, logs, plan);
 }
 
+/* What one listener logs. */
+struct log_lists {
+    struct log_plans requests;
+    struct log_plans connections;
+};
+
+/* A request that no listener takes is logged by the port's first; of a connection that none takes
+ * there will be no request. */
+static void compile_log_to(struct compile *c, const struct object *o, struct arena *a,
+                           struct log_lists *to, int type, struct access_log_plan plan,
+                           struct str path)
+{
+    if (type != ACCESS_LOG_LISTENER)
+        compile_log_sink(c, o, a, &to->requests, plan, path);
+    plan.is_of_unmatched = type != ACCESS_LOG_LISTENER;
+    if (type != ACCESS_LOG_ROUTE)
+        compile_log_sink(c, o, a, &to->connections, plan, path);
+}
+
 static void compile_log_setting(struct compile *c, const struct envoy_proxy *proxy,
                                 const struct access_log_setting *s, struct arena *a,
-                                struct log_plans *logs)
+                                struct log_lists *to)
 {
     struct access_log_plan plan = {.format = compile_log_format(c, NULL, a, s->format)};
 
-    if (s->type >= 0 && s->type != ACCESS_LOG_ROUTE)
-        return; /* no log of requests; named by check */
+    if (s->type == ACCESS_LOG_UPSTREAM)
+        return; /* named by check */
     if (!plan.format || !compile_log_matches(c, NULL, a, s, &plan))
         return;
     for (size_t k = 0; k < s->sinks.n; k++) {
         const struct access_log_sink *sink = &s->sinks.items[k];
 
         if (sink->type == LOG_SINK_FILE && sink->file) /* others: named by check */
-            compile_log_sink(c, &proxy->object, a, logs, plan, sink->file->path);
+            compile_log_to(c, &proxy->object, a, to, s->type, plan, sink->file->path);
     }
 }
 
@@ -153,18 +174,20 @@ void compile_logs(struct compile *c, const struct gateway *g, struct listener_pl
     const struct envoy_proxy *proxy = compile_proxy(g);
     const struct access_log_spec *spec =
         proxy && proxy->spec.telemetry ? proxy->spec.telemetry->access_log : NULL;
-    struct log_plans logs = {0};
+    struct log_lists logs = {0};
 
     if (spec && spec->disable.value)
         return;
     for (size_t i = 0; spec && i < spec->settings.n; i++)
         compile_log_setting(c, proxy, &spec->settings.items[i], &plan->arena, &logs);
     if (!spec || spec->settings.n == 0)
-        compile_log_sink(c, NULL, &plan->arena, &logs,
-                         (struct access_log_plan){.format = log_format_default()},
-                         STR("/dev/stdout"));
-    plan->logs = logs.items;
-    plan->n_logs = (uint32_t)logs.n;
-    VEC_FOREACH (&logs, log)
+        compile_log_to(c, NULL, &plan->arena, &logs, -1,
+                       (struct access_log_plan){.format = log_format_default()},
+                       STR("/dev/stdout"));
+    plan->logs = logs.requests.items;
+    plan->n_logs = (uint32_t)logs.requests.n;
+    plan->connection_logs = logs.connections.items;
+    plan->n_connection_logs = (uint32_t)logs.connections.n;
+    VEC_FOREACH (&logs.requests, log)
         plan->logs_peer |= log->n_matches > 0 || log_format_reads_peer(log->format);
 }
