@@ -4,7 +4,14 @@
 #include "app/options.h"
 
 /* The pages that docs prints. */
-#define DOCS_PAGES(X) X(config) X(metrics) X(refusals) X(journey) X(limits) X(man)
+#define DOCS_PAGES(X)                                                                              \
+    X(config, "config")                                                                            \
+    X(metrics, "metrics")                                                                          \
+    X(refusals, "refusals")                                                                        \
+    X(journey, "journey")                                                                          \
+    X(limits, "limits")                                                                            \
+    X(access_log, "access-log")                                                                    \
+    X(man, "man")
 
 /* 0 clean, 1 found something at or above --fail-on. */
 int command_check(const struct options *o);

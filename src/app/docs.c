@@ -4,9 +4,11 @@
 #include "app/cli/man.h"
 #include "app/commands.h"
 #include "base/limits.h"
+#include "gateway/account/log_match.h"
 #include "gateway/journey.h"
 #include "gateway/refusal.h"
 #include "manifest/reference.h"
+#include "telemetry/log_format.h"
 #include "telemetry/metrics.h"
 
 static void docs_refusals(struct buf *out)
@@ -70,13 +72,29 @@ static void docs_limits(struct buf *out)
         buf_printf(out, "| %s | %lu | %s | %s |\n", row->name, row->value, row->unit, row->text);
 }
 
+static void docs_access_log(struct buf *out)
+{
+    buf_printf(
+        out, "# Access log\n\n## Operators of formats\n\n`%%NAME(ARGUMENT):LENGTH%%` in an "
+             "EnvoyProxy's `accessLog.settings[].format`, as Envoy names them. A value that is "
+             "absent\nis `-` in text, `null` as a member of JSON. No value can end a line or a "
+             "quoted string: in text, bytes that are\nnot printable ASCII are `\\xNN`, quotes and "
+             "backslashes have a backslash; in JSON, strings are JSON's. Credentials\nare "
+             "`redacted`.\n\n");
+    log_format_docs(out);
+    buf_printf(out, "\n## Attributes of matches\n\nWhat the CEL expressions of "
+                    "`accessLog.settings[].matches` can read, as Envoy names them. An expression "
+                    "that\nfails, since something that it reads is absent, does not match.\n\n");
+    log_match_docs(out);
+}
+
 int command_docs(const char *name)
 {
     static const struct {
         const char *name;
         void (*format)(struct buf *out);
     } rows[] = {
-#define X(page) {#page, docs_##page},
+#define X(page, word) {word, docs_##page},
         DOCS_PAGES(X)
 #undef X
     };

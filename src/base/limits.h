@@ -145,10 +145,10 @@
       "a request or an answer that is translated to another provider's API; beyond: 400 or 502")   \
     X(TRANSLATE_DEPTH, 128, "levels", "nesting of such a document; beyond: 400 or 502")            \
     X(TRANSLATE_VALUES, 200000, "values", "values of such a document; beyond: 400 or 502")         \
-    X(COST_EXPR_BYTES, 16384, "bytes", "a cost expression of an AIGatewayRoute")                   \
-    X(COST_EXPR_DEPTH, 256, "levels", "nesting of a cost expression, chains of operators too")     \
-    X(COST_EXPR_TEXT_BYTES, 4096, "bytes",                                                         \
-      "texts that a cost expression joins for one request; beyond: all tokens are charged")        \
+    X(CEL_BYTES, 16384, "bytes", "an expression in CEL: a cost, a match of an access log")         \
+    X(CEL_DEPTH, 256, "levels", "nesting of such an expression, chains of operators too")          \
+    X(CEL_TEXT_BYTES, 4096, "bytes",                                                               \
+      "texts that one joins for one request; beyond: all tokens are charged, no match")            \
     X(MULTIPART_HEAD_BYTES, 4096, "bytes", "the head of one part of form data; beyond: 400")       \
     X(MULTIPART_PARTS, 1024, "parts", "parts of one form; beyond: 400")                            \
     X(MULTIPART_OPTION_BYTES, 64, "bytes",                                                         \

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "gateway/account/connection_log.h"
 #include "gateway/arrival/arrival.h"
 #include "gateway/client_answer.h"
 #include "gateway/exchange.h"
@@ -121,6 +122,8 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
                                                                       : WORKER_SCRATCH_BYTES;
     c->worker = w;
     c->port = port;
+    c->opened_us = w->loop.now.mono_us;
+    c->n_received = from->first_bytes.len;
     c->h2_plan = plan->client.h2;
     c->omits_trailers = plan->client.omits_trailers;
     c->idle_us = plan->client.idle_us;
@@ -143,6 +146,7 @@ bool client_accept(struct worker *w, struct port *port, const struct port_plan *
                                   .listen_port = port,
                                   .port = port->number,
                                   .is_tls = port->is_tls,
+                                  .connection_id = ++w->n_accepted << 8 | w->index,
                                   .reads_underscore = options.allows_underscore};
     c->down.peer_ip_text = ip_address_format(&c->down.peer_ip, c->peer_ip_text);
     c->timer.fn = client_on_timer;
@@ -173,6 +177,7 @@ void client_close(struct client *c)
     outbox_flush_last(&c->out, &c->flush);
     c->state = CLIENT_CLOSED;
     client_h2_end(c);
+    connection_log_write(c);
     list_remove(&c->node);
     timer_cancel(&w->loop, &c->timer);
     list_remove(&c->again.node);
@@ -531,6 +536,7 @@ static void client_read(struct client *c)
     }
     int r = stream_recv(&c->stream, w->scratch, c->read_bytes, &n);
 
+    c->n_received += r == 0 ? n : 0;
     if (r == 0)
         client_on_bytes(c, n);
     else if (r != STREAM_AGAIN)
@@ -542,6 +548,8 @@ static void client_on_ready(struct client *c)
     c->down.server_name = stream_server_name(&c->stream);
     c->down.client_certificate = stream_tls_peer(&c->stream);
     c->down.client_rule = stream_tls_client_rule(&c->stream);
+    c->down.tls_version = stream_tls_version(&c->stream);
+    c->down.tls_cipher = stream_tls_cipher(&c->stream);
     if (!c->worker->is_draining)
         timer_set(&c->worker->loop, &c->timer, c->worker->loop.now.mono_us + c->head_us);
     if (strcmp(stream_alpn(&c->stream), "h2") == 0 && !client_h2_begin(c))

@@ -62,6 +62,8 @@ struct client {
     uint64_t idle_us; /* timeouts in force, from the port's ClientTrafficPolicy */
     uint64_t head_us;
     uint64_t silence_us; /* inside content, and of answers that are not taken */
+    uint64_t opened_us;
+    uint64_t n_received; /* bytes, ever */
     uint64_t received_us;
     uint64_t end_us;          /* of the connection (maxConnectionDuration) */
     uint64_t last_us;         /* and until when it waits for a request */

@@ -136,7 +136,8 @@ static void down_send_head(struct downstream *d, const struct http_response *res
     size_t before = held->len;
 
     h1_format_response(held, &copy, !c->must_close);
-    d->bytes_sent += held->len - before;
+    if (is_upgrade) /* as Envoy counts */
+        d->bytes_sent += held->len - before;
 }
 
 static void down_send_data(struct downstream *d, struct str span)

@@ -44,7 +44,10 @@ struct downstream {
     const struct tls_peer *client_certificate; /* verified; NULL: none */
     uint64_t client_rule; /* on certificates, that its handshake obeyed; 0: none */
     bool is_tls;
+    const char *tls_version; /* static; NULL: clear text */
+    const char *tls_cipher;
+    uint64_t connection_id;  /* unlike that of any other connection of the process */
     bool reads_underscore;   /* header names with '_': as its port's policy was at accept */
-    uint64_t bytes_sent;     /* of the current exchange's answer, heads included */
+    uint64_t bytes_sent;     /* of the current exchange's answer: content, and the head of a 101 */
     uint64_t bytes_received; /* of the current exchange's content */
 };

@@ -161,6 +161,8 @@ static void exchange_run(struct exchange *x)
 void exchange_start(struct exchange *x)
 {
     PRE(x->step == 0);
+    if (x->request.body == HTTP_BODY_NONE)
+        x->received_us = x->worker->loop.now.mono_us;
     exchange_run(x);
 }
 

@@ -22,6 +22,7 @@
 #include "upstream/attempt.h"
 
 struct affinity;
+struct access_peer; /* telemetry/access_log.h */
 struct ai_answer;
 struct compress;
 struct keep_alive;
@@ -144,7 +145,12 @@ struct exchange {
     struct str server_name;
     bool has_waited_for_keys;
     uint64_t bytes_received; /* of the request's content */
-    uint64_t bytes_sent;     /* of the answer, its head included */
+    uint64_t bytes_sent;     /* of the answer's content, and of the head of a 101 */
+    const char *tls_version; /* of the client's connection; static, NULL: clear text */
+    const char *tls_cipher;
+    uint64_t connection_id;
+    const struct access_peer *certificate; /* its client's, where a log shows it; else NULL */
+    uint64_t received_us;                  /* the last byte of the request; 0: not yet, as below */
 
     struct limit_estimate estimate; /* before `limit` */
     struct exchange_limits limits;
@@ -179,6 +185,8 @@ struct exchange {
     bool is_answer_broken;
     bool is_raw;
     uint64_t first_byte_us; /* of the upstream's answer */
+    uint64_t answered_us;   /* its last byte */
+    uint64_t head_sent_us;  /* to the client */
     uint64_t upstream_us;   /* when the attempt started */
     struct deferred retire;
 };

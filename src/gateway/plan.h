@@ -266,7 +266,7 @@ struct rule_plan {
 struct cost_plan {
     struct str metadata_key; /* under io.envoy.ai_gateway */
     enum cost_type type;
-    const struct cost_expr *expr; /* COST_CEL */
+    const struct cel_expr *expr; /* COST_CEL */
 };
 /* In the order of the manifest. */
 struct cost_list {
@@ -296,7 +296,11 @@ struct log_format; /* telemetry/log_format.h */
 /* One access log of an EnvoyProxy, or the default. */
 struct access_log_plan {
     const struct log_format *format;
-    uint32_t sink; /* of the log writer */
+    uint32_t sink;        /* of the log writer */
+    bool is_of_unmatched; /* of connections: those that no listener took */
+    uint32_t n_matches;
+    const struct cel_expr *const *matches; /* log_match.h; it takes what one of them holds for, all
+                                              requests when there are none */
 };
 
 struct route_table;
@@ -329,6 +333,9 @@ struct listener_plan {
     struct client_plan client;
     const struct access_log_plan *logs;
     uint32_t n_logs;
+    const struct access_log_plan *connection_logs;
+    uint32_t n_connection_logs;
+    bool logs_peer;                  /* some of them reads clients' certificates, or may */
     struct route_plan **route_plans; /* one reference each */
     uint32_t n_route_plans;
 };

@@ -95,6 +95,7 @@ static void pump_drop_late_trailers(struct exchange *x)
 void exchange_on_body_end(struct exchange *x, const struct http_headers *trailers)
 {
     x->is_body_complete = true;
+    x->received_us = x->worker->loop.now.mono_us;
     if (x->mirrors.first)
         mirror_on_body_end(x);
     if (trailers) {
@@ -224,6 +225,7 @@ static void pump_on_end(struct attempt *a)
     if (retry_discards(x, 0))
         return;
     x->is_answer_complete = true;
+    x->answered_us = x->worker->loop.now.mono_us;
     exchange_resume(x);
 }
 

@@ -2,6 +2,7 @@
  * the client's address, and removes what a client must not bring: late headers of the listener
  * (those that the gateway itself writes there) and x-forwarded-client-cert, in whose place it tells
  * of the certificate that was verified. Hop-by-hop headers have left in the codec already. */
+#include "gateway/account/record.h"
 #include "gateway/answer.h"
 #include "gateway/client_cert.h"
 #include "gateway/exchange.h"
@@ -113,11 +114,14 @@ static void admit_keep_case(struct exchange *x)
         h->spelling = h1_spelling_without(h->spelling, &x->arena, admit_is_dropped, x->listener);
 }
 
+/* To backends, and to the log. */
 static void admit_tell_certificate(struct exchange *x)
 {
     const struct client_plan *client = &x->listener->client;
     const struct tls_peer *peer = x->downstream->client_certificate;
 
+    if (peer && x->listener->logs_peer)
+        x->certificate = record_keep_peer(peer, &x->arena);
     if (peer && client->tells_certificate)
         http_headers_add_id(&x->request.headers, HEADER_X_FORWARDED_CLIENT_CERT,
                             client_cert_format(peer, client->certificate_details, &x->arena));
@@ -144,6 +148,9 @@ static void admit_note_connection(struct exchange *x)
     x->peer_ip = arena_str(&x->arena, d->peer_ip_text);
     x->local = arena_str(&x->arena, str_of(d->local_text));
     x->server_name = arena_str(&x->arena, d->server_name);
+    x->tls_version = d->tls_version;
+    x->tls_cipher = d->tls_cipher;
+    x->connection_id = d->connection_id;
     x->client_ip = x->peer_ip;
     x->client.address = d->peer_ip;
 }

@@ -1,6 +1,7 @@
 /* log: one access record whatever the end, and from it metrics and log lines. Lets go of everything
  * that outlives the exchange's arena: the snapshot or, of a pinned exchange, its listener and
  * route. */
+#include "gateway/account/log_match.h"
 #include "gateway/account/record.h"
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
@@ -28,9 +29,13 @@ static void log_write_lines(struct exchange *x, struct access_record *record)
         return;
     record_add_request(x, record);
     for (uint32_t i = 0; i < l->n_logs; i++) {
+        const struct access_log_plan *log = &l->logs[i];
+
+        if (log->n_matches > 0 && !log_match_any(log->matches, log->n_matches, record, &x->tail))
+            continue;
         buf_clear(&w->log_line);
-        log_format_line(l->logs[i].format, record, &w->log_line);
-        log_ring_push(w->log, l->logs[i].sink, buf_str(&w->log_line));
+        log_format_line(log->format, record, &w->log_line);
+        log_ring_push(w->log, log->sink, buf_str(&w->log_line));
     }
 }
 

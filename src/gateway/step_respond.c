@@ -88,6 +88,7 @@ static enum step_result respond_send_local(struct exchange *x)
     if (x->request.method == HTTP_METHOD_HEAD)
         x->response.body = HTTP_BODY_NONE;
     x->is_head_sent = true;
+    x->head_sent_us = x->worker->loop.now.mono_us;
     d->ops->send_head(d, &x->response);
     if (x->response.body == HTTP_BODY_LENGTH)
         d->ops->send_data(d, x->local_body);
@@ -178,6 +179,7 @@ static enum step_result respond_relay_head(struct exchange *x)
     compress_open(x);
     respond_set_timers(x);
     x->is_head_sent = true;
+    x->head_sent_us = x->worker->loop.now.mono_us;
     d->ops->send_head(d, &x->response);
     keep_alive_open(x);
     if (x->answer)

@@ -152,7 +152,7 @@ static bool upstream_may_repeat(const struct exchange *x)
 static void upstream_count_try(struct exchange *x)
 {
     worker_count_attempt(x);
-    x->first_byte_us = 0;
+    x->first_byte_us = x->answered_us = 0;
     x->failure = ATTEMPT_OK;
 }
 
@@ -240,7 +240,7 @@ static void upstream_leave(struct exchange *x)
 {
     if (x->n_tries > 0)
         upstream_count_try(x);
-    x->first_byte_us = 0;
+    x->first_byte_us = x->answered_us = 0;
     x->failure = ATTEMPT_OK;
     x->refusal_message = x->refusal_param = STR("");
     x->is_answer_complete = false;

@@ -52,6 +52,7 @@ struct worker {
     pthread_t thread;
     clockid_t cpu_clock; /* of the thread; 0: there is none */
     uint32_t index;
+    uint64_t n_accepted; /* connections, ever */
     bool is_draining;
     _Atomic bool has_drained; /* shared: the backlog is taken, listening has ended */
     struct upstreams upstreams;

@@ -17,7 +17,7 @@ uint64_t cost_total(const struct cost_input *input)
     return MAX(sum, input->total_tokens);
 }
 
-uint64_t cost_compute(enum cost_type type, const struct cost_expr *expr,
+uint64_t cost_compute(enum cost_type type, const struct cel_expr *expr,
                       const struct cost_input *input, enum cost_expr_condition *ret_failure)
 {
     uint64_t cost = 0;

@@ -17,7 +17,7 @@ enum cost_type {
 /* In tokens, or whatever unit the expression has. `expr` is of COST_CEL, else ignored. An
  * expression that cannot be computed costs cost_total(), and `*ret_failure` says why; otherwise it
  * is 0. */
-uint64_t cost_compute(enum cost_type type, const struct cost_expr *expr,
+uint64_t cost_compute(enum cost_type type, const struct cel_expr *expr,
                       const struct cost_input *input, enum cost_expr_condition *ret_failure);
 /* All tokens, whatever was left out: the total of the input, and never less than its input and
  * output together (saturating). */

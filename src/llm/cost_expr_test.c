@@ -19,10 +19,10 @@ static const struct cost_input usage = {
 
 /* The condition of parse or evaluation. */
 static int compute(struct str text, const struct cost_input *input, uint64_t *ret_cost,
-                   struct cost_expr_error *ret_error)
+                   struct cel_error *ret_error)
 {
     static struct arena arena;
-    const struct cost_expr *expr;
+    const struct cel_expr *expr;
     int code;
 
     arena_deinit(&arena);
@@ -97,7 +97,7 @@ TEST(expressions_compute_what_cel_computes)
         {" // a comment\n\t 4 // and another", 4},
         {"true?1:2", 1},
     };
-    struct cost_expr_error error = {0};
+    struct cel_error error = {0};
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         uint64_t cost = 99;
@@ -187,7 +187,7 @@ TEST(what_is_wrong_is_named_with_its_offset)
     };
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        struct cost_expr_error error = {0};
+        struct cel_error error = {0};
         uint64_t cost;
         int code = compute(str_of(rows[i].text), &usage, &cost, &error);
 
@@ -235,7 +235,7 @@ TEST(a_cost_that_cannot_be_told_is_a_condition)
     };
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        struct cost_expr_error error = {0};
+        struct cel_error error = {0};
         uint64_t cost;
         int code = compute(str_of(rows[i].text), &usage, &cost, &error);
 
@@ -248,9 +248,9 @@ TEST(a_cost_that_cannot_be_told_is_a_condition)
 
 TEST(joined_texts_are_bounded)
 {
-    static char name[LIMIT_COST_EXPR_TEXT_BYTES / 2];
+    static char name[LIMIT_CEL_TEXT_BYTES / 2];
     struct cost_input input = {.model = {name, sizeof name}};
-    struct cost_expr_error error;
+    struct cel_error error;
     uint64_t cost;
 
     memset(name, 'm', sizeof name);
@@ -266,7 +266,7 @@ TEST(joined_texts_are_bounded)
 /* `n` times `piece` between `head` and `tail`. */
 static struct str repeated(const char *head, const char *piece, size_t n, const char *tail)
 {
-    static char text[4 * LIMIT_COST_EXPR_BYTES];
+    static char text[4 * LIMIT_CEL_BYTES];
     size_t at = strlen(head);
 
     memcpy(text, head, at);
@@ -285,7 +285,7 @@ TEST(depth_and_size_are_bounded)
         {"1", " + 1"}, {"1", "+(1"}, {"", "("},       {"", "!"},
         {"", "-"},     {"", "int("}, {"", "true?1:"}, {"1", "*1"},
     };
-    struct cost_expr_error error;
+    struct cel_error error;
     uint64_t cost;
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
@@ -306,8 +306,8 @@ TEST(depth_and_size_are_bounded)
 TEST(a_tree_outlives_its_text)
 {
     char text[] = "model == 'gpt-4o' ? 5 : 6";
-    const struct cost_expr *expr;
-    struct cost_expr_error error;
+    const struct cel_expr *expr;
+    struct cel_error error;
     struct arena arena;
     uint64_t cost;
 

@@ -50,8 +50,8 @@ TEST(an_expression_that_fails_costs_all_tokens)
     arena_init(&arena, 4096);
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         enum cost_expr_condition failure;
-        struct cost_expr_error error;
-        const struct cost_expr *expr;
+        struct cel_error error;
+        const struct cel_expr *expr;
 
         CHECK_INT(cost_expr_parse(&arena, str_of(rows[i].text), &expr, &error), 0);
         CHECK_INT(cost_compute(COST_CEL, expr, &usage, &failure), rows[i].cost);

@@ -159,6 +159,7 @@ int outbox_flush(struct outbox *o)
         r = stream_send(o->stream, has_held ? p->pieces : p->pieces + 1, n, &n_sent);
         if (r != 0)
             n_sent = 0;
+        o->n_sent += n_sent;
     }
     if (r == STREAM_RESET || r < 0) {
         o->is_broken = true;

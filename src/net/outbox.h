@@ -36,6 +36,7 @@ struct outbox {
     size_t n_borrowed; /* bytes borrowed and not yet flushed */
     uint32_t high;     /* beyond this its reader should pause; LIMIT_PIPE_HIGH_BYTES at first */
     bool is_broken;    /* the stream answered STREAM_RESET */
+    uint64_t n_sent;   /* bytes, ever */
 };
 
 void outbox_pool_deinit(struct outbox_pool *p);

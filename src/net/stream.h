@@ -100,3 +100,6 @@ void stream_close(struct stream *s, bool is_abort);
 const char *stream_alpn(const struct stream *s);       /* "" when none */
 struct str stream_server_name(const struct stream *s); /* SNI, lower-case, "" when none or plain */
 bool stream_is_tls(const struct stream *s);
+/* "TLSv1.3" and the cipher by OpenSSL's name, once the handshake is done; static. NULL: plain. */
+const char *stream_tls_version(const struct stream *s);
+const char *stream_tls_cipher(const struct stream *s);

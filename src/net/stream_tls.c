@@ -422,6 +422,16 @@ bool stream_is_tls(const struct stream *s)
     return s->tls != NULL;
 }
 
+const char *stream_tls_version(const struct stream *s)
+{
+    return s->tls ? SSL_get_version(s->tls->ssl) : NULL;
+}
+
+const char *stream_tls_cipher(const struct stream *s)
+{
+    return s->tls ? SSL_get_cipher_name(s->tls->ssl) : NULL;
+}
+
 int stream_tls_entry(const struct stream *s)
 {
     return s->tls ? s->tls->entry : -1;

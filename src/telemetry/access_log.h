@@ -13,7 +13,38 @@ struct access_cost {
     uint64_t value;
 };
 
+/* What happened when, of the last attempt where it concerns one. Names as Envoy's COMMON_DURATION
+ * has them: downstream or upstream, received or sent. */
+enum access_point {
+    ACCESS_DS_RX_BEG, /* the first byte of the request's head */
+    ACCESS_DS_RX_END, /* the last byte of its content */
+    ACCESS_US_TX_BEG, /* its head goes to the endpoint: there is a connection */
+    ACCESS_US_TX_END, /* the last byte of its content was handed to that */
+    ACCESS_US_RX_BEG, /* the answer's head */
+    ACCESS_US_RX_END, /* its last byte */
+    ACCESS_DS_TX_BEG, /* the answer's head goes to the client */
+    ACCESS_DS_TX_END, /* the request is over */
+    ACCESS_POINT_COUNT_,
+};
+#define ACCESS_NEVER UINT64_MAX
+
+/* Of a client's verified certificate. */
+struct access_peer {
+    struct str subject;
+    struct str hash;        /* SHA-256, hex */
+    struct str certificate; /* PEM, percent-encoded */
+    const struct str *uris; /* alternative names */
+    const struct str *dns_names;
+    const struct str *local_uris; /* of our own */
+    size_t n_uris;
+    size_t n_dns_names;
+    size_t n_local_uris;
+};
+
+enum access_headers { ACCESS_REQUEST_HEADERS, ACCESS_RESPONSE_HEADERS, ACCESS_RESPONSE_TRAILERS };
+
 struct access_record {
+    bool is_connection;    /* it is of a connection that has ended, not of a request */
     int64_t start_wall_us; /* unix time of the first byte of the head */
     struct str method;
     struct str path;          /* as routed, without query */
@@ -30,23 +61,34 @@ struct access_record {
     struct str flags;         /* Envoy's short codes, separated by commas; "-" when none */
     struct str termination;   /* why the connection ended, when that was our decision */
     uint64_t bytes_received;  /* content */
-    uint64_t bytes_sent;      /* head and content */
+    uint64_t bytes_sent;      /* content */
     uint64_t duration_us;
+    uint64_t
+        points_us[ACCESS_POINT_COUNT_]; /* after the first; ACCESS_NEVER: it never came to that */
+    uint64_t pool_us;     /* until the attempt had a connection; ACCESS_NEVER: it got none */
     uint64_t upstream_us; /* from the attempt's start to the answer's first byte */
     bool has_upstream;
     uint32_t n_attempts;
     struct str upstream_host; /* address and port */
     struct str upstream_local;
     struct str upstream_cluster;
-    uint16_t upstream_status;    /* of the last attempt; 0: it has no head */
-    struct str upstream_error;   /* one word for how the last attempt failed */
-    struct str upstream_failure; /* of its transport */
+    struct str upstream_protocol;    /* "HTTP/2"; empty: no head was sent */
+    struct str upstream_tls_version; /* "TLSv1.3"; empty: no TLS */
+    struct str upstream_tls_cipher;  /* by OpenSSL's name */
+    uint16_t upstream_status;        /* of the last attempt; 0: it has no head */
+    struct str upstream_error;       /* one word for how the last attempt failed */
+    struct str upstream_failure;     /* of its transport */
     struct str listener_name;
     struct str route_name;
     struct str remote;      /* the peer, address and port */
     struct str remote_ip;   /* the client as detected */
     struct str local;       /* address and port */
     struct str server_name; /* SNI */
+    struct str tls_version; /* as upstream_tls_version */
+    struct str tls_cipher;
+    struct str tls_failure;         /* of a connection: why its handshake failed */
+    const struct access_peer *peer; /* NULL: the client has shown no certificate, or a bad one */
+    uint64_t connection_id;         /* unlike that of any other connection of the process */
     struct str authority;
     struct str user_agent;
     struct str forwarded_for;
@@ -74,4 +116,5 @@ struct access_record {
     struct str (*request_header)(const void *context, struct str name);
     struct str (*response_header)(const void *context, struct str name);
     struct str (*response_trailer)(const void *context, struct str name);
+    uint64_t (*headers_bytes)(const void *context, enum access_headers which); /* as Envoy counts */
 };

@@ -47,40 +47,6 @@ static void log_add_literal(struct log_parser *p, struct str bytes)
                  ((struct log_op){.style = LOG_LITERAL, .literal = arena_str(p->arena, bytes)}));
 }
 
-/* "X?Y" */
-static bool log_parse_headers(struct log_parser *p, struct str argument, struct log_read *op)
-{
-    struct str lower = arena_lower(p->arena, argument);
-    ssize_t mark = str_find_char(lower, '?', 0);
-
-    op->first = log_header_of(str_slice(lower, 0, mark < 0 ? lower.len : (size_t)mark));
-    if (mark >= 0)
-        op->second = log_header_of(str_slice(lower, (size_t)mark + 1, lower.len));
-    return op->first.name.len > 0 && (mark < 0 || op->second.name.len > 0);
-}
-
-static bool log_parse_argument(struct log_parser *p, struct str argument, struct log_read *op)
-{
-    switch (op->kind) {
-    case LOG_OP_REQ:
-    case LOG_OP_REQ_WITHOUT_QUERY:
-    case LOG_OP_RESP:
-    case LOG_OP_TRAILER:
-        return log_parse_headers(p, argument, op);
-    case LOG_OP_START_TIME:
-        op->time_format = arena_str(p->arena, argument);
-        return argument.len <= 128;
-    case LOG_OP_GRPC_STATUS:
-        return log_grpc_form_of(argument, &op->grpc_form);
-    case LOG_OP_DYNAMIC_METADATA:
-        op->metadata = log_metadata_of(argument);
-        op->cost_key = arena_str(p->arena, log_cost_key_of(argument));
-        return str_find_char(argument, ':', 0) > 0;
-    default:
-        return argument.len == 0;
-    }
-}
-
 static bool log_find_operator(struct str name, enum log_operator *ret)
 {
     for (unsigned i = 0; i < LOG_OP_COUNT_; i++) {
@@ -138,21 +104,22 @@ static int log_parse_operator(struct log_parser *p, enum log_style style)
 {
     size_t start = p->at;
     struct log_command c = {0};
-    struct log_read op = {0};
+    struct log_read op;
+    enum log_operator kind;
     const struct log_operator_row *row;
     uint64_t limit = 0;
     int r = log_split_command(p, &c);
 
     if (r != 0)
         return r;
-    if (!log_find_operator(c.name, &op.kind))
+    if (!log_find_operator(c.name, &kind))
         return log_bad(p, start, "unknown operator", c.name);
-    row = &log_operator_rows[op.kind];
+    row = &log_operator_rows[kind];
     if (row->argument == LOG_NEEDS_ARGUMENT && c.argument.len == 0)
         return log_bad(p, start, "the operator needs an argument", c.name);
     if (row->argument == LOG_NO_ARGUMENT && c.has_argument)
         return log_bad(p, start, "the operator takes no argument", c.name);
-    if (!log_parse_argument(p, c.argument, &op))
+    if (!log_read_init(p->arena, kind, c.argument, &op))
         return log_bad(p, start, "malformed argument", c.argument);
     if (c.has_length && (!row->may_cut || !str_to_u64(c.length, &limit) || limit == 0))
         return log_bad(p, start, "a length is not possible here", c.length);
@@ -394,7 +361,9 @@ static void log_append_in_json(struct buf *out, struct str s)
 
 static void log_append_value(struct buf *out, enum log_style style, const struct log_value *value)
 {
-    if (value->kind == LOG_NUMBER)
+    if (value->kind == LOG_NEGATIVE)
+        buf_append_char(out, '-');
+    if (value->kind == LOG_NUMBER || value->kind == LOG_NEGATIVE)
         buf_append_u64(out, value->number);
     else if (value->kind == LOG_ABSENT && style == LOG_AS_JSON)
         buf_append(out, "null", 4);
@@ -423,6 +392,15 @@ void log_format_line(const struct log_format *f, const struct access_record *r, 
         log_append_value(out, op->style, &value);
     }
     buf_append_char(out, '\n');
+}
+
+bool log_format_reads_peer(const struct log_format *f)
+{
+    VEC_FOREACH (&f->ops, op) {
+        if (op->style != LOG_LITERAL && log_reads_peer(op->read.kind))
+            return true;
+    }
+    return false;
 }
 
 void log_format_docs(struct buf *out)

@@ -32,5 +32,7 @@ const struct log_format *log_format_default(void);
  * look like the end of a quoted value: control bytes, quotes and backslashes are escaped; absent
  * values are "-" in text. */
 void log_format_line(const struct log_format *f, const struct access_record *r, struct buf *out);
+/* Does it show anything of a client's certificate? */
+bool log_format_reads_peer(const struct log_format *f);
 /* The table of operators as Markdown. */
 void log_format_docs(struct buf *out);

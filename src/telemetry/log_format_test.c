@@ -1,4 +1,7 @@
 /* Formats: every operator, both shapes, escaping, redaction, errors at their column. */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/random.h"
 #include "telemetry/log_format.h"
 #include "telemetry/log_operator.h"
@@ -19,6 +22,25 @@ static struct str request_header(const void *context, struct str name)
 
 static const char *const headers[] = {"x-tenant", "tenant-a", "x-odd", "a\"b\nc\\\x80", NULL};
 
+static const struct str san_names[] = {STR("spiffe://a/b"), STR("second\n")};
+static const struct access_peer peer = {
+    .subject = STR("CN=\"a"),
+    .hash = STR("00ff"),
+    .certificate = STR("-----BEGIN%20"),
+    .uris = san_names,
+    .dns_names = san_names,
+    .local_uris = san_names,
+    .n_uris = 2,
+    .n_dns_names = 1,
+    .n_local_uris = 1,
+};
+
+static uint64_t bytes_of(const void *context, enum access_headers which)
+{
+    (void)context;
+    return 100 + (uint64_t)which;
+}
+
 static const struct access_cost costs[] = {{STR("llm_input_token"), 50}};
 
 static struct access_record record(void)
@@ -36,6 +58,18 @@ static struct access_record record(void)
         .bytes_received = 12,
         .bytes_sent = 3456,
         .duration_us = 7890,
+        .points_us = {0, 1100, 2200, 3300, 5600, 6600, 7700, 7890},
+        .pool_us = 1900,
+        .upstream_protocol = STR("HTTP/2"),
+        .upstream_tls_version = STR("TLSv1.2"),
+        .upstream_tls_cipher = STR("ECDHE-X"),
+        .listener_name = STR("ns/gw/http"),
+        .tls_failure = STR("no"),
+        .tls_version = STR("TLSv1.3"),
+        .tls_cipher = STR("TLS_AES_128_GCM_SHA256"),
+        .peer = &peer,
+        .connection_id = 77,
+        .headers_bytes = bytes_of,
         .upstream_us = 5100,
         .has_upstream = true,
         .n_attempts = 1,
@@ -119,57 +153,88 @@ TEST(status_of_grpc_is_spelt_as_asked)
     check_text("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)%", &r, "99 99");
 }
 
+static const struct {
+    const char *format, *expected;
+} facts[] = {
+    {"%START_TIME%", "2026-01-02T03:04:05.678Z"},
+    {"%START_TIME(%Y/%m/%d %H:%M:%S.%3f)%", "2026/01/02 03:04:05.678"},
+    {"%START_TIME(%s.%6f|%f|%%s)%", "1767323045.678901|678901000|%s"},
+    {"%REQ(:METHOD)%", "POST"},
+    {"%REQ(:PATH)%", "/v1/models/iris:predict?a=1"},
+    {"%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/v1/models/iris%3Apredict?a=1"},
+    {"%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/v1/models/iris%3Apredict"},
+    {"%REQ(:AUTHORITY)% %REQ(Host)%", "h.example h.example"},
+    {"%REQ(USER-AGENT)%", "curl/8"},
+    {"%REQ(USER-AGENT):4%", "curl"},
+    {"%REQ(x-tenant)%", "tenant-a"},
+    {"%REQ(X-MISSING?X-TENANT):6%", "tenant"},
+    {"%REQ(X-MISSING)%", "-"},
+    {"%REQ(X-MODEL)% %REQ(X-AI-EG-MODEL)% %REQ(X-JWT-SUB)%", "iris iris user-a"},
+    {"%RESP(X-TENANT)%%TRAILER(X-TENANT)%", "tenant-atenant-a"},
+    {"%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", "5"},
+    {"%PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS%", "HTTP/1.1 200 via_upstream"},
+    {"%RESPONSE_FLAGS% %CONNECTION_TERMINATION_DETAILS%", "- ended"},
+    {"%BYTES_RECEIVED% %BYTES_SENT% %DURATION%", "12 3456 7"},
+    {"%REQUEST_DURATION% %REQUEST_TX_DURATION%", "1 3"},
+    {"%RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "5 2"},
+    {"%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%", "7890"},
+    {"%COMMON_DURATION(US_TX_BEG:US_RX_END:ms)%", "4"},
+    {"%COMMON_DURATION(US_TX_END:US_TX_BEG:ns)%", "-1100000"},
+    {"%COMMON_DURATION(DS_RX_END:DS_TX_BEG:us)%", "6600"},
+    {"%COMMON_DURATION(DS_RX_END:US_RX_BEG:ms)%", "4"},
+    {"%UPSTREAM_CONNECTION_POOL_READY_DURATION%", "1"},
+    {"%REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES% %RESPONSE_TRAILERS_BYTES%", "100 101 102"},
+    {"%UPSTREAM_PROTOCOL% %UPSTREAM_TLS_VERSION% %UPSTREAM_TLS_CIPHER%", "HTTP/2 TLSv1.2 ECDHE-X"},
+    {"%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%", "127.0.0.1 8080"},
+    {"%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %UPSTREAM_LOCAL_PORT%", "127.0.0.1 4444"},
+    {"%UPSTREAM_CLUSTER_RAW% %FILTER_CHAIN_NAME%", "Service/a/b:80 ns/gw/http"},
+    {"%DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_DIRECT_REMOTE_PORT%", "5555 5555"},
+    {"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "10.0.0.1"},
+    {"%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_PORT%", "10.0.0.2 80"},
+    {"%CONNECTION_ID% %ACCESS_LOG_TYPE%", "77 DownstreamEnd"},
+    {"%DOWNSTREAM_TRANSPORT_FAILURE_REASON%", "no"},
+    {"%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER%", "TLSv1.3 TLS_AES_128_GCM_SHA256"},
+    {"%DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_FINGERPRINT_256%", "CN=\\\"a 00ff"},
+    {"%DOWNSTREAM_PEER_URI_SAN%", "spiffe://a/b,second\\x0a"},
+    {"%DOWNSTREAM_PEER_DNS_SAN% %DOWNSTREAM_LOCAL_URI_SAN%", "spiffe://a/b spiffe://a/b"},
+    {"%DOWNSTREAM_PEER_CERT%", "-----BEGIN%20"},
+    {"%RESPONSE_FLAGS_LONG%", "-"},
+    {"%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "via_upstream"},
+    {"%EMIT_TIME% %EMIT_TIME(%6f)%", "2026-01-02T03:04:05.686Z 686791"},
+    {"%PATH% %PATH(WQ)%", "/v1/models/iris%3Apredict?a=1 /v1/models/iris%3Apredict?a=1"},
+    {"%PATH(NQ:ORIG)% %PATH(NQ:PATH):3%", "/v1/models/iris%3Apredict /v1"},
+    {"%PATH(:PATH)%", "/v1/models/iris:predict?a=1"},
+    {"%QUERY_PARAM(a)% %QUERY_PARAM(b)%", "1 -"},
+    {"%METADATA(DYNAMIC:tollgate:tenant)%", "tenant-a"},
+    {"%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS%", "127.0.0.1:8080 127.0.0.1:8080"},
+    {"%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_CLUSTER%", "127.0.0.1:4444 Service/a/b:80"},
+    {"%UPSTREAM_TRANSPORT_FAILURE_REASON%", "why"},
+    {"%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "1"},
+    {"%ROUTE_NAME%", "httproute/ns/r/rule/0"},
+    {"%DOWNSTREAM_REMOTE_ADDRESS%", "10.0.0.1:5555"},
+    {"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.0.0.1"},
+    {"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "10.0.0.1:5555"},
+    {"%DOWNSTREAM_LOCAL_ADDRESS%", "10.0.0.2:80"},
+    {"%REQUESTED_SERVER_NAME%", "sni.example"},
+    {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)%", "50"},
+    {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%", "-"},
+    {"%DYNAMIC_METADATA(tollgate:tokens_in)%", "5"},
+    {"%DYNAMIC_METADATA(tollgate:tokens_out)%", "-"},
+    {"%DYNAMIC_METADATA(tollgate:tokens_source)%", "provider"},
+    {"%DYNAMIC_METADATA(other:thing)%", "-"},
+    {"%DYNAMIC_METADATA(tollgate:tenant)%", "tenant-a"},
+    {"%DYNAMIC_METADATA(tollgate:jwt_sub):4%", "user"},
+    {"%DYNAMIC_METADATA(tollgate:model)%", "iris"},
+    {"100%% [%PROTOCOL%]\n", "100% [HTTP/1.1]"},
+    {"", ""},
+};
+
 TEST(each_operator_prints_its_fact)
 {
-    static const struct {
-        const char *format, *expected;
-    } rows[] = {
-        {"%START_TIME%", "2026-01-02T03:04:05.678Z"},
-        {"%START_TIME(%Y/%m/%d %H:%M:%S.%3f)%", "2026/01/02 03:04:05.678"},
-        {"%START_TIME(%s.%6f|%f|%%s)%", "1767323045.678901|678901000|%s"},
-        {"%REQ(:METHOD)%", "POST"},
-        {"%REQ(:PATH)%", "/v1/models/iris:predict?a=1"},
-        {"%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/v1/models/iris%3Apredict?a=1"},
-        {"%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/v1/models/iris%3Apredict"},
-        {"%REQ(:AUTHORITY)% %REQ(Host)%", "h.example h.example"},
-        {"%REQ(USER-AGENT)%", "curl/8"},
-        {"%REQ(USER-AGENT):4%", "curl"},
-        {"%REQ(x-tenant)%", "tenant-a"},
-        {"%REQ(X-MISSING?X-TENANT):6%", "tenant"},
-        {"%REQ(X-MISSING)%", "-"},
-        {"%REQ(X-MODEL)% %REQ(X-AI-EG-MODEL)% %REQ(X-JWT-SUB)%", "iris iris user-a"},
-        {"%RESP(X-TENANT)%%TRAILER(X-TENANT)%", "tenant-atenant-a"},
-        {"%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", "5"},
-        {"%PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS%", "HTTP/1.1 200 via_upstream"},
-        {"%RESPONSE_FLAGS% %CONNECTION_TERMINATION_DETAILS%", "- ended"},
-        {"%BYTES_RECEIVED% %BYTES_SENT% %DURATION%", "12 3456 7"},
-        {"%RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "5 2"},
-        {"%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS%", "127.0.0.1:8080 127.0.0.1:8080"},
-        {"%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_CLUSTER%", "127.0.0.1:4444 Service/a/b:80"},
-        {"%UPSTREAM_TRANSPORT_FAILURE_REASON%", "why"},
-        {"%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "1"},
-        {"%ROUTE_NAME%", "httproute/ns/r/rule/0"},
-        {"%DOWNSTREAM_REMOTE_ADDRESS%", "10.0.0.1:5555"},
-        {"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.0.0.1"},
-        {"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "10.0.0.1:5555"},
-        {"%DOWNSTREAM_LOCAL_ADDRESS%", "10.0.0.2:80"},
-        {"%REQUESTED_SERVER_NAME%", "sni.example"},
-        {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_input_token)%", "50"},
-        {"%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_output_token)%", "-"},
-        {"%DYNAMIC_METADATA(tollgate:tokens_in)%", "5"},
-        {"%DYNAMIC_METADATA(tollgate:tokens_out)%", "-"},
-        {"%DYNAMIC_METADATA(tollgate:tokens_source)%", "provider"},
-        {"%DYNAMIC_METADATA(other:thing)%", "-"},
-        {"%DYNAMIC_METADATA(tollgate:tenant)%", "tenant-a"},
-        {"%DYNAMIC_METADATA(tollgate:jwt_sub):4%", "user"},
-        {"%DYNAMIC_METADATA(tollgate:model)%", "iris"},
-        {"100%% [%PROTOCOL%]\n", "100% [HTTP/1.1]"},
-        {"", ""},
-    };
     struct access_record r = record();
 
-    for (size_t i = 0; i < N_ELEMENTS(rows); i++)
-        check_text(rows[i].format, &r, rows[i].expected);
+    for (size_t i = 0; i < N_ELEMENTS(facts); i++)
+        check_text(facts[i].format, &r, facts[i].expected);
 }
 
 TEST(every_operator_has_a_row_above)
@@ -185,7 +250,10 @@ TEST(every_operator_has_a_row_above)
     arena_init(&a, 4096);
     for (unsigned i = 0; i < LOG_OP_COUNT_; i++) {
         const struct log_operator_row *row = &log_operator_rows[i];
-        const char *argument = row->argument == LOG_NEEDS_ARGUMENT ? "(a:b)" : "";
+        const char *argument = i == LOG_OP_COMMON_DURATION           ? "(DS_RX_BEG:DS_TX_END:ms)"
+                               : i == LOG_OP_METADATA                ? "(DYNAMIC:a:b)"
+                               : row->argument == LOG_NEEDS_ARGUMENT ? "(a:b)"
+                                                                     : "";
         struct str text = arena_printf(&a, "%%%.*s%s%%", STR_ARG(row->name), argument);
 
         CHECK_MSG(log_format_new_text(&a, text, &f, &error) == 0, "%s", error.text);
@@ -216,6 +284,179 @@ TEST(a_detected_client_stands_in_for_the_peer)
     r.remote = STR("[2001:db8::1:2]:99");
     r.remote_ip = STR("2001:db8::1");
     check_text("%DOWNSTREAM_REMOTE_ADDRESS%", &r, "2001:db8::1");
+}
+
+TEST(addresses_come_apart)
+{
+    struct access_record r = record();
+
+    r.remote = STR("[2001:db8::1]:99");
+    r.remote_ip = STR("2001:db8::1");
+    check_text("%DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", &r,
+               "99 2001:db8::1");
+    r.remote_ip = STR("2001:db8::7"); /* as detected: its port is nobody's */
+    check_text("%DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_DIRECT_REMOTE_PORT%", &r, "- 99");
+    r.upstream_host = STR("");
+    check_text("%UPSTREAM_REMOTE_PORT% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", &r, "- -");
+}
+
+TEST(what_never_happened_took_no_time)
+{
+    struct access_record r = record();
+
+    r.points_us[ACCESS_US_RX_BEG] = r.points_us[ACCESS_US_TX_END] = ACCESS_NEVER;
+    r.pool_us = ACCESS_NEVER;
+    r.peer = NULL;
+    check_text("%RESPONSE_DURATION% %RESPONSE_TX_DURATION% %REQUEST_TX_DURATION%", &r, "- - -");
+    check_text("%UPSTREAM_CONNECTION_POOL_READY_DURATION% %DOWNSTREAM_PEER_SUBJECT%", &r, "- -");
+    check_text("%COMMON_DURATION(US_RX_BEG:DS_TX_END:us)%", &r, "-");
+}
+
+TEST(flags_have_words)
+{
+    struct access_record r = record();
+
+    r.flags = STR("UF,URX");
+    check_text("%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", &r,
+               "UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded");
+}
+
+TEST(the_environment_is_read_once_and_keeps_its_secrets)
+{
+    struct access_record r = record();
+    char host[256] = "";
+
+    setenv("LOG_TEST_POD", "pod\n1", 1);
+    setenv("LOG_TEST_API_KEY", "sk-1", 1);
+    setenv("LOG_TEST_MY_KEY", "sk-2", 1);
+    check_text("%ENVIRONMENT(LOG_TEST_POD)% %ENVIRONMENT(LOG_TEST_POD):3%", &r, "pod\\x0a1 pod");
+    check_text("%ENVIRONMENT(LOG_TEST_API_KEY)% %ENVIRONMENT(LOG_TEST_MY_KEY)%", &r,
+               "redacted redacted");
+    check_text("%ENVIRONMENT(LOG_TEST_NONE)%", &r, "-");
+    CHECK_INT(gethostname(host, sizeof host - 1), 0);
+    check_text("%HOSTNAME%", &r, host);
+}
+
+TEST(a_query_parameter_that_is_a_secret_is_none_for_a_log)
+{
+    struct access_record r = record();
+
+    r.original_path = STR("/p?a=1&token=x&b=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln&c&d=%22\"");
+    check_text("%QUERY_PARAM(a)%|%QUERY_PARAM(token)%|%QUERY_PARAM(b)%|%QUERY_PARAM(c)%|"
+               "%QUERY_PARAM(d)%",
+               &r, "1|redacted|redacted|-|%22\\\"");
+}
+
+static const char evil[] = "\"}\n{\"status\":200}\r\x01\x7f\x80\xff\xc3\xa9\\";
+static const struct str evil_names[] = {{evil, sizeof evil - 1}};
+static const char *const evil_headers[] = {"a", evil, "a:b", evil, NULL};
+static const struct access_peer evil_peer = {{evil, sizeof evil - 1},
+                                             {evil, sizeof evil - 1},
+                                             {evil, sizeof evil - 1},
+                                             evil_names,
+                                             evil_names,
+                                             evil_names,
+                                             1,
+                                             1,
+                                             1};
+
+static const size_t evil_fields[] = {
+    offsetof(struct access_record, method),        offsetof(struct access_record, path),
+    offsetof(struct access_record, query),         offsetof(struct access_record, original_path),
+    offsetof(struct access_record, details),       offsetof(struct access_record, termination),
+    offsetof(struct access_record, upstream_host), offsetof(struct access_record, remote),
+    offsetof(struct access_record, remote_ip),     offsetof(struct access_record, server_name),
+    offsetof(struct access_record, authority),     offsetof(struct access_record, user_agent),
+    offsetof(struct access_record, forwarded_for), offsetof(struct access_record, request_id),
+    offsetof(struct access_record, tenant),        offsetof(struct access_record, model),
+    offsetof(struct access_record, subject),       offsetof(struct access_record, model_served),
+    offsetof(struct access_record, route_name),    offsetof(struct access_record, upstream_failure),
+};
+
+/* Every operator that carries bytes of a client, a backend, a certificate or the environment. */
+static const char *const carriers[] = {
+    "REQ(:METHOD)",
+    "REQ(:PATH)",
+    "REQ(A)",
+    "REQ(X-NONE?A)",
+    "REQ(USER-AGENT)",
+    "REQ(HOST)",
+    "REQ(X-REQUEST-ID)",
+    "REQ(X-FORWARDED-FOR)",
+    "REQ(X-ENVOY-ORIGINAL-PATH)",
+    "REQ(X-MODEL)",
+    "REQ_WITHOUT_QUERY(A)",
+    "REQ(A):5",
+    "RESP(A)",
+    "TRAILER(A)",
+    "PATH",
+    "PATH(NQ:PATH)",
+    "QUERY_PARAM(a)",
+    "RESPONSE_CODE_DETAILS",
+    "CONNECTION_TERMINATION_DETAILS",
+    "UPSTREAM_HOST",
+    "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
+    "REQUESTED_SERVER_NAME",
+    "DOWNSTREAM_REMOTE_ADDRESS",
+    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT",
+    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
+    "ROUTE_NAME",
+    "DOWNSTREAM_PEER_SUBJECT",
+    "UPSTREAM_TRANSPORT_FAILURE_REASON",
+    "DOWNSTREAM_PEER_URI_SAN",
+    "DOWNSTREAM_PEER_DNS_SAN",
+    "DOWNSTREAM_PEER_CERT",
+    "DOWNSTREAM_LOCAL_URI_SAN",
+    "DOWNSTREAM_PEER_FINGERPRINT_256",
+    "DYNAMIC_METADATA(tollgate:tenant)",
+    "DYNAMIC_METADATA(tollgate:model_served)",
+    "METADATA(DYNAMIC:tollgate:jwt_sub):9",
+    "ENVIRONMENT(LOG_TEST_EVIL)",
+};
+
+TEST(no_operator_can_forge_a_line)
+{
+    struct access_record r = record();
+    struct buf out = {0};
+    struct arena a;
+
+    setenv("LOG_TEST_EVIL", evil, 1);
+    for (size_t i = 0; i < N_ELEMENTS(evil_fields); i++)
+        memcpy((char *)&r + evil_fields[i], &evil_names[0], sizeof evil_names[0]);
+    r.original_path = STR("/?a=\"\n\x80");
+    r.peer = &evil_peer;
+    r.context = evil_headers;
+    arena_init(&a, 4096);
+    for (size_t i = 0; i < N_ELEMENTS(carriers); i++) {
+        struct str values[2] = {arena_printf(&a, "%%%s%%", carriers[i]),
+                                arena_printf(&a, "<%%%s%%>", carriers[i])};
+        const struct log_format *f;
+        struct log_format_error error;
+        struct str line;
+
+        CHECK_MSG(log_format_new_text(&a, values[1], &f, &error) == 0, "%s", error.text);
+        line = line_of(f, &r, &out);
+        CHECK_MSG(line.len > 3, "%s", carriers[i]);
+        for (size_t k = 0; k < line.len; k++) {
+            CHECK_MSG(line.ptr[k] >= 0x20 && line.ptr[k] < 0x7f, "%s at %zu", carriers[i], k);
+            CHECK_MSG(line.ptr[k] != '"' || line.ptr[k - 1] == '\\', "%s at %zu", carriers[i], k);
+        }
+        CHECK(log_format_new_json(&a, san_names, values, 2, &f, &error) == 0);
+        line = line_of(f, &r, &out);
+        size_t n_quotes = 0;
+
+        for (size_t k = 0; k < line.len; k++) {
+            CHECK_MSG((unsigned char)line.ptr[k] >= 0x20 && line.ptr[k] != 0x7f, "%s: %.*s",
+                      carriers[i], STR_ARG(line));
+            if (line.ptr[k] == '\\')
+                k++;
+            else
+                n_quotes += line.ptr[k] == '"';
+        }
+        CHECK_MSG(n_quotes == 8, "%s: %.*s", carriers[i], STR_ARG(line));
+    }
+    buf_deinit(&out);
+    arena_deinit(&a);
 }
 
 TEST(a_header_cannot_forge_a_line)
@@ -296,6 +537,13 @@ TEST(mistakes_are_named_at_their_column)
     } rows[] = {
         {"[%START_TIM%]", 2, "unknown operator: START_TIM"},
         {"abc %CEL(x)%", 5, "unknown operator: CEL"},
+        {"%PATH(X)%", 1, "malformed argument"},
+        {"%PATH(WQ:HERE)%", 1, "malformed argument"},
+        {"%COMMON_DURATION(DS_RX_BEG)%", 1, "malformed argument"},
+        {"%COMMON_DURATION(DS_RX_BEG:US_CX_END:ms)%", 1, "malformed argument"},
+        {"%COMMON_DURATION(DS_RX_BEG:DS_RX_END:s)%", 1, "malformed argument"},
+        {"%METADATA(ROUTE:a:b)%", 1, "malformed argument"},
+        {"%RESPONSE_CODE_DETAILS(x)%", 1, "malformed argument"},
         {"%REQ%", 1, "needs an argument"},
         {"%REQ()%", 1, "needs an argument"},
         {"%REQ(a?)%", 1, "malformed argument"},

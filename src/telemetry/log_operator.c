@@ -1,15 +1,11 @@
-/* Reading one operator's value from a record. Header operators of what the record already holds
- * (path, authority, user agent, request id) read the field; others ask the owner of the headers.
- * Credentials come out as "redacted". */
+/* Reading one operator's value from a record. Most are a field of it, in one of a few forms: a
+ * table. Headers are log_header.c's, times log_time.c's, arguments log_argument.c's. */
 #include "telemetry/log_operator.h"
-
-#include <stdio.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
-#include "base/clock.h"
-#include "telemetry/log_redact.h"
+#include "telemetry/log_flags.h"
+#include "telemetry/log_time.h"
 
 const struct log_operator_row log_operator_rows[LOG_OP_COUNT_] = {
 #define X(id, argument, may_cut, text)                                                             \
@@ -17,31 +13,6 @@ const struct log_operator_row log_operator_rows[LOG_OP_COUNT_] = {
     LOG_OPERATORS(X)
 #undef X
 };
-
-/* ---- compilation ---- */
-
-#define FIELD(member) (offsetof(struct access_record, member) + 1)
-
-static const struct {
-    const char *name;
-    size_t field;
-} log_header_fields[] = {
-    {":method", FIELD(method)},          {":path", FIELD(path)}, /* with the query: see log_path */
-    {":authority", FIELD(authority)},    {"host", FIELD(authority)},
-    {"user-agent", FIELD(user_agent)},   {"x-forwarded-for", FIELD(forwarded_for)},
-    {"x-request-id", FIELD(request_id)}, {"x-envoy-original-path", FIELD(original_path)},
-};
-
-struct log_header log_header_of(struct str name)
-{
-    struct log_header h = {.name = name, .is_secret = log_redact_is_secret_name(name)};
-
-    for (size_t i = 0; i < N_ELEMENTS(log_header_fields); i++) {
-        if (str_eq(name, str_of(log_header_fields[i].name)))
-            h.field = log_header_fields[i].field;
-    }
-    return h;
-}
 
 static const struct log_metadata log_metadata_rows[] = {
     {"tollgate:tenant", offsetof(struct access_record, tenant), true, 0},
@@ -67,189 +38,12 @@ const struct log_metadata *log_metadata_of(struct str argument)
     return NULL;
 }
 
-bool log_grpc_form_of(struct str argument, enum log_grpc_form *ret)
-{
-    static const char *const names[] = {"CAMEL_STRING", "SNAKE_STRING", "NUMBER"};
-
-    *ret = LOG_GRPC_CAMEL;
-    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
-        if (!str_eq(argument, str_of(names[i])))
-            continue;
-        *ret = (enum log_grpc_form)i;
-        return true;
-    }
-    return argument.len == 0;
-}
-
 struct str log_cost_key_of(struct str argument)
 {
     static const struct str namespace = {"io.envoy.ai_gateway:", 20};
 
     return str_starts_with(argument, namespace) ? str_slice(argument, namespace.len, argument.len)
                                                 : STR("");
-}
-
-/* ---- time ---- */
-
-/* One of Envoy's additions to strftime at `format`: %f and %1f to %9f (fraction), %s (seconds; that
- * of strftime would take the time for local). Its length, or 0; the digits go to `ret_digits`. */
-static size_t log_time_addition(struct str format, int64_t wall_us, char ret_digits[24])
-{
-    char second = format.len > 1 ? format.ptr[1] : '\0';
-    size_t width = 9;
-
-    if (second == 's') {
-        snprintf(ret_digits, 24, "%lld", (long long)(wall_us / 1000000));
-        return 2;
-    }
-    if (second >= '1' && second <= '9' && format.len > 2 && format.ptr[2] == 'f')
-        width = (size_t)(second - '0');
-    else if (second != 'f')
-        return 0;
-    snprintf(ret_digits, 24, "%06u000", (unsigned)(wall_us % 1000000));
-    ret_digits[width] = '\0';
-    return second == 'f' ? 2 : 3;
-}
-
-static void log_expand_time_format(struct str format, int64_t wall_us, char *ret, size_t cap)
-{
-    size_t n = 0;
-    size_t step;
-
-    for (size_t i = 0; i < format.len && n + 26 < cap; i += step) {
-        char digits[24];
-
-        step = format.ptr[i] == '%'
-                   ? log_time_addition(str_slice(format, i, format.len), wall_us, digits)
-                   : 0;
-        if (step > 0) {
-            memcpy(ret + n, digits, strlen(digits));
-            n += strlen(digits);
-            continue;
-        }
-        step = format.ptr[i] == '%' && i + 1 < format.len ? 2 : 1;
-        memcpy(ret + n, format.ptr + i, step);
-        n += step;
-    }
-    ret[n] = '\0';
-}
-
-static struct str log_time_by_format(struct str format, int64_t wall_us,
-                                     char scratch[LOG_SCRATCH_BYTES])
-{
-    char expanded[1024];
-    time_t seconds = (time_t)(wall_us / 1000000);
-    struct tm tm;
-
-    log_expand_time_format(format, wall_us, expanded, sizeof expanded);
-    gmtime_r(&seconds, &tm);
-    return str_make(scratch, strftime(scratch, LOG_SCRATCH_BYTES, expanded, &tm));
-}
-
-/* Lines of one second share its text. */
-static struct str log_time_iso(int64_t wall_us, char scratch[LOG_SCRATCH_BYTES])
-{
-    static _Thread_local int64_t text_s = -1;
-    static _Thread_local char text[25];
-    unsigned ms = (unsigned)(wall_us / 1000 % 1000);
-
-    if (wall_us / 1000000 != text_s) {
-        clock_format_iso(wall_us, text);
-        text_s = wall_us / 1000000;
-    }
-    memcpy(scratch, text, 24);
-    scratch[20] = (char)('0' + ms / 100);
-    scratch[21] = (char)('0' + ms / 10 % 10);
-    scratch[22] = (char)('0' + ms % 10);
-    return str_make(scratch, 24);
-}
-
-/* ---- headers ---- */
-
-static const struct str *log_field(const struct access_record *r, size_t field)
-{
-    return (const struct str *)(const void *)((const char *)r + field - 1);
-}
-
-/* The routed path with its query, as the backend sees it. */
-static struct str log_path(const struct access_record *r, char scratch[LOG_SCRATCH_BYTES])
-{
-    size_t n = MIN(r->path.len, (size_t)LOG_SCRATCH_BYTES / 2);
-    size_t n_query = MIN(r->query.len, LOG_SCRATCH_BYTES - n - 1);
-
-    if (r->query.len == 0)
-        return r->path;
-    memcpy(scratch, r->path.ptr, n);
-    scratch[n] = '?';
-    memcpy(scratch + n + 1, r->query.ptr, n_query);
-    return str_make(scratch, n + 1 + n_query);
-}
-
-static struct str log_target(const struct log_header *h, const struct access_record *r,
-                             char scratch[LOG_SCRATCH_BYTES])
-{
-    char whole[LOG_SCRATCH_BYTES];
-    struct str text = h->field == FIELD(path) ? log_path(r, whole) : *log_field(r, h->field);
-    struct str clean = log_redact_target(text, scratch, LOG_SCRATCH_BYTES);
-
-    if (clean.ptr == whole) {
-        memcpy(scratch, whole, clean.len);
-        clean.ptr = scratch;
-    }
-    return clean;
-}
-
-/* What the gateway knows although no header says it (the request may have been refused before the
- * headers were written). */
-static struct str log_known_header(struct str name, const struct access_record *r)
-{
-    if (str_eq(name, STR("x-model")) || str_eq(name, STR("x-ai-eg-model")))
-        return r->model;
-    if (str_eq(name, STR("x-jwt-sub")))
-        return r->subject;
-    return str_eq(name, STR("x-tenant")) ? r->tenant : STR_NULL;
-}
-
-static struct str log_clean_header(const struct log_header *h, struct str text)
-{
-    if (text.len > 0 && (h->is_secret || UNLIKELY(log_redact_has_token(text))))
-        return STR("redacted");
-    return text;
-}
-
-static struct str log_request_header(const struct log_header *h, const struct access_record *r,
-                                     char scratch[LOG_SCRATCH_BYTES])
-{
-    struct str text = STR_NULL;
-
-    if (h->name.len == 0)
-        return text;
-    if (h->field == FIELD(path) || h->field == FIELD(original_path))
-        return log_target(h, r, scratch);
-    if (h->field > 0)
-        return log_clean_header(h, *log_field(r, h->field));
-    if (r->request_header)
-        text = r->request_header(r->context, h->name);
-    if (text.len == 0)
-        text = log_known_header(h->name, r);
-    return log_clean_header(h, text);
-}
-
-static struct str log_response_header(const struct log_header *h, const struct access_record *r,
-                                      bool is_trailer, char scratch[LOG_SCRATCH_BYTES])
-{
-    struct str (*find)(const void *, struct str) =
-        is_trailer ? r->response_trailer : r->response_header;
-    struct str text = find && h->name.len > 0 ? find(r->context, h->name) : STR_NULL;
-
-    if (text.len == 0 && !is_trailer && r->has_upstream &&
-        str_eq(h->name, STR("x-envoy-upstream-service-time"))) {
-        struct buf digits = {scratch, 0, LOG_SCRATCH_BYTES};
-
-        buf_append_u64(&digits, r->upstream_us / 1000);
-        text = buf_str(&digits);
-    }
-    return log_clean_header(h, text);
 }
 
 /* ---- values ---- */
@@ -264,32 +58,34 @@ static struct log_value log_number(uint64_t number)
     return (struct log_value){LOG_NUMBER, STR_NULL, number};
 }
 
+static struct str log_cut(const struct log_read *op, struct str text)
+{
+    return op->limit_bytes > 0 ? str_slice(text, 0, op->limit_bytes) : text;
+}
+
 static struct log_value log_header_value(const struct log_read *op, const struct access_record *r,
                                          char scratch[LOG_SCRATCH_BYTES])
 {
-    bool is_request = op->kind == LOG_OP_REQ || op->kind == LOG_OP_REQ_WITHOUT_QUERY;
+    bool is_response = op->kind == LOG_OP_RESP || op->kind == LOG_OP_TRAILER;
     bool is_trailer = op->kind == LOG_OP_TRAILER;
     struct str text = STR_NULL;
 
     for (const struct log_header *h = &op->first; text.len == 0; h = &op->second) {
-        text = is_request ? log_request_header(h, r, scratch)
-                          : log_response_header(h, r, is_trailer, scratch);
+        text = is_response ? log_response_header(h, r, is_trailer, scratch)
+                           : log_request_header(h, r, scratch);
         if (h == &op->second)
             break;
     }
-    if (op->kind == LOG_OP_REQ_WITHOUT_QUERY) {
+    if (op->without_query) {
         ssize_t mark = str_find_char(text, '?', 0);
 
         text = mark < 0 ? text : str_slice(text, 0, (size_t)mark);
     }
-    if (op->limit_bytes > 0)
-        text = str_slice(text, 0, op->limit_bytes);
-    return log_text(text);
+    return log_text(log_cut(op, text));
 }
 
 static struct log_value log_metadata_value(const struct log_read *op, const struct access_record *r)
 {
-    const struct log_header no_header = {0};
     int64_t count;
     struct str text;
 
@@ -301,8 +97,7 @@ static struct log_value log_metadata_value(const struct log_read *op, const stru
         return log_text(STR_NULL);
     if (op->metadata->is_text) {
         memcpy(&text, (const char *)r + op->metadata->field, sizeof text);
-        text = log_clean_header(&no_header, text);
-        return log_text(op->limit_bytes > 0 ? str_slice(text, 0, op->limit_bytes) : text);
+        return log_text(log_cut(op, log_clean_text(text)));
     }
     memcpy(&count, (const char *)r + op->metadata->field, sizeof count);
     if (count < 0)
@@ -321,10 +116,27 @@ static struct log_value log_grpc_status(enum log_grpc_form form, const struct ac
     return name.len > 0 ? log_text(name) : log_number(r->grpc_status);
 }
 
-static struct log_value log_duration(bool is_known, uint64_t us)
+/* In microseconds / `divisor`, or nanoseconds. Less than none where an answer came before the
+ * request was sent, as in Envoy. */
+static struct log_value log_between(const struct access_record *r, enum access_point from,
+                                    enum access_point to, unsigned divisor)
 {
-    return is_known ? log_number(us / 1000) : log_text(STR_NULL);
+    uint64_t begin = r->points_us[from];
+    uint64_t end = r->points_us[to];
+    uint64_t us = end < begin ? begin - end : end - begin;
+
+    if (begin == ACCESS_NEVER || end == ACCESS_NEVER)
+        return log_text(STR_NULL);
+    us = divisor > 0 ? us / divisor : us * 1000;
+    return (struct log_value){end < begin && us > 0 ? LOG_NEGATIVE : LOG_NUMBER, STR_NULL, us};
 }
+
+static struct log_value log_until(const struct access_record *r, enum access_point to)
+{
+    return log_between(r, ACCESS_DS_RX_BEG, to, 1000);
+}
+
+/* ---- addresses ---- */
 
 /* Is `ip` the address in `peer` (address and port, IPv6 in brackets)? */
 static bool log_is_peer(struct str peer, struct str ip)
@@ -336,83 +148,257 @@ static bool log_is_peer(struct str peer, struct str ip)
            (rest.len == ip.len || rest.ptr[ip.len] == (is_v6 ? ']' : ':'));
 }
 
-/* The client as detected: the peer with its port when it is the peer itself. */
-static struct str log_remote(const struct access_record *r)
+struct str log_remote(const struct access_record *r)
 {
     return r->remote_ip.len == 0 || log_is_peer(r->remote, r->remote_ip) ? r->remote : r->remote_ip;
 }
 
-static struct log_value log_read_text(enum log_operator op, const struct access_record *r)
+bool log_split_address(struct str address, struct str *ret_ip, uint64_t *ret_port)
 {
+    ssize_t first = str_find_char(address, ':', 0);
+    ssize_t colon = first;
+
+    *ret_ip = address;
+    if (str_starts_with(address, STR("["))) {
+        ssize_t end = str_find_char(address, ']', 0);
+
+        if (end < 0)
+            return false;
+        *ret_ip = str_slice(address, 1, (size_t)end);
+        colon = end + 1;
+    } else if (first < 0 || str_find_char(address, ':', (size_t)first + 1) >= 0) {
+        return false; /* an address of IPv6 by itself has colons too */
+    } else {
+        *ret_ip = str_slice(address, 0, (size_t)first);
+    }
+    return (size_t)colon < address.len && address.ptr[colon] == ':' &&
+           str_to_u64(str_slice(address, (size_t)colon + 1, address.len), ret_port);
+}
+
+static struct log_value log_ip(struct str address)
+{
+    struct str ip;
+    uint64_t port;
+    bool has_port = log_split_address(address, &ip, &port);
+
+    (void)has_port;
+    return log_text(ip);
+}
+
+static struct log_value log_port(struct str address)
+{
+    struct str ip;
+    uint64_t port;
+
+    return log_split_address(address, &ip, &port) ? log_number(port) : log_text(STR_NULL);
+}
+
+/* ---- certificates ---- */
+
+static struct log_value log_names(const struct str *names, size_t n,
+                                  char scratch[LOG_SCRATCH_BYTES])
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t n_bytes = MIN(names[i].len, LOG_SCRATCH_BYTES - at);
+
+        if (i > 0 && n_bytes > 0)
+            scratch[at++] = ',';
+        n_bytes = MIN(n_bytes, LOG_SCRATCH_BYTES - at);
+        memcpy(scratch + at, names[i].ptr, n_bytes);
+        at += n_bytes;
+    }
+    return log_text(str_make(scratch, at));
+}
+
+bool log_reads_peer(enum log_operator kind)
+{
+    switch (kind) {
+    case LOG_OP_DOWNSTREAM_PEER_SUBJECT:
+    case LOG_OP_DOWNSTREAM_PEER_FINGERPRINT_256:
+    case LOG_OP_DOWNSTREAM_PEER_CERT:
+    case LOG_OP_DOWNSTREAM_PEER_URI_SAN:
+    case LOG_OP_DOWNSTREAM_PEER_DNS_SAN:
+    case LOG_OP_DOWNSTREAM_LOCAL_URI_SAN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static struct log_value log_peer(enum log_operator op, const struct access_peer *peer,
+                                 char scratch[LOG_SCRATCH_BYTES])
+{
+    if (!peer)
+        return log_text(STR_NULL);
     switch (op) {
-    case LOG_OP_PROTOCOL:
-        return log_text(r->protocol);
-    case LOG_OP_RESPONSE_CODE_DETAILS:
-        return log_text(r->details);
-    case LOG_OP_RESPONSE_FLAGS:
-        return log_text(r->flags.len > 0 ? r->flags : STR("-"));
-    case LOG_OP_CONNECTION_TERMINATION_DETAILS:
-        return log_text(r->termination);
-    case LOG_OP_UPSTREAM_HOST:
-    case LOG_OP_UPSTREAM_REMOTE_ADDRESS:
-        return log_text(r->upstream_host);
-    case LOG_OP_UPSTREAM_LOCAL_ADDRESS:
-        return log_text(r->upstream_local);
-    case LOG_OP_UPSTREAM_CLUSTER:
-        return log_text(r->upstream_cluster);
-    case LOG_OP_UPSTREAM_TRANSPORT_FAILURE_REASON:
-        return log_text(r->upstream_failure);
-    case LOG_OP_ROUTE_NAME:
-        return log_text(r->route_name);
-    case LOG_OP_DOWNSTREAM_REMOTE_ADDRESS:
-        return log_text(log_remote(r));
-    case LOG_OP_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT:
-        return log_text(r->remote_ip);
-    case LOG_OP_DOWNSTREAM_DIRECT_REMOTE_ADDRESS:
-        return log_text(r->remote);
-    case LOG_OP_DOWNSTREAM_LOCAL_ADDRESS:
-        return log_text(r->local);
-    case LOG_OP_REQUESTED_SERVER_NAME:
-        return log_text(r->server_name);
+    case LOG_OP_DOWNSTREAM_PEER_SUBJECT:
+        return log_text(peer->subject);
+    case LOG_OP_DOWNSTREAM_PEER_FINGERPRINT_256:
+        return log_text(peer->hash);
+    case LOG_OP_DOWNSTREAM_PEER_CERT:
+        return log_text(peer->certificate);
+    case LOG_OP_DOWNSTREAM_PEER_URI_SAN:
+        return log_names(peer->uris, peer->n_uris, scratch);
+    case LOG_OP_DOWNSTREAM_PEER_DNS_SAN:
+        return log_names(peer->dns_names, peer->n_dns_names, scratch);
+    case LOG_OP_DOWNSTREAM_LOCAL_URI_SAN:
+        return log_names(peer->local_uris, peer->n_local_uris, scratch);
     default:
         UNREACHABLE();
+    }
+}
+
+/* ---- the table ---- */
+
+enum log_form {
+    LOG_FORM_OTHER,
+    LOG_FORM_TEXT,
+    LOG_FORM_IP,     /* of an address with its port */
+    LOG_FORM_PORT,   /* of the same */
+    LOG_FORM_NUMBER, /* a uint64_t */
+    LOG_FORM_MS,     /* the same, of microseconds, perhaps ACCESS_NEVER */
+};
+
+/* Operators that are a field of the record. */
+#define AS(form, member)                                                                           \
+    {                                                                                              \
+        LOG_FORM_##form, offsetof(struct access_record, member)                                    \
+    }
+static const struct {
+    enum log_form form;
+    size_t field;
+} log_forms[LOG_OP_COUNT_] = {
+    [LOG_OP_PROTOCOL] = AS(TEXT, protocol),
+    [LOG_OP_UPSTREAM_PROTOCOL] = AS(TEXT, upstream_protocol),
+    [LOG_OP_RESPONSE_CODE_DETAILS] = AS(TEXT, details),
+    [LOG_OP_CONNECTION_TERMINATION_DETAILS] = AS(TEXT, termination),
+    [LOG_OP_BYTES_RECEIVED] = AS(NUMBER, bytes_received),
+    [LOG_OP_BYTES_SENT] = AS(NUMBER, bytes_sent),
+    [LOG_OP_DURATION] = AS(MS, duration_us),
+    [LOG_OP_UPSTREAM_CONNECTION_POOL_READY_DURATION] = AS(MS, pool_us),
+    [LOG_OP_UPSTREAM_HOST] = AS(TEXT, upstream_host),
+    [LOG_OP_UPSTREAM_REMOTE_ADDRESS] = AS(TEXT, upstream_host),
+    [LOG_OP_UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT] = AS(IP, upstream_host),
+    [LOG_OP_UPSTREAM_REMOTE_PORT] = AS(PORT, upstream_host),
+    [LOG_OP_UPSTREAM_LOCAL_ADDRESS] = AS(TEXT, upstream_local),
+    [LOG_OP_UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT] = AS(IP, upstream_local),
+    [LOG_OP_UPSTREAM_LOCAL_PORT] = AS(PORT, upstream_local),
+    [LOG_OP_UPSTREAM_CLUSTER] = AS(TEXT, upstream_cluster),
+    [LOG_OP_UPSTREAM_CLUSTER_RAW] = AS(TEXT, upstream_cluster),
+    [LOG_OP_UPSTREAM_TLS_VERSION] = AS(TEXT, upstream_tls_version),
+    [LOG_OP_UPSTREAM_TLS_CIPHER] = AS(TEXT, upstream_tls_cipher),
+    [LOG_OP_UPSTREAM_TRANSPORT_FAILURE_REASON] = AS(TEXT, upstream_failure),
+    [LOG_OP_ROUTE_NAME] = AS(TEXT, route_name),
+    [LOG_OP_FILTER_CHAIN_NAME] = AS(TEXT, listener_name),
+    [LOG_OP_DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT] = AS(TEXT, remote_ip),
+    [LOG_OP_DOWNSTREAM_DIRECT_REMOTE_ADDRESS] = AS(TEXT, remote),
+    [LOG_OP_DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT] = AS(IP, remote),
+    [LOG_OP_DOWNSTREAM_DIRECT_REMOTE_PORT] = AS(PORT, remote),
+    [LOG_OP_DOWNSTREAM_LOCAL_ADDRESS] = AS(TEXT, local),
+    [LOG_OP_DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT] = AS(IP, local),
+    [LOG_OP_DOWNSTREAM_LOCAL_PORT] = AS(PORT, local),
+    [LOG_OP_CONNECTION_ID] = AS(NUMBER, connection_id),
+    [LOG_OP_REQUESTED_SERVER_NAME] = AS(TEXT, server_name),
+    [LOG_OP_DOWNSTREAM_TRANSPORT_FAILURE_REASON] = AS(TEXT, tls_failure),
+    [LOG_OP_DOWNSTREAM_TLS_VERSION] = AS(TEXT, tls_version),
+    [LOG_OP_DOWNSTREAM_TLS_CIPHER] = AS(TEXT, tls_cipher),
+};
+
+static struct log_value log_read_field(enum log_operator op, const struct access_record *r)
+{
+    const char *at = (const char *)r + log_forms[op].field;
+    uint64_t number;
+    struct str text;
+
+    if (log_forms[op].form == LOG_FORM_NUMBER || log_forms[op].form == LOG_FORM_MS) {
+        memcpy(&number, at, sizeof number);
+        if (log_forms[op].form == LOG_FORM_NUMBER)
+            return log_number(number);
+        return number == ACCESS_NEVER ? log_text(STR_NULL) : log_number(number / 1000);
+    }
+    memcpy(&text, at, sizeof text);
+    if (log_forms[op].form == LOG_FORM_IP)
+        return log_ip(text);
+    return log_forms[op].form == LOG_FORM_PORT ? log_port(text) : log_text(text);
+}
+
+static struct log_value log_headers_bytes(const struct access_record *r, enum access_headers which)
+{
+    return log_number(r->headers_bytes ? r->headers_bytes(r->context, which) : 0);
+}
+
+/* What is neither a field nor has an argument. */
+static struct log_value log_read_other(enum log_operator op, const struct access_record *r,
+                                       char scratch[LOG_SCRATCH_BYTES])
+{
+    switch (op) {
+    case LOG_OP_RESPONSE_CODE:
+        return log_number(r->status);
+    case LOG_OP_GRPC_STATUS_NUMBER:
+        return log_grpc_status(LOG_GRPC_NUMBER, r);
+    case LOG_OP_RESPONSE_FLAGS:
+        return log_text(r->flags.len > 0 ? r->flags : STR("-"));
+    case LOG_OP_RESPONSE_FLAGS_LONG:
+        return log_text(log_flags_long(r->flags, scratch));
+    case LOG_OP_REQUEST_HEADERS_BYTES:
+        return log_headers_bytes(r, ACCESS_REQUEST_HEADERS);
+    case LOG_OP_RESPONSE_HEADERS_BYTES:
+        return log_headers_bytes(r, ACCESS_RESPONSE_HEADERS);
+    case LOG_OP_RESPONSE_TRAILERS_BYTES:
+        return log_headers_bytes(r, ACCESS_RESPONSE_TRAILERS);
+    case LOG_OP_REQUEST_DURATION:
+        return log_until(r, ACCESS_DS_RX_END);
+    case LOG_OP_REQUEST_TX_DURATION:
+        return log_until(r, ACCESS_US_TX_END);
+    case LOG_OP_RESPONSE_DURATION:
+        return log_until(r, ACCESS_US_RX_BEG);
+    case LOG_OP_RESPONSE_TX_DURATION:
+        return log_between(r, ACCESS_US_RX_BEG, ACCESS_DS_TX_END, 1000);
+    case LOG_OP_UPSTREAM_REQUEST_ATTEMPT_COUNT:
+        return log_number(r->n_attempts);
+    case LOG_OP_DOWNSTREAM_REMOTE_ADDRESS:
+        return log_text(log_remote(r));
+    case LOG_OP_DOWNSTREAM_REMOTE_PORT:
+        return log_port(log_remote(r));
+    case LOG_OP_ACCESS_LOG_TYPE:
+        return log_text(r->is_connection ? STR("") : STR("DownstreamEnd"));
+    default:
+        return log_peer(op, r->peer, scratch);
     }
 }
 
 struct log_value log_read(const struct log_read *op, const struct access_record *r,
                           char scratch[LOG_SCRATCH_BYTES])
 {
+    if (log_forms[op->kind].form != LOG_FORM_OTHER)
+        return log_read_field(op->kind, r);
     switch (op->kind) {
     case LOG_OP_START_TIME:
-        return log_text(op->time_format.len > 0
-                            ? log_time_by_format(op->time_format, r->start_wall_us, scratch)
-                            : log_time_iso(r->start_wall_us, scratch));
+        return log_text(log_time_format(op->text, r->start_wall_us, scratch));
+    case LOG_OP_EMIT_TIME:
+        return log_text(
+            log_time_format(op->text, r->start_wall_us + (int64_t)r->duration_us, scratch));
     case LOG_OP_REQ:
     case LOG_OP_REQ_WITHOUT_QUERY:
+    case LOG_OP_PATH:
     case LOG_OP_RESP:
     case LOG_OP_TRAILER:
         return log_header_value(op, r, scratch);
-    case LOG_OP_RESPONSE_CODE:
-        return log_number(r->status);
+    case LOG_OP_QUERY_PARAM:
+        return log_text(log_cut(op, log_query_parameter(op->text, r)));
     case LOG_OP_GRPC_STATUS:
         return log_grpc_status(op->grpc_form, r);
-    case LOG_OP_GRPC_STATUS_NUMBER:
-        return log_grpc_status(LOG_GRPC_NUMBER, r);
-    case LOG_OP_BYTES_RECEIVED:
-        return log_number(r->bytes_received);
-    case LOG_OP_BYTES_SENT:
-        return log_number(r->bytes_sent);
-    case LOG_OP_DURATION:
-        return log_number(r->duration_us / 1000);
-    case LOG_OP_RESPONSE_DURATION:
-        return log_duration(r->has_upstream, r->upstream_us);
-    case LOG_OP_RESPONSE_TX_DURATION:
-        return log_duration(r->has_upstream, r->duration_us - MIN(r->upstream_us, r->duration_us));
-    case LOG_OP_UPSTREAM_REQUEST_ATTEMPT_COUNT:
-        return log_number(r->n_attempts);
+    case LOG_OP_COMMON_DURATION:
+        return log_between(r, op->from, op->to, op->us_divisor);
     case LOG_OP_DYNAMIC_METADATA:
+    case LOG_OP_METADATA:
         return log_metadata_value(op, r);
+    case LOG_OP_HOSTNAME:
+    case LOG_OP_ENVIRONMENT:
+        return log_text(log_cut(op, op->text));
     default:
-        return log_read_text(op->kind, r);
+        return log_read_other(op->kind, r, scratch);
     }
 }

@@ -35,6 +35,11 @@ bool log_redact_is_secret_name(struct str name)
     return false;
 }
 
+bool log_redact_is_secret_parameter(struct str name)
+{
+    return log_redact_is_secret_name(name) || log_redact_is_secret_word(name);
+}
+
 /* "eyJ" is how base64url of `{"` begins; a token has two dots behind it. */
 bool log_redact_has_token(struct str text)
 {
@@ -100,8 +105,7 @@ static bool log_redact_parameter(struct str part, struct str *ret_name)
     if (equals < 0)
         return false;
     *ret_name = str_slice(part, 0, name.len + 1);
-    name = log_redact_unescape(name, room);
-    return log_redact_is_secret_name(name) || log_redact_is_secret_word(name) ||
+    return log_redact_is_secret_parameter(log_redact_unescape(name, room)) ||
            log_redact_has_token(part);
 }
 

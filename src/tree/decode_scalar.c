@@ -305,9 +305,11 @@ void decode_text_map(struct decoder *d, const struct field *f, const struct node
         size_t mark = decode_enter_key(d, entry->key.ptr);
 
         if (node_is_null(entry->value))
-            vec->items[vec->n++] = (struct text_pair){entry->mark, entry->key, STR("")};
+            vec->items[vec->n++] =
+                (struct text_pair){.mark = entry->mark, .key = entry->key, .value = STR("")};
         else if (decode_is_text(d, f, entry->value))
-            vec->items[vec->n++] = (struct text_pair){entry->mark, entry->key, entry->value->text};
+            vec->items[vec->n++] = (struct text_pair){entry->mark, entry->key, entry->value->text,
+                                                      entry->value->mark, entry->value->quote};
         decode_leave(d, mark);
     }
 }

@@ -25,9 +25,11 @@ struct opt_duration {
 };
 
 struct text_pair {
-    struct mark mark;
+    struct mark mark; /* of the key */
     struct str key;
     struct str value;
+    struct mark value_mark; /* file NULL: there is none */
+    char value_quote;       /* as a node's */
 };
 
 /* Named vectors of the two commonest items; VEC_* macros work on them too. */

@@ -113,6 +113,9 @@ static void attempt_begin_streaming(struct attempt *a)
     a->state = ATTEMPT_STREAMING;
     memcpy(a->local_text, c->local_text, sizeof a->local_text);
     a->connected_us = a->upstreams->loop->now.mono_us;
+    a->is_h2 = c->h2 != NULL;
+    a->tls_version = stream_tls_version(&c->stream);
+    a->tls_cipher = stream_tls_cipher(&c->stream);
     if (c->h2) {
         conn_h2_open(c, a);
         return;
@@ -378,6 +381,9 @@ int attempt_start(struct attempt *a, struct cluster *b, const struct http_reques
     a->stream = NULL;
     a->crowded_until_us = 0;
     a->transport_error = 0;
+    a->connected_us = a->sent_us = 0;
+    a->is_h2 = false;
+    a->tls_version = a->tls_cipher = NULL;
     a->local_text[0] = '\0';
     a->n_interim = 0;
     int r = attempt_connect(a);
@@ -680,6 +686,7 @@ void attempt_send_end(struct attempt *a, const struct http_headers *trailers)
 {
     PRE(a->state == ATTEMPT_STREAMING);
     a->is_request_done = true;
+    a->sent_us = a->upstreams->loop->now.mono_us;
     if (a->stream) {
         if (a->request->upgrade.len == 0) /* else what follows the head is the other protocol's */
             conn_h2_send_end(a->stream, trailers);

@@ -82,7 +82,11 @@ struct attempt {
     int transport_error;    /* of the last failure: errno, 0 unknown; as stream.error for TLS */
     uint64_t started_us;
     uint64_t crowded_until_us; /* 0: there was room so far */
-    uint64_t connected_us;
+    uint64_t connected_us;     /* it has a connection, and the head is queued; 0: not yet */
+    uint64_t sent_us;          /* the request's end was handed to that; 0: not yet */
+    bool is_h2;                /* what that spoke */
+    const char *tls_version;   /* NULL: clear text, or not yet */
+    const char *tls_cipher;
     struct endpoint_set *endpoints; /* keeps `endpoint` alive while in flight */
     struct endpoint *endpoint;
     struct timer wait_timer; /* for a name, or for room */

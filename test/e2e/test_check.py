@@ -90,7 +90,7 @@ NOT_HEEDED = {
         r"backendSettings\.http2\.initialStreamWindowSize: more than"),
     "events of an access log": (lambda m: m.append(thing("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", "e", {
         "telemetry": {"accessLog": {"settings": [{"type": "Upstream", "sinks": [
-            {"type": "File", "file": {"path": "/dev/stdout"}}]}]}}})), r"settings\[0\]\.type: read but not enforced"),
+            {"type": "File", "file": {"path": "/dev/stdout"}}]}]}}})), r"settings\[0\]\.type: not enforced yet"),
     "names of a Backend's addresses": (lambda m: m[2]["spec"].update(
         tls={"insecureSkipVerify": True, "autoSNIFromEndpointHostname": True}, endpoints=[
             {"hostname": f"{n}.test", "ip": {"address": "127.0.0.1", "port": n}} for n in (1, 2)]),
@@ -321,7 +321,8 @@ def test_a_missing_path_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("page,words", [
     ("config", ["HTTPRoute", "parentRefs"]), ("metrics", ["ai_model_requests_total"]),
-    ("refusals", ["token_expired"]), ("journey", ["shortlist"]), ("limits", ["HEAD_BYTES"])])
+    ("refusals", ["token_expired"]), ("journey", ["shortlist"]), ("limits", ["HEAD_BYTES"]),
+    ("access-log", ["%START_TIME%", "request.headers"])])
 def test_the_reference_prints(page, words):
     run = tollgate("docs", page)
     assert run.returncode == 0 and all(word in run.stdout for word in words)

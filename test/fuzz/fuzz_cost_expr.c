@@ -12,7 +12,7 @@ static const struct cost_input inputs[] = {
     {INT64_MAX, 0, 1, INT64_MAX, 3, 7, {"m", 1}, {"b", 1}, {"r", 1}},
 };
 
-static void play_cost(const struct cost_expr *expr, const struct cost_input *input)
+static void play_cost(const struct cel_expr *expr, const struct cost_input *input)
 {
     enum cost_expr_condition failure;
     uint64_t first = 0;
@@ -29,8 +29,8 @@ static void play_cost(const struct cost_expr *expr, const struct cost_input *inp
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct str text = str_make(bytes, size);
-    const struct cost_expr *expr = NULL;
-    struct cost_expr_error error;
+    const struct cel_expr *expr = NULL;
+    struct cel_error error;
     struct arena a;
 
     arena_init(&a, 65536);

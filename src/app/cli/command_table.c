@@ -5,8 +5,8 @@
 #include "app/commands.h"
 #include "base/assert.h"
 
-#define DOCS_WORD(name)  " " #name
-#define SHELL_WORD(name) " " #name
+#define DOCS_WORD(page, word) " " word
+#define SHELL_WORD(name)      " " #name
 
 const struct command_row command_rows[] = {
     {

@@ -8,6 +8,7 @@
 #include "gateway/traffic/retry.h"
 #include "gateway/worker.h"
 #include "llm/gen_ai.h"
+#include "net/tls.h"
 
 static struct str record_request_header(const void *ctx, struct str name)
 {
@@ -230,6 +231,95 @@ static struct str record_header(const struct exchange *x, enum header_id id)
     return header ? header->value : STR_NULL;
 }
 
+/* As Envoy counts: names and values, those of the request line too. */
+static uint64_t record_headers_bytes(const void *ctx, enum access_headers which)
+{
+    const struct exchange *x = ctx;
+    const struct http_headers *h = which == ACCESS_REQUEST_HEADERS    ? &x->request.headers
+                                   : which == ACCESS_RESPONSE_HEADERS ? &x->response.headers
+                                                                      : &x->response_trailers;
+    uint64_t n = 0;
+
+    for (uint16_t i = 0; i < h->n; i++)
+        n += h->items[i].name.len + h->items[i].value.len;
+    if (which == ACCESS_RESPONSE_HEADERS)
+        n += x->is_head_sent ? strlen(":status200") : 0;
+    if (which == ACCESS_REQUEST_HEADERS && x->request.method_text.len > 0)
+        n += strlen(":method:path:authority:scheme") + x->request.method_text.len +
+             x->original_path.len + x->request.authority.len +
+             strlen(x->tls_version ? "https" : "http");
+    return n;
+}
+
+static const struct str *record_keep_names(const struct str *names, size_t n, struct arena *a)
+{
+    struct str *kept = ARENA_ARRAY(a, struct str, n + 1);
+
+    for (size_t i = 0; i < n; i++)
+        kept[i] = arena_str(a, names[i]);
+    return kept;
+}
+
+struct access_peer record_peer(const struct tls_peer *peer)
+{
+    return (struct access_peer){
+        .subject = peer->subject,
+        .hash = peer->hash,
+        .certificate = peer->certificate,
+        .uris = peer->uris,
+        .dns_names = peer->dns_names,
+        .local_uris = peer->local_uris,
+        .n_uris = peer->n_uris,
+        .n_dns_names = peer->n_dns_names,
+        .n_local_uris = peer->n_local_uris,
+    };
+}
+
+const struct access_peer *record_keep_peer(const struct tls_peer *peer, struct arena *a)
+{
+    struct access_peer *kept = ARENA_NEW(a, struct access_peer);
+
+    *kept = record_peer(peer);
+    kept->subject = arena_str(a, kept->subject);
+    kept->hash = arena_str(a, kept->hash);
+    kept->certificate = arena_str(a, kept->certificate);
+    kept->uris = record_keep_names(kept->uris, kept->n_uris, a);
+    kept->dns_names = record_keep_names(kept->dns_names, kept->n_dns_names, a);
+    kept->local_uris = record_keep_names(kept->local_uris, kept->n_local_uris, a);
+    return kept;
+}
+
+/* Of the last attempt, what concerns one. */
+static void record_fill_points(const struct exchange *x, struct access_record *r)
+{
+    const uint64_t points_us[ACCESS_POINT_COUNT_] = {
+        [ACCESS_DS_RX_BEG] = x->started_us,
+        [ACCESS_DS_RX_END] = x->received_us,
+        [ACCESS_US_TX_BEG] = x->attempt.connected_us,
+        [ACCESS_US_TX_END] = x->attempt.sent_us,
+        [ACCESS_US_RX_BEG] = x->first_byte_us,
+        [ACCESS_US_RX_END] = x->answered_us,
+        [ACCESS_DS_TX_BEG] = x->head_sent_us,
+        [ACCESS_DS_TX_END] = x->started_us + r->duration_us,
+    };
+
+    for (size_t i = 0; i < ACCESS_POINT_COUNT_; i++)
+        r->points_us[i] = points_us[i] > 0 ? points_us[i] - x->started_us : ACCESS_NEVER;
+    r->pool_us =
+        x->attempt.connected_us > 0 ? x->attempt.connected_us - x->upstream_us : ACCESS_NEVER;
+}
+
+static void record_fill_upstream(const struct exchange *x, struct access_record *r)
+{
+    r->upstream_host = str_of(x->attempt.endpoint_text);
+    r->upstream_local = str_of(x->attempt.local_text);
+    r->upstream_failure = record_transport_failure(x);
+    r->upstream_tls_version = str_of(x->attempt.tls_version);
+    r->upstream_tls_cipher = str_of(x->attempt.tls_cipher);
+    if (x->attempt.connected_us > 0)
+        r->upstream_protocol = x->attempt.is_h2 ? STR("HTTP/2") : STR("HTTP/1.1");
+}
+
 void record_add_request(struct exchange *x, struct access_record *r)
 {
     r->method = x->request.method_text;
@@ -240,9 +330,12 @@ void record_add_request(struct exchange *x, struct access_record *r)
                   : x->request.minor_version == 0 ? STR("HTTP/1.0")
                                                   : STR("HTTP/1.1");
     r->flags = record_flags(x);
-    r->upstream_host = str_of(x->attempt.endpoint_text);
-    r->upstream_local = str_of(x->attempt.local_text);
-    r->upstream_failure = record_transport_failure(x);
+    record_fill_upstream(x, r);
+    record_fill_points(x, r);
+    r->tls_version = str_of(x->tls_version);
+    r->tls_cipher = str_of(x->tls_cipher);
+    r->peer = x->certificate;
+    r->connection_id = x->connection_id;
     r->remote = x->peer;
     r->remote_ip = x->client_ip;
     r->local = x->local;
@@ -255,4 +348,5 @@ void record_add_request(struct exchange *x, struct access_record *r)
     r->request_header = record_request_header;
     r->response_header = record_response_header;
     r->response_trailer = record_response_trailer;
+    r->headers_bytes = record_headers_bytes;
 }

@@ -25,8 +25,8 @@ static void check_cost(struct compile *c, struct ai_gateway_route *route, size_t
 {
     const struct ai_request_cost *spec = &route->spec.llm_request_costs.items[index];
     const struct str text = spec->cel.text;
-    const struct cost_expr *expr;
-    struct cost_expr_error error;
+    const struct cel_expr *expr;
+    struct cel_error error;
 
     if (cost_expr_parse(&c->scratch, text, &expr, &error) == 0)
         return;
@@ -75,7 +75,7 @@ struct cost_list compile_costs(const struct ai_gateway_route *route, struct aren
 {
     const size_t n = route->spec.llm_request_costs.n;
     struct cost_plan *costs = ARENA_ARRAY(a, struct cost_plan, n + 1);
-    struct cost_expr_error error;
+    struct cel_error error;
 
     for (size_t i = 0; i < n; i++) {
         const struct ai_request_cost *spec = &route->spec.llm_request_costs.items[i];

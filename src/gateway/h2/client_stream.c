@@ -404,13 +404,17 @@ static void down_send_head(struct downstream *d, const struct http_response *res
 {
     struct client_stream *t = stream_of_down(d);
     struct http_response copy = *response;
+    bool is_upgrade = response->status == 101;
+    size_t n_head;
 
     if (t->is_closed)
         return;
-    if (response->status == 101)
+    if (is_upgrade)
         copy = stream_opened(t, response);
     t->is_bodiless = copy.body == HTTP_BODY_NONE;
-    d->bytes_sent += h2_respond(&t->stream, &copy);
+    n_head = h2_respond(&t->stream, &copy);
+    if (is_upgrade) /* as Envoy counts */
+        d->bytes_sent += n_head;
 }
 
 static void down_send_data(struct downstream *d, struct str span)

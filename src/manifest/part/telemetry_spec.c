@@ -103,18 +103,23 @@ static const char *const access_log_names[] = {"Listener", "Route", "Upstream", 
 
 static void access_log_setting_check(struct decoder *d, const struct node *node, void *object)
 {
-    (void)object;
+    const struct access_log_setting *s = object;
+
+    if (s->type == ACCESS_LOG_UPSTREAM)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node, "type"), "type",
+                       "not enforced yet: this setting logs nothing");
     check_max_items(d, node, "matches", 10);
     check_max_items(d, node, "sinks", 50);
 }
 
 static const struct field access_log_setting_fields[] = {
-    FIELD_ENUM(access_log_setting, type, "type", FIELD_NOT_ENFORCED, access_log_names,
-               "Events that are logged: of listeners, routes or upstreams; requests here."),
+    FIELD_ENUM(access_log_setting, type, "type", 0, access_log_names,
+               "What is logged: requests (Route), connections (Listener); unless given requests, "
+               "and connections that no listener takes."),
     FIELD_OBJECT(access_log_setting, format, "format", 0, access_log_format,
                  "Format of the lines; JSON with the default fields unless given."),
-    FIELD_OTHER(access_log_setting, matches, "matches", FIELD_NOT_ENFORCED, decode_marked_text_list,
-                NULL, "Conditions in CEL, any of these."),
+    FIELD_OTHER(access_log_setting, matches, "matches", 0, decode_marked_text_list, NULL,
+                "Conditions in CEL; requests that one of them holds for are logged."),
     FIELD_LIST(access_log_setting, sinks, "sinks", FIELD_REQUIRED | FIELD_NON_EMPTY,
                access_log_sink, "Where the lines go."),
 };

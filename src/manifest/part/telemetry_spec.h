@@ -41,7 +41,7 @@ struct access_log_sink {
 enum access_log_type { ACCESS_LOG_LISTENER, ACCESS_LOG_ROUTE, ACCESS_LOG_UPSTREAM };
 struct access_log_setting {
     struct mark mark;
-    int type; /* enum access_log_type; -1: listener and route */
+    int type; /* enum access_log_type; -1: not given */
     struct access_log_format *format;
     struct marked_text_vec matches; /* CEL, any of these */
     VEC(struct access_log_sink) sinks;

@@ -1,17 +1,17 @@
-/* Tokens of a cost expression (CEL language definition, "Syntax").
+/* Tokens of an expression (CEL language definition, "Syntax").
  *
  * Owner: text of string literals is decoded into the arena of the parse, so that the tree outlives
  * the manifest it came from. Compile thread. An error is noted once, with the offset of its byte.
- * What the tokens mean together is the parser's (cost_expr.c), the sign of a number too: "-" and
+ * What the tokens mean together is the parser's (cel.c), the sign of a number too: "-" and
  * 9223372036854775808 make one int. */
 #include <math.h>
 #include <stdlib.h>
 
-#include "llm/cost_expr_internal.h"
+#include "cel/cel_internal.h"
 
 enum { NUMBER_BYTES = 64 };
 
-void cost_lexer_note(struct cost_lexer *l, size_t offset, const char *format, ...)
+void cel_lexer_note(struct cel_lexer *l, size_t offset, const char *format, ...)
 {
     va_list args;
 
@@ -21,7 +21,7 @@ void cost_lexer_note(struct cost_lexer *l, size_t offset, const char *format, ..
     va_end(args);
 }
 
-static char peek(const struct cost_lexer *l, size_t ahead)
+static char peek(const struct cel_lexer *l, size_t ahead)
 {
     return l->at + ahead < l->text.len ? l->text.ptr[l->at + ahead] : '\0';
 }
@@ -47,7 +47,7 @@ static bool is_name_start(char c)
 }
 
 /* White space and comments. */
-static void skip_space(struct cost_lexer *l)
+static void skip_space(struct cel_lexer *l)
 {
     while (l->at < l->text.len) {
         char c = l->text.ptr[l->at];
@@ -66,7 +66,7 @@ static void skip_space(struct cost_lexer *l)
 
 /* ---- numbers ---- */
 
-static size_t skip_digits(struct cost_lexer *l)
+static size_t skip_digits(struct cel_lexer *l)
 {
     size_t start = l->at;
 
@@ -76,7 +76,7 @@ static size_t skip_digits(struct cost_lexer *l)
 }
 
 /* Behind the whole part: ".5", "e-3". False when there is none of them. */
-static bool skip_fraction(struct cost_lexer *l)
+static bool skip_fraction(struct cel_lexer *l)
 {
     bool is_double = false;
 
@@ -97,47 +97,47 @@ static bool skip_fraction(struct cost_lexer *l)
     return is_double;
 }
 
-static int lex_double(struct cost_lexer *l)
+static int lex_double(struct cel_lexer *l)
 {
-    struct cost_token *t = &l->token;
+    struct cel_token *t = &l->token;
     struct str digits = str_slice(l->text, t->offset, l->at);
     char text[NUMBER_BYTES];
 
     if (digits.len >= sizeof text)
-        return cost_lexer_fail(l, t->offset, "this number has too many digits");
+        return cel_lexer_fail(l, t->offset, "this number has too many digits");
     memcpy(text, digits.ptr, digits.len);
     text[digits.len] = '\0';
-    t->value.type = COST_VALUE_DOUBLE;
+    t->value.type = CEL_DOUBLE;
     t->value.d = strtod(text, NULL);
     if (!isfinite(t->value.d))
-        return cost_lexer_fail(l, t->offset, "this number is too large for a double");
+        return cel_lexer_fail(l, t->offset, "this number is too large for a double");
     return 0;
 }
 
-static int lex_hex(struct cost_lexer *l)
+static int lex_hex(struct cel_lexer *l)
 {
-    struct cost_token *t = &l->token;
+    struct cel_token *t = &l->token;
     uint64_t value = 0;
 
     l->at += 2;
     if (hex_digit(peek(l, 0)) < 0)
-        return cost_lexer_fail(l, t->offset, "0x needs hexadecimal digits behind it");
+        return cel_lexer_fail(l, t->offset, "0x needs hexadecimal digits behind it");
     for (; hex_digit(peek(l, 0)) >= 0; l->at++) {
         if (value >> 60)
-            return cost_lexer_fail(l, t->offset, "this number needs more than 64 bits");
+            return cel_lexer_fail(l, t->offset, "this number needs more than 64 bits");
         value = value << 4 | (uint64_t)hex_digit(peek(l, 0));
     }
     t->value.u = value;
     return 0;
 }
 
-static int lex_number(struct cost_lexer *l)
+static int lex_number(struct cel_lexer *l)
 {
-    struct cost_token *t = &l->token;
+    struct cel_token *t = &l->token;
     int code = 0;
 
-    t->type = COST_TOKEN_NUMBER;
-    t->value.type = COST_VALUE_INT;
+    t->type = CEL_TOKEN_NUMBER;
+    t->value.type = CEL_INT;
     if (peek(l, 0) == '0' && peek(l, 1) == 'x') {
         code = lex_hex(l);
     } else {
@@ -145,16 +145,16 @@ static int lex_number(struct cost_lexer *l)
         if (skip_fraction(l))
             code = lex_double(l);
         else if (!str_to_u64(str_slice(l->text, t->offset, l->at), &t->value.u))
-            code = cost_lexer_fail(l, t->offset, "this number needs more than 64 bits");
+            code = cel_lexer_fail(l, t->offset, "this number needs more than 64 bits");
     }
     if (code != 0)
         return code;
-    if (str_lower_char(peek(l, 0)) == 'u' && t->value.type == COST_VALUE_INT) {
-        t->value.type = COST_VALUE_UINT;
+    if (str_lower_char(peek(l, 0)) == 'u' && t->value.type == CEL_INT) {
+        t->value.type = CEL_UINT;
         l->at++;
     }
     if (is_name_start(peek(l, 0)) || is_digit(peek(l, 0)) || peek(l, 0) == '.')
-        return cost_lexer_fail(l, l->at, "this does not belong to a number");
+        return cel_lexer_fail(l, l->at, "this does not belong to a number");
     return 0;
 }
 
@@ -185,7 +185,7 @@ static size_t put_utf8(char *out, uint32_t point)
 }
 
 /* `n_digits` of base 8 or 16 at l->at, as a code point. */
-static int lex_point(struct cost_lexer *l, size_t escape, int base, size_t n_digits, char *out,
+static int lex_point(struct cel_lexer *l, size_t escape, int base, size_t n_digits, char *out,
                      size_t *n)
 {
     uint32_t point = 0;
@@ -194,17 +194,17 @@ static int lex_point(struct cost_lexer *l, size_t escape, int base, size_t n_dig
         int digit = hex_digit(peek(l, 0));
 
         if (digit < 0 || digit >= base)
-            return cost_lexer_fail(l, escape, "this escape needs %zu digits", n_digits);
+            return cel_lexer_fail(l, escape, "this escape needs %zu digits", n_digits);
         point = point * (uint32_t)base + (uint32_t)digit;
     }
     if (point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff) || (base == 8 && point > 0xff))
-        return cost_lexer_fail(l, escape, "this escape is no character");
+        return cel_lexer_fail(l, escape, "this escape is no character");
     *n += put_utf8(out + *n, point);
     return 0;
 }
 
 /* An escape whose backslash is passed already. No escape is shorter than what it stands for. */
-static int lex_escape(struct cost_lexer *l, char *out, size_t *n)
+static int lex_escape(struct cel_lexer *l, char *out, size_t *n)
 {
     static const char names[] = "abfnrtv\\?\"'`";
     static const char bytes[] = "\a\b\f\n\r\t\v\\?\"'`";
@@ -229,11 +229,11 @@ static int lex_escape(struct cost_lexer *l, char *out, size_t *n)
     case 'U':
         return lex_point(l, escape, 16, 8, out, n);
     default:
-        return cost_lexer_fail(l, escape, "no escape of CEL begins like this");
+        return cel_lexer_fail(l, escape, "no escape of CEL begins like this");
     }
 }
 
-static bool at_quotes(const struct cost_lexer *l, char quote, size_t n_quotes)
+static bool at_quotes(const struct cel_lexer *l, char quote, size_t n_quotes)
 {
     for (size_t i = 0; i < n_quotes; i++) {
         if (peek(l, i) != quote)
@@ -243,7 +243,7 @@ static bool at_quotes(const struct cost_lexer *l, char quote, size_t n_quotes)
 }
 
 /* l->at is at the opening quote; `is_raw`: no escapes. */
-static int lex_string(struct cost_lexer *l, bool is_raw)
+static int lex_string(struct cel_lexer *l, bool is_raw)
 {
     char quote = peek(l, 0);
     size_t n_quotes = at_quotes(l, quote, 3) ? 3 : 1;
@@ -254,7 +254,7 @@ static int lex_string(struct cost_lexer *l, bool is_raw)
         char c = peek(l, 0);
 
         if (l->at >= l->text.len || (n_quotes == 1 && (c == '\n' || c == '\r')))
-            return cost_lexer_fail(l, l->token.offset, "this string has no end");
+            return cel_lexer_fail(l, l->token.offset, "this string has no end");
         l->at++;
         if (c == '\\' && !is_raw) {
             int code = lex_escape(l, out, &n);
@@ -267,14 +267,14 @@ static int lex_string(struct cost_lexer *l, bool is_raw)
     }
     l->at += n_quotes;
     l->n_room += n;
-    l->token.type = COST_TOKEN_STRING;
-    l->token.value = (struct cost_value){.type = COST_VALUE_STRING, .s = str_make(out, n)};
+    l->token.type = CEL_TOKEN_STRING;
+    l->token.value = (struct cel_value){.type = CEL_STRING, .s = str_make(out, n)};
     return 0;
 }
 
 /* ---- the rest ---- */
 
-static int lex_name(struct cost_lexer *l)
+static int lex_name(struct cel_lexer *l)
 {
     char first = str_lower_char(peek(l, 0));
     bool is_quoted = peek(l, 1) == '"' || peek(l, 1) == '\'';
@@ -284,22 +284,22 @@ static int lex_name(struct cost_lexer *l)
         return lex_string(l, true);
     }
     if (is_quoted && first == 'b')
-        return cost_lexer_fail(l, l->at, "bytes are not supported, only strings");
+        return cel_lexer_fail(l, l->at, "bytes are not supported, only strings");
     while (is_name_start(peek(l, 0)) || is_digit(peek(l, 0)))
         l->at++;
-    l->token.type = COST_TOKEN_NAME;
+    l->token.type = CEL_TOKEN_NAME;
     return 0;
 }
 
-static int lex_mark(struct cost_lexer *l)
+static int lex_mark(struct cel_lexer *l)
 {
-    static const unsigned pairs[] = {COST_MARK('=', '='), COST_MARK('!', '='), COST_MARK('<', '='),
-                                     COST_MARK('>', '='), COST_MARK('&', '&'), COST_MARK('|', '|')};
+    static const unsigned pairs[] = {CEL_MARK('=', '='), CEL_MARK('!', '='), CEL_MARK('<', '='),
+                                     CEL_MARK('>', '='), CEL_MARK('&', '&'), CEL_MARK('|', '|')};
     static const char singles[] = "+-*/%<>!?:()[],.";
     char c = peek(l, 0);
-    unsigned pair = COST_MARK((unsigned char)c, (unsigned char)peek(l, 1));
+    unsigned pair = CEL_MARK((unsigned char)c, (unsigned char)peek(l, 1));
 
-    l->token.type = COST_TOKEN_MARK;
+    l->token.type = CEL_TOKEN_MARK;
     for (size_t i = 0; i < N_ELEMENTS(pairs); i++) {
         if (pairs[i] == pair) {
             l->token.mark = pair;
@@ -313,19 +313,19 @@ static int lex_mark(struct cost_lexer *l)
         return 0;
     }
     if (c > 0x20 && c < 0x7f)
-        return cost_lexer_fail(l, l->at, "\"%c\" has no meaning here", c);
-    return cost_lexer_fail(l, l->at, "this character has no meaning here");
+        return cel_lexer_fail(l, l->at, "\"%c\" has no meaning here", c);
+    return cel_lexer_fail(l, l->at, "this character has no meaning here");
 }
 
-int cost_lexer_next(struct cost_lexer *l)
+int cel_lexer_next(struct cel_lexer *l)
 {
     char c;
     int code;
 
     skip_space(l);
-    l->token = (struct cost_token){.offset = l->at};
+    l->token = (struct cel_token){.offset = l->at};
     if (l->at >= l->text.len)
-        return 0; /* COST_TOKEN_END */
+        return 0; /* CEL_TOKEN_END */
     c = peek(l, 0);
     if (is_digit(c) || (c == '.' && is_digit(peek(l, 1))))
         code = lex_number(l);
