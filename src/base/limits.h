@@ -173,6 +173,7 @@
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
     X(ADMIN_CONNECTIONS, 64, "connections",                                                        \
       "open connections of the admin or the probe port; beyond: the longest idle one is closed")   \
+    X(REFUSALS_KEPT, 32, "requests", "the last ones of a worker that were refused, for the page")  \
     X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \
     X(LOG_SINK_BYTES, 1048576, "bytes",                                                            \

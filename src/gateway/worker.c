@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/account/refusal_ring.h"
 #include "gateway/arrival/arrival.h"
 #include "gateway/h2/client_h2.h"
 #include "gateway/mirror.h"
@@ -354,6 +355,7 @@ void worker_deinit(struct worker *w)
     arena_deinit(&w->spare_arena);
     outbox_pool_deinit(&w->outboxes);
     buf_deinit(&w->log_line);
+    refusal_ring_free(w->refusals);
     loop_deinit(&w->loop);
 }
 
@@ -373,6 +375,7 @@ int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot 
     failure_limit_init(&w->failures);
     hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);
     w->metrics = metrics_shard_new(&g->metrics);
+    w->refusals = refusal_ring_new();
     w->log = log_writer_ring(&g->log_writer);
     wake_init(&w->news, &w->loop, worker_on_news);
     wake_init(&w->keys_changed, &w->loop, worker_on_keys);
