@@ -1,8 +1,10 @@
-/* The endpoints in one table, and the two gates before them: Host must be an address, a loopback
- * name or the bound address (else a page in a browser could reach the port by a name that it
- * controls), and the method must not change anything. */
+/* The endpoints in one table, and the gates before them: Host must be an address, a loopback name
+ * or the bound address (else a page in a browser could reach the port by a name that it controls),
+ * a browser must not ask for another site's page, and the method must not change anything. */
 #include "admin/endpoints.h"
 
+#include "admin/page.h"
+#include "base/limits.h"
 #include "policy/cidr.h"
 #include "telemetry/metrics.h"
 
@@ -43,7 +45,22 @@ static void serve_config(struct admin *a, struct admin_answer *answer)
     admin_config_format(a, &answer->body);
 }
 
-static void serve_index(struct admin *a, struct admin_answer *answer);
+static void endpoint_refuse(struct admin_answer *answer, uint16_t status, const char *text)
+{
+    answer->status = status;
+    buf_printf(&answer->body, "%s\n", text);
+}
+
+static void serve_live(struct admin *a, struct admin_answer *answer)
+{
+    answer->is_live = live_has_room(&a->live);
+    if (answer->is_live)
+        answer->type = "text/event-stream";
+    else
+        endpoint_refuse(answer, 503, "The live page is open as often as it may be: close another.");
+}
+
+static void serve_help(struct admin *a, struct admin_answer *answer);
 
 static const struct {
     const char *path;
@@ -51,7 +68,8 @@ static const struct {
     bool is_for_probe;
     const char *text;
 } endpoint_rows[] = {
-    {"/", serve_index, false, "this list"},
+    {"/help", serve_help, false, "this list; the live page is /"},
+    {"/live", serve_live, false, "what the live page shows, as an event stream"},
     {"/ready", serve_ready, true, "200 while requests are served, else 503 and what is missing"},
     {"/healthz", serve_healthz, true, "200 while the process lives"},
     {"/metrics", serve_metrics, true, "Prometheus metrics"},
@@ -60,7 +78,7 @@ static const struct {
     {"/config", serve_config, false, "the compiled configuration that serves now (JSON)"},
 };
 
-static void serve_index(struct admin *a UNUSED, struct admin_answer *answer)
+static void serve_help(struct admin *a UNUSED, struct admin_answer *answer)
 {
     buf_printf(&answer->body, "tollgate %s\n\n", TOLLGATE_VERSION);
     for (size_t i = 0; i < N_ELEMENTS(endpoint_rows); i++)
@@ -80,10 +98,25 @@ static bool endpoint_host_is_ours(const struct admin_port *port, const struct ht
     return ip_address_parse(host, &ip);
 }
 
-static void endpoint_refuse(struct admin_answer *answer, uint16_t status, const char *text)
+/* A browser says who asks; others do not (Fetch Metadata). Another port of the same host is another
+ * program, and no page of ours. */
+static bool endpoint_is_cross_site(const struct http_request *request)
 {
-    answer->status = status;
-    buf_printf(&answer->body, "%s\n", text);
+    const struct http_header *site = http_headers_find(&request->headers, STR("sec-fetch-site"));
+
+    return site && !str_eq(site->value, STR("same-origin")) && !str_eq(site->value, STR("none"));
+}
+
+static bool endpoint_serve_page(const struct http_request *request, struct admin_answer *answer)
+{
+    for (const struct page_file *f = page_files; f->path; f++) {
+        if (!str_eq(request->path, str_of(f->path)))
+            continue;
+        answer->type = f->type;
+        buf_append(&answer->body, f->bytes, f->n);
+        return true;
+    }
+    return false;
 }
 
 void admin_endpoint_serve(struct admin_port *port, const struct http_request *request,
@@ -91,6 +124,11 @@ void admin_endpoint_serve(struct admin_port *port, const struct http_request *re
 {
     if (!endpoint_host_is_ours(port, request)) {
         endpoint_refuse(answer, 421, "This host is not served here.");
+        return;
+    }
+    if (endpoint_is_cross_site(request)) {
+        endpoint_refuse(answer, 403,
+                        "Other sites' pages are not answered: open this address by itself.");
         return;
     }
     if (request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_HEAD) {
@@ -104,5 +142,6 @@ void admin_endpoint_serve(struct admin_port *port, const struct http_request *re
             return;
         }
     }
-    endpoint_refuse(answer, 404, "No such endpoint.");
+    if (port->is_probe || !endpoint_serve_page(request, answer))
+        endpoint_refuse(answer, 404, "No such endpoint.");
 }

@@ -173,6 +173,12 @@
     X(ADMIN_BODY_BYTES, 4096, "bytes", "a request body on the admin or probe port; beyond: 413")   \
     X(ADMIN_CONNECTIONS, 64, "connections",                                                        \
       "open connections of the admin or the probe port; beyond: the longest idle one is closed")   \
+    X(LIVE_STREAMS, 8, "streams", "of the live page at once; beyond: 503")                         \
+    X(LIVE_BYTES_PER_S, 19500, "bytes", "of one such stream; beyond: parts of the picture wait")   \
+    X(LIVE_SILENT_S, 10, "seconds",                                                                \
+      "for which the reader of one may take nothing; beyond: it is closed")                        \
+    X(LIVE_ROWS, 4096, "rows",                                                                     \
+      "routes, backends and tenants with models that the live page counts; beyond: not shown")     \
     X(REFUSALS_KEPT, 32, "requests", "the last ones of a worker that were refused, for the page")  \
     X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \
