@@ -15,6 +15,7 @@ const history = [];
 let source = null;
 let heardAt = 0;
 let lostAt = null;
+let refusal = ""; // why there is no stream
 let retryTimer = 0;
 let hiddenTimer = 0;
 let isPaused = false;
@@ -103,7 +104,13 @@ function span(seconds) {
   return `${Math.floor(s / 86400)} days`;
 }
 
+/* A time of today, else with its day. */
 function clock(ms) {
+  if (Math.abs(Date.now() - ms) > 43200000) return `${day(ms / 1000)} ${clockOf(ms)}`;
+  return clockOf(ms);
+}
+
+function clockOf(ms) {
   return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
 
@@ -443,7 +450,7 @@ function drawRefusals(p) {
   setText(at("refusals-count"), p.refusals_ever ? `${count(p.refusals_ever)} since the start` : "");
   table("refusals-table", [
     { label: "When", set: (td, r) => setSpans(td, ["mono", clock(r.at_ms)], ["soft", r.times > 1 ? ` ${r.times} times` : ""]) },
-    { label: "Answer", set: (td, r) => setSpans(td, ["name", `${r.status || "none"} `], ["mono", r.code]) },
+    { label: "Answer", kind: "whole", set: (td, r) => setSpans(td, ["name", `${r.status || "none"} `], ["mono", r.code]) },
     { label: "Why", kind: "whole", set: (td, r) => setSpans(td, ["", r.sentence], ["under", r.detail]) },
     { label: "Request", kind: "whole", set: (td, r) => setSpans(td, ["mono", `${r.method} ${r.path}`.trim() || "a head that cannot be read"],
       ["under", r.route ? routeName(r.route).join(" ") : r.listener]) },
@@ -475,11 +482,12 @@ function drawTree(rows) {
     const [kind, name] = row.kind ? [row.kind, `${row.namespace ? `${row.namespace}/` : ""}${row.name}`] : splitName(row.name);
     last = make("li");
     const [short, namespace] = row.kind === "Listener" ? [`${name} :${row.port}`, ""] : withoutNamespace(name);
-    last.append(markOf(row.well ? "" : "bad"), make("span", "soft", `${kind} `), make("span", "name", short), make("span", "soft", namespace && namespace !== home ? ` in ${namespace}` : ""));
+    last.append(markOf(row.well ? "" : "bad"), make("span", "soft", `${kind} `), make("span", "name", short === "-" ? "a backend that is not there" : short), make("span", "soft", namespace && namespace !== home ? ` in ${namespace}` : ""));
     home ||= namespace;
     lists[lists.length - 1].append(last);
   }
   at("tree").replaceChildren(root);
+  at("tree").classList.toggle("is-long", rows.length > 14);
 }
 
 function drawObjects(p) {
@@ -496,7 +504,7 @@ function drawObjects(p) {
 
 function keyState(k) {
   if (k.keys === 0) return ["bad", "no keys: its routes answer 503"];
-  if (k.state === "retrying") return ["warn", `cannot be fetched; serves until ${day(k.serves_until_s)} ${clock(k.serves_until_s * 1000)}`];
+  if (k.state === "retrying") return ["warn", `cannot be fetched; serves until ${clock(k.serves_until_s * 1000)}`];
   return ["", k.state === "local" ? "given in the configuration" : `fetched ${clock(k.fetched_s * 1000)}`];
 }
 
@@ -596,6 +604,7 @@ function take(name, event) {
   parts[name] = part;
   heardAt = Date.now();
   lostAt = null;
+  refusal = "";
   if (name === "traffic") {
     if (version !== null && version !== part.version) location.reload(); // another binary, another page
     version = part.version;
@@ -613,7 +622,7 @@ function showState() {
   if (isStale) {
     lostAt ??= heardAt || null;
     mark = heardAt ? "bad" : "wait";
-    text = lostAt ? `No answer since ${clock(lostAt)}; trying again` : "Connecting";
+    text = refusal || (lostAt ? `No answer since ${clock(lostAt)}; trying again` : "Connecting");
   } else if (isPaused) {
     mark = "wait";
     text = "Paused: the figures stand still";
@@ -638,9 +647,21 @@ function open() {
   for (const name of Object.keys(DRAW)) source.addEventListener(name, (event) => take(name, event));
   source.onerror = () => {
     // What it does not try again by itself (no room, another answer) is tried here.
-    if (source?.readyState === EventSource.CLOSED) retry();
+    if (source?.readyState === EventSource.CLOSED) askWhy();
     showState();
   };
+}
+
+/* Why there is no stream: its answer says so, which an EventSource keeps to itself. */
+async function askWhy() {
+  retry();
+  try {
+    const answer = await fetch("/live", { method: "HEAD" });
+    refusal = answer.status === 503 ? "The page is open as often as it may be; waiting for room" : "";
+  } catch {
+    refusal = "";
+  }
+  showState();
 }
 
 function retry() {
