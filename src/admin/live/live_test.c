@@ -145,6 +145,20 @@ static char *reader_last(struct reader *r, const char *name)
     return at;
 }
 
+static unsigned reader_count(struct reader *r, const char *name)
+{
+    char mark[64];
+    const char *at;
+    unsigned n = 0;
+
+    snprintf(mark, sizeof mark, "event: %s\n", name);
+    buf_append_char(&r->got, '\0');
+    for (at = r->got.ptr; (at = strstr(at, mark)); at++)
+        n++;
+    r->got.len--;
+    return n;
+}
+
 static bool reader_has(struct reader *r, const char *name, const char *text)
 {
     char *data = reader_last(r, name);
@@ -240,17 +254,21 @@ TEST(what_is_not_well_is_told_with_its_reason)
 static void make_crowd(struct buf *text, struct metrics_shard *shard, int n)
 {
     for (int i = 0; i < n; i++) {
-        char name[64];
-        struct str label = str_make(
-            name, (size_t)snprintf(name, sizeof name, "a-name-that-is-not-a-short-one-%d", i));
+        char name[64], backend_name[96];
+        struct str label, backend;
 
+        label =
+            str_make(name, (size_t)snprintf(name, sizeof name, "a-name-that-is-not-short-%d", i));
+        backend = str_make(backend_name, (size_t)snprintf(backend_name, sizeof backend_name,
+                                                          "Backend/play/%s", name));
         if (text)
             add_route(text, name, i % 2 ? name : "missing");
         if (!shard)
             continue;
         metric_add(METRICS_SERIES(shard, METRIC_AI_REQUESTS, label, STR("m"), STR("200")), 1);
         metric_add(METRICS_SERIES(shard, METRIC_REQUESTS, STR("l"), label, STR("2xx")), 1);
-        metric_add(METRICS_SERIES(shard, METRIC_UPSTREAM_FAILURES, label, STR("reset")), 1);
+        metric_add(METRICS_SERIES(shard, METRIC_UPSTREAM_REQUESTS, backend, STR("2xx")), 1);
+        metric_add(METRICS_SERIES(shard, METRIC_REFUSALS, label), 1);
     }
 }
 
@@ -276,6 +294,11 @@ TEST(hundreds_of_everything_stay_within_the_bound_of_a_second)
     CHECK_MSG(n_all <= (SECONDS + 1) * (size_t)LIMIT_LIVE_BYTES_PER_S, "%zu bytes", n_all);
     for (size_t i = 0; i < N_ELEMENTS(part_names); i++)
         CHECK_MSG(reader_has(&r, part_names[i], ""), "%s never came", part_names[i]);
+    /* Those that change all the time do not all fit, and take turns. */
+    CHECK_INT(reader_count(&r, "traffic"), SECONDS + 1);
+    CHECK(reader_count(&r, "backends") >= SECONDS / 3);
+    CHECK(reader_count(&r, "usage") >= SECONDS / 3);
+    CHECK(reader_count(&r, "backends") + reader_count(&r, "usage") < 2 * SECONDS);
     for (size_t i = 0; i < N_ELEMENTS(part_names); i++) {
         char *data = reader_last(&r, part_names[i]);
 
