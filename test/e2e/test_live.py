@@ -53,6 +53,9 @@ def test_the_whole_picture_then_what_changes(gw):
         assert live.order.count("objects") == before + 1
         assert any(o["name"] == "lost" and o["reason"] == "NoMatchingParent" for o in objects["troubles"])
         tree = [(o["depth"], o["kind"], o["name"]) for o in objects["tree"]]
+        assert objects["tree"][0]["says"] == "Accepted, Programmed"
+        gw.apply("nonsense: [", name="broken.yaml", result="failed")
+        live.wait(lambda p: p["traffic"]["last_reload"].startswith("kept generation 2: "))
         assert tree == [(0, "Gateway", "front"), (1, "Listener", "http"), (2, "HTTPRoute", "r"), (3, "", "Backend/play/a")]
 
 

@@ -204,3 +204,13 @@ def test_it_is_calm_when_all_is_well(page, gateway, upstream):
     assert page.value("document.title") == "Tollgate"
     page.picture(PICTURES / "page-calm.png")
     assert page.faults == []
+
+
+def test_a_refused_reload_is_told_first(page, gateway, upstream):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a"))))
+    page.show(1600)
+    page.go(f"http://127.0.0.1:{gw.admin_port}/")
+    page.wait(IS_LIVE)
+    gw.apply("nonsense: [", name="broken.yaml", result="failed")
+    page.wait("document.querySelector('#attention-list li').innerText.includes('The last reload was refused: kept generation 1')")
+    assert page.faults == []

@@ -194,10 +194,11 @@ TEST(a_reader_gets_all_of_the_picture_first)
     CHECK(
         reader_has(&r, "backends", "\"backend\":\"Backend/play/one\",\"endpoints\":1,\"sick\":0"));
     CHECK(reader_has(&r, "objects",
-                     "{\"depth\":0,\"kind\":\"Gateway\",\"namespace\":\"play\","
-                     "\"name\":\"front\",\"well\":true},{\"depth\":1,"
-                     "\"kind\":\"Listener\",\"name\":\"http\",\"port\":80,"
-                     "\"well\":true},{\"depth\":2,\"kind\":\"HTTPRoute\""));
+                     "{\"depth\":0,\"kind\":\"Gateway\",\"namespace\":\"play\",\"name\":\"front\","
+                     "\"says\":\"Accepted, Programmed\",\"well\":true},"
+                     "{\"depth\":1,\"kind\":\"Listener\",\"name\":\"http\",\"port\":80,"
+                     "\"says\":\"ResolvedRefs, Accepted, Programmed\",\"well\":true},"
+                     "{\"depth\":2,\"kind\":\"HTTPRoute\""));
     CHECK(reader_has(&r, "objects", "\"troubles\":[],\"troubles_more\":0"));
     reader_deinit(&r);
     play_close(p);
@@ -244,7 +245,8 @@ TEST(what_is_not_well_is_told_with_its_reason)
                      "\"name\":\"one\",\"place\":\"test.yaml:"));
     CHECK(reader_has(&r, "objects", "\"type\":\"ResolvedRefs\",\"reason\":\"BackendNotFound\""));
     CHECK(reader_has(&r, "objects", "\"finding\":{\"place\":\"test.yaml:"));
-    CHECK(reader_has(&r, "objects", "\"name\":\"one\",\"well\":false}"));
+    CHECK(reader_has(&r, "objects",
+                     "\"says\":\"Accepted, not ResolvedRefs (BackendNotFound)\",\"well\":false}"));
     reader_deinit(&r);
     play_close(p);
     buf_deinit(&text);

@@ -39,6 +39,32 @@ static const struct condition *object_find_trouble(const struct object *o, struc
     return NULL;
 }
 
+/* "Accepted, ResolvedRefs", each type once, a bad one with its reason: "not ResolvedRefs
+ * (BackendNotFound)". One that is as it should be and means nothing more (Conflicted: False) is
+ * left out. */
+static void object_says(struct json *j, const struct object *o, struct str about)
+{
+    struct buf text = {0};
+
+    VEC_FOREACH (&o->conditions, set) {
+        if (about.ptr ? !str_eq(set->about, about) : o->kind->id == KIND_GATEWAY && set->about.len)
+            continue;
+        VEC_FOREACH (&set->items, c) {
+            const char *comma = text.len > 0 ? ", " : "";
+
+            if (text.len > 0 && str_find(buf_str(&text), str_of(c->type)) >= 0)
+                continue;
+            if (condition_is_bad(c))
+                buf_printf(&text, "%s%s%s (%s)", comma, c->status == CONDITION_TRUE ? "" : "not ",
+                           c->type, c->reason);
+            else if (c->status == CONDITION_TRUE)
+                buf_printf(&text, "%s%s", comma, c->type);
+        }
+    }
+    part_str(j, "says", buf_str(&text));
+    buf_deinit(&text);
+}
+
 static bool object_is_trouble(const struct object *o)
 {
     struct str about;
@@ -145,6 +171,7 @@ static bool tree_object(struct object_tree *t, unsigned depth, const struct obje
         return false;
     json_u64(t->rows.json, "depth", depth);
     object_name(t->rows.json, o);
+    object_says(t->rows.json, o, STR_NULL);
     json_bool(t->rows.json, "well", !object_is_trouble(o));
     part_row_close(&t->rows);
     return t->rows.n_left_out == 0;
@@ -222,6 +249,7 @@ static void tree_listener(struct object_tree *t, const struct gateway *g, const 
         json_text(t->rows.json, "kind", "Listener");
         part_str(t->rows.json, "name", l->name);
         json_u64(t->rows.json, "port", (uint64_t)MAX(l->port.value, (int64_t)0));
+        object_says(t->rows.json, &g->object, l->name);
         json_bool(t->rows.json, "well", !object_find_trouble(&g->object, l->name, &about));
         part_row_close(&t->rows);
     }

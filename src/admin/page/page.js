@@ -482,7 +482,8 @@ function drawTree(rows) {
     const [kind, name] = row.kind ? [row.kind, `${row.namespace ? `${row.namespace}/` : ""}${row.name}`] : splitName(row.name);
     last = make("li");
     const [short, namespace] = row.kind === "Listener" ? [`${name} :${row.port}`, ""] : withoutNamespace(name);
-    last.append(markOf(row.well ? "" : "bad"), make("span", "soft", `${kind} `), make("span", "name", short === "-" ? "a backend that is not there" : short), make("span", "soft", namespace && namespace !== home ? ` in ${namespace}` : ""));
+    last.append(markOf(row.well ? "" : "bad"), make("span", "soft", `${kind} `), make("span", "name", short === "-" ? "a backend that is not there" : short), make("span", "soft", namespace && namespace !== home ? ` in ${namespace}` : ""),
+      make("span", `says ${row.well ? "soft" : "bad"}`, row.says || ""));
     home ||= namespace;
     lists[lists.length - 1].append(last);
   }
@@ -541,7 +542,7 @@ function attention() {
   else if (!t.ready) note("bad", `Not ready: ${t.not_ready_because}.`, "objects");
   if (t.overload >= 2) note("bad", "Overloaded: requests are refused.", "traffic");
   else if (t.overload === 1) note("warn", "Near the limit of memory or connections: idle connections are closed.", "traffic");
-  if (/^(fail|refus|error)/i.test(t.last_reload)) note("bad", `The last reload failed, the configuration before it serves on: ${t.last_reload}`, "objects");
+  if (/^kept /.test(t.last_reload)) note("bad", `The last reload was refused: ${t.last_reload}`, "objects");
   if (t.failed_5xx > 0) note(t.failed_5xx > 0.01 * t.requests ? "bad" : "warn", `${share(t.failed_5xx, t.requests)} % of requests fail (5xx).`, "traffic");
   for (const b of parts.backends?.backends || []) {
     const mark = backendMark(b);
