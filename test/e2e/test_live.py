@@ -223,3 +223,14 @@ def test_drain_is_told(gateway, upstream):
         traffic = live.wait(lambda p: p["traffic"]["draining"] and p["traffic"])
         assert not traffic["ready"] and traffic["not_ready_because"]
         eventually(lambda: not live.more(), 20)
+
+
+def test_a_process_that_is_taken_over_lets_the_page_go(line, upstream):
+    gw = line.first(world(backend("a", upstream("a")), route("r", rule("a"))))
+    with Live(gw) as live:
+        started = live.wait(lambda p: p["traffic"]["started_ms"])
+        later = line.next()
+        while live.more():  # the old one ends, whatever it has open for its own operator
+            pass
+        with Live(later) as again:
+            again.wait(lambda p: p["traffic"]["started_ms"] > started)

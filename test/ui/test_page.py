@@ -6,7 +6,7 @@ from play.live import Live
 from play.manifests import backend, route, rule, world
 
 IS_LIVE = "document.getElementById('state-text').textContent === 'Live'"
-SHAPES = [(1600, "light"), (1600, "dark"), (400, "light"), (400, "dark")]
+SHAPES = [(1600, "light"), (1600, "dark"), (1000, "light"), (720, "dark"), (400, "light"), (400, "dark"), (320, "light")]
 
 # What stands out of its room, as (element, right edge): nothing may, but for what scrolls by itself.
 OVERFLOWING = """[...document.querySelectorAll('body *')].filter((e) => {
@@ -18,6 +18,9 @@ OVERFLOWING = """[...document.querySelectorAll('body *')].filter((e) => {
 CROWDED = """[...document.querySelectorAll('td, dd, dt, li, p, h2')].filter((e) =>
   e.offsetParent && !e.closest('nav') && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
   .map((e) => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth} ${e.textContent.slice(0, 60)}`)"""
+
+# Times and codes that are broken into lines.
+BROKEN = "[...document.querySelectorAll('.time, .number')].filter((e) => e.offsetParent && e.firstChild && (() => { const r = document.createRange(); r.selectNodeContents(e); return new Set([...r.getClientRects()].map((c) => Math.round(c.bottom / 6))).size > 1; })()).map((e) => e.textContent)"
 
 # Contrast of every text with what is behind it (WCAG 2.2, 1.4.3), as those below AA.
 PALE = """(() => {
@@ -99,10 +102,11 @@ def test_it_is_readable(page, full_world, width, scheme):
     assert page.value("document.documentElement.scrollWidth") <= width
     assert page.value(OVERFLOWING) == []
     assert page.value(CROWDED) == []
+    assert page.value(BROKEN) == []
     assert page.value(PALE) == []
     dark = page.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number).reduce((a, b) => a + b) < 200")
     assert dark == (scheme == "dark")
-    if width == 400:
+    if width <= 400:
         n_shown = "[...document.querySelectorAll('#refusals-table tbody tr')].filter((r) => r.offsetParent).length"
         assert page.value(n_shown) == 6
         page.value("document.querySelector('#refusals button.all').click()")

@@ -29,15 +29,15 @@ static void limit_look(void *ctx, const struct limit_reading *r)
 {
     struct limit_views *v = ctx;
     double taken = (double)r->level.used + (double)r->level.reserved;
+    struct limit_view *view = VEC_ADD(&v->arena, &v->items);
 
     v->n_values += r->n_keys;
-    VEC_PUSH(&v->arena, &v->items,
-             ((struct limit_view){.rule = r->rule,
-                                  .route = r->route,
-                                  .key = arena_str(&v->arena, r->key),
-                                  .scope = arena_str(&v->arena, r->scope),
-                                  .level = r->level,
-                                  .part = taken / (double)MAX(r->rule->limit, (uint64_t)1)}));
+    view->rule = r->rule;
+    view->route = r->route;
+    view->key = arena_str(&v->arena, r->key);
+    view->scope = arena_str(&v->arena, r->scope);
+    view->level = r->level;
+    view->part = taken / (double)MAX(r->rule->limit, (uint64_t)1);
 }
 
 static int limit_compare(const void *a, const void *b)

@@ -449,12 +449,12 @@ function drawUsage(p) {
 function drawRefusals(p) {
   setText(at("refusals-count"), p.refusals_ever ? `${count(p.refusals_ever)} since the start` : "");
   table("refusals-table", [
-    { label: "When", set: (td, r) => setSpans(td, ["mono", clock(r.at_ms)], ["soft", r.times > 1 ? ` ${r.times} times` : ""]) },
-    { label: "Answer", kind: "whole", set: (td, r) => setSpans(td, ["name", `${r.status || "none"} `], ["mono", r.code]) },
+    { label: "When", set: (td, r) => setSpans(td, ["mono time", clock(r.at_ms)], ["soft", r.times > 1 ? ` ${r.times} times` : ""]) },
+    { label: "Answer", kind: "whole", set: (td, r) => setSpans(td, ["name", `${r.status || "none"} `], ["mono time", r.code]) },
     { label: "Why", kind: "whole", set: (td, r) => setSpans(td, ["", r.sentence], ["under", r.detail]) },
     { label: "Request", kind: "whole", set: (td, r) => setSpans(td, ["mono", `${r.method} ${r.path}`.trim() || "a head that cannot be read"],
       ["under", r.route ? routeName(r.route).join(" ") : r.listener]) },
-    { label: "Tenant", set: (td, r) => setSpans(td, [r.tenant ? "name" : "soft", r.tenant || "not known"], ["under", r.model]) },
+    { label: "Tenant", set: (td, r) => setSpans(td, [r.tenant ? "name" : "soft time", r.tenant || "not known"], ["under", r.model]) },
   ], p.refusals, (r) => `${r.at_ms} ${r.code} ${r.path} ${r.tenant}`, "Nothing was refused.");
   more("refusals-more", p.refusals_more, "earlier ones");
 }
