@@ -1,6 +1,6 @@
-/* log: one access record whatever the end, and from it metrics and log lines. Lets go of everything
- * that outlives the exchange's arena: the snapshot or, of a pinned exchange, its listener and
- * route. */
+/* log: one access record whatever the end, and from it metrics and log lines; refusals are noted
+ * for who watches. Lets go of everything that outlives the exchange's arena: the snapshot or, of a
+ * pinned exchange, its listener and route. */
 #include "gateway/account/record.h"
 #include "gateway/account/refusal_ring.h"
 #include "gateway/exchange.h"

@@ -1,4 +1,6 @@
 """The live page as people have it before them."""
+import re
+
 import pytest
 
 from conftest import MARKUP, PICTURES
@@ -16,7 +18,7 @@ OVERFLOWING = """[...document.querySelectorAll('body *')].filter((e) => {
 
 # Cells whose text is wider than they are: words over words.
 CROWDED = """[...document.querySelectorAll('td, dd, dt, li, p, h2')].filter((e) =>
-  e.offsetParent && !e.closest('nav') && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
+  e.offsetParent && !e.closest('nav, .unseen') && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
   .map((e) => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth} ${e.textContent.slice(0, 60)}`)"""
 
 # Times and codes that are broken into lines.
@@ -79,6 +81,8 @@ def test_it_follows_the_traffic_and_says_nothing_to_the_console(page, full_world
     troubles = page.text("#troubles")
     assert "It names a Gateway or listener" in troubles or "No listener of this name" in troubles
     assert page.value("document.title") == "✖ Tollgate"
+    said = page.text("#attention-count")
+    assert re.fullmatch("[1-9] urgent, [1-9] to look at", said), said
     assert page.faults == []
 
 

@@ -104,6 +104,13 @@ function span(seconds) {
   return `${Math.floor(s / 86400)} days`;
 }
 
+/* Of what nobody counts the seconds. */
+function roughly(seconds) {
+  if (seconds < 60) return "less than a minute";
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;
+}
+
 /* A time of today, else with its day. */
 function clock(ms) {
   if (Math.abs(Date.now() - ms) > 43200000) return `${day(ms / 1000)} ${clockOf(ms)}`;
@@ -512,7 +519,7 @@ function keyState(k) {
 function certificateState(c) {
   const left = c.until_s - nowS();
   if (left <= 0) return ["bad", "has ended"];
-  return [left < 14 * 86400 ? "warn" : "", `in ${span(left)}`];
+  return [left < 14 * 86400 ? "warn" : "", `in ${roughly(left)}`];
 }
 
 function drawCredentials(p) {
@@ -554,7 +561,7 @@ function attention() {
   for (const l of parts.limits?.limits || []) {
     if (l.used + l.reserved < 0.9 * l.limit || l.limit === 0 || l.window_s < 60) continue;
     const isFull = l.used + l.reserved >= l.limit;
-    note("warn", `${limitWho(l)}: ${isFull ? "used up" : `${share(l.used + l.reserved, l.limit)} % used`}, ${count(l.used)} of ${count(l.limit)} ${limitUnit(l)}; begins anew in ${span(l.resets_at_s - nowS())}.`, "limits");
+    note("warn", `${limitWho(l)}: ${isFull ? "used up" : `${share(l.used + l.reserved, l.limit)} % used`}, ${count(l.used)} of ${count(l.limit)} ${limitUnit(l)}; begins anew in ${roughly(l.resets_at_s - nowS())}.`, "limits");
   }
   const n = (parts.objects?.troubles || []).length + (parts.objects?.troubles_more || 0);
   if (n > 0) note("warn", `${many(n, "object")} of the configuration ${n === 1 ? "is" : "are"} not well.`, "objects");
@@ -572,6 +579,9 @@ function attention() {
 function drawAttention() {
   const found = attention();
   if (!found) return;
+  // What is read aloud changes with how much there is, not with every figure in it.
+  const urgent = found.filter((i) => i.level === "bad").length;
+  setText(at("attention-count"), `${urgent} urgent, ${found.length - urgent} to look at`);
   const shown = found.slice(0, 8);
   if (found.length > shown.length) shown.push({ level: "warn", text: `and ${found.length - shown.length} more below.` });
   if (!found.length) shown.push({ level: "", text: "Nothing." });
