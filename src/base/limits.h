@@ -177,8 +177,9 @@
     X(LIVE_BYTES_PER_S, 19500, "bytes", "of one such stream; beyond: parts of the picture wait")   \
     X(LIVE_SILENT_S, 10, "seconds",                                                                \
       "for which the reader of one may take nothing; beyond: it is closed")                        \
-    X(LIVE_ROWS, 4096, "rows",                                                                     \
-      "routes, backends and tenants with models that the live page counts; beyond: not shown")     \
+    X(LIVE_ROWS, 8192, "rows",                                                                     \
+      "of each kind that the live page counts (routes, backends, tenants with models); beyond: "   \
+      "not shown")                                                                                 \
     X(REFUSALS_KEPT, 32, "requests", "the last ones of a worker that were refused, for the page")  \
     X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \

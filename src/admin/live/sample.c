@@ -42,7 +42,7 @@ static struct sample_row *sample_row(struct sample *s, enum sample_kind kind, st
     struct str key = sample_key(room, kind, a, b);
     struct sample_row *row = map_find(&s->by_name, key);
 
-    if (row || s->n_rows == LIMIT_LIVE_ROWS)
+    if (row || s->rows[kind].n == LIMIT_LIVE_ROWS)
         return row;
     row = ARENA_NEW(&s->arena, struct sample_row);
     row->kind = kind;
@@ -50,7 +50,6 @@ static struct sample_row *sample_row(struct sample *s, enum sample_kind kind, st
     row->names[1] = arena_str(&s->arena, b);
     map_put(&s->by_name, arena_str(&s->arena, key), row);
     VEC_PUSH(&s->arena, &s->rows[kind], row);
-    s->n_rows++;
     return row;
 }
 

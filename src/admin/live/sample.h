@@ -46,7 +46,6 @@ struct sample {
     struct arena arena;
     struct map by_name;
     VEC(struct sample_row *) rows[SAMPLE_KINDS];
-    size_t n_rows;
     bool is_begun;
     uint64_t now_us;
     uint64_t middle_us;

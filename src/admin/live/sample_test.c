@@ -157,10 +157,12 @@ TEST(rows_are_bounded)
         char name[16];
 
         snprintf(name, sizeof name, "r%d", i);
-        count(w.one, name, "2xx", 1);
+        count(i % 2 ? w.one : w.two, name, "2xx", 1);
     }
+    metric_add(METRICS_SERIES(w.one, METRIC_UPSTREAM_REQUESTS, STR("b"), STR("2xx")), 1);
     sample_read(&w.sample, &w.metrics, 1 * SECOND);
-    CHECK_INT(w.sample.n_rows, LIMIT_LIVE_ROWS);
+    CHECK_INT(w.sample.rows[SAMPLE_ROUTE].n, LIMIT_LIVE_ROWS);
+    CHECK(sample_find(&w.sample, SAMPLE_BACKEND, STR("b"), STR("")));
     CHECK_INT(sample_all_requests(all(&w)), LIMIT_LIVE_ROWS + 100);
     world_deinit(&w);
 }
