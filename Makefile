@@ -11,6 +11,7 @@
 #   make test-differential  the same requests and answers, byte for byte, to the gateway, nginx, HAProxy and Node's parser
 #   make test-prom    the dashboards and alerts against a real Prometheus that scrapes a gateway under traffic
 #   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW
+#   make test-ui      the live page in Debian's Chromium; pictures in BUILD/ui
 #   make test-h2spec  h2spec on a listener of HTTP/2 and one of clear text: every case but a written list
 #   make bench        side by side with nginx, HAProxy and Envoy (BENCH_ARGS)
 #   make lint         layers, sizes, formatting, clang-tidy, cppcheck, generated documents
@@ -31,7 +32,7 @@ MESON := /usr/bin/meson
 NINJA := /usr/bin/ninja
 SETUP = tools/setup-build
 
-.PHONY: all release demo test test-slow test-exact test-faults test-sdk test-differential test-prom test-testssl test-h2spec bench lint sanitize tsan fuzz docs format clean
+.PHONY: all release demo test test-slow test-exact test-faults test-sdk test-differential test-prom test-testssl test-h2spec test-ui bench lint sanitize tsan fuzz docs format clean
 
 all:
 	@tools/install-packages build
@@ -105,6 +106,14 @@ test-h2spec:
 	@$(NINJA) -C $(BUILD) --quiet
 	@TOLLGATE_H2SPEC=$(CURDIR)/build-h2spec/h2spec $(PYTHON) tools/run-tests --build $(BUILD) --only e2e -- \
 		--h2spec -m h2spec -s $(TEST_ARGS)
+
+test-ui:
+	@tools/install-packages build test ui
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@TOLLGATE_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 timeout 900 $(PYTHON) -m pytest -q -p no:cacheprovider \
+		test/ui $(TEST_ARGS)
+	@echo "pictures: $(BUILD)/ui"
 
 bench:
 	@tools/install-packages build bench

@@ -8,6 +8,7 @@
 void admin_init(struct admin *a, struct server *server)
 {
     *a = (struct admin){.server = server, .facts.last_reload = "none"};
+    live_init(&a->live, a);
 }
 
 static void admin_on_accept(struct listener *l, int fd, const struct sockaddr *peer UNUSED,
@@ -73,4 +74,5 @@ void admin_deinit(struct admin *a)
         admin_connections_close(p);
         mem_free(p);
     }
+    live_deinit(&a->live);
 }

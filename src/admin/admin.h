@@ -3,6 +3,7 @@
  * page in a browser must not reach it through a name of its own), and reads no content. */
 #pragma once
 
+#include "admin/live/live.h"
 #include "gateway/server.h"
 #include "net/listener.h"
 #include "net/socket.h"
@@ -18,6 +19,7 @@ struct admin {
     struct admin_facts facts;
     struct outbox_pool outboxes;
     struct list ports;
+    struct live live;
 };
 
 /* Each port has its own connections: a crowd on the probe port must not shut out the operator. */

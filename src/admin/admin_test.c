@@ -166,6 +166,20 @@ TEST(requests_are_answered_by_host_method_and_path)
         {"GET /healthz HTTP/1.1\r\nHost: [::1]:7\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "},
         {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "},
         {"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n"
+         "Connection: close\r\n\r\n",
+         "HTTP/1.1 403 "},
+        {"GET /live HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-site\r\n"
+         "Connection: close\r\n\r\n",
+         "HTTP/1.1 403 "},
+        {"GET /page.js HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n"
+         "Connection: close\r\n\r\n",
+         "HTTP/1.1 200 "},
+        {"GET / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: none\r\n"
+         "Connection: close\r\n\r\n",
+         "HTTP/1.1 200 "},
+        {"POST /live" HOST_CLOSE, "HTTP/1.1 405 "},
+        {"HEAD /live" HOST_CLOSE, "HTTP/1.1 200 "},
         {"GET /healthz HTTP/2.7\r\nHost: localhost\r\n\r\n", "HTTP/1.1 400 "},
         {"\x16\x03\x01 hello\r\n\r\n", "HTTP/1.1 400 "},
         {"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4097\r\n\r\n",
@@ -187,6 +201,8 @@ TEST(requests_are_answered_by_host_method_and_path)
                   rows[i].request, answer.ptr);
         CHECK(!strstr(answer.ptr, "HTTP/1.1 405 ") || strstr(answer.ptr, "allow: GET, HEAD\r\n"));
         CHECK(!strstr(answer.ptr, "access-control-"));
+        CHECK(strstr(answer.ptr, "frame-ancestors 'none'") && strstr(answer.ptr, ": DENY\r\n"));
+        CHECK(!strstr(answer.ptr, "unsafe-"));
         buf_deinit(&answer);
     }
     play_close(p);
@@ -197,10 +213,10 @@ TEST(the_probe_port_shows_three_endpoints)
     static const struct {
         const char *path;
         bool is_shown;
-    } rows[] = {{"/healthz", true},  {"/metrics", true},
-                {"/ready", true},    {"/status", false},
-                {"/config", false},  {"/", false},
-                {"/objects", false}, {"/explain?request=GET+http://h/", false}};
+    } rows[] = {{"/healthz", true},  {"/metrics", true}, {"/ready", true},
+                {"/status", false},  {"/config", false}, {"/", false},
+                {"/help", false},    {"/live", false},   {"/page.js", false},
+                {"/objects", false}, {"/logs", false},   {"/explain?request=GET+http://h/", false}};
     struct play *p = play_open(true);
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
@@ -479,5 +495,100 @@ TEST(a_crowd_makes_room_for_the_next_one)
     buf_deinit(&answer);
     for (int i = 0; i < N; i++)
         close(fds[i]);
+    play_close(p);
+}
+
+/* ---- the live picture ---- */
+
+static void client_read_until(struct play *p, int fd, struct buf *b, const char *text)
+{
+    for (;;) {
+        buf_append_char(b, '\0');
+        b->len--;
+        if (strstr(b->ptr, text))
+            return;
+        CHECK_MSG(client_read_some(p, fd, b) > 0, "closed before %s", text);
+    }
+}
+
+TEST(the_live_picture_comes_as_events)
+{
+    struct play *p = play_open(false);
+    int fd = client_connect(p);
+    struct buf got = {0};
+
+    client_send(fd, "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client_read_until(p, fd, &got, "event: credentials\ndata: {");
+    CHECK(strstr(got.ptr, "HTTP/1.1 200 ") == got.ptr);
+    CHECK(strstr(got.ptr, "content-type: text/event-stream\r\n"));
+    CHECK(strstr(got.ptr, "connection: close\r\n") && !strstr(got.ptr, "content-length"));
+    CHECK(!strstr(got.ptr, "hunter2") && !strstr(got.ptr, "c2VjcmV0"));
+    buf_clear(&got);
+    client_read_until(p, fd, &got, "event: traffic\ndata: {"); /* a second later */
+    CHECK_INT(p->admin.live.readers.n_nodes, 1);
+    close(fd);
+    while (p->admin.live.readers.n_nodes > 0)
+        CHECK(loop_turn(&p->loop, 1000) == 0);
+    CHECK_INT(play_n_connections(p), 0);
+    buf_deinit(&got);
+    play_close(p);
+}
+
+TEST(live_pages_are_bounded_and_a_crowd_leaves_them_alone)
+{
+    enum { N = LIMIT_ADMIN_CONNECTIONS + 8 };
+    struct play *p = play_open(false);
+    struct buf answer;
+    int streams[LIMIT_LIVE_STREAMS];
+    int fds[N];
+
+    for (int i = 0; i < LIMIT_LIVE_STREAMS; i++) {
+        streams[i] = client_connect(p);
+        client_send(streams[i], "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        while (p->admin.live.readers.n_nodes <= (size_t)i)
+            CHECK(loop_turn(&p->loop, 1000) == 0);
+    }
+    answer = play_ask(p, "GET /live" HOST_CLOSE);
+    CHECK(strstr(answer.ptr, "HTTP/1.1 503 ") == answer.ptr);
+    buf_deinit(&answer);
+    for (int i = 0; i < N; i++) {
+        fds[i] = client_connect(p);
+        CHECK(loop_turn(&p->loop, 1000) == 0);
+    }
+    answer = play_ask(p, "GET /healthz" HOST_CLOSE);
+    CHECK(strstr(answer.ptr, "HTTP/1.1 200 ") == answer.ptr);
+    CHECK_INT(p->admin.live.readers.n_nodes, LIMIT_LIVE_STREAMS);
+    buf_deinit(&answer);
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    for (int i = 0; i < LIMIT_LIVE_STREAMS; i++)
+        close(streams[i]);
+    play_close(p);
+}
+
+TEST(the_page_is_served_whole_and_needs_nobody_else)
+{
+    static const struct {
+        const char *request;
+        const char *type;
+        const char *text;
+    } rows[] = {
+        {"GET /" HOST_CLOSE, "text/html; charset=utf-8",
+         "<script src=\"/page.js\" defer></script>"},
+        {"GET /page.js" HOST_CLOSE, "text/javascript; charset=utf-8", "new EventSource(\"/live\")"},
+        {"GET /page.css" HOST_CLOSE, "text/css; charset=utf-8", "prefers-color-scheme: dark"},
+        {"GET /icon.svg" HOST_CLOSE, "image/svg+xml", "<svg "},
+    };
+    struct play *p = play_open(false);
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct buf answer = play_ask(p, rows[i].request);
+
+        CHECK_MSG(strstr(answer.ptr, rows[i].type) && strstr(answer.ptr, rows[i].text), "%s",
+                  rows[i].request);
+        CHECK(!strstr(answer.ptr, "https://") && !strstr(answer.ptr, "innerHTML"));
+        CHECK(!strstr(answer.ptr, " style=\"") && !strstr(answer.ptr, " onclick="));
+        buf_deinit(&answer);
+    }
     play_close(p);
 }

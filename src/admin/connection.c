@@ -6,6 +6,7 @@
  *
  *     READING --request--> ANSWERING --sent, keep-alive--> READING
  *                             +--sent, last one--> LINGERING --peer closed, or enough--> closed
+ *     READING --request of the live picture--> STREAMING --peer closed, or takes nothing--> closed
  *
  * Lingering: a socket closed with unread bytes resets the connection, and the reset may overtake
  * the answer (RFC 9112 9.6). */
@@ -22,9 +23,10 @@ enum {
     ADMIN_LINGER_US = 1000000,
     ADMIN_LINGER_BYTES = 65536,
     ADMIN_READ_BYTES = 16384,
+    ADMIN_STREAM_BYTES = 16384, /* of events that the system holds for a reader */
 };
 
-enum admin_state { ADMIN_READING, ADMIN_ANSWERING, ADMIN_LINGERING, ADMIN_CLOSED };
+enum admin_state { ADMIN_READING, ADMIN_ANSWERING, ADMIN_LINGERING, ADMIN_STREAMING, ADMIN_CLOSED };
 
 struct admin_connection {
     enum admin_state state;
@@ -35,6 +37,7 @@ struct admin_connection {
     struct arena arena; /* of the current request */
     struct admin_port *port;
     struct list_node node;
+    struct live_reader live; /* while streaming */
     struct timer timer;
     struct deferred retire;
     size_t n_lingered;
@@ -71,6 +74,7 @@ static void connection_close(struct admin_connection *c)
     if (c->state == ADMIN_CLOSED)
         return;
     c->state = ADMIN_CLOSED;
+    live_leave(&c->port->admin->live, &c->live);
     list_remove(&c->node);
     timer_cancel(connection_loop(c), &c->timer);
     stream_close(&c->stream, false);
@@ -134,6 +138,30 @@ static void connection_flush(struct admin_connection *c)
     }
 }
 
+/* Whatever a browser makes of an answer: nothing runs but the page's own script, nothing is fetched
+ * but from here, and no other page frames it, reads it or learns of it. */
+static void connection_add_guards(struct http_headers *headers)
+{
+    static const struct {
+        struct str name;
+        struct str value;
+    } rows[] = {
+        {{"cache-control", 13}, {"no-store", 8}},
+        {{"x-content-type-options", 22}, {"nosniff", 7}},
+        {{"x-frame-options", 15}, {"DENY", 4}},
+        {{"referrer-policy", 15}, {"no-referrer", 11}},
+        {{"cross-origin-opener-policy", 26}, {"same-origin", 11}},
+        {{"cross-origin-resource-policy", 28}, {"same-origin", 11}},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+        http_headers_add(headers, rows[i].name, rows[i].value);
+    http_headers_add(headers, STR("content-security-policy"),
+                     STR("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                         "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                         "frame-ancestors 'none'; require-trusted-types-for 'script'"));
+}
+
 static void connection_answer(struct admin_connection *c, const struct http_request *request,
                               struct admin_answer *answer)
 {
@@ -146,17 +174,21 @@ static void connection_answer(struct admin_connection *c, const struct http_requ
     response.content_length = answer->body.len;
     http_headers_init(&response.headers, &c->arena);
     http_headers_add_id(&response.headers, HEADER_CONTENT_TYPE, str_of(answer->type));
-    http_headers_add(&response.headers, STR("cache-control"), STR("no-store"));
-    http_headers_add(&response.headers, STR("x-content-type-options"), STR("nosniff"));
+    connection_add_guards(&response.headers);
     if (answer->status == 405)
         http_headers_add(&response.headers, STR("allow"), STR("GET, HEAD"));
+    if (answer->is_live) {
+        c->is_last = true;
+        response.body = HTTP_BODY_UNTIL_CLOSE;
+        response.has_content_length = false;
+    }
     if (is_head)
         response.body = HTTP_BODY_NONE;
     h1_format_response(outbox_held(&c->out), &response, !c->is_last);
     if (!is_head)
         outbox_copy(&c->out, answer->body.ptr, answer->body.len);
     buf_deinit(&answer->body);
-    c->state = ADMIN_ANSWERING;
+    c->state = answer->is_live && !is_head ? ADMIN_STREAMING : ADMIN_ANSWERING;
     connection_allow(c, ADMIN_ANSWER_US);
 }
 
@@ -216,6 +248,48 @@ static void connection_refuse_head(struct admin_connection *c)
     }
 }
 
+/* ---- the event stream ---- */
+
+static void connection_flush_stream(struct admin_connection *c)
+{
+    if (outbox_flush(&c->out) != 0)
+        connection_close(c);
+    else
+        stream_want(&c->stream, LOOP_READ | (outbox_is_empty(&c->out) ? 0 : LOOP_WRITE));
+}
+
+/* live_reader.send */
+static bool connection_send_events(struct live_reader *r, struct str events)
+{
+    struct admin_connection *c = CONTAINER_OF(r, struct admin_connection, live);
+
+    if (!outbox_is_empty(&c->out))
+        return false;
+    outbox_copy(&c->out, events.ptr, events.len);
+    connection_flush_stream(c);
+    return true;
+}
+
+/* live_reader.give_up */
+static void connection_give_up(struct live_reader *r)
+{
+    connection_close(CONTAINER_OF(r, struct admin_connection, live));
+}
+
+/* The head is in the outbox. From here on the live picture's clock is the connection's. */
+static void connection_begin_stream(struct admin_connection *c)
+{
+    static const struct socket_options options = {.buffer_bytes = ADMIN_STREAM_BYTES};
+
+    timer_cancel(connection_loop(c), &c->timer);
+    socket_set_options(c->stream.io.fd, &options);
+    c->live.send = connection_send_events;
+    c->live.give_up = connection_give_up;
+    connection_flush_stream(c);
+    if (c->state == ADMIN_STREAMING)
+        live_join(&c->port->admin->live, &c->live);
+}
+
 /* ---- requests ---- */
 
 /* Takes the next event out of `input`; answers if it is a request. False: it is not complete. */
@@ -248,6 +322,8 @@ static void connection_process(struct admin_connection *c)
     while (c->state == ADMIN_READING && input.len > 0 && connection_step(c, &input)) {
         if (c->state == ADMIN_ANSWERING)
             connection_flush(c);
+        else if (c->state == ADMIN_STREAMING)
+            connection_begin_stream(c);
     }
     buf_consume(&c->in, c->in.len - input.len);
     if (c->state != ADMIN_READING || c->in.len == 0 || c->is_in_head)
@@ -282,7 +358,10 @@ static void connection_on_event(struct stream *s, unsigned events)
         connection_process(c);
     } else if (c->state == ADMIN_READING && (events & LOOP_READ)) {
         connection_read(c);
-    } else if (c->state == ADMIN_LINGERING && (events & LOOP_READ)) {
+    } else if (c->state == ADMIN_STREAMING && (events & LOOP_WRITE)) {
+        connection_flush_stream(c);
+    } else if ((c->state == ADMIN_LINGERING || c->state == ADMIN_STREAMING) &&
+               (events & LOOP_READ)) {
         connection_discard(c);
     } else if (events & LOOP_HANGUP) {
         connection_close(c);
@@ -295,18 +374,26 @@ static void connection_on_timer(struct timer *t)
 }
 
 /* The port is full: whoever has been waiting for its peer longest goes; one that has its answer to
- * take only when all have, since else readers that never read would lock everybody out. */
+ * take only when all have, since else readers that never read would lock everybody out. Streams are
+ * fewer than connections, and have a bound of their own. */
 static void connection_make_room(struct admin_port *port)
 {
     LIST_FOREACH (&port->connections, node) {
         struct admin_connection *c = CONTAINER_OF(node, struct admin_connection, node);
 
-        if (c->state != ADMIN_ANSWERING) {
+        if (c->state != ADMIN_ANSWERING && c->state != ADMIN_STREAMING) {
             connection_close(c);
             return;
         }
     }
-    connection_close(CONTAINER_OF(port->connections.first, struct admin_connection, node));
+    LIST_FOREACH (&port->connections, answering) {
+        struct admin_connection *c = CONTAINER_OF(answering, struct admin_connection, node);
+
+        if (c->state != ADMIN_STREAMING) {
+            connection_close(c);
+            return;
+        }
+    }
 }
 
 void admin_connection_accept(struct admin_port *port, int fd)

@@ -1,11 +1,12 @@
-/* The endpoints in one table, and the two gates before them: Host must be an address, a loopback
- * name or the bound address (else a page in a browser could reach the port by a name that it
- * controls), and the method must not change anything. */
+/* The endpoints in one table, and the gates before them: Host must be an address, a loopback name
+ * or the bound address (else a page in a browser could reach the port by a name that it controls),
+ * a browser must not ask for another site's page, and the method must not change anything. */
 #include "admin/endpoints.h"
 
 #include "admin/connection.h"
 #include "admin/explain/endpoint.h"
 #include "admin/objects/object_list.h"
+#include "admin/page.h"
 #include "base/limits.h"
 #include "base/log_memory.h"
 #include "http/query.h"
@@ -98,7 +99,16 @@ static void ask_logs(struct admin *a UNUSED, const struct http_request *request,
     buf_deinit(&lines);
 }
 
-static void serve_index(struct admin *a, struct admin_answer *answer);
+static void serve_live(struct admin *a, struct admin_answer *answer)
+{
+    answer->is_live = live_has_room(&a->live);
+    if (answer->is_live)
+        answer->type = "text/event-stream";
+    else
+        endpoint_refuse(answer, 503, "The live page is open as often as it may be: close another.");
+}
+
+static void serve_help(struct admin *a, struct admin_answer *answer);
 
 /* `serve` answers with the whole, `ask` with what the query asks for. */
 static const struct {
@@ -109,7 +119,8 @@ static const struct {
     /* In place of `serve`: what it says depends on what is asked. */
     void (*ask)(struct admin *a, const struct http_request *request, struct admin_answer *answer);
 } endpoint_rows[] = {
-    {"/", serve_index, false, "this list", NULL},
+    {"/help", serve_help, false, "this list; the live page is /", NULL},
+    {"/live", serve_live, false, "what the live page shows, as an event stream", NULL},
     {"/ready", serve_ready, true, "200 while requests are served, else 503 and what is missing",
      NULL},
     {"/healthz", serve_healthz, true, "200 while the process lives", NULL},
@@ -126,7 +137,7 @@ static const struct {
      admin_explain_serve},
 };
 
-static void serve_index(struct admin *a UNUSED, struct admin_answer *answer)
+static void serve_help(struct admin *a UNUSED, struct admin_answer *answer)
 {
     buf_printf(&answer->body, "tollgate %s\n\n", TOLLGATE_VERSION);
     for (size_t i = 0; i < N_ELEMENTS(endpoint_rows); i++)
@@ -155,11 +166,37 @@ static void endpoint_serve_row(size_t row, struct admin *a, const struct http_re
         endpoint_rows[row].serve(a, answer);
 }
 
+/* A browser says who asks; others do not (Fetch Metadata). Another port of the same host is another
+ * program, and no page of ours. */
+static bool endpoint_is_cross_site(const struct http_request *request)
+{
+    const struct http_header *site = http_headers_find(&request->headers, STR("sec-fetch-site"));
+
+    return site && !str_eq(site->value, STR("same-origin")) && !str_eq(site->value, STR("none"));
+}
+
+static bool endpoint_serve_page(const struct http_request *request, struct admin_answer *answer)
+{
+    for (const struct page_file *f = page_files; f->path; f++) {
+        if (!str_eq(request->path, str_of(f->path)))
+            continue;
+        answer->type = f->type;
+        buf_append(&answer->body, f->bytes, f->n);
+        return true;
+    }
+    return false;
+}
+
 void admin_endpoint_serve(struct admin_port *port, const struct http_request *request,
                           struct admin_answer *answer)
 {
     if (!endpoint_host_is_ours(port, request)) {
         endpoint_refuse(answer, 421, "This host is not served here.");
+        return;
+    }
+    if (endpoint_is_cross_site(request)) {
+        endpoint_refuse(answer, 403,
+                        "Other sites' pages are not answered: open this address by itself.");
         return;
     }
     if (request->method != HTTP_METHOD_GET && request->method != HTTP_METHOD_HEAD) {
@@ -173,5 +210,6 @@ void admin_endpoint_serve(struct admin_port *port, const struct http_request *re
             return;
         }
     }
-    endpoint_refuse(answer, 404, "No such endpoint.");
+    if (port->is_probe || !endpoint_serve_page(request, answer))
+        endpoint_refuse(answer, 404, "No such endpoint.");
 }

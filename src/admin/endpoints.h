@@ -9,6 +9,7 @@ struct admin_answer {
     uint16_t status;
     const char *type;
     struct buf body; /* taken over and freed by the connection */
+    bool is_live;    /* an event stream follows, of the live picture */
 };
 
 /* Host and method checked here. Fills the answer. */

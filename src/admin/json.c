@@ -45,6 +45,12 @@ void json_text(struct json *j, const char *name, const char *value)
     json_str(j, name, str_of(value));
 }
 
+void json_raw(struct json *j, const char *name, struct str value)
+{
+    json_member(j, name);
+    buf_append_str(j->out, value);
+}
+
 void json_u64(struct json *j, const char *name, uint64_t value)
 {
     json_member(j, name);

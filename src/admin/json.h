@@ -15,5 +15,7 @@ void json_open(struct json *j, const char *name, char bracket);
 void json_close(struct json *j, char bracket);
 void json_str(struct json *j, const char *name, struct str value);
 void json_text(struct json *j, const char *name, const char *value);
+/* `value` is JSON. */
+void json_raw(struct json *j, const char *name, struct str value);
 void json_u64(struct json *j, const char *name, uint64_t value);
 void json_bool(struct json *j, const char *name, bool value);

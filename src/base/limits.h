@@ -197,6 +197,14 @@
       "for fewer")                                                                                 \
     X(LOG_MEMORY_BYTES, 262144, "bytes",                                                           \
       "last lines of the gateway's own log, kept for `tollgate logs`; older ones are gone")        \
+    X(LIVE_STREAMS, 8, "streams", "of the live page at once; beyond: 503")                         \
+    X(LIVE_BYTES_PER_S, 19500, "bytes", "of one such stream; beyond: parts of the picture wait")   \
+    X(LIVE_SILENT_S, 10, "seconds",                                                                \
+      "for which the reader of one may take nothing; beyond: it is closed")                        \
+    X(LIVE_ROWS, 8192, "rows",                                                                     \
+      "of each kind that the live page counts (routes, backends, tenants with models); beyond: "   \
+      "not shown")                                                                                 \
+    X(REFUSALS_KEPT, 32, "requests", "the last ones of a worker that were refused, for the page")  \
     X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \
     X(LOG_SINK_BYTES, 1048576, "bytes",                                                            \

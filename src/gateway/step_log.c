@@ -1,8 +1,9 @@
-/* log: one access record whatever the end, and from it metrics and log lines. Lets go of everything
- * that outlives the exchange's arena: the snapshot or, of a pinned exchange, its listener and
- * route. */
+/* log: one access record whatever the end, and from it metrics and log lines; refusals are noted
+ * for who watches. Lets go of everything that outlives the exchange's arena: the snapshot or, of a
+ * pinned exchange, its listener and route. */
 #include "gateway/account/log_match.h"
 #include "gateway/account/record.h"
+#include "gateway/account/refusal_ring.h"
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
@@ -39,6 +40,26 @@ static void log_write_lines(struct exchange *x, struct access_record *record)
     }
 }
 
+static void log_note_refusal(struct exchange *x, const struct access_record *record)
+{
+    struct refusal_note note;
+
+    if (LIKELY(x->refusal == REFUSAL_NONE))
+        return;
+    note.wall_us = record->start_wall_us;
+    note.refusal = x->refusal;
+    note.status = record->status;
+    note.method = x->request.method_text;
+    note.path = x->request.path;
+    note.listener = record->listener_name;
+    note.route = record->route_name;
+    note.tenant = record->tenant;
+    note.model = record->model;
+    note.detail = x->refusal_detail;
+    note.message = x->refusal_message;
+    refusal_ring_note(x->worker->refusals, &note);
+}
+
 static void log_release(struct exchange *x)
 {
     if (x->hold)
@@ -62,6 +83,7 @@ enum step_result step_log(struct exchange *x)
         record_fill(x, &record);
         worker_count_exchange(x, &record);
         log_write_lines(x, &record);
+        log_note_refusal(x, &record);
     }
     log_release(x);
     return STEP_NEXT;

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/account/refusal_ring.h"
 #include "gateway/arrival/arrival.h"
 #include "gateway/h2/client_h2.h"
 #include "gateway/mirror.h"
@@ -354,6 +355,7 @@ void worker_deinit(struct worker *w)
     arena_deinit(&w->spare_arena);
     outbox_pool_deinit(&w->outboxes);
     buf_deinit(&w->log_line);
+    refusal_ring_free(w->refusals);
     loop_deinit(&w->loop);
 }
 
@@ -388,6 +390,7 @@ int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot 
         return r;
     w->index = n;
     conn_limit_add_member(&g->overload.upstreams, &w->upstreams.limit);
+    w->refusals = refusal_ring_new();
     w->log = log_writer_ring(&g->log_writer);
     return 0;
 }

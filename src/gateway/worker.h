@@ -77,6 +77,7 @@ struct worker {
     struct password_memory password_memory;
     struct hash_desk passwords;
     struct metrics_shard *metrics;
+    struct refusal_ring *refusals;                /* the last ones; read by control */
     struct ai_series ai_series[WORKER_AI_SERIES]; /* by tenant and model */
     struct log_ring *log;
     struct buf log_line;

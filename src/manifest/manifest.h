@@ -9,11 +9,14 @@
 
 #include "base/map.h"
 #include "manifest/kind.h"
-#include "tree/reader.h"
+
+/* The content of each file that was read, before it is wiped; `path` lives as long as the manifest.
+ */
+typedef void manifest_keep_fn(void *ctx, const char *path, struct str bytes);
 
 struct manifest_options {
-    bool is_strict;       /* a missing core object is an error, not a note */
-    reader_keep_fn *keep; /* what the files held; may be NULL */
+    bool is_strict;         /* a missing core object is an error, not a note */
+    manifest_keep_fn *keep; /* what the files held; may be NULL */
     void *keep_ctx;
 };
 

@@ -57,6 +57,7 @@ static int compile_path(struct limit_selector *s, struct arena *arena,
     s->path_kind = spec->path_kind;
     if (!spec->has_path)
         return 0;
+    s->path = arena_str(arena, path); /* of a pattern: to be told */
     if (spec->path_kind == ROUTE_PATH_REGEX)
         return regex_compile(arena, path, &s->path_regex, NULL) == 0 ? 0 : LIMIT_RULE_BAD_REGEX;
     if (path_read(path, spec->path_reading, arena, &path, &found) != 0)
@@ -364,4 +365,67 @@ void limit_rule_format_key(const struct limit_rule *r, struct str key, limit_may
         reading_put_items(&k, s->headers, s->n_headers);
         reading_put_items(&k, s->queries, s->n_queries);
     }
+}
+
+/* ---- what a rule compares with ---- */
+
+struct scope_text {
+    struct buf *out;
+    limit_may_show_fn *may_show;
+    const void *context;
+};
+
+static void scope_put(const struct scope_text *t, struct str name, bool is_inverted,
+                      const char *how, struct str value)
+{
+    if (t->out->len > 0)
+        buf_append_char(t->out, ',');
+    buf_append_str(t->out, name);
+    buf_printf(t->out, "%s=%s", is_inverted ? "!" : "", how);
+    buf_append_str(t->out, value);
+}
+
+static void scope_put_items(const struct scope_text *t, const struct limit_item *items, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        bool may_show = t->may_show(t->context, items[i].name.text);
+
+        if (items[i].kind != LIMIT_ITEM_DISTINCT)
+            scope_put(t, items[i].name.text, items[i].is_inverted,
+                      items[i].kind == LIMIT_ITEM_REGEX && may_show ? "~" : "",
+                      may_show ? items[i].value : STR("(hidden)"));
+    }
+}
+
+static void scope_put_cidr(const struct scope_text *t, const struct limit_selector *s)
+{
+    const struct cidr *c = &s->cidr;
+    char room[46];
+    struct buf text = {0};
+
+    buf_append_str(&text, ip_address_format(&c->address, room));
+    buf_printf(&text, "/%d", c->is_ipv4 ? c->n_bits - 96 : c->n_bits);
+    scope_put(t, STR("client"), s->is_cidr_inverted, "", buf_str(&text));
+    buf_deinit(&text);
+}
+
+static void scope_put_selector(const struct scope_text *t, const struct limit_selector *s)
+{
+    scope_put_items(t, s->headers, s->n_headers);
+    scope_put_items(t, s->queries, s->n_queries);
+    for (uint32_t i = 0; i < s->n_methods; i++)
+        scope_put(t, STR("method"), s->methods[i].is_inverted, "", s->methods[i].method);
+    if (s->has_path)
+        scope_put(t, STR("path"), s->is_path_inverted, s->path_regex ? "~" : "", s->path);
+    if (s->has_cidr && !s->is_cidr_distinct)
+        scope_put_cidr(t, s);
+}
+
+void limit_rule_format_scope(const struct limit_rule *r, limit_may_show_fn *may_show,
+                             const void *context, struct buf *out)
+{
+    const struct scope_text text = {.out = out, .may_show = may_show, .context = context};
+
+    for (uint32_t i = 0; i < r->n_selectors; i++)
+        scope_put_selector(&text, &r->selectors[i]);
 }

@@ -107,3 +107,7 @@ typedef bool limit_may_show_fn(const void *context, struct str name);
 /* A key of that rule for people, "x-tenant=a,client=10.0.0.1"; empty: it has none. */
 void limit_rule_format_key(const struct limit_rule *r, struct str key, limit_may_show_fn *may_show,
                            const void *context, struct buf *out);
+/* Whom the rule counts by what it compares with, in the same manner: "x-tenant=a,method=POST"; "!="
+ * where that is inverted, "~" before a pattern; values that may not be seen are hidden. */
+void limit_rule_format_scope(const struct limit_rule *r, limit_may_show_fn *may_show,
+                             const void *context, struct buf *out);

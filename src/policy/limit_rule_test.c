@@ -454,3 +454,37 @@ TEST(the_first_part_that_does_not_hold_is_told)
     CHECK_INT(limit_rule_miss(&rule, &input).part, LIMIT_PART_NONE);
     arena_deinit(&p.arena);
 }
+
+TEST(what_a_rule_compares_with_is_told_without_what_may_not_be_seen)
+{
+    const struct limit_item_spec headers[] = {
+        {STR("X-Tenant"), STR("acme"), LIMIT_ITEM_EXACT, false},
+        {STR("x-key"), STR("secret"), LIMIT_ITEM_EXACT, true},
+        {STR("x-key"), STR("sec.*"), LIMIT_ITEM_REGEX, false},
+        {STR("x-model"), STR("a|b"), LIMIT_ITEM_REGEX, false},
+        {STR("x-user"), STR(""), LIMIT_ITEM_DISTINCT, false},
+    };
+    const struct limit_method_spec methods[] = {{STR("GET"), true}};
+    const struct limit_selector_spec selectors[] = {
+        {.headers = headers, .n_headers = N_ELEMENTS(headers)},
+        {.methods = methods,
+         .n_methods = 1,
+         .has_path = true,
+         .path_kind = ROUTE_PATH_PREFIX,
+         .path = STR("/v1"),
+         .has_cidr = true,
+         .cidr = STR("10.0.0.0/8")},
+    };
+    struct limit_rule rule;
+    struct buf out = {0};
+    struct arena arena;
+    size_t bad;
+
+    arena_init(&arena, 4096);
+    CHECK_INT(limit_rule_init(&rule, &arena, selectors, 2, &bad), 0);
+    limit_rule_format_scope(&rule, may_show, "x-key", &out);
+    CHECK_STR(buf_str(&out), "x-tenant=acme,x-key!=(hidden),x-key=(hidden),x-model=~a|b,"
+                             "method!=GET,path=/v1,client=10.0.0.0/8");
+    buf_deinit(&out);
+    arena_deinit(&arena);
+}

@@ -44,7 +44,7 @@ void keeper_end_reading(struct keeper *k);
 /* For a load; NULL where nothing is kept. The caller's, until keeper_take. */
 struct kept *kept_new(const struct keeper *k);
 void kept_free(struct kept *k); /* NULL is nothing */
-/* reader_keep_fn, of a struct kept that is not NULL. */
+/* manifest_keep_fn, of a struct kept that is not NULL. */
 void kept_note(void *kept, const char *path, struct str bytes);
 /* It serves now. `who` and `reason` may be empty: then who owns the file that changed last did it.
  * NULL is nothing. */

@@ -62,14 +62,18 @@ static void reading_counter(struct reading_walk *w, const struct listener_plan *
     struct limit_reading reading = {.rule = &set->rules[i],
                                     .route = set->rules[i].counter ? STR("") : rule->log_name};
     struct reading_values values = {.arena = &w->arena};
+    struct buf scope = {0};
     size_t n = MIN(w->n_left, (size_t)LIMIT_READINGS_PER_COUNTER);
 
     if (!c || map_put(&w->known, arena_str(&w->arena, str_make((const char *)&c, sizeof c)), c))
         return;
     reading.n_keys = set->store->ops->look(set->store, c, n, w->now_wall_us, reading_note, &values);
     w->n_left -= values.values.n;
+    limit_rule_format_scope(&reading.rule->rule, reading_may_show, listener, &scope);
+    reading.scope = buf_str(&scope);
     VEC_FOREACH (&values.values, v)
         reading_tell(w, listener, v, &reading);
+    buf_deinit(&scope);
 }
 
 static void reading_listener(struct reading_walk *w, const struct listener_plan *l)

@@ -9,6 +9,7 @@ struct limit_reading {
     const struct limit_rule_plan *rule;
     struct str route; /* log_name of the route rule whose own counter it is; "": of all */
     struct str key;   /* as limit_rule_format_key; values that a client chose are hidden. Lent */
+    struct str scope; /* whom the rule counts, as limit_rule_format_scope. Lent */
     size_t n_keys;    /* of the counter, shown or not; told with its first reading */
     struct bucket_level level;
 };
