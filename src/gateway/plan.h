@@ -335,6 +335,7 @@ struct listener_plan {
     uint32_t n_logs;
     const struct access_log_plan *connection_logs;
     uint32_t n_connection_logs;
+    bool logs_connections;           /* some of these, whatever became of them */
     bool logs_peer;                  /* some of them reads clients' certificates, or may */
     struct route_plan **route_plans; /* one reference each */
     uint32_t n_route_plans;

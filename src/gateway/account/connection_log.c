@@ -43,10 +43,10 @@ static struct str connection_failure(const struct client *c, bool is_unmatched)
 }
 
 static void connection_record(const struct client *c, const struct listener_plan *l,
-                              const struct access_peer *peer, struct access_record *ret)
+                              bool is_unmatched, const struct access_peer *peer,
+                              struct access_record *ret)
 {
     const struct clock *now = &c->worker->loop.now;
-    bool is_unmatched = connection_is_unmatched(c);
 
     *ret = (struct access_record){
         .is_connection = true,
@@ -84,16 +84,17 @@ void connection_log_write(struct client *c)
     struct worker *w = c->worker;
     struct access_record record;
     struct access_peer peer = {0};
+    bool is_unmatched = connection_is_unmatched(c);
 
-    if (!l || l->n_connection_logs == 0)
+    if (!l || !(is_unmatched || l->logs_connections))
         return;
     if (c->down.client_certificate)
         peer = record_peer(c->down.client_certificate);
-    connection_record(c, l, &peer, &record);
+    connection_record(c, l, is_unmatched, &peer, &record);
     for (uint32_t i = 0; i < l->n_connection_logs; i++) {
         const struct access_log_plan *log = &l->connection_logs[i];
 
-        if (log->is_of_unmatched && !connection_is_unmatched(c))
+        if (log->is_of_unmatched && !is_unmatched)
             continue;
         if (log->n_matches > 0 &&
             !log_match_any(log->matches, log->n_matches, &record, &w->spare_arena))

@@ -188,6 +188,8 @@ void compile_logs(struct compile *c, const struct gateway *g, struct listener_pl
     plan->n_logs = (uint32_t)logs.requests.n;
     plan->connection_logs = logs.connections.items;
     plan->n_connection_logs = (uint32_t)logs.connections.n;
+    VEC_FOREACH (&logs.connections, log)
+        plan->logs_connections |= !log->is_of_unmatched;
     VEC_FOREACH (&logs.requests, log)
         plan->logs_peer |= log->n_matches > 0 || log_format_reads_peer(log->format);
 }
