@@ -300,6 +300,7 @@ struct access_log_plan {
 };
 
 struct route_table;
+struct trace_plan; /* gateway/trace/trace_plan.h */
 
 /* A model that an AIGatewayRoute of the listener names: for the list of models. */
 struct model_plan {
@@ -329,6 +330,7 @@ struct listener_plan {
     struct client_plan client;
     const struct access_log_plan *logs;
     uint32_t n_logs;
+    const struct trace_plan *trace;  /* NULL: nothing is traced */
     struct route_plan **route_plans; /* one reference each */
     uint32_t n_route_plans;
 };

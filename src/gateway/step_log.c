@@ -4,6 +4,7 @@
 #include "gateway/account/record.h"
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
+#include "gateway/trace/trace.h"
 #include "gateway/worker.h"
 #include "telemetry/log_format.h"
 
@@ -56,6 +57,8 @@ enum step_result step_log(struct exchange *x)
     record_fill(x, &record);
     worker_count_exchange(x, &record);
     log_write_lines(x, &record);
+    if (UNLIKELY(x->trace))
+        trace_end(x, &record);
     log_release(x);
     return STEP_NEXT;
 }

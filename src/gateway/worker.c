@@ -354,6 +354,7 @@ void worker_deinit(struct worker *w)
     arena_deinit(&w->spare_arena);
     outbox_pool_deinit(&w->outboxes);
     buf_deinit(&w->log_line);
+    buf_deinit(&w->span);
     loop_deinit(&w->loop);
 }
 
@@ -374,6 +375,7 @@ int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot 
     hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);
     w->metrics = metrics_shard_new(&g->metrics);
     w->log = log_writer_ring(&g->log_writer);
+    w->exports = exporter_registry_ring(&g->exporters);
     wake_init(&w->news, &w->loop, worker_on_news);
     wake_init(&w->keys_changed, &w->loop, worker_on_keys);
     atomic_fetch_add(&first->n_workers, 1);

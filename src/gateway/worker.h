@@ -52,9 +52,8 @@ struct worker {
     struct server *server;
     pthread_t thread;
     clockid_t cpu_clock; /* of the thread; has_cpu_clock: there is one */
-    bool has_cpu_clock;
+    bool has_cpu_clock, is_draining;
     uint32_t index;
-    bool is_draining;
     _Atomic bool has_drained; /* shared: the backlog is taken, listening has ended */
     struct upstreams upstreams;
     struct outbox_pool outboxes;
@@ -81,6 +80,8 @@ struct worker {
     struct ai_series ai_series[WORKER_AI_SERIES]; /* by tenant and model */
     struct log_ring *log;
     struct buf log_line;
+    struct export_ring *exports; /* spans on their way to collectors */
+    struct buf span;             /* that is being written */
     char date_text[30];
     int64_t date_s;               /* of that text */
     struct wake news;             /* posted by control: new snapshot, ports, drain */

@@ -30,9 +30,12 @@ static const struct table access_log_format_table =
 static void telemetry_backend_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"host", "backendRefs", "backendRef", NULL};
+    const struct telemetry_backend *b = object; /* it begins all that have one */
 
-    (void)object;
     check_at_least_one(d, node, keys);
+    if (b->backend_settings && b->backend_settings->retry)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node_find(node, "backendSettings"), "retry"),
+                       "backendSettings.retry", "exports are tried again as OTLP says");
 }
 
 #define TELEMETRY_BACKEND_FIELDS(type, at)                                                         \
@@ -278,6 +281,15 @@ static const struct field tracing_provider_fields[] = {
 static const struct table tracing_provider_table =
     TABLE_CHECKED(tracing_provider, tracing_provider_check);
 
+static const struct field span_name_fields[] = {
+    FIELD_OTHER(span_name, server, "server", 0, decode_marked_text, NULL,
+                "Of the request's span, with %OPERATORS%; method and route unless given."),
+    FIELD_OTHER(span_name, client, "client", 0, decode_marked_text, NULL,
+                "Of the spans of attempts; the method, or what is asked of which model, unless "
+                "given."),
+};
+static const struct table span_name_table = TABLE(span_name);
+
 static void tracing_spec_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"samplingRate", "samplingFraction", NULL};
@@ -300,14 +312,14 @@ static const struct field tracing_spec_fields[] = {
     FIELD_TEXT_MAP(tracing_spec, tags, "tags", 0, "Further attributes of spans, by operators."),
     FIELD_OBJECT(tracing_spec, provider, "provider", FIELD_REQUIRED, tracing_provider,
                  "Where spans go."),
-    FIELD_UNSUPPORTED("spanName", "Names of spans."),
+    FIELD_OBJECT(tracing_spec, span_name, "spanName", 0, span_name, "Names of spans."),
 };
 static const struct table tracing_spec_table = TABLE_CHECKED(tracing_spec, tracing_spec_check);
 
 static const struct field telemetry_spec_fields[] = {
     FIELD_OBJECT(telemetry_spec, access_log, "accessLog", 0, access_log_spec, "Access log."),
     FIELD_OBJECT(telemetry_spec, metrics, "metrics", 0, metrics_spec, "Metrics."),
-    FIELD_OBJECT(telemetry_spec, tracing, "tracing", FIELD_NOT_ENFORCED, tracing_spec, "Tracing."),
+    FIELD_OBJECT(telemetry_spec, tracing, "tracing", 0, tracing_spec, "Tracing."),
     FIELD_UNSUPPORTED("healthCheckLog", "Log of health checks."),
     FIELD_UNSUPPORTED("requestID", "How trace decisions travel in x-request-id."),
 };

@@ -16,7 +16,7 @@ struct access_log_format {
 struct telemetry_backend {
     struct mark mark;
     struct str host;     /* older form */
-    struct opt_int port; /* default 4317 */
+    struct opt_int port; /* not given: OTLP/HTTP's, 4318 */
     struct backend_ref *backend_ref;
     VEC(struct backend_ref) backend_refs;
     struct cluster_settings *backend_settings;
@@ -89,6 +89,10 @@ struct custom_tag_vec {
     size_t n;
     size_t cap;
 };
+struct span_name { /* formats with operators */
+    struct mark mark;
+    struct marked_text client, server;
+};
 enum tracing_provider_type { TRACING_OTEL, TRACING_ZIPKIN, TRACING_DATADOG };
 struct tracing_provider {
     struct telemetry_backend backend;
@@ -100,10 +104,10 @@ struct tracing_spec {
     struct mark mark;
     struct opt_int sampling_rate; /* percent; default 100 */
     struct fraction *sampling_fraction;
-    struct fraction *client_sampling_fraction;
-    struct fraction *overall_sampling_fraction;
+    struct fraction *client_sampling_fraction, *overall_sampling_fraction;
     struct custom_tag_vec custom_tags;
     struct text_pair_vec tags;
+    struct span_name *span_name;
     struct tracing_provider *provider;
 };
 
