@@ -9,6 +9,7 @@
 #   make test-faults  the fault laboratory in full (FAULTS_ARGS='--asan --minutes 30 --seed 7'); its short forms are in make test
 #   make test-sdk     the official OpenAI and Anthropic clients against the gateway (from pip and npm)
 #   make test-differential  the same requests and answers, byte for byte, to the gateway, nginx, HAProxy and Node's parser
+#   make test-prom    the dashboards and alerts against a real Prometheus that scrapes a gateway under traffic
 #   make test-testssl testssl.sh on a listener with default TLS: nothing above LOW
 #   make test-h2spec  h2spec on a listener of HTTP/2 and one of clear text: every case but a written list
 #   make bench        side by side with nginx, HAProxy and Envoy (BENCH_ARGS)
@@ -30,7 +31,7 @@ MESON := /usr/bin/meson
 NINJA := /usr/bin/ninja
 SETUP = tools/setup-build
 
-.PHONY: all release demo test test-slow test-exact test-faults test-sdk test-differential test-testssl test-h2spec bench lint sanitize tsan fuzz docs format clean
+.PHONY: all release demo test test-slow test-exact test-faults test-sdk test-differential test-prom test-testssl test-h2spec bench lint sanitize tsan fuzz docs format clean
 
 all:
 	@tools/install-packages build
@@ -84,6 +85,12 @@ test-differential:
 	@$(NINJA) -C $(BUILD) --quiet
 	@TOLLGATE_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 timeout 900 $(PYTHON) -m pytest -q -p no:cacheprovider \
 		test/differential $(TEST_ARGS)
+
+test-prom:
+	@tools/install-packages build test prom
+	@$(SETUP) $(BUILD)
+	@$(NINJA) -C $(BUILD) --quiet
+	@$(PYTHON) tools/run-tests --build $(BUILD) --only e2e -- --prom -m prom $(TEST_ARGS)
 
 test-testssl:
 	@tools/install-packages build test testssl

@@ -374,6 +374,7 @@ int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot 
     failure_limit_init(&w->failures);
     hash_desk_init(&w->passwords, &g->hash_pool, &w->loop);
     w->metrics = metrics_shard_new(&g->metrics);
+    overload_show(w);
     w->log = log_writer_ring(&g->log_writer);
     w->exports = exporter_registry_ring(&g->exporters);
     wake_init(&w->news, &w->loop, worker_on_news);

@@ -121,40 +121,70 @@ static void scrape_fill(struct metrics_scrape *s, const struct metrics *m)
 
 static void format_value(double value, struct buf *out)
 {
-    if (value >= -9e15 && value <= 9e15 && value == (double)(int64_t)value)
-        buf_printf(out, "%lld", (long long)value);
+    if (value >= 0 && value <= 9e15 && value == (double)(uint64_t)value)
+        buf_append_u64(out, (uint64_t)value);
     else
         buf_printf(out, "%.17g", value);
 }
 
-static void format_line(const char *name, const char *suffix, struct str labels, double value,
+static void format_line(struct str name, struct str suffix, struct str labels, double value,
                         struct buf *out)
 {
-    buf_printf(out, "%s%s", name, suffix);
-    if (labels.len > 0)
-        buf_printf(out, "{%.*s}", STR_ARG(labels));
+    buf_append_str(out, name);
+    buf_append_str(out, suffix);
+    if (labels.len > 0) {
+        buf_append_char(out, '{');
+        buf_append_str(out, labels);
+        buf_append_char(out, '}');
+    }
     buf_append_char(out, ' ');
     format_value(value, out);
     buf_append_char(out, '\n');
 }
 
-static void format_histogram(enum metric m, const struct metric_sum *sum, struct buf *out)
+/* The `le` of each bucket, made once for all series of a metric: most of a page are such lines. */
+struct format_bounds {
+    struct str le[METRIC_BOUNDS_MAX + 1]; /* le="0.5"}, the space behind it included */
+    struct buf text;
+};
+
+static void format_bounds_make(enum metric m, struct format_bounds *f)
 {
-    const struct metric_row *row = &metric_rows[m];
     const struct metric_bounds *bounds = metric_bounds(m);
-    const char *comma = sum->text.len > 0 ? "," : "";
+    size_t ends[METRIC_BOUNDS_MAX + 1];
+
+    f->text = (struct buf){0};
+    for (uint32_t i = 0; i <= bounds->n; i++) {
+        if (i < bounds->n)
+            buf_printf(&f->text, "le=\"%.10g\"} ", (double)bounds->items[i] / metric_scale(m));
+        else
+            buf_append_str(&f->text, STR("le=\"+Inf\"} "));
+        ends[i] = f->text.len;
+    }
+    for (uint32_t i = 0; i <= bounds->n; i++)
+        f->le[i] = str_slice(buf_str(&f->text), i > 0 ? ends[i - 1] : 0, ends[i]);
+}
+
+static void format_histogram(enum metric m, const struct format_bounds *f,
+                             const struct metric_sum *sum, struct buf *out)
+{
+    struct str name = str_of(metric_rows[m].name);
+    uint32_t n_bounds = metric_bounds(m)->n;
     uint64_t n = 0;
 
-    for (unsigned i = 0; i < bounds->n; i++) {
+    for (uint32_t i = 0; i <= n_bounds; i++) {
         n += sum->buckets[i];
-        buf_printf(out, "%s_bucket{%.*s%sle=\"%.10g\"} %llu\n", row->name, STR_ARG(sum->text),
-                   comma, (double)bounds->items[i] / metric_scale(m), (unsigned long long)n);
+        buf_append_str(out, name);
+        buf_append_str(out, STR("_bucket{"));
+        buf_append_str(out, sum->text);
+        if (sum->text.len > 0)
+            buf_append_char(out, ',');
+        buf_append_str(out, f->le[i]);
+        buf_append_u64(out, n);
+        buf_append_char(out, '\n');
     }
-    n += sum->buckets[bounds->n];
-    buf_printf(out, "%s_bucket{%.*s%sle=\"+Inf\"} %llu\n", row->name, STR_ARG(sum->text), comma,
-               (unsigned long long)n);
-    format_line(row->name, "_sum", sum->text, sum->value, out);
-    format_line(row->name, "_count", sum->text, (double)n, out);
+    format_line(name, STR("_sum"), sum->text, sum->value, out);
+    format_line(name, STR("_count"), sum->text, (double)n, out);
 }
 
 static int metric_sum_compare(const void *a, const void *b)
@@ -166,6 +196,7 @@ static int metric_sum_compare(const void *a, const void *b)
 static void format_metric(struct metrics_scrape *s, enum metric m, struct buf *out)
 {
     const struct metric_row *row = &metric_rows[m];
+    struct format_bounds bounds = {0};
 
     if (row->type == METRIC_UNTYPED)
         m++;
@@ -174,12 +205,15 @@ static void format_metric(struct metrics_scrape *s, enum metric m, struct buf *o
     qsort(s->sums[m].items, s->sums[m].n, sizeof s->sums[m].items[0], metric_sum_compare);
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name,
                metric_type_name(row->type));
+    if (row->type == METRIC_HISTOGRAM)
+        format_bounds_make(m, &bounds);
     VEC_FOREACH (&s->sums[m], sum) {
         if (row->type == METRIC_HISTOGRAM)
-            format_histogram(m, *sum, out);
+            format_histogram(m, &bounds, *sum, out);
         else
-            format_line(row->name, "", (*sum)->text, (*sum)->value, out);
+            format_line(str_of(row->name), STR(""), (*sum)->text, (*sum)->value, out);
     }
+    buf_deinit(&bounds.text);
 }
 
 void metrics_format(const struct metrics *m, struct buf *out)
@@ -196,7 +230,7 @@ void metrics_format(const struct metrics *m, struct buf *out)
 }
 
 /* Of the histograms that share them. */
-static void format_bounds(enum metric m, struct buf *out)
+static void docs_bounds(enum metric m, struct buf *out)
 {
     const struct metric_bounds *bounds = metric_bounds(m);
     bool is_first = true;
@@ -212,7 +246,7 @@ static void format_bounds(enum metric m, struct buf *out)
     buf_printf(out, " |\n");
 }
 
-static bool format_has_bounds_before(enum metric m)
+static bool docs_has_bounds_before(enum metric m)
 {
     for (unsigned i = 0; i < m; i++) {
         if (metric_rows[i].type == METRIC_HISTOGRAM &&
@@ -236,7 +270,7 @@ void metrics_format_docs(struct buf *out)
     }
     buf_printf(out, "\n| histograms | upper bounds of their buckets |\n|---|---|\n");
     for (unsigned m = 0; m < METRIC_COUNT_; m++) {
-        if (metric_rows[m].type == METRIC_HISTOGRAM && !format_has_bounds_before((enum metric)m))
-            format_bounds((enum metric)m, out);
+        if (metric_rows[m].type == METRIC_HISTOGRAM && !docs_has_bounds_before((enum metric)m))
+            docs_bounds((enum metric)m, out);
     }
 }

@@ -77,6 +77,8 @@ static inline bool overload_is_tight(const struct overload *o)
 void overload_make_room(struct worker *w);
 /* At the turn of a tick or of the level: gives way as it says. */
 void overload_shed(struct worker *w);
+/* At its start: what it may shed is shown before there is any. */
+void overload_show(struct worker *w);
 /* Is there room for one more connection? Closes idle ones for one that waits at `listen_fd`; where
  * the worker has none others are asked, and it is for the caller to try again. */
 bool overload_may_accept(struct worker *w, int listen_fd);

@@ -58,6 +58,15 @@ static bool shed_may_close(const struct client *c)
                                     (c->has_served ? SHED_IDLE_US : (uint64_t)SHED_SILENT_US);
 }
 
+void overload_show(struct worker *w)
+{
+    static const char *const words[] = {"refused_connection", "arriving_connection",
+                                        "idle_connection", "largest_connection"};
+
+    for (size_t i = 0; i < N_ELEMENTS(words); i++)
+        (void)METRICS_SERIES(w->metrics, METRIC_SHED, str_of(words[i]));
+}
+
 /* Closes those that are idle the longest; answers how many. */
 static size_t shed_idle(struct worker *w)
 {
