@@ -55,8 +55,10 @@ static void server_on_exports_flushed(void *ctx)
 
 bool server_is_idle(struct server *g)
 {
-    return g->has_drained && server_n_connections(g) == 0 &&
-           exporter_registry_flush(&g->exporters, server_on_exports_flushed);
+    if (!g->has_drained || server_n_connections(g) > 0)
+        return false;
+    metric_push_end(&g->push);
+    return exporter_registry_flush(&g->exporters, server_on_exports_flushed);
 }
 
 /* Key feeds have news: exchanges that wait for keys look again. */
@@ -134,6 +136,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     wake_init(&g->worker_idle, l, server_on_worker_idle);
     g->tickets = tls_tickets_new(l->now.mono_us);
     metrics_init(&g->metrics);
+    metric_push_init(&g->push, g);
     g->control_metrics = metrics_shard_new(&g->metrics);
     server_measure(g);
     overload_init(&g->overload, g, options->memory_limit);
@@ -197,6 +200,7 @@ static void server_adopt(struct server *g, struct snapshot *s)
     health_registry_adopt(&g->health, s->health, s->n_health);
     key_feed_registry_sweep(&g->feeds);
     exporter_registry_sweep(&g->exporters);
+    metric_push_adopt(&g->push, s);
 }
 
 /* Ends the workers that run and frees all `n_all`; what is beyond those is bare memory. */
@@ -305,6 +309,7 @@ void server_deinit(struct server *g)
     mem_free(g->workers);
     hash_pool_deinit(&g->hash_pool);
     timer_cancel(g->loop, &g->sweep);
+    metric_push_deinit(&g->push);
     server_free_snapshots(g);
     port_free_all(g);
     key_feed_registry_deinit(&g->feeds);

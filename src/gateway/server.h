@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "gateway/account/metric_push.h"
 #include "gateway/overload/overload.h"
 #include "gateway/server_options.h"
 #include "gateway/snapshot.h"
@@ -26,8 +27,9 @@ struct server {
     struct guest guest; /* what a process that we have taken over from holds of them */
     struct key_feed_registry feeds;
     struct exporter_registry exporters; /* of spans and metrics */
-    struct limit_memory limits;         /* counts of rate limits */
-    struct model_averages averages;     /* of answers' lengths */
+    struct metric_push push;
+    struct limit_memory limits;     /* counts of rate limits */
+    struct model_averages averages; /* of answers' lengths */
     struct hash_pool hash_pool;
     struct names names;
     struct overload overload;

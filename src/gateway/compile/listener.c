@@ -3,6 +3,7 @@
 #include "gateway/compile/cost.h"
 #include "gateway/compile/layer.h"
 #include "gateway/compile/shared_route.h"
+#include "gateway/compile/telemetry/metric_sink.h"
 #include "gateway/compile/telemetry/tracing.h"
 #include "gateway/compile/tls/client_rule.h"
 #include "manifest/client_traffic_policy.h"
@@ -246,8 +247,10 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     compile_client(c, g, l, &plan->arena, &plan->client);
     compile_client_edits(c, g, l, plan);
     compile_logs(c, g, plan);
-    if (compile_proxy(g))
+    if (compile_proxy(g)) {
         compile_tracing(c, g, compile_proxy(g), plan);
+        compile_metric_sinks(c, compile_proxy(g));
+    }
     compile_routes(c, draft, plan);
     compile_name_plain(c, g, l);
     trouble = compile_listener_trouble(c, g, l);

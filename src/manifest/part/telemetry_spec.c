@@ -65,8 +65,10 @@ static const struct field otel_sink_fields[] = {
                    "Older form of resourceAttributes."),
     FIELD_LIST(otel_sink, headers, "headers", FIELD_SECRET, header_value,
                "Headers of the export requests."),
-    FIELD_UNSUPPORTED("reportCountersAsDeltas", "Counters as differences."),
-    FIELD_UNSUPPORTED("reportHistogramsAsDeltas", "Histograms as differences."),
+    FIELD_BOOL(otel_sink, counters_as_deltas, "reportCountersAsDeltas", 0,
+               "Counters of metrics as differences to the export before."),
+    FIELD_BOOL(otel_sink, histograms_as_deltas, "reportHistogramsAsDeltas", 0,
+               "Histograms of metrics so."),
 };
 static const struct table otel_sink_table = TABLE_CHECKED(otel_sink, otel_sink_check);
 
@@ -171,8 +173,7 @@ static void metrics_spec_check(struct decoder *d, const struct node *node, void 
 static const struct field metrics_spec_fields[] = {
     FIELD_OBJECT(metrics_spec, prometheus, "prometheus", 0, prometheus_spec,
                  "Metrics to be fetched at /metrics."),
-    FIELD_LIST(metrics_spec, sinks, "sinks", FIELD_NOT_ENFORCED, metric_sink,
-               "Where metrics are sent."),
+    FIELD_LIST(metrics_spec, sinks, "sinks", 0, metric_sink, "Where metrics are sent."),
     FIELD_LIST(metrics_spec, matches, "matches", FIELD_NOT_ENFORCED, string_match,
                "Metrics that are exposed, by name."),
     FIELD_UNSUPPORTED("clusterStatName", "Name of per-backend series."),

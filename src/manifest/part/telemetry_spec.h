@@ -26,6 +26,7 @@ struct otel_sink {
     struct text_pair_vec resource_attributes;
     struct text_pair_vec resources;
     VEC(struct header_value) headers;
+    struct opt_bool counters_as_deltas, histograms_as_deltas; /* of metrics */
 };
 struct file_sink {
     struct mark mark;

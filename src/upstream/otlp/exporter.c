@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "telemetry/trace_id.h"
 #include "upstream/otlp/exporter_internal.h"
 
 enum { EXPORTER_TICK_US = 1000000 };
@@ -125,6 +126,7 @@ void exporter_registry_init(struct exporter_registry *r, struct upstreams *u,
     *r = (struct exporter_registry){.upstreams = u, .on_news = on_news, .ctx = ctx};
     pthread_mutex_init(&r->lock, NULL);
     random_init(&r->random);
+    trace_id_uuid(&r->random, r->instance);
     r->tick.fn = registry_on_tick;
     wake_init(&r->filling, u->loop, registry_on_filling);
 }
@@ -301,6 +303,12 @@ struct exporter *exporter_get(struct exporter_registry *r, struct str key,
     atomic_fetch_add_explicit(&found->n_refs, 1, memory_order_relaxed);
     pthread_mutex_unlock(&r->lock);
     return found;
+}
+
+struct exporter *exporter_ref(struct exporter *e)
+{
+    atomic_fetch_add_explicit(&e->n_refs, 1, memory_order_relaxed);
+    return e;
 }
 
 void exporter_unref(struct exporter *e)

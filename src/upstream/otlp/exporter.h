@@ -67,6 +67,7 @@ struct exporter_registry {
     struct timer flush_timer;
     struct wake filling; /* posted by a worker whose ring fills */
     struct random random;
+    char instance[37]; /* of this process: service.instance.id */
     bool is_flushing;
     bool has_flushed;
     exporter_news_fn *on_news;
@@ -95,6 +96,7 @@ struct exporter_counts exporter_registry_counts(const struct exporter_registry *
  * new. */
 struct exporter *exporter_get(struct exporter_registry *r, struct str key,
                               const struct exporter_config *config);
+struct exporter *exporter_ref(struct exporter *e);
 /* Any thread; the memory goes at control's next sweep but one, what waits is sent before that. */
 void exporter_unref(struct exporter *e);
 /* Queues one item, which is `n` spans or points. Control. */

@@ -75,6 +75,46 @@ def read_span(item, resource):
                 start, end, attributes(item["attributes"]), "status" in item, bool(item["flags"] & 0x200), resource)
 
 
+@dataclasses.dataclass
+class Point:
+    name: str
+    unit: str
+    kind: str
+    is_delta: bool
+    attributes: dict
+    start: int
+    time: int
+    value: float  # of a histogram: its count
+    sum: float
+    resource: dict
+
+
+def is_instance(text):
+    return bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
+
+
+def read_metric(metric, resource):
+    (kind,) = set(metric) - {"name", "description", "unit"}
+    data = metric[kind]
+    assert metric["name"] and metric["description"] and metric["unit"] and data["dataPoints"], metric
+    assert set(data) == {"gauge": {"dataPoints"}, "histogram": {"dataPoints", "aggregationTemporality"},
+                         "sum": {"dataPoints", "aggregationTemporality", "isMonotonic"}}[kind], metric
+    assert data.get("isMonotonic", True) is True and data.get("aggregationTemporality", 2) in (1, 2)
+    for point in data["dataPoints"]:
+        start = nanoseconds(point["startTimeUnixNano"]) if kind != "gauge" else 0
+        now = nanoseconds(point["timeUnixNano"])
+        assert start <= now and abs(time.time_ns() - now) < 60e9
+        if kind == "histogram":
+            value, total = int(point["count"]), point["sum"]
+            counts = [int(n) for n in point["bucketCounts"]]
+            assert sum(counts) == value and len(counts) == len(point["explicitBounds"]) + 1
+            assert point["explicitBounds"] == sorted(point["explicitBounds"])
+        else:
+            value, total = float(point["asDouble"]), None
+        yield Point(metric["name"], metric["unit"], kind, data.get("aggregationTemporality") == 1,
+                    attributes(point["attributes"]), start, now, value, total, resource)
+
+
 class Collector(Upstream):
     """`fault(request, connection)` answers instead of the collector, as a script does, until it is None again."""
 
@@ -82,7 +122,7 @@ class Collector(Upstream):
         super().__init__(name, tls)
         self.spans = []
         self.n_exports = 0
-        self.metrics = []  # documents of /v1/metrics
+        self.points = []  # of metrics
         self.fault = None
         self.script = self.take
 
@@ -96,7 +136,7 @@ class Collector(Upstream):
             self.take_traces(document)
         else:
             assert request.target == "/v1/metrics", request.target
-            self.metrics.append(document)
+            self.take_metrics(document)
         self.n_exports += 1
         return Answer(headers=[("content-type", "application/json")], body=b"{}")
 
@@ -114,6 +154,20 @@ class Collector(Upstream):
         assert 0 < n <= ITEMS_MAX
         ids = [span.id for span in self.spans]
         assert len(ids) == len(set(ids)), "a span came twice"
+
+    def take_metrics(self, document):
+        """Each point: (resource, name, kind, temporality, attributes, point)."""
+        assert set(document) == {"resourceMetrics"}
+        for resource in document["resourceMetrics"]:
+            told = attributes(resource["resource"]["attributes"])
+            assert is_instance(told["service.instance.id"])
+            for scope in resource["scopeMetrics"]:
+                assert scope["scope"]["name"] == "tollgate"
+                self.points += [point for metric in scope["metrics"] for point in read_metric(metric, told)]
+
+    def values(self, name, **labels):
+        """Of the points of that metric with these labels, in the order in which they came."""
+        return [p.value for p in self.points if p.name == name and labels.items() <= p.attributes.items()]
 
     def of_kind(self, kind):
         return [span for span in self.spans if span.kind == kind]

@@ -122,6 +122,9 @@ static struct str collector_resource(struct compile *c, const struct collector_d
     buf_append_char(&out, '[');
     if (!collector_has_attribute(given, STR("service.name")))
         otlp_attribute_text(&out, STR("service.name"), d->service_name);
+    /* Replicas are not to overwrite each other's metrics. */
+    if (!collector_has_attribute(given, STR("service.instance.id")) && c->exporters)
+        otlp_attribute_text(&out, STR("service.instance.id"), str_of(c->exporters->instance));
     if (!collector_has_attribute(given, STR("service.version")))
         otlp_attribute_text(&out, STR("service.version"), STR(TOLLGATE_VERSION));
     collector_add_pairs(given, &out);
