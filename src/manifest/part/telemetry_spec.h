@@ -82,8 +82,7 @@ struct custom_tag {
     struct str key;
     int type; /* enum custom_tag_type */
     struct tag_source *literal;
-    struct tag_source *environment;
-    struct tag_source *request_header;
+    struct tag_source *environment, *request_header;
 };
 struct custom_tag_vec {
     struct custom_tag *items;
