@@ -232,6 +232,15 @@ struct str compile_listener_name(struct arena *a, const struct gateway *g, const
                         STR_ARG(l->name));
 }
 
+static void compile_telemetry(struct compile *c, const struct gateway *g,
+                              struct listener_plan *plan)
+{
+    struct envoy_proxy *proxy = compile_proxy(g);
+
+    compile_metric_sinks(c, proxy);
+    compile_tracing(c, g, proxy, plan);
+}
+
 struct listener_plan *compile_listener(struct compile *c, const struct listener_draft *draft)
 {
     const struct gateway *g = draft->members.items[0].gateway;
@@ -247,10 +256,8 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     compile_client(c, g, l, &plan->arena, &plan->client);
     compile_client_edits(c, g, l, plan);
     compile_logs(c, g, plan);
-    if (compile_proxy(g)) {
-        compile_tracing(c, g, compile_proxy(g), plan);
-        compile_metric_sinks(c, compile_proxy(g));
-    }
+    if (compile_proxy(g))
+        compile_telemetry(c, g, plan);
     compile_routes(c, draft, plan);
     compile_name_plain(c, g, l);
     trouble = compile_listener_trouble(c, g, l);

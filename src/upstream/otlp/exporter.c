@@ -117,7 +117,10 @@ static void registry_on_tick(struct timer *t)
 
 static void registry_on_filling(struct wake *w)
 {
-    exporter_registry_sweep(CONTAINER_OF(w, struct exporter_registry, filling));
+    struct exporter_registry *r = CONTAINER_OF(w, struct exporter_registry, filling);
+
+    if (r->upstreams) /* else it was posted before the end, and comes after it */
+        exporter_registry_sweep(r);
 }
 
 void exporter_registry_init(struct exporter_registry *r, struct upstreams *u,

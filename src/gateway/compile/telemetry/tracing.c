@@ -68,8 +68,10 @@ static const struct log_format *tracing_format(struct tracing_draft *d, struct s
         return format;
     if (mark.file)
         mark.column += error.column;
-    manifest_object_error(d->c->manifest, &d->proxy->object, DIAG_INVALID_VALUE, mark,
-                          "tracing: %s", error.text);
+    if (compile_tells(d->c, arena_printf(&d->c->scratch, "%.*s: tracing: %.*s",
+                                         STR_ARG(d->proxy->object.label), STR_ARG(text))))
+        manifest_object_error(d->c->manifest, &d->proxy->object, DIAG_INVALID_VALUE, mark,
+                              "tracing: %s", error.text);
     return NULL;
 }
 
@@ -115,7 +117,8 @@ static void tracing_tags(struct tracing_draft *d)
         tags[n].key = arena_str(d->a, pair->key);
         tags[n++].format = tracing_format(d, pair->value, pair->mark);
     }
-    if (n_all > n_max)
+    if (n_all > n_max && compile_tells(d->c, arena_printf(&d->c->scratch, "%.*s: tags of spans",
+                                                          STR_ARG(d->proxy->object.label))))
         diag_add(&d->c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, spec->mark,
                  d->proxy->object.label, "spans have the first %d of %zu tags", LIMIT_SPAN_TAGS,
                  n_all);
@@ -172,5 +175,6 @@ void compile_tracing(struct compile *c, const struct gateway *g, struct envoy_pr
     if (!d.plan->exporter)
         return;
     arena_on_cleanup(d.a, tracing_cleanup, d.plan->exporter);
-    plan->trace = d.plan;
+    if (!proxy->object.is_broken) /* by a format: as for the listeners that come after it */
+        plan->trace = d.plan;
 }
