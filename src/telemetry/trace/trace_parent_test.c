@@ -40,14 +40,16 @@ TEST(what_is_no_traceparent_is_refused)
         "0g-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "00-00000000000000000000000000000000-b7ad6b7169203331-01",
         "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01, "
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         " 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
     };
     struct trace_parent p;
 
     for (size_t i = 0; i < N_ELEMENTS(bad); i++)
         CHECK_MSG(!trace_parent_parse(str_of(bad[i]), &p), "%s", bad[i]);
+    /* Two lines of it, joined. */
+    CHECK(!trace_parent_parse(STR("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01, "
+                                  "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+                              &p));
 }
 
 TEST(what_is_written_is_read_again)
