@@ -10,7 +10,7 @@ from play.deadline import FACTOR, eventually
 from play.gateway import tollgate
 from play.http2 import Http2
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, config_map, gateway, gateway_class, model, path,
-                            route, rule, target, thing, to, world)
+                            route, rule, service, target, thing, to, world)
 from play.ports import free_port
 from play.upstream import Answer
 from test_ai_usage import COSTS, answer, openai_usage
@@ -502,6 +502,19 @@ def test_at_the_end_what_waits_is_sent(gateway, upstream, collector):
     assert len(got.spans) == 40
 
 
+def test_who_is_taken_over_sends_what_waits(line, upstream, collector):
+    up, got = upstream(), collector()
+    first = line.first(simple(up, got))
+    for _ in range(10):
+        first.request("/one")
+    line.next()
+    assert first.wait() == 0
+
+    assert len(got.spans) >= 20
+    line.all[-1].request("/two")
+    assert {s["url.path"] for s in got.wait_spans(11, SERVER)} == {"/one", "/two"}
+
+
 def test_the_end_does_not_wait_for_a_collector_that_is_silent(gateway, upstream, collector):
     up, got = upstream(), collector()
     got.fault = silent
@@ -540,6 +553,27 @@ def test_a_collector_behind_tls_is_verified(gateway, upstream, collector, author
     gw.request()
 
     assert len(got.wait_spans(2)) == 2
+
+
+def test_a_collector_may_speak_http2(gateway, upstream, http2_upstream):
+    up, got = upstream(), http2_upstream()
+    h2c = backend("collector", got, appProtocols=["gateway.envoyproxy.io/h2c"])
+    gw = gateway(traced(backend("b", up), h2c, route("r", rule("b"))))
+
+    gw.request()
+
+    assert eventually(lambda: items(gw, "taken") == 2, 10)
+    assert got.last.get(":path") == "/v1/traces" and len(json.loads(got.last.body)["resourceSpans"]) == 1
+
+
+def test_a_service_may_be_the_collector(gateway, upstream, collector):
+    up, got = upstream(), collector()
+    ref = {"name": "otel", "port": 4318}
+    gw = gateway(traced(backend("b", up), *service("otel", 4318, got.port), route("r", rule("b")), spec=tracing(ref)))
+
+    gw.request()
+
+    assert len(got.wait_spans(2)) == 2 and got.last.get("host") == "otel.play.svc.cluster.local:4318"
 
 
 # ---- check ----
