@@ -13,7 +13,7 @@ from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, c
                             route, rule, service, target, thing, to, world)
 from play.ports import free_port
 from play.upstream import Answer
-from test_ai_usage import COSTS, answer, openai_usage
+from test_ai_usage import COSTS, JSON_TYPE, answer, openai_usage
 
 CHAT = "/v1/chat/completions"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -213,6 +213,28 @@ def test_a_call_of_a_model_says_what_was_asked_and_used(gateway, upstream, colle
         assert span["gen_ai.usage.input_tokens"] == 7 and span["gen_ai.usage.output_tokens"] == 5
         assert span["tollgate.usage.is_estimated"] is False
     assert "question" not in repr(got.spans)
+
+
+def test_a_fallback_to_another_provider_is_an_attempt_of_its_own(gateway, upstream, collector):
+    first, second, got = upstream("first"), upstream("second"), collector()
+    first.script = lambda *_: Answer(500, body=b'{"error": {"message": "no"}, "model": "m-ill"}', headers=JSON_TYPE)
+    second.script = lambda *_: answer({"type": "message", "role": "assistant", "model": "m-served", "stop_reason": "end_turn",
+                                       "content": [{"type": "text", "text": "Hi"}],
+                                       "usage": {"input_tokens": 7, "output_tokens": 5}})
+    gw = gateway(traced(backend("first", first), backend("second", second), ai_backend("first"),
+                        ai_backend("second", schema="Anthropic"), backend("collector", got),
+                        ai_route("ai", ai_rule("first", {"name": "second", "priority": 1}, matches=[model("m")]), costs=COSTS)))
+
+    assert gw.request(CHAT, json={"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}).status == 200
+
+    got.wait_spans(3)
+    (server,), (ill, well) = got.of_kind(SERVER), got.of_kind(CLIENT)
+    assert ill["error.type"] == "500" and ill["gen_ai.provider.name"] == "openai" and ill.has_failed
+    assert "gen_ai.usage.output_tokens" not in ill.attributes and "gen_ai.response.model" not in ill.attributes
+    assert "error.type" not in well.attributes and well["gen_ai.provider.name"] == "anthropic"
+    assert well["gen_ai.usage.output_tokens"] == server["gen_ai.usage.output_tokens"] == 5
+    assert well["gen_ai.response.model"] == "m-served" and server["tollgate.backend"] == well["tollgate.backend"]
+    assert [r.get("traceparent")[36:52] for r in (first.last, second.last)] == [ill.id, well.id]
 
 
 def retries(n):
@@ -541,18 +563,23 @@ def test_a_collector_may_be_named_by_host_and_port_and_gets_headers_and_attribut
     assert "a key" not in gw.get_admin("/status").body.decode() + gw.stderr()
 
 
-def test_a_collector_behind_tls_is_verified(gateway, upstream, collector, authority, tmp_path):
+@pytest.mark.parametrize("name", ["collector.play", "other.play"])
+def test_a_collector_behind_tls_is_verified(gateway, upstream, collector, authority, tmp_path, name):
     up = upstream()
-    got = collector(tls=authority.server(tmp_path, "collector.play"))
+    got = collector(tls=authority.server(tmp_path, name))
     policy = thing("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "collector", {
         "targetRefs": [{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "collector"}],
         "validation": {"hostname": "collector.play", "caCertificateRefs": [
             {"group": "", "kind": "ConfigMap", "name": "ca"}]}})
     gw = gateway(simple(up, got, policy, config_map("ca", **{"ca.crt": authority.pem})))
 
-    gw.request()
+    assert gw.request().status == 200
 
-    assert len(got.wait_spans(2)) == 2
+    if name == "collector.play":
+        assert len(got.wait_spans(2)) == 2
+    else:
+        assert eventually(lambda: "cannot be sent" in gw.stderr())
+        assert not got.requests
 
 
 def test_a_collector_may_speak_http2(gateway, upstream, http2_upstream):
