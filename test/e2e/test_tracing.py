@@ -513,6 +513,19 @@ def test_a_changed_collector_gets_what_comes_then(gateway, upstream, collector):
     assert {s["url.path"] for s in second.wait_spans(4) if s.kind == SERVER} == {"/two", "/five"}
 
 
+def test_who_is_named_no_more_and_does_not_answer_is_soon_forgotten(gateway, upstream, collector):
+    up, got = upstream(), collector()
+    got.fault = lambda *_: Answer(503, headers=[("retry-after", "1")])
+    gw = gateway(simple(up, got))
+    gw.request()
+    eventually(lambda: got.requests)
+
+    gw.apply(world(backend("b", up), route("r", rule("b"))))
+
+    assert eventually(lambda: items(gw, "failed") == 2, 10)
+    assert len(got.requests) < 5  # LIMIT_EXPORT_TRIES
+
+
 def test_at_the_end_what_waits_is_sent(gateway, upstream, collector):
     up, got = upstream(), collector()
     gw = gateway(simple(up, got))

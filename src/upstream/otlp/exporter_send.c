@@ -76,10 +76,12 @@ static void exporter_settle(struct exporter *e)
     timer_set(l, &e->timer, l->now.mono_us);
 }
 
-/* A flush has no time for pauses, and each collector one more try. */
+/* A flush has no time for pauses, and each collector one more try. So has one that no configuration
+ * names any more: else its queue would stay, and with each reload another's. */
 static bool exporter_may_try_again(const struct exporter *e)
 {
-    return !e->registry->is_flushing && e->n_tries < LIMIT_EXPORT_TRIES;
+    return !e->registry->is_flushing && e->n_tries < LIMIT_EXPORT_TRIES &&
+           atomic_load_explicit(&e->n_refs, memory_order_acquire) > 0;
 }
 
 static void exporter_end_try(struct exporter *e, enum export_outcome outcome, const char *error,
