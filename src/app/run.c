@@ -91,7 +91,7 @@ static void run_on_predecessor_end(struct taker *t)
 {
     struct run *r = CONTAINER_OF(t, struct run, takeover.taker);
 
-    if (r->server.has_drained && server_n_connections(&r->server) == 0)
+    if (server_is_idle(&r->server))
         loop_stop(&r->loop);
 }
 

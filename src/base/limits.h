@@ -207,6 +207,21 @@
     X(REFUSALS_KEPT, 32, "requests", "the last ones of a worker that were refused, for the page")  \
     X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \
+    X(TRACE_STATE_BYTES, 512, "bytes",                                                             \
+      "a `tracestate` that goes on; beyond: members are left out")                                 \
+    X(SPAN_VALUE_BYTES, 512, "bytes", "one text of a span; beyond: cut")                           \
+    X(SPAN_TAGS, 64, "tags", "that one EnvoyProxy adds to spans; beyond: the first ones")          \
+    X(EXPORT_RING_BYTES, 1048576, "bytes",                                                         \
+      "spans of one worker that wait to be exported; beyond: dropped, counted")                    \
+    X(EXPORT_ITEM_BYTES, 65536, "bytes", "one of them, or one metric; beyond: dropped, counted")   \
+    X(EXPORT_QUEUE_BYTES, 4194304, "bytes",                                                        \
+      "that wait for one collector; beyond: dropped, counted")                                     \
+    X(EXPORT_BATCH_BYTES, 524288, "bytes", "of one export")                                        \
+    X(EXPORT_BATCH_ITEMS, 512, "spans", "of one export")                                           \
+    X(EXPORT_TRIES, 5, "tries", "of one export; beyond: dropped, counted")                         \
+    X(EXPORT_PAUSE_S, 30, "seconds", "between them, whatever the collector says")                  \
+    X(EXPORT_ANSWER_BYTES, 65536, "bytes", "a collector's answer that is read; beyond: unread")    \
+    X(EXPORT_FLUSH_S, 5, "seconds", "for what still waits when the gateway ends; beyond: dropped") \
     X(LOG_SINK_BYTES, 1048576, "bytes",                                                            \
       "access-log lines that wait for a slow file or pipe; beyond: dropped, counted")              \
     X(LOG_FORMAT_BYTES, 16384, "bytes", "one access-log format")                                   \

@@ -29,6 +29,7 @@ struct keep_alive;
 struct retry;
 struct snapshot_hold;
 struct rehearsal;
+struct trace;
 struct worker;
 
 /* What the exchange waits for, as flags; its cancel stops them all. */
@@ -167,6 +168,7 @@ struct exchange {
     struct keep_alive *keep_alive;  /* of an event stream under way, where its route asks for it */
     struct affinity *affinity;      /* of a rule whose requests stick to endpoints; else NULL */
     struct retry *retry;            /* of a rule with a policy for further tries; else NULL */
+    struct trace *trace;            /* of an exchange that is traced; else NULL */
     uint32_t n_attempts;
     uint32_t n_tries;  /* of them, at the priority under way */
     uint32_t priority; /* index in the rule's priorities */

@@ -304,6 +304,7 @@ struct access_log_plan {
 };
 
 struct route_table;
+struct trace_plan; /* gateway/trace/trace_plan.h */
 
 /* A model that an AIGatewayRoute of the listener names: for the list of models. */
 struct model_plan {
@@ -337,6 +338,7 @@ struct listener_plan {
     uint32_t n_connection_logs;
     bool logs_connections;           /* some of these, whatever became of them */
     bool logs_peer;                  /* some of them reads clients' certificates, or may */
+    const struct trace_plan *trace;  /* NULL: nothing is traced */
     struct route_plan **route_plans; /* one reference each */
     uint32_t n_route_plans;
 };

@@ -42,8 +42,23 @@ static void server_on_worker_idle(struct wake *w)
     if (!g->has_drained && g->on_drained)
         g->on_drained(g);
     g->has_drained = true;
-    if (g->on_idle && server_n_connections(g) == 0)
+    if (g->on_idle && server_is_idle(g))
         g->on_idle(g);
+}
+
+static void server_on_exports_flushed(void *ctx)
+{
+    struct server *g = ctx;
+
+    wake_post(&g->worker_idle);
+}
+
+bool server_is_idle(struct server *g)
+{
+    if (!g->has_drained || server_n_connections(g) > 0)
+        return false;
+    metric_push_end(&g->push);
+    return exporter_registry_flush(&g->exporters, server_on_exports_flushed);
 }
 
 /* Key feeds have news: exchanges that wait for keys look again. */
@@ -76,6 +91,17 @@ static void server_on_health_news(void *ctx UNUSED, const struct health_target *
         log_info("health: %s of %.*s is healthy", t->endpoint->text, STR_ARG(backend));
 }
 
+static void server_on_export_news(void *ctx UNUSED, const struct exporter *e, const char *error)
+{
+    static const char *const what[] = {[EXPORTER_TRACES] = "spans", [EXPORTER_METRICS] = "metrics"};
+
+    if (error)
+        log_warn("the %s of %.*s cannot be sent to %.*s: %s", what[e->config.signal],
+                 STR_ARG(e->config.name), STR_ARG(e->config.cluster->name), error);
+    else
+        log_info("the %s of %.*s are sent again", what[e->config.signal], STR_ARG(e->config.name));
+}
+
 static void server_on_sweep(struct timer *t)
 {
     struct server *g = CONTAINER_OF(t, struct server, sweep);
@@ -101,6 +127,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     model_averages_init(&g->averages);
     upstreams_init(&g->upstreams, l, &g->outboxes, g->scratch, CONTROL_SCRATCH_BYTES);
     key_feed_registry_init(&g->feeds, &g->upstreams, server_on_key_news, g);
+    exporter_registry_init(&g->exporters, &g->upstreams, server_on_export_news, g);
     health_registry_init(&g->health, l, &g->clusters, &g->outboxes, g->scratch,
                          CONTROL_SCRATCH_BYTES);
     g->health.on_news = server_on_health_news;
@@ -109,6 +136,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     wake_init(&g->worker_idle, l, server_on_worker_idle);
     g->tickets = tls_tickets_new(l->now.mono_us);
     metrics_init(&g->metrics);
+    metric_push_init(&g->push, g);
     g->control_metrics = metrics_shard_new(&g->metrics);
     server_measure(g);
     overload_init(&g->overload, g, options->memory_limit);
@@ -171,6 +199,8 @@ static void server_adopt(struct server *g, struct snapshot *s)
     names_sweep(&g->names);
     health_registry_adopt(&g->health, s->health, s->n_health);
     key_feed_registry_sweep(&g->feeds);
+    exporter_registry_sweep(&g->exporters);
+    metric_push_adopt(&g->push, s);
 }
 
 /* Ends the workers that run and frees all `n_all`; what is beyond those is bare memory. */
@@ -279,9 +309,11 @@ void server_deinit(struct server *g)
     mem_free(g->workers);
     hash_pool_deinit(&g->hash_pool);
     timer_cancel(g->loop, &g->sweep);
+    metric_push_deinit(&g->push);
     server_free_snapshots(g);
     port_free_all(g);
     key_feed_registry_deinit(&g->feeds);
+    exporter_registry_deinit(&g->exporters);
     health_registry_deinit(&g->health);
     names_deinit(&g->names);
     overload_deinit(&g->overload);

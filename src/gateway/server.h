@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "gateway/account/metric_push.h"
 #include "gateway/overload/overload.h"
 #include "gateway/server_options.h"
 #include "gateway/snapshot.h"
@@ -10,6 +11,7 @@
 #include "policy/limit_memory.h"
 #include "upstream/breaker/guest.h"
 #include "upstream/names.h"
+#include "upstream/otlp/exporter.h"
 
 enum { SERVER_WORKERS_MAX = 64, SERVER_PRIVILEGED_SHIFT = 10000 };
 
@@ -24,13 +26,15 @@ struct server {
     struct cluster_registry clusters;
     struct guest guest; /* what a process that we have taken over from holds of them */
     struct key_feed_registry feeds;
+    struct exporter_registry exporters; /* of spans and metrics */
+    struct metric_push push;
     struct limit_memory limits;     /* counts of rate limits */
     struct model_averages averages; /* of answers' lengths */
     struct hash_pool hash_pool;
     struct names names;
     struct overload overload;
     struct health_registry health;
-    struct upstreams upstreams; /* control's own, for key fetches */
+    struct upstreams upstreams; /* control's own, for key fetches and exports */
     struct outbox_pool outboxes;
     char *scratch;
     struct metrics metrics;
@@ -50,7 +54,7 @@ struct server {
     uint64_t generation;
     int64_t started_wall_us;
     void (*on_drained)(struct server *g); /* once: no worker accepts any more */
-    void (*on_idle)(struct server *g);    /* draining and no connection left */
+    void (*on_idle)(struct server *g);    /* draining, no connection left, and spans are exported */
 };
 
 enum server_result {
@@ -71,6 +75,8 @@ void server_leave(struct server *g);
 /* No new connections; idle ones close, running exchanges finish. Connections that wait to be
  * accepted are served too, unless `is_handed_over`: another process has the same sockets. */
 void server_drain(struct server *g, bool is_handed_over);
+/* Draining, and nothing is left to wait for. */
+bool server_is_idle(struct server *g);
 uint32_t server_n_connections(const struct server *g);
 uint32_t server_n_exchanges(const struct server *g);
 /* measure.c: lets the metrics read the server's own state. */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "net/tls.h"
 #include "policy/host_pattern.h"
+#include "upstream/otlp/exporter.h"
 
 struct snapshot *snapshot_new(void)
 {
@@ -40,6 +41,8 @@ void snapshot_free(struct snapshot *s)
         cluster_unref(s->clusters[i]);
     for (uint32_t i = 0; i < s->n_feeds; i++)
         key_feed_unref(s->feeds[i]);
+    VEC_FOREACH (&s->metric_sinks, sink)
+        exporter_unref(sink->exporter);
     if (s->manifest) {
         manifest_deinit(s->manifest);
         mem_free(s->manifest);

@@ -4,6 +4,7 @@
 
 #include "base/bounded_count.h"
 #include "base/map.h"
+#include "gateway/account/series.h"
 #include "gateway/plan.h"
 #include "manifest/manifest.h"
 #include "upstream/health/monitor.h"
@@ -40,6 +41,15 @@ struct port_plan {
     struct client_plan client; /* of the port: timeouts and head limits before a host is known */
 };
 
+struct exporter; /* upstream/otlp/exporter.h */
+
+/* A collector that gets the gateway's metrics. */
+struct metric_sink_plan {
+    struct exporter *exporter; /* one reference */
+    bool counters_as_deltas;
+    bool histograms_as_deltas;
+};
+
 /* Endpoints that a cluster gets when the snapshot is adopted. */
 struct publication {
     struct cluster *cluster;        /* one reference */
@@ -60,11 +70,21 @@ struct snapshot {
     uint32_t n_feeds;
     struct health_wish *health; /* what policies ask of backends' health */
     uint32_t n_health;
+    VEC(struct metric_sink_plan) metric_sinks;
     bool has_global_limits;     /* that replicas of the gateway would multiply */
     uint32_t n_numbers;         /* given to rule plans and backend plans */
     _Atomic uint32_t n_workers; /* that still hold it */
     struct list_node node;
     struct deferred retire;
+};
+
+/* A snapshot as one worker holds it; its exchanges count here until they end or are pinned. */
+struct snapshot_hold {
+    struct snapshot *snapshot;
+    uint32_t n_exchanges;
+    bool is_current;
+    struct list_node node;
+    struct series_memo memos[]; /* by number of rule_plan and backend_plan */
 };
 
 struct snapshot *snapshot_new(void);

@@ -8,6 +8,7 @@
 #include "gateway/exchange.h"
 #include "gateway/server.h"
 #include "gateway/snapshot.h"
+#include "gateway/trace/trace.h"
 #include "gateway/worker.h"
 #include "http/grpc/grpc_request.h"
 #include "http/h1_spelling.h"
@@ -302,5 +303,7 @@ enum step_result step_admit(struct exchange *x)
     if (UNLIKELY(listener->client.keeps_case) || x->request.headers.spelling)
         admit_keep_case(x);
     admit_tell_certificate(x);
+    if (UNLIKELY(listener->trace) && !x->rehearsal)
+        trace_begin(x);
     return STEP_NEXT;
 }

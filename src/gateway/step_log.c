@@ -6,6 +6,7 @@
 #include "gateway/account/refusal_ring.h"
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
+#include "gateway/trace/trace.h"
 #include "gateway/worker.h"
 #include "telemetry/log_format.h"
 
@@ -84,6 +85,8 @@ enum step_result step_log(struct exchange *x)
         worker_count_exchange(x, &record);
         log_write_lines(x, &record);
         log_note_refusal(x, &record);
+        if (UNLIKELY(x->trace))
+            trace_end(x, &record);
     }
     log_release(x);
     return STEP_NEXT;

@@ -15,6 +15,7 @@
 #include "gateway/forward.h"
 #include "gateway/mirror.h"
 #include "gateway/rehearsal.h"
+#include "gateway/trace/trace.h"
 #include "gateway/traffic/affinity.h"
 #include "gateway/traffic/client_protocol.h"
 #include "gateway/traffic/draw.h"
@@ -152,6 +153,8 @@ static bool upstream_may_repeat(const struct exchange *x)
 static void upstream_count_try(struct exchange *x)
 {
     worker_count_attempt(x);
+    if (UNLIKELY(x->trace))
+        trace_end_attempt(x);
     x->first_byte_us = x->answered_us = 0;
     x->failure = ATTEMPT_OK;
 }
@@ -209,6 +212,8 @@ static enum refusal upstream_try(struct exchange *x)
         x->first_byte_us = 0;
         if (x->rule->stream_us)
             stream_time_on_try(x);
+        if (UNLIKELY(x->trace))
+            trace_begin_attempt(x, request);
         if (UNLIKELY(cluster->transport.proxy))
             x->attempt.proxy_header = proxied_header(x, cluster->transport.proxy, &x->arena);
         r = attempt_start(&x->attempt, cluster, request, x->rule->connect_us);

@@ -356,6 +356,7 @@ void worker_deinit(struct worker *w)
     outbox_pool_deinit(&w->outboxes);
     buf_deinit(&w->log_line);
     refusal_ring_free(w->refusals);
+    buf_deinit(&w->span);
     loop_deinit(&w->loop);
 }
 
@@ -391,6 +392,7 @@ int worker_init(struct worker *w, struct server *g, uint32_t n, struct snapshot 
     w->index = n;
     conn_limit_add_member(&g->overload.upstreams, &w->upstreams.limit);
     w->refusals = refusal_ring_new();
+    w->exports = exporter_registry_ring(&g->exporters);
     w->log = log_writer_ring(&g->log_writer);
     return 0;
 }

@@ -28,15 +28,6 @@ struct offer {
     struct offer *before;
 };
 
-/* A snapshot as one worker holds it; its exchanges count here until they end or are pinned. */
-struct snapshot_hold {
-    struct snapshot *snapshot;
-    uint32_t n_exchanges;
-    bool is_current;
-    struct list_node node;
-    struct series_memo memos[]; /* by number of rule_plan and backend_plan */
-};
-
 /* A listening socket of this worker. */
 struct worker_listener {
     struct listener listener;
@@ -81,6 +72,8 @@ struct worker {
     struct ai_series ai_series[WORKER_AI_SERIES]; /* by tenant and model */
     struct log_ring *log;
     struct buf log_line;
+    struct export_ring *exports; /* spans on their way to collectors */
+    struct buf span;             /* that is being written */
     char date_text[30];
     int64_t date_s;               /* of that text */
     struct wake news;             /* posted by control: new snapshot, ports, drain */

@@ -151,6 +151,10 @@
       "Number of the configuration that serves now; 1 at start.")                                  \
     X(LOG_DROPPED, COUNTER, "tollgate_access_log_dropped_lines_total", "lines",                    \
       "Access-log lines dropped because their writer was too slow or the sink refused them.")      \
+    X(TELEMETRY_ITEMS, COUNTER, "tollgate_telemetry_items_total", "items",                         \
+      "Spans and points of metrics for collectors: taken, rejected (by a collector that took the " \
+      "others), failed (given up) or overflowed (no room to wait in).",                            \
+      "signal", "outcome")                                                                         \
     X(OVERFLOW, COUNTER, "tollgate_metrics_overflow_total", "series",                              \
       "Values counted under the label value `other` because the metric had too many series.",      \
       "metric")                                                                                    \

@@ -4,21 +4,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/map.h"
-#include "base/vec.h"
 #include "telemetry/metrics_internal.h"
-
-struct metric_sum {
-    struct str text; /* labels */
-    double value;    /* histogram: the sum */
-    uint64_t buckets[METRIC_BOUNDS_MAX + 1];
-};
-
-struct metrics_scrape {
-    struct arena arena;
-    struct map by_text[METRIC_COUNT_];
-    VEC(struct metric_sum *) sums[METRIC_COUNT_];
-};
 
 /* ---- labels ---- */
 
@@ -104,8 +90,9 @@ static void scrape_series(struct metrics_scrape *s, struct metric_series *series
         sum->buckets[i] += atomic_load_explicit(&series->buckets[i], memory_order_relaxed);
 }
 
-static void scrape_fill(struct metrics_scrape *s, const struct metrics *m)
+void metrics_scrape_fill(struct metrics_scrape *s, const struct metrics *m)
 {
+    arena_init(&s->arena, 16384);
     for (struct metrics_shard *shard = m->shards; shard; shard = shard->next) {
         struct metric_series *series = atomic_load_explicit(&shard->newest, memory_order_acquire);
 
@@ -115,6 +102,13 @@ static void scrape_fill(struct metrics_scrape *s, const struct metrics *m)
     for (uint32_t i = 0; i < m->n_collectors; i++)
         m->collectors[i].fn(s, m->collectors[i].ctx);
     METRICS_EMIT(s, METRIC_BUILD_INFO, 1, STR(TOLLGATE_VERSION));
+}
+
+void metrics_scrape_deinit(struct metrics_scrape *s)
+{
+    for (unsigned i = 0; i < METRIC_COUNT_; i++)
+        map_deinit(&s->by_text[i]);
+    arena_deinit(&s->arena);
 }
 
 /* ---- printing ---- */
@@ -220,13 +214,10 @@ void metrics_format(const struct metrics *m, struct buf *out)
 {
     struct metrics_scrape s = {0};
 
-    arena_init(&s.arena, 16384);
-    scrape_fill(&s, m);
+    metrics_scrape_fill(&s, m);
     for (unsigned i = 0; i < METRIC_COUNT_; i++)
         format_metric(&s, (enum metric)i, out);
-    for (unsigned i = 0; i < METRIC_COUNT_; i++)
-        map_deinit(&s.by_text[i]);
-    arena_deinit(&s.arena);
+    metrics_scrape_deinit(&s);
 }
 
 /* Of the histograms that share them. */

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "base/hash.h"
+#include "base/map.h"
+#include "base/vec.h"
 #include "telemetry/metrics.h"
 
 enum { METRICS_BUCKETS_MIN = 64 };
@@ -15,6 +17,23 @@ struct metrics_shard {
     uint32_t n_of[METRIC_COUNT_];
     struct metric_series *_Atomic newest;
 };
+
+/* One line of a metric (a histogram: its lines), all shards and collectors added up. */
+struct metric_sum {
+    struct str text; /* labels */
+    double value;    /* histogram: the sum */
+    uint64_t buckets[METRIC_BOUNDS_MAX + 1];
+};
+
+struct metrics_scrape {
+    struct arena arena;
+    struct map by_text[METRIC_COUNT_];
+    VEC(struct metric_sum *) sums[METRIC_COUNT_];
+};
+
+/* Into a zeroed one. */
+void metrics_scrape_fill(struct metrics_scrape *s, const struct metrics *m);
+void metrics_scrape_deinit(struct metrics_scrape *s);
 
 static inline bool metric_is_time(enum metric m)
 {

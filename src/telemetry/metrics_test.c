@@ -422,6 +422,7 @@ TEST(names_are_a_promise)
         "tollgate_last_reload_timestamp_seconds",
         "tollgate_config_generation",
         "tollgate_access_log_dropped_lines_total",
+        "tollgate_telemetry_items_total",
         "tollgate_metrics_overflow_total",
         "tollgate_build_info",
         "process_cpu_seconds_total",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "http/cookie.h"
 #include "http/encode/accept_encoding.h"
 #include "http/forwarded.h"
@@ -22,6 +23,9 @@
 #include "policy/host_pattern.h"
 #include "policy/name_set.h"
 #include "policy/redirect.h"
+#include "telemetry/otlp/otlp_attribute.h"
+#include "telemetry/trace/trace_parent.h"
+#include "telemetry/trace/trace_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -480,6 +484,35 @@ static void play_accept_encoding(const struct lines *l)
     assert_same_taste(&taste, &one);
 }
 
+/* ---- traces ---- */
+
+/* What is written of a traceparent is one, of the same trace; what goes on of a tracestate is no
+ * longer than it may be, and goes on as it is from then on; a text in JSON is one string. */
+static void play_trace(const struct lines *l)
+{
+    struct trace_parent p, again;
+    char text[TRACE_PARENT_BYTES];
+    struct str kept = trace_state_sound(line(l, 1), l->arena);
+    struct buf out = {0};
+    size_t i = 1;
+
+    if (trace_parent_parse(line(l, 0), &p)) {
+        trace_parent_format(&p, text);
+        ASSERT(trace_parent_parse(str_make(text, sizeof text), &again));
+        ASSERT(memcmp(p.trace_id, again.trace_id, sizeof p.trace_id) == 0 &&
+               p.span_id == again.span_id && p.is_sampled == again.is_sampled);
+    }
+    ASSERT(kept.len <= LIMIT_TRACE_STATE_BYTES && grammar_is_value(kept));
+    ASSERT(str_eq(trace_state_sound(kept, l->arena), kept));
+    otlp_attribute_string(&out, line(l, 2));
+    for (; i < out.len && out.ptr[i] != '"'; i++) {
+        ASSERT((unsigned char)out.ptr[i] >= ' ');
+        i += out.ptr[i] == '\\';
+    }
+    ASSERT(i + 1 == out.len && out.ptr[0] == '"');
+    buf_deinit(&out);
+}
+
 static void play(char which, const struct lines *l)
 {
     static const struct {
@@ -492,6 +525,7 @@ static void play(char which, const struct lines *l)
         {'p', play_rewrite},   {'x', play_regex},        {'i', play_cidr},
         {'f', play_forwarded}, {'w', play_headers},      {'o', play_cors},
         {'r', play_redirect},  {'g', play_grpc},         {'a', play_accept_encoding},
+        {'t', play_trace},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(plays); i++) {

@@ -370,6 +370,23 @@ static void measure_worker(struct metrics_scrape *scrape, const struct worker *w
                      name);
 }
 
+static void measure_exports(struct metrics_scrape *scrape, const struct exporter_registry *r)
+{
+    static const char *const words[] = {
+        [EXPORTER_TRACES] = "traces", [EXPORTER_METRICS] = "metrics"};
+
+    for (int i = 0; i < EXPORTER_SIGNALS_; i++) {
+        struct exporter_counts n = exporter_registry_counts(r, (enum exporter_signal)i);
+        struct str word = str_of(words[i]);
+
+        METRICS_EMIT(scrape, METRIC_TELEMETRY_ITEMS, (double)n.n_taken, word, STR("taken"));
+        METRICS_EMIT(scrape, METRIC_TELEMETRY_ITEMS, (double)n.n_rejected, word, STR("rejected"));
+        METRICS_EMIT(scrape, METRIC_TELEMETRY_ITEMS, (double)n.n_failed, word, STR("failed"));
+        METRICS_EMIT(scrape, METRIC_TELEMETRY_ITEMS, (double)n.n_overflowed, word,
+                     STR("overflowed"));
+    }
+}
+
 static void measure_collect(struct metrics_scrape *scrape, void *ctx)
 {
     struct server *server = ctx;
@@ -389,6 +406,7 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
     METRICS_EMIT(scrape, METRIC_RELOAD_TIME, (double)server->swapped_wall_us / 1e6, STR_NULL);
     METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_n_dropped(&server->log_writer),
                  STR_NULL);
+    measure_exports(scrape, &server->exporters);
     measure_feeds(scrape, server);
     for (uint32_t i = 0; i < server->n_workers; i++)
         measure_worker(scrape, server->workers[i]);

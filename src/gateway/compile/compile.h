@@ -15,6 +15,7 @@ struct compile {
     const struct server_options *options;
     struct cluster_registry *clusters;
     struct key_feed_registry *feeds;
+    struct exporter_registry *exporters; /* NULL: check only */
     struct limit_store *limits;
     struct log_writer *log_writer; /* NULL: check only */
     struct tls_tickets *tickets;   /* NULL: check only */
@@ -44,8 +45,7 @@ struct compile_place { /* one rule's surroundings while it is compiled */
     const struct compile_traffic *traffic; /* compile/traffic.h */
 };
 
-/* A listener to be: the first member's settings, the routes of all. At least one member; several
- * where Gateways share an address (gather.h). */
+/* A listener to be: the settings of the first of its members, the routes of all (gather.h). */
 struct listener_draft {
     VEC(struct listener_member) members;
 };

@@ -9,6 +9,7 @@ int compile_for_server(struct server *server, struct manifest *m, struct snapsho
         .options = &server->options,
         .clusters = &server->clusters,
         .feeds = &server->feeds,
+        .exporters = &server->exporters,
         .limits = &server->limits.store,
         .log_writer = &server->log_writer,
         .tickets = server->tickets,

@@ -5,6 +5,7 @@
 
 struct server_options;
 struct log_writer;
+struct exporter_registry;
 struct limit_store;
 struct tls_tickets;
 
@@ -12,6 +13,7 @@ struct compile_input {
     const struct server_options *options;
     struct cluster_registry *clusters;
     struct key_feed_registry *feeds;
+    struct exporter_registry *exporters; /* NULL: check only */
     struct limit_store *limits;
     struct log_writer *log_writer; /* NULL: check only, sinks are not opened */
     struct tls_tickets *tickets;   /* keys of all listeners' session tickets; NULL: check only */

@@ -4,6 +4,8 @@
 #include "gateway/compile/layer.h"
 #include "gateway/compile/log/access_log.h"
 #include "gateway/compile/shared_route.h"
+#include "gateway/compile/telemetry/metric_sink.h"
+#include "gateway/compile/telemetry/tracing.h"
 #include "gateway/compile/tls/client_rule.h"
 #include "manifest/client_traffic_policy.h"
 #include "policy/route_table.h"
@@ -113,6 +115,15 @@ struct str compile_listener_name(struct arena *a, const struct gateway *g, const
                         STR_ARG(l->name));
 }
 
+static void compile_telemetry(struct compile *c, const struct gateway *g,
+                              struct listener_plan *plan)
+{
+    struct envoy_proxy *proxy = compile_proxy(g);
+
+    compile_metric_sinks(c, proxy);
+    compile_tracing(c, g, proxy, plan);
+}
+
 struct listener_plan *compile_listener(struct compile *c, const struct listener_draft *draft)
 {
     const struct gateway *g = draft->members.items[0].gateway;
@@ -128,6 +139,8 @@ struct listener_plan *compile_listener(struct compile *c, const struct listener_
     compile_client(c, g, l, &plan->arena, &plan->client);
     compile_client_edits(c, g, l, plan);
     compile_logs(c, g, plan);
+    if (compile_proxy(g))
+        compile_telemetry(c, g, plan);
     compile_routes(c, draft, plan);
     compile_name_plain(c, g, l);
     trouble = compile_listener_trouble(c, g, l);

@@ -30,9 +30,12 @@ static const struct table access_log_format_table =
 static void telemetry_backend_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"host", "backendRefs", "backendRef", NULL};
+    const struct telemetry_backend *b = object; /* it begins all that have one */
 
-    (void)object;
     check_at_least_one(d, node, keys);
+    if (b->backend_settings && b->backend_settings->retry)
+        decode_warning(d, DIAG_NOT_ENFORCED, node_find(node_find(node, "backendSettings"), "retry"),
+                       "backendSettings.retry", "exports are tried again as OTLP says");
 }
 
 #define TELEMETRY_BACKEND_FIELDS(type, at)                                                         \
@@ -62,8 +65,10 @@ static const struct field otel_sink_fields[] = {
                    "Older form of resourceAttributes."),
     FIELD_LIST(otel_sink, headers, "headers", FIELD_SECRET, header_value,
                "Headers of the export requests."),
-    FIELD_UNSUPPORTED("reportCountersAsDeltas", "Counters as differences."),
-    FIELD_UNSUPPORTED("reportHistogramsAsDeltas", "Histograms as differences."),
+    FIELD_BOOL(otel_sink, counters_as_deltas, "reportCountersAsDeltas", 0,
+               "Counters of metrics as differences to the export before."),
+    FIELD_BOOL(otel_sink, histograms_as_deltas, "reportHistogramsAsDeltas", 0,
+               "Histograms of metrics so."),
 };
 static const struct table otel_sink_table = TABLE_CHECKED(otel_sink, otel_sink_check);
 
@@ -173,8 +178,7 @@ static void metrics_spec_check(struct decoder *d, const struct node *node, void 
 static const struct field metrics_spec_fields[] = {
     FIELD_OBJECT(metrics_spec, prometheus, "prometheus", 0, prometheus_spec,
                  "Metrics to be fetched at /metrics."),
-    FIELD_LIST(metrics_spec, sinks, "sinks", FIELD_NOT_ENFORCED, metric_sink,
-               "Where metrics are sent."),
+    FIELD_LIST(metrics_spec, sinks, "sinks", 0, metric_sink, "Where metrics are sent."),
     FIELD_LIST(metrics_spec, matches, "matches", FIELD_NOT_ENFORCED, string_match,
                "Metrics that are exposed, by name."),
     FIELD_UNSUPPORTED("clusterStatName", "Name of per-backend series."),
@@ -283,6 +287,15 @@ static const struct field tracing_provider_fields[] = {
 static const struct table tracing_provider_table =
     TABLE_CHECKED(tracing_provider, tracing_provider_check);
 
+static const struct field span_name_fields[] = {
+    FIELD_OTHER(span_name, server, "server", 0, decode_marked_text, NULL,
+                "Of the request's span, with %OPERATORS%; method and route unless given."),
+    FIELD_OTHER(span_name, client, "client", 0, decode_marked_text, NULL,
+                "Of the spans of attempts; the method, or what is asked of which model, unless "
+                "given."),
+};
+static const struct table span_name_table = TABLE(span_name);
+
 static void tracing_spec_check(struct decoder *d, const struct node *node, void *object)
 {
     static const char *const keys[] = {"samplingRate", "samplingFraction", NULL};
@@ -305,14 +318,14 @@ static const struct field tracing_spec_fields[] = {
     FIELD_TEXT_MAP(tracing_spec, tags, "tags", 0, "Further attributes of spans, by operators."),
     FIELD_OBJECT(tracing_spec, provider, "provider", FIELD_REQUIRED, tracing_provider,
                  "Where spans go."),
-    FIELD_UNSUPPORTED("spanName", "Names of spans."),
+    FIELD_OBJECT(tracing_spec, span_name, "spanName", 0, span_name, "Names of spans."),
 };
 static const struct table tracing_spec_table = TABLE_CHECKED(tracing_spec, tracing_spec_check);
 
 static const struct field telemetry_spec_fields[] = {
     FIELD_OBJECT(telemetry_spec, access_log, "accessLog", 0, access_log_spec, "Access log."),
     FIELD_OBJECT(telemetry_spec, metrics, "metrics", 0, metrics_spec, "Metrics."),
-    FIELD_OBJECT(telemetry_spec, tracing, "tracing", FIELD_NOT_ENFORCED, tracing_spec, "Tracing."),
+    FIELD_OBJECT(telemetry_spec, tracing, "tracing", 0, tracing_spec, "Tracing."),
     FIELD_UNSUPPORTED("healthCheckLog", "Log of health checks."),
     FIELD_UNSUPPORTED("requestID", "How trace decisions travel in x-request-id."),
 };

@@ -16,7 +16,7 @@ struct access_log_format {
 struct telemetry_backend {
     struct mark mark;
     struct str host;     /* older form */
-    struct opt_int port; /* default 4317 */
+    struct opt_int port; /* not given: OTLP/HTTP's, 4318 */
     struct backend_ref *backend_ref;
     VEC(struct backend_ref) backend_refs;
     struct cluster_settings *backend_settings;
@@ -26,6 +26,7 @@ struct otel_sink {
     struct text_pair_vec resource_attributes;
     struct text_pair_vec resources;
     VEC(struct header_value) headers;
+    struct opt_bool counters_as_deltas, histograms_as_deltas; /* of metrics */
 };
 struct file_sink {
     struct mark mark;
@@ -81,13 +82,16 @@ struct custom_tag {
     struct str key;
     int type; /* enum custom_tag_type */
     struct tag_source *literal;
-    struct tag_source *environment;
-    struct tag_source *request_header;
+    struct tag_source *environment, *request_header;
 };
 struct custom_tag_vec {
     struct custom_tag *items;
     size_t n;
     size_t cap;
+};
+struct span_name { /* formats with operators */
+    struct mark mark;
+    struct marked_text client, server;
 };
 enum tracing_provider_type { TRACING_OTEL, TRACING_ZIPKIN, TRACING_DATADOG };
 struct tracing_provider {
@@ -100,10 +104,10 @@ struct tracing_spec {
     struct mark mark;
     struct opt_int sampling_rate; /* percent; default 100 */
     struct fraction *sampling_fraction;
-    struct fraction *client_sampling_fraction;
-    struct fraction *overall_sampling_fraction;
+    struct fraction *client_sampling_fraction, *overall_sampling_fraction;
     struct custom_tag_vec custom_tags;
     struct text_pair_vec tags;
+    struct span_name *span_name;
     struct tracing_provider *provider;
 };
 

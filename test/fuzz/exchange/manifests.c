@@ -9,7 +9,9 @@
     "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyProxy, metadata: {name: p, "          \
     "namespace: play}, spec: {telemetry: {accessLog: {settings: [{format: {type: Text, text: "     \
     "\"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %RESPONSE_CODE% %REQ(X-ID)%\\n\"}, "      \
-    "sinks: [{type: File, file: {path: /dev/null}}]}]}}}}\n---\n"                                  \
+    "sinks: [{type: File, file: {path: /dev/null}}]}]}, tracing: {provider: {host: 127.0.0.1}, "   \
+    "tags: {all: \"%REQ(X-ID)% %REQ(AUTHORIZATION)%\"}, customTags: {id: {type: RequestHeader, "   \
+    "requestHeader: {name: x-id}}}}}}}\n---\n"                                                     \
     "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: front, "           \
     "namespace: play}, spec: {gatewayClassName: c, listeners: [{name: http, port: 80, protocol: "  \
     "HTTP, allowedRoutes: {namespaces: {from: All}}}, {name: calls, port: 80, protocol: HTTP, "    \

@@ -162,8 +162,7 @@ static void compile_log_setting(struct compile *c, const struct envoy_proxy *pro
     }
 }
 
-/* NULL: the defaults, also where the parameters given cannot be used. */
-static const struct envoy_proxy *compile_proxy(const struct gateway *g)
+struct envoy_proxy *compile_proxy(const struct gateway *g)
 {
     return g->envoy_proxy && !g->envoy_proxy->is_broken ? (struct envoy_proxy *)g->envoy_proxy
                                                         : NULL;
