@@ -40,6 +40,8 @@ void snapshot_free(struct snapshot *s)
         cluster_unref(s->clusters[i]);
     for (uint32_t i = 0; i < s->n_feeds; i++)
         key_feed_unref(s->feeds[i]);
+    for (uint32_t i = 0; i < s->n_bounds; i++)
+        bounds_unref(s->bounds[i].bounds);
     if (s->manifest) {
         manifest_deinit(s->manifest);
         mem_free(s->manifest);

@@ -169,9 +169,9 @@ static void guest_on_granted(struct guest_backend *b)
     struct guest *g = b->guest;
     struct guest_endpoint *e = guest_endpoint(b, str_of(b->standin.place->text));
     struct place_grant grant = {.backend = b->state->name,
-                                .limit = b->limits.n_connections,
-                                .endpoint_limit = b->limits.n_endpoint_connections,
-                                .request_limit = b->limits.n_requests};
+                                .limit = breaker_limit(&b->limits.n_connections),
+                                .endpoint_limit = breaker_limit(&b->limits.n_endpoint_connections),
+                                .request_limit = breaker_limit(&b->limits.n_requests)};
 
     ASSERT(e); /* since it was asked for */
     grant.endpoint = str_of(e->state->text);
