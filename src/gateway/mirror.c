@@ -127,8 +127,10 @@ static void mirror_add(struct exchange *x, const struct mirror_plan *plan,
     mirror_copy_head(m, request);
     attempt_init(&m->attempt, &x->worker->upstreams, &mirror_events, &m->arena);
     if (x->rule->breaker) {
-        m->limits = *x->rule->breaker; /* the rule may go before the copy */
-        m->limits.n_pending = 0;       /* it stands in nobody's way */
+        (void)breaker_limits_set(&m->limits,
+                                 x->rule->breaker); /* the rule may go before the copy */
+        atomic_store_explicit(&m->limits.n_pending, 0,
+                              memory_order_relaxed); /* it stands in nobody's way */
         m->attempt.limits = &m->limits;
     }
     m->timer.fn = mirror_on_timeout;

@@ -196,6 +196,7 @@ static void server_adopt(struct server *g, struct snapshot *s)
     g->swapped_wall_us = g->loop->now.wall_unix_us;
     port_settle(g, true);
     snapshot_publish(s);
+    bounds_adopt(&g->clusters, s->bounds, s->n_bounds);
     names_sweep(&g->names);
     health_registry_adopt(&g->health, s->health, s->n_health);
     key_feed_registry_sweep(&g->feeds);

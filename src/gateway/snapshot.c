@@ -43,6 +43,8 @@ void snapshot_free(struct snapshot *s)
         key_feed_unref(s->feeds[i]);
     VEC_FOREACH (&s->metric_sinks, sink)
         exporter_unref(sink->exporter);
+    for (uint32_t i = 0; i < s->n_bounds; i++)
+        bounds_unref(s->bounds[i].bounds);
     if (s->manifest) {
         manifest_deinit(s->manifest);
         mem_free(s->manifest);

@@ -7,6 +7,7 @@
 #include "gateway/account/series.h"
 #include "gateway/plan.h"
 #include "manifest/manifest.h"
+#include "upstream/breaker/bounds.h"
 #include "upstream/health/monitor.h"
 
 struct tls_server;
@@ -68,6 +69,8 @@ struct snapshot {
     uint32_t n_publications;
     struct key_feed **feeds; /* one reference each */
     uint32_t n_feeds;
+    struct bounds_wish *bounds; /* one reference each; those of rules */
+    uint32_t n_bounds;
     struct health_wish *health; /* what policies ask of backends' health */
     uint32_t n_health;
     VEC(struct metric_sink_plan) metric_sinks;

@@ -184,12 +184,13 @@ static int attempt_connect_elsewhere(struct attempt *a, bool may_reuse)
         return 0;
     }
     /* Another process that judges is asked once, by who waits, about all of them. */
-    if (bounded_count_get(&attempt_breaker(a)->connections) >= a->limits->n_connections ||
+    if (bounded_count_get(&attempt_breaker(a)->connections) >=
+            breaker_limit(&a->limits->n_connections) ||
         breaker_is_deferred(attempt_breaker(a)))
         return CONN_NO_PLACE;
     for (uint32_t i = 0; i < s->n && r == CONN_NO_PLACE; i++) {
         if (bounded_count_get(&s->items[i].state->connections) >=
-                a->limits->n_endpoint_connections ||
+                breaker_limit(&a->limits->n_endpoint_connections) ||
             !endpoint_set_may_use(s, i, !a->forbids_panic))
             continue;
         attempt_count(a, &s->items[i]);
@@ -202,44 +203,40 @@ static int attempt_connect_elsewhere(struct attempt *a, bool may_reuse)
 static int attempt_wait_for_place(struct attempt *a)
 {
     struct pool *p = a->pool;
-    const struct breaker_limits *l = a->limits;
 
     attempt_count(a, NULL);
     attempt_leave(a);
-    if (l->n_connections > 0 && l->n_endpoint_connections > 0 && l->n_requests > 0) {
-        a->waiter = (struct pending_waiter){.home = &p->member,
-                                            .limits = l,
-                                            .endpoints = endpoint_set_ref(p->endpoints),
-                                            .is_fresh_wanted =
-                                                (a->is_fresh_wanted && !a->was_refused) ||
-                                                p->cluster->transport.proxy, /* another client's */
-                                            .may_panic = !a->forbids_panic,
-                                            .may_share = pool_may_share(p, a)};
-        a->state = ATTEMPT_PENDING;
-        if (pending_join(attempt_breaker(a), &a->waiter, a->tenant)) {
-            pool_share_on_room(p);
-            return 0;
-        }
-        a->state = ATTEMPT_CONNECTING;
-        attempt_end_waiting(a);
-    } else {
-        breaker_count_overflow(attempt_breaker(a), BREAKER_PENDING);
+    a->waiter = (struct pending_waiter){.home = &p->member,
+                                        .limits = a->limits,
+                                        .endpoints = endpoint_set_ref(p->endpoints),
+                                        .is_fresh_wanted =
+                                            (a->is_fresh_wanted && !a->was_refused) ||
+                                            p->cluster->transport.proxy, /* another client's */
+                                        .may_panic = !a->forbids_panic,
+                                        .may_share = pool_may_share(p, a)};
+    a->state = ATTEMPT_PENDING;
+    if (pending_join(attempt_breaker(a), &a->waiter, a->tenant)) {
+        pool_share_on_room(p);
+        return 0;
     }
+    a->state = ATTEMPT_CONNECTING;
+    attempt_end_waiting(a);
     attempt_end(a, ATTEMPT_FAILED, false);
     return ATTEMPT_OVERFLOW;
 }
 
-/* Are all connections in use that may be? What another process has, while it judges, is not known
- * here, but where each of those under way has one of its own, these are as many. */
+/* Are all connections in use that may be, where as many requests are under way as may be? Where
+ * each has a connection of its own, and may have, they are; then it does not matter which of them
+ * are known here: another process has some while it judges, and some that are unused may be beyond
+ * bounds that have become narrower. */
 static bool attempt_has_no_connection(const struct attempt *a)
 {
-    const struct breaker *b = attempt_breaker(a);
     const struct breaker_limits *l = a->limits;
 
-    if (bounded_count_get(&b->connections) >= l->n_connections)
+    if (!pool_may_share(a->pool, a) && breaker_limits_fill_connections(l))
         return true;
-    return UNLIKELY(breaker_is_deferred(b)) && l->n_requests >= l->n_connections &&
-           !pool_may_share(a->pool, a);
+    return !a->pool->lists[CONN_OPEN].first &&
+           bounded_count_get(&attempt_breaker(a)->connections) >= breaker_limit(&l->n_connections);
 }
 
 /* As many are under way as may be. Where there would be a connection for one more it is refused;
@@ -248,7 +245,7 @@ static int attempt_on_full(struct attempt *a)
 {
     struct breaker *b = attempt_breaker(a);
 
-    if (!a->pool->lists[CONN_OPEN].first && attempt_has_no_connection(a)) {
+    if (attempt_has_no_connection(a)) {
         breaker_count_overflow(b, BREAKER_CONNECTIONS);
         return attempt_wait_for_place(a);
     }

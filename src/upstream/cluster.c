@@ -19,8 +19,10 @@ void cluster_registry_deinit(struct cluster_registry *r)
 {
     ASSERT(r->clusters.n_nodes == 0);
     ASSERT(r->backends.n_items == 0);
+    ASSERT(r->bounds.n_items == 0);
     map_deinit(&r->by_key);
     map_deinit(&r->backends);
+    map_deinit(&r->bounds);
     mem_free(r->free_ids);
     places_deinit(&r->places);
     pthread_mutex_destroy(&r->lock);

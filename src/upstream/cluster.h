@@ -52,6 +52,7 @@ struct cluster_registry {
     struct map backends; /* struct backend_state by name */
     struct list clusters;
     struct places places; /* of all backends */
+    struct map bounds;    /* struct bounds by key */
     uint32_t *free_ids;
     uint32_t n_free_ids;
     uint32_t next_id;

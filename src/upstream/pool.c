@@ -381,23 +381,25 @@ bool conn_is_old(const struct conn *c, uint64_t now_us)
 
 void conn_count_served(struct conn *c, const struct attempt *a)
 {
+    uint32_t limit = a && a->limits ? breaker_limit(&a->limits->n_served) : 0;
+
     c->n_served++;
-    c->is_spent = c->is_leaving ||
-                  (a && a->limits && a->limits->n_served > 0 && c->n_served >= a->limits->n_served);
+    c->is_spent = c->is_leaving || (limit > 0 && c->n_served >= limit);
 }
 
 /* By how many there are more than the bounds allow, which were wider once, or are for others. */
 static uint32_t conn_n_beyond(const struct conn *c, const struct attempt *a)
 {
     const struct breaker_limits *l = a ? a->limits : NULL;
-    uint32_t n, n_endpoint;
+    uint32_t n, n_endpoint, limit, endpoint_limit;
 
     if (!l)
         return 0;
+    limit = breaker_limit(&l->n_connections);
+    endpoint_limit = breaker_limit(&l->n_endpoint_connections);
     n = bounded_count_get(&pool_breaker(c->pool)->connections);
     n_endpoint = bounded_count_get(&c->endpoint->state->connections);
-    return MAX(n - MIN(n, l->n_connections),
-               n_endpoint - MIN(n_endpoint, l->n_endpoint_connections));
+    return MAX(n - MIN(n, limit), n_endpoint - MIN(n_endpoint, endpoint_limit));
 }
 
 void conn_leave_if_beyond(struct conn *c, const struct attempt *a)

@@ -539,6 +539,78 @@ def test_a_reload_leaves_who_waits_in_its_place(gateway, upstream):
     assert crowd.statuses() == [200, 200]
 
 
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_who_waits_goes_by_the_bounds_that_a_reload_brings(gateway, upstream, workers):
+    """Nobody ends, and nobody comes: what wakes them is the reload."""
+    up = Held(upstream("a"))
+    a, r = backend("a", up.up), route("r", rule("a"))
+    gw = gateway(world(a, r, breaker(maxConnections=1, maxParallelRequests=1)), args=["--workers", workers])
+    crowd = Crowd(gw).send(8)
+    up.wait(1)
+    eventually(lambda: pending(gw) == 7)
+    gw.apply(world(a, r, breaker(maxConnections=3, maxParallelRequests=3)))
+    up.wait(3)
+    gw.apply(world(a, r, breaker(maxConnections=2, maxParallelRequests=2)))
+    up.let(1)
+    up.wait(2)
+    up.let(2)
+    eventually(lambda: (up.n, pending(gw)) == (2, 3), what="two in their place")
+    assert up.most == 3
+    gw.apply(world(a, r, breaker(("HTTPRoute", "r"), name="other", maxConnections=3)))
+    up.wait(3)
+    gw.apply(world(a, r))
+    up.wait(5)
+    assert pending(gw) == 0
+    up.let(5)
+    assert crowd.statuses() == [200] * 8
+
+
+def test_streams_that_wait_go_by_the_bounds_that_a_reload_brings(gateway, http2_upstream):
+    up = Held(http2_upstream("a"))
+    a, r = backend("a", up.up, **H2C), route("r", rule("a"))
+    gw = gateway(world(a, r, breaker(maxConnections=1)), args=["--workers", "4"])
+    crowd, n = Crowd(gw), 0
+    while not pending(gw):  # until one is at another worker
+        crowd.send()
+        n += 1
+        eventually(lambda: up.n + pending(gw) == n)  # noqa: B023
+    gw.apply(world(a, r, breaker(maxConnections=2)))
+    up.wait(n)
+    up.let(n)
+    assert set(crowd.statuses()) == {200}
+
+
+def test_who_waits_is_refused_when_a_reload_lets_nobody_in(gateway, upstream):
+    up = Held(upstream("a"))
+    a, r = backend("a", up.up), route("r", rule("a"))
+    gw = gateway(world(a, r, breaker(maxConnections=1)))
+    crowd = Crowd(gw).send(3)
+    up.wait(1)
+    eventually(lambda: pending(gw) == 2)
+    gw.apply(world(a, r, breaker(maxConnections=0)))
+    eventually(lambda: len(crowd.replies) == 2)
+    assert all(is_told(reply) for _, reply in crowd.replies)
+    up.let(1)
+    assert crowd.statuses() == [200, 503, 503]
+
+
+def test_connections_that_wider_bounds_have_left_are_no_room_for_one_more(gateway, upstream):
+    up = Held(upstream("a"))
+    a, r = backend("a", up.up), route("r", rule("a"))
+    gw = gateway(world(a, r, breaker(maxConnections=4, maxParallelRequests=4)), args=["--workers", "1"])
+    crowd = Crowd(gw).send(4)
+    up.wait(4)
+    up.let(4)
+    assert crowd.statuses() == [200] * 4
+    gw.apply(world(a, r, breaker(maxConnections=1, maxParallelRequests=1)))
+    up.most = 0
+    crowd = Crowd(gw).send(3)
+    up.wait(1)
+    eventually(lambda: pending(gw) == 2)
+    up.let(3)
+    assert crowd.statuses() == [200] * 3 and up.most == 1
+
+
 # ---- tenants ----
 
 @pytest.fixture

@@ -4,7 +4,8 @@ no more, an endpoint that is ejected."""
 import random
 import time
 
-from play.deadline import eventually
+from play.crowd import Held
+from play.deadline import FACTOR, eventually
 from play.halves import Halves
 from play.health import Sick, failing, health_of, http_check, outlier, policy
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, config_map, http_listener, model,
@@ -130,3 +131,31 @@ def test_whatever_changes_fails_nobody_and_forgets_nothing(gateway, upstream, sc
           f"{max(known)} KiB, {grown:+d} KiB in the second half; the held ones were counted {n} times")
     assert gw.n_reloads("ok") > 5
     assert is_sanitized(gw) or grown < GROWTH_KIB
+
+
+# As many requests as connections, or more: who cannot go on waits.
+NARROW = {"maxConnections": 1, "maxParallelRequests": 1}
+WIDER = [{"maxConnections": n, "maxParallelRequests": n + more} for n in (2, 3, 5) for more in (0, 0, 3)] + [
+    {"maxConnections": 2}, {"perEndpoint": {"maxConnections": 3}}, None]
+NARROW_EVERY = 20  # changes, which are more than a request has time for
+
+
+def test_bounds_that_change_all_the_time_make_nobody_wait_in_vain(gateway, upstream, scale):
+    """Who waits by narrow ones has its turn among those who come under wider ones, who never end."""
+    up, rng = Held(upstream("a"), seconds=0.01), random.Random(scale.seed)
+
+    def manifests(bounds):
+        breaker = {"circuitBreaker": {**bounds, "maxPendingRequests": 900}} if bounds else {}
+        return world(backend("a", up.up), route("r", rule("a")),
+                     policy("p", "r", timeout={"http": {"requestTimeout": f"{1500 * FACTOR:.0f}ms"}}, **breaker))
+    gw = gateway(manifests(NARROW), args=["--workers", "4"])
+    load, started, n_waited = Load(gw.port(), 12), time.monotonic(), 0
+    for i in range(scale(6, 60) * PER_SECOND):
+        gw.write("world.yaml", manifests(rng.choice(WIDER) if i % NARROW_EVERY else NARROW))
+        n_waited += gw.metric("tollgate_circuit_breaker_pending", backend="Backend/play/a") > 0
+        while (left := started + (i + 1) / PER_SECOND - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+    load.stop()
+    assert gw.n_reloads("failed") == 0 and n_waited > 0
+    eventually(lambda: gw.metric("tollgate_circuit_breaker_requests", backend="Backend/play/a") == 0)
+    print(f"{gw.n_reloads('ok'):.0f} reloads, {load.n_answers} requests, somebody waited at {n_waited} of them")

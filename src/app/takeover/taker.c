@@ -117,14 +117,19 @@ static void taker_on_ask(struct loop_fd *io, unsigned events UNUSED)
 /* A guest_grant_fn: the other has somebody who waits. */
 static bool taker_grant(void *ctx, const struct place_grant *grant)
 {
-    const struct taker *t = ctx;
+    struct taker *t = ctx;
     struct buf message = {0};
-    bool is_said;
+    int r;
 
+    if (t->fd < 0)
+        return false;
     takeover_put_grant(&message, grant);
-    is_said = t->fd >= 0 && takeover_send(t->fd, buf_str(&message), -1) == 0;
+    r = takeover_send(t->fd, buf_str(&message), -1);
+    if (r == QUEUE_FULL && loop_fd_want(&t->io, LOOP_READ | LOOP_WRITE) < 0)
+        log_error("process %d, which was taken over, is granted no more places at %.*s",
+                  t->peer_pid, STR_ARG(grant->backend));
     buf_deinit(&message);
-    return is_said;
+    return r == 0;
 }
 
 /* ---- waiting ---- */
@@ -304,8 +309,6 @@ int taker_take(struct taker *t, struct server *server, struct buf *ret_why)
     int r = taker_say(t, WIRE_READY, -1);
 
     t->server = server;
-    server->guest.on_grant = taker_grant;
-    server->guest.ctx = t;
     server->loop->now = clock_read(); /* it does not run yet, and ages are told */
     while (r == 0 && !t->has_state) {
         r = taker_await(t, &bytes, &m, &fd);
@@ -361,15 +364,22 @@ int taker_commit(struct taker *t)
     return 0;
 }
 
-static void taker_on_ready(struct loop_fd *io, unsigned events UNUSED)
+static void taker_on_ready(struct loop_fd *io, unsigned events)
 {
     struct taker *t = CONTAINER_OF(io, struct taker, io);
     struct buf bytes = {0};
     struct wire_message m = {0};
     int fd;
-    int r = taker_receive(t, &bytes, &m, &fd);
+    int r = 0;
 
-    socket_close(fd);
+    if (events & LOOP_WRITE) {
+        r = loop_fd_want(&t->io, LOOP_READ);
+        guest_retry(&t->server->guest);
+    }
+    if (r == 0) {
+        r = taker_receive(t, &bytes, &m, &fd);
+        socket_close(fd);
+    }
     if (r == 0 && !taker_hears(t, &m))
         r = TAKER_BAD;
     buf_deinit(&bytes);
@@ -388,8 +398,11 @@ int taker_follow(struct taker *t)
 {
     int r = 0;
 
-    if (t->fd >= 0)
+    if (t->fd >= 0) {
+        t->server->guest.on_grant = taker_grant; /* by wakes, which come from now on */
+        t->server->guest.ctx = t;
         r = loop_fd_add(t->server->loop, &t->io, t->fd, LOOP_READ, taker_on_ready);
+    }
     if (r == 0 && t->ask_fd >= 0)
         r = loop_fd_add(t->server->loop, &t->ask_io, t->ask_fd, LOOP_READ, taker_on_ask);
     return r;

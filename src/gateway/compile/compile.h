@@ -25,6 +25,7 @@ struct compile {
     VEC(struct cluster *) used_clusters; /* one reference each, handed to the snapshot */
     VEC(struct key_feed *) used_feeds;
     VEC(struct publication) publications; /* handed to the snapshot */
+    VEC(struct bounds_wish) bounds;       /* so too */
     VEC(struct str) taken_addresses;      /* asked for, or of --address-pool */
     struct map limit_sets;                /* by the lists they come from; one reference each */
     struct map health;                    /* health.c: what is asked of backends, by their names */
@@ -111,8 +112,7 @@ void compile_backend_ref(struct compile *c, const struct compile_place *at,
 /* The cluster of "host[:port]" by DNS. `s` may be NULL, here and below. */
 struct cluster *compile_cluster_of_uri(struct compile *c, struct str host_port, bool is_tls,
                                        const struct cluster_settings *s);
-/* For arena_on_cleanup: gives back one reference. */
-void compile_cluster_cleanup(void *cluster);
+void compile_cluster_cleanup(void *cluster); /* for arena_on_cleanup: gives back one reference */
 /* The cluster behind a reference from a policy or a mirror; NULL: none. One reference is the
  * caller's. `is_grpc`: it is spoken to in HTTP/2. */
 struct cluster *compile_cluster_of(struct compile *c, const struct object *from,

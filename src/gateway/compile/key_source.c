@@ -92,12 +92,8 @@ static void compile_feed_times(const struct jwt_remote_jwks *spec, struct key_fe
 static void compile_feed_bounds(struct compile *c, struct object *policy,
                                 const struct cluster_settings *s, struct key_feed_config *config)
 {
-    const struct breaker_limits *limits =
-        s ? compile_breaker_of(&c->scratch, config->cluster, s->circuit_breaker) : NULL;
-
-    config->has_limits = limits != NULL;
-    if (limits)
-        config->limits = *limits;
+    config->has_limits =
+        compile_limits_of(config->cluster, s ? s->circuit_breaker : NULL, &config->limits);
     if (s)
         compile_health_of(c, policy, config->cluster, s->health_check);
 }
@@ -115,8 +111,9 @@ static struct str compile_feed_key(struct compile *c, const struct jwt_remote_jw
         (unsigned long long)config->connect_us, (unsigned long long)config->timeout_us,
         r->n_retries, r->on, (unsigned long long)r->back_off.base_us,
         (unsigned long long)r->back_off.max_us, (unsigned long long)r->failed_us,
-        (unsigned long long)config->idle_us, config->has_limits, l->n_connections,
-        l->n_endpoint_connections, l->n_pending, l->n_requests, l->n_served);
+        (unsigned long long)config->idle_us, config->has_limits, breaker_limit(&l->n_connections),
+        breaker_limit(&l->n_endpoint_connections), breaker_limit(&l->n_pending),
+        breaker_limit(&l->n_requests), breaker_limit(&l->n_served));
 }
 
 /* The backend cannot be used, or not yet (its authorities may come with a later file): no error of

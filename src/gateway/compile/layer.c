@@ -229,9 +229,13 @@ static void compile_ext_auth_settings(const struct layer_draft *d, const struct 
         config->connect_us = duration_or(t->tcp->connect_timeout, config->timeout_us);
     if (t && t->http)
         config->idle_us = compile_idle_time(t->http->connection_idle_timeout);
+    config->limits =
+        compile_breaker_of(d->c, d->at,
+                           arena_printf(&d->c->scratch, "authorizer|%.*s|%.*s",
+                                        STR_ARG(d->policy->label), STR_ARG(config->cluster->name)),
+                           config->cluster, s ? s->circuit_breaker : NULL);
     if (!s)
         return;
-    config->limits = compile_breaker_of(&d->at->plan->arena, config->cluster, s->circuit_breaker);
     compile_health_of(d->c, d->policy, config->cluster, s->health_check);
 }
 

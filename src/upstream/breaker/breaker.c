@@ -18,6 +18,45 @@ const char *breaker_overflow_word(enum breaker_overflow what)
     return words[what];
 }
 
+static bool breaker_limit_set(_Atomic uint32_t *limit, const _Atomic uint32_t *to)
+{
+    uint32_t n = breaker_limit(to);
+
+    return atomic_exchange_explicit(limit, n, memory_order_acq_rel) != n;
+}
+
+/* Where as many may be under way as there may be connections, before and after, it is so in
+ * between, or who waits for one of those would be refused for want of the other. */
+bool breaker_limits_set(struct breaker_limits *l, const struct breaker_limits *to)
+{
+    bool is_wider = breaker_limit(&to->n_requests) > breaker_limit(&l->n_requests);
+    bool is_changed = is_wider && breaker_limit_set(&l->n_requests, &to->n_requests);
+
+    is_changed |= breaker_limit_set(&l->n_connections, &to->n_connections);
+    is_changed |= breaker_limit_set(&l->n_requests, &to->n_requests);
+    is_changed |= breaker_limit_set(&l->n_endpoint_connections, &to->n_endpoint_connections);
+    is_changed |= breaker_limit_set(&l->n_pending, &to->n_pending);
+    is_changed |= breaker_limit_set(&l->n_served, &to->n_served);
+    return is_changed;
+}
+
+bool breaker_limits_fill_connections(const struct breaker_limits *l)
+{
+    uint32_t n_connections, n_requests;
+
+    do {
+        n_connections = breaker_limit(&l->n_connections);
+        n_requests = breaker_limit(&l->n_requests);
+    } while (UNLIKELY(n_connections != breaker_limit(&l->n_connections)));
+    return n_requests >= n_connections;
+}
+
+bool breaker_limits_are_shut(const struct breaker_limits *l)
+{
+    return breaker_limit(&l->n_connections) == 0 ||
+           breaker_limit(&l->n_endpoint_connections) == 0 || breaker_limit(&l->n_requests) == 0;
+}
+
 void breaker_init(struct breaker *b)
 {
     *b = (struct breaker){0};
@@ -99,7 +138,8 @@ static void breaker_put(const struct breaker *b, struct bounded_count *c, enum p
 
 bool breaker_take_request(struct breaker *b, const struct breaker_limits *l)
 {
-    return breaker_take(b, &b->requests, l ? l->n_requests : BOUNDED_COUNT_MAX, PLACE_REQUEST);
+    return breaker_take(b, &b->requests, l ? breaker_limit(&l->n_requests) : BOUNDED_COUNT_MAX,
+                        PLACE_REQUEST);
 }
 
 /* No wake is lost: who wants a place says so first and looks second, who gives one back does so
@@ -113,10 +153,10 @@ void breaker_put_request(struct breaker *b)
 
 bool breaker_wants_request(struct breaker *b, const struct breaker_limits *l)
 {
-    if (bounded_count_get(&b->requests) < l->n_requests)
+    if (bounded_count_get(&b->requests) < breaker_limit(&l->n_requests))
         return true;
     atomic_exchange_explicit(&b->is_request_wanted, true, memory_order_acq_rel);
-    return bounded_count_get(&b->requests) < l->n_requests;
+    return bounded_count_get(&b->requests) < breaker_limit(&l->n_requests);
 }
 
 bool breaker_take_retry(struct breaker *b, uint32_t limit)
@@ -159,8 +199,8 @@ static enum place_verdict breaker_ask_connection(const struct breaker *b,
                                                  const struct breaker_limits *l)
 {
     struct place_claim claim = {.kind = PLACE_CONNECTION,
-                                .limit = l->n_connections,
-                                .endpoint_limit = l->n_endpoint_connections,
+                                .limit = breaker_limit(&l->n_connections),
+                                .endpoint_limit = breaker_limit(&l->n_endpoint_connections),
                                 .n_endpoints = 1,
                                 .endpoints = {str_of(e->text)}};
     uint32_t endpoint;
@@ -177,14 +217,15 @@ void breaker_drop_connection(struct breaker *b, struct endpoint_state *e)
 bool breaker_try_connection(struct breaker *b, struct endpoint_state *e,
                             const struct breaker_limits *l)
 {
-    uint32_t limit = l ? l->n_endpoint_connections : BOUNDED_COUNT_MAX;
+    uint32_t limit = l ? breaker_limit(&l->n_endpoint_connections) : BOUNDED_COUNT_MAX;
     uint32_t mark;
 
     if (!bounded_count_take_marked(&e->connections, limit, &mark))
         return false;
     if (UNLIKELY(mark))
         places_tell(b, PLACE_CONNECTION, str_of(e->text), mark, 1);
-    if (bounded_count_take(&b->connections, l ? l->n_connections : BOUNDED_COUNT_MAX))
+    if (bounded_count_take(&b->connections,
+                           l ? breaker_limit(&l->n_connections) : BOUNDED_COUNT_MAX))
         return true;
     breaker_let_go(b, e);
     return false;
@@ -195,7 +236,7 @@ bool breaker_take_connection(struct breaker *b, struct endpoint_state *e,
 {
     enum place_verdict verdict = PLACE_UNKNOWN;
 
-    if (l && bounded_count_get(&b->connections) >= l->n_connections)
+    if (l && bounded_count_get(&b->connections) >= breaker_limit(&l->n_connections))
         return false; /* as a rule: nothing was touched */
     if (UNLIKELY(l && breaker_is_deferred(b)))
         verdict = breaker_ask_connection(b, e, l);

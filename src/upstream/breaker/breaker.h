@@ -1,6 +1,7 @@
 /* The circuit breaker of a backend: how many connections, requests and retries there are now, of
  * all workers together. The bounds come with each request, from the rule that it took: policies
- * that differ share the counts, and a reload changes bounds and no count. Shared by all threads.
+ * that differ share the counts, and a reload changes bounds (bounds.h) and no count. Shared by all
+ * threads.
  *
  * What is not asked about is not counted: requests count once some rule has bounds for the backend,
  * connections always. */
@@ -13,14 +14,26 @@
 
 struct endpoint_state;
 
-/* A policy's circuitBreaker, compiled: immutable. */
+/* A policy's circuitBreaker, compiled. Any of them may change at any time (bounds.h): who looks at
+ * one twice may see two. */
 struct breaker_limits {
-    uint32_t n_connections;
-    uint32_t n_endpoint_connections; /* of one endpoint */
-    uint32_t n_pending;              /* attempts that wait for a connection */
-    uint32_t n_requests;             /* attempts under way, those that wait not among them */
-    uint32_t n_served;               /* by one connection, which is closed then; 0: any number */
+    _Atomic uint32_t n_connections;
+    _Atomic uint32_t n_endpoint_connections; /* of one endpoint */
+    _Atomic uint32_t n_pending;              /* attempts that wait for a connection */
+    _Atomic uint32_t n_requests; /* attempts under way, those that wait not among them */
+    _Atomic uint32_t n_served;   /* by one connection, which is closed then; 0: any number */
 };
+
+static inline uint32_t breaker_limit(const _Atomic uint32_t *of)
+{
+    return atomic_load_explicit(of, memory_order_acquire);
+}
+/* One thread at a time. True: some were others before. */
+bool breaker_limits_set(struct breaker_limits *l, const struct breaker_limits *to);
+/* May as many be under way as there may be connections, or more? As it was at one moment. */
+bool breaker_limits_fill_connections(const struct breaker_limits *l);
+/* Nobody has a place within these, whoever gives one back. */
+bool breaker_limits_are_shut(const struct breaker_limits *l);
 
 /* What was at its bound. Name, word (metrics). */
 #define BREAKER_OVERFLOWS(X)                                                                       \

@@ -107,3 +107,34 @@ TEST(threads_never_open_more_connections_than_the_bound)
     CHECK(bounded_count_get(&endpoints[0].connections) == 0 &&
           bounded_count_get(&endpoints[1].connections) == 0);
 }
+
+enum { N_CHANGES = 3000000 };
+
+static struct breaker_limits changing = {.n_connections = 1, .n_requests = 1};
+
+static void *change_main(void *arg)
+{
+    _Atomic bool *is_over = arg;
+
+    for (uint32_t i = 0; i < N_CHANGES; i++) {
+        uint32_t n = i % 7;
+        const struct breaker_limits next = {.n_connections = n, .n_requests = n + i % 2};
+
+        (void)breaker_limits_set(&changing, &next);
+    }
+    atomic_store(is_over, true);
+    return NULL;
+}
+
+TEST(bounds_that_change_are_never_half_of_one_and_half_of_another)
+{
+    _Atomic bool is_over = false;
+    uint64_t n_torn = 0;
+    pthread_t thread;
+
+    CHECK(pthread_create(&thread, NULL, change_main, &is_over) == 0);
+    while (!atomic_load(&is_over))
+        n_torn += !breaker_limits_fill_connections(&changing);
+    pthread_join(thread, NULL);
+    CHECK_INT(n_torn, 0);
+}

@@ -3,6 +3,7 @@
 #include "upstream/breaker/guest.h"
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "upstream/breaker/pending_elsewhere.h"
@@ -22,7 +23,9 @@ struct guest_backend {
     struct pending_member member;
     struct pending_waiter standin;
     struct breaker_limits limits; /* the stand-in's */
+    struct buf tenant;            /* so too */
     bool has_standin;
+    bool is_held; /* it does not stand: what it was granted could not be told */
 };
 
 /* ---- what is known ---- */
@@ -160,8 +163,15 @@ void guest_apply(struct guest *g, const struct place_move *move)
 
 static void guest_end_standin(struct guest_backend *b)
 {
-    b->has_standin = false;
+    b->has_standin = b->is_held = false;
     endpoint_set_unref(TAKE(b->standin.endpoints));
+}
+
+static void guest_stand(struct guest_backend *b)
+{
+    b->is_held = false;
+    if (!pending_join(guest_breaker(b), &b->standin, buf_str(&b->tenant)))
+        guest_end_standin(b);
 }
 
 static void guest_on_granted(struct guest_backend *b)
@@ -169,18 +179,35 @@ static void guest_on_granted(struct guest_backend *b)
     struct guest *g = b->guest;
     struct guest_endpoint *e = guest_endpoint(b, str_of(b->standin.place->text));
     struct place_grant grant = {.backend = b->state->name,
-                                .limit = b->limits.n_connections,
-                                .endpoint_limit = b->limits.n_endpoint_connections,
-                                .request_limit = b->limits.n_requests};
+                                .limit = breaker_limit(&b->limits.n_connections),
+                                .endpoint_limit = breaker_limit(&b->limits.n_endpoint_connections),
+                                .request_limit = breaker_limit(&b->limits.n_requests)};
+
+    struct endpoint_set *endpoints = TAKE(b->standin.endpoints);
 
     ASSERT(e); /* since it was asked for */
     grant.endpoint = str_of(e->state->text);
     e->n++;
     b->n[PLACE_REQUEST]++;
-    guest_end_standin(b);
-    if (!g->on_grant || !g->on_grant(g->ctx, &grant)) {
-        guest_put(b, PLACE_REQUEST);
-        guest_disconnect(b, e);
+    b->has_standin = false; /* another may stand in before this returns */
+    if (g->on_grant && g->on_grant(g->ctx, &grant)) {
+        endpoint_set_unref(endpoints);
+        return;
+    }
+    /* The other may stand still: until it hears again the place is for others. */
+    b->standin.endpoints = endpoints;
+    b->has_standin = b->is_held = true;
+    guest_put(b, PLACE_REQUEST);
+    guest_disconnect(b, e);
+}
+
+void guest_retry(struct guest *g)
+{
+    MAP_FOREACH (&g->backends, slot) {
+        struct guest_backend *b = slot->value;
+
+        if (b->is_held)
+            guest_stand(b);
     }
 }
 
@@ -218,7 +245,11 @@ static void guest_stand_in(struct guest_backend *b, const struct place_claim *cl
                                          .endpoints = set,
                                          .is_fresh_wanted = true,
                                          .is_standin = true};
-    if (!b->has_standin || !pending_join(guest_breaker(b), &b->standin, claim->tenant))
+    buf_clear(&b->tenant);
+    buf_append_str(&b->tenant, claim->tenant);
+    if (b->has_standin)
+        guest_stand(b);
+    else
         guest_end_standin(b);
 }
 
@@ -266,10 +297,10 @@ bool guest_judge(struct guest *g, const struct place_claim *claim, uint32_t *ret
 
 static void guest_release(struct guest_backend *b)
 {
-    if (b->has_standin) {
+    if (b->has_standin && !b->is_held)
         pending_leave(guest_breaker(b), &b->standin);
+    if (b->has_standin)
         guest_end_standin(b);
-    }
     for (int kind = 0; kind < PLACE_CONNECTION; kind++) {
         while (b->n[kind] > 0)
             guest_put(b, (enum place_kind)kind);
@@ -293,6 +324,7 @@ static void guest_free(struct guest_backend *b)
         mem_free(e);
     }
     map_deinit(&b->endpoints);
+    buf_deinit(&b->tenant);
     backend_state_unref(b->state);
     mem_free(b);
 }

@@ -11,7 +11,7 @@
 
 struct guest_backend;
 
-/* False: it cannot be told. */
+/* False: it cannot be told now; guest_retry is due when it can. */
 typedef bool guest_grant_fn(void *ctx, const struct place_grant *grant);
 
 struct guest {
@@ -34,6 +34,8 @@ void guest_apply(struct guest *g, const struct place_move *move);
 /* What the other asks. True: the place is taken on its behalf, of a connection at
  * claim->endpoints[*ret_endpoint]. A backend that is none of ours has no bounds here. */
 MUST_USE bool guest_judge(struct guest *g, const struct place_claim *claim, uint32_t *ret_endpoint);
+/* The other hears again: who was granted a place in vain stands again. */
+void guest_retry(struct guest *g);
 /* The other has ended: its places are free, and nobody stands in for it any more. */
 void guest_disown(struct guest *g);
 /* The state of an endpoint that the other knows: here as long as that one is, and a while longer,

@@ -287,6 +287,65 @@ TEST(what_nobody_waits_for_any_more_goes_back)
     finish();
 }
 
+static bool grant_in_vain(void *ctx UNUSED, const struct place_grant *g UNUSED)
+{
+    return false;
+}
+
+TEST(what_cannot_be_told_is_for_others_until_the_other_hears_again)
+{
+    struct pending_waiter a;
+
+    begin();
+    take_over(&from, &to);
+    to.guest.on_grant = grant_in_vain;
+    for (uint32_t i = 0; i < 2; i++)
+        CHECK(breaker_take_connection(to.breaker, place_of(&to, i), &two));
+    CHECK(join(&a, &from, &two));
+    breaker_put_connection(to.breaker, place_of(&to, 1));
+    turn(&to);
+    CHECK_MSG(bounded_count_get(&to.breaker->connections) == 1, "nobody has it");
+    CHECK_INT(bounded_count_get(&to.breaker->requests), 0);
+    CHECK(!pending_is_any(&to.breaker->pending));
+    guest_retry(&to.guest);
+    turn(&to);
+    CHECK_MSG(bounded_count_get(&to.breaker->connections) == 1, "not yet");
+    to.guest.on_grant = grant;
+    guest_retry(&to.guest);
+    turn(&to);
+    CHECK(pending_take_told(from.breaker, &from.member) == &a && a.verdict == PENDING_GRANTED);
+    guest_retry(&to.guest);
+    CHECK_MSG(!pending_is_any(&to.breaker->pending), "it was told");
+    breaker_put_request(from.breaker);
+    breaker_put_connection(from.breaker, a.place->state);
+    breaker_put_connection(to.breaker, place_of(&to, 0));
+    finish();
+}
+
+TEST(one_that_waits_to_be_told_goes_with_the_other)
+{
+    struct pending_waiter a;
+
+    begin();
+    take_over(&from, &to);
+    to.guest.on_grant = grant_in_vain;
+    for (uint32_t i = 0; i < 2; i++)
+        CHECK(breaker_take_connection(to.breaker, place_of(&to, i), &two));
+    CHECK(join(&a, &from, &two));
+    breaker_put_connection(to.breaker, place_of(&to, 1));
+    turn(&to);
+    places_unshare(&from.registry);
+    places_defer(&from.registry, NULL, &to);
+    CHECK(pending_take_told(from.breaker, &from.member) == &a);
+    guest_disown(&to.guest);
+    guest_retry(&to.guest);
+    CHECK(!pending_is_any(&to.breaker->pending));
+    breaker_put_request(from.breaker);
+    breaker_put_connection(from.breaker, a.place->state);
+    breaker_put_connection(to.breaker, place_of(&to, 0));
+    finish();
+}
+
 TEST(who_waits_goes_on_by_itself_when_the_other_is_gone)
 {
     struct pending_waiter a;

@@ -116,9 +116,10 @@ static struct endpoint *pending_find_place(struct breaker *b, const struct pendi
                                            const struct endpoint_state *freed)
 {
     struct endpoint *best = NULL;
-    uint32_t fewest = w->limits->n_endpoint_connections;
+    uint32_t fewest = breaker_limit(&w->limits->n_endpoint_connections);
 
-    if (bounded_count_get(&b->connections) >= (uint64_t)w->limits->n_connections + (freed != NULL))
+    if (bounded_count_get(&b->connections) >=
+        (uint64_t)breaker_limit(&w->limits->n_connections) + (freed != NULL))
         return NULL;
     if (!breaker_wants_request(b, w->limits))
         return NULL;
@@ -160,10 +161,10 @@ static enum place_verdict pending_ask(const struct breaker *b, const struct pend
                                       struct pending_waiter *w)
 {
     struct place_claim claim = {.kind = PLACE_CONNECTION,
-                                .limit = w->limits->n_connections,
-                                .endpoint_limit = w->limits->n_endpoint_connections,
+                                .limit = breaker_limit(&w->limits->n_connections),
+                                .endpoint_limit = breaker_limit(&w->limits->n_endpoint_connections),
                                 .is_waiting = true,
-                                .request_limit = w->limits->n_requests,
+                                .request_limit = breaker_limit(&w->limits->n_requests),
                                 .tenant = t->name};
     struct endpoint *of_claim[PLACE_CLAIM_ENDPOINTS];
     enum place_verdict verdict;
@@ -172,7 +173,8 @@ static enum place_verdict pending_ask(const struct breaker *b, const struct pend
     for (uint32_t i = 0; i < w->endpoints->n && claim.n_endpoints < PLACE_CLAIM_ENDPOINTS; i++) {
         struct endpoint *e = &w->endpoints->items[i];
 
-        if (bounded_count_get(&e->state->connections) >= w->limits->n_endpoint_connections ||
+        if (bounded_count_get(&e->state->connections) >=
+                breaker_limit(&w->limits->n_endpoint_connections) ||
             (!w->is_standin && !endpoint_set_may_use(w->endpoints, i, w->may_panic)))
             continue;
         of_claim[claim.n_endpoints] = e;
@@ -292,9 +294,8 @@ static void pending_settle(struct breaker *b)
         pending_order(b);
 }
 
-void pending_on_place(struct breaker *b, bool is_request)
+static void pending_look(struct breaker *b, bool is_request)
 {
-    pthread_mutex_lock(&b->pending.lock);
     pending_settle(b);
     for (struct list_node *node = b->pending.members.first; is_request && node; node = node->next) {
         struct pending_member *m = CONTAINER_OF(node, struct pending_member, node);
@@ -304,6 +305,38 @@ void pending_on_place(struct breaker *b, bool is_request)
         atomic_store_explicit(&m->has_turn, true, memory_order_relaxed);
         wake_post(m->wake);
     }
+}
+
+void pending_on_place(struct breaker *b, bool is_request)
+{
+    pthread_mutex_lock(&b->pending.lock);
+    pending_look(b, is_request);
+    pthread_mutex_unlock(&b->pending.lock);
+}
+
+static struct pending_waiter *pending_find_shut_out(const struct pending_queue *q)
+{
+    MAP_FOREACH (&q->by_tenant, slot) {
+        const struct pending_tenant *t = slot->value;
+
+        LIST_FOREACH (&t->waiters, node) {
+            if (breaker_limits_are_shut(pending_waiter_of(node)->limits))
+                return pending_waiter_of(node);
+        }
+    }
+    return NULL;
+}
+
+void pending_on_bounds(struct breaker *b)
+{
+    struct pending_waiter *w;
+
+    pthread_mutex_lock(&b->pending.lock);
+    while ((w = pending_find_shut_out(&b->pending))) {
+        breaker_count_overflow(b, BREAKER_PENDING);
+        pending_tell(b, w, PENDING_DROPPED);
+    }
+    pending_look(b, true);
     pthread_mutex_unlock(&b->pending.lock);
 }
 
@@ -420,13 +453,16 @@ static bool pending_enter(struct breaker *b, uint32_t limit, const struct pendin
 bool pending_join(struct breaker *b, struct pending_waiter *w, struct str tenant)
 {
     struct pending_queue *q = &b->pending;
+    uint32_t limit = breaker_limit(&w->limits->n_pending);
     struct pending_tenant *t;
     bool has_room;
 
     pthread_mutex_lock(&q->lock);
     t = pending_tenant_get(q, tenant);
-    w->is_beyond = !w->is_standin && pending_is_beyond(q, w->limits->n_pending);
-    has_room = w->is_standin || w->is_beyond || pending_enter(b, w->limits->n_pending, t);
+    w->is_beyond =
+        !w->is_standin && !breaker_limits_are_shut(w->limits) && pending_is_beyond(q, limit);
+    has_room = w->is_standin || w->is_beyond ||
+               (!breaker_limits_are_shut(w->limits) && pending_enter(b, limit, t));
     q->n_beyond += w->is_beyond;
     if (w->is_beyond)
         pending_account(b, 1);
@@ -567,9 +603,11 @@ struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m
     if (f) {
         struct pending_waiter *first = pending_find_first(&s, pending_tenant_of(f));
 
-        w = pending_is_served(&s, first) ? first : pending_find_served(&s, first);
-        *ret_yields = !w;
-        q->n_yielding += !w && offer->is_busy;
+        /* None where a place, or a bound, has gone meanwhile: it is told of the next. */
+        if (first)
+            w = pending_is_served(&s, first) ? first : pending_find_served(&s, first);
+        *ret_yields = first && !w;
+        q->n_yielding += *ret_yields && offer->is_busy;
     }
     if (w && !pending_take_request(b, w)) {
         *ret_yields = false;
@@ -596,9 +634,9 @@ struct pending_gift {
 static struct endpoint *pending_accepts(const struct pending_gift *g,
                                         const struct pending_waiter *w)
 {
-    if (w->limits->n_connections < g->grant->limit ||
-        w->limits->n_requests < g->grant->request_limit ||
-        w->limits->n_endpoint_connections < g->grant->endpoint_limit)
+    if (breaker_limit(&w->limits->n_connections) < g->grant->limit ||
+        breaker_limit(&w->limits->n_requests) < g->grant->request_limit ||
+        breaker_limit(&w->limits->n_endpoint_connections) < g->grant->endpoint_limit)
         return NULL;
     for (uint32_t i = 0; i < w->endpoints->n; i++) {
         if (w->endpoints->items[i].state == g->endpoint)
@@ -630,22 +668,24 @@ bool pending_give(struct breaker *b, const struct endpoint_state *e,
                   const struct place_grant *grant)
 {
     struct pending_gift gift = {e, grant};
+    struct endpoint *place = NULL;
     struct deficit_flow *f;
-    bool is_given = false;
 
     pthread_mutex_lock(&b->pending.lock);
     f = deficit_next(&b->pending.tenants, pending_cost_of_gift, &gift);
     if (f) {
         struct pending_waiter *w = pending_find_receiver(&gift, pending_tenant_of(f));
 
-        w->place = pending_accepts(&gift, w);
-        is_given = true;
-        deficit_spend(f, 1);
-        pending_tell(b, w, PENDING_GRANTED);
-        pending_settle(b);
+        place = w ? pending_accepts(&gift, w) : NULL; /* its bounds may have changed meanwhile */
+        if (place) {
+            w->place = place;
+            deficit_spend(f, 1);
+            pending_tell(b, w, PENDING_GRANTED);
+            pending_settle(b);
+        }
     }
     pthread_mutex_unlock(&b->pending.lock);
-    return is_given;
+    return place != NULL;
 }
 
 bool pending_enter_elsewhere(struct breaker *b, uint32_t limit)

@@ -1,8 +1,8 @@
 /* Attempts that wait for a connection to a backend, of all workers together: bounded, and shared
  * among tenants by deficit round robin. Whoever gives a place for a connection back hands it to the
  * next in turn, on whichever worker that waits: the place, and one among the requests under way,
- * are taken on its behalf, within its own bounds, so that nobody comes in between; then its worker
- * is woken. One lock for each backend, which nobody takes while nobody waits.
+ * are taken on its behalf, within its own bounds as they are then, so that nobody comes in between;
+ * then its worker is woken. One lock for each backend, which nobody takes while nobody waits.
  *
  *     join --> WAITING --> GRANTED (has a place) | DROPPED (has no place in the queue any more)
  *                 |                                     --> taken by its worker, once woken
@@ -109,12 +109,12 @@ struct pending_waiter *pending_take_told(struct breaker *b, struct pending_membe
 /* A place was given back: whoever can have it gets it. `is_request`: one among the requests, which
  * may be all that somebody needs beside a connection that is open. */
 void pending_on_place(struct breaker *b, bool is_request);
+/* The same where bounds have changed; who is not let in by them at all is dropped. */
+void pending_on_bounds(struct breaker *b);
 /* Who of the member's own goes on by this connection, with a place among the requests. NULL:
  * nobody, and with *ret_yields it is to end, for another's turn (of busy ones one at a time). */
 struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m,
                                      const struct pending_offer *offer, bool *ret_yields);
-void pending_end_yielding(struct breaker *b); /* one that was busy has ended */
-/* As many connections as it was asked to close; it is asked no more. */
-uint32_t pending_take_wanted(struct pending_member *m);
-/* It had fewer: another one is asked. */
-void pending_want(struct breaker *b);
+void pending_end_yielding(struct breaker *b);           /* one that was busy has ended */
+uint32_t pending_take_wanted(struct pending_member *m); /* how many it is to close, once */
+void pending_want(struct breaker *b);                   /* it had fewer: another one is asked */

@@ -511,10 +511,10 @@ TEST(what_only_a_new_connection_serves_is_not_served_by_an_open_one)
  * in the way: here either may be. */
 enum { N_WORKERS = 4, N_CLIENTS = 12, N_ROUNDS = 400, N_PLACES = 3, N_REQUESTS = 2 };
 
-static const struct breaker_limits few = {.n_connections = N_PLACES,
-                                          .n_endpoint_connections = 2,
-                                          .n_requests = N_REQUESTS,
-                                          .n_pending = BOUNDED_COUNT_MAX};
+static struct breaker_limits few = {.n_connections = N_PLACES,
+                                    .n_endpoint_connections = 2,
+                                    .n_requests = N_REQUESTS,
+                                    .n_pending = BOUNDED_COUNT_MAX};
 
 struct client {
     struct pending_waiter waiter;
@@ -649,12 +649,37 @@ static void *crew_main(void *arg)
     return NULL;
 }
 
-TEST(threads_hand_places_over_and_lose_none)
+/* Bounds that go up and down, up to those that there are else. */
+static void *flap_main(void *arg)
+{
+    const _Atomic bool *is_over = arg;
+    struct random random;
+
+    random_init_seed(&random, 99);
+    while (!atomic_load(is_over)) {
+        const struct breaker_limits next = {
+            .n_connections = 1 + random_below(&random, N_PLACES),
+            .n_endpoint_connections = 1 + random_below(&random, 2),
+            .n_requests = 1 + random_below(&random, N_REQUESTS),
+            .n_pending = BOUNDED_COUNT_MAX,
+        };
+
+        (void)breaker_limits_set(&few, &next);
+        pending_on_bounds(breaker);
+    }
+    return NULL;
+}
+
+static void play_crews(bool flaps)
 {
     static struct crew crews[N_WORKERS];
-    pthread_t threads[N_WORKERS];
+    _Atomic bool is_over = false;
+    pthread_t threads[N_WORKERS], flapper;
 
     begin(2);
+    memset(crews, 0, sizeof crews);
+    if (flaps)
+        CHECK(pthread_create(&flapper, NULL, flap_main, &is_over) == 0);
     for (uint32_t i = 0; i < N_WORKERS; i++) {
         open_desk(&crews[i].desk);
         crews[i].desk.wake.fn = crew_on_wake;
@@ -665,9 +690,22 @@ TEST(threads_hand_places_over_and_lose_none)
         CHECK(pthread_create(&threads[i], NULL, crew_main, &crews[i]) == 0);
     for (int i = 0; i < N_WORKERS; i++)
         pthread_join(threads[i], NULL);
+    atomic_store(&is_over, true);
+    if (flaps)
+        pthread_join(flapper, NULL);
     CHECK_INT(atomic_load(&n_beyond), 0);
     CHECK_INT(atomic_load(&n_inside), 0);
     for (int i = 0; i < N_WORKERS; i++)
         close_desk(&crews[i].desk);
     finish();
+}
+
+TEST(threads_hand_places_over_and_lose_none)
+{
+    play_crews(false);
+}
+
+TEST(bounds_that_change_all_the_time_lose_no_place_and_no_turn)
+{
+    play_crews(true);
 }

@@ -159,8 +159,6 @@ static void collector_settings(struct compile *c, const struct collector_draft *
 {
     const struct cluster_settings *s = d->backend->backend_settings;
     const struct cluster_timeout *t = s ? s->timeout : NULL;
-    const struct breaker_limits *limits =
-        s ? compile_breaker_of(&c->scratch, config->cluster, s->circuit_breaker) : NULL;
 
     config->timeout_us = t && t->http && t->http->request_timeout.us > 0
                              ? t->http->request_timeout.us
@@ -170,9 +168,8 @@ static void collector_settings(struct compile *c, const struct collector_draft *
                              : (uint64_t)COLLECTOR_CONNECT_US;
     if (t && t->http)
         config->idle_us = compile_idle_time(t->http->connection_idle_timeout);
-    config->has_limits = limits != NULL;
-    if (limits)
-        config->limits = *limits;
+    config->has_limits =
+        s && compile_limits_of(config->cluster, s->circuit_breaker, &config->limits);
     if (s)
         compile_health_of(c, d->owner, config->cluster, s->health_check);
 }
