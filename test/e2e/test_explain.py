@@ -802,7 +802,8 @@ def undated(said):
 
 
 # A target, a method, and what else is asked: words that only a header carries, bodies of any bytes. Not what is drawn by chance.
-ASKED = [*[asked for asked in ROUTED if asked[0] != "/w"], ("/a", "POST", {"body": '{\n  "model": "x + y %41",\n\t"n": 1 }\r\n'}), ("/a", "POST", {"body": ""}),
+ASKED = [*[asked for asked in ROUTED if asked[0] != "/w"],
+         ("/a", "POST", {"body": '{\n  "model": "x + y %41",\n\t"n": 1 }\r\n'}), ("/a", "POST", {"body": ""}),
          ("/a?x=%2B&y=a+b#z", "GET", {"headers": [("x-one", " b  c "), ("x-two", ""), ("x-one", "é;,\"'")]})]
 
 
