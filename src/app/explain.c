@@ -1,4 +1,5 @@
-/* tollgate explain: what would become of one request, from files. The manifests are compiled as for
+/* tollgate explain: what would become of one request. Without files a running gateway is asked
+ * (app/explain_running.h). With files the manifests are compiled as for
  * a start, into a server without workers, ports or logs; nothing is opened, connected or asked, so
  * that names are not resolved and remote key sets not fetched (admin/explain says where that
  * matters). */
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/explain_running.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -189,7 +191,8 @@ int command_explain(const struct options *o)
     arena_init(&c->arena, 4096);
     r = explain_read_question(o, c);
     if (r == 0)
-        r = explain_in_server(o, &c->question);
+        r = o->n_paths > 0 ? explain_in_server(o, &c->question)
+                           : explain_of_running(o, &c->question);
     mem_wipe(c->token.ptr, c->token.len);
     buf_deinit(&c->token);
     buf_deinit(&c->body);

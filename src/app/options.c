@@ -401,7 +401,7 @@ const struct option_row option_rows[] = {
      "asked instead of those of resolv.conf (repeatable)", NULL, OPTION_TAKES_TEXT},
     {"--admin", NULL, FOR_RUN, read_admin, "ADDR:PORT|off", "ADDR:PORT or off", "admin and metrics",
      "127.0.0.1:9901", OPTION_TAKES_TEXT},
-    {"--admin", NULL, FOR_ASKING, read_admin, "ADDR:PORT", "ADDR:PORT",
+    {"--admin", NULL, FOR_ASKING | FOR_EXPLAIN, read_admin, "ADDR:PORT", "ADDR:PORT",
      "of the gateway that is asked", "127.0.0.1:9901", OPTION_TAKES_TEXT},
     {"--probe", NULL, FOR_RUN, read_probe, "ADDR:PORT", "ADDR:PORT",
      "only /ready, /healthz, /metrics: safe to expose", NULL, OPTION_TAKES_TEXT},
@@ -592,6 +592,13 @@ static int options_command(const char *word, enum command *ret, struct buf *ret_
     return OPTIONS_USAGE;
 }
 
+/* What says how files are read, which a running gateway has done. */
+static bool options_have_compiling(const struct options *o)
+{
+    return o->server.n_port_maps > 0 || o->server.n_resolves > 0 || o->server.is_strict ||
+           o->server.address_pool.len > 0;
+}
+
 static int options_finish(struct options *o, struct buf *ret_why)
 {
     const struct command_row *row = command_row_get(o->command);
@@ -608,6 +615,11 @@ static int options_finish(struct options *o, struct buf *ret_why)
     }
     if (o->command == COMMAND_EXPLAIN && !o->explain.request.ptr) {
         buf_printf(ret_why, "nothing to explain: give --request 'POST http://host/path'");
+        return OPTIONS_USAGE;
+    }
+    if (o->command == COMMAND_EXPLAIN && o->n_paths == 0 && options_have_compiling(o)) {
+        buf_printf(ret_why, "--port-map, --resolve, --address-pool and --strict are for files: "
+                            "give -f PATH too, or leave them to the running gateway's own");
         return OPTIONS_USAGE;
     }
     if (o->explain.n_headers > OPTIONS_HEADERS_MAX) {

@@ -366,7 +366,15 @@ TEST(a_request_is_asked_about_with_all_that_it_has)
     CHECK_STR(o.explain.token, "t");
     CHECK(o.explain.from.is_valid && o.format == CHECK_JSON && o.server.n_port_maps == 1);
     CHECK_INT(parse("explain -f x", &o, &why), OPTIONS_USAGE);
-    CHECK_INT(parse("explain --request http://h/", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain --request http://h/", &o, &why), 0);
+    CHECK(o.has_admin && o.n_paths == 0);
+    CHECK_INT(parse("explain --request http://h/ --admin [::1]:1", &o, &why), 0);
+    CHECK_STR(o.admin_text, "[::1]:1");
+    CHECK_INT(parse("explain --request http://h/ --port-map 1=2", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain --request http://h/ --resolve a:1=::1:2", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain --request http://h/ --strict", &o, &why), OPTIONS_USAGE);
+    CHECK_INT(parse("explain --request http://h/ --address-pool 10.0.0.0/8", &o, &why),
+              OPTIONS_USAGE);
     CHECK_INT(parse("explain -f x --request http://h/ --format sarif", &o, &why), OPTIONS_USAGE);
     CHECK_INT(parse("explain -f x --request http://h/ --workers 2", &o, &why), OPTIONS_USAGE);
     CHECK_INT(parse("run -f x --token t", &o, &why), OPTIONS_USAGE);

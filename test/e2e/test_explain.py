@@ -16,6 +16,7 @@ from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, c
                             https_listener, local_provider, model, path, provider, route, rule, secret, security_policy,
                             target, thing, tls_secret, to, world)
 from play.passwords import basic, hashed
+from play.stranger import Stranger, ok
 from play.upstream import Answer
 
 JSON_TYPE = ("content-type", "application/json")
@@ -777,3 +778,138 @@ def test_five_thousand_routes_in_time(gateway, upstream):
     assert said["rules_considered"] == 5000 and len(said["rules"]) == 100 and said["rules_not_listed"] == 4900
     print("explain over 5000 rules:", [f"{span * 1000:.1f} ms" for span in spans])
     assert min(spans) < 0.05, spans
+
+
+# ---- the command, of a running gateway ----
+
+def of_command(gw, request, *args, headers=(), body=None, token=None, form="json"):
+    """By `tollgate explain` without files."""
+    command = ["explain", "--admin", f"127.0.0.1:{gw.admin_port}", "--format", form, "--request", request, *args]
+    for name, value in headers:
+        command += ["-H", f"{name}: {value}"]
+    for option, value in (("--body", body), ("--token", token)):
+        command += [option, value] if value is not None else []
+    run = tollgate(*command)
+    assert (run.returncode, run.stderr) == (0, ""), run
+    return json.loads(run.stdout) if form == "json" else run.stdout
+
+
+def undated(said):
+    """Two explanations are not of the same second."""
+    for made in said.get("answer", {}).get("headers", []):
+        made["value"] = "" if made["name"] == "date" else made["value"]
+    return said
+
+
+# A target, a method, and what else is asked: words that only a header carries, bodies of any bytes. Not what is drawn by chance.
+ASKED = [*[asked for asked in ROUTED if asked[0] != "/w"],
+         ("/a", "POST", {"body": '{\n  "model": "x + y %41",\n\t"n": 1 }\r\n'}), ("/a", "POST", {"body": ""}),
+         ("/a?x=%2B&y=a+b#z", "GET", {"headers": [("x-one", " b  c "), ("x-two", ""), ("x-one", "é;,\"'")]})]
+
+
+def test_the_command_says_of_a_running_gateway_what_its_port_says(told):
+    play = told(routes)
+    for target_, method, more in ASKED:
+        more = {"host": "localhost", **more}
+        request = f"{method} http://{more.pop('host')}{target_}"
+        said = undated(of_command(play.gw, request, **more))
+        assert said == undated(of_files(play.gw.paths, request, **more)), request
+        if "\n" not in more.get("body", ""):  # which the port's plain header does not take
+            assert said == undated(of_gateway(play.gw, request, **more)), request
+    assert play.n_requests() == 0
+    text = tollgate("explain", "-f", play.gw.manifests, "--request", "GET http://localhost/c", "-H", "x-one: 2").stdout
+    assert of_command(play.gw, "GET http://localhost/c", headers=[("x-one", "2")], form="text") == text
+
+
+def test_the_command_takes_credentials_and_content_along(told, issuer):
+    keys = issuer()
+    play = told(lambda ups: guarded(keys, ups))
+    token = keys.token("tenant-b")
+    said = undated(of_command(play.gw, "GET http://localhost/g/x", token=token))
+    assert said == undated(of_gateway(play.gw, "GET http://localhost/g/x", token=token))
+    assert said["decision"]["code"] == "forbidden" and said["decision"]["tenant"] == "tenant-b"
+    for origin in ("203.0.113.9", "2001:db8::9"):
+        said = of_command(play.gw, "GET http://localhost/g/x", "--from", origin, token=keys.token())
+        assert said["client"] == origin == of_gateway(play.gw, "GET http://localhost/", origin=origin)["client"]
+    assert token not in play.gw.stderr() + (play.gw.folder / "stdout").read_text()
+
+
+def test_the_model_of_a_body_of_many_lines(told):
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()], *[ai_backend(name) for name in ups],
+        ai_route("r", ai_rule("a", matches=[model("one")]), ai_rule("b", matches=[model("two")]))))
+    for name, winner in (("one", "a"), ("two", "b")):
+        body = json.dumps({"messages": [{"role": "user", "content": "x\n+%20"}], "model": name}, indent=2)
+        said = of_command(play.gw, "POST http://localhost/v1/chat/completions", headers=[JSON_TYPE], body=body)
+        assert (said["decision"]["model"], said["decision"]["backend"].rpartition("/")[2]) == (name, winner), said["decision"]
+
+
+def test_the_command_knows_the_live_counts(told):
+    play = told(limited)
+    headers = [("x-user", "u1")]
+    for left in (3, 2, 1):
+        assert of_command(play.gw, "GET http://localhost/l", headers=headers)["limits"][0]["left"] == left
+        assert of_files(play.gw.paths, "GET http://localhost/l", headers=headers)["limits"][0]["left"] == 3
+        play.gw.request("/l", headers=headers)
+    said = of_command(play.gw, "GET http://localhost/l", headers=headers)
+    assert said["decision"]["code"] == "rate_limited" and said["decision"]["retry_after_s"] > 0
+
+
+def refused(gw, *args):
+    run = tollgate("explain", "--admin", f"127.0.0.1:{gw.admin_port}", *args)
+    assert run.stdout == ""
+    return run.returncode, run.stderr
+
+
+def test_what_a_running_gateway_cannot_be_asked(told):
+    play = told(routes)
+    request = ("--request", "POST http://localhost/a")
+    code, why = refused(play.gw, "--request", "GET http://localhost:81/")
+    assert code == 1 and "refused (404): nothing listens for HTTP on port 81" in why
+    code, why = refused(play.gw, *request, "-H", "x: \x1b[31m")
+    assert code == 2 and "control character" in why and "\x1b" not in why
+    code, why = refused(play.gw, *request, "--body", "x" * 65536)
+    assert code == 2 and "more than a running gateway can be asked about (65536)" in why
+    assert of_command(play.gw, request[1], body="x" * 64000)["decision"]["outcome"] == "sent to a backend"
+    code, why = refused(play.gw, *request, "--port-map", "80=81")
+    assert code == 2 and "are for files" in why
+    code, why = refused(play.gw, *request, "--admin", "off")
+    assert code == 1 and "nobody to ask" in why
+    play.gw.stop()
+    code, why = refused(play.gw, *request)
+    assert code == 1 and "no gateway answers at 127.0.0.1:" in why and "-f PATH reads files" in why
+
+
+STRANGE = {
+    "another page": (ok(b"<html>"), 1, "tells no explanation"),
+    "another document": (ok(b'{"requests":1}'), 1, "tells no explanation"),
+    "nothing": (ok(b""), 1, "tells no explanation"),
+    "a refusal": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno\x1b[2J!\x07\n", 1, "refused (403): no?[2J!?"),
+    "a question that is none": (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nno\n", 2, "refused (400): no"),
+    "no HTTP": (b"SSH-2.0-OpenSSH\r\n", 1, "is no gateway's admin port"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_stranger_s_explanation(name):
+    answer, code, why = STRANGE[name]
+    stranger = Stranger(answer)
+    try:
+        made = refused(stranger, "--request", "GET http://h/")
+    finally:
+        stranger.close()
+    assert made[0] == code and why in made[1] and "\x1b" not in made[1]
+
+
+@pytest.mark.parametrize("form, head", [("text", b"request: "), ("json", b'{"request":"')])
+def test_a_stranger_s_explanation_moves_no_cursor(form, head):
+    stranger = Stranger(ok(head + b"a\x1b[2J\xc2\x9b\n  b\r\x07c"))
+    try:
+        run = tollgate("explain", "--admin", f"127.0.0.1:{stranger.port}", "--request", "GET http://h/x", "--format", form,
+                       "--token", "t.o.k")
+    finally:
+        stranger.close()
+    assert run.returncode == 0 and run.stdout == head.decode() + "a?[2J?\n  b??c\n"
+    [asked] = stranger.requests
+    assert asked.startswith(b"GET /explain?format=%b&from=127.0.0.1 HTTP/1.1\r\n" % form.encode())
+    assert b"\r\nx-explain-request: GET http://h/x\r\nx-explain-header: authorization: Bearer t.o.k\r\n" in asked

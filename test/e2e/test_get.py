@@ -3,9 +3,7 @@ what neither shows."""
 import json
 import re
 import shlex
-import socket
 import subprocess
-import threading
 
 import pytest
 import yaml
@@ -15,6 +13,7 @@ from play.gateway import PROGRAM, SHIPPED, as_text, tollgate
 from play.manifests import (backend, path, route, rule, security_policy, service, target, thing, tls_secret, world)
 from play.certs import Authority
 from play.ports import free_port
+from play.stranger import Stranger, ok
 
 NS = "envoy-gateway-system"
 # The lines of the founding document, with kubectl's name for ours and its placeholders filled in, and what is told.
@@ -351,40 +350,6 @@ def test_selectors_that_are_none(gateway, selector):
 
 
 # ---- a gateway that is none ----
-
-class Stranger:
-    """Answers every connection with the same bytes, and closes."""
-
-    def __init__(self, answer, stays=False):
-        self.answer, self.stays, self.requests = answer, stays, []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            with connection:
-                self.requests.append(connection.recv(65536))
-                try:
-                    for part in self.answer if isinstance(self.answer, list) else [self.answer]:
-                        connection.sendall(part)
-                except OSError:
-                    pass  # it has heard enough
-
-    def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.thread.join()
-
-
-def ok(body, length=None):
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body) if length is None else length, body)
-
 
 OBJECT = b'{"object":{"apiVersion":"gateway.envoyproxy.io/v1alpha1","kind":"Backend","metadata":{"name":"%b"}%b}}\n'
 MIB = b"x" * (1 << 20)

@@ -104,6 +104,10 @@ static int asked_header(struct explain_asked *q, const struct http_header *h)
         q->question.has_body = true;
         q->question.body = value;
     }
+    if (str_eq(h->name, STR("x-explain-body-encoded"))) {
+        q->question.has_body = true;
+        q->question.body = query_decode(value, &q->arena);
+    }
     return 0;
 }
 

@@ -6,6 +6,7 @@
  *   X-Explain-Token: TOKEN             (as Authorization: Bearer)
  *   X-Explain-Request: METHOD URL      (instead of `request`)
  *   X-Explain-Body: TEXT
+ *   X-Explain-Body-Encoded: TEXT       (%XX for any byte, also of a line end)
  *
  * A credential in the query is refused, so that nobody gets used to it. */
 #pragma once

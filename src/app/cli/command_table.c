@@ -39,15 +39,13 @@ const struct command_row command_rows[] = {
         .word = "explain",
         .command = COMMAND_EXPLAIN,
         .summary = "what would become of a request, and why",
-        .text = "Reads the manifests as run would and walks one request through them: listener, "
-                "host, every rule and why it lost, policies, claims, limits, backend. Nothing is "
-                "sent.",
-        .needs_paths = true,
+        .text = "Walks one request through files or, without -f, the running gateway with its "
+                "counts: listener, rules, policies, limits, backend. Nothing is sent.",
         .examples =
             {{"tollgate explain -f manifests --request 'POST http://host/v1/models/m:predict'",
-              "without a token"},
-             {"tollgate explain -f manifests --request 'GET http://host/' -H 'x-a: b'",
-              "with a header of its own"}},
+              "of files, without a token"},
+             {"tollgate explain --request 'GET http://host/' -H 'x-a: b' --token @a.token",
+              "of the running gateway, with a header and a token"}},
     },
     {
         .word = "get",

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "http/h1.h"
 
 enum {
@@ -17,6 +18,7 @@ enum {
     ASK_READ_BYTES = 65536,        /* at a time */
     ASK_OTHER_BYTES = 1024 * 1024, /* answers that are no list: the log, a refusal */
     ASK_ADDRESS_BYTES = 64,
+    ASK_WHY_MAX = 400, /* bytes of a refusal that are told */
 };
 
 struct ask {
@@ -63,18 +65,20 @@ static bool ask_connect(struct ask *q, const struct socket_address *to)
     return true;
 }
 
-static bool ask_send(struct ask *q, struct str authority, struct str path, struct str query)
+static bool ask_send(struct ask *q, struct str authority, const struct ask_question *question)
 {
     struct http_request request = {.method = HTTP_METHOD_GET,
                                    .method_text = STR("GET"),
                                    .authority = authority,
-                                   .path = path,
-                                   .query = query.len > 0 ? query : STR_NULL,
+                                   .path = question->path,
+                                   .query = question->query.len > 0 ? question->query : STR_NULL,
                                    .minor_version = 1};
     struct buf out = {0};
     size_t n_sent = 0;
 
     http_headers_init(&request.headers, &q->arena);
+    if (question->headers)
+        request.headers = *question->headers;
     h1_format_request(&out, &request);
     while (n_sent < out.len && !q->trouble) {
         ssize_t n = send(q->fd, out.ptr + n_sent, out.len - n_sent, MSG_NOSIGNAL);
@@ -84,6 +88,7 @@ static bool ask_send(struct ask *q, struct str authority, struct str path, struc
         else
             n_sent += (size_t)n;
     }
+    mem_wipe(out.ptr, out.len); /* headers may be credentials */
     buf_deinit(&out);
     return !q->trouble;
 }
@@ -155,7 +160,7 @@ static bool ask_receive(struct ask *q)
     return !q->trouble;
 }
 
-int ask_admin(const struct socket_address *to, struct str path, struct str query,
+int ask_admin(const struct socket_address *to, const struct ask_question *question,
               struct ask_answer *ret, struct buf *ret_why)
 {
     static const struct h1_options options = {.is_client = true, .scheme = {"http", 4}};
@@ -167,11 +172,21 @@ int ask_admin(const struct socket_address *to, struct str path, struct str query
     arena_init(&q.arena, 4096);
     h1_init(&q.codec, &options);
     h1_expect_response_to(&q.codec, HTTP_METHOD_GET);
-    if (!ask_connect(&q, to) || !ask_send(&q, str_of(authority), path, query) || !ask_receive(&q))
+    if (!ask_connect(&q, to) || !ask_send(&q, str_of(authority), question) || !ask_receive(&q))
         buf_printf(ret_why, "no gateway answers at %s: %s", authority, q.trouble);
     if (q.fd >= 0)
         close(q.fd);
     buf_deinit(&q.in);
     arena_deinit(&q.arena);
     return q.trouble ? ASK_FAILED : 0;
+}
+
+/* A refusal is text; an older gateway may have no such endpoint. */
+void ask_say_refusal(const struct ask_answer *answer, struct buf *out)
+{
+    struct str text = str_trim(str_slice(buf_str(&answer->body), 0, ASK_WHY_MAX));
+
+    while (text.len > 0 && text.ptr[text.len - 1] == '\n')
+        text.len--;
+    buf_printf(out, "the gateway's admin port refused (%u): %.*s", answer->status, STR_ARG(text));
 }

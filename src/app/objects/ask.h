@@ -3,7 +3,14 @@
 #pragma once
 
 #include "base/buf.h"
+#include "http/message.h"
 #include "net/socket.h"
+
+struct ask_question {
+    struct str path;
+    struct str query;                   /* may be empty */
+    const struct http_headers *headers; /* what no URL may hold; NULL: none */
+};
 
 struct ask_answer {
     uint16_t status;
@@ -14,6 +21,8 @@ enum ask_result {
     ASK_FAILED = 1, /* `ret_why` says what is wrong */
 };
 
-/* GET `path` with `query` (may be empty). 0 or ASK_FAILED. */
-MUST_USE int ask_admin(const struct socket_address *to, struct str path, struct str query,
+/* By GET. The question's words must be such as a request may hold. 0 or ASK_FAILED. */
+MUST_USE int ask_admin(const struct socket_address *to, const struct ask_question *question,
                        struct ask_answer *ret, struct buf *ret_why);
+/* Of an answer that is not 200: its status, and the beginning of its text. */
+void ask_say_refusal(const struct ask_answer *answer, struct buf *out);

@@ -112,15 +112,8 @@ static struct str text_tail(struct str text, uint32_t tail)
 
 static void logs_print(struct logs *l, struct str lines)
 {
-    struct str line;
-
     buf_clear(&l->out);
-    while (str_split(&lines, '\n', &line)) {
-        if (line.len == 0 && lines.len == 0)
-            break;
-        text_append_safe(&l->out, line);
-        buf_append_char(&l->out, '\n');
-    }
+    text_append_safe_lines(&l->out, lines);
     fwrite(l->out.ptr, 1, l->out.len, stdout);
     fflush(stdout);
 }
@@ -149,7 +142,9 @@ static int logs_ask(struct logs *l, bool is_first)
     int code;
 
     buf_printf(&query, "after=%llu", (unsigned long long)l->position);
-    code = ask_admin(&l->options->admin, STR("/logs"), buf_str(&query), &answer, &l->why);
+    code = ask_admin(&l->options->admin,
+                     &(struct ask_question){.path = STR("/logs"), .query = buf_str(&query)},
+                     &answer, &l->why);
     buf_deinit(&query);
     if (code == 0 && answer.status == 200 && logs_parse(l, buf_str(&answer.body), &lines)) {
         logs_print(l,

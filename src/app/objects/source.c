@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "http/grammar.h"
 
-enum { SOURCE_ARENA_CHUNK = 64 * 1024, SOURCE_WHY_MAX = 400 };
+enum { SOURCE_ARENA_CHUNK = 64 * 1024 };
 
 static int source_load(struct source *s, struct buf *ret_why)
 {
@@ -54,15 +54,6 @@ void source_close(struct source *s)
     *s = (struct source){0};
 }
 
-/* A refusal is text; an older gateway has no such endpoint. */
-static void source_say_status(const struct ask_answer *answer, struct buf *ret_why)
-{
-    struct str text = str_trim(str_slice(buf_str(&answer->body), 0, SOURCE_WHY_MAX));
-
-    buf_printf(ret_why, "the gateway's admin port refused (%u): %.*s", answer->status,
-               STR_ARG(text));
-}
-
 /* Names that a gateway told may hold anything. */
 static bool query_is_plain(struct str query)
 {
@@ -87,14 +78,16 @@ static int source_ask(const struct source *s, const struct object_query *q, stru
         buf_printf(ret_why, "the gateway tells of an object with an impossible name");
         return SOURCE_FAILED;
     }
-    code = ask_admin(&s->options->admin, STR("/objects"), buf_str(&query), &answer, ret_why);
+    code = ask_admin(&s->options->admin,
+                     &(struct ask_question){.path = STR("/objects"), .query = buf_str(&query)},
+                     &answer, ret_why);
     buf_deinit(&query);
     if (code == 0 && answer.status == 200) {
         *ret_list = answer.body;
         return 0;
     }
     if (code == 0)
-        source_say_status(&answer, ret_why);
+        ask_say_refusal(&answer, ret_why);
     else
         buf_printf(ret_why, "; --admin ADDR:PORT says where one does, -f PATH reads files");
     buf_deinit(&answer.body);

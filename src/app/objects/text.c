@@ -66,6 +66,18 @@ void text_append_safe(struct buf *out, struct str text)
     }
 }
 
+void text_append_safe_lines(struct buf *out, struct str text)
+{
+    struct str line;
+
+    while (str_split(&text, '\n', &line)) {
+        if (line.len == 0 && text.len == 0)
+            break;
+        text_append_safe(out, line);
+        buf_append_char(out, '\n');
+    }
+}
+
 bool text_has_control(struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {

@@ -8,6 +8,8 @@
 void text_append_quoted(struct buf *out, struct str text);
 /* As it stands, control characters as '?'. */
 void text_append_safe(struct buf *out, struct str text);
+/* The same of several lines; the last one gets its end where it has none. */
+void text_append_safe_lines(struct buf *out, struct str text);
 /* Is there a control character, of which a line end is one? */
 bool text_has_control(struct str text);
 /* How many columns it takes, a character being one. */
