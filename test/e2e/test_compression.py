@@ -495,7 +495,7 @@ def holding(first, last, may_end):
     def script(*_):
         def chunks():
             yield first
-            assert may_end.wait(60)
+            assert may_end.wait(60 * FACTOR)
             yield last
         return Answer(headers=[EVENTS], chunks=chunks())
     return script

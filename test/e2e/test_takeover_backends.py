@@ -141,14 +141,14 @@ def test_three_in_a_row_keep_one_bound(line, upstream):
     up = Held(upstream("a"))
     first = line.first(guarded(up.up, maxParallelRequests=2, maxConnections=2, maxPendingRequests=0), **LONG)
     crowd = Crowd(first).send(1)
-    kept = first.raw()
+    kept = first.raw(b"GET / HTTP/1.1\r\nHost: a\r\n")  # begun, or it would have to come soon
     up.wait(1)
     second = line.next()
     third = line.next()
     crowd.send(1)
     up.wait(2)
     assert is_told(third.request())
-    kept.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    kept.send(b"\r\n")
     assert kept.reply().status == 503, "asked of the third by way of the second"
     up.let(1)
     eventually(lambda: len(crowd.replies) == 1)
