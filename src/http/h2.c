@@ -109,8 +109,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct h2_stream *s = h2_stream_of(session, frame->hd.stream_id);
 
     h->n_section_bytes = 0;
-    if (h->is_failed)
-        return NGHTTP2_ERR_CALLBACK_FAILURE; /* what follows in the same read is not looked at */
+    /* What follows in the same read is not looked at, whatever it would have done in the next. */
+    if (h->is_failed || h->has_left)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!s && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         s = h->events->on_open(h);
         if (!s) {
@@ -283,6 +284,7 @@ static void h2_judge_frame(struct h2 *h, const nghttp2_frame *frame)
         break;
     case NGHTTP2_GOAWAY:
         h->is_going_away = true;
+        h->has_left |= !h->options.is_client && !nghttp2_session_want_read(h->session);
         h2_note(h, H2_GLITCH_CONTROL);
         break;
     default:

@@ -111,6 +111,7 @@ struct h2 {
     int32_t gap_first; /* and the last range that it has passed over; 0: none */
     int32_t gap_last;
     bool is_settled;    /* the peer's settings have come */
+    bool has_left;      /* a client said GOAWAY, and had no stream under way: the end */
     bool is_going_away; /* the peer takes no new streams */
     bool is_failed;
     bool is_flooded; /* failed for what it flooded with */
