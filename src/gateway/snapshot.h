@@ -57,6 +57,12 @@ struct publication {
     struct endpoint_set *endpoints; /* one reference; NULL once published */
 };
 
+/* A certificate of a listener's or backend's Secret. */
+struct certificate_fact {
+    const struct object *secret;
+    int64_t until_s; /* unix: the earliest end of its chain */
+};
+
 struct snapshot {
     struct arena arena;
     uint64_t generation;
@@ -74,9 +80,10 @@ struct snapshot {
     struct health_wish *health; /* what policies ask of backends' health */
     uint32_t n_health;
     VEC(struct metric_sink_plan) metric_sinks;
-    bool has_global_limits;     /* that replicas of the gateway would multiply */
-    uint32_t n_numbers;         /* given to rule plans and backend plans */
-    _Atomic uint32_t n_workers; /* that still hold it */
+    VEC(struct certificate_fact) certificates; /* the next to end first */
+    bool has_global_limits;                    /* that replicas of the gateway would multiply */
+    uint32_t n_numbers;                        /* given to rule plans and backend plans */
+    _Atomic uint32_t n_workers;                /* that still hold it */
     struct list_node node;
     struct deferred retire;
 };

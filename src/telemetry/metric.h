@@ -143,6 +143,8 @@
       "Since the provider's key set was last fetched.", "provider")                                \
     X(KEY_SET_KEYS, GAUGE, "tollgate_key_set_keys", "keys",                                        \
       "Usable keys of the provider's key set.", "provider")                                        \
+    X(CERTIFICATE_EXPIRY, GAUGE, "tollgate_certificate_expiry_timestamp_seconds", "seconds",       \
+      "Until when a Secret's certificate chain is valid (unix time).", "certificate")              \
     X(RELOADS, COUNTER, "tollgate_reloads_total", "reloads",                                       \
       "Reloads of the configuration: ok or failed.", "result")                                     \
     X(RELOAD_TIME, GAUGE, "tollgate_last_reload_timestamp_seconds", "seconds",                     \

@@ -418,6 +418,7 @@ TEST(names_are_a_promise)
         "tollgate_key_set_fetches_total",
         "tollgate_key_set_age_seconds",
         "tollgate_key_set_keys",
+        "tollgate_certificate_expiry_timestamp_seconds",
         "tollgate_reloads_total",
         "tollgate_last_reload_timestamp_seconds",
         "tollgate_config_generation",

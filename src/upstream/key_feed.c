@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 static const uint64_t KEY_FEED_STALE_US = LIMIT_KEY_SET_STALE_S * 1000000ULL;
@@ -307,10 +308,22 @@ static void key_feed_keep_text(struct key_feed *f, struct buf *text)
     *text = (struct buf){0};
 }
 
+/* Once when it begins to fail, and once when it is over: tries in between are counted. */
+static void key_feed_say(const struct key_feed *f, bool was_failing, const char *error)
+{
+    if (error && !was_failing)
+        log_warn("keys of provider %.*s cannot be fetched: %s; %s", STR_ARG(f->config.name), error,
+                 f->keys ? "those of before go on serving"
+                         : "its routes answer 503 until they can");
+    else if (!error && was_failing)
+        log_info("keys of provider %.*s are fetched again", STR_ARG(f->config.name));
+}
+
 /* The one end of a fetch. `triggers`: what kind of failure an error is (key_feed_retry.h). */
 static void key_feed_finish(struct key_feed *f, const char *error, uint32_t triggers)
 {
     struct loop *l = f->registry->upstreams->loop;
+    bool was_failing = f->facts.last_error[0] != '\0'; /* nobody else writes it */
     struct jwks *keys = NULL;
 
     timer_cancel(l, &f->timeout_timer);
@@ -329,6 +342,7 @@ static void key_feed_finish(struct key_feed *f, const char *error, uint32_t trig
         timer_set(l, &f->timer, l->now.mono_us + key_feed_pause(f, triggers));
     }
     key_feed_publish(f, keys, error);
+    key_feed_say(f, was_failing, error);
 }
 
 static uint32_t key_feed_triggers(enum attempt_failure why)

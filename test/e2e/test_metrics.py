@@ -3,11 +3,13 @@ import contextlib
 import http.client
 import shutil
 import subprocess
+import time
 
 import pytest
 
 from play.deadline import eventually
-from play.manifests import ENVOY_API, backend, local_provider, route, rule, security_policy, target, thing, world
+from play.manifests import (ENVOY_API, backend, local_provider, provider, route, rule, security_policy, target, thing, tls_secret,
+                            world)
 
 USED, ALLOWED, VALUES = (f"tollgate_limit_{name}" for name in ("used", "allowed", "values"))
 POLICY = "BackendTrafficPolicy/play/limits"
@@ -25,9 +27,9 @@ def distinct(*names, requests=10, shared=True):
 
 def test_a_limit_shows_what_each_verified_tenant_has_used(gateway, upstream, issuer):
     issued = issuer()
-    provider = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
+    claims = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
-                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [provider]}),
+                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [claims]}),
                        limits(distinct("x-tenant", requests=2))))
     tokens = {name: issued.token(name) for name in ("tenant-a", "tenant-b")}
     assert [gw.request("/", token=tokens["tenant-a"]).status for _ in range(3)] == [200, 200, 429]
@@ -60,9 +62,9 @@ def test_routes_that_do_not_share_a_limit_show_it_each(gateway, upstream):
 
 def test_a_crowd_of_values_is_shown_by_its_latest(gateway, upstream, issuer):
     issued = issuer()
-    provider = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
+    claims = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
-                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [provider]}),
+                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [claims]}),
                        limits(distinct("x-tenant"))))
     for n in range(120):
         assert gw.request("/", token=issued.token(f"tenant-{n}")).status == 200
@@ -70,6 +72,25 @@ def test_a_crowd_of_values_is_shown_by_its_latest(gateway, upstream, issuer):
     assert len(lines) == 100
     assert gw.metric(VALUES) == 120
     assert gw.metric(USED, key="x-tenant=tenant-119") == 1 and gw.metric(USED, key="x-tenant=tenant-0") == 0
+
+
+def test_certificates_say_until_when_they_are_valid(gateway, upstream, authority):
+    gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")), tls_secret("cert", authority.leaf("a.test"))))
+    until = gw.metric("tollgate_certificate_expiry_timestamp_seconds", certificate="play/cert")
+    assert until > time.time()
+
+
+def test_keys_that_cannot_be_fetched_are_told_once(gateway, upstream, issuer):
+    """Once in the log, whatever the number of tries, and once that it is over."""
+    who = issuer()
+    who.mode = "error"
+    gw = gateway(world(backend("keys", who), backend("a", upstream("a")), route("r", rule("a")),
+                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [provider(who)]})))
+    failed = {"provider": "provider", "result": "failed"}
+    eventually(lambda: gw.metric("tollgate_key_set_fetches_total", **failed) >= 2, 30)
+    assert gw.stderr().count("keys of provider provider cannot be fetched") == 1
+    who.mode = "ok"
+    eventually(lambda: "keys of provider provider are fetched again" in gw.stderr(), 60)
 
 
 def test_each_worker_says_how_busy_it_is(gateway, upstream):
@@ -95,9 +116,9 @@ def test_promtool_finds_nothing_to_say(gateway, upstream, issuer):
     promtool = shutil.which("promtool")
     assert promtool, "of Debian's package prometheus"
     issued = issuer()
-    provider = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
+    claims = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
-                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [provider]}),
+                       security_policy("s", target("HTTPRoute", "r"), jwt={"providers": [claims]}),
                        limits(distinct("x-tenant"))))
     assert gw.request("/", token=issued.token("tenant-a")).status == 200
     assert gw.request("/").status == 401

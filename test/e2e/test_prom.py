@@ -19,7 +19,7 @@ from play.grpc_server import GrpcClient
 from play.health import http_check
 from play.manifests import gateway as gateway_of
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, grpc_route, http_listener,
-                            path, provider, route, rule, security_policy, target, thing, world)
+                            path, provider, route, rule, security_policy, target, thing, tls_secret, world)
 from play.ports import free_port
 from play.upstream import Answer
 
@@ -97,7 +97,7 @@ def policy(name, of, kind="HTTPRoute", **spec):
 class Town:
     """All that the dashboards show: models, tenants, limits, backends that are ill, calls of gRPC."""
 
-    def __init__(self, gateway, upstream, issuer, server):
+    def __init__(self, gateway, upstream, issuer, server, authority):
         who = issuer()
         up = upstream("model")
         up.script = model_script
@@ -118,7 +118,8 @@ class Town:
                    healthCheck={"active": http_check(interval="500ms"), "passive": {"consecutive5XxErrors": 3}}),
             backend("closed", closed), route("closed", rule("closed", matches=[path("/closed")])),
             backend("calls", server("calls")), gateway_of("phone", listeners=[http_listener("calls", 81)]),
-            grpc_route("calls", rule("calls"), parent="phone")), args=("--workers", "1"))
+            grpc_route("calls", rule("calls"), parent="phone"),
+            tls_secret("certificate", authority.leaf("a.test"))), args=("--workers", "1"))
         self.token = who.token("tenant-a")
         eventually(lambda: self.ask().status == 200, what="the keys")
 
@@ -143,8 +144,8 @@ class Town:
 
 
 @pytest.fixture
-def town(gateway, upstream, issuer, server):
-    return Town(gateway, upstream, issuer, server)
+def town(gateway, upstream, issuer, server, authority):
+    return Town(gateway, upstream, issuer, server, authority)
 
 
 @pytest.fixture

@@ -157,8 +157,6 @@ static void live_rest(struct live *l)
         l->parts[i].version = 0;
     }
     buf_deinit(&l->scratch);
-    buf_deinit(&l->certificates);
-    l->certificates_of = 0;
 }
 
 void live_deinit(struct live *l)

@@ -41,8 +41,6 @@ struct live {
     struct live_text parts[LIVE_PARTS_];
     struct buf scratch;
     uint64_t objects_of;      /* the generation whose objects were told */
-    uint64_t certificates_of; /* and whose certificates were read */
-    struct buf certificates;  /* JSON */
 };
 
 /* One stream; embedded in its connection. */

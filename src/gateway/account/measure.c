@@ -354,6 +354,19 @@ static void measure_limit(void *scrape, const struct limit_reading *r)
                  r->route, r->key);
 }
 
+static void measure_certificates(struct metrics_scrape *scrape, const struct snapshot *s)
+{
+    char room[2 * METRIC_LABEL_BYTES_MAX];
+
+    VEC_FOREACH (&s->certificates, fact) {
+        int n = snprintf(room, sizeof room, "%.*s/%.*s", STR_ARG(fact->secret->namespace),
+                         STR_ARG(fact->secret->name));
+
+        METRICS_EMIT(scrape, METRIC_CERTIFICATE_EXPIRY, (double)fact->until_s,
+                     str_make(room, MIN((size_t)n, sizeof room - 1)));
+    }
+}
+
 /* How busy each one is: one that takes all of a processor is the whole gateway's bound. */
 static void measure_worker(struct metrics_scrape *scrape, const struct worker *w)
 {
@@ -412,6 +425,8 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
         measure_worker(scrape, server->workers[i]);
     if (server->current)
         limit_readings(server->current, server->loop->now.wall_unix_us, measure_limit, scrape);
+    if (server->current)
+        measure_certificates(scrape, server->current);
     measure_clusters(scrape, server->current);
     measure_health(scrape, &server->health);
 }

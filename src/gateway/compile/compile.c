@@ -181,6 +181,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     s->n_feeds = (uint32_t)c.used_feeds.n;
     s->bounds = c.bounds.items;
     s->n_bounds = (uint32_t)c.bounds.n;
+    compile_certificates(&c);
     compile_health_done(&c);
     compile_limits_done(&c);
     compile_drop_sets(&c);

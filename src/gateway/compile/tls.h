@@ -32,3 +32,5 @@ MUST_USE bool compile_listener_tls(struct compile *c, const struct listener_memb
 /* The server of a port whose listeners have passed compile_listener_tls. False after
  * saying why. */
 MUST_USE bool compile_port_tls(struct compile *c, struct port_draft *draft);
+/* Into the snapshot: until when each Secret's certificates are valid. */
+void compile_certificates(struct compile *c);
