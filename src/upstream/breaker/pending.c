@@ -606,7 +606,7 @@ struct pending_waiter *pending_serve(struct breaker *b, struct pending_member *m
         /* None where a place, or a bound, has gone meanwhile: it is told of the next. */
         if (first)
             w = pending_is_served(&s, first) ? first : pending_find_served(&s, first);
-        *ret_yields = first && !w;
+        *ret_yields = first && !w && pending_is_helped(&s, first); /* the bound may have gone */
         q->n_yielding += *ret_yields && offer->is_busy;
     }
     if (w && !pending_take_request(b, w)) {
