@@ -291,7 +291,7 @@ def test_times_are_in_the_order_of_events(gateway, upstream, file):
     assert answered >= sent + 30000 - 5000 and ended >= sent + 60000 - 5000
     assert record["DURATION"] == over // 1000 and record["REQUEST_DURATION"] == received // 1000
     assert record["RESPONSE_DURATION"] == answered // 1000 and record["REQUEST_TX_DURATION"] == sent // 1000
-    assert record["RESPONSE_TX_DURATION"] >= 30 and record["UPSTREAM_CONNECTION_POOL_READY_DURATION"] < 1000
+    assert record["RESPONSE_TX_DURATION"] >= 10 and record["UPSTREAM_CONNECTION_POOL_READY_DURATION"] < 1000
     assert (record["BYTES_SENT"], record["BYTES_RECEIVED"]) == (10, 4)
 
 
