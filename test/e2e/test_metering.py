@@ -212,7 +212,8 @@ def test_a_request_that_allows_more_than_the_budget_passes_alone(gateway, upstre
         {"name": "x-counted", "value": "1"}]}]))))
     up.script = answers(10, 9000)
     for _ in range(20):
-        assert gw.request(CHAT, json=chat()).status == 200  # now an answer of 4 * 9000 is expected
+        assert gw.request(CHAT, json=chat()).status == 200
+    eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)  # now an answer of 4 * 9000 is expected
     up.script = answers(10, 700, gate)
     counted = [("x-counted", "1")]
     with gw.raw() as first:
