@@ -79,8 +79,8 @@ struct options {
     const char *takeover; /* a path; NULL: not given */
     const char *log_folders[OPTIONS_LIST_MAX];
     size_t n_log_folders;
-    bool is_dry;    /* of rollback */
-    bool is_forced; /* so too */
+    bool is_dry;              /* of rollback */
+    bool is_forced;           /* so too */
     const char *state_folder; /* NULL: not given, nothing is kept */
     enum supervision supervision;
     bool has_sandbox;

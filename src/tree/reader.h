@@ -21,7 +21,7 @@ struct reader {
     VEC(struct document) documents; /* in the order of paths, names sorted inside a folder */
     VEC(const char *) files;        /* every file that was read or tried */
     VEC(const char *) folders;      /* every folder that was entered, for watching */
-    reader_keep_fn *keep; /* NULL: nobody wants it */
+    reader_keep_fn *keep;           /* NULL: nobody wants it */
     void *keep_ctx;
     size_t total_bytes;
     size_t n_nodes;

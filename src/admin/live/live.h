@@ -40,7 +40,7 @@ struct live {
     struct sample sample;
     struct live_text parts[LIVE_PARTS_];
     struct buf scratch;
-    uint64_t objects_of;      /* the generation whose objects were told */
+    uint64_t objects_of; /* the generation whose objects were told */
 };
 
 /* One stream; embedded in its connection. */
