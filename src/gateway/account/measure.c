@@ -361,9 +361,9 @@ static void measure_certificates(struct metrics_scrape *scrape, const struct sna
     VEC_FOREACH (&s->certificates, fact) {
         int n = snprintf(room, sizeof room, "%.*s/%.*s", STR_ARG(fact->secret->namespace),
                          STR_ARG(fact->secret->name));
+        struct str name = str_make(room, MIN((size_t)n, sizeof room - 1));
 
-        METRICS_EMIT(scrape, METRIC_CERTIFICATE_EXPIRY, (double)fact->until_s,
-                     str_make(room, MIN((size_t)n, sizeof room - 1)));
+        METRICS_EMIT(scrape, METRIC_CERTIFICATE_EXPIRY, (double)fact->until_s, name);
     }
 }
 

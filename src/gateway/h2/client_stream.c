@@ -258,6 +258,7 @@ static void stream_start_tunnel(struct client_stream *t)
 {
     struct exchange *x = t->down.exchange;
 
+    PRE(x != NULL);
     websocket_ask(&x->request);
     exchange_start(x);
     if (t->down.exchange)
