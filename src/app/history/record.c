@@ -109,6 +109,8 @@ static bool record_get_file(const json_t *object, struct arena *a, struct histor
         (last && str_compare(last->path, file.path) >= 0))
         return false;
     file.n_bytes = (uint64_t)json_integer_value(n);
+    /* Only a list without room has no items, and it grows first.
+     * NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     VEC_PUSH(a, &ret->files, file);
     return true;
 }
@@ -135,7 +137,8 @@ static bool record_get_all(const json_t *root, uint32_t number, struct arena *a,
 
 bool record_parse(struct str text, uint32_t number, struct arena *a, struct history_revision *ret)
 {
-    json_t *root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    json_t *root = json_loadb(text.len > 0 ? text.ptr : "", text.len,
+                              JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     bool is_read;
 
     *ret = (struct history_revision){.number = number};

@@ -210,7 +210,7 @@ int history_list(struct history *h, struct arena *a, struct history_revisions *r
     VEC_FOREACH (&s.numbers, number) {
         char name[STORE_NAME_MAX];
         struct history_revision revision;
-        struct str text;
+        struct str text = STR_NULL;
 
         snprintf(name, sizeof name, "%u", *number);
         r = store_get(h->records, name, LIMIT_HISTORY_RECORD_BYTES, a, &text);
@@ -318,7 +318,7 @@ static int store_let_go(struct history *h, struct arena *a)
     if (r < 0)
         return r;
     first = store_first_kept(&all);
-    for (size_t i = 0; i < first; i++) {
+    for (size_t i = 0; all.items && i < first; i++) {
         char name[STORE_NAME_MAX];
 
         snprintf(name, sizeof name, "%u", all.items[i].number);

@@ -144,14 +144,10 @@ TEST(the_oldest_go_and_what_only_they_had)
 
 TEST(what_is_not_what_was_kept_is_not_given_out)
 {
-    static const char *const records[] = {
-        "",
-        "{",
-        "[]",
-        "{\"revision\":2}",
+    static const char of_other_files[] =
         "{\"revision\":2,\"id\":\"0\",\"time\":\"\",\"cause\":\"\",\"who\":\"\",\"reason\":\"\","
-        "\"files\":[]}",
-    };
+        "\"files\":[]}";
+    static const char *const records[] = {"", "{", "[]", "{\"revision\":2}", of_other_files};
     struct scene s;
     uint32_t n;
     struct str bytes;
