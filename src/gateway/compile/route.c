@@ -136,7 +136,8 @@ static void compile_match_path(struct compile_rules *r, const struct http_path_m
         [PATH_REGEX] = ROUTE_PATH_REGEX,
     };
 
-    spec->path_kind = path_kinds[m->type];
+    /* Of a broken route it may be none: what it would have matched is not known, so all below. */
+    spec->path_kind = m->type >= 0 ? path_kinds[m->type] : ROUTE_PATH_PREFIX;
     spec->path = m->value;
     if (m->type == PATH_REGEX)
         return;
