@@ -27,7 +27,9 @@ def fill(template, target, **values):
 
 def run_of(binary, *options):
     """`binary run`; as root it stays root, for the bench's folders are its own. An earlier build has no such options."""
-    known = subprocess.run([binary, "--help"], capture_output=True, text=True, check=False).stdout
+    # A command has its own help since they are many; before, one page had all.
+    known = "".join(subprocess.run([binary, *words, "--help"], capture_output=True, text=True, check=False).stdout
+                    for words in ([], ["run"]))
     if os.geteuid() == 0:
         options = ["--user", "root", *options]
     return [binary, "run", *(options if "--user" in known else [])]
