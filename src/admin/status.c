@@ -2,6 +2,7 @@
  * what was found in the manifests. Names, addresses and reasons only: no value of a Secret. */
 #include "admin/endpoints.h"
 #include "admin/json.h"
+#include "admin/objects/object_status.h"
 #include "manifest/kind.h"
 
 bool admin_is_ready(const struct admin *a, struct buf *why)
@@ -57,19 +58,6 @@ static void status_conditions(struct json *j, const struct object *o)
     json_close(j, ']');
 }
 
-/* Where a Gateway listens (Gateway API, "GatewayStatus"). */
-static void status_addresses(struct json *j, const struct object *gateway)
-{
-    json_open(j, "addresses", '[');
-    VEC_FOREACH (manifest_gateway_addresses(gateway), address) {
-        json_open(j, NULL, '{');
-        json_text(j, "type", "IPAddress");
-        json_str(j, "value", address->len ? *address : STR("*"));
-        json_close(j, '}');
-    }
-    json_close(j, ']');
-}
-
 static void status_objects(struct json *j, const struct manifest *m)
 {
     json_open(j, "objects", '[');
@@ -86,7 +74,7 @@ static void status_objects(struct json *j, const struct manifest *m)
         json_u64(j, "line", o->mark.line);
         json_bool(j, "broken", o->is_broken);
         if (o->kind->id == KIND_GATEWAY)
-            status_addresses(j, o);
+            object_status_addresses(j, o);
         status_conditions(j, o);
         json_close(j, '}');
     }

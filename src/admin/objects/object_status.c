@@ -39,7 +39,7 @@ static const struct condition_set *status_find(const struct object *o, struct st
 
 /* ---- Gateways ---- */
 
-static void status_addresses(struct json *j, const struct object *gateway)
+void object_status_addresses(struct json *j, const struct object *gateway)
 {
     json_open(j, "addresses", '[');
     VEC_FOREACH (manifest_gateway_addresses(gateway), address) {
@@ -83,7 +83,7 @@ static void status_gateway(struct json *j, const struct object *o)
 {
     const struct gateway *g = CONTAINER_OF(o, const struct gateway, object);
 
-    status_addresses(j, o);
+    object_status_addresses(j, o);
     status_conditions(j, status_find(o, STR("")));
     json_open(j, "listeners", '[');
     VEC_FOREACH (&g->spec.listeners, l) {

@@ -29,11 +29,9 @@ bool opened_open(struct opened *o, const struct options *options)
     size_t n_damaged = 0;
     int r;
 
-    *o = (struct opened){.options = options};
+    *o = (struct opened){.options = options, .store = {-1, -1, -1, -1}};
     arena_init(&o->arena, 65536);
     if (!options->state_folder) {
-        history_close(&o->store);
-        o->store = (struct history){-1, -1, -1, -1};
         say_error("--state-folder PATH is needed: where tollgate run keeps what it served");
         return false;
     }
