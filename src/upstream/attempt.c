@@ -269,7 +269,8 @@ static int attempt_wait_for_room(struct attempt *a)
     attempt_count(a, NULL); /* the endpoint has no part in it */
     if (is_first)
         a->crowded_until_us = now_us + CROWDED_US;
-    if (now_us >= a->crowded_until_us || !conn_limit_ask(&u->limit)) {
+    if (now_us >= a->crowded_until_us ||
+        (!conn_limit_ask(&u->limit) && !conn_limit_gets_room(&u->limit))) {
         attempt_end(a, ATTEMPT_FAILED, false);
         return ATTEMPT_NO_ROOM;
     }

@@ -37,13 +37,29 @@ void conn_limit_remove_member(struct conn_limit_member *m)
 
 bool conn_limit_take(struct conn_limit_member *m)
 {
-    return !m->limit || bounded_count_take(&m->limit->open, m->limit->n_max);
+    if (!m->limit)
+        return true;
+    m->n_given_seen = atomic_load(&m->limit->n_given);
+    return bounded_count_take(&m->limit->open, m->limit->n_max);
 }
 
 void conn_limit_put_unused(struct conn_limit_member *m)
 {
     if (m->limit)
         bounded_count_put(&m->limit->open);
+}
+
+void conn_limit_begin_closing(struct conn_limit_member *m)
+{
+    if (m->limit)
+        atomic_fetch_add(&m->limit->n_closing, 1);
+}
+
+bool conn_limit_gets_room(const struct conn_limit_member *m)
+{
+    /* In this order: a place is given back before its connection closes no more. */
+    return atomic_load(&m->limit->n_closing) > 0 ||
+           atomic_load(&m->limit->n_given) != m->n_given_seen;
 }
 
 /* Who waits may be anywhere: all look. */
@@ -62,6 +78,8 @@ void conn_limit_put(struct conn_limit_member *m)
     if (!l)
         return;
     bounded_count_put(&l->open);
+    atomic_fetch_add(&l->n_given, 1);
+    atomic_fetch_sub(&l->n_closing, 1);
     /* By writing, so that it comes behind the line above in every thread's eyes. */
     if (UNLIKELY(atomic_fetch_add(&l->n_crowded, 0) > 0))
         conn_limit_tell(l);
@@ -97,7 +115,8 @@ void conn_limit_note_unused(struct conn_limit_member *m, bool has_some)
 {
     uint32_t n = atomic_load_explicit(&m->n_unused, memory_order_relaxed);
 
-    atomic_store_explicit(&m->n_unused, has_some ? n + 1 : n - 1, memory_order_relaxed);
+    /* Who sees one less sees also that it is closing, if it is. */
+    atomic_store_explicit(&m->n_unused, has_some ? n + 1 : n - 1, memory_order_release);
 }
 
 void conn_limit_join(struct conn_limit_member *m)

@@ -19,6 +19,8 @@ struct conn_limit {
     struct bounded_count open;
     uint32_t n_max;
     _Atomic uint32_t n_crowded; /* attempts that wait for a place */
+    _Atomic uint32_t n_closing; /* connections that are unused no more, and hold their places yet */
+    _Atomic uint64_t n_given;   /* places given back so far */
     _Atomic uint64_t n_closed;  /* unused ones that have made room */
     pthread_mutex_t lock;       /* of the list */
     struct list members;
@@ -31,6 +33,7 @@ struct conn_limit_member {
     struct wake wake;          /* it is asked, or there may be a place */
     _Atomic uint32_t n_unused; /* pools with a connection that is not used; its worker's to write */
     _Atomic bool is_asked;     /* to close the one that is unused longest */
+    uint64_t n_given_seen;     /* before the last take; its worker's alone */
 };
 
 void conn_limit_init(struct conn_limit *l, uint32_t n_max);
@@ -42,8 +45,14 @@ void conn_limit_remove_member(struct conn_limit_member *m);
 
 /* A place for one connection. False: there is none. */
 MUST_USE bool conn_limit_take(struct conn_limit_member *m);
+/* Its connection is about to be closed, which ends with conn_limit_put: for a moment nobody has it
+ * as an unused one and its place is not free. */
+void conn_limit_begin_closing(struct conn_limit_member *m);
 /* Its connection is closed: whoever waits is told. */
 void conn_limit_put(struct conn_limit_member *m);
+/* A place has come since the last take, or comes: it is worth trying again. To be asked after
+ * conn_limit_ask, or a connection that closes meanwhile is seen by neither. */
+MUST_USE bool conn_limit_gets_room(const struct conn_limit_member *m);
 /* There was none, for want of a descriptor: nobody else would have more luck. */
 void conn_limit_put_unused(struct conn_limit_member *m);
 /* Others than `m` are to close an unused connection each. False: they have none. */

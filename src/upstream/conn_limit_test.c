@@ -47,7 +47,9 @@ TEST(there_are_so_many_places_and_no_more)
         CHECK(conn_limit_take(&a.member));
     CHECK(!conn_limit_take(&a.member));
     CHECK_MSG(conn_limit_take(&free_one), "who is no member is not bounded");
+    conn_limit_begin_closing(&free_one);
     conn_limit_put(&free_one);
+    conn_limit_begin_closing(&a.member);
     conn_limit_put(&a.member);
     CHECK(conn_limit_take(&a.member) && !conn_limit_take(&a.member));
     conn_limit_put_unused(&a.member);
@@ -90,6 +92,35 @@ TEST(those_with_unused_connections_are_asked_once)
     loop_deinit(&loop);
 }
 
+TEST(a_connection_that_closes_is_seen_as_one_until_its_place_is_free)
+{
+    struct conn_limit l;
+    struct loop loop;
+    struct side a, b;
+
+    CHECK_INT(loop_init(&loop), 0);
+    conn_limit_init(&l, 1);
+    side_init(&a, &l, &loop);
+    side_init(&b, &l, &loop);
+    CHECK(conn_limit_take(&b.member));
+    conn_limit_note_unused(&b.member, true);
+    CHECK(!conn_limit_take(&a.member));
+    CHECK_MSG(!conn_limit_gets_room(&a.member), "nothing has happened");
+    conn_limit_begin_closing(&b.member);
+    conn_limit_note_unused(&b.member, false);
+    CHECK(!conn_limit_ask(&a.member) && conn_limit_gets_room(&a.member));
+    CHECK(!conn_limit_take(&a.member));
+    conn_limit_put(&b.member);
+    CHECK_MSG(conn_limit_gets_room(&a.member), "it has come since");
+    CHECK(conn_limit_take(&a.member) && !conn_limit_gets_room(&a.member));
+    conn_limit_put_unused(&a.member);
+    CHECK_MSG(!conn_limit_gets_room(&a.member), "there was no descriptor, and is none");
+    conn_limit_remove_member(&a.member);
+    conn_limit_remove_member(&b.member);
+    conn_limit_deinit(&l);
+    loop_deinit(&loop);
+}
+
 TEST(who_waits_is_told_of_a_place_by_whoever_gives_it_back)
 {
     struct conn_limit l;
@@ -106,9 +137,11 @@ TEST(who_waits_is_told_of_a_place_by_whoever_gives_it_back)
     conn_limit_put_unused(&b.member);
     CHECK_MSG(side_n_wakes(&a) == 0, "there was no descriptor: it would try for ever");
     CHECK(conn_limit_take(&b.member));
+    conn_limit_begin_closing(&b.member);
     conn_limit_put(&b.member);
     CHECK_INT(side_n_wakes(&a), 1);
     conn_limit_leave(&a.member);
+    conn_limit_begin_closing(&b.member);
     conn_limit_put(&b.member);
     CHECK_INT(side_n_wakes(&a), 0);
     conn_limit_remove_member(&a.member);
@@ -162,6 +195,7 @@ static void *crowd_main(void *arg)
             conn_limit_leave(&s.member);
         crowd_note(atomic_fetch_add(&crowd.n_open, 1) + 1);
         atomic_fetch_sub(&crowd.n_open, 1);
+        conn_limit_begin_closing(&s.member);
         conn_limit_put(&s.member);
         atomic_fetch_add(&crowd.n_served, 1);
     }
@@ -184,5 +218,6 @@ TEST(no_more_than_the_bound_at_once_and_no_wake_is_lost)
     CHECK(crowd.most >= 1 && crowd.most <= 2);
     CHECK_INT(bounded_count_get(&crowd.limit.open), 0);
     CHECK_INT(crowd.limit.n_crowded, 0);
+    CHECK_INT(crowd.limit.n_closing, 0);
     conn_limit_deinit(&crowd.limit);
 }

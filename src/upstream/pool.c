@@ -233,8 +233,10 @@ static int conn_connect(struct conn *c, struct upstreams *u, const struct stream
         conn_limit_put_unused(&u->limit);
         return CONN_NO_ROOM;
     }
-    if (r != 0)
+    if (r != 0) {
+        conn_limit_begin_closing(&u->limit);
         conn_limit_put(&u->limit);
+    }
     return r;
 }
 
@@ -357,6 +359,7 @@ void conn_close(struct conn *c)
         conn_h2_on_close(c);
     if (!c->is_unsent) /* else its attempt may be made elsewhere, and nobody is to have both */
         outbox_flush_last(&c->out, &c->flush);
+    conn_limit_begin_closing(&c->pool->upstreams->limit);
     conn_move(c, CONN_CLOSED);
     timer_cancel(l, &c->timer);
     list_remove(&c->flush.node);

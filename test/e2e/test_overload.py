@@ -330,6 +330,7 @@ def test_a_place_that_gets_free_is_for_who_waits_for_it(gateway, upstream):
         a.let(N_EACH)
         for streams in before:
             assert set(streams.statuses()) == {200}
+        n_accepted = gw.metric("tollgate_connections_accepted_total")
         leaving = [gw.raw(b"GET /b HTTP/1.1\r\nHost: a.test\r\n\r\n") for _ in range(n)]
         for raw in leaving:
             raw.sock.close()
@@ -337,6 +338,7 @@ def test_a_place_that_gets_free_is_for_who_waits_for_it(gateway, upstream):
         eventually(lambda: b.n >= 30)
         b.let(b.n + n)
         assert crowd.statuses() == [200] * 30
+        eventually(lambda: gw.metric("tollgate_connections_accepted_total") == n_accepted + n + 30)
         eventually(lambda: gw.metric("tollgate_exchanges_active") == 0)
         while b.may_answer.acquire(blocking=False):
             pass
