@@ -1,4 +1,6 @@
 /* Tests of the base level: slices, arenas, maps, lists, hashing, time, JSON escaping. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -6,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/random.h"
@@ -196,6 +199,24 @@ TEST(json_text_is_escaped_wherever_it_stands)
             CHECK_STR(buf_str(&b), expected);
             buf_deinit(&b);
         }
+    }
+}
+
+TEST(hexadecimal_has_all_its_digits)
+{
+    char text[2 * HEX_U32_BYTES + 1] = {0};
+
+    hex_put_u64(text, 0x0123456789abcdef);
+    CHECK_STR(str_of(text), "0123456789abcdef");
+    hex_put_u64(text, 0xf00000000000000aULL);
+    CHECK_STR(str_of(text), "f00000000000000a");
+    for (uint32_t i = 0; i < 256; i++) {
+        char want[2 * HEX_U32_BYTES + 1];
+        uint64_t value = i * 0x0101010101010101ULL;
+
+        snprintf(want, sizeof want, "%016" PRIx64, value);
+        hex_put_u64(text, value);
+        CHECK(memcmp(text, want, sizeof want) == 0);
     }
 }
 

@@ -2,6 +2,8 @@
  * others keep apart. */
 #include "telemetry/trace/trace_parent.h"
 
+#include "base/hex.h"
+
 enum {
     TRACE_ID_AT = 3,
     SPAN_ID_AT = 36,
@@ -25,14 +27,6 @@ static bool trace_parent_read_hex(struct str text, size_t at, size_t n, uint64_t
         *ret = *ret << 4 | digit;
     }
     return true;
-}
-
-static void trace_parent_write_hex(uint64_t value, size_t n, char *to)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < n; i++)
-        to[i] = digits[value >> (n - 1 - i) * 4 & 0xf];
 }
 
 /* What a later version may add stands behind another '-'. */
@@ -65,13 +59,13 @@ bool trace_parent_parse(struct str text, struct trace_parent *ret)
 
 void trace_parent_format_trace_id(const struct trace_parent *p, char ret_text[TRACE_ID_HEX_BYTES])
 {
-    trace_parent_write_hex(p->trace_id[0], HEX_OF_64_BITS, ret_text);
-    trace_parent_write_hex(p->trace_id[1], HEX_OF_64_BITS, ret_text + HEX_OF_64_BITS);
+    hex_put_u64(ret_text, p->trace_id[0]);
+    hex_put_u64(ret_text + HEX_OF_64_BITS, p->trace_id[1]);
 }
 
 void trace_parent_format_span_id(uint64_t id, char ret_text[SPAN_ID_HEX_BYTES])
 {
-    trace_parent_write_hex(id, HEX_OF_64_BITS, ret_text);
+    hex_put_u64(ret_text, id);
 }
 
 void trace_parent_format(const struct trace_parent *p, char ret_text[TRACE_PARENT_BYTES])
@@ -81,7 +75,7 @@ void trace_parent_format(const struct trace_parent *p, char ret_text[TRACE_PAREN
     ret_text[SPAN_ID_AT - 1] = '-';
     trace_parent_format_span_id(p->span_id, ret_text + SPAN_ID_AT);
     ret_text[FLAGS_AT - 1] = '-';
-    trace_parent_write_hex(p->is_sampled ? FLAG_SAMPLED : 0, 2, ret_text + FLAGS_AT);
+    memcpy(ret_text + FLAGS_AT, p->is_sampled ? "01" : "00", 2);
 }
 
 uint64_t trace_parent_new_id(struct random *r)
