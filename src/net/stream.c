@@ -34,7 +34,6 @@ static int plain_recv(struct stream *s, void *ret_bytes, size_t cap, size_t *ret
 
     if (n > 0) {
         *ret_n = (size_t)n;
-        s->was_short_read = (size_t)n < cap;
         return 0;
     }
     if (n < 0)

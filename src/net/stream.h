@@ -43,8 +43,6 @@ struct stream {
     struct tls_session *tls; /* NULL: plain */
     unsigned wanted;         /* what the owner asked for */
     bool is_ready;
-    bool was_short_read; /* the last recv got less than asked: the socket is empty, another recv is
-                            waste */
     bool is_broken;      /* see stream_break */
     const struct str *preface; /* see stream_target */
     int error; /* errno-like reason of the last STREAM_RESET or LOOP_HANGUP, 0 unknown;

@@ -240,7 +240,6 @@ static int tls_recv(struct stream *s, void *ret_bytes, size_t cap, size_t *ret_n
     if (total == 0)
         return r;
     *ret_n = total;
-    s->was_short_read = total < cap;
     tls_note_input(s); /* more, or the end that came behind these */
     return 0;
 }

@@ -25,15 +25,33 @@ static void staple_free_leaf(X509 **leaf)
     X509_free(*leaf);
 }
 
+/* By serial number and issuer's name (RFC 6960 section 4.1.1). Its key is not looked at: it is in
+ * the issuer's certificate, which need not be here. */
+static bool staple_is_about(const OCSP_SINGLERESP *single, const X509 *leaf)
+{
+    OCSP_CERTID *id = (OCSP_CERTID *)(uintptr_t)OCSP_SINGLERESP_get0_id(single);
+    ASN1_OCTET_STRING *issuer = NULL;
+    ASN1_OBJECT *algorithm = NULL;
+    ASN1_INTEGER *serial = NULL;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n_digest = 0;
+
+    if (OCSP_id_get0_info(&issuer, &algorithm, NULL, &serial, id) != 1 ||
+        ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(leaf)) != 0)
+        return false;
+    const EVP_MD *md = EVP_get_digestbyobj(algorithm);
+
+    return md && X509_NAME_digest(X509_get_issuer_name(leaf), md, digest, &n_digest) == 1 &&
+           ASN1_STRING_length(issuer) == (int)n_digest &&
+           memcmp(ASN1_STRING_get0_data(issuer), digest, n_digest) == 0;
+}
+
 static OCSP_SINGLERESP *staple_find(OCSP_BASICRESP *basic, const X509 *leaf)
 {
     for (int i = 0; i < OCSP_resp_count(basic); i++) {
         OCSP_SINGLERESP *single = OCSP_resp_get0(basic, i);
-        ASN1_INTEGER *serial = NULL;
 
-        if (OCSP_id_get0_info(NULL, NULL, NULL, &serial,
-                              (OCSP_CERTID *)(uintptr_t)OCSP_SINGLERESP_get0_id(single)) == 1 &&
-            ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(leaf)) == 0)
+        if (staple_is_about(single, leaf))
             return single;
     }
     return NULL;

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 
 import pytest
+from cryptography import x509
 
 from play.certs import Authority, fingerprint
 from play.deadline import FACTOR
@@ -147,17 +148,25 @@ def stapled(gw, version):
     return done.stdout
 
 
+def namesakes_ocsp(pem):
+    """About a certificate with the same number, of another authority."""
+    other = Authority("another authority")
+    return other.ocsp(other.leaf("one.test", serial=x509.load_pem_x509_certificate(pem.encode()).serial_number)[0])
+
+
 def staples(authority, pair, kind):
     return {"good": lambda: authority.ocsp(pair[0]),
             "outdated": lambda: authority.ocsp(pair[0], hours=-1),
             "revoked": lambda: authority.ocsp(pair[0], is_revoked=True),
             "another's": lambda: authority.ocsp(authority.leaf("one.test")[0]),
+            "another issuer's": lambda: namesakes_ocsp(pair[0]),
             "garbage": lambda: b"\x30\x03abc",
             "more behind it": lambda: authority.ocsp(pair[0]) + b"\0",
             "too long": lambda: b"\x30\x82\x7f\xff" + bytes(0x7fff)}[kind]()
 
 
-@pytest.mark.parametrize("kind", ["good", "outdated", "revoked", "another's", "garbage", "more behind it", "too long"])
+@pytest.mark.parametrize("kind", ["good", "outdated", "revoked", "another's", "another issuer's", "garbage", "more behind it",
+                                  "too long"])
 def test_an_ocsp_response_is_stapled_while_it_holds(gateway, upstream, authority, kind):
     pair = authority.leaf("one.test")
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),

@@ -14,10 +14,10 @@ def _name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject, issuer, key, days=2):
+def _builder(subject, issuer, key, days=2, serial=None):
     now = datetime.datetime.utcnow()
     return (x509.CertificateBuilder().subject_name(_name(subject)).issuer_name(_name(issuer))
-            .public_key(key.public_key()).serial_number(x509.random_serial_number())
+            .public_key(key.public_key()).serial_number(serial or x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1) + min(datetime.timedelta(days=days), datetime.timedelta(0)))
             .not_valid_after(now + datetime.timedelta(days=days)))
 
@@ -39,7 +39,7 @@ class Authority:
         self._cert = cert
         self.pem = cert.public_bytes(serialization.Encoding.PEM).decode()
 
-    def leaf(self, *names, days=2):
+    def leaf(self, *names, days=2, serial=None):
         """(certificate, key) as PEM, for these DNS names, mail or IP addresses, URIs, or (oid, text) for other names.
         Less than 0 days: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -59,7 +59,7 @@ class Authority:
                 alternatives.append(x509.IPAddress(ipaddress.ip_address(name)))
             except ValueError:
                 alternatives.append(x509.DNSName(name))
-        cert = (_builder(names[0], self.name, key, days)
+        cert = (_builder(names[0], self.name, key, days, serial)
                 .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
                 .sign(self._key, hashes.SHA256()))
         return cert.public_bytes(serialization.Encoding.PEM).decode(), _key_pem(key)
