@@ -100,11 +100,10 @@ class Gateway:
         """The sum of the series that match."""
         return sum(map(float, re.findall(rf"^{pattern} (\S+)$", get(self.admin, "/metrics"), re.M)))
 
-    def losses(self):
-        """What the gateway itself says was lost, ever."""
-        lines = self.metric("tollgate_access_log_dropped_lines_total")
-        spans = self.metric(r'tollgate_telemetry_items_total\{(?=.*signal="traces")(?!.*outcome="taken").*\}')
-        return [f"{n:.0f} {what} lost" for n, what in ((lines, "lines"), (spans, "spans")) if n]
+    def n_lost(self):
+        """Lines and spans that were lost, as the gateway itself says."""
+        return self.metric("tollgate_access_log_dropped_lines_total") + \
+            self.metric(r'tollgate_telemetry_items_total\{(?=.*signal="traces")(?!.*outcome="taken").*\}')
 
     def n_lines(self):
         with open(self.log, "rb") as file:
@@ -127,7 +126,7 @@ class Gateway:
 
     def run(self):
         """One run; None when it is void."""
-        n_traces = int(get(self.collector.port))
+        n_traces, n_lost = int(get(self.collector.port)), self.n_lost()
         if LOG in self.ways:
             os.truncate(self.log, 0)
         scraper = Scraper(self.admin) if SCRAPES in self.ways else None
@@ -143,7 +142,10 @@ class Gateway:
         used = meter.read()
         if scraper and (scraper.has_failed or scraper.n < self.bench.args.seconds // SCRAPE_EVERY_S):
             faults.append("a scrape failed")
-        faults += self.losses() if used else ["a process has ended"]
+        if not used:
+            faults.append("a process has ended")
+        elif n_lost != self.n_lost():
+            faults.append(f"{self.n_lost() - n_lost:.0f} lines and spans lost")
         if faults:
             print(f"{self.key}: void: {', '.join(faults)}", file=sys.stderr)
             return None
