@@ -11,6 +11,7 @@
 #include "base/hex.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/random.h"
 #include "base/vec.h"
 #include "test/harness/test.h"
@@ -218,6 +219,41 @@ TEST(hexadecimal_has_all_its_digits)
         hex_put_u64(text, value);
         CHECK(memcmp(text, want, sizeof want) == 0);
     }
+}
+
+/* Texts have exactly their memory, so that a sanitizer sees who reads beyond. */
+TEST(json_text_is_whole_at_every_length)
+{
+    enum { LENGTHS = 300 };
+    static const char odd[] = {'"', '\\', '\n', '\x01', '\x7f', '\x80'};
+    static const char *const escaped[] = {"\\\"", "\\\\", "\\n", "\\u0001", "\\u007f", "\\ufffd"};
+    char expected[LENGTHS + 16];
+    struct buf b = {0};
+
+    for (size_t len = 0; len < LENGTHS; len++) {
+        char *text = mem_alloc(len);
+
+        for (size_t i = 0; i < len; i++)
+            text[i] = (char)('a' + i % 26);
+        snprintf(expected, sizeof expected, "\"%.*s\"", (int)len, text);
+        buf_clear(&b);
+        buf_append_json(&b, str_make(text, len));
+        CHECK_STR(buf_str(&b), expected);
+        for (size_t at = 0; at < len; at++) {
+            char plain = text[at];
+            size_t which = (len + at) % N_ELEMENTS(odd);
+
+            text[at] = odd[which];
+            snprintf(expected, sizeof expected, "\"%.*s%s%.*s\"", (int)at, text, escaped[which],
+                     (int)(len - at - 1), text + at + 1);
+            buf_clear(&b);
+            buf_append_json(&b, str_make(text, len));
+            CHECK_STR(buf_str(&b), expected);
+            text[at] = plain;
+        }
+        mem_free(text);
+    }
+    buf_deinit(&b);
 }
 
 TEST(time_has_its_written_forms)

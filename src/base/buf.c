@@ -16,24 +16,15 @@ void buf_deinit(struct buf *b)
     *b = (struct buf){0};
 }
 
-char *buf_reserve(struct buf *b, size_t extra)
+char *buf_grow(struct buf *b, size_t extra)
 {
     size_t need;
+    size_t cap = MAX(b->cap * 2, (size_t)256);
 
     ASSERT(!__builtin_add_overflow(b->len, extra, &need));
-    if (need > b->cap) {
-        size_t cap = MAX(b->cap * 2, (size_t)256);
-
-        b->cap = MAX(cap, need);
-        b->ptr = mem_realloc(b->ptr, b->cap);
-    }
+    b->cap = MAX(cap, need);
+    b->ptr = mem_realloc(b->ptr, b->cap);
     return b->ptr + b->len;
-}
-
-void buf_append_char(struct buf *b, char c)
-{
-    *buf_reserve(b, 1) = c;
-    b->len++;
 }
 
 void buf_append_u64(struct buf *b, uint64_t value)
@@ -99,28 +90,72 @@ static size_t buf_utf8_length(struct str s, size_t i)
     return n;
 }
 
-enum { BUF_JSON_BLOCK = 16, BUF_JSON_RUN = 64 };
+enum { BUF_JSON_BLOCK = 16, BUF_JSON_RUN = 64, BUF_JSON_AT_ONCE = 256 };
 
-/* How many of a block's bytes, from the first on, stand for themselves. */
-static inline size_t buf_plain_json_block(const char *p)
-{
 #ifdef __SSE2__
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+typedef __m128i buf_block;
+
+static inline buf_block buf_block_of(uint64_t first, uint64_t second)
+{
+    return _mm_set_epi64x((int64_t)second, (int64_t)first);
+}
+
+/* A bit for each byte that does not stand for itself in JSON. */
+static inline unsigned buf_block_odd(buf_block v)
+{
     __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)), /* signed: past ASCII too */
                                _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)));
 
     odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8('"')));
     odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-    unsigned mask = (unsigned)_mm_movemask_epi8(odd);
-
-    return mask != 0 ? (size_t)__builtin_ctz(mask) : BUF_JSON_BLOCK;
+    return (unsigned)_mm_movemask_epi8(odd);
+}
 #else
-    size_t n = 0;
+typedef struct {
+    unsigned char bytes[BUF_JSON_BLOCK];
+} buf_block;
 
-    while (n < BUF_JSON_BLOCK && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
-        n++;
-    return n;
+static inline buf_block buf_block_of(uint64_t first, uint64_t second)
+{
+    buf_block v;
+
+    memcpy(v.bytes, &first, sizeof first);
+    memcpy(v.bytes + sizeof first, &second, sizeof second);
+    return v;
+}
+
+static inline unsigned buf_block_odd(buf_block v)
+{
+    unsigned odd = 0;
+
+    for (unsigned i = 0; i < BUF_JSON_BLOCK; i++) {
+        unsigned char c = v.bytes[i];
+
+        odd |= (unsigned)(c < 0x20 || c >= 0x7f || c == '"' || c == '\\') << i;
+    }
+    return odd;
+}
 #endif
+
+/* Copies a block; a bit for each of its bytes that does not stand for itself. */
+static inline unsigned buf_copy_json_block(char *to, const char *from)
+{
+    buf_block v;
+
+    memcpy(&v, from, sizeof v);
+    memcpy(to, &v, sizeof v);
+    return buf_block_odd(v);
+}
+
+/* How many of a block's bytes, from the first on, stand for themselves. */
+static inline size_t buf_plain_json_block(const char *p)
+{
+    buf_block v;
+    unsigned odd;
+
+    memcpy(&v, p, sizeof v);
+    odd = buf_block_odd(v);
+    return odd != 0 ? (size_t)__builtin_ctz(odd) : BUF_JSON_BLOCK;
 }
 
 static size_t buf_append_json_special(struct buf *b, struct str s, size_t i)
@@ -161,7 +196,61 @@ static size_t buf_append_json_plain(struct buf *b, struct str s, size_t i)
     return n;
 }
 
-void buf_append_json(struct buf *b, struct str s)
+/* The same of fewer bytes than a block: in two pieces that overlap, and judged in registers, since
+ * a block that was just written in pieces is slow to read. */
+static inline unsigned buf_copy_json_short(char *to, struct str s)
+{
+    uint64_t first, last;
+    uint32_t low, high;
+
+    if (s.len >= sizeof first) {
+        memcpy(&first, s.ptr, sizeof first);
+        memcpy(&last, s.ptr + s.len - sizeof last, sizeof last);
+        memcpy(to, &first, sizeof first);
+        memcpy(to + s.len - sizeof last, &last, sizeof last);
+        return buf_block_odd(buf_block_of(first, last));
+    }
+    if (s.len >= sizeof low) {
+        memcpy(&low, s.ptr, sizeof low);
+        memcpy(&high, s.ptr + s.len - sizeof high, sizeof high);
+        memcpy(to, &low, sizeof low);
+        memcpy(to + s.len - sizeof high, &high, sizeof high);
+        first = low | (uint64_t)high << 32;
+        return buf_block_odd(buf_block_of(first, first));
+    }
+    first = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        to[i] = s.ptr[i];
+        first = first << 8 | (unsigned char)s.ptr[i];
+    }
+    return buf_block_odd(buf_block_of(first, 0)) & ((1U << s.len) - 1);
+}
+
+/* Most texts are short and need no escape: those are judged while they are copied, by blocks, the
+ * last one of which overlaps the one before. False: nothing was appended. */
+static inline bool buf_append_json_at_once(struct buf *b, struct str s)
+{
+    char *out;
+    unsigned odd = 0;
+
+    if (UNLIKELY(s.len > BUF_JSON_AT_ONCE))
+        return false;
+    out = buf_reserve(b, s.len + 2);
+    if (s.len < BUF_JSON_BLOCK) {
+        odd = buf_copy_json_short(out + 1, s);
+    } else {
+        size_t last = s.len - BUF_JSON_BLOCK;
+
+        for (size_t i = 0; i < last; i += BUF_JSON_BLOCK)
+            odd |= buf_copy_json_block(out + 1 + i, s.ptr + i);
+        odd |= buf_copy_json_block(out + 1 + last, s.ptr + last);
+    }
+    out[0] = out[1 + s.len] = '"';
+    b->len += odd == 0 ? s.len + 2 : 0;
+    return odd == 0;
+}
+
+static NOINLINE void buf_append_json_escaped(struct buf *b, struct str s)
 {
     size_t i = 0;
 
@@ -174,4 +263,10 @@ void buf_append_json(struct buf *b, struct str s)
             i += buf_append_json_special(b, s, i);
     }
     buf_append_char(b, '"');
+}
+
+void buf_append_json(struct buf *b, struct str s)
+{
+    if (UNLIKELY(!buf_append_json_at_once(b, s)))
+        buf_append_json_escaped(b, s);
 }

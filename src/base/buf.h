@@ -19,20 +19,29 @@ static inline void buf_clear(struct buf *b)
 {
     b->len = 0;
 }
+/* The same as buf_reserve where there is not the room. */
+char *buf_grow(struct buf *b, size_t extra);
 /* Room for `extra` more bytes; returns where they go (b->ptr + b->len). */
-char *buf_reserve(struct buf *b, size_t extra);
+static inline char *buf_reserve(struct buf *b, size_t extra)
+{
+    return LIKELY(b->cap - b->len >= extra) ? b->ptr + b->len : buf_grow(b, extra);
+}
 static inline void buf_append(struct buf *b, const void *bytes, size_t n)
 {
     if (n == 0) /* perhaps of no memory at all */
         return;
-    memcpy(b->cap - b->len >= n ? b->ptr + b->len : buf_reserve(b, n), bytes, n);
+    memcpy(buf_reserve(b, n), bytes, n);
     b->len += n;
 }
 static inline void buf_append_str(struct buf *b, struct str s)
 {
     buf_append(b, s.ptr, s.len);
 }
-void buf_append_char(struct buf *b, char c);
+static inline void buf_append_char(struct buf *b, char c)
+{
+    *buf_reserve(b, 1) = c;
+    b->len++;
+}
 void buf_append_u64(struct buf *b, uint64_t value);
 void buf_printf(struct buf *b, const char *format, ...) PRINTF(2, 3);
 void buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF(2, 0);

@@ -115,13 +115,11 @@ static void log_take_hostname(struct arena *a, struct log_read *op)
         op->text = arena_str(a, str_of(name));
 }
 
-bool log_read_init(struct arena *a, enum log_operator kind, struct str argument,
-                   struct log_read *ret)
+static bool log_parse_argument(struct arena *a, struct str argument, struct log_read *ret)
 {
     static const struct str dynamic = {"DYNAMIC:", 8};
 
-    *ret = (struct log_read){.kind = kind, .without_query = kind == LOG_OP_REQ_WITHOUT_QUERY};
-    switch (kind) {
+    switch (ret->kind) {
     case LOG_OP_REQ:
     case LOG_OP_REQ_WITHOUT_QUERY:
     case LOG_OP_RESP:
@@ -153,4 +151,14 @@ bool log_read_init(struct arena *a, enum log_operator kind, struct str argument,
     default:
         return argument.len == 0;
     }
+}
+
+bool log_read_init(struct arena *a, enum log_operator kind, struct str argument,
+                   struct log_read *ret)
+{
+    *ret = (struct log_read){.kind = kind, .without_query = kind == LOG_OP_REQ_WITHOUT_QUERY};
+    if (!log_parse_argument(a, argument, ret))
+        return false;
+    log_read_place(ret);
+    return true;
 }

@@ -1,5 +1,5 @@
-/* A format is a row of ops: bytes as they are, or an operator whose value is appended in one of
- * three styles (text, JSON value, inside a JSON string). */
+/* A format is a row of ops: bytes as they are, and behind them an operator's value in one of three
+ * styles (text, JSON value, inside a JSON string). */
 #include "telemetry/log_format.h"
 
 #include <pthread.h>
@@ -10,11 +10,13 @@
 #include "base/vec.h"
 #include "telemetry/log_operator.h"
 
-enum log_style { LOG_LITERAL, LOG_AS_TEXT, LOG_AS_JSON, LOG_IN_JSON };
+enum { LOG_BLOCK_BYTES = 32 }; /* most literals are no longer */
+
+enum log_style { LOG_NO_VALUE, LOG_AS_TEXT, LOG_AS_JSON, LOG_IN_JSON };
 
 struct log_op {
+    struct str literal; /* whole blocks can be read, the last one beyond its end */
     enum log_style style;
-    struct str literal;
     struct log_read read;
 };
 
@@ -30,6 +32,7 @@ struct log_parser {
     struct log_format_error *error;
     struct str text;
     size_t at;
+    struct buf literal; /* in front of the next operator */
 };
 
 static int log_bad(struct log_parser *p, size_t column, const char *what, struct str where)
@@ -40,11 +43,33 @@ static int log_bad(struct log_parser *p, size_t column, const char *what, struct
     return LOG_FORMAT_BAD;
 }
 
-static void log_add_literal(struct log_parser *p, struct str bytes)
+static void log_add_op(struct log_parser *p, enum log_style style, const struct log_read *read)
 {
-    if (bytes.len > 0)
-        VEC_PUSH(p->arena, &p->format->ops,
-                 ((struct log_op){.style = LOG_LITERAL, .literal = arena_str(p->arena, bytes)}));
+    struct str literal = buf_str(&p->literal);
+    struct log_op *op = VEC_ADD(p->arena, &p->format->ops);
+    char *bytes;
+
+    op->style = style;
+    op->read = *read;
+    if (literal.len == 0)
+        return;
+    bytes = arena_alloc(p->arena, literal.len + LOG_BLOCK_BYTES);
+    memcpy(bytes, literal.ptr, literal.len);
+    op->literal = str_make(bytes, literal.len);
+    buf_clear(&p->literal);
+}
+
+/* The bytes behind the last operator are an op too. */
+static int log_end(struct log_parser *p, int r, const struct log_format **ret)
+{
+    static const struct log_read nothing;
+
+    if (r == 0) {
+        log_add_op(p, LOG_NO_VALUE, &nothing);
+        *ret = p->format;
+    }
+    buf_deinit(&p->literal);
+    return r;
 }
 
 static bool log_find_operator(struct str name, enum log_operator *ret)
@@ -124,22 +149,26 @@ static int log_parse_operator(struct log_parser *p, enum log_style style)
     if (c.has_length && (!row->may_cut || !str_to_u64(c.length, &limit) || limit == 0))
         return log_bad(p, start, "a length is not possible here", c.length);
     op.limit_bytes = (size_t)limit;
-    VEC_PUSH(p->arena, &p->format->ops, ((struct log_op){.style = style, .read = op}));
+    log_add_op(p, style, &op);
     return 0;
+}
+
+static void log_append_in_json(struct buf *out, struct str s)
+{
+    size_t start = out->len;
+
+    buf_append_json(out, s);
+    out->len -= 2; /* its quotes */
+    memmove(out->ptr + start, out->ptr + start + 1, out->len - start);
 }
 
 /* Literals of a JSON string are escaped here, once. */
 static void log_add_text(struct log_parser *p, struct str text, enum log_style style)
 {
-    struct buf json = {0};
-
-    if (style == LOG_AS_TEXT) {
-        log_add_literal(p, text);
-        return;
-    }
-    buf_append_json(&json, text);
-    log_add_literal(p, str_make(json.ptr + 1, json.len - 2));
-    buf_deinit(&json);
+    if (style == LOG_AS_TEXT)
+        buf_append_str(&p->literal, text);
+    else
+        log_append_in_json(&p->literal, text);
 }
 
 static int log_parse(struct log_parser *p, enum log_style style)
@@ -155,7 +184,7 @@ static int log_parse(struct log_parser *p, enum log_style style)
         if (percent < 0)
             break;
         if (p->at < p->text.len && p->text.ptr[p->at] == '%') { /* "%%" */
-            log_add_literal(p, STR("%"));
+            buf_append_char(&p->literal, '%');
             p->at++;
             continue;
         }
@@ -179,9 +208,7 @@ int log_format_new_text(struct arena *a, struct str text, const struct log_forma
     if (str_ends_with(text, STR("\n")))
         p.text.len--;
     r = log_parse(&p, LOG_AS_TEXT);
-    if (r == 0)
-        *ret = p.format;
-    return r;
+    return log_end(&p, r, ret);
 }
 
 /* One operator and nothing else: it keeps its type. */
@@ -198,21 +225,18 @@ static bool log_is_one_operator(struct log_parser *p)
 
 static int log_parse_member(struct log_parser *p, struct str name, bool is_first)
 {
-    struct buf key = {0};
     int r;
 
-    buf_append_str(&key, is_first ? STR("{") : STR(","));
-    buf_append_json(&key, name);
-    buf_append_char(&key, ':');
-    log_add_literal(p, buf_str(&key));
-    buf_deinit(&key);
+    buf_append_char(&p->literal, is_first ? '{' : ',');
+    buf_append_json(&p->literal, name);
+    buf_append_char(&p->literal, ':');
     if (log_is_one_operator(p)) {
         p->at = 1;
         return log_parse_operator(p, LOG_AS_JSON);
     }
-    log_add_literal(p, STR("\""));
+    buf_append_char(&p->literal, '"');
     r = log_parse(p, LOG_IN_JSON);
-    log_add_literal(p, STR("\""));
+    buf_append_char(&p->literal, '"');
     return r;
 }
 
@@ -221,24 +245,20 @@ int log_format_new_json(struct arena *a, const struct str *names, const struct s
 {
     struct log_parser p = {.arena = a, .error = ret_error};
     size_t n_bytes = 0;
-    int r;
+    int r = 0;
 
     *ret_error = (struct log_format_error){0};
     p.format = ARENA_NEW(a, struct log_format);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; r == 0 && i < n; i++) {
         ret_error->index = (uint32_t)i;
         n_bytes += names[i].len + values[i].len;
-        if (n_bytes > LIMIT_LOG_FORMAT_BYTES)
-            return log_bad(&p, 0, "the format is too long", names[i]);
         p.text = values[i];
         p.at = 0;
-        r = log_parse_member(&p, names[i], i == 0);
-        if (r != 0)
-            return r;
+        r = n_bytes > LIMIT_LOG_FORMAT_BYTES ? log_bad(&p, 0, "the format is too long", names[i])
+                                             : log_parse_member(&p, names[i], i == 0);
     }
-    log_add_literal(&p, n > 0 ? STR("}") : STR("{}"));
-    *ret = p.format;
-    return 0;
+    buf_append_str(&p.literal, n > 0 ? STR("}") : STR("{}"));
+    return log_end(&p, r, ret);
 }
 
 /* ---- the default ---- */
@@ -350,31 +370,35 @@ static void log_append_text(struct buf *out, struct str s)
     }
 }
 
-static void log_append_in_json(struct buf *out, struct str s)
+/* By value: nothing of it is in memory where the compiler sees both ends. */
+static inline void log_append_value(struct buf *out, enum log_style style, struct log_value value)
 {
-    size_t start = out->len;
-
-    buf_append_json(out, s);
-    out->len -= 2; /* its quotes */
-    memmove(out->ptr + start, out->ptr + start + 1, out->len - start);
+    if (value.kind == LOG_TEXT && style == LOG_AS_JSON) {
+        buf_append_json(out, value.text);
+        return;
+    }
+    if (value.kind == LOG_NEGATIVE)
+        buf_append_char(out, '-');
+    if (value.kind == LOG_NUMBER || value.kind == LOG_NEGATIVE)
+        buf_append_u64(out, value.number);
+    else if (value.kind == LOG_ABSENT && style == LOG_AS_JSON)
+        buf_append(out, "null", 4);
+    else if (value.kind == LOG_ABSENT)
+        buf_append_char(out, '-');
+    else if (style == LOG_IN_JSON)
+        log_append_in_json(out, value.text);
+    else
+        log_append_text(out, value.text);
 }
 
-static void log_append_value(struct buf *out, enum log_style style, const struct log_value *value)
+/* By whole blocks, so that the many short ones cost no call. */
+static inline void log_append_literal(struct buf *out, struct str literal)
 {
-    if (value->kind == LOG_NEGATIVE)
-        buf_append_char(out, '-');
-    if (value->kind == LOG_NUMBER || value->kind == LOG_NEGATIVE)
-        buf_append_u64(out, value->number);
-    else if (value->kind == LOG_ABSENT && style == LOG_AS_JSON)
-        buf_append(out, "null", 4);
-    else if (value->kind == LOG_ABSENT)
-        buf_append_char(out, '-');
-    else if (style == LOG_AS_JSON)
-        buf_append_json(out, value->text);
-    else if (style == LOG_IN_JSON)
-        log_append_in_json(out, value->text);
-    else
-        log_append_text(out, value->text);
+    char *to = buf_reserve(out, literal.len + LOG_BLOCK_BYTES);
+
+    for (size_t i = 0; i < literal.len; i += LOG_BLOCK_BYTES)
+        memcpy(to + i, literal.ptr + i, LOG_BLOCK_BYTES);
+    out->len += literal.len;
 }
 
 void log_format_line(const struct log_format *f, const struct access_record *r, struct buf *out)
@@ -382,14 +406,10 @@ void log_format_line(const struct log_format *f, const struct access_record *r, 
     char scratch[LOG_SCRATCH_BYTES];
 
     VEC_FOREACH (&f->ops, op) {
-        struct log_value value;
-
-        if (op->style == LOG_LITERAL) {
-            buf_append_str(out, op->literal);
-            continue;
-        }
-        value = log_read(&op->read, r, scratch);
-        log_append_value(out, op->style, &value);
+        log_append_literal(out, op->literal);
+        if (op->style == LOG_NO_VALUE)
+            break;
+        log_append_value(out, op->style, log_read(&op->read, r, scratch));
     }
     buf_append_char(out, '\n');
 }
@@ -397,7 +417,7 @@ void log_format_line(const struct log_format *f, const struct access_record *r, 
 bool log_format_reads_peer(const struct log_format *f)
 {
     VEC_FOREACH (&f->ops, op) {
-        if (op->style != LOG_LITERAL && log_reads_peer(op->read.kind))
+        if (op->style != LOG_NO_VALUE && log_reads_peer(op->read.kind))
             return true;
     }
     return false;

@@ -237,6 +237,36 @@ TEST(each_operator_prints_its_fact)
         check_text(facts[i].format, &r, facts[i].expected);
 }
 
+TEST(a_header_that_the_record_holds_has_alternatives_and_namesakes)
+{
+    struct access_record r = record();
+
+    check_text("%REQ(USER-AGENT?X-TENANT)% %RESP(USER-AGENT)% %TRAILER(HOST)%", &r, "curl/8 - -");
+    check_text("%REQ_WITHOUT_QUERY(USER-AGENT)%", &r, "curl/8");
+    r.user_agent = STR("");
+    check_text("%REQ(USER-AGENT?X-FORWARDED-FOR)% %REQ(USER-AGENT?X-TENANT)%", &r,
+               "1.2.3.4 tenant-a");
+    r.user_agent = STR("a?b");
+    check_text("%REQ_WITHOUT_QUERY(USER-AGENT)% %REQ(USER-AGENT)%", &r, "a a?b");
+}
+
+TEST(text_around_operators_is_whole_at_every_length)
+{
+    enum { LENGTHS = 50 };
+    static const char pattern[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    struct access_record r = record();
+
+    for (int len = 0; len < LENGTHS; len++) {
+        char format[4 * LENGTHS], expected[4 * LENGTHS];
+
+        snprintf(format, sizeof format, "%.*s%%PROTOCOL%%%.*s%%REQ(X-NONE)%%%.*s", len, pattern,
+                 LENGTHS - len, pattern + 5, len / 2, pattern);
+        snprintf(expected, sizeof expected, "%.*sHTTP/1.1%.*s-%.*s", len, pattern, LENGTHS - len,
+                 pattern + 5, len / 2, pattern);
+        check_text(format, &r, expected);
+    }
+}
+
 TEST(every_operator_has_a_row_above)
 {
     /* A format of all of them, taken from the table itself, compiles and runs. */

@@ -29,6 +29,16 @@ struct log_header log_header_of(struct str name)
     return h;
 }
 
+static bool log_header_is_target(const struct log_header *h)
+{
+    return h->field == FIELD(path) || h->field == FIELD(original_path);
+}
+
+bool log_header_is_field(const struct log_header *h)
+{
+    return h->field > 0 && !log_header_is_target(h) && !h->is_secret;
+}
+
 static const struct str *log_field(const struct access_record *r, size_t field)
 {
     return (const struct str *)(const void *)((const char *)r + field - 1);
@@ -85,7 +95,7 @@ struct str log_request_header(const struct log_header *h, const struct access_re
 
     if (h->name.len == 0)
         return text;
-    if (h->field == FIELD(path) || h->field == FIELD(original_path))
+    if (log_header_is_target(h))
         return log_target(h, r, scratch);
     if (h->field > 0)
         return log_clean_header(h, *log_field(r, h->field));

@@ -15,6 +15,8 @@ enum { LOG_SCRATCH_BYTES = 2048 };
 
 /* `name` in lower case, living as long as the format. */
 struct log_header log_header_of(struct str name);
+/* Is it, in a request, a field of the record and no more: neither a target nor a secret? */
+bool log_header_is_field(const struct log_header *h);
 /* Credentials come out as "redacted", what is not there as STR_NULL. `scratch` holds what had to be
  * made. */
 struct str log_request_header(const struct log_header *h, const struct access_record *r,

@@ -1,5 +1,6 @@
-/* Reading one operator's value from a record. Most are a field of it, in one of a few forms: a
- * table. Headers are log_header.c's, times log_time.c's, arguments log_argument.c's. */
+/* Reading one operator's value from a record. Most are a field of it, in one of a few forms, which
+ * is found when a format is compiled: a table. Headers are log_header.c's, times log_time.c's,
+ * arguments log_argument.c's. */
 #include "telemetry/log_operator.h"
 
 #include "base/assert.h"
@@ -84,10 +85,48 @@ static struct log_value log_header_value(const struct log_read *op, const struct
     return log_text(log_cut(op, text));
 }
 
-static struct log_value log_metadata_value(const struct log_read *op, const struct access_record *r)
+static struct str log_text_at(const char *field)
+{
+    struct str text;
+
+    memcpy(&text, field, sizeof text);
+    return text;
+}
+
+static struct log_value log_clean_at(const struct log_read *op, const char *field)
+{
+    return log_text(log_cut(op, log_clean_text(log_text_at(field))));
+}
+
+static struct log_value log_number_at(const char *field)
+{
+    uint64_t number;
+
+    memcpy(&number, field, sizeof number);
+    return log_number(number);
+}
+
+static struct log_value log_ms_at(const char *field)
+{
+    uint64_t us;
+
+    memcpy(&us, field, sizeof us);
+    return us == ACCESS_NEVER ? log_text(STR_NULL) : log_number(us / 1000);
+}
+
+static struct log_value log_count_at(const char *field, unsigned divisor)
 {
     int64_t count;
-    struct str text;
+
+    memcpy(&count, field, sizeof count);
+    if (count < 0)
+        return log_text(STR_NULL);
+    return log_number(divisor > 1 ? (uint64_t)count / divisor : (uint64_t)count);
+}
+
+static struct log_value log_metadata_value(const struct log_read *op, const struct access_record *r)
+{
+    const char *field;
 
     for (size_t i = 0; op->cost_key.len > 0 && i < r->n_costs; i++) {
         if (str_eq(r->costs[i].key, op->cost_key))
@@ -95,14 +134,9 @@ static struct log_value log_metadata_value(const struct log_read *op, const stru
     }
     if (!op->metadata)
         return log_text(STR_NULL);
-    if (op->metadata->is_text) {
-        memcpy(&text, (const char *)r + op->metadata->field, sizeof text);
-        return log_text(log_cut(op, log_clean_text(text)));
-    }
-    memcpy(&count, (const char *)r + op->metadata->field, sizeof count);
-    if (count < 0)
-        return log_text(STR_NULL);
-    return log_number((uint64_t)count / MAX(op->metadata->divisor, 1U));
+    field = (const char *)r + op->metadata->field;
+    return op->metadata->is_text ? log_clean_at(op, field)
+                                 : log_count_at(field, op->metadata->divisor);
 }
 
 static struct log_value log_grpc_status(enum log_grpc_form form, const struct access_record *r)
@@ -252,15 +286,6 @@ static struct log_value log_peer(enum log_operator op, const struct access_peer 
 
 /* ---- the table ---- */
 
-enum log_form {
-    LOG_FORM_OTHER,
-    LOG_FORM_TEXT,
-    LOG_FORM_IP,     /* of an address with its port */
-    LOG_FORM_PORT,   /* of the same */
-    LOG_FORM_NUMBER, /* a uint64_t */
-    LOG_FORM_MS,     /* the same, of microseconds, perhaps ACCESS_NEVER */
-};
-
 /* Operators that are a field of the record. */
 #define AS(form, member)                                                                           \
     {                                                                                              \
@@ -306,22 +331,23 @@ static const struct {
     [LOG_OP_DOWNSTREAM_TLS_CIPHER] = AS(TEXT, tls_cipher),
 };
 
-static struct log_value log_read_field(enum log_operator op, const struct access_record *r)
+static bool log_is_request_field(const struct log_read *op)
 {
-    const char *at = (const char *)r + log_forms[op].field;
-    uint64_t number;
-    struct str text;
+    return op->kind == LOG_OP_REQ && op->second.name.len == 0 && log_header_is_field(&op->first);
+}
 
-    if (log_forms[op].form == LOG_FORM_NUMBER || log_forms[op].form == LOG_FORM_MS) {
-        memcpy(&number, at, sizeof number);
-        if (log_forms[op].form == LOG_FORM_NUMBER)
-            return log_number(number);
-        return number == ACCESS_NEVER ? log_text(STR_NULL) : log_number(number / 1000);
+void log_read_place(struct log_read *op)
+{
+    op->form = log_forms[op->kind].form;
+    op->field = log_forms[op->kind].field;
+    if (op->metadata) {
+        op->form = op->metadata->is_text ? LOG_FORM_CLEAN : LOG_FORM_COUNT;
+        op->field = op->metadata->field;
+        op->divisor = op->metadata->divisor;
+    } else if (log_is_request_field(op)) {
+        op->form = LOG_FORM_CLEAN;
+        op->field = op->first.field - 1;
     }
-    memcpy(&text, at, sizeof text);
-    if (log_forms[op].form == LOG_FORM_IP)
-        return log_ip(text);
-    return log_forms[op].form == LOG_FORM_PORT ? log_port(text) : log_text(text);
 }
 
 static struct log_value log_headers_bytes(const struct access_record *r, enum access_headers which)
@@ -369,11 +395,9 @@ static struct log_value log_read_other(enum log_operator op, const struct access
     }
 }
 
-struct log_value log_read(const struct log_read *op, const struct access_record *r,
-                          char scratch[LOG_SCRATCH_BYTES])
+static struct log_value log_read_kind(const struct log_read *op, const struct access_record *r,
+                                      char scratch[LOG_SCRATCH_BYTES])
 {
-    if (log_forms[op->kind].form != LOG_FORM_OTHER)
-        return log_read_field(op->kind, r);
     switch (op->kind) {
     case LOG_OP_START_TIME:
         return log_text(log_time_format(op->text, r->start_wall_us, scratch));
@@ -401,4 +425,30 @@ struct log_value log_read(const struct log_read *op, const struct access_record 
     default:
         return log_read_other(op->kind, r, scratch);
     }
+}
+
+struct log_value log_read(const struct log_read *op, const struct access_record *r,
+                          char scratch[LOG_SCRATCH_BYTES])
+{
+    const char *field = (const char *)r + op->field;
+
+    switch (op->form) {
+    case LOG_FORM_OTHER:
+        return log_read_kind(op, r, scratch);
+    case LOG_FORM_TEXT:
+        return log_text(log_text_at(field));
+    case LOG_FORM_CLEAN:
+        return log_clean_at(op, field);
+    case LOG_FORM_IP:
+        return log_ip(log_text_at(field));
+    case LOG_FORM_PORT:
+        return log_port(log_text_at(field));
+    case LOG_FORM_NUMBER:
+        return log_number_at(field);
+    case LOG_FORM_MS:
+        return log_ms_at(field);
+    case LOG_FORM_COUNT:
+        return log_count_at(field, op->divisor);
+    }
+    UNREACHABLE();
 }

@@ -123,9 +123,24 @@ struct log_metadata {
     unsigned divisor; /* 0: none */
 };
 
+/* Where a value is: most are a field of the record, in one of a few forms. */
+enum log_form {
+    LOG_FORM_OTHER, /* by its kind */
+    LOG_FORM_TEXT,
+    LOG_FORM_CLEAN,  /* a text, cut to a length, redacted where it holds a credential */
+    LOG_FORM_IP,     /* of an address with its port */
+    LOG_FORM_PORT,   /* of the same */
+    LOG_FORM_NUMBER, /* a uint64_t */
+    LOG_FORM_MS,     /* the same, of microseconds, perhaps ACCESS_NEVER */
+    LOG_FORM_COUNT,  /* an int64_t, perhaps LOG_TOKENS_UNKNOWN */
+};
+
 /* Immutable part of a compiled format. */
 struct log_read {
     enum log_operator kind;
+    enum log_form form;
+    size_t field;     /* of the record, unless the form is LOG_FORM_OTHER */
+    unsigned divisor; /* LOG_FORM_COUNT; 0: none */
     struct log_header first;
     struct log_header second;            /* X?Y */
     size_t limit_bytes;                  /* 0: none */
@@ -143,6 +158,8 @@ struct log_read {
  * malformed. What it needs lives in `a`. */
 bool log_read_init(struct arena *a, enum log_operator kind, struct str argument,
                    struct log_read *ret);
+/* The last step of that: whether it is a field, and of which form. */
+void log_read_place(struct log_read *op);
 /* By namespace and key; NULL when there is no such thing here. */
 const struct log_metadata *log_metadata_of(struct str argument);
 /* The key of a cost in `argument`, borrowed from it; empty when it names no cost. */

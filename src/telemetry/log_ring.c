@@ -50,6 +50,14 @@ static bool log_ring_has_room(struct log_ring *r, uint64_t head, size_t need)
     return head + need - r->tail_seen <= LIMIT_LOG_RING_BYTES;
 }
 
+static bool log_ring_is_filling(struct log_ring *r, uint64_t head)
+{
+    if (LIKELY(head - r->tail_seen <= LIMIT_LOG_RING_BYTES / 2))
+        return false;
+    r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
+    return head - r->tail_seen > LIMIT_LOG_RING_BYTES / 2;
+}
+
 void log_ring_push(struct log_ring *r, uint32_t sink, struct str line)
 {
     uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
@@ -76,6 +84,8 @@ void log_ring_push(struct log_ring *r, uint32_t sink, struct str line)
     atomic_store(&r->head, head + need);
     if (UNLIKELY(atomic_load(&r->writer->is_asleep)))
         log_writer_wake(r->writer);
+    else if (UNLIKELY(log_ring_is_filling(r, head + need)))
+        log_writer_hurry(r->writer);
 }
 
 bool log_ring_peek(struct log_ring *r, uint32_t *ret_sink, struct str *ret_line)

@@ -30,3 +30,5 @@ void log_ring_advance(struct log_ring *r);
 bool log_ring_is_empty(struct log_ring *r);
 /* log_writer.c: after a push. */
 void log_writer_wake(struct log_writer *w);
+/* The same where a pause would be too long: the ring is half full. */
+void log_writer_hurry(struct log_writer *w);

@@ -1,6 +1,7 @@
 /* The writer's thread works in rounds: rings to the sinks' buffers, buffers to the files, then a
- * short pause, so that a busy gateway's lines go out in large writes. After some empty rounds it
- * sleeps until a push wakes it. What becomes of a line at its sink is log_sink.c's business. */
+ * short pause, so that a busy gateway's lines go out in large writes; a ring that is half full cuts
+ * the pause short. After some empty rounds it sleeps until a push wakes it. What becomes of a line
+ * at its sink is log_sink.c's business. */
 #include "telemetry/log_writer.h"
 
 #include <signal.h>
@@ -89,6 +90,7 @@ static bool log_writer_round(struct log_writer *w)
 {
     bool is_busy = false;
 
+    atomic_store(&w->is_hurried, false);
     if (atomic_exchange(&w->must_reopen, false))
         log_writer_reopen_sinks(w);
     for (uint32_t i = 0; i < atomic_load(&w->n_rings); i++)
@@ -118,7 +120,8 @@ static bool log_writer_has_lines(struct log_writer *w)
 
 static bool log_writer_is_wanted(const struct log_writer *w)
 {
-    return atomic_load(&w->is_stopping) || atomic_load(&w->must_reopen);
+    return atomic_load(&w->is_stopping) || atomic_load(&w->must_reopen) ||
+           atomic_load(&w->is_hurried);
 }
 
 static void log_writer_pause(struct log_writer *w)
@@ -194,6 +197,12 @@ void log_writer_wake(struct log_writer *w)
     atomic_store(&w->is_asleep, false);
     pthread_cond_signal(&w->news);
     pthread_mutex_unlock(&w->sleep_lock);
+}
+
+void log_writer_hurry(struct log_writer *w)
+{
+    if (!atomic_exchange(&w->is_hurried, true))
+        log_writer_wake(w);
 }
 
 void log_writer_reopen(struct log_writer *w)

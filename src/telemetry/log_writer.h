@@ -41,6 +41,7 @@ struct log_writer {
     bool has_ended; /* the thread has nothing to do with this any more; under sleep_lock */
     bool is_stuck;  /* log_writer_stop: it has, so this memory must stay */
     _Atomic bool is_asleep;
+    _Atomic bool is_hurried; /* to begin a round at once; cleared by that */
     _Atomic bool is_stopping;
     _Atomic bool must_reopen;
     _Atomic uint64_t n_lost; /* lines that a sink did not take */

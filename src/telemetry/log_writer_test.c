@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -104,6 +105,56 @@ TEST(rings_of_several_threads_share_files)
     CHECK_INT(read_file(two, &out).len, 6);
     remove_files(one, two);
     buf_deinit(&out);
+}
+
+static double now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+/* Milliseconds until the writer, which pauses, has taken `n` lines. */
+static double ms_to_be_emptied(struct log_ring *r, uint32_t sink, struct str line, size_t n)
+{
+    double begin = now_ms();
+
+    for (size_t i = 0; i < n; i++)
+        log_ring_push(r, sink, line);
+    while (!log_ring_is_empty(r))
+        sched_yield();
+    return now_ms() - begin;
+}
+
+TEST(a_ring_that_fills_cuts_the_pause_short)
+{
+    enum { ROOM = 1024, LINE = ROOM - sizeof(struct log_ring_head), TIMES = 40, SHORT_MS = 10 };
+    const size_t n_half = LIMIT_LOG_RING_BYTES / 2 / ROOM;
+    static char text[LINE];
+    struct str line = {text, LINE};
+    struct log_writer w;
+    double best_ms = 1e9, longest_ms = 0;
+    uint32_t sink;
+
+    memset(text, 'x', LINE - 1);
+    text[LINE - 1] = '\n';
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, STR("/dev/null"), &sink) == 0);
+    struct log_ring *r = log_writer_ring(&w);
+
+    ms_to_be_emptied(r, sink, line, 1); /* it slept; now it pauses after each round */
+    for (int i = 0; i < TIMES; i++) {
+        double ms = ms_to_be_emptied(r, sink, line, n_half + 1);
+
+        best_ms = MIN(best_ms, ms);
+        ms = ms_to_be_emptied(r, sink, line, n_half);
+        longest_ms = MAX(longest_ms, ms);
+    }
+    CHECK_MSG(best_ms < SHORT_MS, "at best it took %.1f ms", best_ms);
+    CHECK_MSG(longest_ms > SHORT_MS, "half a ring took %.1f ms at most", longest_ms);
+    log_writer_stop(&w);
+    CHECK_INT(log_writer_n_dropped(&w), 0);
 }
 
 enum { PUSHERS = 3, PUSHES = 5000 };
