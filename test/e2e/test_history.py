@@ -88,6 +88,16 @@ def test_a_difference_names_objects_and_shows_no_secret(kept, state):
     assert "4 objects differ between revision 1 and 2" in said.stderr
     said = tollgate("diff", "previous", "--state-folder", state)
     assert said.stdout == "Secret/play/s: values that are not shown differ\n"
+    changed = secret("s", token="s3cret-three")
+    changed["metadata"]["labels"] = {"note": "rotated"}
+    gw.apply(kept.worlds("b", changed))
+    wait_revisions(state, 4)
+    said = tollgate("diff", "previous", "--state-folder", state)
+    assert "+    note: rotated\n" in said.stdout and said.stdout.endswith("\nSecret/play/s: values that are not shown differ\n")
+    assert "1 object differs" in said.stderr
+    gw.apply(kept.worlds("b", {**changed, "metadata": {**changed["metadata"], "labels": {"note": "again"}}}))
+    wait_revisions(state, 5)
+    assert "not shown" not in tollgate("diff", "previous", "--state-folder", state).stdout
     for seen in (said, tollgate("diff", "1", "--state-folder", state)):
         assert "s3cret" not in seen.stdout + seen.stderr
         assert "czNjcmV0" not in seen.stdout, "nor as base64"
