@@ -127,5 +127,6 @@ void report_listeners(const struct server *server)
         log_info("global rate limits are counted by this process: each further replica of the "
                  "gateway allows them once more");
     if (s->n_ports == 0)
-        log_warn("no listener is programmed: nothing is served yet");
+        log_warn("no listener is programmed: nothing is served yet; tollgate get gateways -A and "
+                 "tollgate check say why");
 }

@@ -144,6 +144,20 @@ def test_start_says_what_is_served_where_and_what_is_not(gateway, upstream):
     assert "configuration: 0 errors" in said
 
 
+def test_a_long_drain_says_how_far_it_is(gateway, upstream):
+    up = upstream("a")
+    release = threading.Event()
+    up.script = lambda _r, _c: release.wait(60) and None
+    gw = gateway(small(up), drain=("0", "600"))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        up.wait_for(1)
+        gw.signal(signal.SIGTERM)
+        eventually(lambda: "still draining: 1 connection is open, 59" in gw.stderr(), 20)
+        gw.signal(signal.SIGTERM)
+        assert gw.wait() == 0
+    release.set()
+
+
 def test_a_drain_ends_by_its_timeout(gateway, upstream):
     up = upstream("a")
     release = threading.Event()
