@@ -136,7 +136,7 @@ static int store_open_folders(struct history *h, const char *state_folder, bool 
 
 int history_open(struct history *h, const char *state_folder, bool may_create)
 {
-    struct stat st;
+    struct stat st = {0};
     int r;
 
     *h = (struct history){.folder = -1, .blobs = -1, .records = -1, .lock = -1};
