@@ -140,7 +140,8 @@ def test_start_says_what_is_served_where_and_what_is_not(gateway, upstream):
                        listeners=[http_listener(), https_listener(secrets=["absent"])]))
     said = gw.stderr()
     assert f"listener play/front/http (HTTP, port 80) is served on *:{gw.port()}" in said
-    assert "listener https of Gateway/play/front is not served: InvalidCertificateRef" in said
+    assert "listener https of Gateway/play/front is not served: InvalidCertificateRef: " in said
+    assert "(tollgate check says where)" in said
     assert "configuration: 0 errors" in said
 
 
