@@ -135,6 +135,7 @@ def test_an_older_one_is_restored_under_load(kept, state):
     for thread in threads:
         thread.start()
     n_before = gw.metric("tollgate_config_generation")
+    newest = revisions(state)[0]["revision"]
     said = tollgate("rollback", older["revision"], "--state-folder", state)
     assert said.returncode == 0, said.stderr
     eventually(lambda: gw.request("/part-0").body == b"a" and gw.request("/new").body != b"b", 15)
@@ -148,7 +149,7 @@ def test_an_older_one_is_restored_under_load(kept, state):
     assert listed[0]["revision"] > older["revision"]
     assert gw.metric("tollgate_config_generation") > n_before
     # What served meanwhile was the one or the other.
-    assert len({r["id"] for r in listed if r["revision"] > listed[0]["revision"] - 1}) == 1
+    assert {r["id"] for r in listed if r["revision"] > newest} == {older["id"]}
 
 
 def test_nothing_is_lost_by_going_back(kept, state):
@@ -262,6 +263,64 @@ def test_who_ended_midway_stands_in_nobodys_way(kept, state):
     assert said.returncode == 0, said.stderr
     assert sorted(file.name for file in gw.manifests.iterdir()) == ["world.yaml"]
     assert "name: a\n" in files(gw)["world.yaml"]
+
+
+def test_two_at_once_leave_one_of_both_whole(kept, state):
+    gw = kept()
+    for name in ("one", "two"):
+        for n in range(10):
+            if name == "two":
+                (gw.manifests / f"one-{n}.yaml").unlink()
+            gw.write(f"{name}-{n}.yaml", route(f"{name}-{n}", rule("a", matches=[path(f"/{name}-{n}")])))
+        gw.write("world.yaml", kept.worlds("a") if name == "one" else kept.worlds("b"))
+        gw.write("last.yaml", route("last", rule("a", matches=[path(f"/{name}")])))
+        gw.reload()
+        eventually(lambda name=name: gw.request(f"/{name}").status in (200, 500), 15)
+        eventually(lambda name=name: sum(f"/{name}-" in file for file in revisions(state)[0]["files"]) == 10 and
+                   len(revisions(state)[0]["files"]) == 12, 15)
+        if name == "one":
+            ids, contents, to = [revisions(state)[0]["id"]], [files(gw)], [revisions(state)[0]["revision"]]
+    ids, contents, to = [*ids, revisions(state)[0]["id"]], [*contents, files(gw)], [*to, revisions(state)[0]["revision"]]
+    for _ in range(8):
+        both = [subprocess.Popen([PROGRAM, "rollback", str(n), "--force", "--state-folder", state],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for n in to]
+        assert [process.wait(30 * FACTOR) for process in both] == [0, 0]
+        assert files(gw) in contents
+    eventually(lambda: revisions(state)[0]["id"] == ids[contents.index(files(gw))], 15, "what stands there serves")
+    assert {r["id"] for r in revisions(state) if r["revision"] > to[1]} <= set(ids), "and no mixture ever did"
+
+
+def test_one_rollback_after_another_leaves_nothing_of_the_first(kept, state):
+    """Before a gateway has loaded what the first one wrote, or where none runs."""
+    gw, last = two(kept, state)
+    after = files(gw)
+    gw.start()
+    (gw.manifests / "second.yaml").unlink()
+    gw.write("third.yaml", route("third", rule("b", matches=[path("/third")])))
+    gw.reload()
+    eventually(lambda: any(name.endswith("third.yaml") for name in revisions(state)[0]["files"]), 15)
+    gw.stop()
+    assert tollgate("rollback", last, "--state-folder", state).returncode == 0
+    assert files(gw) == after
+    for to, has in ((last + 1, {"world.yaml", "third.yaml"}), (last - 1, {"world.yaml"}), (last, {"world.yaml", "second.yaml"})):
+        to = next(r["revision"] for r in revisions(state) if r["revision"] >= to) if to > last else to
+        said = tollgate("rollback", to, "--state-folder", state)
+        assert said.returncode == 0 and "is not of either" not in said.stderr, said.stderr
+        assert files(gw).keys() == has
+    # An edit of what the last one wrote is one all the same; once it has served, it is none any more.
+    (gw.manifests / "second.yaml").write_text(after["second.yaml"] + "# an edit\n")
+    said = tollgate("rollback", last - 1, "--state-folder", state)
+    assert said.returncode == 1 and "--force" in said.stderr
+    (gw.manifests / "second.yaml").write_text(after["second.yaml"])
+    (gw.manifests / "third.yaml").write_text("# what was taken away, written anew\n")
+    said = tollgate("rollback", last - 1, "--state-folder", state)
+    assert said.returncode == 1 and "third.yaml: it is not what served last" in said.stderr
+    (gw.manifests / "third.yaml").unlink()
+    (gw.manifests / "second.yaml").write_text(after["second.yaml"] + "# an edit\n")
+    gw.start()
+    eventually(lambda: revisions(state)[0]["revision"] > last + 1, 15)
+    assert tollgate("rollback", last - 1, "--state-folder", state).returncode == 0
+    assert files(gw).keys() == {"world.yaml"}
 
 
 def test_two_names_of_one_file_are_one_file(kept, state):
@@ -384,6 +443,7 @@ def test_another_users_history_writes_where_the_caller_lets_it(kept, state, tmp_
     said = tollgate(*asked, "-f", gw.manifests)
     assert said.returncode == 1 and f"{elsewhere}: it stands beyond" in said.stderr
     assert tollgate(*asked, "-f", gw.manifests, "-f", elsewhere).returncode == 0
+    assert {(state / "history" / name).stat().st_uid for name in os.listdir(state / "history")} == {12345}, "its owner's still"
     assert "name: a\n" in elsewhere.read_text() and (gw.manifests / "world.yaml").is_symlink()
     assert not (gw.manifests / "second.yaml").exists()
     # What was gone is the caller's own, whoever the record says that it was.

@@ -34,6 +34,7 @@ struct rollback {
     struct opened opened;
     struct opened_revision target;
     const struct history_revision *latest;
+    struct history_revision left; /* by another rollback, which has not served since */
     struct restore restore;
     struct buf said; /* what is done with each file; printed when it is */
     bool is_dry;
@@ -84,28 +85,6 @@ static struct str rollback_read(struct arena *a, const char *path)
     return n < 0 ? STR_NULL : str_make(bytes, (size_t)n);
 }
 
-/* Does each file hold what served last? */
-static bool rollback_is_unchanged(struct rollback *r)
-{
-    struct arena *a = &r->opened.arena;
-    bool is_unchanged = true;
-
-    VEC_FOREACH (&r->latest->files, file) {
-        const char *path = arena_text(a, file->path);
-        struct str bytes = rollback_read(a, path);
-
-        if (bytes.ptr && str_eq(record_hash(bytes, a), file->hash))
-            continue;
-        say_error("%s: %s", path,
-                  bytes.ptr ? "it is not what served last (revision latest): an edit would be lost"
-                            : strerror(errno));
-        is_unchanged = false;
-    }
-    if (!is_unchanged)
-        say_note("--force writes over them");
-    return is_unchanged;
-}
-
 /* They are sorted by path. */
 static const struct history_file *rollback_find(const struct history_revision *revision,
                                                 struct str path)
@@ -126,7 +105,65 @@ static const struct history_file *rollback_find(const struct history_revision *r
     return NULL;
 }
 
+static bool rollback_holds(struct rollback *r, const struct history_file *file)
+{
+    struct arena *a = &r->opened.arena;
+    struct str bytes = rollback_read(a, arena_text(a, file->path));
+
+    return bytes.ptr && str_eq(record_hash(bytes, a), file->hash);
+}
+
+/* Do the files stand as another rollback wrote them, loaded since or not? */
+static bool rollback_is_as_left(struct rollback *r)
+{
+    VEC_FOREACH (&r->left.files, file) {
+        if (!rollback_holds(r, file))
+            return false;
+    }
+    /* What it took away may have been written anew. */
+    VEC_FOREACH (&r->latest->files, file) {
+        const char *path = arena_text(&r->opened.arena, file->path);
+
+        if (!rollback_find(&r->left, file->path) && access(path, F_OK) == 0 &&
+            !rollback_holds(r, file))
+            return false;
+    }
+    return r->left.files.n > 0;
+}
+
+/* Does each file hold what served last, or all of them what was written back last? */
+static bool rollback_is_unchanged(struct rollback *r)
+{
+    struct arena *a = &r->opened.arena;
+    bool is_unchanged = true;
+
+    if (rollback_is_as_left(r))
+        return true;
+    VEC_FOREACH (&r->latest->files, file) {
+        const char *path = arena_text(a, file->path);
+
+        if (rollback_holds(r, file))
+            continue;
+        say_error("%s: %s", path,
+                  access(path, R_OK) == 0
+                      ? "it is not what served last (revision latest): an edit would be lost"
+                      : strerror(errno));
+        is_unchanged = false;
+    }
+    if (!is_unchanged)
+        say_note("--force writes over them");
+    return is_unchanged;
+}
+
 /* ---- what stands there besides ---- */
+
+/* Is it there by the last rollback alone, as that wrote it? It can be had again. */
+static bool rollback_brought(struct rollback *r, struct str path)
+{
+    const struct history_file *file = rollback_find(&r->left, path);
+
+    return file && history_has(&r->opened.store, file) && rollback_holds(r, file);
+}
 
 static int rollback_is_manifest(const struct dirent *entry)
 {
@@ -143,7 +180,8 @@ static void rollback_look_into(struct rollback *r, struct str folder)
     for (int i = 0; i < n; i++) {
         struct str path = arena_printf(a, "%.*s/%s", STR_ARG(folder), names[i]->d_name);
 
-        if (!rollback_find(r->target.revision, path) && !rollback_find(r->latest, path))
+        if (!rollback_find(r->target.revision, path) && !rollback_find(r->latest, path) &&
+            !rollback_brought(r, path))
             say_note("%.*s is not of either revision, and stays: a gateway that reads its folder "
                      "loads it too",
                      STR_ARG(path));
@@ -207,20 +245,62 @@ static bool rollback_stage_files(struct rollback *r)
     return true;
 }
 
+static bool rollback_stage_removal(struct rollback *r, const struct history_file *file)
+{
+    const char *path = arena_text(&r->opened.arena, file->path);
+
+    if (rollback_find(r->target.revision, file->path) || access(path, F_OK) < 0)
+        return true;
+    if (!restore_may_touch(&r->restore, path) ||
+        (!r->is_dry && !restore_stage_removal(&r->restore, path)))
+        return false;
+    buf_printf(&r->said, "remove %s\n", path);
+    r->n_removed++;
+    return true;
+}
+
+/* What the latest one has, and what another rollback brought that has not served, or not yet been
+ * kept. */
 static bool rollback_stage_removals(struct rollback *r)
 {
     VEC_FOREACH (&r->latest->files, file) {
-        const char *path = arena_text(&r->opened.arena, file->path);
-
-        if (rollback_find(r->target.revision, file->path) || access(path, F_OK) < 0)
-            continue;
-        if (!restore_may_touch(&r->restore, path) ||
-            (!r->is_dry && !restore_stage_removal(&r->restore, path)))
+        if (!rollback_stage_removal(r, file))
             return false;
-        buf_printf(&r->said, "remove %s\n", path);
-        r->n_removed++;
+    }
+    VEC_FOREACH (&r->left.files, file) {
+        if (!rollback_find(r->latest, file->path) && rollback_brought(r, file->path) &&
+            !rollback_stage_removal(r, file))
+            return false;
     }
     return true;
+}
+
+/* What stands there is said before it does: who ends midway leaves files that are of neither. */
+static bool rollback_commit(struct rollback *r)
+{
+    int code;
+
+    if (r->is_dry)
+        return true;
+    code = history_put_standing(&r->opened.store, r->target.revision);
+    if (code == 0)
+        return restore_commit(&r->restore);
+    say_error("--state-folder %s: %s; nothing is changed", r->opened.options->state_folder,
+              code < 0 ? error_trace() : "the list of files is too long");
+    return false;
+}
+
+/* False: said. */
+static bool rollback_find_standing(struct rollback *r)
+{
+    int code = history_get_standing(&r->opened.store, &r->opened.arena, &r->left);
+
+    if (code != 0)
+        r->left = (struct history_revision){0};
+    if (code < 0)
+        say_error("--state-folder %s: %s", r->opened.options->state_folder, error_trace());
+    r->latest = code >= 0 ? opened_find(&r->opened, "latest") : NULL;
+    return r->latest != NULL;
 }
 
 /* Under the lock: what is said of the files is so until they are written. */
@@ -230,11 +310,10 @@ static bool rollback_write(struct rollback *r)
 
     if (!opened_list(&r->opened))
         return false;
-    r->latest = opened_find(&r->opened, "latest");
-    if (!r->latest || (!o->is_forced && !rollback_is_unchanged(r)))
+    if (!rollback_find_standing(r) || (!o->is_forced && !rollback_is_unchanged(r)))
         return false;
     rollback_look_around(r);
-    return rollback_stage_files(r) && rollback_stage_removals(r) && restore_commit(&r->restore);
+    return rollback_stage_files(r) && rollback_stage_removals(r) && rollback_commit(r);
 }
 
 /* ---- the command ---- */

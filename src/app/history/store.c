@@ -22,6 +22,7 @@
 enum { STORE_NAME_MAX = 80, STORE_ID_LEAST = 4, STORE_TRIES_S = 50 };
 
 #define STORE_TEMPORARY ".new-"
+#define STORE_STANDING  "standing"
 
 /* ---- files ---- */
 
@@ -416,18 +417,57 @@ static int store_put_blobs(struct history *h, const struct history_content *file
     return store_sync(h->blobs);
 }
 
-static int store_put_record(struct history *h, const struct history_revision *r)
+static int store_put_text(int folder, const char *name, const struct history_revision *r)
 {
     struct buf text = {0};
-    char name[STORE_NAME_MAX];
     int code;
 
-    snprintf(name, sizeof name, "%u", r->number);
     record_format(r, &text);
     code = text.len > LIMIT_HISTORY_RECORD_BYTES ? HISTORY_TOO_MUCH
-                                                 : store_put(h->records, name, buf_str(&text));
+                                                 : store_put(folder, name, buf_str(&text));
     buf_deinit(&text);
-    return code == 0 ? store_sync(h->records) : code;
+    return code == 0 ? store_sync(folder) : code;
+}
+
+static int store_put_record(struct history *h, const struct history_revision *r)
+{
+    char name[STORE_NAME_MAX];
+
+    snprintf(name, sizeof name, "%u", r->number);
+    return store_put_text(h->records, name, r);
+}
+
+/* It has no number. What root puts there is the history's owner's all the same, who is to read it.
+ */
+int history_put_standing(struct history *h, const struct history_revision *revision)
+{
+    struct history_revision standing = *revision;
+    int r;
+
+    standing.number = 0;
+    r = store_put_text(h->folder, STORE_STANDING, &standing);
+    if (r == 0 && h->owner != geteuid() &&
+        fchownat(h->folder, STORE_STANDING, h->owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0)
+        r = error_origin(-errno);
+    return r;
+}
+
+int history_get_standing(struct history *h, struct arena *a, struct history_revision *ret)
+{
+    struct str text;
+    int r = store_get(h->folder, STORE_STANDING, LIMIT_HISTORY_RECORD_BYTES, a, &text);
+
+    if (r == 0 && !record_parse(text, 0, a, ret))
+        r = HISTORY_NONE;
+    return r == HISTORY_DAMAGED ? HISTORY_NONE : r;
+}
+
+bool history_has(const struct history *h, const struct history_file *file)
+{
+    char name[STORE_NAME_MAX];
+
+    snprintf(name, sizeof name, "%.*s", STR_ARG(file->hash));
+    return faccessat(h->blobs, name, F_OK, 0) == 0;
 }
 
 static bool store_has_rights_of(const struct history_revision *a, const struct history_revision *b)

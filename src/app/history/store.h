@@ -3,6 +3,7 @@
  * stood in the files: what others can enter is refused, and nothing here is readable by them.
  *
  *   history/lock         held by who writes: two processes may serve during a takeover
+ *   history/standing     what the last rollback left in the places of the files
  *   history/blobs/HASH   contents, by SHA-256
  *   history/records/N    one revision: when, by whom, why, and which file had which content
  *
@@ -94,6 +95,13 @@ MUST_USE int history_record(struct history *h, const struct history_content *fil
  * negative. */
 MUST_USE int history_list(struct history *h, struct arena *a, struct history_revisions *ret,
                           size_t *ret_n_damaged);
+/* The files stand as at that revision now. 0, negative or HISTORY_TOO_MUCH. */
+MUST_USE int history_put_standing(struct history *h, const struct history_revision *revision);
+/* Which files the last rollback wrote, which need not have served yet. 0, negative, or
+ * HISTORY_NONE. */
+MUST_USE int history_get_standing(struct history *h, struct arena *a, struct history_revision *ret);
+/* Is its content kept, whichever revision has it? */
+bool history_has(const struct history *h, const struct history_file *file);
 /* By number, by the beginning of its id (four digits or more), "latest" or "previous". NULL: none,
  * or several. */
 const struct history_revision *history_find(const struct history_revisions *all, struct str name);
