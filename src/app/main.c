@@ -21,7 +21,8 @@ static int main_print(const struct options *o)
         fprintf(stderr,
                 "tollgate: no completion for %s, but for: %s\nSee tollgate completion --help.\n",
                 o->operands[0], command_row_get(o->command)->operand_words);
-    fwrite(out.ptr, 1, out.len, stdout);
+    if (out.len > 0)
+        fwrite(out.ptr, 1, out.len, stdout);
     buf_deinit(&out);
     return code;
 }
