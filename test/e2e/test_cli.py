@@ -180,7 +180,8 @@ def test_zsh_completes(scripts):
         for typed, becomes in [("tollgate comp", "completion "), ("tollgate run --port", "--port-map="),
                                ("tollgate check --format s", "sarif"), ("tollgate check --format=j", "json"),
                                ("tollgate docs ref", "refusals"), ("tollgate run -f mani", "manifests"),
-                               ("tollgate help ver", "version")]:
+                               ("tollgate help ver", "version"), ("tollgate get grpcr", "grpcroutes "),
+                               ("tollgate rollback pre", "previous ")]:
             zsh.send(typed + "\t")
             zsh.expect(re.escape(becomes))
             zsh.send("\x15\n")
