@@ -1,6 +1,7 @@
 /* tollgate docs: the reference, printed from the very tables that the program runs on. */
 #include <stdio.h>
 
+#include "app/cli/command_table.h"
 #include "app/cli/man.h"
 #include "app/commands.h"
 #include "base/limits.h"
@@ -108,6 +109,7 @@ int command_docs(const char *name)
         buf_deinit(&out);
         return 0;
     }
-    fprintf(stderr, "tollgate: no page named %s\nSee tollgate docs --help.\n", name);
+    fprintf(stderr, "tollgate: no page named %s; there are: %s\nSee tollgate docs --help.\n", name,
+            command_row_get(COMMAND_DOCS)->operand_words);
     return 2;
 }

@@ -152,7 +152,8 @@ static int explain_answer(struct server *g, const struct question *q)
             "Ports are those of listeners, or where --port-map FROM=TO puts them; tollgate check "
             "says which listeners cannot be opened, and why.\n",
             STR_ARG(buf_str(&why)));
-    fwrite(out.ptr, 1, out.len, stdout);
+    if (out.len > 0)
+        fwrite(out.ptr, 1, out.len, stdout);
     buf_deinit(&out);
     buf_deinit(&why);
     return r != 0;

@@ -40,7 +40,8 @@ int identity_find(const char *wanted, struct identity *ret, struct buf *ret_why)
     ret->is_other = user->pw_uid != geteuid();
     snprintf(ret->name, sizeof ret->name, "%s", user->pw_name);
     if (ret->is_other && !is_root) {
-        buf_printf(ret_why, "only root may become user %s", ret->name);
+        buf_printf(ret_why, "only root may become user %s: start as root, or without --user",
+                   ret->name);
         return IDENTITY_REFUSED;
     }
     if (getgrouplist(user->pw_name, user->pw_gid, ret->groups, &n) < 0) {

@@ -18,9 +18,11 @@ static int main_print(const struct options *o)
     else
         help_format(&out, o->help_about);
     if (code != 0)
-        fprintf(stderr, "tollgate: no completion for %s\nSee tollgate completion --help.\n",
-                o->operands[0]);
-    fwrite(out.ptr, 1, out.len, stdout);
+        fprintf(stderr,
+                "tollgate: no completion for %s, but for: %s\nSee tollgate completion --help.\n",
+                o->operands[0], command_row_get(o->command)->operand_words);
+    if (out.len > 0)
+        fwrite(out.ptr, 1, out.len, stdout);
     buf_deinit(&out);
     return code;
 }

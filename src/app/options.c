@@ -362,6 +362,8 @@ static bool switch_core_dumps(struct options *o, struct str value UNUSED)
 const struct option_row option_rows[] = {
     {"-f", "--filename", FOR_FILES, read_path, "PATH...", "a file or folder",
      "manifests: files, or folders of them", NULL, OPTION_TAKES_PATH},
+    {"-f", "--filename", FOR_ROLLBACK, read_path, "PATH", "a file or folder",
+     "write nothing beyond this (repeatable)", NULL, OPTION_TAKES_PATH},
     {"-f", "--follow", FOR_LOGS, switch_follow, NULL, NULL, "further lines, as they come", NULL,
      OPTION_TAKES_NOTHING},
     {"--tail", NULL, FOR_LOGS, read_tail, "N", "a number of lines", "only the last N lines", NULL,

@@ -62,7 +62,7 @@ static void reload_discard(struct reload *r)
 
 static void reload_refuse(struct reload *r, const char *why)
 {
-    r->is_last_ok = false;
+    r->server->has_refused_reload = true;
     r->server->n_reloads_failed++;
     snprintf(r->last_result, sizeof r->last_result, "kept generation %llu: %s",
              (unsigned long long)r->server->current->generation, why);
@@ -106,7 +106,7 @@ static void reload_accept(struct reload *r)
         buf_deinit(&why);
         return;
     }
-    r->is_last_ok = true;
+    r->server->has_refused_reload = false;
     r->server->n_reloads_ok++;
     snprintf(r->last_result, sizeof r->last_result, "generation %llu serves%s",
              (unsigned long long)r->server->current->generation,
@@ -171,8 +171,7 @@ void reload_start(struct reload *r, struct str cause)
 void reload_init(struct reload *r, struct server *server, struct keeper *keeper,
                  const char *const *paths, size_t n_paths)
 {
-    *r = (struct reload){
-        .server = server, .keeper = keeper, .paths = paths, .n_paths = n_paths, .is_last_ok = true};
+    *r = (struct reload){.server = server, .keeper = keeper, .paths = paths, .n_paths = n_paths};
     wake_init(&r->done, server->loop, reload_on_done);
 }
 

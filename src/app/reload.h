@@ -29,7 +29,6 @@ struct reload {
     struct snapshot *snapshot;
     char fault[256];       /* of its environment, empty when nothing failed there */
     char last_result[512]; /* a sentence for status */
-    bool is_last_ok;
 };
 
 void reload_init(struct reload *r, struct server *server, struct keeper *keeper,

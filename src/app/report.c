@@ -81,20 +81,20 @@ static void report_port(const struct port_plan *p, size_t *n)
 
 /* Why a listener is not opened: the first of its conditions that does not hold, before Programmed,
  * which mostly follows from them. */
-static const char *report_reason(const struct condition_set *set)
+static const struct condition *report_reason(const struct condition_set *set)
 {
-    const char *reason = "Invalid";
+    const struct condition *programmed = NULL;
 
     for (size_t i = 0; i < set->items.n; i++) {
         const struct condition *c = &set->items.items[i];
         bool is_conflict = strcmp(c->type, "Conflicted") == 0;
 
         if (strcmp(c->type, "Programmed") == 0)
-            reason = c->reason;
+            programmed = c;
         else if ((c->status == CONDITION_TRUE) == is_conflict)
-            return c->reason;
+            return c;
     }
-    return reason;
+    return programmed;
 }
 
 static void report_unprogrammed(const struct object *gateway, size_t *n)
@@ -106,8 +106,10 @@ static void report_unprogrammed(const struct object *gateway, size_t *n)
         if (set->about.len == 0 || !c || c->status == CONDITION_TRUE ||
             (*n)++ >= REPORT_LISTENERS_MAX)
             continue;
-        log_warn("listener %.*s of %.*s is not served: %s", STR_ARG(set->about),
-                 STR_ARG(gateway->label), report_reason(set));
+        c = report_reason(set);
+        log_warn("listener %.*s of %.*s is not served: %s%s%.*s (tollgate check says where)",
+                 STR_ARG(set->about), STR_ARG(gateway->label), c->reason,
+                 c->message.len > 0 ? ": " : "", STR_ARG(c->message));
     }
 }
 
@@ -127,5 +129,6 @@ void report_listeners(const struct server *server)
         log_info("global rate limits are counted by this process: each further replica of the "
                  "gateway allows them once more");
     if (s->n_ports == 0)
-        log_warn("no listener is programmed: nothing is served yet");
+        log_warn("no listener is programmed: nothing is served yet; tollgate get gateways -A and "
+                 "tollgate check say why");
 }

@@ -29,7 +29,12 @@
 #include "net/signals.h"
 #include "net/watch.h"
 
-enum { RUN_LOGGED_FINDINGS = 50, RUN_GOES_ON = -1 };
+enum {
+    RUN_LOGGED_FINDINGS = 50,
+    RUN_GOES_ON = -1,
+    RUN_DRAIN_REPORT_S = 5, /* between two words of how far it is */
+    RUN_US_PER_S = 1000000,
+};
 
 struct run {
     struct options *options;
@@ -46,6 +51,7 @@ struct run {
     struct watch watch;
     struct signals signals;
     struct timer drain_timer;
+    struct timer drain_report;
     bool is_draining;    /* a first signal came, or another process took over */
     bool is_handed_over; /* the latter, and no signal came yet */
 };
@@ -95,6 +101,18 @@ static void run_on_predecessor_end(struct taker *t)
         loop_stop(&r->loop);
 }
 
+/* Whoever waits for the end sees that it comes nearer. */
+static void run_on_drain_report(struct timer *t)
+{
+    struct run *r = CONTAINER_OF(t, struct run, drain_report);
+    uint64_t now_us = r->loop.now.mono_us, end_us = r->drain_timer.due_us;
+    uint32_t n = server_n_connections(&r->server);
+
+    log_info("still draining: %u connection%s open, %u s are left", n, n == 1 ? " is" : "s are",
+             (unsigned)(end_us > now_us ? (end_us - now_us) / RUN_US_PER_S : 0));
+    timer_set(&r->loop, t, now_us + RUN_DRAIN_REPORT_S * (uint64_t)RUN_US_PER_S);
+}
+
 static void run_drain_now(struct run *r)
 {
     r->server.on_idle = run_on_idle;
@@ -102,6 +120,9 @@ static void run_drain_now(struct run *r)
     r->drain_timer.fn = run_on_drain_timeout;
     timer_set(&r->loop, &r->drain_timer,
               r->loop.now.mono_us + (uint64_t)r->options->drain_timeout_s * 1000000);
+    r->drain_report.fn = run_on_drain_report;
+    timer_set(&r->loop, &r->drain_report,
+              r->loop.now.mono_us + RUN_DRAIN_REPORT_S * (uint64_t)RUN_US_PER_S);
     server_drain(&r->server, r->is_handed_over);
 }
 
@@ -382,8 +403,9 @@ static bool run_watch(struct run *r)
     if (watch_open(&r->watch, &r->loop, r->options->paths, r->options->n_paths, run_on_change) < 0)
         log_warn("files are not watched (%s): reload with SIGHUP", error_trace());
     else if (r->watch.n_unwatched > 0)
-        log_warn("%zu folders are not watched, for want of inotify watches: reload with SIGHUP",
-                 r->watch.n_unwatched);
+        log_warn("%zu folder%s not watched, for want of inotify watches "
+                 "(fs.inotify.max_user_watches) or of the right to read: reload with SIGHUP",
+                 r->watch.n_unwatched, r->watch.n_unwatched == 1 ? " is" : "s are");
     return true;
 }
 
@@ -444,6 +466,7 @@ static int run_find_place(struct run *r, char **argv)
 static void run_finish(struct run *r)
 {
     timer_cancel(&r->loop, &r->drain_timer);
+    timer_cancel(&r->loop, &r->drain_report);
     watch_close(&r->watch);
     signals_close(&r->signals);
     reload_deinit(&r->reload);

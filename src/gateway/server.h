@@ -50,6 +50,7 @@ struct server {
     bool has_drained;        /* on_drained has been called */
     uint64_t n_reloads_ok;   /* counted by whoever reloads */
     uint64_t n_reloads_failed;
+    bool has_refused_reload; /* the last one */
     int64_t swapped_wall_us; /* when `current` was taken */
     uint64_t generation;
     int64_t started_wall_us;

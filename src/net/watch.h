@@ -29,7 +29,8 @@ struct watch {
     size_t n_watches;
     size_t n_lost; /* paths that cannot be watched now, for neither they nor their folder are there:
                       looked for every WATCH_RETRY_US */
-    size_t n_unwatched; /* folders that are there but are not watched: the watches are used up */
+    size_t n_unwatched; /* folders that are there but are not watched: the watches are used up, or
+                           they may not be read */
 };
 
 enum {

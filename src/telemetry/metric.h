@@ -147,6 +147,9 @@
       "Until when a Secret's certificate chain is valid (unix time).", "certificate")              \
     X(RELOADS, COUNTER, "tollgate_reloads_total", "reloads",                                       \
       "Reloads of the configuration: ok or failed.", "result")                                     \
+    X(RELOAD_OK, GAUGE, "tollgate_last_reload_successful", "reloads",                              \
+      "1: what was loaded last serves; 0: it was refused, and the configuration before serves "    \
+      "on.")                                                                                       \
     X(RELOAD_TIME, GAUGE, "tollgate_last_reload_timestamp_seconds", "seconds",                     \
       "When the configuration that serves now was taken (unix time).")                             \
     X(GENERATION, GAUGE, "tollgate_config_generation", "generation",                               \

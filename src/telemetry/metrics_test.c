@@ -420,6 +420,7 @@ TEST(names_are_a_promise)
         "tollgate_key_set_keys",
         "tollgate_certificate_expiry_timestamp_seconds",
         "tollgate_reloads_total",
+        "tollgate_last_reload_successful",
         "tollgate_last_reload_timestamp_seconds",
         "tollgate_config_generation",
         "tollgate_access_log_dropped_lines_total",

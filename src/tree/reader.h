@@ -39,5 +39,7 @@ void reader_init(struct reader *r, struct arena *a, struct diag_list *diags);
  * out (so the visible symlinks of a Kubernetes volume are followed and its ..data is not). An empty
  * folder is a warning. 0, READER_REFUSED; never negative. */
 MUST_USE int reader_read(struct reader *r, const char *const *paths, size_t n);
+/* Is a file of this name, in a folder, one of them? */
+bool reader_is_manifest_name(const char *name);
 /* One text as if it were a file of this name. */
 MUST_USE int reader_read_bytes(struct reader *r, const char *name, struct str bytes);

@@ -32,9 +32,15 @@ static void files_refuse(struct reader *r, enum diag_code code, const char *file
 
 static void files_refuse_errno(struct reader *r, const char *file, int error)
 {
-    files_refuse(
-        r, DIAG_UNREADABLE_FILE, file,
-        arena_text(r->arena, arena_printf(r->arena, "cannot be read: %s", strerror(error))));
+    struct str text = arena_printf(r->arena, "cannot be read: %s", strerror(error));
+
+    /* Who started it may well read it: a gateway becomes another user. */
+    if (error == EACCES)
+        text = arena_printf(r->arena,
+                            "%.*s to user %u: give that user or its group the right to read it, "
+                            "and to enter the folders above",
+                            STR_ARG(text), (unsigned)geteuid());
+    files_refuse(r, DIAG_UNREADABLE_FILE, file, arena_text(r->arena, text));
 }
 
 static bool files_may_read(struct reader *r, const char *file, const struct stat *st)
@@ -122,12 +128,12 @@ static void files_read_file(struct reader *r, const char *file)
     close(fd);
 }
 
-static bool files_is_manifest_name(const char *name)
+bool reader_is_manifest_name(const char *name)
 {
     struct str s = str_of(name);
 
-    return str_ends_with(s, STR(".yaml")) || str_ends_with(s, STR(".yml")) ||
-           str_ends_with(s, STR(".json"));
+    return name[0] != '.' && (str_ends_with(s, STR(".yaml")) || str_ends_with(s, STR(".yml")) ||
+                              str_ends_with(s, STR(".json")));
 }
 
 static int files_keep_visible(const struct dirent *entry)
@@ -175,14 +181,14 @@ static size_t files_read_entry(struct reader *r, const char *path, const char *n
     struct stat st;
 
     if (stat(file, &st) < 0) {
-        if (!files_is_manifest_name(name))
+        if (!reader_is_manifest_name(name))
             return 0;
         files_refuse_errno(r, file, errno);
         return 1;
     }
     if (S_ISDIR(st.st_mode))
         return files_read_folder(r, file, here);
-    if (!files_is_manifest_name(name))
+    if (!reader_is_manifest_name(name))
         return 0;
     files_read_file(r, file);
     return 1;

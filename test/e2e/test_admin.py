@@ -70,7 +70,7 @@ def test_metrics_are_well_formed(gw):
                  "tollgate_upstream_requests_total", "tollgate_upstream_connections",
                  "tollgate_connections_accepted_total", "tollgate_connections_active",
                  "tollgate_exchanges_active", "tollgate_config_generation", "tollgate_build_info",
-                 "tollgate_last_reload_timestamp_seconds", "tollgate_request_duration_seconds",
+                 "tollgate_last_reload_successful", "tollgate_last_reload_timestamp_seconds", "tollgate_request_duration_seconds",
                  "tollgate_upstream_first_byte_seconds", "process_cpu_seconds_total",
                  "process_resident_memory_bytes", "process_virtual_memory_bytes", "process_open_fds",
                  "process_max_fds", "process_start_time_seconds"):

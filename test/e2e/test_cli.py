@@ -55,8 +55,8 @@ def test_examples_are_lines_that_the_program_understands(command):
     (("run", "-f", "x", "--format", "json"), ["--format is not for this command but for: check", "See tollgate run --help."]),
     (("check", "x"), ["unexpected argument x; did you mean -f x?"]),
     (("check",), ["no manifests: give -f PATH"]),
-    (("docs", "limit"), ["no page named limit", "See tollgate docs --help."]),
-    (("completion", "csh"), ["no completion for csh", "See tollgate completion --help."]),
+    (("docs", "limit"), ["no page named limit; there are: config", "See tollgate docs --help."]),
+    (("completion", "csh"), ["no completion for csh, but for: bash zsh fish", "See tollgate completion --help."]),
 ])
 def test_a_wrong_line_is_told_the_next_step(args, says):
     run = tollgate(*args)
@@ -133,6 +133,10 @@ def fish(scripts, line):
     ("tollgate docs re", {"refusals"}, {"limits"}),
     ("tollgate help ", {"run", "check"}, {"--format"}),
     ("tollgate completion ", {"bash", "zsh", "fish"}, {"run"}),
+    ("tollgate get ga", {"gateways", "gatewayclasses"}, {"all", "backends"}),
+    ("tollgate describe ", {"httproutes", "aigatewayroutes"}, {"all"}),
+    ("tollgate rollback ", {"previous", "latest"}, {"--force"}),
+    ("tollgate rollback previous -f ", {"manifests"}, {"--force"}),
 ])
 def test_completion_offers_what_fits(scripts, shell, line, offered, withheld):
     given = {re.sub(r"^--[a-z-]+=", "", word).rstrip("/") for word in shell(scripts, line)}
@@ -176,7 +180,8 @@ def test_zsh_completes(scripts):
         for typed, becomes in [("tollgate comp", "completion "), ("tollgate run --port", "--port-map="),
                                ("tollgate check --format s", "sarif"), ("tollgate check --format=j", "json"),
                                ("tollgate docs ref", "refusals"), ("tollgate run -f mani", "manifests"),
-                               ("tollgate help ver", "version")]:
+                               ("tollgate help ver", "version"), ("tollgate get grpcr", "grpcroutes "),
+                               ("tollgate rollback pre", "previous ")]:
             zsh.send(typed + "\t")
             zsh.expect(re.escape(becomes))
             zsh.send("\x15\n")
@@ -222,6 +227,19 @@ def test_colour_is_for_terminals_whose_user_wants_it(tmp_path):
 def test_the_packages_of_these_tests_are_listed():
     listed = (ROOT / "tools/packages.txt").read_text().split()
     assert {"zsh", "fish", "mandoc"} <= set(listed)
+
+
+def test_what_is_not_there_is_told_with_the_way_out(tmp_path):
+    (tmp_path / "world.yaml").write_text(as_text(world(backend("a", 1), route("r", rule("a")))))
+    run = ["run", "-f", tmp_path, "--admin", "off", "--no-supervisor", "--user", "root" if os.geteuid() == 0 else getpass.getuser()]
+    for args, says in [((*run, "--takeover", tmp_path / "no/socket"), "there is no such folder: make it"),
+                       ((*run, "--takeover", tmp_path), "what stands there is no socket: give another path"),
+                       ((*run, "--state-folder", tmp_path / "no"), "there is no such folder: make it"),
+                       ((*run, "--state-folder", tmp_path / "world.yaml"), "it is no folder, or a link"),
+                       (("history", "--state-folder", tmp_path / "world.yaml"), "it is no folder, or a link"),
+                       (("logs", "--admin", "127.0.0.1:1"), "; --admin ADDR:PORT says where one does")]:
+        said = tollgate(*args)
+        assert said.returncode == 1 and says in said.stderr, (args, said.stderr)
 
 
 def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path):

@@ -140,8 +140,23 @@ def test_start_says_what_is_served_where_and_what_is_not(gateway, upstream):
                        listeners=[http_listener(), https_listener(secrets=["absent"])]))
     said = gw.stderr()
     assert f"listener play/front/http (HTTP, port 80) is served on *:{gw.port()}" in said
-    assert "listener https of Gateway/play/front is not served: InvalidCertificateRef" in said
+    assert "listener https of Gateway/play/front is not served: InvalidCertificateRef: " in said
+    assert "(tollgate check says where)" in said
     assert "configuration: 0 errors" in said
+
+
+def test_a_long_drain_says_how_far_it_is(gateway, upstream):
+    up = upstream("a")
+    release = threading.Event()
+    up.script = lambda _r, _c: release.wait(60) and None
+    gw = gateway(small(up), drain=("0", "600"))
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        up.wait_for(1)
+        gw.signal(signal.SIGTERM)
+        eventually(lambda: "still draining: 1 connection is open, 59" in gw.stderr(), 20)
+        gw.signal(signal.SIGTERM)
+        assert gw.wait() == 0
+    release.set()
 
 
 def test_a_drain_ends_by_its_timeout(gateway, upstream):

@@ -303,7 +303,7 @@ def test_files_that_the_user_may_not_read_end_the_start(open_gateway, upstream):
         finally:
             shutil.rmtree(folder)
     assert failed.value.code == 1
-    assert "runs as user nobody (--user)" in failed.value.text and "Permission denied" in failed.value.text
+    assert "runs as user nobody (--user)" in failed.value.text and "Permission denied to user 65534: give" in failed.value.text
 
 
 def test_a_user_that_cannot_be_had_ends_the_start(tmp_path):

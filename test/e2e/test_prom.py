@@ -187,7 +187,8 @@ def test_every_panel_and_rule_has_data(town, prometheus):
     dashboards = [shipped_dashboard(), *(json.loads(file.read_text()) for file in sorted((CONFIG / "grafana").glob("*.json")))]
     wanted = [query for dashboard in dashboards for query in queries(dashboard)]
     rules = [made for group in yaml.safe_load(ALERTS.read_text())["groups"] for made in group["rules"]]
-    wanted += [(made["alert"], part) for made in rules for part in judged(made["expr"])]
+    # What fires where nothing is has no data here: promtool's test alone has.
+    wanted += [(made["alert"], part) for made in rules if not made["expr"].startswith("absent(") for part in judged(made["expr"])]
     assert len(dashboards) == 2 and len(wanted) > 60
 
     def missing():

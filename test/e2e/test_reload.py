@@ -67,13 +67,16 @@ def test_a_bad_file_keeps_the_old_configuration(gateway, upstream):
     up = upstream("a")
     gw = gateway(generation(up, 1))
     load = Load(gw.port(), 2)
+    assert gw.metric("tollgate_last_reload_successful") == 1
     gw.apply("kind: [broken", name="bad.yaml", result="failed")
+    assert gw.metric("tollgate_last_reload_successful") == 0
     assert gw.request("/new-1").status == 200
     gw.apply(generation(up, 2), result="failed")
     assert gw.request("/new-1").status == 200 and gw.request("/new-2").status == 404
     assert "bad.yaml:1" in gw.stderr()
     gw.apply(route("fine", rule("a", matches=[path("/fine")])), name="bad.yaml")
     assert gw.request("/fine").status == 200 and gw.request("/new-2").status == 200
+    assert gw.metric("tollgate_last_reload_successful") == 1
     load.stop()
 
 

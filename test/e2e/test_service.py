@@ -162,6 +162,12 @@ def test_the_unit_leaves_the_gateway_what_its_sandbox_does():
     assert not {"mount", "ptrace", "bpf", "reboot", "init_module", "setuid"} & allowed
 
 
+def test_the_unit_starts_it_anew_for_ever_but_for_a_wrong_command_line():
+    assert settings("Restart") == ["on-failure"] and settings("StartLimitIntervalSec") == ["0"]
+    assert settings("RestartPreventExitStatus") == ["2"]
+    assert subprocess.run([PROGRAM, "run"], capture_output=True, check=False).returncode == 2
+
+
 def test_the_unit_starts_what_the_program_understands():
     command, = settings("ExecStart")
     run = subprocess.run([PROGRAM, *command.split()[1:], "--no-such-option"], capture_output=True, text=True, check=False)

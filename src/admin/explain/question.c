@@ -33,7 +33,8 @@ static int question_read_url(struct question *q, struct str url, struct buf *ret
 
     q->is_tls = str_starts_with_nocase(url, question_schemes[1]);
     if (!q->is_tls && !str_starts_with_nocase(url, question_schemes[0])) {
-        buf_printf(ret_why, "the URL must begin with http:// or https://");
+        buf_printf(ret_why,
+                   "the URL must begin with http:// or https://, as in 'POST http://host/path'");
         return QUESTION_BAD;
     }
     rest = str_slice(url, question_schemes[q->is_tls].len, url.len);

@@ -4,9 +4,11 @@
 #include "app/cli/completion.h"
 #include "app/commands.h"
 #include "base/assert.h"
+#include "manifest/kind.h"
 
-#define DOCS_WORD(page, word) " " word
-#define SHELL_WORD(name)      " " #name
+#define DOCS_WORD(page, word)                   " " word
+#define SHELL_WORD(name)                        " " #name
+#define KIND_WORD(id, group, name, plural, ...) " " plural
 
 const struct command_row command_rows[] = {
     {
@@ -55,6 +57,7 @@ const struct command_row command_rows[] = {
         .text = "Shows objects, with their status: of files where -f names some, else of the "
                 "running gateway. Kinds are called as in kubectl, short and plural too; all, "
                 "gateway-api, envoy-gateway and ai-gateway are categories.",
+        .operand_hints = "all" KINDS(KIND_WORD),
         .min_operands = 1,
         .max_operands = OPTIONS_OPERANDS_MAX,
         .examples = {{"tollgate get gateway ai-inference-gateway -n envoy-gateway-system",
@@ -69,6 +72,7 @@ const struct command_row command_rows[] = {
         .summary = "one in full, with conditions and findings",
         .text = "Shows objects in full, with their conditions as a table and with what check "
                 "found in them.",
+        .operand_hints = &(KINDS(KIND_WORD))[1],
         .min_operands = 1,
         .max_operands = OPTIONS_OPERANDS_MAX,
         .examples = {{"tollgate describe httproute ai-inference-routes -n envoy-gateway-system",
@@ -101,6 +105,7 @@ const struct command_row command_rows[] = {
         .text = "Prints how each object differs between two revisions, or between one and the "
                 "latest. A revision is a number, the first digits of an id, latest or previous. "
                 "Secrets are not shown; that they differ is.",
+        .operand_hints = "previous latest",
         .min_operands = 1,
         .max_operands = 2,
         .examples = {{"tollgate diff previous --state-folder /var/lib/tollgate", "the last change"},
@@ -113,12 +118,16 @@ const struct command_row command_rows[] = {
         .summary = "write an older one back to its files",
         .text = "Writes the files as they were at a revision, and removes those that came since; a "
                 "gateway that watches them loads them at once. Refused where the revision would "
-                "not serve, or where a file is not what served last.",
+                "not serve, or where a file is not what served last. A service's history, which "
+                "another user keeps, is trusted below -f alone.",
+        .operand_hints = "previous latest",
         .min_operands = 1,
         .max_operands = 1,
         .examples = {{"tollgate rollback previous --dry-run --state-folder /var/lib/tollgate",
                       "what it would write"},
-                     {"tollgate rollback 12 --state-folder /var/lib/tollgate", "back to that one"}},
+                     {"tollgate rollback 12 --state-folder /var/lib/tollgate", "back to that one"},
+                     {"tollgate rollback 12 --state-folder /var/lib/tollgate -f /etc/tollgate",
+                      "as root, of a service that is another user's"}},
     },
     {
         .word = "docs",

@@ -21,6 +21,7 @@ struct command_row {
     const char *text;     /* a paragraph of its own help and of the manual */
     const char
         *operand_words; /* what the first operand may be, with spaces between; NULL: anything */
+    const char *operand_hints; /* for the shells: some of what it may be, so too; NULL: none */
     unsigned min_operands;
     unsigned max_operands;
     bool needs_paths; /* -f has to be given */

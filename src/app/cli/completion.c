@@ -22,11 +22,13 @@ static void completion_quote(struct buf *out, const char *text, const char *spec
 /* What may stand behind a command, with spaces between; false: nothing in particular. */
 static bool completion_operands(struct buf *out, const struct command_row *row)
 {
-    if (row->operand_words)
-        buf_printf(out, "%s", row->operand_words);
+    const char *words = row->operand_words ? row->operand_words : row->operand_hints;
+
+    if (words)
+        buf_printf(out, "%s", words);
     for (size_t i = 0; row->command == COMMAND_HELP && i < n_command_rows; i++)
         buf_printf(out, "%s%s", i > 0 ? " " : "", command_rows[i].word);
-    return row->operand_words || row->command == COMMAND_HELP;
+    return words || row->command == COMMAND_HELP;
 }
 
 /* "text|json" as "text json". */

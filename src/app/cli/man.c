@@ -27,12 +27,18 @@ static const struct man_row man_environment[] = {
     {"NOTIFY_SOCKET",
      "The socket of a service manager (systemd) that run tells when it is ready, loads anew and "
      "ends. Below a parent (--supervisor) the unit wants NotifyAccess=all."},
+    {"TOLLGATE_CHANGE_BY",
+     "Who brought the configuration that run starts with, for the history (--state-folder); else "
+     "the owner of the file that changed last. Of later ones that owner alone is known."},
+    {"TOLLGATE_CHANGE_REASON", "Why, so too."},
     {"NO_COLOR", "Where it is set and not empty, check prints no colour on a terminal either."},
 };
 
 static const struct man_row man_exit[] = {
-    {"0", "Done: check found nothing, run has drained."},
-    {"1", "check found something at or above --fail-on; run could not start."},
+    {"0", "Done: check found nothing, run has drained, explain has explained a request, be it "
+          "refused."},
+    {"1", "check found something at or above --fail-on; run could not start; no gateway answers, "
+          "or what was asked for is not there; rollback has refused."},
     {"2", "The command line is wrong."},
 };
 

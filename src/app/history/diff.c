@@ -10,6 +10,7 @@
 #include "app/objects/say.h"
 #include "app/objects/shown.h"
 #include "base/map.h"
+#include "base/mem.h"
 
 /* One side. */
 struct diff_side {
@@ -74,23 +75,43 @@ static struct str diff_text(struct arena *a, const struct shown *s)
     return text;
 }
 
-static bool diff_is_same_source(const struct diff_side *a, const struct diff_side *b,
-                                const struct shown *s)
+static size_t diff_count(struct str hunks)
 {
-    const struct kind *k = s->kind;
-    const struct object *x = manifest_get(a->loaded.manifest, k->id, s->namespace, s->name);
-    const struct object *y = manifest_get(b->loaded.manifest, k->id, s->namespace, s->name);
-    struct buf before = {0}, after = {0};
-    bool is_same;
+    struct str line;
+    size_t n = 0;
 
-    if (x && x->source)
-        node_append_yaml(&before, x->source, 0);
-    if (y && y->source)
-        node_append_yaml(&after, y->source, 0);
-    is_same = str_eq(buf_str(&before), buf_str(&after));
+    while (str_split(&hunks, '\n', &line))
+        n += line.len > 0 && (line.ptr[0] == '+' || line.ptr[0] == '-');
+    return n;
+}
+
+static void diff_append_source(const struct diff_side *side, const struct shown *s, struct buf *out)
+{
+    const struct object *object =
+        manifest_get(side->loaded.manifest, s->kind->id, s->namespace, s->name);
+
+    if (object && object->source)
+        node_append_yaml(out, object->source, 0);
+}
+
+/* Do more lines differ in the files than in what is shown of them? */
+static bool diff_hides_some(const struct diff_side *a, const struct diff_side *b,
+                            const struct shown *s, struct str shown_hunks)
+{
+    struct buf before = {0}, after = {0}, hunks = {0};
+    bool hides;
+
+    diff_append_source(a, s, &before);
+    diff_append_source(b, s, &after);
+    (void)lines_diff(buf_str(&before), buf_str(&after), &hunks);
+    hides = diff_count(buf_str(&hunks)) > diff_count(shown_hunks);
+    mem_wipe(before.ptr, before.len); /* Secrets */
+    mem_wipe(after.ptr, after.len);
+    mem_wipe(hunks.ptr, hunks.len);
     buf_deinit(&before);
     buf_deinit(&after);
-    return is_same;
+    buf_deinit(&hunks);
+    return hides;
 }
 
 /* True: the object differs. */
@@ -105,7 +126,7 @@ static bool diff_object(struct opened *o, const struct diff_side *from, const st
     if (differs)
         buf_printf(out, "--- %s%.*s\n+++ %s%.*s\n%.*s", x ? "" : "(none) ", STR_ARG(label),
                    y ? "" : "(none) ", STR_ARG(label), STR_ARG(buf_str(&hunks)));
-    else if (x && y && !diff_is_same_source(from, to, x)) {
+    if (x && y && diff_hides_some(from, to, x, buf_str(&hunks))) {
         buf_printf(out, "%.*s: values that are not shown differ\n", STR_ARG(label));
         differs = true;
     }

@@ -19,11 +19,25 @@ static const char *keeper_trouble(int code)
 {
     switch (code) {
     case HISTORY_NONE:
-        return "there is no such folder";
+        return "there is no such folder: make it, for the user that the gateway runs as alone "
+               "(install -d -m 700 -o USER PATH)";
     case HISTORY_EXPOSED:
-        return "others may write there, or its folder \"history\" is not this user's alone";
+        return "others may write there, or its folder \"history\" is not this user's alone: give "
+               "both to the user that the gateway runs as, with mode 700";
     case HISTORY_TOO_MUCH:
         return "the configuration is larger than what may be kept";
+    case HISTORY_BUSY:
+        return "somebody else holds its file \"lock\": is a tollgate rollback stopped?";
+    case -EACCES:
+    case -EPERM:
+        return "the user that the gateway runs as may not write there: give it to that user "
+               "(chown), or see --user";
+    case -ELOOP:
+    case -ENOTDIR:
+        return "it is no folder, or a link, which is not followed: name the folder itself";
+    case -ENOSPC:
+    case -EDQUOT:
+        return "there is no room for it on the disk";
     default:
         return error_trace();
     }
@@ -74,7 +88,7 @@ struct kept *kept_new(const struct keeper *k)
     kept = MEM_NEW(struct kept);
     arena_init(&kept->arena, 65536);
     VEC_PUSH(&kept->arena, &kept->files,
-             ((struct history_content){k->root, STR("")})); /* the root */
+             ((struct history_content){.path = k->root, .bytes = STR("")})); /* the root */
     return kept;
 }
 
@@ -96,8 +110,10 @@ void kept_note(void *kept, const char *path, struct str bytes)
     struct stat st;
     int64_t changed_us = 0;
 
-    if (stat(path, &st) == 0)
+    if (stat(path, &st) == 0) {
+        file.rights = (struct history_rights){true, st.st_mode & 0777, st.st_uid, st.st_gid};
         changed_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+    }
     if (changed_us > k->newest_us) {
         k->newest_us = changed_us;
         k->newest_owner = st.st_uid;

@@ -14,19 +14,42 @@ static const char *opened_trouble(int code)
     case HISTORY_NONE:
         return "there is no history: tollgate run --state-folder PATH keeps one";
     case HISTORY_EXPOSED:
-        return "its folder \"history\" is not of one user alone: what it says cannot be trusted";
+        return "others may write there, or its folder \"history\" is not of one user alone: what "
+               "it says cannot be trusted";
     case HISTORY_DAMAGED:
         return "what is kept there is not what was kept";
+    case -EACCES:
+    case -EPERM:
+        return "only the user who keeps it may read it: try as that user, or as root";
+    case -ELOOP:
+    case -ENOTDIR:
+        return "it is no folder, or a link, which is not followed: name the folder itself";
     default:
-        return code == -EACCES || code == -EPERM
-                   ? "only the user who keeps it may read it: try as that user, or as root"
-                   : error_trace();
+        return error_trace();
     }
+}
+
+static bool opened_fail(const struct opened *o, int code)
+{
+    say_error("--state-folder %s: %s", o->options->state_folder, opened_trouble(code));
+    return false;
+}
+
+bool opened_list(struct opened *o)
+{
+    size_t n_damaged = 0;
+    int r = history_list(&o->store, &o->arena, &o->all, &n_damaged);
+
+    if (r != 0)
+        return opened_fail(o, r);
+    if (n_damaged > 0)
+        say_note("%zu revision%s damaged and left out", n_damaged,
+                 n_damaged == 1 ? " is" : "s are");
+    return true;
 }
 
 bool opened_open(struct opened *o, const struct options *options)
 {
-    size_t n_damaged = 0;
     int r;
 
     *o = (struct opened){.options = options, .store = {-1, -1, -1, -1}};
@@ -36,13 +59,7 @@ bool opened_open(struct opened *o, const struct options *options)
         return false;
     }
     r = history_open(&o->store, options->state_folder, false);
-    if (r == 0)
-        r = history_list(&o->store, &o->arena, &o->all, &n_damaged);
-    if (r != 0)
-        say_error("--state-folder %s: %s", options->state_folder, opened_trouble(r));
-    if (n_damaged > 0)
-        say_note("%zu revisions are damaged and left out", n_damaged);
-    return r == 0;
+    return r == 0 ? opened_list(o) : opened_fail(o, r);
 }
 
 void opened_close(struct opened *o)
@@ -78,7 +95,8 @@ static bool opened_read(struct opened *o, struct opened_revision *r)
         if (code == 0)
             continue;
         say_error("revision %u: %.*s: %s", revision->number, STR_ARG(revision->files.items[i].path),
-                  code == HISTORY_NONE ? "its content is gone" : opened_trouble(code));
+                  code == HISTORY_NONE ? "its content is gone; tollgate history has others"
+                                       : opened_trouble(code));
         return false;
     }
     return true;

@@ -15,6 +15,8 @@ struct opened {
 /* False: said on standard error. Close it in either case. */
 bool opened_open(struct opened *o, const struct options *options);
 void opened_close(struct opened *o);
+/* The revisions as they are now. False: said. */
+bool opened_list(struct opened *o);
 /* The revision of that name. NULL: said. */
 const struct history_revision *opened_find(const struct opened *o, const char *name);
 

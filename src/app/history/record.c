@@ -3,12 +3,14 @@
 
 #include <jansson.h>
 #include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "admin/json.h"
 #include "base/assert.h"
 #include "base/limits.h"
 
-enum { HISTORY_HASH_BYTES = 32 };
+enum { HISTORY_HASH_BYTES = 32, RECORD_MODE_MAX = 0777, RECORD_MODE_DIGITS = 4 };
 
 static struct str record_hex(const unsigned char *bytes, size_t n, struct arena *a)
 {
@@ -55,6 +57,19 @@ void record_identify(struct history_revision *r, struct arena *a)
     buf_deinit(&all);
 }
 
+/* The mode as people write it: 0640. */
+static void record_format_rights(struct json *j, const struct history_rights *rights)
+{
+    char mode[16];
+
+    if (!rights->is_known)
+        return;
+    snprintf(mode, sizeof mode, "%04o", (unsigned)(rights->mode & RECORD_MODE_MAX));
+    json_str(j, "mode", str_of(mode));
+    json_u64(j, "uid", rights->uid);
+    json_u64(j, "gid", rights->gid);
+}
+
 void record_format(const struct history_revision *r, struct buf *out)
 {
     struct json j;
@@ -73,6 +88,7 @@ void record_format(const struct history_revision *r, struct buf *out)
         json_str(&j, "path", file->path);
         json_str(&j, "sha256", file->hash);
         json_u64(&j, "bytes", file->n_bytes);
+        record_format_rights(&j, &file->rights);
         json_close(&j, '}');
     }
     json_close(&j, ']');
@@ -93,6 +109,38 @@ static bool record_get(const json_t *object, const char *name, struct arena *a, 
     return true;
 }
 
+static bool record_get_id(const json_t *object, const char *name, uint32_t *ret)
+{
+    const json_t *value = json_object_get(object, name);
+    json_int_t n = json_integer_value(value);
+
+    *ret = (uint32_t)n;
+    return json_is_integer(value) && n >= 0 && n < UINT32_MAX; /* the last one is nobody's */
+}
+
+/* All three, or none of them. */
+static bool record_get_rights(const json_t *object, struct history_rights *ret)
+{
+    const char *mode = json_string_value(json_object_get(object, "mode"));
+    uint32_t uid, gid;
+
+    *ret = (struct history_rights){0};
+    if (!mode && !json_object_get(object, "uid") && !json_object_get(object, "gid"))
+        return true;
+    if (!mode || strlen(mode) != RECORD_MODE_DIGITS || !record_get_id(object, "uid", &uid) ||
+        !record_get_id(object, "gid", &gid))
+        return false;
+    for (const char *c = mode; *c; c++) {
+        if (*c < '0' || *c > '7')
+            return false;
+        ret->mode = ret->mode << 3 | (mode_t)(*c - '0');
+    }
+    ret->is_known = true;
+    ret->uid = uid;
+    ret->gid = gid;
+    return ret->mode <= RECORD_MODE_MAX;
+}
+
 static bool record_get_file(const json_t *object, struct arena *a, struct history_revision *ret)
 {
     struct history_file file = {0};
@@ -101,7 +149,8 @@ static bool record_get_file(const json_t *object, struct arena *a, struct histor
 
     if (!record_get(object, "path", a, &file.path) ||
         !record_get(object, "sha256", a, &file.hash) || !json_is_integer(n) ||
-        json_integer_value(n) < 0 || !record_is_hash(file.hash))
+        json_integer_value(n) < 0 || !record_is_hash(file.hash) ||
+        !record_get_rights(object, &file.rights))
         return false;
     /* Absolute, without a NUL, in order and once: else it is not what was written. */
     if (file.path.len == 0 || file.path.ptr[0] != '/' ||

@@ -1,10 +1,14 @@
 /* tollgate rollback: the files as they were at a revision, written back where they stood; a gateway
  * that watches them loads them. Nothing is written unless the revision would serve now, and unless
- * what stands there is what served last: an edit that nobody has seen yet is never lost. Each file
- * is replaced whole, and those that came since are removed. */
+ * what stands there is what served last: an edit that nobody has seen yet is never lost. That is
+ * looked at under the history's lock, so that of two at once the second sees what the first did.
+ *
+ * Who keeps the history chooses which files it names. Where that is another user than who calls
+ * this (root, of a service's), nothing is touched beyond what -f names: else who holds the
+ * gateway's process would write any file through root's hands. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +18,25 @@
 #include "app/commands.h"
 #include "app/history/opened.h"
 #include "app/history/record.h"
+#include "app/history/restore.h"
 #include "app/objects/say.h"
 #include "app/reload.h"
 #include "app/report.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/map.h"
 #include "base/mem.h"
+#include "tree/reader.h"
+
+enum { ROLLBACK_MODE_OF_ANOTHER = 0644 };
 
 struct rollback {
     struct opened opened;
     struct opened_revision target;
     const struct history_revision *latest;
+    struct history_revision left; /* by another rollback, which has not served since */
+    struct restore restore;
+    struct buf said; /* what is done with each file; printed when it is */
     bool is_dry;
     size_t n_written;
     size_t n_removed;
@@ -47,14 +59,19 @@ static bool rollback_may_serve(struct rollback *r)
     return may_serve;
 }
 
-/* The content of the file as it stands; STR_NULL with errno: it cannot be read. */
+/* The content of the file as it stands; STR_NULL with errno: it cannot be read. What is no file is
+ * not even opened. */
 static struct str rollback_read(struct arena *a, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     char *bytes;
     ssize_t n;
+    int fd;
 
+    if (stat(path, &st) < 0)
+        return STR_NULL;
+    errno = EINVAL;
+    fd = S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
     if (fd < 0)
         return STR_NULL;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > LIMIT_MANIFEST_FILE_BYTES) {
@@ -68,21 +85,69 @@ static struct str rollback_read(struct arena *a, const char *path)
     return n < 0 ? STR_NULL : str_make(bytes, (size_t)n);
 }
 
-/* Does each file hold what served last? */
+/* They are sorted by path. */
+static const struct history_file *rollback_find(const struct history_revision *revision,
+                                                struct str path)
+{
+    size_t first = 0, end = revision->files.n;
+
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        int order = str_compare(revision->files.items[middle].path, path);
+
+        if (order == 0)
+            return &revision->files.items[middle];
+        if (order < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return NULL;
+}
+
+static bool rollback_holds(struct rollback *r, const struct history_file *file)
+{
+    struct arena *a = &r->opened.arena;
+    struct str bytes = rollback_read(a, arena_text(a, file->path));
+
+    return bytes.ptr && str_eq(record_hash(bytes, a), file->hash);
+}
+
+/* Do the files stand as another rollback wrote them, loaded since or not? */
+static bool rollback_is_as_left(struct rollback *r)
+{
+    VEC_FOREACH (&r->left.files, file) {
+        if (!rollback_holds(r, file))
+            return false;
+    }
+    /* What it took away may have been written anew. */
+    VEC_FOREACH (&r->latest->files, file) {
+        const char *path = arena_text(&r->opened.arena, file->path);
+
+        if (!rollback_find(&r->left, file->path) && access(path, F_OK) == 0 &&
+            !rollback_holds(r, file))
+            return false;
+    }
+    return r->left.files.n > 0;
+}
+
+/* Does each file hold what served last, or all of them what was written back last? */
 static bool rollback_is_unchanged(struct rollback *r)
 {
     struct arena *a = &r->opened.arena;
     bool is_unchanged = true;
 
+    if (rollback_is_as_left(r))
+        return true;
     VEC_FOREACH (&r->latest->files, file) {
         const char *path = arena_text(a, file->path);
-        struct str bytes = rollback_read(a, path);
 
-        if (bytes.ptr && str_eq(record_hash(bytes, a), file->hash))
+        if (rollback_holds(r, file))
             continue;
         say_error("%s: %s", path,
-                  bytes.ptr ? "it is not what served last (revision latest): an edit would be lost"
-                            : strerror(errno));
+                  access(path, R_OK) == 0
+                      ? "it is not what served last (revision latest): an edit would be lost"
+                      : strerror(errno));
         is_unchanged = false;
     }
     if (!is_unchanged)
@@ -90,119 +155,220 @@ static bool rollback_is_unchanged(struct rollback *r)
     return is_unchanged;
 }
 
-static const struct history_file *rollback_find(const struct history_revision *revision,
-                                                struct str path)
+/* ---- what stands there besides ---- */
+
+/* Is it there by the last rollback alone, as that wrote it? It can be had again. */
+static bool rollback_brought(struct rollback *r, struct str path)
 {
-    VEC_FOREACH (&revision->files, file) {
-        if (str_eq(file->path, path))
-            return file;
+    const struct history_file *file = rollback_find(&r->left, path);
+
+    return file && history_has(&r->opened.store, file) && rollback_holds(r, file);
+}
+
+static int rollback_is_manifest(const struct dirent *entry)
+{
+    return reader_is_manifest_name(entry->d_name);
+}
+
+/* A file that no revision has is loaded with those that come back, and may be what is wrong. */
+static void rollback_look_into(struct rollback *r, struct str folder)
+{
+    struct arena *a = &r->opened.arena;
+    struct dirent **names;
+    int n = scandir(arena_text(a, folder), &names, rollback_is_manifest, alphasort);
+
+    for (int i = 0; i < n; i++) {
+        struct str path = arena_printf(a, "%.*s/%s", STR_ARG(folder), names[i]->d_name);
+
+        if (!rollback_find(r->target.revision, path) && !rollback_find(r->latest, path) &&
+            !rollback_brought(r, path))
+            say_note("%.*s is not of either revision, and stays: a gateway that reads its folder "
+                     "loads it too",
+                     STR_ARG(path));
+        free(names[i]);
     }
-    return NULL;
+    if (n >= 0)
+        free((void *)names);
+}
+
+static void rollback_look_around(struct rollback *r)
+{
+    struct map seen = {0};
+
+    VEC_FOREACH (&r->target.revision->files, file) {
+        size_t n = file->path.len;
+
+        while (n > 1 && file->path.ptr[n - 1] != '/')
+            n--;
+        struct str folder = str_slice(file->path, 0, n > 1 ? n - 1 : n);
+
+        if (!map_put(&seen, folder, file))
+            rollback_look_into(r, folder);
+    }
+    map_deinit(&seen);
 }
 
 /* ---- writing ---- */
 
-static bool rollback_fail(const char *path)
+/* Of a file that is gone. Another user's word makes nobody the owner of what root writes, nor lets
+ * anybody write there: the group that could read it can. */
+static struct history_rights rollback_rights(const struct rollback *r,
+                                             const struct history_file *file)
 {
-    say_error("%s: %s", path, strerror(errno));
-    return false;
+    struct history_rights rights = file->rights;
+
+    if (r->opened.store.owner == geteuid() || !rights.is_known)
+        return rights;
+    rights.uid = geteuid();
+    rights.mode = (rights.mode & ROLLBACK_MODE_OF_ANOTHER) | S_IRUSR | S_IWUSR | S_IRGRP;
+    return rights;
 }
 
-static bool rollback_put_all(int fd, struct str bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-
-        if (n < 0 && errno != EINTR)
-            return false;
-        bytes = str_slice(bytes, n > 0 ? (size_t)n : 0, bytes.len);
-    }
-    return fsync(fd) == 0;
-}
-
-/* Beside its place, with the owner and rights of what stands there, then renamed into it. A link
- * stays one: what it leads to is replaced. */
-static bool rollback_write(const char *path, struct str bytes)
-{
-    char real[PATH_MAX], temporary[PATH_MAX + 16];
-    struct stat st;
-    bool has_old = realpath(path, real) && stat(real, &st) == 0;
-    bool is_put;
-    int fd;
-
-    if (!has_old)
-        snprintf(real, sizeof real, "%s", path);
-    snprintf(temporary, sizeof temporary, "%s.rollback", real);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return rollback_fail(temporary);
-    is_put = rollback_put_all(fd, bytes) &&
-             (!has_old || (fchmod(fd, st.st_mode & 07777) == 0 &&
-                           (geteuid() != 0 || fchown(fd, st.st_uid, st.st_gid) == 0)));
-    close(fd);
-    if (is_put && rename(temporary, real) == 0)
-        return true;
-    rollback_fail(real);
-    unlink(temporary);
-    return false;
-}
-
-static bool rollback_write_files(struct rollback *r)
+static bool rollback_stage_files(struct rollback *r)
 {
     const struct history_revision *to = r->target.revision;
 
     for (size_t i = 0; i < to->files.n; i++) {
-        const char *path = arena_text(&r->opened.arena, to->files.items[i].path);
+        const struct history_file *file = &to->files.items[i];
+        const char *path = arena_text(&r->opened.arena, file->path);
+        struct history_rights rights = rollback_rights(r, file);
         struct str now = rollback_read(&r->opened.arena, path);
 
         if (now.ptr && str_eq(now, r->target.contents[i]))
             continue;
-        printf("%s %s\n", now.ptr ? "write" : "create", path);
-        if (!r->is_dry && !rollback_write(path, r->target.contents[i]))
+        if (!restore_may_touch(&r->restore, path) ||
+            (!r->is_dry && !restore_stage(&r->restore, path, r->target.contents[i], &rights)))
             return false;
+        buf_printf(&r->said, "%s %s\n", now.ptr ? "write" : "create", path);
         r->n_written++;
     }
     return true;
 }
 
-static bool rollback_remove_files(struct rollback *r)
+static bool rollback_stage_removal(struct rollback *r, const struct history_file *file)
+{
+    const char *path = arena_text(&r->opened.arena, file->path);
+
+    if (rollback_find(r->target.revision, file->path) || access(path, F_OK) < 0)
+        return true;
+    if (!restore_may_touch(&r->restore, path) ||
+        (!r->is_dry && !restore_stage_removal(&r->restore, path)))
+        return false;
+    buf_printf(&r->said, "remove %s\n", path);
+    r->n_removed++;
+    return true;
+}
+
+/* What the latest one has, and what another rollback brought that has not served, or not yet been
+ * kept. */
+static bool rollback_stage_removals(struct rollback *r)
 {
     VEC_FOREACH (&r->latest->files, file) {
-        const char *path = arena_text(&r->opened.arena, file->path);
-
-        if (rollback_find(r->target.revision, file->path) || access(path, F_OK) < 0)
-            continue;
-        printf("remove %s\n", path);
-        if (!r->is_dry && unlink(path) < 0)
-            return rollback_fail(path);
-        r->n_removed++;
+        if (!rollback_stage_removal(r, file))
+            return false;
+    }
+    VEC_FOREACH (&r->left.files, file) {
+        if (!rollback_find(r->latest, file->path) && rollback_brought(r, file->path) &&
+            !rollback_stage_removal(r, file))
+            return false;
     }
     return true;
+}
+
+/* What stands there is said before it does: who ends midway leaves files that are of neither. */
+static bool rollback_commit(struct rollback *r)
+{
+    int code;
+
+    if (r->is_dry)
+        return true;
+    code = history_put_standing(&r->opened.store, r->target.revision);
+    if (code == 0)
+        return restore_commit(&r->restore);
+    say_error("--state-folder %s: %s; nothing is changed", r->opened.options->state_folder,
+              code < 0 ? error_trace() : "the list of files is too long");
+    return false;
+}
+
+/* False: said. */
+static bool rollback_find_standing(struct rollback *r)
+{
+    int code = history_get_standing(&r->opened.store, &r->opened.arena, &r->left);
+
+    if (code != 0)
+        r->left = (struct history_revision){0};
+    if (code < 0)
+        say_error("--state-folder %s: %s", r->opened.options->state_folder, error_trace());
+    r->latest = code >= 0 ? opened_find(&r->opened, "latest") : NULL;
+    return r->latest != NULL;
+}
+
+/* Under the lock: what is said of the files is so until they are written. */
+static bool rollback_write(struct rollback *r)
+{
+    const struct options *o = r->opened.options;
+
+    if (!opened_list(&r->opened))
+        return false;
+    if (!rollback_find_standing(r) || (!o->is_forced && !rollback_is_unchanged(r)))
+        return false;
+    rollback_look_around(r);
+    return rollback_stage_files(r) && rollback_stage_removals(r) && rollback_commit(r);
+}
+
+/* ---- the command ---- */
+
+static bool rollback_may_write(const struct rollback *r, const struct options *o)
+{
+    uid_t owner = r->opened.store.owner;
+
+    if (owner == geteuid() || o->n_paths > 0 || o->is_dry)
+        return true;
+    say_error("this history is kept by another user (%u), who would choose which files you write: "
+              "say where you let it, with -f PATH; --dry-run says what it would be",
+              (unsigned)owner);
+    return false;
+}
+
+static bool rollback_lock(struct rollback *r)
+{
+    int code = history_lock(&r->opened.store, 0);
+
+    if (code == HISTORY_BUSY) {
+        say_note("waiting for who writes there now, %d s at most", LIMIT_HISTORY_WAIT_S);
+        code = history_lock(&r->opened.store, LIMIT_HISTORY_WAIT_S);
+    }
+    if (code != 0)
+        say_error("--state-folder %s: %s", r->opened.options->state_folder,
+                  code == HISTORY_BUSY
+                      ? "a gateway or another rollback goes on writing there: nothing is changed, "
+                        "try again"
+                      : error_trace());
+    return code == 0;
 }
 
 static bool rollback_run(struct rollback *r, const struct options *options)
 {
     const struct history_revision *to;
 
-    if (!opened_open(&r->opened, options))
+    if (!opened_open(&r->opened, options) || !rollback_may_write(r, options))
         return false;
     to = opened_find(&r->opened, options->operands[0]);
-    r->latest = to ? opened_find(&r->opened, "latest") : NULL;
-    if (!r->latest || !opened_load(&r->opened, to, &r->target) || !rollback_may_serve(r) ||
-        (!options->is_forced && !rollback_is_unchanged(r)))
-        return false;
-    if (history_lock(&r->opened.store) < 0) {
-        say_error("--state-folder %s: %s", options->state_folder, error_trace());
-        return false;
-    }
-    return rollback_write_files(r) && rollback_remove_files(r); /* closing unlocks */
+    return to && opened_load(&r->opened, to, &r->target) && rollback_may_serve(r) &&
+           rollback_lock(r) && rollback_write(r); /* closing unlocks */
 }
 
 int command_rollback(const struct options *options)
 {
     struct rollback r = {.is_dry = options->is_dry};
-    bool is_done = rollback_run(&r, options);
+    bool is_done;
 
+    restore_init(&r.restore, &r.opened.arena, options->paths, options->n_paths);
+    is_done = rollback_run(&r, options);
+    restore_deinit(&r.restore);
+    if (is_done && r.said.len > 0)
+        fwrite(r.said.ptr, 1, r.said.len, stdout);
+    fflush(stdout);
     if (is_done)
         say_note("%s revision %u: %zu file%s written, %zu removed%s", r.is_dry ? "to" : "back to",
                  r.target.revision->number, r.n_written, r.n_written == 1 ? "" : "s", r.n_removed,
@@ -210,6 +376,7 @@ int command_rollback(const struct options *options)
                           : "; a gateway that watches them loads them");
     if (r.target.revision)
         opened_unload(&r.target);
+    buf_deinit(&r.said);
     opened_close(&r.opened);
     return is_done ? 0 : 1;
 }

@@ -1,6 +1,6 @@
-/* See store.h. A file is written beside its place and renamed into it, so that a process that ends
- * midway leaves nothing that is half; a blob that no record names is swept with the next revision.
- */
+/* See store.h. A file is written beside its place and renamed into it, contents before the record
+ * that names them, so that a process or machine that ends midway leaves nothing that is half; a
+ * blob that no record names is swept with the next revision, or with the one that had no room. */
 #include "app/history/store.h"
 
 #include <dirent.h>
@@ -19,7 +19,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { STORE_NAME_MAX = 80, STORE_ID_LEAST = 4 };
+enum { STORE_NAME_MAX = 80, STORE_ID_LEAST = 4, STORE_TRIES_S = 50 };
+
+#define STORE_TEMPORARY ".new-"
+#define STORE_STANDING  "standing"
 
 /* ---- files ---- */
 
@@ -42,7 +45,7 @@ static int store_put(int folder, const char *name, struct str bytes)
     char temporary[STORE_NAME_MAX];
     int fd, r;
 
-    snprintf(temporary, sizeof temporary, ".new-%s", name);
+    snprintf(temporary, sizeof temporary, STORE_TEMPORARY "%s", name);
     unlinkat(folder, temporary, 0); /* of who ended midway */
     fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
@@ -54,6 +57,12 @@ static int store_put(int folder, const char *name, struct str bytes)
     if (r < 0)
         unlinkat(folder, temporary, 0);
     return r < 0 ? error_origin(r) : 0;
+}
+
+/* The names in it are on the disk, too. */
+static int store_sync(int folder)
+{
+    return fsync(folder) < 0 ? error_origin(-errno) : 0;
 }
 
 /* Copies into the arena; HISTORY_NONE: it is not there, HISTORY_DAMAGED: it is larger than may be.
@@ -109,7 +118,10 @@ static int store_open_folders(struct history *h, const char *state_folder, bool 
     if (r == HISTORY_EXPOSED) {
         struct stat st;
 
-        r = fstat(h->lock, &st) == 0 && !(st.st_mode & 022) ? 0 : HISTORY_EXPOSED;
+        r = fstat(h->lock, &st) == 0 && !(st.st_mode & 022) &&
+                    (st.st_uid == 0 || st.st_uid == geteuid() || geteuid() == 0)
+                ? 0
+                : HISTORY_EXPOSED;
     }
     if (r == 0)
         r = store_enter(h->lock, "history", may_create, &h->folder);
@@ -125,6 +137,7 @@ static int store_open_folders(struct history *h, const char *state_folder, bool 
 
 int history_open(struct history *h, const char *state_folder, bool may_create)
 {
+    struct stat st = {0};
     int r;
 
     *h = (struct history){.folder = -1, .blobs = -1, .records = -1, .lock = -1};
@@ -132,9 +145,11 @@ int history_open(struct history *h, const char *state_folder, bool may_create)
     if (r == 0) {
         h->lock = openat(h->folder, "lock",
                          O_RDWR | O_CLOEXEC | O_NOFOLLOW | (may_create ? O_CREAT : 0), 0600);
-        r = h->lock < 0 ? error_origin(-errno) : 0;
+        r = h->lock < 0 || fstat(h->folder, &st) < 0 ? error_origin(-errno) : 0;
     }
-    if (r != 0)
+    if (r == 0)
+        h->owner = st.st_uid;
+    else
         history_close(h);
     return r;
 }
@@ -218,7 +233,7 @@ int history_list(struct history *h, struct arena *a, struct history_revisions *r
             return r;
         if (r == 0 && record_parse(text, *number, a, &revision))
             VEC_PUSH(a, ret, revision);
-        else
+        else if (r != HISTORY_NONE) /* then it has been let go meanwhile */
             ++*ret_n_damaged;
     }
     return 0;
@@ -309,23 +324,39 @@ static size_t store_first_kept(const struct history_revisions *all)
     return i;
 }
 
+struct store_outdated {
+    struct history *h;
+    uint32_t least; /* the oldest number that stays */
+    int code;
+};
+
+/* Damaged ones go with their time too, and what was never whole. */
+static void store_sweep_record(void *ctx, const char *name)
+{
+    struct store_outdated *s = ctx;
+    uint64_t number;
+    bool is_outdated = (str_to_u64(str_of(name), &number) && number < s->least) ||
+                       str_starts_with(str_of(name), STR(STORE_TEMPORARY));
+
+    if (is_outdated && unlinkat(s->h->records, name, 0) < 0 && s->code == 0)
+        s->code = error_origin(-errno);
+}
+
 static int store_let_go(struct history *h, struct arena *a)
 {
     struct history_revisions all;
+    struct store_outdated outdated = {.h = h};
     size_t n_damaged, first;
     int r = history_list(h, a, &all, &n_damaged);
 
     if (r < 0)
         return r;
     first = store_first_kept(&all);
-    for (size_t i = 0; all.items && i < first; i++) {
-        char name[STORE_NAME_MAX];
-
-        snprintf(name, sizeof name, "%u", all.items[i].number);
-        if (unlinkat(h->records, name, 0) < 0)
-            return error_origin(-errno);
-    }
-    return store_sweep(h, &all, first);
+    outdated.least = first < all.n ? all.items[first].number : 0;
+    r = store_each(h->records, store_sweep_record, &outdated);
+    if (r == 0)
+        r = outdated.code;
+    return r == 0 ? store_sweep(h, &all, first) : r;
 }
 
 /* ---- what comes ---- */
@@ -363,7 +394,8 @@ static int store_describe(const struct history_content *files, size_t n, struct 
         n_bytes += sorted[i]->bytes.len;
         VEC_PUSH(a, &ret->files,
                  ((struct history_file){arena_str(a, str_of(sorted[i]->path)),
-                                        record_hash(sorted[i]->bytes, a), sorted[i]->bytes.len}));
+                                        record_hash(sorted[i]->bytes, a), sorted[i]->bytes.len,
+                                        sorted[i]->rights}));
     }
     record_identify(ret, a);
     return n_bytes > LIMIT_HISTORY_BYTES ? HISTORY_TOO_MUCH : 0;
@@ -382,21 +414,86 @@ static int store_put_blobs(struct history *h, const struct history_content *file
         if (r < 0)
             return r;
     }
-    return 0;
+    return store_sync(h->blobs);
+}
+
+static int store_put_text(int folder, const char *name, const struct history_revision *r)
+{
+    struct buf text = {0};
+    int code;
+
+    record_format(r, &text);
+    code = text.len > LIMIT_HISTORY_RECORD_BYTES ? HISTORY_TOO_MUCH
+                                                 : store_put(folder, name, buf_str(&text));
+    buf_deinit(&text);
+    return code == 0 ? store_sync(folder) : code;
 }
 
 static int store_put_record(struct history *h, const struct history_revision *r)
 {
-    struct buf text = {0};
     char name[STORE_NAME_MAX];
-    int code;
 
     snprintf(name, sizeof name, "%u", r->number);
-    record_format(r, &text);
-    code = text.len > LIMIT_HISTORY_RECORD_BYTES ? HISTORY_TOO_MUCH
-                                                 : store_put(h->records, name, buf_str(&text));
-    buf_deinit(&text);
-    return code;
+    return store_put_text(h->records, name, r);
+}
+
+/* It has no number. What root puts there is the history's owner's all the same, who is to read it.
+ */
+int history_put_standing(struct history *h, const struct history_revision *revision)
+{
+    struct history_revision standing = *revision;
+    int r;
+
+    standing.number = 0;
+    r = store_put_text(h->folder, STORE_STANDING, &standing);
+    if (r == 0 && h->owner != geteuid() &&
+        fchownat(h->folder, STORE_STANDING, h->owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0)
+        r = error_origin(-errno);
+    return r;
+}
+
+int history_get_standing(struct history *h, struct arena *a, struct history_revision *ret)
+{
+    struct str text;
+    int r = store_get(h->folder, STORE_STANDING, LIMIT_HISTORY_RECORD_BYTES, a, &text);
+
+    if (r == 0 && !record_parse(text, 0, a, ret))
+        r = HISTORY_NONE;
+    return r == HISTORY_DAMAGED ? HISTORY_NONE : r;
+}
+
+bool history_has(const struct history *h, const struct history_file *file)
+{
+    char name[STORE_NAME_MAX];
+
+    snprintf(name, sizeof name, "%.*s", STR_ARG(file->hash));
+    return faccessat(h->blobs, name, F_OK, 0) == 0;
+}
+
+static bool store_has_rights_of(const struct history_revision *a, const struct history_revision *b)
+{
+    for (size_t i = 0; i < a->files.n; i++) {
+        const struct history_rights *x = &a->files.items[i].rights, *y = &b->files.items[i].rights;
+
+        if (x->is_known != y->is_known || x->mode != y->mode || x->uid != y->uid ||
+            x->gid != y->gid)
+            return false;
+    }
+    return true;
+}
+
+/* The same files again, and who may read them now: one that was given away shall not come back open
+ * to all. */
+static int store_refresh(struct history *h, const struct history_revision *latest,
+                         const struct history_revision *now)
+{
+    struct history_revision again = *latest;
+    int r = 0;
+
+    again.files = now->files;
+    if (!store_has_rights_of(latest, now))
+        r = store_put_record(h, &again);
+    return r == 0 ? HISTORY_UNCHANGED : r;
 }
 
 static int store_record(struct history *h, const struct history_content *files, size_t n,
@@ -421,7 +518,7 @@ static int store_record(struct history *h, const struct history_content *files, 
     latest = history_find(&all, STR("latest"));
     if (latest && str_eq(latest->id, revision.id)) {
         *ret_number = latest->number;
-        return HISTORY_UNCHANGED;
+        return store_refresh(h, latest, &revision);
     }
     VEC_FOREACH (&numbers.numbers, number)
         revision.number = MAX(revision.number, *number);
@@ -429,17 +526,25 @@ static int store_record(struct history *h, const struct history_content *files, 
     r = store_put_blobs(h, files, n, a);
     if (r == 0)
         r = store_put_record(h, &revision);
-    return r == 0 ? store_let_go(h, a) : r;
+    if (r == 0)
+        return store_let_go(h, a);
+    /* What found room is not left on a disk that is full. */
+    (void)!store_sweep(h, &all, 0);
+    return r;
 }
 
-int history_lock(struct history *h)
+int history_lock(struct history *h, int wait_s)
 {
-    int r;
+    static const struct timespec pause = {.tv_nsec = 1000000000 / STORE_TRIES_S};
 
-    do
-        r = flock(h->lock, LOCK_EX);
-    while (r < 0 && errno == EINTR);
-    return r < 0 ? error_origin(-errno) : 0;
+    for (int i = 0; flock(h->lock, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_origin(-errno);
+        if (i >= wait_s * STORE_TRIES_S)
+            return HISTORY_BUSY;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
 }
 
 void history_unlock(struct history *h)
@@ -453,8 +558,8 @@ int history_record(struct history *h, const struct history_content *files, size_
     struct arena a;
     int r;
 
-    r = history_lock(h);
-    if (r < 0)
+    r = history_lock(h, LIMIT_HISTORY_WAIT_S);
+    if (r != 0)
         return r;
     arena_init(&a, 65536);
     r = store_record(h, files, n, facts, &a, ret_number);

@@ -146,6 +146,8 @@ static int logs_ask(struct logs *l, bool is_first)
                      &(struct ask_question){.path = STR("/logs"), .query = buf_str(&query)},
                      &answer, &l->why);
     buf_deinit(&query);
+    if (code != 0)
+        buf_printf(&l->why, "; --admin ADDR:PORT says where one does");
     if (code == 0 && answer.status == 200 && logs_parse(l, buf_str(&answer.body), &lines)) {
         logs_print(l,
                    is_first && l->options->has_tail ? text_tail(lines, l->options->tail) : lines);

@@ -1,12 +1,32 @@
 /* See takeover.h. */
 #include "app/takeover/takeover.h"
 
+#include <errno.h>
+
 #include "base/error.h"
 #include "base/log.h"
 
 void takeover_init(struct takeover *t)
 {
     *t = (struct takeover){.door_fd = -1, .taker = {.fd = -1, .door_fd = -1, .ask_fd = -1}};
+}
+
+static const char *takeover_trouble(int code)
+{
+    switch (code) {
+    case GIVER_NO_SOCKET:
+        return "what stands there is no socket: give another path";
+    case -ENOENT:
+        return "there is no such folder: make it, for the user that the gateway runs as alone "
+               "(install -d -m 700 -o USER FOLDER)";
+    case -EACCES:
+    case -EPERM:
+    case -EROFS:
+        return "the user that the gateway runs as may not make a socket there: give another "
+               "folder, one of that user";
+    default:
+        return error_trace();
+    }
 }
 
 /* Nobody is there: the next one shall find us. */
@@ -18,8 +38,7 @@ static bool takeover_make_door(struct takeover *t, const char *path)
         log_info("nobody to take over from at %s: starting anew", path);
         return true;
     }
-    log_error("cannot start: --takeover %s: %s", path,
-              r > 0 ? "what stands there is no socket" : error_trace());
+    log_error("cannot start: --takeover %s: %s", path, takeover_trouble(r));
     return false;
 }
 

@@ -416,6 +416,7 @@ static void measure_collect(struct metrics_scrape *scrape, void *ctx)
                  server->current ? (double)server->current->generation : 0, STR_NULL);
     METRICS_EMIT(scrape, METRIC_RELOADS, (double)server->n_reloads_ok, measure_ok);
     METRICS_EMIT(scrape, METRIC_RELOADS, (double)server->n_reloads_failed, measure_failed);
+    METRICS_EMIT(scrape, METRIC_RELOAD_OK, server->has_refused_reload ? 0 : 1, STR_NULL);
     METRICS_EMIT(scrape, METRIC_RELOAD_TIME, (double)server->swapped_wall_us / 1e6, STR_NULL);
     METRICS_EMIT(scrape, METRIC_LOG_DROPPED, (double)log_writer_n_dropped(&server->log_writer),
                  STR_NULL);
