@@ -6,6 +6,8 @@
 
 /* From x->refusal. */
 void answer_refusal(struct exchange *x);
+/* Retry-After of that answer; 0: it has none. */
+uint32_t answer_retry_after_s(const struct exchange *x);
 /* The answer made here as a call of gRPC is told it: a head that is trailers too (gRPC over HTTP/2,
  * "Trailers-Only"). */
 void answer_as_grpc(struct exchange *x);

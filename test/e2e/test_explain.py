@@ -3,6 +3,7 @@ request is explained first and sent then, and both must agree: status, code and 
 the backend of what goes on. That nothing is counted or sent by an explanation the same plays show."""
 import concurrent.futures
 import json
+import re
 import threading
 import time
 import urllib.parse
@@ -12,6 +13,7 @@ import pytest
 from play import client
 from play.deadline import eventually
 from play.gateway import SHIPPED, as_text, tollgate
+from play.live import Live
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, grpc_route, header, http_listener,
                             https_listener, local_provider, model, path, provider, route, rule, secret, security_policy,
                             target, thing, tls_secret, to, world)
@@ -413,6 +415,37 @@ def test_limits_are_looked_at_and_not_taken(told):
     play.check("/l", headers=[("x-class", "poor")])
     play.check("/l", headers=[("x-class", "poor")], files_agree=False)
     assert play.gw.metric("tollgate_limit_refusals_total") == 2, "of what was sent, not of what was asked"
+
+
+def test_a_limit_s_key_has_the_words_of_the_live_page(told, issuer):
+    keys = issuer()
+    by_tenant = {"clientSelectors": [{"sourceCIDR": {"value": "127.0.0.0/8", "type": "Distinct"},
+                                      "headers": [{"name": "x-tenant", "type": "Distinct"}]}],
+                 "limit": {"requests": 3, "unit": "Hour"}}
+    by_word = {"clientSelectors": [{"queryParams": [{"name": "key", "type": "Distinct"}, {"name": "q", "type": "Distinct"}]}],
+               "limit": {"requests": 3, "unit": "Hour"}}
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()], route("r", rule("a")),
+        security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [local_provider(keys, claimToHeaders=[
+            {"claim": "tenant", "header": "x-tenant"}])]}),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")], "rateLimit": {
+            "type": "Global", "global": {"rules": [by_tenant, by_word]}}})))
+    said, _ = play.check("/?key=hunter2&q=%41", token=keys.token("tenant-a"))
+    assert [one["key"] for one in said["limits"]] == ["client=127.0.0.1,x-tenant=tenant-a", "key=(hidden),q=A"]
+    assert "hunter2" not in json.dumps(said)
+    with Live(play.gw) as live:
+        rows = live.wait(lambda p: len(p["limits"]["limits"]) == 2 and p["limits"]["limits"])
+    assert {row["who"] for row in rows} == {"client=127.0.0.1,x-tenant=tenant-a", "key=(hidden),q=(hidden)"}
+    said, _ = play.check("/?q=" + "x" * 300 + "&key=" + "y" * 300, token=keys.token("tenant-a"))
+    assert said["limits"][1]["key"] == "key=(hidden),q=(long)"
+
+
+def test_seconds_are_read_as_such(told):
+    play = told(limited)
+    for _ in range(3):
+        play.gw.request("/l", headers=[("x-user", "u1")])
+    said = of_command(play.gw, "GET http://localhost/l", headers=[("x-user", "u1")], form="text")
+    assert re.search(r"^  retry after: \d+s$", said, re.M) and re.search(r"; left 0; reset \d+s; counted ", said), said
 
 
 def test_traffic_goes_on_while_it_is_asked(told):

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "gateway/answer.h"
 #include "gateway/layer/layer.h"
 #include "gateway/traffic/affinity.h"
 #include "http/grammar.h"
@@ -86,14 +87,18 @@ static const struct downstream_ops explain_downstream_ops = {
 
 /* ---- words ---- */
 
-struct str explain_shown(const struct exchange *x, struct str name, struct str value)
+bool explain_may_show(const void *exchange, struct str name)
 {
+    const struct exchange *x = exchange;
     const struct listener_plan *l = x->listener;
 
-    if (log_redact_is_secret_name(name) || log_redact_has_token(value) ||
-        (l && name_set_has(&l->credential_names, name)))
-        return STR("(redacted)");
-    return value;
+    return !log_redact_is_secret_parameter(name) &&
+           !(l && name_set_has(&l->credential_names, name));
+}
+
+struct str explain_shown(const struct exchange *x, struct str name, struct str value)
+{
+    return explain_may_show(x, name) && !log_redact_has_token(value) ? value : STR("(redacted)");
 }
 
 const struct object *explain_object(const struct explain *e, struct str label)
@@ -176,8 +181,8 @@ static void explain_refusal(struct explain *e, const struct exchange *x)
         report_str(e->head, "because", x->rule->why_broken);
     if (x->refusal_param.len > 0)
         report_str(e->head, "param", x->refusal_param);
-    if (x->retry_after_s > 0)
-        report_u64(e->head, "retry_after_s", x->retry_after_s);
+    if (answer_retry_after_s(x) > 0)
+        report_seconds(e->head, "retry_after_s", answer_retry_after_s(x));
 }
 
 static void explain_assume(struct explain *e, const char *what)
