@@ -34,7 +34,7 @@ static struct str answer_error_body(struct exchange *x, const struct refusal_row
 {
     struct error_shape e = {
         .status = status,
-        .message = x->refusal_message.len ? x->refusal_message : str_of(row->text),
+        .message = answer_refusal_text(x),
         .param = x->refusal_param,
         .code = str_of(row->code),
     };
@@ -67,6 +67,11 @@ static struct str answer_challenge(enum refusal why)
     default:
         return STR("Bearer realm=\"tollgate\", error=\"invalid_token\"");
     }
+}
+
+struct str answer_refusal_text(const struct exchange *x)
+{
+    return x->refusal_message.len ? x->refusal_message : str_of(refusal_row(x->refusal)->text);
 }
 
 static uint16_t answer_refusal_status(const struct exchange *x)
@@ -117,11 +122,6 @@ static void answer_write_grpc(struct arena *a, struct http_headers *h, enum grpc
     http_headers_set(h, STR("grpc-status"), arena_u64(a, (uint64_t)status));
     if (text.len > 0)
         http_headers_set(h, STR("grpc-message"), answer_grpc_message(a, text));
-}
-
-static struct str answer_refusal_text(const struct exchange *x)
-{
-    return x->refusal_message.len ? x->refusal_message : str_of(refusal_row(x->refusal)->text);
 }
 
 static enum grpc_status answer_grpc_status(const struct exchange *x)

@@ -13,7 +13,7 @@ import pytest
 from play import client
 from play.deadline import eventually
 from play.gateway import SHIPPED, as_text, tollgate
-from play.live import Live
+from play.live import Live, is_shown
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, grpc_route, header, http_listener,
                             https_listener, local_provider, model, path, provider, route, rule, secret, security_policy,
                             target, thing, tls_secret, to, world)
@@ -94,9 +94,22 @@ class Told:
         reply = self.gw.request(target_, method, port=port, host=host, headers=headers, token=token,
                                 body=None if body is None else body.encode(), **more)
         went_to = [i for i, up in enumerate(self.upstreams) if len(up.requests) > before[i]]
+        record = None if self.names else self.record(mark, reply)
         for said in (live, files) if files_agree else (live,):
-            self.compare(said, reply, None if self.names else self.record(mark, reply), went_to)
+            self.compare(said, reply, record, went_to)
+        if live["decision"]["outcome"] == "refused":
+            self.compare_page(live["decision"])
         return live, reply
+
+    def compare_page(self, decision):
+        """What the live page has of it, as the last refusal, has the explanation's words."""
+        def same(row):
+            return (row["code"], row["status"], row["route"].replace("-", "", row["route"] == "-")) == (
+                decision["code"], decision["status"], decision.get("rule", "")) and \
+                is_shown(row["sentence"], decision["sentence"]) and is_shown(row["detail"], decision.get("detail", "")) and \
+                row["tenant"] == decision.get("tenant", "") and row["model"] == decision.get("model", "")
+        with Live(self.gw) as page:
+            page.wait(lambda p: p["refusals"]["refusals"] and same(p["refusals"]["refusals"][0]), 5, decision)
 
     def record(self, mark, reply):
         """Of a head that could not be read nothing is logged but the status."""

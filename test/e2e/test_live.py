@@ -8,9 +8,9 @@ import pytest
 
 from play import client
 from play.deadline import FACTOR, eventually
-from play.live import PARTS, Live
+from play.live import PARTS, Live, explain_link
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, https_listener, http_listener,
-                            local_provider, model, provider, route, rule, security_policy, target, thing, tls_secret,
+                            local_provider, model, path, provider, route, rule, security_policy, target, thing, tls_secret,
                             world)
 from play.ports import free_port
 from play.upstream import Answer
@@ -76,6 +76,37 @@ def test_a_refusal_is_told_in_the_words_of_its_answer(gateway, upstream, issuer)
         assert reasons[0]["code"] == "token_expired" and reasons[0]["sentence"] == rows[0]["sentence"]
         told = live.text.decode()
         assert "hunter2" not in told and "hunter3" not in told and token not in told
+
+
+def test_a_refusal_is_linked_to_its_explanation(gateway, upstream, issuer):
+    keys = issuer()
+    gw = gateway(world(
+        backend("a", upstream("a")), route("r", rule("a", matches=[path("/r")])),
+        route("bad", rule("a", matches=[path("/bad")], filters=[{"type": "Unheard"}]), hostnames=["*.test"]),
+        security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [local_provider(keys)]}, authorization={
+            "defaultAction": "Allow", "rules": [{"name": "far", "action": "Deny", "principal": {"clientCIDRs": ["127.0.0.0/8"]}}]})))
+    token = keys.token()
+    assert gw.request("/bad/%41b", host="One.test:81", headers=[("x-api-key", "hunter2")]).status == 500
+    assert gw.request("/r/x?access_token=hunter2", token=token).code == "forbidden"
+    assert gw.request(f"/none/{token}").code == "route_not_found"
+    assert gw.request("/" + "x" * 500).code == "route_not_found"
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n") as raw:
+        assert b"bad_host" in raw.rest()
+    with Live(gw) as live:
+        rows = live.wait(lambda p: len(p["refusals"]["refusals"]) == 5 and p["refusals"]["refusals"])
+        assert "hunter" not in live.text.decode() and token not in live.text.decode()
+    unread, longest, hidden, known, broken = rows
+    assert [explain_link(row) for row in (unread, longest, hidden)] == [None, None, None]
+    assert hidden["path"] == "redacted" and longest["path"].endswith("x…")
+    assert explain_link(broken) == "/explain?request=GET+http%3A%2F%2Fone.test%3A80%2Fbad%2FAb&from=127.0.0.1"
+    said = gw.get_admin(explain_link(broken) + "&format=json").json["decision"]
+    for member in ("code", "status", "sentence", "detail"):
+        assert said[member] == broken[member], member
+    assert said["rule"] == broken["route"] and broken["detail"] == "a filter has an error"
+    # Whoever it was, its token is not kept: what it says without one is told.
+    assert (known["code"], known["detail"]) == ("forbidden", "far")
+    said = gw.get_admin(explain_link(known) + "&format=json").json
+    assert said["decision"]["code"] == "token_missing" and said["client"] == "127.0.0.1"
 
 
 def test_limits_tell_whom_they_count_and_hide_what_clients_choose(gateway, upstream):

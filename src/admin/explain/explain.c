@@ -168,17 +168,10 @@ static void explain_request(struct explain *e, struct exchange *x)
 
 static void explain_refusal(struct explain *e, const struct exchange *x)
 {
-    const struct refusal_row *row = refusal_row(x->refusal);
-
-    report_text(e->head, "code", row->code);
-    report_str(e->head, "sentence",
-               x->refusal_message.len ? x->refusal_message : str_of(row->text));
+    report_text(e->head, "code", refusal_row(x->refusal)->code);
+    report_str(e->head, "sentence", answer_refusal_text(x));
     if (x->refusal_detail.len > 0)
         report_str(e->head, "detail", x->refusal_detail);
-    if (x->refusal == REFUSAL_SECURITY_UNAVAILABLE && x->rule && x->rule->security)
-        report_str(e->head, "because", x->rule->security->why);
-    if (x->refusal == REFUSAL_ROUTE_BROKEN && x->rule)
-        report_str(e->head, "because", x->rule->why_broken);
     if (x->refusal_param.len > 0)
         report_str(e->head, "param", x->refusal_param);
     if (answer_retry_after_s(x) > 0)

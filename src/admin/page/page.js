@@ -453,14 +453,37 @@ function drawUsage(p) {
 
 // ---- refusals ----
 
+/* Asks about it again, by what is kept of it: nothing secret. What is cut or hidden is another request. */
+function explainUrl(r) {
+  if (!r.host || !r.port || !r.path.startsWith("/") || [r.method, r.host, r.path].some((text) => text.endsWith("…"))) return "";
+  const query = new URLSearchParams({ request: `${r.method} ${r.tls ? "https" : "http"}://${r.host}:${r.port}${r.path}` });
+  if (r.client) query.set("from", r.client);
+  return `/explain?${query}`;
+}
+
+function drawRefused(td, r) {
+  if (!td.firstChild) {
+    const link = make("a", "", "explain");
+    link.target = "_blank";
+    link.rel = "noopener";
+    td.append(make("span"), link);
+  }
+  const [what, link] = td.children;
+  const name = `${r.method} ${r.path}`.trim();
+  const url = explainUrl(r);
+  setSpans(what, ["mono", name || "a head that cannot be read"], ["under", r.route ? routeName(r.route).join(" ") : r.listener]);
+  link.hidden = !url;
+  if (url && link.getAttribute("href") !== url) link.href = url;
+  link.setAttribute("aria-label", `explain ${name}`);
+}
+
 function drawRefusals(p) {
   setText(at("refusals-count"), p.refusals_ever ? `${count(p.refusals_ever)} since the start` : "");
   table("refusals-table", [
     { label: "When", set: (td, r) => setSpans(td, ["mono time", clock(r.at_ms)], ["soft", r.times > 1 ? ` ${r.times} times` : ""]) },
     { label: "Answer", kind: "whole", set: (td, r) => setSpans(td, ["name", `${r.status || "none"} `], ["mono time", r.code]) },
     { label: "Why", kind: "whole", set: (td, r) => setSpans(td, ["", r.sentence], ["under", r.detail]) },
-    { label: "Request", kind: "whole", set: (td, r) => setSpans(td, ["mono", `${r.method} ${r.path}`.trim() || "a head that cannot be read"],
-      ["under", r.route ? routeName(r.route).join(" ") : r.listener]) },
+    { label: "Request", kind: "whole", set: drawRefused },
     { label: "Tenant", set: (td, r) => setSpans(td, [r.tenant ? "name" : "soft time", r.tenant || "not known"], ["under", r.model]) },
   ], p.refusals, (r) => `${r.at_ms} ${r.code} ${r.path} ${r.tenant}`, "Nothing was refused.");
   more("refusals-more", p.refusals_more, "earlier ones");
