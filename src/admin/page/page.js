@@ -466,12 +466,13 @@ function drawRefused(td, r) {
     const link = make("a", "", "explain");
     link.target = "_blank";
     link.rel = "noopener";
-    td.append(make("span"), link);
+    td.append(make("span", "mono"), link, make("span", "under"));
   }
-  const [what, link] = td.children;
+  const [what, link, where] = td.children;
   const name = `${r.method} ${r.path}`.trim();
   const url = explainUrl(r);
-  setSpans(what, ["mono", name || "a head that cannot be read"], ["under", r.route ? routeName(r.route).join(" ") : r.listener]);
+  setText(what, name || "a head that cannot be read");
+  setText(where, r.route ? routeName(r.route).join(" ") : r.listener);
   link.hidden = !url;
   if (url && link.getAttribute("href") !== url) link.href = url;
   link.setAttribute("aria-label", `explain ${name}`);
