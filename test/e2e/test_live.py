@@ -9,9 +9,10 @@ import pytest
 from play import client
 from play.deadline import FACTOR, eventually
 from play.live import PARTS, Live, explain_link
-from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, https_listener, http_listener,
-                            local_provider, model, path, provider, route, rule, security_policy, target, thing, tls_secret,
-                            world)
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, credentials, https_listener, http_listener,
+                            local_provider, model, path, provider, route, rule, secret, security_policy, target, thing,
+                            tls_secret, world)
+from play.passwords import htpasswd
 from play.ports import free_port
 from play.upstream import Answer
 
@@ -57,6 +58,29 @@ def test_the_whole_picture_then_what_changes(gw):
         gw.apply("nonsense: [", name="broken.yaml", result="failed")
         live.wait(lambda p: p["traffic"]["last_reload"].startswith("kept generation 2: "))
         assert tree == [(0, "Gateway", "front"), (1, "Listener", "http"), (2, "HTTPRoute", "r"), (3, "", "Backend/play/a")]
+
+
+def test_the_tree_has_what_is_attached_to_each(gateway, upstream, issuer):
+    keys = issuer()
+    gw = gateway(world(
+        backend("a", upstream("a")), ai_backend("s", "a"),
+        ai_route("ai", ai_rule("s", matches=[model("m")]), ai_rule("s", matches=[model("n")])), route("r", rule("a")),
+        client_policy("c"), security_policy("p", target("Gateway", "front"), jwt={"providers": [local_provider(keys)]}),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")], "timeout": {"http": {"requestTimeout": "9s"}}}),
+        thing(ENVOY_API, "BackendSecurityPolicy", "g", {"targetRefs": [target("Backend", "a")], "basicAuth": {"users": {"name": "users"}}}),
+        htpasswd(alice="secret"), credentials("key", "APIKey", "apiKey", "k", "s"), secret("k", apiKey="hunter2")))
+    with Live(gw) as live:
+        tree = live.wait(lambda p: p["objects"]["tree"])
+        assert "hunter2" not in live.text.decode()
+    assert all(row["well"] for row in tree)
+    assert all(row["says"].startswith("Accepted") for row in tree if row["kind"] not in ("Listener", "AIServiceBackend"))
+    lines = ["  " * row["depth"] + f"{row['kind']} {row['name']}".strip() for row in tree]
+    guarded = ["Backend/play/a", "  BackendSecurityPolicy g"]
+    assert lines[:4] == ["Gateway front", "  ClientTrafficPolicy c", "  SecurityPolicy p", "  Listener http"]
+    plain = ["    HTTPRoute r", "      BackendTrafficPolicy t", *["      " + line for line in guarded]]
+    of_models = ["    AIGatewayRoute ai", "      AIServiceBackend s", "        BackendSecurityPolicy key",
+                 *["        " + line for line in guarded]]
+    assert lines[4:] in (plain + of_models, of_models + plain), lines
 
 
 def test_a_refusal_is_told_in_the_words_of_its_answer(gateway, upstream, issuer):

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "admin/config.h"
 #include "admin/explain/parts.h"
 #include "auth/jwt.h"
 #include "base/assert.h"
@@ -103,23 +104,7 @@ struct str explain_shown(const struct exchange *x, struct str name, struct str v
 
 const struct object *explain_object(const struct explain *e, struct str label)
 {
-    const struct manifest *m = e->snapshot->manifest;
-    struct str rest = label, kind, namespace;
-    ssize_t colon;
-
-    if (!m || !str_split(&rest, '/', &kind) || !str_split(&rest, '/', &namespace))
-        return NULL;
-    colon = str_find_char(rest, ':', 0);
-    if (colon >= 0)
-        rest = str_slice(rest, 0, (size_t)colon);
-    for (int i = 0; i < KIND_COUNT; i++) {
-        const struct object *o =
-            str_eq(kinds[i].name, kind) ? manifest_get(m, (enum kind_id)i, namespace, rest) : NULL;
-
-        if (o)
-            return o;
-    }
-    return NULL;
+    return config_find_object(e->snapshot->manifest, label);
 }
 
 const struct mark *explain_place(const struct explain *e, struct str label)
