@@ -43,6 +43,12 @@ static void log_write_lines(struct exchange *x, struct access_record *record)
     }
 }
 
+/* What clients write and whoever watches sees. */
+static struct str log_shown(struct str text)
+{
+    return log_redact_has_token(text) ? STR("redacted") : text;
+}
+
 static void log_note_refusal(struct exchange *x, const struct access_record *record)
 {
     struct refusal_note note;
@@ -57,11 +63,11 @@ static void log_note_refusal(struct exchange *x, const struct access_record *rec
     note.refusal = x->refusal;
     note.status = record->status;
     note.method = x->request.method_text;
-    note.path = log_redact_has_token(x->request.path) ? STR("redacted") : x->request.path;
+    note.path = log_shown(x->request.path);
     note.listener = record->listener_name;
     note.route = record->route_name;
     note.tenant = record->tenant;
-    note.model = record->model;
+    note.model = log_shown(record->model);
     note.detail = x->refusal_detail;
     note.message = answer_refusal_text(x);
     refusal_ring_note(x->worker->refusals, &note);

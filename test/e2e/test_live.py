@@ -170,6 +170,13 @@ def test_models_by_their_tenants(gateway, upstream, issuer):
         first = live.wait(lambda p: p["traffic"].get("first_token", {}).get("n") and p["traffic"]["first_token"])
         assert first["p50_us"] > 0
         assert live.parts["traffic"]["tokens_in"] <= 36
+        # A token where a model's name is expected is not shown to who watches.
+        token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UifQ.c2ln"
+        reply = gw.request("/v1/chat/completions", json={"model": token, "messages": []}, token=keys.token("one"))
+        assert reply.code == "model_not_found"
+        row, = live.wait(lambda p: p["refusals"]["refusals"])
+        assert (row["code"], row["model"]) == ("model_not_found", "redacted")
+        assert token not in live.text.decode()
 
 
 def test_sick_endpoints_are_named(gateway, upstream):
