@@ -397,6 +397,28 @@ def test_what_a_stranger_says_moves_no_cursor(output):
         stranger.close()
 
 
+class Fickle(Stranger):
+    """Answers the first connection, and closes the others."""
+
+    @property
+    def answer(self):
+        return self.first if len(self.requests) == 1 else b""
+
+    @answer.setter
+    def answer(self, value):
+        self.first = value
+
+
+def test_a_gateway_that_ends_while_it_is_asked():
+    stranger = Fickle(ok(OBJECT % (b"a", b"")))
+    try:
+        made = run("describe backends", "--admin", f"127.0.0.1:{stranger.port}")
+    finally:
+        stranger.close()
+    assert made.returncode == 1 and "closed the connection before its answer was whole" in made.stderr, made
+    assert made.stdout.startswith("Name:         a\n"), "what is known of it is shown all the same"
+
+
 def test_nobody_there():
     port = free_port()
     made = run("get gateways", "--admin", f"127.0.0.1:{port}")
