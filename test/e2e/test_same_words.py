@@ -135,7 +135,10 @@ def heads_and_routes(scene, upstream, authority):
               rule("a", matches=[{**path("/evil"), "headers": [header("x-evil", "(a|aa|a?a)+[xy]", "RegularExpression")]}]),
               rule("a", matches=[path("/rewritten")], filters=[unread])),
         route("bad", rule("a", matches=[path("/bad")], filters=[{"type": "Unheard"}])),
-        route("guarded", rule("a", matches=[path("/guarded")])),
+        route("guarded", rule("a", matches=[path("/guarded")])), backend("kept", up), route("kept", rule("kept", matches=[path("/kept")])),
+        guard("g", "kept", basicAuth={"users": {"name": "missing"}}),
+        backend("unsafe", up, tls={"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "missing"}]}),
+        route("unsafe", rule("unsafe", matches=[path("/unsafe")])),
         security_policy("q", target("HTTPRoute", "guarded"), basicAuth={"users": {"name": "missing"}}),
         route("upgraded", rule("a", matches=[path("/up")])), traffic("upgraded", httpUpgrade=[{"type": "spdy/3.1"}]),
         route("limited", rule("a", matches=[path("/limited")])),
@@ -175,6 +178,8 @@ def heads_and_routes(scene, upstream, authority):
     it.refused("no_backend", "/none")
     it.refused("route_misconfigured", "/bad", detail="a filter has an error")
     it.refused("security_not_enforced", "/guarded", detail="the policy has an error")
+    it.refused("security_not_enforced", "/kept", detail="a check in front of one of its backends has an error")
+    it.refused("security_not_enforced", "/unsafe", detail="a security policy of the backend is not enforced")
     it.refused("fault_injected", "/fault")
     it.refused("request_too_large", "/held", body=b"x" * 1025)
     assert it.gw.request("/limited", host="a.test").status == 200
