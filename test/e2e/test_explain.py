@@ -530,6 +530,33 @@ def test_a_backend_that_is_ill_is_told(told, upstream):
     ill.script = kept
 
 
+def test_a_breaker_that_is_full_is_told(told):
+    play = told(lambda ups: world(
+        *[backend(name, up) for name, up in ups.items()], route("r", rule("a")),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")], "circuitBreaker": {
+            "maxParallelRequests": 1}})))
+    is_over = threading.Event()
+
+    def hold(_request, _connection):
+        is_over.wait(60)
+        return Answer()
+
+    play.upstreams[0].script = hold
+    assert of_gateway(play.gw, "GET http://localhost/")["decision"]["assuming"] == []
+    try:
+        with play.gw.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") as first:
+            eventually(lambda: len(play.upstreams[0].requests) == 1, what="a request that is under way")
+            said = of_gateway(play.gw, "GET http://localhost/")
+            assert said["backends"][0]["requests"] == "1 of 1"
+            assert "circuit breaker" in said["decision"]["assuming"][0]["name"]
+            assert play.gw.request("/").code == "upstream_overflow"
+            is_over.set()
+            assert first.reply().status == 200
+    finally:
+        is_over.set()
+    eventually(lambda: of_gateway(play.gw, "GET http://localhost/")["decision"]["assuming"] == [], what="room")
+
+
 # ---- AI ----
 
 CHAT = {"model": "m1", "messages": [{"role": "user", "content": "hi"}]}
@@ -816,10 +843,10 @@ def test_the_admin_port_takes_no_secret_in_a_url(told):
 EXPLAIN_S = 0.05  # what the gateway may take, and files beyond their loading
 
 
-def five_thousand(issuer, up, n_routes, n_rules):
-    """Rules behind a token, an authorization and limits; the request of `LAST` is for the last but one."""
+def five_thousand(folder, issuer, up, n_routes, n_rules):
+    """A file of rules behind a token, an authorization and limits; of every second route for another host."""
     rules = [{"action": "Allow", "principal": {"jwt": {"provider": "provider", "claims": [{"name": "tenant", "values": ["tenant-a"]}]}}}]
-    return world(
+    made = world(
         backend("a", up),
         *[route(f"r{i}", *[rule("a", matches=[path(f"/{i}/{k}")]) for k in range(n_rules)],
                 hostnames=["many.test"] if i % 2 else None) for i in range(n_routes)],
@@ -827,6 +854,9 @@ def five_thousand(issuer, up, n_routes, n_rules):
                         authorization={"defaultAction": "Deny", "rules": rules}),
         thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("Gateway", "front")], "rateLimit": {
             "type": "Global", "global": {"rules": [{"limit": {"requests": 100, "unit": "Hour"}}]}}}))
+    file = folder / "thousands.yaml"
+    file.write_text("\n---\n".join(map(json.dumps, made)))
+    return file
 
 
 def middle(values):
@@ -834,9 +864,9 @@ def middle(values):
 
 
 @pytest.mark.parametrize("n_routes, n_rules", [(500, 10), (5000, 1)])
-def test_five_thousand_rules_are_explained_in_time(gateway, upstream, issuer, n_routes, n_rules):
+def test_five_thousand_rules_are_explained_in_time(gateway, upstream, issuer, tmp_path, n_routes, n_rules):
     keys = issuer()
-    gw = gateway(five_thousand(keys, upstream("a"), n_routes, n_rules))
+    gw = gateway(paths=[five_thousand(tmp_path, keys, upstream("a"), n_routes, n_rules)])
     last, token = f"{n_routes - 2}/{n_rules - 1}", keys.token("tenant-a")
     for host, outcome in (("localhost", "sent to a backend"), ("many.test", "refused")):
         spans = []
@@ -861,8 +891,8 @@ def processor_time(*words):
 
 @pytest.mark.parametrize("n_routes, n_rules", [(500, 10), (5000, 1)])
 def test_files_of_five_thousand_rules_take_little_more_than_their_loading(tmp_path, issuer, n_routes, n_rules):
-    keys, file = issuer(), tmp_path / "world.yaml"
-    file.write_text(as_text(five_thousand(keys, 8080, n_routes, n_rules)))
+    keys = issuer()
+    file = five_thousand(tmp_path, keys, 8080, n_routes, n_rules)
     asked = ("explain", "-f", file, "--format", "json", "--token", keys.token("tenant-a"), "--request")
     loading, explaining = [], []
     for _ in range(5):

@@ -215,6 +215,9 @@ static void explain_assumptions(struct explain *e, const struct exchange *x)
         explain_assume(e, "the external authorizers agree: they would be asked");
     if (e->question->is_tls && x->listener && x->listener->client_rule != 0)
         explain_assume(e, "the client has shown a certificate that the listener accepts");
+    if (e->rehearsal.sent && explain_breaker_is_full(x))
+        explain_assume(e, "the backend's circuit breaker has a place for it by then: it is full "
+                          "now, and would refuse it");
     explain_assume_chances(e, x);
     report_list_close(e->head);
 }

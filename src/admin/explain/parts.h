@@ -49,6 +49,8 @@ void explain_authorization(struct explain *e, const struct authorization *a,
 void explain_limits(struct explain *e, struct exchange *x);
 
 /* explain_backend.c */
+/* Has the circuit breaker of the backend that was drawn no place for one more request now? */
+bool explain_breaker_is_full(const struct exchange *x);
 void explain_backends(struct explain *e, struct exchange *x);
 void explain_timeouts(struct explain *e, const struct exchange *x);
 void explain_retries(struct explain *e, const struct exchange *x);
