@@ -6,5 +6,6 @@
 
 /* One rule: its matches as the manifest states them, what it does, and where it leads. */
 void config_format_rule(struct json *j, const struct manifest *m, const struct rule_plan *r);
-/* The route of a plan, by its label "Kind/namespace/name"; NULL: it stands there no more. */
-const struct object *config_find_route(const struct manifest *m, struct str label);
+/* The object of a plan, by its label "Kind/namespace/name", with a port behind it or not; NULL: no
+ * file has it, or no more. */
+const struct object *config_find_object(const struct manifest *m, struct str label);

@@ -69,25 +69,27 @@ static void config_node(struct json *j, const char *name, const struct node *n, 
     }
 }
 
-const struct object *config_find_route(const struct manifest *m, struct str label)
+const struct object *config_find_object(const struct manifest *m, struct str label)
 {
-    static const enum kind_id routes[] = {KIND_HTTP_ROUTE, KIND_GRPC_ROUTE, KIND_AI_GATEWAY_ROUTE};
-    struct str rest = label, kind, namespace;
-    const struct object *o = NULL;
+    struct str name = label, kind, namespace;
+    const struct object *found = NULL;
+    ssize_t colon;
 
-    if (!str_split(&rest, '/', &kind) || !str_split(&rest, '/', &namespace))
+    if (!m || !str_split(&name, '/', &kind) || !str_split(&name, '/', &namespace))
         return NULL;
-    for (size_t i = 0; !o && i < N_ELEMENTS(routes); i++) {
-        o = manifest_get(m, routes[i], namespace, rest);
-        if (o && !str_eq(o->kind->name, kind))
-            o = NULL;
+    colon = str_find_char(name, ':', 0);
+    if (colon >= 0)
+        name = str_slice(name, 0, (size_t)colon);
+    for (int i = 0; i < KIND_COUNT && !found; i++) {
+        if (str_eq(kinds[i].name, kind))
+            found = manifest_get(m, (enum kind_id)i, namespace, name);
     }
-    return o;
+    return found;
 }
 
 static void config_matches(struct json *j, const struct manifest *m, const struct rule_plan *r)
 {
-    const struct object *o = config_find_route(m, r->route->label);
+    const struct object *o = config_find_object(m, r->route->label);
     const struct node *rules, *matches = NULL;
 
     rules = o ? node_find(node_find(o->source, "spec"), "rules") : NULL;

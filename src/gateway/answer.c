@@ -34,7 +34,7 @@ static struct str answer_error_body(struct exchange *x, const struct refusal_row
 {
     struct error_shape e = {
         .status = status,
-        .message = x->refusal_message.len ? x->refusal_message : str_of(row->text),
+        .message = answer_refusal_text(x),
         .param = x->refusal_param,
         .code = str_of(row->code),
     };
@@ -69,10 +69,28 @@ static struct str answer_challenge(enum refusal why)
     }
 }
 
+struct str answer_refusal_text(const struct exchange *x)
+{
+    return x->refusal_message.len ? x->refusal_message : str_of(refusal_row(x->refusal)->text);
+}
+
+static uint16_t answer_refusal_status(const struct exchange *x)
+{
+    return x->refusal_status ? x->refusal_status : refusal_row(x->refusal)->status;
+}
+
+uint32_t answer_retry_after_s(const struct exchange *x)
+{
+    uint16_t status = answer_refusal_status(x);
+
+    return status == 503 || status == 429 ? MAX(x->retry_after_s, 1U) : 0;
+}
+
 void answer_refusal(struct exchange *x)
 {
     const struct refusal_row *row = refusal_row(x->refusal);
-    uint16_t status = x->refusal_status ? x->refusal_status : row->status;
+    uint16_t status = answer_refusal_status(x);
+    uint32_t retry_after_s = answer_retry_after_s(x);
     struct http_headers *h;
 
     answer_begin(x, status);
@@ -80,9 +98,8 @@ void answer_refusal(struct exchange *x)
     answer_set_body(x, STR("application/json"), answer_error_body(x, row, status));
     if (status == 401)
         http_headers_add_id(h, HEADER_WWW_AUTHENTICATE, answer_challenge(x->refusal));
-    if (status == 503 || status == 429)
-        http_headers_add_id(h, HEADER_RETRY_AFTER,
-                            arena_u64(&x->arena, x->retry_after_s ? x->retry_after_s : 1));
+    if (retry_after_s > 0)
+        http_headers_add_id(h, HEADER_RETRY_AFTER, arena_u64(&x->arena, retry_after_s));
     if (row->status == 405)
         http_headers_add(h, STR("allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     x->is_local = true;
@@ -105,11 +122,6 @@ static void answer_write_grpc(struct arena *a, struct http_headers *h, enum grpc
     http_headers_set(h, STR("grpc-status"), arena_u64(a, (uint64_t)status));
     if (text.len > 0)
         http_headers_set(h, STR("grpc-message"), answer_grpc_message(a, text));
-}
-
-static struct str answer_refusal_text(const struct exchange *x)
-{
-    return x->refusal_message.len ? x->refusal_message : str_of(refusal_row(x->refusal)->text);
 }
 
 static enum grpc_status answer_grpc_status(const struct exchange *x)

@@ -6,6 +6,11 @@
 
 /* From x->refusal. */
 void answer_refusal(struct exchange *x);
+/* The sentence that the client is told, in whatever shape: who tells a refusal elsewhere (the live
+ * page, an explanation) has its words from here. */
+struct str answer_refusal_text(const struct exchange *x);
+/* Retry-After of that answer; 0: it has none. */
+uint32_t answer_retry_after_s(const struct exchange *x);
 /* The answer made here as a call of gRPC is told it: a head that is trailers too (gRPC over HTTP/2,
  * "Trailers-Only"). */
 void answer_as_grpc(struct exchange *x);

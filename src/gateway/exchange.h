@@ -86,11 +86,11 @@ struct exchange {
     bool is_finished;
     enum exchange_cancel cancel;
     enum refusal refusal;
-    struct str refusal_detail;  /* for the log; never for the client */
+    struct str refusal_detail;  /* for the operator; never for the client */
     struct str refusal_message; /* for the client, instead of the row's sentence; names no secret */
     struct str refusal_param;   /* the field of the body that is wrong */
     uint16_t refusal_status;    /* a policy's statusOnError; 0: that of the refusal's row */
-    uint32_t retry_after_s;     /* 0: no Retry-After */
+    uint32_t retry_after_s;     /* 0: no more than the status says */
     uint64_t started_us;        /* first byte of the head */
     int64_t started_wall_us;
     uint64_t step_us[JOURNEY_END]; /* monotonic, when each step was last left */

@@ -4,11 +4,13 @@
 #include "gateway/account/log_match.h"
 #include "gateway/account/record.h"
 #include "gateway/account/refusal_ring.h"
+#include "gateway/answer.h"
 #include "gateway/exchange.h"
 #include "gateway/snapshot.h"
 #include "gateway/trace/trace.h"
 #include "gateway/worker.h"
 #include "telemetry/log_format.h"
+#include "telemetry/log_redact.h"
 
 /* Whose log it is. A request that was refused before its host told the listener goes where those of
  * the port's first listener go: a flood of broken heads must not pass unseen. */
@@ -41,23 +43,33 @@ static void log_write_lines(struct exchange *x, struct access_record *record)
     }
 }
 
+/* What clients write and whoever watches sees. */
+static struct str log_shown(struct str text)
+{
+    return log_redact_has_token(text) ? STR("redacted") : text;
+}
+
 static void log_note_refusal(struct exchange *x, const struct access_record *record)
 {
     struct refusal_note note;
 
     if (LIKELY(x->refusal == REFUSAL_NONE))
         return;
+    note.port = x->downstream ? x->downstream->port : 0;
+    note.is_tls = x->tls_version != NULL;
+    note.host = x->request.host;
+    note.client = x->peer_ip;
     note.wall_us = record->start_wall_us;
     note.refusal = x->refusal;
     note.status = record->status;
     note.method = x->request.method_text;
-    note.path = x->request.path;
+    note.path = log_shown(x->request.path);
     note.listener = record->listener_name;
     note.route = record->route_name;
     note.tenant = record->tenant;
-    note.model = record->model;
+    note.model = log_shown(record->model);
     note.detail = x->refusal_detail;
-    note.message = x->refusal_message;
+    note.message = answer_refusal_text(x);
     refusal_ring_note(x->worker->refusals, &note);
 }
 

@@ -106,11 +106,15 @@ enum step_result step_route(struct exchange *x)
     route_leave_snapshot(x);
     if (!x->rule)
         return x->is_model_list ? model_list_answer(x) : exchange_refuse(x, exchange_no_route(x));
-    if (x->rule->security && x->rule->security->is_unavailable)
+    if (x->rule->security && x->rule->security->is_unavailable) {
+        x->refusal_detail = x->rule->security->why;
         return exchange_refuse(x, REFUSAL_SECURITY_UNAVAILABLE);
+    }
     if (x->identity->refusal != REFUSAL_NONE)
         return exchange_refuse(x, x->identity->refusal);
-    if (x->rule->is_broken)
+    if (x->rule->is_broken) {
+        x->refusal_detail = x->rule->why_broken;
         return exchange_refuse(x, REFUSAL_ROUTE_BROKEN);
+    }
     return exchange_arm_total(x) ? STEP_NEXT : exchange_refuse(x, REFUSAL_UPSTREAM_TIMEOUT);
 }

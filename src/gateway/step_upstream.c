@@ -237,6 +237,9 @@ static enum refusal upstream_draw(struct exchange *x)
         x->backend = drawn;
     if (why == REFUSAL_UNSUPPORTED_ENDPOINT)
         x->refusal_message = STR("The backend is of a kind that is not supported.");
+    x->refusal_detail = why == REFUSAL_SECURITY_UNAVAILABLE
+                            ? STR("a security policy of the backend is not enforced")
+                            : STR("");
     return why;
 }
 

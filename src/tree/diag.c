@@ -53,7 +53,7 @@ struct diag *diag_add(struct diag_list *l, enum diag_severity severity, enum dia
 const char *diag_code_text(enum diag_code code)
 {
     static const char *const texts[] = {
-#define X(id, text) text,
+#define X(id, word, text, help) word,
         DIAG_CODES(X)
 #undef X
     };

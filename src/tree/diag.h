@@ -7,50 +7,10 @@
 
 #include "base/buf.h"
 #include "base/vec.h"
+#include "tree/diag_code.h"
 #include "tree/node.h"
 
 enum diag_severity { DIAG_NOTE, DIAG_WARNING, DIAG_ERROR };
-
-/* Stable words for tools (JSON, SARIF rule ids, tests). */
-#define DIAG_CODES(X)                                                                              \
-    X(UNREADABLE_FILE, "unreadable-file")                                                          \
-    X(BAD_YAML, "bad-yaml")                                                                        \
-    X(SIZE_LIMIT, "size-limit")                                                                    \
-    X(DUPLICATE_KEY, "duplicate-key")                                                              \
-    X(UNKNOWN_FIELD, "unknown-field")                                                              \
-    X(MISSING_FIELD, "missing-field")                                                              \
-    X(WRONG_TYPE, "wrong-type")                                                                    \
-    X(OUT_OF_RANGE, "out-of-range")                                                                \
-    X(INVALID_VALUE, "invalid-value")                                                              \
-    X(UNKNOWN_KIND, "unknown-kind")                                                                \
-    X(NOT_FOR_GATEWAY, "not-for-a-gateway")                                                        \
-    X(DUPLICATE_OBJECT, "duplicate-object")                                                        \
-    X(UNSUPPORTED_FIELD, "unsupported-field")                                                      \
-    X(NOT_ENFORCED, "not-enforced")                                                                \
-    X(DANGLING_REFERENCE, "dangling-reference")                                                    \
-    X(MISSING_CORE_OBJECT, "missing-core-object")                                                  \
-    X(MISSING_GRANT, "missing-grant")                                                              \
-    X(CONFLICT, "conflict")                                                                        \
-    X(INEFFECTIVE, "ineffective")                                                                  \
-    X(BAD_CERTIFICATE, "bad-certificate")                                                          \
-    X(OLDER_FORM, "older-form")                                                                    \
-    X(DIFFERENCE, "difference") /* Tollgate does what the document describes; compatibility.md */  \
-    X(EMPTY, "empty")                                                                              \
-    X(BYPASS, "bypass") /* the same endpoint is reachable without its checks */                    \
-    X(PREFIX_WITHOUT_PREDICT, "prefix-without-predict")                                            \
-    X(HEALTH_PATH, "health-path")                                                                  \
-    X(CLIENT_CHOSEN_COUNT, "client-chosen-count")                                                  \
-    X(UNSHARED_LIMIT, "unshared-limit")                                                            \
-    X(OPEN_AI_ROUTE, "open-ai-route")                                                              \
-    X(CUT_STREAMS, "cut-streams")                                                                  \
-    X(OVERLAP, "overlap")                                                                          \
-    X(CERTIFICATE_EXPIRY, "certificate-expiry")
-
-enum diag_code {
-#define X(id, text) DIAG_##id,
-    DIAG_CODES(X)
-#undef X
-};
 
 struct diag {
     enum diag_severity severity;
@@ -89,5 +49,5 @@ void diag_sort(struct diag_list *l);
 void diag_format_text(struct buf *out, const struct diag *d);
 /* {"errors":n,"warnings":n,"notes":n,"diagnostics":[{"severity","code","place","object",...}]} */
 void diag_format_json(struct buf *out, const struct diag_list *l);
-/* SARIF 2.1.0, one run. */
+/* SARIF 2.1.0, one run; its rules are all of DIAG_CODES with their sentences. */
 void diag_format_sarif(struct buf *out, const struct diag_list *l);

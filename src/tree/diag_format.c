@@ -178,20 +178,40 @@ static void diag_append_sarif_result(struct buf *out, const struct diag *d)
     buf_append_char(out, '}');
 }
 
-void diag_format_sarif(struct buf *out, const struct diag_list *l)
+static void diag_append_sarif_text(struct buf *out, const char *key, const char *text)
 {
-    static const char *const rules[] = {
-#define X(id, text) text,
+    buf_printf(out, ",\"%s\":{\"text\":", key);
+    buf_append_json(out, str_of(text));
+    buf_append_char(out, '}');
+}
+
+static void diag_append_sarif_rules(struct buf *out)
+{
+    static const struct {
+        const char *word;
+        const char *text;
+        const char *help;
+    } rules[] = {
+#define X(id, word, text, help) {word, text, help},
         DIAG_CODES(X)
 #undef X
     };
 
+    for (size_t i = 0; i < N_ELEMENTS(rules); i++) {
+        buf_printf(out, "%s\n  {\"id\":\"%s\"", i > 0 ? "," : "", rules[i].word);
+        diag_append_sarif_text(out, "shortDescription", rules[i].text);
+        diag_append_sarif_text(out, "help", rules[i].help);
+        buf_append_char(out, '}');
+    }
+}
+
+void diag_format_sarif(struct buf *out, const struct diag_list *l)
+{
     buf_printf(out, "{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\","
                     "\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"tollgate\","
                     "\"version\":\"" TOLLGATE_VERSION "\",\"rules\":[");
-    for (size_t i = 0; i < N_ELEMENTS(rules); i++)
-        buf_printf(out, "%s{\"id\":\"%s\"}", i > 0 ? "," : "", rules[i]);
-    buf_printf(out, "]}},\"results\":[");
+    diag_append_sarif_rules(out);
+    buf_printf(out, "\n]}},\"results\":[");
     VEC_FOREACH (&l->items, d) {
         buf_printf(out, d == l->items.items ? "\n  " : ",\n  ");
         diag_append_sarif_result(out, d);

@@ -93,14 +93,34 @@ TEST(diag_json_and_sarif_carry_every_part)
     arena_deinit(&arena);
 }
 
-TEST(diag_every_code_has_its_word)
+/* As code hosts show it (SARIF 3.49): a sentence of what it is, another of what to do. */
+TEST(sarif_describes_every_code_once)
 {
-    static const char *const words[] = {
-#define X(id, text) text,
+    static const struct {
+        const char *word, *text, *help;
+    } rows[] = {
+#define X(id, word, text, help) {word, text, help},
         DIAG_CODES(X)
 #undef X
     };
+    struct buf out AUTO(buf_deinit) = {0};
 
-    for (size_t i = 0; i < N_ELEMENTS(words); i++)
-        CHECK(strcmp(diag_code_text((enum diag_code)i), words[i]) == 0);
+    begin();
+    diag_format_sarif(&out, &list);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct buf rule AUTO(buf_deinit) = {0};
+        ssize_t at;
+
+        CHECK(str_ends_with(str_of(rows[i].text), STR(".")));
+        CHECK(str_ends_with(str_of(rows[i].help), STR(".")));
+        CHECK_STR(str_of(diag_code_text((enum diag_code)i)), rows[i].word);
+        buf_printf(&rule,
+                   "{\"id\":\"%s\",\"shortDescription\":{\"text\":\"%s\"},"
+                   "\"help\":{\"text\":\"%s\"}}",
+                   rows[i].word, rows[i].text, rows[i].help);
+        at = str_find(buf_str(&out), buf_str(&rule));
+        CHECK_MSG(at > 0, "%s", rows[i].word);
+        CHECK(str_find(str_slice(buf_str(&out), (size_t)at + 1, out.len), buf_str(&rule)) < 0);
+    }
+    arena_deinit(&arena);
 }

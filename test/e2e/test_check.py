@@ -268,7 +268,12 @@ def test_json_and_sarif(tmp_path):
     assert first["place"]["file"].endswith("world.yaml") and first["place"]["line"] > 1
     sarif = json.loads(check(tmp_path, manifests, "--format", "sarif").stdout)
     assert sarif["version"] == "2.1.0"
-    assert sarif["runs"][0]["results"][0]["locations"]
+    run, = sarif["runs"]
+    rules = {rule["id"]: rule for rule in run["tool"]["driver"]["rules"]}
+    assert all(rule["shortDescription"]["text"] and rule["help"]["text"] for rule in rules.values())
+    for result in run["results"]:
+        assert result["ruleId"] in rules and result["locations"], result
+    assert {result["ruleId"] for result in run["results"]} == {d["code"] for d in found["diagnostics"]}
 
 
 def test_all_errors_at_once(tmp_path):

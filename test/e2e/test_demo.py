@@ -1,4 +1,5 @@
 """The demo as a person uses it: it prints curl lines that work, shows the access log, and Ctrl-C ends all."""
+import json
 import os
 import re
 import signal
@@ -7,7 +8,8 @@ import threading
 
 from play import client
 from play.deadline import FACTOR, eventually
-from play.gateway import BUILD, ROOT
+from play.gateway import BUILD, ROOT, tollgate
+from play.live import Live
 
 DEMO = BUILD / "demo/tollgate-demo"
 
@@ -58,6 +60,53 @@ def test_each_printed_line_answers_as_is_printed_above_it():
         wrong = [(line, expected) for expected, line in lines if pasted(line, expected) != expected]
         assert not wrong
         demo.wait_for(r'"POST /v1/chat/completions HTTP/1.1" 200 .*tenant="tenant-a" model="demo-chat" .*tokens_total=22')
+    finally:
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.process.wait(20 * FACTOR) == 0
+
+
+def words_of(line):
+    """A printed line's words as the shell has them: (request, headers, content)."""
+    made = subprocess.run(["bash", "-c", line.replace("curl", r"printf '%s\0'", 1)], capture_output=True, text=True, check=True)
+    words = made.stdout.split("\0")[:-1]
+    headers = [value for word, value in zip(words, words[1:]) if word == "-H"]
+    body = next((value for word, value in zip(words, words[1:]) if word == "-d"), None)
+    if body is not None and not any(h.lower().startswith("content-type:") for h in headers):
+        headers.append("content-type: application/x-www-form-urlencoded")
+    return f"{'GET' if body is None else 'POST'} {words[-1]}", headers, body
+
+
+def explained(demo, line):
+    request, headers, body = words_of(line)
+    asked = ["--admin", f"127.0.0.1:{demo.admin_port}", "--format", "json", "--request", request]
+    for header in headers:
+        asked += ["-H", header]
+    run = tollgate("explain", *asked, *([] if body is None else ["--body", body]))
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)["decision"]
+
+
+def test_what_the_demo_refuses_is_explained_in_the_words_of_the_answer_and_the_page():
+    demo = Demo()
+    try:
+        demo.wait_for(r"^# The access log follows")
+        demo.admin_port = int(re.search(r"admin http://127\.0\.0\.1:(\d+)", demo.text)[1])
+        seen = set()
+        for expected, line in re.findall(r"^#   answers (\d+).*\n(curl .*)$", demo.text, re.M):
+            assert pasted(line, expected) == expected
+            if int(expected) < 400:
+                continue
+            decision = explained(demo, line)
+            if decision["outcome"] != "refused":
+                assert decision["outcome"] == "sent to a backend" and expected == "405", "the model's own word"
+                continue
+            answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=20 * FACTOR, check=True).stdout
+            assert decision["status"] == int(expected) and json.dumps(decision["sentence"]) in answer, (line, decision, answer)
+            with Live(demo) as live:
+                live.wait(lambda p: [(r["status"], r["code"], r["sentence"], r["detail"]) for r in p["refusals"]["refusals"][:1]] == [
+                    (int(expected), decision["code"], decision["sentence"], decision.get("detail", ""))], 10, (line, decision))
+            seen.add(decision["code"])
+        assert {"token_missing", "forbidden", "rate_limited"} < seen and len(seen) > 5, seen
     finally:
         demo.process.send_signal(signal.SIGINT)
         assert demo.process.wait(20 * FACTOR) == 0

@@ -1,6 +1,7 @@
 """`tollgate get` and `describe`: the founding document's kubectl lines, of files and of a running gateway, and
 what neither shows."""
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -8,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from play.deadline import eventually
+from play.deadline import FACTOR, eventually
 from play.gateway import PROGRAM, SHIPPED, as_text, tollgate
 from play.manifests import (backend, path, route, rule, security_policy, service, target, thing, tls_secret, world)
 from play.certs import Authority
@@ -16,40 +17,74 @@ from play.ports import free_port
 from play.stranger import Stranger, ok
 
 NS = "envoy-gateway-system"
-# The lines of the founding document, with kubectl's name for ours and its placeholders filled in, and what is told.
-LINES = {
-    f"get gateway ai-inference-gateway -n {NS}":
+# The lines of the founding document that look, word for word, and what tollgate says in kubectl's place.
+FOUNDING = {
+    "kubectl get gateway ai-inference-gateway -n envoy-gateway-system":
         r"NAME +CLASS +ADDRESS +PROGRAMMED +AGE\nai-inference-gateway +ai-gateway-class +\* +True +<unknown>\n",
-    f"get securitypolicy jwt-auth-policy -n {NS}": r"NAME +STATUS +AGE\njwt-auth-policy +Accepted +<unknown>\n",
-    f"get backend -n {NS}":
+    "kubectl get securitypolicy jwt-auth-policy -n envoy-gateway-system": r"NAME +STATUS +AGE\njwt-auth-policy +Accepted +<unknown>\n",
+    "kubectl get backend -n envoy-gateway-system":
         r"NAME +STATUS +AGE\nistio-gateway-backend +Accepted .*\npytorch-resnet-backend .*\nremote-jwks .*\n"
         r"sklearn-iris-backend .*\n",
-    f"get backend remote-jwks -n {NS}": r"NAME +STATUS +AGE\nremote-jwks +Accepted +<unknown>\n",
-    f"describe backendtrafficpolicy ai-gateway-traffic-policy -n {NS}":
+    "kubectl get backend remote-jwks -n envoy-gateway-system": r"NAME +STATUS +AGE\nremote-jwks +Accepted +<unknown>\n",
+    "kubectl describe backendtrafficpolicy ai-gateway-traffic-policy -n envoy-gateway-system":
         r"Name: +ai-gateway-traffic-policy\nNamespace: +envoy-gateway-system\n(.*\n)*Kind: +BackendTrafficPolicy\n(.*\n)*"
         r"Spec:\n(.*\n)*    maxConnections: 100\n(.*\n)*Conditions:\n"
         r"  About +Type +Status +Reason +Message\n(.*\n)*  Gateway/envoy-gateway-system/ai-inference-gateway +Accepted +True ",
-    f"get backend sklearn-iris-backend -n {NS} -o yaml":
+    "kubectl get backend <backend-name> -n envoy-gateway-system -o yaml":
         r"apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Backend\n(.*\n)*status:\n(.*\n)*  conditions:\n  - type: Accepted\n"
         r"    status: \"True\"\n",
-    f"get svc -n {NS}":
+    "kubectl get svc -n <target-namespace>":
         r"NAME +TYPE +CLUSTER-IP +EXTERNAL-IP +PORT\(S\) +AGE\next-auth-service +ClusterIP +<none> +<none> +8080/TCP +<unknown>\n",
-    f"get gateway ai-inference-gateway -n {NS} -o yaml":
+    "kubectl logs -l app=envoy-gateway -n envoy-gateway-system": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (info|warn) .*\n",
+    "kubectl get gateway ai-inference-gateway -n envoy-gateway-system -o yaml":
         r"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n(.*\n)*  gatewayClassName: ai-gateway-class\n(.*\n)*status:\n",
-    f"get httproute ai-inference-routes -n {NS} -o yaml":
+    "kubectl get httproute ai-inference-routes -n envoy-gateway-system -o yaml":
         r"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n(.*\n)*status:\n  parents:\n  - parentRef:\n(.*\n)*"
         r"    controllerName: gateway.envoyproxy.io/gatewayclass-controller\n",
 }
+# What its placeholders stand for: each backend there is, each namespace that one leads to or that has a Service.
+BACKENDS = ["sklearn-iris-backend", "pytorch-resnet-backend", "istio-gateway-backend", "remote-jwks"]
+ELSEWHERE = ["tenant-a", "tenant-c", "istio-system", "default"]
+
+
+def filled(line, name=BACKENDS[0], namespace=NS):
+    return line.replace("<backend-name>", name).replace("<target-namespace>", namespace)
+
+
+LINES = [filled(line).removeprefix("kubectl ") for line in FOUNDING]
+
+
+def typed(folder, line, *more):
+    """The line with tollgate in kubectl's place, as a shell has it; `more` behind it."""
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin/tollgate").unlink(missing_ok=True)
+    (folder / "bin/tollgate").symlink_to(PROGRAM)
+    words = " ".join([line.replace("kubectl", "tollgate", 1), *map(str, more)])
+    return subprocess.run(["sh", "-c", words], env={"PATH": f"{folder}/bin:{os.environ['PATH']}"}, capture_output=True, text=True,
+                          timeout=20 * FACTOR, check=False)
+
+
+def founding_lines_work(folder, *more, has_log):
+    for line, pattern in FOUNDING.items():
+        if not has_log and " logs " in line:
+            continue
+        for name in BACKENDS if "<backend-name>" in line else BACKENDS[:1]:
+            made = typed(folder, filled(line, name), *more)
+            assert (made.returncode, made.stderr) == (0, "") and re.match(pattern, made.stdout), (line, name, made)
+            assert "<backend-name>" not in line or f"\n  name: {name}\n" in made.stdout
+    for namespace in ELSEWHERE:  # no Service of theirs stands in a file: that is said, and why it need not
+        made = typed(folder, filled("kubectl get svc -n <target-namespace>", namespace=namespace), *more)
+        assert (made.returncode, made.stdout) == (0, "") and made.stderr.startswith(
+            f"No resources found in {namespace} namespace.\n") and "\nServices that routes name and no file gives are reached" in made.stderr, made
 
 
 def run(line, *where):
     return tollgate(*shlex.split(line), *where)
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_the_founding_lines_of_files(line):
-    made = run(line, "-f", SHIPPED)
-    assert (made.returncode, made.stderr) == (0, "") and re.match(LINES[line], made.stdout), made
+def test_the_founding_lines_of_files(tmp_path):
+    """But for logs, which files do not have."""
+    founding_lines_work(tmp_path, "-f", SHIPPED, has_log=False)
 
 
 @pytest.fixture
@@ -61,10 +96,8 @@ def admin(gw):
     return "--admin", f"127.0.0.1:{gw.admin_port}"
 
 
-def test_the_founding_lines_of_a_running_gateway(shipped):
-    for line, pattern in LINES.items():
-        made = run(line, *admin(shipped))
-        assert (made.returncode, made.stderr) == (0, "") and re.match(pattern, made.stdout), made
+def test_the_founding_lines_of_a_running_gateway(shipped, tmp_path):
+    founding_lines_work(tmp_path, *admin(shipped), has_log=True)
 
 
 def test_the_document_is_the_manifest_with_a_status(shipped):
@@ -395,6 +428,28 @@ def test_what_a_stranger_says_moves_no_cursor(output):
         assert all(b"name=" not in request and b"\x1b" not in request for request in stranger.requests), "nor asks for more"
     finally:
         stranger.close()
+
+
+class Fickle(Stranger):
+    """Answers the first connection, and closes the others."""
+
+    @property
+    def answer(self):
+        return self.first if len(self.requests) == 1 else b""
+
+    @answer.setter
+    def answer(self, value):
+        self.first = value
+
+
+def test_a_gateway_that_ends_while_it_is_asked():
+    stranger = Fickle(ok(OBJECT % (b"a", b"")))
+    try:
+        made = run("describe backends", "--admin", f"127.0.0.1:{stranger.port}")
+    finally:
+        stranger.close()
+    assert made.returncode == 1 and "closed the connection before its answer was whole" in made.stderr, made
+    assert made.stdout.startswith("Name:         a\n"), "what is known of it is shown all the same"
 
 
 def test_nobody_there():

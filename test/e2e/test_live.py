@@ -8,10 +8,11 @@ import pytest
 
 from play import client
 from play.deadline import FACTOR, eventually
-from play.live import PARTS, Live
-from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, https_listener, http_listener,
-                            local_provider, model, provider, route, rule, security_policy, target, thing, tls_secret,
-                            world)
+from play.live import PARTS, Live, explain_link
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, credentials, https_listener, http_listener,
+                            local_provider, model, path, provider, route, rule, secret, security_policy, target, thing,
+                            tls_secret, world)
+from play.passwords import htpasswd
 from play.ports import free_port
 from play.upstream import Answer
 
@@ -59,6 +60,29 @@ def test_the_whole_picture_then_what_changes(gw):
         assert tree == [(0, "Gateway", "front"), (1, "Listener", "http"), (2, "HTTPRoute", "r"), (3, "", "Backend/play/a")]
 
 
+def test_the_tree_has_what_is_attached_to_each(gateway, upstream, issuer):
+    keys = issuer()
+    gw = gateway(world(
+        backend("a", upstream("a")), ai_backend("s", "a"),
+        ai_route("ai", ai_rule("s", matches=[model("m")]), ai_rule("s", matches=[model("n")])), route("r", rule("a")),
+        client_policy("c"), security_policy("p", target("Gateway", "front"), jwt={"providers": [local_provider(keys)]}),
+        thing(ENVOY_API, "BackendTrafficPolicy", "t", {"targetRefs": [target("HTTPRoute", "r")], "timeout": {"http": {"requestTimeout": "9s"}}}),
+        thing(ENVOY_API, "BackendSecurityPolicy", "g", {"targetRefs": [target("Backend", "a")], "basicAuth": {"users": {"name": "users"}}}),
+        htpasswd(alice="secret"), credentials("key", "APIKey", "apiKey", "k", "s"), secret("k", apiKey="hunter2")))
+    with Live(gw) as live:
+        tree = live.wait(lambda p: p["objects"]["tree"])
+        assert "hunter2" not in live.text.decode()
+    assert all(row["well"] for row in tree)
+    assert all(row["says"].startswith("Accepted") for row in tree if row["kind"] not in ("Listener", "AIServiceBackend"))
+    lines = ["  " * row["depth"] + f"{row['kind']} {row['name']}".strip() for row in tree]
+    guarded = ["Backend/play/a", "  BackendSecurityPolicy g"]
+    assert lines[:4] == ["Gateway front", "  ClientTrafficPolicy c", "  SecurityPolicy p", "  Listener http"]
+    plain = ["    HTTPRoute r", "      BackendTrafficPolicy t", *["      " + line for line in guarded]]
+    of_models = ["    AIGatewayRoute ai", "      AIServiceBackend s", "        BackendSecurityPolicy key",
+                 *["        " + line for line in guarded]]
+    assert lines[4:] in (plain + of_models, of_models + plain), lines
+
+
 def test_a_refusal_is_told_in_the_words_of_its_answer(gateway, upstream, issuer):
     keys = issuer()
     gw = gateway(world(backend("a", upstream("a")), route("r", rule("a")),
@@ -76,6 +100,37 @@ def test_a_refusal_is_told_in_the_words_of_its_answer(gateway, upstream, issuer)
         assert reasons[0]["code"] == "token_expired" and reasons[0]["sentence"] == rows[0]["sentence"]
         told = live.text.decode()
         assert "hunter2" not in told and "hunter3" not in told and token not in told
+
+
+def test_a_refusal_is_linked_to_its_explanation(gateway, upstream, issuer):
+    keys = issuer()
+    gw = gateway(world(
+        backend("a", upstream("a")), route("r", rule("a", matches=[path("/r")])),
+        route("bad", rule("a", matches=[path("/bad")], filters=[{"type": "Unheard"}]), hostnames=["*.test"]),
+        security_policy("p", target("HTTPRoute", "r"), jwt={"providers": [local_provider(keys)]}, authorization={
+            "defaultAction": "Allow", "rules": [{"name": "far", "action": "Deny", "principal": {"clientCIDRs": ["127.0.0.0/8"]}}]})))
+    token = keys.token()
+    assert gw.request("/bad/%41b", host="One.test:81", headers=[("x-api-key", "hunter2")]).status == 500
+    assert gw.request("/r/x?access_token=hunter2", token=token).code == "forbidden"
+    assert gw.request(f"/none/{token}").code == "route_not_found"
+    assert gw.request("/" + "x" * 500).code == "route_not_found"
+    with gw.raw(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n") as raw:
+        assert b"bad_host" in raw.rest()
+    with Live(gw) as live:
+        rows = live.wait(lambda p: len(p["refusals"]["refusals"]) == 5 and p["refusals"]["refusals"])
+        assert "hunter" not in live.text.decode() and token not in live.text.decode()
+    unread, longest, hidden, known, broken = rows
+    assert [explain_link(row) for row in (unread, longest, hidden)] == [None, None, None]
+    assert hidden["path"] == "redacted" and longest["path"].endswith("x…")
+    assert explain_link(broken) == "/explain?request=GET+http%3A%2F%2Fone.test%3A80%2Fbad%2FAb&from=127.0.0.1"
+    said = gw.get_admin(explain_link(broken) + "&format=json").json["decision"]
+    for member in ("code", "status", "sentence", "detail"):
+        assert said[member] == broken[member], member
+    assert said["rule"] == broken["route"] and broken["detail"] == "a filter has an error"
+    # Whoever it was, its token is not kept: what it says without one is told.
+    assert (known["code"], known["detail"]) == ("forbidden", "far")
+    said = gw.get_admin(explain_link(known) + "&format=json").json
+    assert said["decision"]["code"] == "token_missing" and said["client"] == "127.0.0.1"
 
 
 def test_limits_tell_whom_they_count_and_hide_what_clients_choose(gateway, upstream):
@@ -115,6 +170,13 @@ def test_models_by_their_tenants(gateway, upstream, issuer):
         first = live.wait(lambda p: p["traffic"].get("first_token", {}).get("n") and p["traffic"]["first_token"])
         assert first["p50_us"] > 0
         assert live.parts["traffic"]["tokens_in"] <= 36
+        # A token where a model's name is expected is not shown to who watches.
+        token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UifQ.c2ln"
+        reply = gw.request("/v1/chat/completions", json={"model": token, "messages": []}, token=keys.token("one"))
+        assert reply.code == "model_not_found"
+        row, = live.wait(lambda p: p["refusals"]["refusals"])
+        assert (row["code"], row["model"]) == ("model_not_found", "redacted")
+        assert token not in live.text.decode()
 
 
 def test_sick_endpoints_are_named(gateway, upstream):

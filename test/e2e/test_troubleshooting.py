@@ -167,7 +167,6 @@ def test_the_founding_steps_are_there():
     for line in LINES:
         assert f"tollgate {line}" in commands or line == f"get svc -n {NAMESPACE}", line
     assert "tollgate get svc -n tenant-a" in commands
-    assert f"tollgate logs -l app=envoy-gateway -n {NAMESPACE}" in commands
 
 
 SAID = ["a 1", "b 2026-11-27T11:39:15.646Z", "c 127.0.0.1:80", "d", "e"]

@@ -1,8 +1,13 @@
 /* Fuzz target of explanations: the first byte says how it is asked (of a running gateway or of
  * files, as JSON or text), then come a request line, header lines, an empty line and content, as
- * somebody might write them. Beyond not crashing: what comes back is a document, or lines that a
- * terminal may show; it holds no secret that was not asked about; and nothing is left of it,
- * neither at the backends nor in the counts of limits. */
+ * somebody might write them; or the same is asked by the headers of the admin port, the content
+ * with escapes, which must be told the same; or a query and header lines of that port come as they
+ * are. Beyond not crashing: what comes back is a document, or lines that a terminal may show; it
+ * holds no secret that was not asked about; and nothing is left of it, neither at the backends nor
+ * in the counts of limits. */
+#include "admin/admin.h"
+#include "admin/endpoints.h"
+#include "admin/explain/endpoint.h"
 #include "admin/explain/explain.h"
 #include "base/assert.h"
 #include "base/log.h"
@@ -14,7 +19,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 struct clock __wrap_clock_read(void);
 uint64_t __wrap_clock_coarse_us(void);
 
-enum { IS_LIVE = 1, IS_JSON = 2, IS_FAR = 4, CONTENT_MAX = 1 << 20 };
+enum {
+    IS_LIVE = 1,
+    IS_JSON = 2,
+    IS_FAR = 4,
+    WAYS = 0x60,
+    WAY_HEADERS = 0x40, /* "@" to "G": as `tollgate explain` asks a running gateway */
+    WAY_RAW = 0x60,     /* "`" to "g": a query, then lines of headers */
+    CONTENT_MAX = 1 << 20,
+};
 
 static const struct clock fuzz_now = {1000000, INT64_C(1767225600) * 1000000};
 
@@ -44,6 +57,7 @@ static const char more[] =
 static struct {
     struct loop loop;
     struct server server;
+    struct admin admin;
 } here;
 
 struct clock __wrap_clock_read(void)
@@ -75,6 +89,7 @@ static void here_build(void)
         compile_pass(&input, m, &here.server.current) != 0 || m->diags.n_errors > 0)
         UNREACHABLE();
     snapshot_publish(here.server.current);
+    admin_init(&here.admin, &here.server);
     buf_deinit(&text);
 }
 
@@ -163,11 +178,114 @@ static void check_output(struct str out, bool is_json)
     ASSERT(str_find(out, STR("\ndecision:\n")) >= 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+/* ---- by the admin port ---- */
+
+static void ask(struct str query, const struct http_headers *headers, struct admin_answer *answer)
+{
+    struct http_request request = {
+        .method = HTTP_METHOD_GET, .path = STR("/explain"), .query = query, .headers = *headers};
+
+    *answer = (struct admin_answer){.status = 200, .type = ADMIN_TEXT};
+    admin_explain_serve(&here.admin, &request, answer);
+    if (answer->status == 200)
+        check_output(buf_str(&answer->body), str_eq(str_of(answer->type), STR("application/json")));
+    else
+        ASSERT(answer->status == 400 || answer->status == 404);
+}
+
+/* What another draw may turn out otherwise is not the same twice. */
+static bool is_of_chance(struct str out)
+{
+    return str_find(out, STR("another request like it")) >= 0;
+}
+
+/* The question in headers, every byte of its content escaped. */
+static void ask_in_headers(const struct question *q, struct str request, struct str out, int r)
+{
+    struct buf query = {0}, content = {0};
+    struct http_headers headers;
+    struct admin_answer answer;
+    struct arena a;
+
+    arena_init(&a, 4096);
+    http_headers_init(&headers, &a);
+    http_headers_add(&headers, STR("x-explain-request"), request);
+    for (uint32_t i = 0; i < q->n_headers; i++)
+        http_headers_add(&headers, STR("x-explain-header"),
+                         arena_printf(&a, "%.*s: %.*s", STR_ARG(q->headers[i].name),
+                                      STR_ARG(q->headers[i].value)));
+    for (size_t i = 0; i < q->body.len; i++)
+        buf_printf(&content, i % 3 == 1 ? "%%%02x" : "%%%02X", (unsigned char)q->body.ptr[i]);
+    if (q->has_body)
+        http_headers_add(&headers, STR("x-explain-body-encoded"), buf_str(&content));
+    buf_printf(&query, "format=%s%s", q->is_json ? "json" : "text",
+               q->from.is_valid ? "&from=10.1.2.3" : "");
+    ask(buf_str(&query), &headers, &answer);
+    ASSERT(answer.status == (r == 0 ? 200 : 404));
+    ASSERT(r != 0 || is_of_chance(out) || str_eq(buf_str(&answer.body), out));
+    buf_deinit(&answer.body);
+    buf_deinit(&query);
+    buf_deinit(&content);
+    arena_deinit(&a);
+}
+
+/* As it came; names in lower case, as a codec has them. */
+static void ask_raw(struct str text)
+{
+    struct http_headers headers;
+    struct admin_answer answer;
+    struct str query, line;
+    struct arena a;
+
+    arena_init(&a, 4096);
+    http_headers_init(&headers, &a);
+    if (!str_split(&text, '\n', &query))
+        query = STR("");
+    while (str_split(&text, '\n', &line) && headers.n < QUESTION_HEADERS_MAX) {
+        ssize_t colon = str_find_char(line, ':', 0);
+        size_t n = colon < 0 ? line.len : (size_t)colon;
+
+        http_headers_add(&headers, arena_lower(&a, str_slice(line, 0, n)),
+                         str_trim(str_slice(line, n + 1, line.len)));
+    }
+    ask(query, &headers, &answer);
+    ASSERT(str_find(buf_str(&answer.body), STR("key-of-alice")) < 0 ||
+           str_find(text, STR("alice")) >= 0 || str_find_char(text, '%', 0) >= 0);
+    buf_deinit(&answer.body);
+    arena_deinit(&a);
+}
+
+/* ---- directly ---- */
+
+static void ask_directly(const uint8_t flags, struct str text)
 {
     static struct question q;
-    struct explain_options options;
+    struct explain_options options = {.is_live = flags & IS_LIVE};
     struct buf out = {0}, why = {0};
+    struct str rest = text, request;
+    int r;
+
+    memset(&q, 0, sizeof q);
+    q.is_json = flags & IS_JSON;
+    if ((flags & IS_FAR) && !ip_address_parse(STR("10.1.2.3"), &q.from))
+        UNREACHABLE();
+    if (!question_of(text, &q))
+        return;
+    r = explain(&here.server, &options, &q, &out, &why);
+    ASSERT(r == 0 || r == EXPLAIN_NO_PORT);
+    if (r == 0)
+        check_output(buf_str(&out), q.is_json);
+    ASSERT(str_find(buf_str(&out), STR("key-of-alice")) < 0 || str_find(text, STR("alice")) >= 0 ||
+           str_find_char(text, '%', 0) >= 0);
+    if ((flags & WAYS) == WAY_HEADERS && options.is_live && str_split(&rest, '\n', &request))
+        ask_in_headers(&q, request, buf_str(&out), r);
+    buf_deinit(&out);
+    buf_deinit(&why);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct str text;
 
     if (size == 0)
         return 0;
@@ -175,24 +293,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         here_build();
         limit_memory_share(&here.server.limits, 1, told_nothing, NULL);
     }
-    struct str text = str_make(bytes + 1, size - 1);
-
-    memset(&q, 0, sizeof q);
-    q.is_json = bytes[0] & IS_JSON;
-    options.is_live = bytes[0] & IS_LIVE;
-    if ((bytes[0] & IS_FAR) && !ip_address_parse(STR("10.1.2.3"), &q.from))
-        UNREACHABLE();
-    if (!question_of(text, &q))
-        return 0;
-    int r = explain(&here.server, &options, &q, &out, &why);
-
-    ASSERT(r == 0 || r == EXPLAIN_NO_PORT);
-    if (r == 0)
-        check_output(buf_str(&out), q.is_json);
-    ASSERT(str_find(buf_str(&out), STR("key-of-alice")) < 0 || str_find(text, STR("alice")) >= 0 ||
-           str_find_char(text, '%', 0) >= 0);
+    text = str_make(bytes + 1, size - 1);
+    if ((bytes[0] & WAYS) == WAY_RAW)
+        ask_raw(text);
+    else
+        ask_directly(bytes[0], text);
     here_check();
-    buf_deinit(&out);
-    buf_deinit(&why);
     return 0;
 }

@@ -92,6 +92,14 @@ def test_a_refusal_has_the_words_of_its_answer(page, full_world):
     page.wait("document.getElementById('refusals-table').innerText.includes('token_missing')")
     row = next(r for r in table(page, "refusals") if "token_missing" in r[1])
     assert reply.json["error"]["message"] in row[2] and "401" in row[1] and "GET /orders" in row[3]
+    # Its link asks for the explanation, which has the same words.
+    find = "[...document.querySelectorAll('#refusals-table tr')].find((r) => r.innerText.includes('token_missing')).querySelector('a')"
+    link = page.value(f"{find}.href")
+    assert page.value(f"{find}.getAttribute('aria-label')") == "explain GET /orders"
+    assert page.faults == []
+    page.go(link)
+    said = page.wait("document.body.innerText")
+    assert "code: token_missing\n" in said and f"sentence: {reply.json['error']['message']}\n" in said, said
 
 
 @pytest.mark.parametrize("width, scheme", SHAPES)

@@ -6,11 +6,13 @@
 
 #include <stdio.h>
 
+#include "admin/config.h"
 #include "admin/explain/parts.h"
 #include "auth/jwt.h"
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "gateway/answer.h"
 #include "gateway/layer/layer.h"
 #include "gateway/traffic/affinity.h"
 #include "http/grammar.h"
@@ -86,35 +88,23 @@ static const struct downstream_ops explain_downstream_ops = {
 
 /* ---- words ---- */
 
-struct str explain_shown(const struct exchange *x, struct str name, struct str value)
+bool explain_may_show(const void *exchange, struct str name)
 {
+    const struct exchange *x = exchange;
     const struct listener_plan *l = x->listener;
 
-    if (log_redact_is_secret_name(name) || log_redact_has_token(value) ||
-        (l && name_set_has(&l->credential_names, name)))
-        return STR("(redacted)");
-    return value;
+    return !log_redact_is_secret_parameter(name) &&
+           !(l && name_set_has(&l->credential_names, name));
+}
+
+struct str explain_shown(const struct exchange *x, struct str name, struct str value)
+{
+    return explain_may_show(x, name) && !log_redact_has_token(value) ? value : STR("(redacted)");
 }
 
 const struct object *explain_object(const struct explain *e, struct str label)
 {
-    const struct manifest *m = e->snapshot->manifest;
-    struct str rest = label, kind, namespace;
-    ssize_t colon;
-
-    if (!m || !str_split(&rest, '/', &kind) || !str_split(&rest, '/', &namespace))
-        return NULL;
-    colon = str_find_char(rest, ':', 0);
-    if (colon >= 0)
-        rest = str_slice(rest, 0, (size_t)colon);
-    for (int i = 0; i < KIND_COUNT; i++) {
-        const struct object *o =
-            str_eq(kinds[i].name, kind) ? manifest_get(m, (enum kind_id)i, namespace, rest) : NULL;
-
-        if (o)
-            return o;
-    }
-    return NULL;
+    return config_find_object(e->snapshot->manifest, label);
 }
 
 const struct mark *explain_place(const struct explain *e, struct str label)
@@ -163,21 +153,14 @@ static void explain_request(struct explain *e, struct exchange *x)
 
 static void explain_refusal(struct explain *e, const struct exchange *x)
 {
-    const struct refusal_row *row = refusal_row(x->refusal);
-
-    report_text(e->head, "code", row->code);
-    report_str(e->head, "sentence",
-               x->refusal_message.len ? x->refusal_message : str_of(row->text));
+    report_text(e->head, "code", refusal_row(x->refusal)->code);
+    report_str(e->head, "sentence", answer_refusal_text(x));
     if (x->refusal_detail.len > 0)
         report_str(e->head, "detail", x->refusal_detail);
-    if (x->refusal == REFUSAL_SECURITY_UNAVAILABLE && x->rule && x->rule->security)
-        report_str(e->head, "because", x->rule->security->why);
-    if (x->refusal == REFUSAL_ROUTE_BROKEN && x->rule)
-        report_str(e->head, "because", x->rule->why_broken);
     if (x->refusal_param.len > 0)
         report_str(e->head, "param", x->refusal_param);
-    if (x->retry_after_s > 0)
-        report_u64(e->head, "retry_after_s", x->retry_after_s);
+    if (answer_retry_after_s(x) > 0)
+        report_seconds(e->head, "retry_after_s", answer_retry_after_s(x));
 }
 
 static void explain_assume(struct explain *e, const char *what)
@@ -232,6 +215,9 @@ static void explain_assumptions(struct explain *e, const struct exchange *x)
         explain_assume(e, "the external authorizers agree: they would be asked");
     if (e->question->is_tls && x->listener && x->listener->client_rule != 0)
         explain_assume(e, "the client has shown a certificate that the listener accepts");
+    if (e->rehearsal.sent && explain_breaker_is_full(x))
+        explain_assume(e, "the backend's circuit breaker has a place for it by then: it is full "
+                          "now, and would refuse it");
     explain_assume_chances(e, x);
     report_list_close(e->head);
 }

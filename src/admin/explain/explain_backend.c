@@ -67,6 +67,15 @@ static void breaker_tell(struct explain *e, const struct exchange *x, struct clu
     breaker_tell_count(e, "requests", bounded_count_get(&b->requests), l->n_requests);
 }
 
+bool explain_breaker_is_full(const struct exchange *x)
+{
+    const struct breaker_limits *l = x->rule ? x->rule->breaker : NULL;
+    const struct cluster *c =
+        l && x->backend && x->backend->cluster ? client_protocol_cluster(x, x->backend) : NULL;
+
+    return c && bounded_count_get(&c->backend->breaker.requests) >= l->n_requests;
+}
+
 /* ---- backends ---- */
 
 static uint64_t shares_of(const struct rule_plan *r, const struct priority_plan *p)

@@ -2,6 +2,7 @@
  * how much is left. Looked at and not taken (limit_store_ops.peek). */
 #include "admin/explain/parts.h"
 #include "policy/limit_rule_miss.h"
+#include "telemetry/log_redact.h"
 
 static const struct limit_claim *limit_claim_of(const struct exchange *x,
                                                 const struct limit_rule_plan *rule)
@@ -13,65 +14,18 @@ static const struct limit_claim *limit_claim_of(const struct exchange *x,
     return NULL;
 }
 
-/* ---- the key ---- */
-
-static struct str key_join(struct explain *e, struct str before, struct str name, struct str value)
+/* The words of the live page; but of the asker's own values only credentials are hidden. */
+static struct str limit_key_text(struct explain *e, const struct exchange *x,
+                                 const struct limit_rule *r, struct str key)
 {
-    return arena_printf(&e->arena, "%.*s%s%.*s=%.*s", STR_ARG(before), before.len ? ", " : "",
-                        STR_ARG(name), STR_ARG(value));
-}
+    struct buf text = {0};
+    struct str words;
 
-static struct str key_address(struct explain *e, struct str bytes)
-{
-    struct ip_address address = {.is_valid = bytes.len == sizeof address.bytes};
-    char *room = arena_bytes(&e->arena, 46);
-
-    if (!address.is_valid)
-        return STR("(a hash)");
-    memcpy(address.bytes, bytes.ptr, bytes.len);
-    return ip_address_format(&address, room);
-}
-
-/* A key and how far it has been read. */
-struct key_walk {
-    struct explain *e;
-    const struct exchange *x;
-    struct str rest;
-    struct str text;
-    bool is_short; /* it has fewer values than parts: some were folded into a hash */
-};
-
-static void key_add(struct key_walk *w, struct str name, bool is_address)
-{
-    struct limit_key_part part = {.value = STR("")};
-
-    w->is_short |= !limit_key_next(&w->rest, &part);
-    w->text = key_join(w->e, w->text, name,
-                       part.is_hash ? STR("(a hash)")
-                       : is_address ? key_address(w->e, part.value)
-                                    : explain_shown(w->x, name, part.value));
-}
-
-/* The Distinct parts with their values, in the order in which the key has them. */
-static struct str key_text(struct explain *e, const struct exchange *x, const struct limit_rule *r,
-                           struct str key)
-{
-    struct key_walk w = {.e = e, .x = x, .rest = key, .text = STR("")};
-
-    for (uint32_t i = 0; i < r->n_selectors; i++) {
-        const struct limit_selector *s = &r->selectors[i];
-
-        if (s->is_cidr_distinct)
-            key_add(&w, STR("client address"), true);
-        for (uint32_t k = 0; k < s->n_headers + s->n_queries; k++) {
-            const struct limit_item *item =
-                k < s->n_headers ? &s->headers[k] : &s->queries[k - s->n_headers];
-
-            if (item->kind == LIMIT_ITEM_DISTINCT)
-                key_add(&w, item->name.text, false);
-        }
-    }
-    return w.is_short ? STR("(a hash)") : w.text;
+    limit_rule_format_key(r, key, explain_may_show, x, &text);
+    words = log_redact_has_token(buf_str(&text)) ? STR("(hidden)")
+                                                 : arena_str(&e->arena, buf_str(&text));
+    buf_deinit(&text);
+    return words;
 }
 
 /* ---- one limit ---- */
@@ -156,12 +110,12 @@ static void limit_tell(struct explain *e, const struct exchange *x,
                c ? STR("") : limit_why_not(e, x, &rule->rule));
     if (c) {
         if (rule->rule.is_distinct)
-            report_str(e->body, "key", key_text(e, x, &rule->rule, c->key));
+            report_str(e->body, "key", limit_key_text(e, x, &rule->rule, c->key));
         report_u64(e->body, "limit", rule->limit);
         report_time(e->body, "window", (uint64_t)rule->window_s * 1000000);
         limit_tell_cost(e, rule, c);
         report_u64(e->body, "left", c->remaining);
-        report_u64(e->body, "reset_s", c->reset_s);
+        report_seconds(e->body, "reset_s", c->reset_s);
         report_text(e->body, "counted",
                     rule->counter ? "for all routes of the policy" : "for this rule alone");
     }

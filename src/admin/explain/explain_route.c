@@ -146,7 +146,7 @@ static void rules_walk(struct rule_walk *w)
 
 static const struct object *rule_object(const struct rule_walk *w, const struct explain_rule *r)
 {
-    return config_find_route(w->e->snapshot->manifest, r->rule->route->label);
+    return config_find_object(w->e->snapshot->manifest, r->rule->route->label);
 }
 
 static const struct mark *rule_place(const struct object *o, const struct rule_plan *rule)
@@ -461,7 +461,7 @@ static void policies_of_backends(struct explain *e, const struct exchange *x)
 
 void explain_policies(struct explain *e, struct exchange *x)
 {
-    const struct object *route = config_find_route(e->snapshot->manifest, x->rule->route->label);
+    const struct object *route = config_find_object(e->snapshot->manifest, x->rule->route->label);
     struct str listener = STR("");
     const struct object *gateway = explain_gateway(e, x, &listener);
 

@@ -49,12 +49,15 @@ void explain_authorization(struct explain *e, const struct authorization *a,
 void explain_limits(struct explain *e, struct exchange *x);
 
 /* explain_backend.c */
+/* Has the circuit breaker of the backend that was drawn no place for one more request now? */
+bool explain_breaker_is_full(const struct exchange *x);
 void explain_backends(struct explain *e, struct exchange *x);
 void explain_timeouts(struct explain *e, const struct exchange *x);
 void explain_retries(struct explain *e, const struct exchange *x);
 
-/* `value` unless a header, parameter or claim of that name carries credentials, or it looks like
- * one. */
+/* Does a header, parameter or claim of that name carry no credentials? limit_may_show_fn */
+bool explain_may_show(const void *exchange, struct str name);
+/* `value` unless it is of such a name, or looks like one. */
 struct str explain_shown(const struct exchange *x, struct str name, struct str value);
 /* "Kind/namespace/name", with a port or not: its object, and where it stands; NULL: in no file. */
 const struct object *explain_object(const struct explain *e, struct str label);

@@ -37,10 +37,10 @@ static void report_clean(struct buf *out, struct str value)
     }
 }
 
-static void report_name(struct report *r, const char *name)
+static void report_name(struct report *r, struct str name)
 {
-    for (; *name; name++)
-        buf_append_char(r->out, *name == '_' ? ' ' : *name);
+    for (size_t i = 0; i < name.len; i++)
+        buf_append_char(r->out, name.ptr[i] == '_' ? ' ' : name.ptr[i]);
 }
 
 static void report_indent(struct report *r)
@@ -50,20 +50,22 @@ static void report_indent(struct report *r)
 }
 
 /* The line, or the part of a row's line, that a member is. */
+static void report_named(struct report *r, struct str name, struct str value)
+{
+    if (r->is_in_row)
+        buf_printf(r->out, "; ");
+    else
+        report_indent(r);
+    report_name(r, name);
+    buf_printf(r->out, r->is_in_row ? " " : ": ");
+    report_clean(r->out, value);
+    if (!r->is_in_row)
+        buf_append_char(r->out, '\n');
+}
+
 static void report_member(struct report *r, const char *name, struct str value)
 {
-    if (r->is_in_row) {
-        buf_printf(r->out, "; ");
-        report_name(r, name);
-        buf_append_char(r->out, ' ');
-        report_clean(r->out, value);
-        return;
-    }
-    report_indent(r);
-    report_name(r, name);
-    buf_printf(r->out, ": ");
-    report_clean(r->out, value);
-    buf_append_char(r->out, '\n');
+    report_named(r, str_of(name), value);
 }
 
 static struct str report_place(const struct mark *at, struct buf *room)
@@ -82,7 +84,7 @@ static void report_begin(struct report *r, const char *name)
 {
     ASSERT(!r->is_in_row);
     report_indent(r);
-    report_name(r, name);
+    report_name(r, str_of(name));
     buf_append_char(r->out, ':');
     r->level++;
 }
@@ -218,6 +220,22 @@ void report_u64(struct report *r, const char *name, uint64_t value)
     buf_append_u64(&digits, value);
     report_member(r, name, buf_str(&digits));
     buf_deinit(&digits);
+}
+
+void report_seconds(struct report *r, const char *name, uint64_t value)
+{
+    struct str words = str_of(name);
+    struct buf text = {0};
+
+    ASSERT(str_ends_with(words, STR("_s")));
+    if (r->is_json) {
+        json_u64(&r->json, name, value);
+        return;
+    }
+    buf_append_u64(&text, value);
+    buf_append_char(&text, 's');
+    report_named(r, str_slice(words, 0, words.len - 2), buf_str(&text));
+    buf_deinit(&text);
 }
 
 void report_bool(struct report *r, const char *name, bool value)

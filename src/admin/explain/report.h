@@ -1,5 +1,5 @@
 /* What is said to people and to programs, from one set of calls: lines with indentation, or JSON.
- * Names are those of JSON ("retry_after_s"); as text they have blanks. Bytes that a terminal would
+ * Names are those of JSON ("used_for"); as text they have blanks. Bytes that a terminal would
  * obey are escaped. Nothing is owned but the place in the document. */
 #pragma once
 
@@ -35,6 +35,8 @@ void report_row_end(struct report *r);
 void report_str(struct report *r, const char *name, struct str value);
 void report_text(struct report *r, const char *name, const char *value);
 void report_u64(struct report *r, const char *name, uint64_t value);
+/* `name` ends in "_s", for programs; people read "retry after: 5s". */
+void report_seconds(struct report *r, const char *name, uint64_t value);
 void report_bool(struct report *r, const char *name, bool value);
 /* file:line; nothing where there is none. */
 void report_mark(struct report *r, const char *name, const struct mark *at);

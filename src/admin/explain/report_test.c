@@ -10,7 +10,7 @@ static void tell(struct report *r)
 
     report_str(r, "request", STR("GET /\x1b[31m\xc3\xa9\n"));
     report_open(r, "decision");
-    report_u64(r, "retry_after_s", 5);
+    report_seconds(r, "retry_after_s", 5);
     report_bool(r, "shadow", true);
     report_time(r, "long", 1500000);
     report_time(r, "whole", 2000000);
@@ -24,7 +24,7 @@ static void tell(struct report *r)
     report_row(r, STR("one"), &at, "lost", STR("why"));
     report_row_end(r);
     report_row(r, STR("two"), NULL, NULL, STR(""));
-    report_u64(r, "reset_s", 1);
+    report_seconds(r, "reset_s", 1);
     report_str(r, "key", STR("k\""));
     report_row_end(r);
     report_pair(r, STR("three"), STR("3"));
@@ -42,7 +42,7 @@ TEST(text_is_lines_that_a_terminal_may_show)
     report_finish(&r);
     CHECK_STR(buf_str(&out), "request: GET /\\x1b[31m\\xc3\\xa9\\x0a\n"
                              "decision:\n"
-                             "  retry after s: 5\n"
+                             "  retry after: 5s\n"
                              "  shadow: yes\n"
                              "  long: 1500ms\n"
                              "  whole: 2s\n"
@@ -50,7 +50,7 @@ TEST(text_is_lines_that_a_terminal_may_show)
                              "  assuming: none\n"
                              "rules:\n"
                              "  - one (world.yaml:7): lost: why\n"
-                             "  - two; reset s 1; key k\"\n"
+                             "  - two; reset 1s; key k\"\n"
                              "  - three: 3\n");
     buf_deinit(&out);
 }

@@ -81,7 +81,7 @@ static bool live_add_event(const struct live *l, struct live_reader *r, enum liv
     buf_printf(events, "event: %s\ndata: ", live_parts[part].name);
     buf_append_str(events, buf_str(&t->text));
     buf_append(events, "\n\n", 2);
-    if (events->len > LIMIT_LIVE_BYTES_PER_S) {
+    if (events->len + r->n_early > LIMIT_LIVE_BYTES_PER_S) {
         events->len = before;
         return false;
     }
@@ -89,12 +89,14 @@ static bool live_add_event(const struct live *l, struct live_reader *r, enum liv
     return true;
 }
 
-static void live_tell(struct live *l, struct live_reader *r)
+/* Answers with how many bytes. */
+static size_t live_tell(struct live *l, struct live_reader *r)
 {
     uint64_t now_us = l->admin->server->loop->now.mono_us;
     uint64_t sent[LIVE_PARTS_];
     struct buf events = {0};
     unsigned first = r->next;
+    size_t n = 0;
 
     memcpy(sent, r->sent, sizeof sent);
     (void)live_add_event(l, r, LIVE_traffic, &events);
@@ -106,13 +108,16 @@ static void live_tell(struct live *l, struct live_reader *r)
             break;
         }
     }
-    if (r->send(r, buf_str(&events)))
+    if (r->send(r, buf_str(&events))) {
         r->heard_us = now_us;
-    else
+        n = events.len;
+    } else {
         memcpy(r->sent, sent, sizeof sent);
+    }
     buf_deinit(&events);
     if (now_us - r->heard_us >= LIMIT_LIVE_SILENT_S * 1000000ULL)
         r->give_up(r);
+    return n;
 }
 
 /* ---- readers ---- */
@@ -129,8 +134,12 @@ void live_tick(struct live *l)
     if (l->readers.n_nodes == 0)
         return;
     live_make_all(l);
-    LIST_FOREACH (&l->readers, node)
-        live_tell(l, CONTAINER_OF(node, struct live_reader, node));
+    LIST_FOREACH (&l->readers, node) {
+        struct live_reader *r = CONTAINER_OF(node, struct live_reader, node);
+
+        (void)live_tell(l, r);
+        r->n_early = 0;
+    }
 }
 
 static void live_on_timer(struct timer *t)
@@ -172,14 +181,20 @@ bool live_has_room(const struct live *l)
 
 void live_join(struct live *l, struct live_reader *r)
 {
+    bool is_first = l->readers.n_nodes == 0;
+    size_t n;
+
     list_append(&l->readers, &r->node);
     r->heard_us = l->admin->server->loop->now.mono_us;
+    r->n_early = 0;
     /* Others have made it within the last second. */
-    if (l->readers.n_nodes == 1) {
+    if (is_first) {
         live_make_all(l);
         live_arm(l);
     }
-    live_tell(l, r);
+    n = live_tell(l, r);
+    /* Of the first one the second begins now. */
+    r->n_early = is_first ? 0 : n;
 }
 
 void live_leave(struct live *l, struct live_reader *r)

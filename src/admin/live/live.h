@@ -51,6 +51,8 @@ struct live_reader {
     uint64_t sent[LIVE_PARTS_];             /* versions */
     unsigned next;                          /* part whose turn it is, behind the first */
     uint64_t heard_us;                      /* when it took something last */
+    size_t
+        n_early; /* bytes that it got since the last second began: it joined in the midst of it */
     struct list_node node;
 };
 

@@ -321,6 +321,33 @@ TEST(hundreds_of_everything_stay_within_the_bound_of_a_second)
     buf_deinit(&text);
 }
 
+/* The second of all readers may begin right behind it. */
+TEST(who_comes_later_has_the_bound_of_a_second_too)
+{
+    enum { N = 400 };
+    struct buf text = {0};
+    struct reader first, later;
+    struct play *p;
+
+    buf_printf(&text, "%s", gateway_text);
+    make_crowd(&text, NULL, N);
+    p = play_open(buf_str(&text));
+    make_crowd(NULL, p->server.control_metrics, N);
+    reader_join(&first, p);
+    make_crowd(NULL, p->server.control_metrics, N);
+    reader_join(&later, p);
+    live_tick(&p->admin.live);
+    CHECK_MSG(later.got.len <= LIMIT_LIVE_BYTES_PER_S, "%zu bytes", later.got.len);
+    play_pass(p, 5);
+    CHECK(later.got.len <= 6 * (size_t)LIMIT_LIVE_BYTES_PER_S);
+    for (size_t i = 0; i < N_ELEMENTS(part_names); i++)
+        CHECK_MSG(reader_has(&later, part_names[i], ""), "%s never came", part_names[i]);
+    reader_deinit(&first);
+    reader_deinit(&later);
+    play_close(p);
+    buf_deinit(&text);
+}
+
 TEST(who_takes_nothing_is_given_up_and_others_are_not)
 {
     struct play *p = play_open(str_of(gateway_text));

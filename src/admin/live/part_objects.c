@@ -1,6 +1,7 @@
 /* The part `objects`: the tree of the configuration (each Gateway, its listeners, their routes, and
  * what is attached to each), and before it whatever is not well, with the reason. Of one
  * configuration it is always the same, and made once. */
+#include "admin/config.h"
 #include "admin/live/part.h"
 #include "gateway/snapshot.h"
 #include "manifest/gateway.h"
@@ -180,8 +181,9 @@ static bool tree_object(struct object_tree *t, unsigned depth, const struct obje
 static void tree_policies(struct object_tree *t, unsigned depth, const struct object *target,
                           struct str section)
 {
-    static const enum kind_id policies[] = {KIND_CLIENT_TRAFFIC_POLICY, KIND_SECURITY_POLICY,
-                                            KIND_BACKEND_TRAFFIC_POLICY, KIND_BACKEND_TLS_POLICY};
+    static const enum kind_id policies[] = {
+        KIND_CLIENT_TRAFFIC_POLICY, KIND_SECURITY_POLICY,         KIND_BACKEND_TRAFFIC_POLICY,
+        KIND_BACKEND_TLS_POLICY,    KIND_BACKEND_SECURITY_POLICY, KIND_AI_BACKEND_SECURITY_POLICY};
 
     for (size_t i = 0; i < N_ELEMENTS(policies); i++) {
         VEC_FOREACH (manifest_policies_at(t->s->manifest, policies[i], target, section), policy)
@@ -204,15 +206,39 @@ static const struct route_plan *tree_find_plan(const struct snapshot *s, const s
     return NULL;
 }
 
+/* With its port, which no object has; what it is attached to stands in no file at times. */
 static void tree_backend(struct object_tree *t, unsigned depth, const struct backend_plan *b)
 {
+    const struct object *o = config_find_object(t->s->manifest, b->name);
+
     if (!part_row_open(&t->rows))
         return;
     json_u64(t->rows.json, "depth", depth);
     json_text(t->rows.json, "kind", "");
     part_str(t->rows.json, "name", b->name);
-    json_bool(t->rows.json, "well", b->cluster != NULL && b->validity == BACKEND_VALID);
+    if (o)
+        object_says(t->rows.json, o, STR_NULL);
+    json_bool(t->rows.json, "well",
+              b->cluster != NULL && b->validity == BACKEND_VALID && !(o && object_is_trouble(o)));
     part_row_close(&t->rows);
+    if (o)
+        tree_policies(t, depth + 1, o, STR(""));
+}
+
+/* Behind an AIServiceBackend, where there is one. */
+static void tree_service(struct object_tree *t, unsigned depth, const struct backend_plan *b)
+{
+    struct buf label = {0};
+    const struct object *o;
+
+    buf_printf(&label, "AIServiceBackend/%.*s", STR_ARG(b->ai->name));
+    o = config_find_object(t->s->manifest, buf_str(&label));
+    buf_deinit(&label);
+    if (o && tree_object(t, depth, o)) {
+        tree_policies(t, depth + 1, o, STR(""));
+        depth++;
+    }
+    tree_backend(t, depth, b);
 }
 
 /* Each once, whatever the rules that lead to it. */
@@ -225,7 +251,11 @@ static void tree_backends(struct object_tree *t, unsigned depth, const struct ob
         for (uint32_t k = 0; k < plan->rules[i].n_backends; k++) {
             const struct backend_plan *b = &plan->rules[i].backends[k];
 
-            if (b->name.len > 0 && !map_put(&told, b->name, &told))
+            if (b->name.len == 0 || map_put(&told, b->ai ? b->ai->name : b->name, &told))
+                continue;
+            if (b->ai)
+                tree_service(t, depth, b);
+            else
                 tree_backend(t, depth, b);
         }
     }

@@ -42,7 +42,9 @@ static bool refusal_is_same(const struct refusal_note *a, const struct refusal_n
     return a->refusal == b->refusal && a->status == b->status && str_eq(a->path, b->path) &&
            str_eq(a->method, b->method) && str_eq(a->tenant, b->tenant) &&
            str_eq(a->model, b->model) && str_eq(a->route, b->route) &&
-           str_eq(a->listener, b->listener) && str_eq(a->detail, b->detail);
+           str_eq(a->listener, b->listener) && str_eq(a->detail, b->detail) &&
+           str_eq(a->message, b->message) && str_eq(a->host, b->host) &&
+           str_eq(a->client, b->client) && a->port == b->port && a->is_tls == b->is_tls;
 }
 
 static void refusal_write(struct json *j, const struct refusal_note *note, uint64_t n_times)
@@ -53,10 +55,14 @@ static void refusal_write(struct json *j, const struct refusal_note *note, uint6
     json_u64(j, "times", n_times);
     json_u64(j, "status", note->status);
     json_text(j, "code", row->code);
-    part_str(j, "sentence", note->message.len > 0 ? note->message : str_of(row->text));
+    part_str(j, "sentence", note->message);
     part_str(j, "detail", note->detail);
     part_str(j, "method", note->method);
+    json_bool(j, "tls", note->is_tls);
+    part_str(j, "host", note->host);
+    json_u64(j, "port", note->port);
     part_str(j, "path", note->path);
+    part_str(j, "client", note->client);
     part_str(j, "tenant", note->tenant);
     part_str(j, "model", note->model);
     part_str(j, "route", note->route);

@@ -98,17 +98,17 @@ function nowS() {
 function span(seconds) {
   const s = Math.max(0, Math.round(seconds));
   const two = (n) => String(n).padStart(2, "0");
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)} min`;
-  if (s < 172800) return `${Math.floor(s / 3600)}:${two(Math.floor((s % 3600) / 60))} h`;
-  return `${Math.floor(s / 86400)} days`;
+  if (s < 60) return `${s}\u00a0s`;
+  if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}\u00a0min`;
+  if (s < 172800) return `${Math.floor(s / 3600)}:${two(Math.floor((s % 3600) / 60))}\u00a0h`;
+  return `${Math.floor(s / 86400)}\u00a0days`;
 }
 
 /* Of what nobody counts the seconds. */
 function roughly(seconds) {
   if (seconds < 60) return "less than a minute";
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)}\u00a0min`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)}\u00a0h` : `${Math.round(seconds / 86400)}\u00a0days`;
 }
 
 /* A time of today, else with its day. */
@@ -453,14 +453,38 @@ function drawUsage(p) {
 
 // ---- refusals ----
 
+/* Asks about it again, by what is kept of it: nothing secret. What is cut or hidden is another request. */
+function explainUrl(r) {
+  if (!r.host || !r.port || !r.path.startsWith("/") || [r.method, r.host, r.path].some((text) => text.endsWith("…"))) return "";
+  const query = new URLSearchParams({ request: `${r.method} ${r.tls ? "https" : "http"}://${r.host}:${r.port}${r.path}` });
+  if (r.client) query.set("from", r.client);
+  return `/explain?${query}`;
+}
+
+function drawRefused(td, r) {
+  if (!td.firstChild) {
+    const link = make("a", "", "explain");
+    link.target = "_blank";
+    link.rel = "noopener";
+    td.append(make("span", "mono"), link, make("span", "under"));
+  }
+  const [what, link, where] = td.children;
+  const name = `${r.method} ${r.path}`.trim();
+  const url = explainUrl(r);
+  setText(what, name || "a head that cannot be read");
+  setText(where, r.route ? routeName(r.route).join(" ") : r.listener);
+  link.hidden = !url;
+  if (url && link.getAttribute("href") !== url) link.href = url;
+  link.setAttribute("aria-label", `explain ${name}`);
+}
+
 function drawRefusals(p) {
   setText(at("refusals-count"), p.refusals_ever ? `${count(p.refusals_ever)} since the start` : "");
   table("refusals-table", [
     { label: "When", set: (td, r) => setSpans(td, ["mono time", clock(r.at_ms)], ["soft", r.times > 1 ? ` ${r.times} times` : ""]) },
     { label: "Answer", kind: "whole", set: (td, r) => setSpans(td, ["name", `${r.status || "none"} `], ["mono time", r.code]) },
     { label: "Why", kind: "whole", set: (td, r) => setSpans(td, ["", r.sentence], ["under", r.detail]) },
-    { label: "Request", kind: "whole", set: (td, r) => setSpans(td, ["mono", `${r.method} ${r.path}`.trim() || "a head that cannot be read"],
-      ["under", r.route ? routeName(r.route).join(" ") : r.listener]) },
+    { label: "Request", kind: "whole", set: drawRefused },
     { label: "Tenant", set: (td, r) => setSpans(td, [r.tenant ? "name" : "soft time", r.tenant || "not known"], ["under", r.model]) },
   ], p.refusals, (r) => `${r.at_ms} ${r.code} ${r.path} ${r.tenant}`, "Nothing was refused.");
   more("refusals-more", p.refusals_more, "earlier ones");

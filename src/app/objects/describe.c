@@ -178,8 +178,12 @@ static void describe_found(struct found *f, struct source *source, struct buf *o
         struct shown_vec one = {0};
         struct buf why = {0};
 
-        if (!s->findings && source_read(source, &q, &one, &why) == 0 && one.n == 1)
+        if (!s->findings && source_read(source, &q, &one, &why) != 0) {
+            say_error("%.*s", STR_ARG(buf_str(&why)));
+            f->has_fault = true;
+        } else if (one.n == 1) {
             s = &one.items[0];
+        }
         buf_deinit(&why);
         if (i > 0)
             buf_printf(out, "\n\n");

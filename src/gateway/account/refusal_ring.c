@@ -20,6 +20,10 @@ enum {
     NOTE_LENGTHS,
     NOTE_BYTES = NOTE_LENGTHS + NOTE_LENGTH_WORDS,
     NOTE_WORDS = NOTE_BYTES + REFUSAL_NOTE_BYTES / 8,
+    /* In the word of what it is. */
+    NOTE_REFUSAL_SHIFT = 16,
+    NOTE_PORT_SHIFT = 32,
+    NOTE_TLS_SHIFT = 48,
 };
 
 struct refusal_slot {
@@ -48,6 +52,23 @@ void refusal_ring_free(struct refusal_ring *r)
     mem_free(r);
 }
 
+/* As much of it as has room: between characters, with the sign that there was more. */
+static size_t note_pack_text(char *bytes, struct str text, size_t room)
+{
+    static const char ellipsis[] = "\xe2\x80\xa6";
+    size_t n = text.len;
+
+    if (UNLIKELY(n > room)) {
+        for (n = room - (sizeof ellipsis - 1);
+             n > 0 && ((unsigned char)text.ptr[n] & 0xc0) == 0x80;)
+            n--;
+        memcpy(bytes + n, ellipsis, sizeof ellipsis - 1);
+    }
+    if (n > 0)
+        memcpy(bytes, text.ptr, n);
+    return n < text.len ? n + sizeof ellipsis - 1 : n;
+}
+
 /* Packs the texts; answers how many words of bytes there are. */
 static size_t note_pack(const struct refusal_note *note, uint64_t words[NOTE_WORDS])
 {
@@ -60,11 +81,9 @@ static size_t note_pack(const struct refusal_note *note, uint64_t words[NOTE_WOR
     size_t n = 0;
 
     for (size_t i = 0; i < NOTE_TEXTS; i++) {
-        size_t len = MIN(texts[i].len, note_rooms[i]);
+        size_t len = note_pack_text(bytes + n, texts[i], note_rooms[i]);
         size_t shift = i % NOTE_LENGTHS_PER_WORD * 16;
 
-        if (len > 0)
-            memcpy(bytes + n, texts[i].ptr, len);
         n += len;
         words[NOTE_LENGTHS + i / NOTE_LENGTHS_PER_WORD] |= (uint64_t)len << shift;
     }
@@ -79,7 +98,9 @@ void refusal_ring_note(struct refusal_ring *r, const struct refusal_note *note)
     size_t n_words = NOTE_BYTES + note_pack(note, words);
 
     words[NOTE_TIME] = (uint64_t)note->wall_us;
-    words[NOTE_WHAT] = (uint64_t)note->refusal << 16 | note->status;
+    words[NOTE_WHAT] = (uint64_t)note->is_tls << NOTE_TLS_SHIFT |
+                       (uint64_t)note->port << NOTE_PORT_SHIFT |
+                       (uint64_t)note->refusal << NOTE_REFUSAL_SHIFT | note->status;
     atomic_store_explicit(&slot->number, 2 * n + 1, memory_order_relaxed);
     /* Each carries the odd number along to whoever sees it. */
     for (size_t i = 0; i < n_words; i++)
@@ -103,8 +124,10 @@ static void note_unpack(const uint64_t words[NOTE_WORDS], struct refusal_note *r
     size_t n = 0;
 
     ret->wall_us = (int64_t)words[NOTE_TIME];
-    ret->refusal = (enum refusal)(words[NOTE_WHAT] >> 16);
+    ret->refusal = (enum refusal)(uint16_t)(words[NOTE_WHAT] >> NOTE_REFUSAL_SHIFT);
     ret->status = (uint16_t)words[NOTE_WHAT];
+    ret->port = (uint16_t)(words[NOTE_WHAT] >> NOTE_PORT_SHIFT);
+    ret->is_tls = words[NOTE_WHAT] >> NOTE_TLS_SHIFT & 1;
     memcpy(ret->room, &words[NOTE_BYTES], sizeof ret->room);
     for (size_t i = 0; i < NOTE_TEXTS; i++) {
         size_t shift = i % NOTE_LENGTHS_PER_WORD * 16;

@@ -12,8 +12,12 @@ static struct refusal_note some_note(const char *path)
     return (struct refusal_note){.wall_us = 17,
                                  .refusal = REFUSAL_FORBIDDEN,
                                  .status = 403,
+                                 .port = 65535,
+                                 .is_tls = true,
                                  .method = STR("POST"),
+                                 .host = STR("a.test"),
                                  .path = str_of(path),
+                                 .client = STR("2001:db8::1"),
                                  .route = STR("httproute/ns/r/rule/0"),
                                  .tenant = STR("tenant-a"),
                                  .detail = STR("only-admins")};
@@ -31,6 +35,8 @@ TEST(what_is_noted_is_read)
     CHECK(refusal_ring_read(r, 0, &out));
     CHECK(!refusal_ring_read(r, 1, &out));
     CHECK(out.wall_us == 17 && out.refusal == REFUSAL_FORBIDDEN && out.status == 403);
+    CHECK(out.port == 65535 && out.is_tls);
+    CHECK(str_eq(out.host, STR("a.test")) && str_eq(out.client, STR("2001:db8::1")));
     CHECK(str_eq(out.method, STR("POST")) && str_eq(out.path, STR("/v1/models")));
     CHECK(str_eq(out.route, STR("httproute/ns/r/rule/0")) && str_eq(out.tenant, STR("tenant-a")));
     CHECK(str_eq(out.detail, STR("only-admins")));
@@ -44,7 +50,9 @@ TEST(texts_are_cut_to_their_room)
     static char endless[5000];
     struct str text = str_make(memset(endless, 'x', sizeof endless), sizeof endless);
     struct refusal_note in = {.method = text,
+                              .host = text,
                               .path = text,
+                              .client = text,
                               .listener = text,
                               .route = text,
                               .tenant = text,
@@ -56,10 +64,27 @@ TEST(texts_are_cut_to_their_room)
 
     refusal_ring_note(r, &in);
     CHECK(refusal_ring_read(r, 0, &out));
-    n = out.method.len + out.path.len + out.listener.len + out.route.len + out.tenant.len +
-        out.model.len + out.detail.len + out.message.len;
+    n = out.method.len + out.host.len + out.path.len + out.client.len + out.listener.len +
+        out.route.len + out.tenant.len + out.model.len + out.detail.len + out.message.len;
     CHECK_INT(n, REFUSAL_NOTE_BYTES);
     CHECK_INT(out.path.len, 160);
+    CHECK(str_ends_with(out.path, STR("xxx\xe2\x80\xa6")));
+    refusal_ring_free(r);
+}
+
+/* Not in the middle of a character; and what fits exactly is whole. */
+TEST(a_text_is_cut_between_characters)
+{
+    struct refusal_ring *r = refusal_ring_new();
+    struct refusal_note in = {.method = STR("1234567890123456"),
+                              .client = STR("12345678901234567890123456789012345678901234\xc3\xa9"
+                                            "\xc3\xa9\xc3\xa9")};
+    struct refusal_note out;
+
+    refusal_ring_note(r, &in);
+    CHECK(refusal_ring_read(r, 0, &out));
+    CHECK_STR(out.method, "1234567890123456");
+    CHECK_STR(out.client, "12345678901234567890123456789012345678901234\xe2\x80\xa6");
     refusal_ring_free(r);
 }
 

@@ -2,6 +2,7 @@
 import json
 import socket
 import time
+import urllib.parse
 
 from . import client
 from .deadline import FACTOR
@@ -56,6 +57,19 @@ class Live:
 
     def head(self):
         return self.text.split(b"\r\n\r\n")[0].decode()
+
+
+def is_shown(text, whole):
+    """Long texts are cut, with the sign of it."""
+    return text == whole or text.endswith("…") and len(text.encode()) >= 60 and whole.startswith(text[:-1])
+
+
+def explain_link(row):
+    """The address that the page links a refusal to (page.js explainUrl); None: it has no link."""
+    if not (row["host"] and row["port"] and row["path"].startswith("/")) or any(row[k].endswith("…") for k in ("method", "host", "path")):
+        return None
+    url = f"{'https' if row['tls'] else 'http'}://{row['host']}:{row['port']}{row['path']}"
+    return "/explain?" + urllib.parse.urlencode({"request": f"{row['method']} {url}", "from": row["client"]})
 
 
 def get(gw, path, **headers):

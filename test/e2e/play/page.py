@@ -18,7 +18,7 @@ CHANGING = [
     (r"\b\d+(\.\d+)?(ms|us|s)\b", "SPAN"),
     (r'(HTTP/[\d.]+" \d+ \S+) \d+ \d+ \d+ ', r"\1 N N N "),
     (r"(ID +TIME +)\S+", r"\1WHO"),
-    (r"\b((?:retry-after|x-ratelimit-reset|x-ratelimit-remaining|left|reset s|retry after s):? )\d+", r"\1N"),
+    (r"\b((?:retry-after|x-ratelimit-reset|x-ratelimit-remaining|left|reset|retry after):? )\d+", r"\1N"),
     (r"\b(date: |notAfter=|until ).*", r"\1TIME"),
     (r"(_bytes|_seconds|_generation)((?:\{.*\})?) [\d.e+]+$", r"\1\2 N"),
     (r"   +", "   "),
