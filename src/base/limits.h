@@ -225,6 +225,8 @@
     X(LOG_SINK_BYTES, 1048576, "bytes",                                                            \
       "access-log lines that wait for a slow file or pipe; beyond: dropped, counted")              \
     X(LOG_FORMAT_BYTES, 16384, "bytes", "one access-log format")                                   \
+    X(LOG_LINE_BYTES, 131072, "bytes",                                                             \
+      "one line of an access log; beyond: its longest values are cut")                             \
     X(METRIC_SERIES, 8192, "series",                                                               \
       "label combinations of one metric and worker; beyond: counted as `other`")                   \
     X(METRIC_HISTOGRAMS, 2048, "series",                                                           \

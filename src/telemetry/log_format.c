@@ -20,6 +20,14 @@ struct log_op {
 
 struct log_format {
     VEC(struct log_op) ops;
+    size_t n_values;        /* ops that are operators */
+    size_t n_literal_bytes; /* of all others */
+};
+
+enum {
+    LOG_VALUE_FRAME_BYTES = 24, /* quotes of a text, or all of a number */
+    LOG_ESCAPE_BYTES = 6,       /* what one byte of a text becomes at the most */
+    LOG_LITERALS_MAX = LIMIT_LOG_LINE_BYTES / 2,
 };
 
 /* ---- compilation ---- */
@@ -42,9 +50,22 @@ static int log_bad(struct log_parser *p, size_t column, const char *what, struct
 
 static void log_add_literal(struct log_parser *p, struct str bytes)
 {
-    if (bytes.len > 0)
-        VEC_PUSH(p->arena, &p->format->ops,
-                 ((struct log_op){.style = LOG_LITERAL, .literal = arena_str(p->arena, bytes)}));
+    if (bytes.len == 0)
+        return;
+    VEC_PUSH(p->arena, &p->format->ops,
+             ((struct log_op){.style = LOG_LITERAL, .literal = arena_str(p->arena, bytes)}));
+    p->format->n_literal_bytes += bytes.len;
+}
+
+/* What stays of a line for its values. Escapes of the format's own text count as they are written.
+ */
+static int log_judge_size(struct log_parser *p)
+{
+    const struct log_format *f = p->format;
+
+    if (f->n_literal_bytes + f->n_values * LOG_VALUE_FRAME_BYTES > LOG_LITERALS_MAX)
+        return log_bad(p, 0, "the format is too long", STR(""));
+    return 0;
 }
 
 static bool log_find_operator(struct str name, enum log_operator *ret)
@@ -125,6 +146,7 @@ static int log_parse_operator(struct log_parser *p, enum log_style style)
         return log_bad(p, start, "a length is not possible here", c.length);
     op.limit_bytes = (size_t)limit;
     VEC_PUSH(p->arena, &p->format->ops, ((struct log_op){.style = style, .read = op}));
+    p->format->n_values++;
     return 0;
 }
 
@@ -179,6 +201,8 @@ int log_format_new_text(struct arena *a, struct str text, const struct log_forma
     if (str_ends_with(text, STR("\n")))
         p.text.len--;
     r = log_parse(&p, LOG_AS_TEXT);
+    if (r == 0)
+        r = log_judge_size(&p);
     if (r == 0)
         *ret = p.format;
     return r;
@@ -237,8 +261,10 @@ int log_format_new_json(struct arena *a, const struct str *names, const struct s
             return r;
     }
     log_add_literal(&p, n > 0 ? STR("}") : STR("{}"));
-    *ret = p.format;
-    return 0;
+    r = log_judge_size(&p);
+    if (r == 0)
+        *ret = p.format;
+    return r;
 }
 
 /* ---- the default ---- */
@@ -377,8 +403,11 @@ static void log_append_value(struct buf *out, enum log_style style, const struct
         log_append_text(out, value->text);
 }
 
-void log_format_line(const struct log_format *f, const struct access_record *r, struct buf *out)
+/* False: the line is too long. Nothing behind that is written. */
+static bool log_write_line(const struct log_format *f, const struct access_record *r,
+                           struct buf *out)
 {
+    size_t end = out->len + LIMIT_LOG_LINE_BYTES - 1;
     char scratch[LOG_SCRATCH_BYTES];
 
     VEC_FOREACH (&f->ops, op) {
@@ -390,6 +419,48 @@ void log_format_line(const struct log_format *f, const struct access_record *r, 
         }
         value = log_read(&op->read, r, scratch);
         log_append_value(out, op->style, &value);
+        if (UNLIKELY(out->len > end))
+            return false;
+    }
+    return out->len <= end;
+}
+
+/* The same with an equal share of the room for each text; what one leaves is for those behind it.
+ */
+static void log_write_cut_line(const struct log_format *f, const struct access_record *r,
+                               struct buf *out)
+{
+    size_t room =
+        LIMIT_LOG_LINE_BYTES - 1 - f->n_literal_bytes - f->n_values * LOG_VALUE_FRAME_BYTES;
+    size_t n_left = f->n_values;
+    char scratch[LOG_SCRATCH_BYTES];
+
+    VEC_FOREACH (&f->ops, op) {
+        struct log_value value;
+        size_t before = out->len;
+
+        if (op->style == LOG_LITERAL) {
+            buf_append_str(out, op->literal);
+            continue;
+        }
+        value = log_read(&op->read, r, scratch);
+        if (value.kind == LOG_TEXT)
+            value.text = str_slice(value.text, 0, room / n_left / LOG_ESCAPE_BYTES);
+        log_append_value(out, op->style, &value);
+        if (value.kind == LOG_TEXT)
+            room -= MIN(room, out->len - before);
+        n_left--;
+    }
+}
+
+/* Who sends texts that are longer than a line may be does not hide what was done: they are cut. */
+void log_format_line(const struct log_format *f, const struct access_record *r, struct buf *out)
+{
+    size_t start = out->len;
+
+    if (UNLIKELY(!log_write_line(f, r, out))) {
+        out->len = start;
+        log_write_cut_line(f, r, out);
     }
     buf_append_char(out, '\n');
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/random.h"
 #include "telemetry/log_format.h"
 #include "telemetry/log_operator.h"
@@ -466,6 +467,68 @@ TEST(a_header_cannot_forge_a_line)
     check_text("\"%REQ(X-ODD)%\"", &r, "\"a\\\"b\\x0ac\\\\\\x80\"");
     r.user_agent = STR("x\r\n[forged]\t\x7f");
     check_text("%REQ(USER-AGENT)%", &r, "x\\x0d\\x0a[forged]\\x09\\x7f");
+}
+
+/* A request must not be able to make its own line too long to be kept. */
+TEST(what_would_make_a_line_too_long_is_cut_and_the_rest_stands)
+{
+    static char huge[60000];
+    const char *const huge_headers[] = {"a", huge, NULL};
+    const struct str names[] = {STR("agent"), STR("again"), STR("status"), STR("path")};
+    const struct str values[] = {STR("%REQ(USER-AGENT)%"), STR("<%REQ(A)%>"),
+                                 STR("%RESPONSE_CODE%"), STR("%REQ(:PATH)%")};
+    struct access_record r = record();
+    struct buf out = {0};
+    struct arena a;
+    const struct log_format *f;
+    struct log_format_error error;
+    struct str line;
+
+    memset(huge, 0x80, sizeof huge - 1);
+    r.user_agent = str_of(huge);
+    r.context = huge_headers;
+    arena_init(&a, 4096);
+    CHECK(log_format_new_json(&a, names, values, N_ELEMENTS(names), &f, &error) == 0);
+    log_format_line(f, &r, &out);
+    line = buf_str(&out);
+    CHECK(line.len <= LIMIT_LOG_LINE_BYTES && line.len > LIMIT_LOG_LINE_BYTES * 2 / 5);
+    CHECK(str_starts_with(line, STR("{\"agent\":\"\\ufffd\\ufffd")));
+    CHECK(str_find(line, STR("\\ufffd\",\"again\":\"<\\ufffd")) > LIMIT_LOG_LINE_BYTES / 8);
+    CHECK(str_ends_with(line, STR("\\ufffd>\",\"status\":200,"
+                                  "\"path\":\"/v1/models/iris:predict?a=1\"}\n")));
+
+    buf_clear(&out);
+    CHECK(log_format_new_text(&a, STR("%REQ(USER-AGENT)% \"%REQ(A)%\" %RESPONSE_CODE%"), &f,
+                              &error) == 0);
+    log_format_line(f, &r, &out);
+    line = buf_str(&out);
+    CHECK(line.len <= LIMIT_LOG_LINE_BYTES && line.len > LIMIT_LOG_LINE_BYTES * 2 / 5);
+    CHECK(str_find(line, STR("\\x80 \"\\x80")) > 0 && str_ends_with(line, STR("\\x80\" 200\n")));
+
+    /* What fits is whole. */
+    r.user_agent = str_make(huge, 20000);
+    buf_clear(&out);
+    CHECK(log_format_new_text(&a, STR("%REQ(USER-AGENT)%"), &f, &error) == 0);
+    log_format_line(f, &r, &out);
+    CHECK_INT(out.len, 80001);
+    buf_deinit(&out);
+    arena_deinit(&a);
+}
+
+TEST(a_format_leaves_room_for_its_values)
+{
+    static char text[LIMIT_LOG_FORMAT_BYTES];
+    const struct str name = str_make(text, sizeof text - 1), value = {text, 0};
+    const struct log_format *f;
+    struct log_format_error error;
+    struct arena a;
+
+    memset(text, 1, sizeof text); /* each \u0001 in JSON */
+    arena_init(&a, 4096);
+    CHECK(log_format_new_text(&a, name, &f, &error) == 0);
+    CHECK_INT(log_format_new_json(&a, &name, &value, 1, &f, &error), LOG_FORMAT_BAD);
+    CHECK(str_starts_with(str_of(error.text), STR("the format is too long")));
+    arena_deinit(&a);
 }
 
 TEST(json_keeps_types_and_order)

@@ -213,7 +213,7 @@ TEST(the_ring_wraps_and_drops_when_full)
         log_ring_advance(r);
     }
     CHECK(log_ring_is_empty(r));
-    log_ring_push(r, 0, str_make(r->bytes, LOG_RING_LINE_MAX + 1));
+    log_ring_push(r, 0, str_make(r->bytes, LIMIT_LOG_LINE_BYTES + 1));
     CHECK_INT(atomic_load(&r->n_dropped), n_dropped + 1);
     log_ring_free(r);
 }

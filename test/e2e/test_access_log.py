@@ -256,6 +256,23 @@ def test_no_bytes_of_a_client_forge_a_line(gateway, upstream, file):
         assert 'a"b\\c\tq' in record["REQ(X-EVIL)"] and '{"status":1}' in record["RESP(X-EVIL)"]
 
 
+def test_no_client_hides_a_request_by_what_it_says_of_itself(gateway, upstream, file):
+    """Escapes make six bytes of one: the line would be longer than one may be. Everything else stands."""
+    gw = gateway([*logged(upstream("a"), text_log(file("text"), "%REQ(USER-AGENT)% %REQ(:PATH)% %RESPONSE_CODE%\n"),
+                          {"sinks": [{"type": "File", "file": {"path": str(file("json"))}}]})])
+    for n in (100, 25000, 60000):
+        with gw.raw() as raw:
+            raw.send(b"GET /%d HTTP/1.1\r\nHost: a.test\r\nUser-Agent: %s\r\n\r\n" % (n, b"\x80" * n))
+            assert raw.reply().status == 200
+    eventually(lambda: len(lines(file("json"))) == 3 == len(lines(file("text"))))
+    records = [json.loads(line) for line in lines(file("json"))]
+    assert sorted((r["x-envoy-origin-path"], r["response_code"], r["upstream_cluster"]) for r in records) == [
+        (f"/{n}", 200, "Backend/play/a") for n in (100, 25000, 60000)]
+    assert sorted(line.split(" ")[1:] for line in lines(file("text"))) == [[f"/{n}", "200"] for n in (100, 25000, 60000)]
+    assert all(len(line) < 131072 for name in ("json", "text") for line in lines(file(name)))
+    assert gw.metric("tollgate_access_log_dropped_lines_total") == 0
+
+
 # ---- what an operator says of a real request ----
 
 def numbers(record, *names):
