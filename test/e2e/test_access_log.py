@@ -254,6 +254,7 @@ def test_no_bytes_of_a_client_forge_a_line(gateway, upstream, file):
         record = json.loads(file(name).read_bytes().decode("utf-8"))
         assert list(record) == CARRIERS
         assert 'a"b\\c\tq' in record["REQ(X-EVIL)"] and '{"status":1}' in record["RESP(X-EVIL)"]
+        assert "\u2028" in record["REQ(X-EVIL)"] and len(file(name).read_text("utf-8").splitlines()) == 1, "for who ends lines there, too"
 
 
 def test_no_client_hides_a_request_by_what_it_says_of_itself(gateway, upstream, file):
