@@ -100,6 +100,23 @@ size_t admin_connections_held(const struct admin *a)
     return n;
 }
 
+void admin_connections_make_room(struct admin *a)
+{
+    while (admin_connections_held(a) > LIMIT_OBJECTS_BYTES) {
+        struct admin_connection *most = NULL;
+
+        LIST_FOREACH (&a->ports, at) {
+            LIST_FOREACH (&CONTAINER_OF(at, struct admin_port, node)->connections, node) {
+                struct admin_connection *c = CONTAINER_OF(node, struct admin_connection, node);
+
+                if (!most || c->out.held.len > most->out.held.len)
+                    most = c;
+            }
+        }
+        connection_close(most);
+    }
+}
+
 static void connection_linger(struct admin_connection *c)
 {
     c->state = ADMIN_LINGERING;
