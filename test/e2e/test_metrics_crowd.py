@@ -1,5 +1,6 @@
 """More tenants and models than any table holds, through the whole gateway: tokens, limits, usage, metrics, log and collectors.
 What is beyond a table is counted as `other`, memory stays as it is, and nobody who was there before notices."""
+import contextlib
 import json
 import re
 import socket
@@ -8,6 +9,7 @@ import time
 
 import pytest
 
+from play.client import Raw
 from play.deadline import FACTOR, eventually
 from play.issuer import Issuer, Key
 from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, gateway as gateway_object, gateway_class, local_provider,
@@ -253,6 +255,13 @@ def test_more_tenants_and_models_than_any_table_holds(gateway, served, issued, c
     page = Page(gw)
     assert time.monotonic() - started < 2 * FACTOR
     assert page.sum("ai_model_requests_total", 'tenant="tenant-7",model="model-7"') == 2
+    # Who asks for the page again and again and takes nothing of it neither fills the memory nor shuts others out.
+    held = anonymous_kib(gw)
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(Raw(gw.admin_port, f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{gw.admin_port}\r\n\r\n".encode()))
+        assert Page(gw).sum("ai_model_requests_total") == n_all + 1
+        assert is_sanitized(gw) or anonymous_kib(gw) - held < 128 * 1024
     # All of it reaches a collector, too, the last metrics of a long page as well as the first.
     gw.apply(world(served, issued, got, sinks=[SINK]))
     told = Told(got)
