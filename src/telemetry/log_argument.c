@@ -101,8 +101,7 @@ static bool log_take_variable(struct arena *a, struct str name, struct log_read 
     text[name.len] = '\0';
     value = getenv(text);
     op->text = arena_str(a, log_clean_text(str_of(value ? value : "")));
-    if (op->text.len > 0 &&
-        (log_redact_is_secret_parameter(name) || str_ends_with_nocase(name, STR("_key"))))
+    if (op->text.len > 0 && log_redact_is_secret_variable(name))
         op->text = STR("redacted");
     return true;
 }
