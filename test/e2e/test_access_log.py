@@ -1,7 +1,11 @@
 """Access logs: several loggers, which requests each takes, whose they are, and that no client can forge a line."""
+import contextlib
 import hashlib
 import json
+import os
+import pathlib
 import re
+import signal
 import ssl
 import struct
 import time
@@ -10,11 +14,13 @@ import pytest
 
 from play.certs import Authority, fingerprint
 from play.deadline import eventually
-from play.gateway import tollgate
-from play.manifests import (ENVOY_API, backend, client_policy, config_map, gateway as front, gateway_class, http_listener,
-                            https_listener, path, route, rule, thing, tls_secret)
+from play.gateway import as_text, tollgate
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, config_map, gateway as front, gateway_class, http_listener,
+                            https_listener, model, path, route, rule, thing, tls_secret)
 from play.upstream import Answer
+from test_ai_usage import CHAT, answer, openai_usage
 
+DROPPED = "tollgate_access_log_dropped_lines_total"
 PARAMETERS = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy"}
 
 
@@ -218,11 +224,78 @@ def test_a_proxy_with_a_wrong_match_leaves_the_default_log(gateway, upstream, fi
     assert not lines(file("all"))
 
 
-def test_a_log_that_cannot_be_written_is_told_and_the_others_are_written(gateway, upstream, file, tmp_path):
+def test_a_log_that_cannot_be_written_is_told_and_the_others_are_written(gateway, upstream, file):
     gw = gateway(logged(upstream("a"), text_log("/proc/nowhere/log", "x\n"), text_log(file("all"), "%REQ(:PATH)%\n")))
     gw.request("/a")
     eventually(lambda: lines(file("all")) == ["/a"])
-    assert "access log /proc/nowhere/log cannot be written" in gw.stderr()
+    assert gw.stderr().count("access log /proc/nowhere/log cannot be written: No such file or directory; its lines are dropped") == 1
+    eventually(lambda: gw.metric(DROPPED) == 1)
+
+
+@pytest.mark.parametrize("how", ["by itself", "SIGUSR1"])
+def test_a_log_that_can_be_written_later_is(gateway, upstream, file, how):
+    fifo = file("late")  # nobody reads it yet
+    os.mkfifo(fifo)
+    gw = gateway(logged(upstream("a"), text_log(fifo, "%REQ(:PATH)%\n")))
+    gw.request("/lost")
+    assert f"access log {fifo} cannot be written: No such device or address" in gw.stderr()
+    eventually(lambda: gw.metric(DROPPED) == 1)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        n = 0
+        if how == "SIGUSR1":
+            gw.signal(signal.SIGUSR1)
+        def is_written():
+            nonlocal n
+            n += 1
+            gw.request(f"/{n}")
+            return f"access log {fifo} is written again" in gw.stderr()
+        eventually(is_written, 20)
+        gw.request("/last")
+        seen = []
+        def has_last():
+            with contextlib.suppress(BlockingIOError):
+                seen.append(os.read(reader, 65536))
+            return b"".join(seen).endswith(b"/last\n")
+        eventually(has_last)
+        assert gw.metric(DROPPED) + b"".join(seen).count(b"\n") == n + 2
+    finally:
+        os.close(reader)
+
+
+def test_a_log_that_no_configuration_names_any_more_is_let_go(gateway, upstream, file):
+    up = upstream("a")
+    gw = gateway(logged(up, text_log(file("first"), "%REQ(:PATH)%\n")))
+    gw.request("/a")
+    gw.apply(logged(up, text_log(file("second"), "%REQ(:PATH)%\n")))
+    eventually(lambda: str(file("first")) not in open_files(gw))
+    assert str(file("second")) in open_files(gw) and lines(file("first")) == ["/a"]
+    file("first").unlink()
+    file("second").unlink()
+    gw.signal(signal.SIGUSR1)
+    eventually(file("second").exists)
+    assert not file("first").exists()
+
+
+def open_files(gw):
+    names = []
+    for fd in pathlib.Path(f"/proc/{gw.process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.append(os.readlink(fd))
+    return names
+
+
+def test_a_log_whose_file_cannot_be_made_again_goes_on_and_is_told(gateway, upstream, tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    gw = gateway(logged(upstream("a"), text_log(folder / "log", "%REQ(:PATH)%\n")))
+    gw.request("/a")
+    eventually(lambda: lines(folder / "log") == ["/a"])
+    os.rename(folder, tmp_path / "moved")
+    gw.signal(signal.SIGUSR1)
+    eventually(lambda: f"access log {folder}/log cannot be written under its name: No such file or directory" in gw.stderr())
+    gw.request("/b")
+    eventually(lambda: lines(tmp_path / "moved" / "log") == ["/a", "/b"])
 
 
 # Every operator that carries bytes of a client, or of a backend.
@@ -271,7 +344,7 @@ def test_no_client_hides_a_request_by_what_it_says_of_itself(gateway, upstream, 
         (f"/{n}", 200, "Backend/play/a") for n in (100, 25000, 60000)]
     assert sorted(line.split(" ")[1:] for line in lines(file("text"))) == [[f"/{n}", "200"] for n in (100, 25000, 60000)]
     assert all(len(line) < 131072 for name in ("json", "text") for line in lines(file(name)))
-    assert gw.metric("tollgate_access_log_dropped_lines_total") == 0
+    assert gw.metric(DROPPED) == 0
 
 
 # ---- what an operator says of a real request ----

@@ -5,7 +5,11 @@
  * then compiled for each listener into its plan, which outlives the manifest. */
 #include "gateway/compile/log/access_log.h"
 
+#include <errno.h>
+
+#include "base/limits.h"
 #include "gateway/account/log_match.h"
+#include "manifest/ai_gateway_route.h"
 #include "manifest/envoy_proxy.h"
 #include "manifest/gateway.h"
 #include "telemetry/log_format.h"
@@ -111,17 +115,60 @@ struct log_plans {
     size_t cap;
 };
 
+/* What a listener's plan holds on to. */
+struct log_hold {
+    struct log_writer *writer;
+    uint32_t sink;
+};
+
+static void compile_log_release(void *hold)
+{
+    const struct log_hold *h = hold;
+
+    log_writer_release(h->writer, h->sink);
+}
+
+static void compile_log_hold(struct compile *c, struct arena *a, uint32_t sink)
+{
+    struct log_hold *hold = ARENA_NEW(a, struct log_hold);
+
+    *hold = (struct log_hold){c->log_writer, sink};
+    arena_on_cleanup(a, compile_log_release, hold);
+}
+
+static void compile_log_warn(struct compile *c, const struct object *o, struct str path, int r)
+{
+    const char *why = r < 0 ? strerrordesc_np(-r) : NULL;
+    struct str text;
+
+    if (r == LOG_WRITER_FULL)
+        text =
+            arena_printf(&c->scratch, "access log %.*s is not written: there are %d others already",
+                         STR_ARG(path), LIMIT_LOG_SINKS);
+    else
+        text = arena_printf(&c->scratch,
+                            "access log %.*s cannot be written: %s%s; its lines are dropped and "
+                            "counted until it can",
+                            STR_ARG(path), why ? why : "it failed",
+                            r == -EACCES ? " (folders that no EnvoyProxy named at the start need "
+                                           "--log-folder)"
+                                         : "");
+    if (compile_tells(c, text))
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE,
+                 o ? o->mark : (struct mark){0}, o ? o->label : STR(""), "%.*s", STR_ARG(text));
+}
+
 static void compile_log_sink(struct compile *c, const struct object *o, struct arena *a,
                              struct log_plans *logs, struct access_log_plan plan, struct str path)
 {
-    if (c->log_writer && log_writer_sink(c->log_writer, path, &plan.sink) != 0) {
-        if (plan.is_of_unmatched)
-            return; /* told with the log of requests */
-        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE,
-                 o ? o->mark : (struct mark){0}, o ? o->label : STR(""),
-                 "access log %.*s cannot be written", STR_ARG(path));
+    int r = c->log_writer ? log_writer_sink(c->log_writer, path, &plan.sink) : 0;
+
+    if (r != 0)
+        compile_log_warn(c, o, path, r);
+    if (r == LOG_WRITER_FULL)
         return;
-    }
+    if (c->log_writer)
+        compile_log_hold(c, a, plan.sink);
     VEC_PUSH(a, logs, plan);
 }
 
