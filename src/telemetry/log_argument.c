@@ -83,6 +83,7 @@ static bool log_parse_duration(struct str argument, struct log_read *op)
 
 static bool log_parse_metadata(struct arena *a, struct str argument, struct log_read *op)
 {
+    op->text = arena_str(a, argument);
     op->metadata = log_metadata_of(argument);
     op->cost_key = arena_str(a, log_cost_key_of(argument));
     return str_find_char(argument, ':', 0) > 0;

@@ -134,7 +134,10 @@ static int log_parse_operator(struct log_parser *p, enum log_style style)
     if (r != 0)
         return r;
     if (!log_find_operator(c.name, &kind))
-        return log_bad(p, start, "unknown operator", c.name);
+        return log_bad(p, start,
+                       log_operator_is_envoys(c.name) ? "operator that is not supported here"
+                                                      : "unknown operator",
+                       c.name);
     row = &log_operator_rows[kind];
     if (row->argument == LOG_NEEDS_ARGUMENT && c.argument.len == 0)
         return log_bad(p, start, "the operator needs an argument", c.name);
@@ -470,6 +473,23 @@ bool log_format_reads_peer(const struct log_format *f)
     VEC_FOREACH (&f->ops, op) {
         if (op->style != LOG_LITERAL && log_reads_peer(op->read.kind))
             return true;
+    }
+    return false;
+}
+
+bool log_format_next_metadata(const struct log_format *f, size_t *io_at, struct str *ret_name,
+                              struct str *ret_cost)
+{
+    for (; *io_at < f->ops.n; (*io_at)++) {
+        const struct log_op *op = &f->ops.items[*io_at];
+
+        if (op->style == LOG_LITERAL || op->read.metadata ||
+            (op->read.kind != LOG_OP_DYNAMIC_METADATA && op->read.kind != LOG_OP_METADATA))
+            continue;
+        *ret_name = op->read.text;
+        *ret_cost = op->read.cost_key;
+        (*io_at)++;
+        return true;
     }
     return false;
 }

@@ -181,6 +181,7 @@ def client_hello(name):
 WRONG = {
     "operator of a text": ({"format": {"type": "Text", "text": "[%START_TIME%] %NOPE%"}}, 'text: "[%START_TIME%] %', "unknown operator: NOPE"),
     "operator in JSON": ({"format": {"type": "JSON", "json": {"a": "%PROTOCOL%", "bb": "x %NOPE%"}}}, 'bb: "x %', "unknown operator: NOPE"),
+    "operator of Envoy's": ({"format": {"type": "Text", "text": "x %CEL(request.id)%"}}, 'text: "x %', "operator that is not supported here: CEL"),
     "argument": ({"format": {"type": "Text", "text": "%REQ()%"}}, 'text: "%', "needs an argument"),
     "attribute": ({"matches": ["true", "response.code > 1 && request.nope == 'a'"]}, '- "response.code > 1 && ', "there is no variable request.nope"),
     "syntax": ({"matches": ["response.code >"]}, '- "response.code >', "expected a value"),
@@ -201,6 +202,62 @@ def test_what_is_wrong_is_told_at_its_column(tmp_path, name):
     run = tollgate("check", "-f", file)
     assert run.returncode == 1
     assert re.search(rf"proxy\.yaml:{at[0]}:{at[1]}: EnvoyProxy/n/p: .*{re.escape(words)}", run.stdout), run.stdout
+
+
+def test_a_format_or_sink_of_another_kind_is_named(tmp_path):
+    sinks = [{"type": "File", "file": {"path": "/dev/stdout"}},
+             {"type": "OpenTelemetry", "openTelemetry": {"host": "otel.example", "port": 4318}},
+             {"type": "ALS", "als": {"type": "HTTP", "backendRefs": [{"name": "als", "port": 9000}]}}]
+    file = tmp_path / "proxy.yaml"
+    file.write_text(as_text(proxy({"sinks": sinks})))
+    run = tollgate("check", "-f", file)
+    assert run.returncode == 0
+    for name in ("sinks[1].openTelemetry", "sinks[2].als"):
+        assert re.search(rf"warning.*spec\.telemetry\.accessLog\.settings\[0\]\.{re.escape(name)}", run.stdout), run.stdout
+    file.write_text(as_text(proxy({"format": {"type": "XML", "xml": "x"}, "sinks": sinks[:1]})))
+    run = tollgate("check", "-f", file)
+    assert run.returncode == 1 and "settings[0].format.type" in run.stdout and "Text" in run.stdout and "JSON" in run.stdout
+
+
+def test_telemetry_of_single_routes_is_named(tmp_path):
+    file = tmp_path / "policy.yaml"
+    file.write_text(as_text(thing(ENVOY_API, "BackendTrafficPolicy", "p", {
+        "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "r"}],
+        "telemetry": {"tracing": {"samplingFraction": {"numerator": 1}}}})))
+    assert re.search(r"warning.*BackendTrafficPolicy/play/p.*spec\.telemetry", tollgate("check", "-f", file).stdout)
+
+
+def test_metadata_that_never_has_a_value_is_named(tmp_path):
+    """That of other filters, and costs that no route has."""
+    fields = {name: f"%DYNAMIC_METADATA({name})%" for name in (
+        "io.envoy.ai_gateway:llm_total_token", "io.envoy.ai_gateway:backend_name", "tollgate:tenant", "io.envoy.ai_gateway:mcp_method",
+        "envoy.filters.http.rbac:shadow")}
+    file = tmp_path / "world.yaml"
+    file.write_text(as_text([proxy({"format": {"type": "JSON", "json": fields}, "sinks": [{"type": "File", "file": {}}]}),
+                             ai_route("ai", ai_rule("b"), costs=[("llm_total_token", "TotalToken")])]))
+    said = tollgate("check", "-f", file).stdout
+    assert "io.envoy.ai_gateway:mcp_method has no value here: it is no metadataKey of an AIGatewayRoute's llmRequestCosts" in said, said
+    assert "envoy.filters.http.rbac:shadow has no value here" in said
+    assert said.count("has no value here") == 2
+
+
+def test_the_fields_of_the_ai_gateways_documents_have_values(gateway, upstream, file):
+    """Envoy AI Gateway, "Access Logs With AI/LLM Metadata"."""
+    up = upstream("b")
+    up.script = lambda *_: answer({"model": "served", "choices": [], **openai_usage(7, 5)})
+    fields = {"genai_model_name": "%REQ(X-AI-EG-MODEL)%", **{f"genai_{name}": f"%DYNAMIC_METADATA(io.envoy.ai_gateway:{key})%" for name, key in {
+        "model_name_override": "model_name_override", "backend_name": "backend_name", "tokens_total": "llm_total_token",
+        "tokens_input": "llm_input_token", "tokens_output": "llm_output_token"}.items()}}
+    gw = gateway([*logged(up, json_log(file("log"), fields))[:3], backend("b", up), ai_backend("b"), ai_route(
+        "ai", ai_rule({"name": "b", "modelNameOverride": "m-2"}, matches=[model("m-1")]), ai_rule("b", matches=[model("m-3")]),
+        costs=[("llm_input_token", "InputToken"), ("llm_output_token", "OutputToken"), ("llm_total_token", "TotalToken")])])
+    for name in ("m-1", "m-3"):
+        assert gw.request(CHAT, json={"model": name, "messages": [{"role": "user", "content": "Hi"}]}).status == 200
+    eventually(lambda: len(lines(file("log"))) == 2)
+    tokens = {"genai_tokens_total": 12, "genai_tokens_input": 7, "genai_tokens_output": 5, "genai_backend_name": "play/b"}
+    assert sorted((json.loads(line) for line in lines(file("log"))), key=lambda r: r["genai_model_name"]) == [
+        {"genai_model_name": "m-1", "genai_model_name_override": "m-2", **tokens},
+        {"genai_model_name": "m-3", "genai_model_name_override": None, **tokens}]
 
 
 def block(setting):

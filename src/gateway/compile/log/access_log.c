@@ -63,6 +63,36 @@ static const struct log_format *compile_log_format(struct compile *c, struct obj
     return format;
 }
 
+static bool compile_is_cost(struct compile *c, struct str key)
+{
+    VEC_FOREACH (manifest_kind(c->manifest, KIND_AI_GATEWAY_ROUTE), at) {
+        const struct ai_gateway_route *route = (const struct ai_gateway_route *)*at;
+
+        VEC_FOREACH (&route->spec.llm_request_costs, cost) {
+            if (str_eq(cost->metadata_key, key))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Others' filters have metadata of their own: what will never have a value here is named. */
+static void compile_log_metadata(struct compile *c, struct object *o, struct mark mark,
+                                 const struct log_format *format)
+{
+    struct str name, cost;
+    size_t at = 0;
+
+    while (log_format_next_metadata(format, &at, &name, &cost)) {
+        if (cost.len > 0 && compile_is_cost(c, cost))
+            continue;
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, mark, o->label,
+                 "access log format: %.*s has no value here%s", STR_ARG(name),
+                 cost.len > 0 ? ": it is no metadataKey of an AIGatewayRoute's llmRequestCosts"
+                              : "");
+    }
+}
+
 /* ---- matches ---- */
 
 /* False: one is not valid, which is reported where `o` is given. */
@@ -100,8 +130,11 @@ void compile_check_logs(struct compile *c)
         for (size_t i = 0; t && t->access_log && i < t->access_log->settings.n; i++) {
             const struct access_log_setting *s = &t->access_log->settings.items[i];
             struct access_log_plan plan;
+            const struct log_format *format =
+                compile_log_format(c, &proxy->object, &c->scratch, s->format);
 
-            compile_log_format(c, &proxy->object, &c->scratch, s->format);
+            if (format && s->format)
+                compile_log_metadata(c, &proxy->object, s->format->mark, format);
             compile_log_matches(c, &proxy->object, &c->scratch, s, &plan);
         }
     }
