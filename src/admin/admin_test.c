@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/connection.h"
 #include "base/limits.h"
 #include "base/log_memory.h"
 #include "base/mem.h"
@@ -395,6 +396,38 @@ TEST(answers_that_nobody_takes_are_bounded_in_all)
     }
     CHECK_MSG(n_refused >= N - 8, "%zu were refused", n_refused);
     buf_deinit(&text);
+    play_close(p);
+}
+
+/* Of a scrape too, and who reads is not refused for those: whoever took the least of it is closed.
+ */
+TEST(scrapes_that_nobody_takes_make_room_for_those_of_others)
+{
+    enum { N = 12 };
+    struct play *p = play_open(false);
+    struct metrics_shard *shard = metrics_shard_new(&p->server.metrics);
+    char name[METRIC_LABEL_BYTES_MAX + 1];
+    struct buf page = {0};
+    char head[16] = "";
+    int fds[N];
+
+    for (int i = 0; i < LIMIT_METRIC_HISTOGRAMS; i++) {
+        snprintf(name, sizeof name, "%0*d", METRIC_LABEL_BYTES_MAX, i);
+        metric_observe_us(METRICS_SERIES(shard, METRIC_AI_DURATION, str_of(name), str_of(name)), 1);
+    }
+    metrics_format(&p->server.metrics, &page);
+    CHECK(N * page.len > 2 * (size_t)LIMIT_OBJECTS_BYTES);
+    for (int i = 0; i < N; i++) {
+        fds[i] = client_connect(p);
+        client_send(fds[i], "GET /metrics" HOST_CLOSE);
+        for (int turns = 0; turns < 3; turns++)
+            CHECK(loop_turn(&p->loop, 0) == 0);
+        CHECK(admin_connections_held(&p->admin) < LIMIT_OBJECTS_BYTES + page.len + 65536);
+    }
+    CHECK(recv(fds[N - 1], head, 13, MSG_DONTWAIT) == 13 && strcmp(head, "HTTP/1.1 200 ") == 0);
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    buf_deinit(&page);
     play_close(p);
 }
 

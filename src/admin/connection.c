@@ -100,6 +100,33 @@ size_t admin_connections_held(const struct admin *a)
     return n;
 }
 
+/* NULL: there is none. */
+static struct admin_connection *connection_of_most(const struct admin *a)
+{
+    struct admin_connection *most = NULL;
+
+    LIST_FOREACH (&a->ports, at) {
+        LIST_FOREACH (&CONTAINER_OF(at, struct admin_port, node)->connections, node) {
+            struct admin_connection *c = CONTAINER_OF(node, struct admin_connection, node);
+
+            if (!most || c->out.held.len > most->out.held.len)
+                most = c;
+        }
+    }
+    return most;
+}
+
+void admin_connections_make_room(struct admin *a)
+{
+    struct admin_connection *most = connection_of_most(a);
+
+    while (most && admin_connections_held(a) > LIMIT_OBJECTS_BYTES) {
+        connection_close(most);
+        outbox_deinit(&most->out); /* not at the turn's end: many may ask within one */
+        most = connection_of_most(a);
+    }
+}
+
 static void connection_linger(struct admin_connection *c)
 {
     c->state = ADMIN_LINGERING;

@@ -38,8 +38,11 @@ static void serve_healthz(struct admin *a UNUSED, struct admin_answer *answer)
     buf_printf(&answer->body, "ok\n");
 }
 
+/* With very many series it is long, and whoever may ask for it need not read it; who does is not to
+ * be refused for those. */
 static void serve_metrics(struct admin *a, struct admin_answer *answer)
 {
+    admin_connections_make_room(a);
     answer->type = METRICS_CONTENT_TYPE;
     metrics_format(&a->server->metrics, &answer->body);
 }

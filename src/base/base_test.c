@@ -175,6 +175,9 @@ TEST(json_text_cannot_be_forged)
 
     buf_append_json(&b, str_make("a\"\\\n\x01\xc3\xa9\xff\xed\xa0\x80", 11));
     CHECK_STR(buf_str(&b), "\"a\\\"\\\\\\n\\u0001\xc3\xa9\\ufffd\\ufffd\\ufffd\\ufffd\"");
+    buf_clear(&b);
+    buf_append_json(&b, STR("\xc2\x84\xc2\x85\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa"));
+    CHECK_STR(buf_str(&b), "\"\xc2\x84\\u0085\xe2\x80\xa7\\u2028\\u2029\xe2\x80\xaa\"");
     buf_deinit(&b);
 }
 

@@ -158,13 +158,24 @@ static inline size_t buf_plain_json_block(const char *p)
     return odd != 0 ? (size_t)__builtin_ctz(odd) : BUF_JSON_BLOCK;
 }
 
+/* NEL, LINE SEPARATOR and PARAGRAPH SEPARATOR: some readers of lines end one there. NULL: none. */
+static const char *buf_line_end(struct str sequence)
+{
+    if (str_eq(sequence, STR("\xc2\x85")))
+        return "\\u0085";
+    if (str_eq(sequence, STR("\xe2\x80\xa8")))
+        return "\\u2028";
+    return str_eq(sequence, STR("\xe2\x80\xa9")) ? "\\u2029" : NULL;
+}
+
 static size_t buf_append_json_special(struct buf *b, struct str s, size_t i)
 {
     unsigned char c = (unsigned char)s.ptr[i];
     size_t n = c >= 0x80 ? buf_utf8_length(s, i) : 0;
+    const char *line_end = n > 0 ? buf_line_end(str_slice(s, i, i + n)) : NULL;
 
     if (n > 0) {
-        buf_append(b, s.ptr + i, n);
+        buf_append_str(b, line_end ? str_of(line_end) : str_slice(s, i, i + n));
         return n;
     }
     if (c == '"' || c == '\\')

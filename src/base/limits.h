@@ -224,7 +224,10 @@
     X(EXPORT_FLUSH_S, 5, "seconds", "for what still waits when the gateway ends; beyond: dropped") \
     X(LOG_SINK_BYTES, 1048576, "bytes",                                                            \
       "access-log lines that wait for a slow file or pipe; beyond: dropped, counted")              \
+    X(LOG_SINKS, 256, "files", "that access logs are written to at a time; beyond: a warning")     \
     X(LOG_FORMAT_BYTES, 16384, "bytes", "one access-log format")                                   \
+    X(LOG_LINE_BYTES, 131072, "bytes",                                                             \
+      "one line of an access log; beyond: its longest values are cut")                             \
     X(METRIC_SERIES, 8192, "series",                                                               \
       "label combinations of one metric and worker; beyond: counted as `other`")                   \
     X(METRIC_HISTOGRAMS, 2048, "series",                                                           \

@@ -91,6 +91,19 @@ static void server_on_health_news(void *ctx UNUSED, const struct health_target *
         log_info("health: %s of %.*s is healthy", t->endpoint->text, STR_ARG(backend));
 }
 
+/* On the writer's thread. */
+static void server_on_log_news(void *ctx UNUSED, const char *path, int error)
+{
+    const char *why = strerrordesc_np(error);
+
+    if (error)
+        log_warn("access log %s cannot be written under its name: %s; lines that are lost are "
+                 "counted",
+                 path, why ? why : "it failed");
+    else
+        log_info("access log %s is written again", path);
+}
+
 static void server_on_export_news(void *ctx UNUSED, const struct exporter *e, const char *error)
 {
     static const char *const what[] = {[EXPORTER_TRACES] = "spans", [EXPORTER_METRICS] = "metrics"};
@@ -143,6 +156,7 @@ int server_init(struct server *g, struct loop *l, const struct server_options *o
     r = log_writer_start(&g->log_writer);
     if (r < 0)
         return r;
+    g->log_writer.on_news = server_on_log_news;
     g->sweep.fn = server_on_sweep;
     timer_set(l, &g->sweep, l->now.mono_us + SERVER_SWEEP_US);
     r = names_init(&g->names, l, &g->clusters, g->control_metrics, server_on_names_news, g);

@@ -63,8 +63,7 @@ struct access_record {
     uint64_t bytes_received;  /* content */
     uint64_t bytes_sent;      /* content */
     uint64_t duration_us;
-    uint64_t
-        points_us[ACCESS_POINT_COUNT_]; /* after the first; ACCESS_NEVER: it never came to that */
+    uint64_t points_us[ACCESS_POINT_COUNT_]; /* after the first; ACCESS_NEVER: it did not come */
     uint64_t pool_us;     /* until the attempt had a connection; ACCESS_NEVER: it got none */
     uint64_t upstream_us; /* from the attempt's start to the answer's first byte */
     bool has_upstream;
@@ -95,15 +94,16 @@ struct access_record {
     struct str request_id;
     struct str tenant; /* of a verified claim */
     struct str model;
-    bool is_model_named;     /* by a rule, so that it is no invention of the client's */
-    struct str subject;      /* of a verified token */
-    struct str operation;    /* gen_ai.operation.name; empty: no AI request. Static */
-    struct str provider;     /* gen_ai.provider.name. Static */
-    bool is_stream;          /* the answer is an event stream */
-    struct str model_served; /* as the answer names it */
-    struct str ai_service;   /* that answered, "namespace/name" */
-    int64_t tokens_in;       /* LOG_TOKENS_UNKNOWN: not counted */
-    int64_t tokens_cached;   /* of tokens_in */
+    bool is_model_named;       /* by a rule, so that it is no invention of the client's */
+    struct str subject;        /* of a verified token */
+    struct str operation;      /* gen_ai.operation.name; empty: no AI request. Static */
+    struct str provider;       /* gen_ai.provider.name. Static */
+    bool is_stream;            /* the answer is an event stream */
+    struct str model_served;   /* as the answer names it */
+    struct str ai_service;     /* that answered, "namespace/name" */
+    struct str model_override; /* the name that it was asked for instead */
+    int64_t tokens_in;         /* LOG_TOKENS_UNKNOWN: not counted */
+    int64_t tokens_cached;     /* of tokens_in */
     int64_t tokens_out;
     int64_t tokens_reasoning; /* of tokens_out */
     int64_t tokens_total;

@@ -83,6 +83,7 @@ static bool log_parse_duration(struct str argument, struct log_read *op)
 
 static bool log_parse_metadata(struct arena *a, struct str argument, struct log_read *op)
 {
+    op->text = arena_str(a, argument);
     op->metadata = log_metadata_of(argument);
     op->cost_key = arena_str(a, log_cost_key_of(argument));
     return str_find_char(argument, ':', 0) > 0;
@@ -101,8 +102,7 @@ static bool log_take_variable(struct arena *a, struct str name, struct log_read 
     text[name.len] = '\0';
     value = getenv(text);
     op->text = arena_str(a, log_clean_text(str_of(value ? value : "")));
-    if (op->text.len > 0 &&
-        (log_redact_is_secret_parameter(name) || str_ends_with_nocase(name, STR("_key"))))
+    if (op->text.len > 0 && log_redact_is_secret_variable(name))
         op->text = STR("redacted");
     return true;
 }

@@ -22,6 +22,14 @@ struct log_op {
 
 struct log_format {
     VEC(struct log_op) ops;
+    size_t n_values;        /* ops with one */
+    size_t n_literal_bytes; /* of all ops */
+};
+
+enum {
+    LOG_VALUE_FRAME_BYTES = 24, /* quotes of a text, or all of a number */
+    LOG_ESCAPE_BYTES = 6,       /* what one byte of a text becomes at the most */
+    LOG_LITERALS_MAX = LIMIT_LOG_LINE_BYTES / 2,
 };
 
 /* ---- compilation ---- */
@@ -51,12 +59,25 @@ static void log_add_op(struct log_parser *p, enum log_style style, const struct 
 
     op->style = style;
     op->read = *read;
+    p->format->n_values += style != LOG_NO_VALUE;
+    p->format->n_literal_bytes += literal.len;
     if (literal.len == 0)
         return;
     bytes = arena_alloc(p->arena, literal.len + LOG_BLOCK_BYTES);
     memcpy(bytes, literal.ptr, literal.len);
     op->literal = str_make(bytes, literal.len);
     buf_clear(&p->literal);
+}
+
+/* What stays of a line for its values. Escapes of the format's own text count as they are written.
+ */
+static int log_judge_size(struct log_parser *p)
+{
+    const struct log_format *f = p->format;
+
+    if (f->n_literal_bytes + f->n_values * LOG_VALUE_FRAME_BYTES > LOG_LITERALS_MAX)
+        return log_bad(p, 0, "the format is too long", STR(""));
+    return 0;
 }
 
 /* The bytes behind the last operator are an op too. */
@@ -66,8 +87,10 @@ static int log_end(struct log_parser *p, int r, const struct log_format **ret)
 
     if (r == 0) {
         log_add_op(p, LOG_NO_VALUE, &nothing);
-        *ret = p->format;
+        r = log_judge_size(p);
     }
+    if (r == 0)
+        *ret = p->format;
     buf_deinit(&p->literal);
     return r;
 }
@@ -138,7 +161,10 @@ static int log_parse_operator(struct log_parser *p, enum log_style style)
     if (r != 0)
         return r;
     if (!log_find_operator(c.name, &kind))
-        return log_bad(p, start, "unknown operator", c.name);
+        return log_bad(p, start,
+                       log_operator_is_envoys(c.name) ? "operator that is not supported here"
+                                                      : "unknown operator",
+                       c.name);
     row = &log_operator_rows[kind];
     if (row->argument == LOG_NEEDS_ARGUMENT && c.argument.len == 0)
         return log_bad(p, start, "the operator needs an argument", c.name);
@@ -401,8 +427,11 @@ static inline void log_append_literal(struct buf *out, struct str literal)
     out->len += literal.len;
 }
 
-void log_format_line(const struct log_format *f, const struct access_record *r, struct buf *out)
+/* False: the line is too long. Nothing behind that is written. */
+static bool log_write_line(const struct log_format *f, const struct access_record *r,
+                           struct buf *out)
 {
+    size_t end = out->len + LIMIT_LOG_LINE_BYTES - 1;
     char scratch[LOG_SCRATCH_BYTES];
 
     VEC_FOREACH (&f->ops, op) {
@@ -410,6 +439,48 @@ void log_format_line(const struct log_format *f, const struct access_record *r, 
         if (op->style == LOG_NO_VALUE)
             break;
         log_append_value(out, op->style, log_read(&op->read, r, scratch));
+        if (UNLIKELY(out->len > end))
+            return false;
+    }
+    return out->len <= end;
+}
+
+/* The same with an equal share of the room for each text; what one leaves is for those behind it.
+ */
+static void log_write_cut_line(const struct log_format *f, const struct access_record *r,
+                               struct buf *out)
+{
+    size_t room =
+        LIMIT_LOG_LINE_BYTES - 1 - f->n_literal_bytes - f->n_values * LOG_VALUE_FRAME_BYTES;
+    size_t n_left = f->n_values;
+    char scratch[LOG_SCRATCH_BYTES];
+
+    VEC_FOREACH (&f->ops, op) {
+        struct log_value value;
+        size_t before;
+
+        log_append_literal(out, op->literal);
+        if (op->style == LOG_NO_VALUE)
+            break;
+        before = out->len;
+        value = log_read(&op->read, r, scratch);
+        if (value.kind == LOG_TEXT)
+            value.text = str_slice(value.text, 0, room / n_left / LOG_ESCAPE_BYTES);
+        log_append_value(out, op->style, value);
+        if (value.kind == LOG_TEXT)
+            room -= MIN(room, out->len - before);
+        n_left--;
+    }
+}
+
+/* Who sends texts that are longer than a line may be does not hide what was done: they are cut. */
+void log_format_line(const struct log_format *f, const struct access_record *r, struct buf *out)
+{
+    size_t start = out->len;
+
+    if (UNLIKELY(!log_write_line(f, r, out))) {
+        out->len = start;
+        log_write_cut_line(f, r, out);
     }
     buf_append_char(out, '\n');
 }
@@ -419,6 +490,23 @@ bool log_format_reads_peer(const struct log_format *f)
     VEC_FOREACH (&f->ops, op) {
         if (op->style != LOG_NO_VALUE && log_reads_peer(op->read.kind))
             return true;
+    }
+    return false;
+}
+
+bool log_format_next_metadata(const struct log_format *f, size_t *io_at, struct str *ret_name,
+                              struct str *ret_cost)
+{
+    for (; *io_at < f->ops.n; (*io_at)++) {
+        const struct log_op *op = &f->ops.items[*io_at];
+
+        if (op->style == LOG_NO_VALUE || op->read.metadata ||
+            (op->read.kind != LOG_OP_DYNAMIC_METADATA && op->read.kind != LOG_OP_METADATA))
+            continue;
+        *ret_name = op->read.text;
+        *ret_cost = op->read.cost_key;
+        (*io_at)++;
+        return true;
     }
     return false;
 }

@@ -30,9 +30,13 @@ MUST_USE int log_format_new_json(struct arena *a, const struct str *names, const
 const struct log_format *log_format_default(void);
 /* Appends one line, its line feed included. What an outsider wrote can neither end the line nor
  * look like the end of a quoted value: control bytes, quotes and backslashes are escaped; absent
- * values are "-" in text. */
+ * values are "-" in text, and what would make the line longer than LIMIT_LOG_LINE_BYTES is cut. */
 void log_format_line(const struct log_format *f, const struct access_record *r, struct buf *out);
 /* Does it show anything of a client's certificate? */
 bool log_format_reads_peer(const struct log_format *f);
+/* The next DYNAMIC_METADATA from *io_at on that is nothing the gateway itself knows,
+ * "NAMESPACE:KEY"; *ret_cost: the KEY if it may be a cost's. False: no more. */
+bool log_format_next_metadata(const struct log_format *f, size_t *io_at, struct str *ret_name,
+                              struct str *ret_cost);
 /* The table of operators as Markdown. */
 void log_format_docs(struct buf *out);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/random.h"
 #include "telemetry/log_format.h"
 #include "telemetry/log_operator.h"
@@ -58,6 +59,8 @@ static struct access_record record(void)
         .bytes_received = 12,
         .bytes_sent = 3456,
         .duration_us = 7890,
+        .ai_service = STR("play/b"),
+        .model_override = STR("iris-2"),
         .points_us = {0, 1100, 2200, 3300, 5600, 6600, 7700, 7890},
         .pool_us = 1900,
         .upstream_protocol = STR("HTTP/2"),
@@ -165,6 +168,7 @@ static const struct {
     {"%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/v1/models/iris%3Apredict"},
     {"%REQ(:AUTHORITY)% %REQ(Host)%", "h.example h.example"},
     {"%REQ(USER-AGENT)%", "curl/8"},
+    {"%REQ(:SCHEME)%", "https"},
     {"%REQ(USER-AGENT):4%", "curl"},
     {"%REQ(x-tenant)%", "tenant-a"},
     {"%REQ(X-MISSING?X-TENANT):6%", "tenant"},
@@ -222,6 +226,8 @@ static const struct {
     {"%DYNAMIC_METADATA(tollgate:tokens_out)%", "-"},
     {"%DYNAMIC_METADATA(tollgate:tokens_source)%", "provider"},
     {"%DYNAMIC_METADATA(other:thing)%", "-"},
+    {"%DYNAMIC_METADATA(io.envoy.ai_gateway:backend_name)%", "play/b"},
+    {"%DYNAMIC_METADATA(io.envoy.ai_gateway:model_name_override)%", "iris-2"},
     {"%DYNAMIC_METADATA(tollgate:tenant)%", "tenant-a"},
     {"%DYNAMIC_METADATA(tollgate:jwt_sub):4%", "user"},
     {"%DYNAMIC_METADATA(tollgate:model)%", "iris"},
@@ -498,6 +504,68 @@ TEST(a_header_cannot_forge_a_line)
     check_text("%REQ(USER-AGENT)%", &r, "x\\x0d\\x0a[forged]\\x09\\x7f");
 }
 
+/* A request must not be able to make its own line too long to be kept. */
+TEST(what_would_make_a_line_too_long_is_cut_and_the_rest_stands)
+{
+    static char huge[60000];
+    const char *const huge_headers[] = {"a", huge, NULL};
+    const struct str names[] = {STR("agent"), STR("again"), STR("status"), STR("path")};
+    const struct str values[] = {STR("%REQ(USER-AGENT)%"), STR("<%REQ(A)%>"),
+                                 STR("%RESPONSE_CODE%"), STR("%REQ(:PATH)%")};
+    struct access_record r = record();
+    struct buf out = {0};
+    struct arena a;
+    const struct log_format *f;
+    struct log_format_error error;
+    struct str line;
+
+    memset(huge, 0x80, sizeof huge - 1);
+    r.user_agent = str_of(huge);
+    r.context = huge_headers;
+    arena_init(&a, 4096);
+    CHECK(log_format_new_json(&a, names, values, N_ELEMENTS(names), &f, &error) == 0);
+    log_format_line(f, &r, &out);
+    line = buf_str(&out);
+    CHECK(line.len <= LIMIT_LOG_LINE_BYTES && line.len > LIMIT_LOG_LINE_BYTES * 2 / 5);
+    CHECK(str_starts_with(line, STR("{\"agent\":\"\\ufffd\\ufffd")));
+    CHECK(str_find(line, STR("\\ufffd\",\"again\":\"<\\ufffd")) > LIMIT_LOG_LINE_BYTES / 8);
+    CHECK(str_ends_with(line, STR("\\ufffd>\",\"status\":200,"
+                                  "\"path\":\"/v1/models/iris:predict?a=1\"}\n")));
+
+    buf_clear(&out);
+    CHECK(log_format_new_text(&a, STR("%REQ(USER-AGENT)% \"%REQ(A)%\" %RESPONSE_CODE%"), &f,
+                              &error) == 0);
+    log_format_line(f, &r, &out);
+    line = buf_str(&out);
+    CHECK(line.len <= LIMIT_LOG_LINE_BYTES && line.len > LIMIT_LOG_LINE_BYTES * 2 / 5);
+    CHECK(str_find(line, STR("\\x80 \"\\x80")) > 0 && str_ends_with(line, STR("\\x80\" 200\n")));
+
+    /* What fits is whole. */
+    r.user_agent = str_make(huge, 20000);
+    buf_clear(&out);
+    CHECK(log_format_new_text(&a, STR("%REQ(USER-AGENT)%"), &f, &error) == 0);
+    log_format_line(f, &r, &out);
+    CHECK_INT(out.len, 80001);
+    buf_deinit(&out);
+    arena_deinit(&a);
+}
+
+TEST(a_format_leaves_room_for_its_values)
+{
+    static char text[LIMIT_LOG_FORMAT_BYTES];
+    const struct str name = str_make(text, sizeof text - 1), value = {text, 0};
+    const struct log_format *f;
+    struct log_format_error error;
+    struct arena a;
+
+    memset(text, 1, sizeof text); /* each \u0001 in JSON */
+    arena_init(&a, 4096);
+    CHECK(log_format_new_text(&a, name, &f, &error) == 0);
+    CHECK_INT(log_format_new_json(&a, &name, &value, 1, &f, &error), LOG_FORMAT_BAD);
+    CHECK(str_starts_with(str_of(error.text), STR("the format is too long")));
+    arena_deinit(&a);
+}
+
 TEST(json_keeps_types_and_order)
 {
     static const struct str names[] = {{"b", 1}, {"a\"q", 3}, {"n", 1}, {"m", 1}, {"mix", 3}};
@@ -526,6 +594,33 @@ TEST(json_keeps_types_and_order)
     arena_deinit(&a);
 }
 
+TEST(metadata_that_nobody_here_knows_is_found)
+{
+    const struct log_format *f;
+    struct log_format_error error;
+    struct arena a;
+    struct str name, cost;
+    size_t at = 0;
+
+    arena_init(&a, 4096);
+    CHECK(log_format_new_text(&a,
+                              STR("%DYNAMIC_METADATA(tollgate:tenant)% %PROTOCOL%"
+                                  "%DYNAMIC_METADATA(a.b:c:d)% %METADATA(DYNAMIC:e:f)%"
+                                  "%DYNAMIC_METADATA(io.envoy.ai_gateway:mine)%"
+                                  "%DYNAMIC_METADATA(io.envoy.ai_gateway:backend_name)%"),
+                              &f, &error) == 0);
+    CHECK(log_format_next_metadata(f, &at, &name, &cost) && cost.len == 0);
+    CHECK_STR(name, "a.b:c:d");
+    CHECK(log_format_next_metadata(f, &at, &name, &cost) && cost.len == 0);
+    CHECK_STR(name, "e:f");
+    CHECK(log_format_next_metadata(f, &at, &name, &cost));
+    CHECK_STR(cost, "mine");
+    CHECK(!log_format_next_metadata(f, &at, &name, &cost));
+    at = 0;
+    CHECK(!log_format_next_metadata(log_format_default(), &at, &name, &cost));
+    arena_deinit(&a);
+}
+
 TEST(the_default_is_json_with_the_usual_names)
 {
     struct access_record r = record();
@@ -537,12 +632,13 @@ TEST(the_default_is_json_with_the_usual_names)
                                     "\"/v1/models/iris%3Apredict?a=1\"")));
     CHECK(str_find(line, STR("\"response_code\":200,\"response_flags\":\"-\"")) > 0);
     CHECK(str_find(line, STR("\"x-envoy-upstream-service-time\":\"5\"")) > 0);
-    CHECK(str_ends_with(line, STR("\"tenant\":\"tenant-a\",\"model\":\"iris\",\"jwt_sub\":"
-                                  "\"user-a\",\"model_served\":null,\"tokens_in\":5,"
-                                  "\"tokens_cached\":null,\"tokens_out\":null,"
-                                  "\"tokens_reasoning\":null,\"tokens_total\":9,"
-                                  "\"tokens_source\":\"provider\",\"first_token_ms\":12,"
-                                  "\"ai_service\":null,\"attempts\":1,\"grpc_status\":null}")));
+    CHECK(
+        str_ends_with(line, STR("\"tenant\":\"tenant-a\",\"model\":\"iris\",\"jwt_sub\":"
+                                "\"user-a\",\"model_served\":null,\"tokens_in\":5,"
+                                "\"tokens_cached\":null,\"tokens_out\":null,"
+                                "\"tokens_reasoning\":null,\"tokens_total\":9,"
+                                "\"tokens_source\":\"provider\",\"first_token_ms\":12,"
+                                "\"ai_service\":\"play/b\",\"attempts\":1,\"grpc_status\":null}")));
     CHECK(log_format_default() == log_format_default());
     buf_deinit(&out);
 }
@@ -566,7 +662,9 @@ TEST(mistakes_are_named_at_their_column)
         const char *word;
     } rows[] = {
         {"[%START_TIM%]", 2, "unknown operator: START_TIM"},
-        {"abc %CEL(x)%", 5, "unknown operator: CEL"},
+        {"abc %CEL(x)%", 5, "operator that is not supported here: CEL"},
+        {"%UPSTREAM_WIRE_BYTES_SENT%", 1, "operator that is not supported here: UPSTREAM_WIRE_"},
+        {"%UPSTREAM_HOSTT%", 1, "unknown operator: UPSTREAM_HOSTT"},
         {"%PATH(X)%", 1, "malformed argument"},
         {"%PATH(WQ:HERE)%", 1, "malformed argument"},
         {"%COMMON_DURATION(DS_RX_BEG)%", 1, "malformed argument"},
@@ -620,10 +718,17 @@ TEST(credentials_never_reach_a_log)
                                           "k",
                                           "x-custom",
                                           "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln",
+                                          "referer",
+                                          "https://a/b?c=d&token=e&f=g#h",
+                                          "location",
+                                          "https://a/callback#access_token=b&state=c",
                                           NULL};
     struct access_record r = record();
 
     r.context = secrets;
+    check_text("%REQ(Referer)% %REQ(X-NONE?REFERER):12%", &r,
+               "https://a/b?c=d&token=redacted&f=g https://a/b?");
+    check_text("%RESP(LOCATION)% %RESP(CONTENT-LOCATION)%", &r, "https://a/callback -");
     check_text("%REQ(AUTHORIZATION)% %REQ(Cookie)% %REQ(X-API-KEY)%", &r,
                "redacted redacted redacted");
     check_text("%REQ(X-CUSTOM)%", &r, "redacted");

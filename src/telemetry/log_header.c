@@ -18,9 +18,22 @@ static const struct {
     {"x-request-id", FIELD(request_id)}, {"x-envoy-original-path", FIELD(original_path)},
 };
 
+static bool log_is_url(struct str name)
+{
+    static const char *const names[] = {"referer", "location", "content-location", "x-original-uri",
+                                        "x-original-url"};
+
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        if (str_eq(name, str_of(names[i])))
+            return true;
+    }
+    return false;
+}
+
 struct log_header log_header_of(struct str name)
 {
-    struct log_header h = {.name = name, .is_secret = log_redact_is_secret_name(name)};
+    struct log_header h = {
+        .name = name, .is_secret = log_redact_is_secret_name(name), .is_url = log_is_url(name)};
 
     for (size_t i = 0; i < N_ELEMENTS(log_header_fields); i++) {
         if (str_eq(name, str_of(log_header_fields[i].name)))
@@ -78,11 +91,25 @@ struct str log_known_header(struct str name, const struct access_record *r)
         return r->model;
     if (str_eq(name, STR("x-jwt-sub")))
         return r->subject;
+    if (str_eq(name, STR(":scheme")) && r->method.len > 0)
+        return r->tls_version.len > 0 ? STR("https") : STR("http");
     return str_eq(name, STR("x-tenant")) ? r->tenant : STR_NULL;
 }
 
-static struct str log_clean_header(const struct log_header *h, struct str text)
+/* What stands behind a `#` is for the client alone, tokens of some logins among it. */
+static struct str log_clean_url(struct str url, char scratch[LOG_SCRATCH_BYTES])
 {
+    ssize_t hash = str_find_char(url, '#', 0);
+
+    return log_redact_target(hash < 0 ? url : str_slice(url, 0, (size_t)hash), scratch,
+                             LOG_SCRATCH_BYTES);
+}
+
+static struct str log_clean_header(const struct log_header *h, struct str text,
+                                   char scratch[LOG_SCRATCH_BYTES])
+{
+    if (UNLIKELY(h->is_url))
+        return log_clean_url(text, scratch);
     if (text.len > 0 && (h->is_secret || UNLIKELY(log_redact_has_token(text))))
         return STR("redacted");
     return text;
@@ -98,12 +125,12 @@ struct str log_request_header(const struct log_header *h, const struct access_re
     if (log_header_is_target(h))
         return log_target(h, r, scratch);
     if (h->field > 0)
-        return log_clean_header(h, *log_field(r, h->field));
+        return log_clean_header(h, *log_field(r, h->field), scratch);
     if (r->request_header)
         text = r->request_header(r->context, h->name);
     if (text.len == 0)
         text = log_known_header(h->name, r);
-    return log_clean_header(h, text);
+    return log_clean_header(h, text, scratch);
 }
 
 struct str log_response_header(const struct log_header *h, const struct access_record *r,
@@ -120,7 +147,7 @@ struct str log_response_header(const struct log_header *h, const struct access_r
         buf_append_u64(&digits, r->upstream_us / 1000);
         text = buf_str(&digits);
     }
-    return log_clean_header(h, text);
+    return log_clean_header(h, text, scratch);
 }
 
 /* ---- the query ---- */

@@ -9,6 +9,7 @@ struct log_header {
     struct str name; /* lower-case; empty: none */
     size_t field;    /* of the record, plus 1; 0: by look-up */
     bool is_secret;  /* its value never reaches a log */
+    bool is_url;     /* neither do credentials in its query, or its fragment */
 };
 
 enum { LOG_SCRATCH_BYTES = 2048 };

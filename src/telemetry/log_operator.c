@@ -15,7 +15,36 @@ const struct log_operator_row log_operator_rows[LOG_OP_COUNT_] = {
 #undef X
 };
 
+bool log_operator_is_envoys(struct str name)
+{
+    static const char names[] =
+        "BYTES_RETRANSMITTED CEL CLUSTER_METADATA COALESCE CUSTOM_FLAGS "
+        "DOWNSTREAM_DETECTED_CLOSE_TYPE DOWNSTREAM_DIRECT_ "
+        "DOWNSTREAM_HANDSHAKE_DURATION DOWNSTREAM_HEADER_ DOWNSTREAM_LOCAL_ "
+        "DOWNSTREAM_PEER_ DOWNSTREAM_TLS_SESSION_ID DOWNSTREAM_WIRE_ EMIT_TIME_LOCAL "
+        "FILTER_STATE LOCAL_REPLY_BODY PACKETS_RETRANSMITTED QUERY_PARAMS "
+        "ROUNDTRIP_DURATION SPAN_ID START_TIME_LOCAL STREAM_ID TLS_JA3_FINGERPRINT "
+        "TLS_JA4_FINGERPRINT TRACE_ID UNIQUE_ID UPSTREAM_CONNECTION_ID "
+        "UPSTREAM_DETECTED_CLOSE_TYPE UPSTREAM_FILTER_STATE UPSTREAM_HEADER_ "
+        "UPSTREAM_HOST_NAME UPSTREAM_HOST_NAME_WITHOUT_PORT UPSTREAM_LOCAL_ "
+        "UPSTREAM_METADATA UPSTREAM_PEER_ UPSTREAM_TLS_SESSION_ID UPSTREAM_WIRE_ "
+        "VIRTUAL_CLUSTER_NAME";
+    struct str rest = str_of(names);
+    struct str known;
+
+    while (str_split(&rest, ' ', &known)) {
+        bool is_family = known.ptr[known.len - 1] == '_';
+
+        if (is_family ? str_starts_with(name, known) : str_eq(name, known))
+            return true;
+    }
+    return false;
+}
+
 static const struct log_metadata log_metadata_rows[] = {
+    {"io.envoy.ai_gateway:backend_name", offsetof(struct access_record, ai_service), true, 0},
+    {"io.envoy.ai_gateway:model_name_override", offsetof(struct access_record, model_override),
+     true, 0},
     {"tollgate:tenant", offsetof(struct access_record, tenant), true, 0},
     {"tollgate:jwt_sub", offsetof(struct access_record, subject), true, 0},
     {"tollgate:model", offsetof(struct access_record, model), true, 0},

@@ -82,8 +82,10 @@ enum log_argument { LOG_NO_ARGUMENT, LOG_MAY_ARGUMENT, LOG_NEEDS_ARGUMENT };
     X(DOWNSTREAM_PEER_CERT, NO, false, "the certificate itself, PEM, percent-encoded")             \
     X(DOWNSTREAM_LOCAL_URI_SAN, NO, false, "URIs of our own certificate, to such a client")        \
     X(DYNAMIC_METADATA, NEEDS, true,                                                               \
-      "`io.envoy.ai_gateway:llm_input_token`, `llm_output_token`, `llm_total_token`; "             \
-      "`tollgate:tenant`, `tollgate:jwt_sub` of verified claims and `tollgate:model`")             \
+      "`io.envoy.ai_gateway:KEY`: a cost by its `metadataKey`, the AIServiceBackend as "           \
+      "`backend_name`, its `model_name_override`; `tollgate:tenant`, `jwt_sub` of verified "       \
+      "claims, `model`, `model_served`, `ai_service`, `tokens_in`, `tokens_cached`, "              \
+      "`tokens_out`, `tokens_reasoning`, `tokens_total`, `tokens_source`, `first_token_ms`")       \
     X(METADATA, NEEDS, true, "the same with `DYNAMIC:` in front; there is no other metadata")      \
     X(ACCESS_LOG_TYPE, NO, false, "`DownstreamEnd`; absent in logs of connections")                \
     X(HOSTNAME, NO, false, "of the machine")                                                       \
@@ -104,6 +106,9 @@ struct log_operator_row {
 };
 
 extern const struct log_operator_row log_operator_rows[LOG_OP_COUNT_];
+
+/* Is it one of Envoy's that is not here? Families of them count by how they begin. */
+bool log_operator_is_envoys(struct str name);
 
 /* A value as the record has it. */
 enum log_value_kind { LOG_ABSENT, LOG_TEXT, LOG_NUMBER, LOG_NEGATIVE };
@@ -145,7 +150,8 @@ struct log_read {
     struct log_header second;            /* X?Y */
     size_t limit_bytes;                  /* 0: none */
     struct str text;                     /* START_TIME and its like: a format, empty: ISO 8601;
-                                            QUERY_PARAM: a name; HOSTNAME, ENVIRONMENT: the value */
+                                            QUERY_PARAM: a name; HOSTNAME, ENVIRONMENT: the value;
+                                            DYNAMIC_METADATA: namespace and key */
     enum log_grpc_form grpc_form;        /* GRPC_STATUS */
     enum access_point from, to;          /* COMMON_DURATION */
     unsigned us_divisor;                 /* of it; 0: nanoseconds */

@@ -40,6 +40,11 @@ bool log_redact_is_secret_parameter(struct str name)
     return log_redact_is_secret_name(name) || log_redact_is_secret_word(name);
 }
 
+bool log_redact_is_secret_variable(struct str name)
+{
+    return log_redact_is_secret_parameter(name) || str_ends_with_nocase(name, STR("_key"));
+}
+
 /* "eyJ" is how base64url of `{"` begins; a token has two dots behind it. */
 bool log_redact_has_token(struct str text)
 {

@@ -67,7 +67,7 @@ void log_ring_push(struct log_ring *r, uint32_t sink, struct str line)
 
     if (line.len == 0)
         return;
-    if (line.len > LOG_RING_LINE_MAX || !log_ring_has_room(r, head, skip + need)) {
+    if (line.len > LIMIT_LOG_LINE_BYTES || !log_ring_has_room(r, head, skip + need)) {
         atomic_store_explicit(&r->n_dropped,
                               atomic_load_explicit(&r->n_dropped, memory_order_relaxed) + 1,
                               memory_order_relaxed);

@@ -10,7 +10,6 @@ struct log_ring_head {
     uint32_t sink;
 };
 
-enum { LOG_RING_LINE_MAX = 131072 };
 #define LOG_RING_SKIP UINT32_MAX
 
 struct log_ring {

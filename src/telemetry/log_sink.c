@@ -20,6 +20,14 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+enum { LOG_SINK_RETRY_MS = 5000 };
+
+static void log_sink_note(struct log_sink *s, int error)
+{
+    if (atomic_load_explicit(&s->error, memory_order_relaxed) != error)
+        atomic_store_explicit(&s->error, error, memory_order_relaxed);
+}
+
 /* ---- opening ---- */
 
 static int log_sink_open(struct log_sink *s)
@@ -28,6 +36,8 @@ static int log_sink_open(struct log_sink *s)
     /* Not blocking: opening a FIFO without a reader would wait for one. */
     int fd = open(s->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 
+    s->must_open = fd < 0;
+    log_sink_note(s, fd < 0 ? errno : 0);
     if (fd < 0)
         return error_origin(-errno);
     if (s->fd >= 0)
@@ -52,6 +62,7 @@ int log_sink_init(struct log_sink *s, struct str path)
 {
     int r = 0;
 
+    mem_free(s->path);
     *s = (struct log_sink){.fd = -1, .path = mem_dup_text(path.ptr, path.len)};
     if (str_eq(path, STR("/dev/stdout")))
         log_sink_use_stream(s, STDOUT_FILENO);
@@ -59,17 +70,22 @@ int log_sink_init(struct log_sink *s, struct str path)
         log_sink_use_stream(s, STDERR_FILENO);
     else
         r = log_sink_open(s);
-    if (r < 0)
-        mem_free(s->path);
     return r;
+}
+
+void log_sink_close(struct log_sink *s)
+{
+    if (!s->is_stream && s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+    buf_deinit(&s->pending);
 }
 
 void log_sink_deinit(struct log_sink *s)
 {
-    if (!s->is_stream && s->fd >= 0)
-        close(s->fd);
-    buf_deinit(&s->pending);
+    log_sink_close(s);
     mem_free(s->path);
+    s->path = NULL;
 }
 
 uint64_t log_sink_reopen(struct log_sink *s)
@@ -86,8 +102,17 @@ uint64_t log_sink_reopen(struct log_sink *s)
     }
     if (log_sink_open(s) < 0)
         return 0;
-    buf_consume(&s->pending, rest);
+    if (rest > 0)
+        buf_consume(&s->pending, rest);
     return rest > 0;
+}
+
+uint64_t log_sink_retry(struct log_sink *s, uint64_t now_ms)
+{
+    if (LIKELY(!s->must_open) || now_ms < s->next_try_ms)
+        return 0;
+    s->next_try_ms = now_ms + LOG_SINK_RETRY_MS;
+    return log_sink_reopen(s);
 }
 
 /* ---- writing ---- */
@@ -135,7 +160,7 @@ static int log_sink_write(struct log_sink *s, size_t *done)
     if (n < 0 && errno == EAGAIN)
         return 0;
     if (n <= 0)
-        return -1;
+        return n < 0 ? -errno : -EIO;
     *done += (size_t)n;
     s->is_midline = rest.ptr[n - 1] != '\n';
     return 1;
@@ -152,6 +177,8 @@ uint64_t log_sink_flush(struct log_sink *s)
         r = log_sink_write(s, &done);
     if (done > 0)
         buf_consume(&s->pending, done);
+    if (!s->must_open && (r < 0 || done > 0))
+        log_sink_note(s, r < 0 ? -r : 0);
     return r < 0 ? log_sink_drop(s) : 0;
 }
 
@@ -169,6 +196,8 @@ uint64_t log_sink_drop(struct log_sink *s)
 
 uint64_t log_sink_put(struct log_sink *s, struct str line)
 {
+    if (UNLIKELY(s->fd < 0))
+        return 1;
     if (s->pending.len + line.len > LIMIT_LOG_SINK_BYTES)
         return 1;
     buf_append_str(&s->pending, line);

@@ -4,8 +4,11 @@
 
 #include "telemetry/log_writer.h"
 
-/* Opens `path` (append, mode 0640); 0 or negative. `s` is filled only when it is 0. */
+/* Opens `path` (append, mode 0640); 0, or negative and it is to be tried again. Into a zeroed one,
+ * or one that is closed. */
 MUST_USE int log_sink_init(struct log_sink *s, struct str path);
+/* Nothing may wait any more; only the path stays. */
+void log_sink_close(struct log_sink *s);
 void log_sink_deinit(struct log_sink *s);
 
 /* These return how many lines were lost. */
@@ -13,6 +16,8 @@ void log_sink_deinit(struct log_sink *s);
 /* Opens a file again by its name. When that fails the old one goes on: lines in a file that was
  * moved away are better than none. */
 uint64_t log_sink_reopen(struct log_sink *s);
+/* The same where that failed, now and then. */
+uint64_t log_sink_retry(struct log_sink *s, uint64_t now_ms);
 /* Keeps `line` for the next flush. */
 uint64_t log_sink_put(struct log_sink *s, struct str line);
 /* Writes what the sink takes now without waiting; what it does not take stays. */

@@ -1,6 +1,7 @@
 /* Sinks alone, on this thread: pieces, broken lines, refusals, reopening. */
 #include "telemetry/log_sink.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -57,7 +58,7 @@ static void clean_up(void)
 
 TEST(a_piece_for_a_pipe_ends_at_the_end_of_a_line)
 {
-    struct log_sink s;
+    struct log_sink s = {0};
     struct str got;
 
     CHECK(path_in_folder("fifo").len > 0);
@@ -82,7 +83,7 @@ TEST(a_piece_for_a_pipe_ends_at_the_end_of_a_line)
 
 TEST(a_long_line_goes_in_parts_and_a_lost_rest_is_mended)
 {
-    struct log_sink s;
+    struct log_sink s = {0};
     struct str got;
 
     signal(SIGPIPE, SIG_IGN); /* the writer's thread blocks it */
@@ -115,7 +116,7 @@ TEST(a_long_line_goes_in_parts_and_a_lost_rest_is_mended)
 
 TEST(a_full_sink_keeps_what_it_has_and_counts_the_rest)
 {
-    struct log_sink s;
+    struct log_sink s = {0};
     uint64_t n_lost = 0;
 
     CHECK(path_in_folder("fifo").len > 0);
@@ -134,7 +135,7 @@ TEST(a_full_sink_keeps_what_it_has_and_counts_the_rest)
 
 TEST(a_file_that_cannot_be_opened_again_goes_on_under_its_old_name)
 {
-    struct log_sink s;
+    struct log_sink s = {0};
     char moved[256];
     int fd;
 
@@ -143,9 +144,13 @@ TEST(a_file_that_cannot_be_opened_again_goes_on_under_its_old_name)
     snprintf(moved, sizeof moved, "%s.moved", folder);
     CHECK(rename(folder, moved) == 0);
     CHECK_INT(log_sink_reopen(&s), 0);
+    CHECK_INT(atomic_load(&s.error), ENOENT);
     CHECK_INT(log_sink_put(&s, STR("kept\n")), 0);
     CHECK_INT(log_sink_flush(&s), 0);
+    CHECK_INT(atomic_load(&s.error), ENOENT); /* it is written, and yet not where it should be */
     CHECK(rename(moved, folder) == 0);
+    CHECK_INT(log_sink_retry(&s, 1), 0);
+    CHECK_INT(atomic_load(&s.error), 0);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     CHECK_STR(read_some(fd), "kept\n");
     close(fd);
@@ -155,7 +160,7 @@ TEST(a_file_that_cannot_be_opened_again_goes_on_under_its_old_name)
 
 TEST(a_line_cut_by_reopening_is_lost_as_a_whole)
 {
-    struct log_sink s;
+    struct log_sink s = {0};
 
     CHECK(path_in_folder("fifo").len > 0);
     int reader = open_fifo_reader();
@@ -178,12 +183,51 @@ TEST(a_line_cut_by_reopening_is_lost_as_a_whole)
 
 TEST(standard_streams_are_neither_opened_nor_closed)
 {
-    struct log_sink s;
+    struct log_sink s = {0};
 
     CHECK(log_sink_init(&s, STR("/dev/stderr")) == 0);
     CHECK_INT(s.fd, STDERR_FILENO);
     CHECK_INT(log_sink_reopen(&s), 0);
     log_sink_deinit(&s);
     CHECK(fcntl(STDERR_FILENO, F_GETFD) >= 0);
-    CHECK(log_sink_init(&s, STR("/nonexistent/folder/x")) < 0);
+}
+
+TEST(what_cannot_be_opened_loses_lines_until_it_can)
+{
+    struct log_sink s = {0};
+    char moved[256];
+    int fd;
+
+    CHECK(path_in_folder("log").len > 0);
+    snprintf(moved, sizeof moved, "%s.moved", folder);
+    CHECK(rename(folder, moved) == 0);
+    CHECK(log_sink_init(&s, str_of(path)) == -ENOENT);
+    CHECK_INT(atomic_load(&s.error), ENOENT);
+    CHECK_INT(log_sink_put(&s, STR("lost\n")), 1);
+    CHECK_INT(log_sink_flush(&s), 0);
+    CHECK_INT(log_sink_retry(&s, 1000), 0);
+    CHECK(s.fd < 0);
+    CHECK(rename(moved, folder) == 0);
+    CHECK_INT(log_sink_retry(&s, 1001), 0); /* not all the time */
+    CHECK(s.fd < 0);
+    CHECK_INT(log_sink_retry(&s, 10000), 0);
+    CHECK_INT(atomic_load(&s.error), 0);
+    CHECK_INT(log_sink_put(&s, STR("kept\n")), 0);
+    CHECK_INT(log_sink_flush(&s), 0);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK_STR(read_some(fd), "kept\n");
+    close(fd);
+    log_sink_deinit(&s);
+    clean_up();
+}
+
+TEST(a_sink_knows_why_it_is_not_written)
+{
+    struct log_sink s = {0};
+
+    CHECK(log_sink_init(&s, STR("/dev/full")) == 0);
+    CHECK_INT(log_sink_put(&s, STR("lost\n")), 0);
+    CHECK_INT(log_sink_flush(&s), 1);
+    CHECK_INT(atomic_load(&s.error), ENOSPC);
+    log_sink_deinit(&s);
 }

@@ -18,29 +18,60 @@ enum {
     LOG_WRITER_PAUSE_MS = 20,
     LOG_WRITER_EMPTY_ROUNDS = 10,
     LOG_WRITER_ROUND_LINES = 8192,
+    LOG_WRITER_TELL_MS = 5000, /* between two of one sink's news */
 };
 
 /* ---- sinks ---- */
 
-static int log_writer_add_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
+/* Once more, unless it is closed or about to be. */
+static bool log_writer_take(struct log_writer *w, uint32_t at)
+{
+    uint32_t n = atomic_load(&w->n_users[at]);
+
+    while (n < LOG_SINK_CLOSING) {
+        if (atomic_compare_exchange_weak(&w->n_users[at], &n, n + 1))
+            return true;
+    }
+    return false;
+}
+
+static uint32_t log_writer_free_place(struct log_writer *w)
 {
     uint32_t n = atomic_load(&w->n_sinks);
-    int r;
 
     for (uint32_t i = 0; i < n; i++) {
-        if (str_eq(str_of(w->sinks[i].path), path)) {
-            *ret_sink = i;
-            return 0;
-        }
+        if (atomic_load(&w->n_users[i]) == LOG_SINK_FREE)
+            return i;
     }
-    if (n == LOG_WRITER_SINKS_MAX)
+    return n;
+}
+
+/* It becomes the writer's with its first user, or by being counted. */
+static int log_writer_new_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
+{
+    uint32_t at = log_writer_free_place(w);
+    int r;
+
+    if (at == LIMIT_LOG_SINKS)
         return LOG_WRITER_FULL;
-    r = log_sink_init(&w->sinks[n], path);
-    if (r < 0)
-        return r;
-    *ret_sink = n;
-    atomic_store(&w->n_sinks, n + 1);
-    return 0;
+    r = log_sink_init(&w->sinks[at], path);
+    w->sinks[at].was_told = r < 0; /* by who asks for it */
+    atomic_store(&w->n_users[at], 1);
+    if (at == atomic_load(&w->n_sinks))
+        atomic_store(&w->n_sinks, at + 1);
+    *ret_sink = at;
+    return r;
+}
+
+static int log_writer_add_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
+{
+    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
+        if (!str_eq(str_of(w->sinks[i].path), path) || !log_writer_take(w, i))
+            continue;
+        *ret_sink = i;
+        return -atomic_load(&w->sinks[i].error);
+    }
+    return log_writer_new_sink(w, path, ret_sink);
 }
 
 int log_writer_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
@@ -53,7 +84,23 @@ int log_writer_sink(struct log_writer *w, struct str path, uint32_t *ret_sink)
     return r;
 }
 
+void log_writer_release(struct log_writer *w, uint32_t sink)
+{
+    if (atomic_fetch_sub(&w->n_users[sink], 1) > 1 || !w->is_started)
+        return;
+    atomic_store(&w->has_released, true);
+    log_writer_wake(w);
+}
+
 /* ---- rounds ---- */
+
+static uint64_t log_writer_now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 static void log_writer_lose(struct log_writer *w, uint64_t n)
 {
@@ -61,8 +108,8 @@ static void log_writer_lose(struct log_writer *w, uint64_t n)
         atomic_fetch_add_explicit(&w->n_lost, n, memory_order_relaxed);
 }
 
-/* A bound, so that a ring that fills as fast as it empties does not starve the others. */
-static bool log_writer_empty_ring(struct log_writer *w, struct log_ring *ring)
+/* How many. A bound, so that a ring that fills as fast as it empties does not starve the others. */
+static unsigned log_writer_empty_ring(struct log_writer *w, struct log_ring *ring)
 {
     uint32_t sink;
     struct str line;
@@ -74,35 +121,98 @@ static bool log_writer_empty_ring(struct log_writer *w, struct log_ring *ring)
         log_ring_advance(ring);
         n++;
     }
-    return n > 0;
+    return n;
+}
+
+/* The writer's own question. */
+static bool log_writer_has_sink(struct log_writer *w, uint32_t at)
+{
+    return atomic_load(&w->n_users[at]) < LOG_SINK_CLOSING;
 }
 
 static void log_writer_reopen_sinks(struct log_writer *w)
 {
     for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
+        if (!log_writer_has_sink(w, i))
+            continue;
         log_writer_lose(w, log_sink_flush(&w->sinks[i]));
         log_writer_lose(w, log_sink_reopen(&w->sinks[i]));
     }
 }
 
+/* Whoever used them may have pushed lines until then: those are in rings that are emptied after
+ * this. */
+static void log_writer_find_doomed(struct log_writer *w)
+{
+    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
+        if (log_writer_has_sink(w, i))
+            w->sinks[i].is_doomed = atomic_load(&w->n_users[i]) == 0;
+    }
+}
+
+/* Unless it has a user again. The path stays for who adds the next one. */
+static void log_writer_close_sink(struct log_writer *w, uint32_t at)
+{
+    uint32_t nobody = 0;
+
+    if (!atomic_compare_exchange_strong(&w->n_users[at], &nobody, LOG_SINK_CLOSING))
+        return;
+    log_sink_close(&w->sinks[at]);
+    atomic_store(&w->n_users[at], LOG_SINK_FREE);
+}
+
+static void log_writer_tell(struct log_writer *w, struct log_sink *s, uint64_t now_ms)
+{
+    int error = atomic_load_explicit(&s->error, memory_order_relaxed);
+
+    if (LIKELY((error != 0) == s->was_told) || now_ms < s->next_tell_ms)
+        return;
+    s->was_told = error != 0;
+    s->next_tell_ms = now_ms + LOG_WRITER_TELL_MS;
+    if (w->on_news)
+        w->on_news(w->ctx, s->path, error);
+}
+
+/* True when something waits. */
+static bool log_writer_serve_sink(struct log_writer *w, uint32_t at, uint64_t now_ms,
+                                  bool is_drained)
+{
+    struct log_sink *s = &w->sinks[at];
+
+    log_writer_lose(w, log_sink_retry(s, now_ms));
+    if (s->pending.len > 0)
+        log_writer_lose(w, log_sink_flush(s));
+    log_writer_tell(w, s, now_ms);
+    if (s->pending.len > 0)
+        return true;
+    if (s->pending.cap > LOG_SINK_FLUSH_BYTES * 2)
+        buf_deinit(&s->pending);
+    if (s->is_doomed && is_drained)
+        log_writer_close_sink(w, at);
+    return false;
+}
+
 /* True when there was something to do. */
 static bool log_writer_round(struct log_writer *w)
 {
+    uint64_t now_ms = log_writer_now_ms();
     bool is_busy = false;
+    bool is_drained = true;
 
     atomic_store(&w->is_hurried, false);
     if (atomic_exchange(&w->must_reopen, false))
         log_writer_reopen_sinks(w);
-    for (uint32_t i = 0; i < atomic_load(&w->n_rings); i++)
-        is_busy |= log_writer_empty_ring(w, w->rings[i]);
-    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
-        struct log_sink *s = &w->sinks[i];
+    atomic_store(&w->has_released, false);
+    log_writer_find_doomed(w);
+    for (uint32_t i = 0; i < atomic_load(&w->n_rings); i++) {
+        unsigned n = log_writer_empty_ring(w, w->rings[i]);
 
-        if (s->pending.len > 0)
-            log_writer_lose(w, log_sink_flush(s));
-        is_busy |= s->pending.len > 0;
-        if (s->pending.len == 0 && s->pending.cap > LOG_SINK_FLUSH_BYTES * 2)
-            buf_deinit(&s->pending);
+        is_busy |= n > 0;
+        is_drained &= n < LOG_WRITER_ROUND_LINES;
+    }
+    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
+        if (log_writer_has_sink(w, i))
+            is_busy |= log_writer_serve_sink(w, i, now_ms, is_drained);
     }
     return is_busy;
 }
@@ -121,7 +231,7 @@ static bool log_writer_has_lines(struct log_writer *w)
 static bool log_writer_is_wanted(const struct log_writer *w)
 {
     return atomic_load(&w->is_stopping) || atomic_load(&w->must_reopen) ||
-           atomic_load(&w->is_hurried);
+           atomic_load(&w->is_hurried) || atomic_load(&w->has_released);
 }
 
 static void log_writer_pause(struct log_writer *w)
@@ -149,14 +259,6 @@ static void log_writer_sleep(struct log_writer *w)
     pthread_mutex_unlock(&w->sleep_lock);
 }
 
-static uint64_t log_writer_now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* What is left at the end, for as long as it may take. */
 static void log_writer_finish(struct log_writer *w)
 {
@@ -167,8 +269,10 @@ static void log_writer_finish(struct log_writer *w)
 
         nanosleep(&ms, NULL);
     }
-    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++)
-        log_writer_lose(w, log_sink_drop(&w->sinks[i]));
+    for (uint32_t i = 0; i < atomic_load(&w->n_sinks); i++) {
+        if (log_writer_has_sink(w, i))
+            log_writer_lose(w, log_sink_drop(&w->sinks[i]));
+    }
 }
 
 static void *log_writer_main(void *arg)

@@ -2,6 +2,7 @@
  * out what was pushed. */
 #include "telemetry/log_writer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -264,7 +265,7 @@ TEST(the_ring_wraps_and_drops_when_full)
         log_ring_advance(r);
     }
     CHECK(log_ring_is_empty(r));
-    log_ring_push(r, 0, str_make(r->bytes, LOG_RING_LINE_MAX + 1));
+    log_ring_push(r, 0, str_make(r->bytes, LIMIT_LOG_LINE_BYTES + 1));
     CHECK_INT(atomic_load(&r->n_dropped), n_dropped + 1);
     log_ring_free(r);
 }
@@ -309,26 +310,123 @@ TEST(a_sink_that_refuses_is_counted)
     CHECK_INT(log_writer_n_dropped(&w), 10);
 }
 
-TEST(a_sink_that_cannot_be_opened_is_refused)
+struct news {
+    int errors[8];
+    _Atomic unsigned n;
+};
+
+static void on_news(void *ctx, const char *path, int error)
+{
+    struct news *news = ctx;
+    unsigned n = atomic_load(&news->n);
+
+    CHECK(str_ends_with(str_of(path), STR("/late")));
+    CHECK(n < N_ELEMENTS(news->errors));
+    news->errors[n] = error;
+    atomic_store(&news->n, n + 1);
+}
+
+TEST(a_sink_that_cannot_be_opened_counts_until_it_can)
 {
     struct log_writer w;
-    uint32_t sink;
-    char name[64];
+    struct news news = {.n = 0};
+    struct buf out = {0};
+    struct str path = path_in_folder("late");
+    char moved[64];
+    uint32_t sink, again;
 
     CHECK(log_writer_start(&w) == 0);
-    CHECK(log_writer_sink(&w, STR("/nonexistent/folder/x"), &sink) < 0);
-    CHECK(log_writer_sink(&w, STR("/dev/stderr"), &sink) == 0);
-    for (uint32_t i = 1; i < LOG_WRITER_SINKS_MAX; i++) {
-        /* Other names of one file. */
-        snprintf(name, sizeof name, "/dev%.*snull", (int)i, "////////////////////////////////");
-        CHECK(log_writer_sink(&w, str_of(name), &sink) == 0 && sink == i);
-    }
-    CHECK(log_writer_sink(&w, STR("/dev/null/"), &sink) != 0);
-    CHECK(log_writer_sink(&w, STR("/dev/zero"), &sink) == LOG_WRITER_FULL);
+    w.on_news = on_news;
+    w.ctx = &news;
+    snprintf(moved, sizeof moved, "%s.moved", folder);
+    CHECK(rename(folder, moved) == 0);
+    CHECK(log_writer_sink(&w, path, &sink) == -ENOENT);
+    CHECK(log_writer_sink(&w, path, &again) == -ENOENT && again == sink);
+    struct log_ring *r = log_writer_ring(&w);
+
+    log_ring_push(r, sink, STR("lost\n"));
+    while (log_writer_n_dropped(&w) == 0)
+        sched_yield();
+    CHECK(rename(moved, folder) == 0);
+    log_writer_reopen(&w);
+    while (atomic_load(&news.n) == 0)
+        sched_yield();
+    CHECK_INT(news.errors[0], 0); /* that it could not, the caller was told */
+    CHECK(log_writer_sink(&w, path, &again) == 0 && again == sink);
+    log_ring_push(r, sink, STR("kept\n"));
     log_writer_stop(&w);
+    CHECK_INT(log_writer_n_dropped(&w), 1);
+    CHECK_STR(read_file(path, &out), "kept\n");
+    remove_files(path, STR_NULL);
+    buf_deinit(&out);
+}
+
+/* Names of one file. */
+static struct str other_name(unsigned i)
+{
+    static char name[2 * LIMIT_LOG_SINKS];
+
+    snprintf(name, sizeof name, "/dev/%*snull", (int)i, "");
+    for (unsigned k = 0; k < i; k++)
+        name[5 + k] = '/';
+    return str_of(name);
+}
+
+static void wait_until_free(struct log_writer *w, uint32_t sink)
+{
+    while (atomic_load(&w->n_users[sink]) != LOG_SINK_FREE)
+        sched_yield();
+}
+
+TEST(there_are_so_many_sinks_and_those_that_nobody_uses_make_room)
+{
+    struct log_writer w;
+    uint32_t sink, again;
+
+    CHECK(log_writer_start(&w) == 0);
+    for (uint32_t i = 0; i < LIMIT_LOG_SINKS; i++)
+        CHECK(log_writer_sink(&w, other_name(i), &sink) == 0 && sink == i);
+    CHECK(log_writer_sink(&w, STR("/dev/zero"), &sink) == LOG_WRITER_FULL);
+    CHECK(log_writer_sink(&w, other_name(7), &sink) == 0 && sink == 7);
+    log_writer_release(&w, 7);
+    CHECK(log_writer_sink(&w, STR("/dev/zero"), &sink) == LOG_WRITER_FULL); /* one user is left */
+    log_writer_release(&w, 7);
+    wait_until_free(&w, 7);
+    CHECK(log_writer_sink(&w, STR("/dev/zero"), &sink) == 0 && sink == 7);
+    CHECK(log_writer_sink(&w, STR("/dev/zero"), &again) == 0 && again == 7);
+    log_writer_stop(&w);
+    log_writer_release(&w, 7); /* by a plan that goes after the writer */
     struct log_writer never = {0};
 
     log_writer_stop(&never);
+}
+
+TEST(a_sink_is_closed_behind_its_last_line_and_not_made_again)
+{
+    struct log_writer w;
+    struct buf out = {0};
+    struct str path = path_in_folder("gone"), stays = path_in_folder("stays");
+    uint32_t sink, other;
+    enum { N = 20000 };
+
+    CHECK(log_writer_start(&w) == 0);
+    CHECK(log_writer_sink(&w, path, &sink) == 0 && log_writer_sink(&w, stays, &other) == 0);
+    struct log_ring *r = log_writer_ring(&w);
+
+    for (int i = 0; i < N; i++)
+        log_ring_push(r, sink, STR("line\n"));
+    log_writer_release(&w, sink);
+    wait_until_free(&w, sink);
+    CHECK_INT(read_file(path, &out).len, 5 * N);
+    CHECK(unlink(path.ptr) == 0 && unlink(stays.ptr) == 0);
+    log_writer_reopen(&w);
+    while (access(stays.ptr, F_OK) != 0)
+        sched_yield();
+    CHECK(access(path.ptr, F_OK) != 0);
+    log_writer_stop(&w);
+    CHECK_INT(log_writer_n_dropped(&w), 0);
+    remove_files(stays, STR_NULL);
+    buf_deinit(&out);
 }
 
 TEST(files_are_reopened_by_name)

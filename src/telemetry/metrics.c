@@ -231,10 +231,30 @@ static struct metric_series *metric_series_new(struct metrics_shard *s, uint64_t
 /* Values that the program itself chooses from a small set stay as they are. */
 static bool metric_label_is_closed(const char *name)
 {
-    return str_starts_with(str_of(name), STR("response_code")) || strcmp(name, "result") == 0 ||
-           strcmp(name, "reason") == 0 || strcmp(name, "metric") == 0 ||
-           strcmp(name, "error_type") == 0 || strcmp(name, "gen_ai_token_type") == 0 ||
-           strcmp(name, "gen_ai_operation_name") == 0 || strcmp(name, "gen_ai_provider_name") == 0;
+    static const char *const names[] = {
+        "result",
+        "reason",
+        "metric",
+        "outcome",
+        "bound",
+        "kind",
+        "what",
+        "coding",
+        "signal",
+        "grpc_status",
+        "error_type",
+        "gen_ai_token_type",
+        "response_code",
+        "response_code_class",
+        "gen_ai_operation_name",
+        "gen_ai_provider_name",
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void metric_overflow(enum metric metric, const struct str *labels,

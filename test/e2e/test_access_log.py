@@ -1,7 +1,11 @@
 """Access logs: several loggers, which requests each takes, whose they are, and that no client can forge a line."""
+import contextlib
 import hashlib
 import json
+import os
+import pathlib
 import re
+import signal
 import ssl
 import struct
 import time
@@ -10,11 +14,13 @@ import pytest
 
 from play.certs import Authority, fingerprint
 from play.deadline import eventually
-from play.gateway import tollgate
-from play.manifests import (ENVOY_API, backend, client_policy, config_map, gateway as front, gateway_class, http_listener,
-                            https_listener, path, route, rule, thing, tls_secret)
+from play.gateway import as_text, tollgate
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, client_policy, config_map, gateway as front, gateway_class, http_listener,
+                            https_listener, model, path, route, rule, thing, tls_secret)
 from play.upstream import Answer
+from test_ai_usage import CHAT, answer, openai_usage
 
+DROPPED = "tollgate_access_log_dropped_lines_total"
 PARAMETERS = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy"}
 
 
@@ -175,6 +181,7 @@ def client_hello(name):
 WRONG = {
     "operator of a text": ({"format": {"type": "Text", "text": "[%START_TIME%] %NOPE%"}}, 'text: "[%START_TIME%] %', "unknown operator: NOPE"),
     "operator in JSON": ({"format": {"type": "JSON", "json": {"a": "%PROTOCOL%", "bb": "x %NOPE%"}}}, 'bb: "x %', "unknown operator: NOPE"),
+    "operator of Envoy's": ({"format": {"type": "Text", "text": "x %CEL(request.id)%"}}, 'text: "x %', "operator that is not supported here: CEL"),
     "argument": ({"format": {"type": "Text", "text": "%REQ()%"}}, 'text: "%', "needs an argument"),
     "attribute": ({"matches": ["true", "response.code > 1 && request.nope == 'a'"]}, '- "response.code > 1 && ', "there is no variable request.nope"),
     "syntax": ({"matches": ["response.code >"]}, '- "response.code >', "expected a value"),
@@ -195,6 +202,62 @@ def test_what_is_wrong_is_told_at_its_column(tmp_path, name):
     run = tollgate("check", "-f", file)
     assert run.returncode == 1
     assert re.search(rf"proxy\.yaml:{at[0]}:{at[1]}: EnvoyProxy/n/p: .*{re.escape(words)}", run.stdout), run.stdout
+
+
+def test_a_format_or_sink_of_another_kind_is_named(tmp_path):
+    sinks = [{"type": "File", "file": {"path": "/dev/stdout"}},
+             {"type": "OpenTelemetry", "openTelemetry": {"host": "otel.example", "port": 4318}},
+             {"type": "ALS", "als": {"type": "HTTP", "backendRefs": [{"name": "als", "port": 9000}]}}]
+    file = tmp_path / "proxy.yaml"
+    file.write_text(as_text(proxy({"sinks": sinks})))
+    run = tollgate("check", "-f", file)
+    assert run.returncode == 0
+    for name in ("sinks[1].openTelemetry", "sinks[2].als"):
+        assert re.search(rf"warning.*spec\.telemetry\.accessLog\.settings\[0\]\.{re.escape(name)}", run.stdout), run.stdout
+    file.write_text(as_text(proxy({"format": {"type": "XML", "xml": "x"}, "sinks": sinks[:1]})))
+    run = tollgate("check", "-f", file)
+    assert run.returncode == 1 and "settings[0].format.type" in run.stdout and "Text" in run.stdout and "JSON" in run.stdout
+
+
+def test_telemetry_of_single_routes_is_named(tmp_path):
+    file = tmp_path / "policy.yaml"
+    file.write_text(as_text(thing(ENVOY_API, "BackendTrafficPolicy", "p", {
+        "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "r"}],
+        "telemetry": {"tracing": {"samplingFraction": {"numerator": 1}}}})))
+    assert re.search(r"warning.*BackendTrafficPolicy/play/p.*spec\.telemetry", tollgate("check", "-f", file).stdout)
+
+
+def test_metadata_that_never_has_a_value_is_named(tmp_path):
+    """That of other filters, and costs that no route has."""
+    fields = {name: f"%DYNAMIC_METADATA({name})%" for name in (
+        "io.envoy.ai_gateway:llm_total_token", "io.envoy.ai_gateway:backend_name", "tollgate:tenant", "io.envoy.ai_gateway:mcp_method",
+        "envoy.filters.http.rbac:shadow")}
+    file = tmp_path / "world.yaml"
+    file.write_text(as_text([proxy({"format": {"type": "JSON", "json": fields}, "sinks": [{"type": "File", "file": {}}]}),
+                             ai_route("ai", ai_rule("b"), costs=[("llm_total_token", "TotalToken")])]))
+    said = tollgate("check", "-f", file).stdout
+    assert "io.envoy.ai_gateway:mcp_method has no value here: it is no metadataKey of an AIGatewayRoute's llmRequestCosts" in said, said
+    assert "envoy.filters.http.rbac:shadow has no value here" in said
+    assert said.count("has no value here") == 2
+
+
+def test_the_fields_of_the_ai_gateways_documents_have_values(gateway, upstream, file):
+    """Envoy AI Gateway, "Access Logs With AI/LLM Metadata"."""
+    up = upstream("b")
+    up.script = lambda *_: answer({"model": "served", "choices": [], **openai_usage(7, 5)})
+    fields = {"genai_model_name": "%REQ(X-AI-EG-MODEL)%", **{f"genai_{name}": f"%DYNAMIC_METADATA(io.envoy.ai_gateway:{key})%" for name, key in {
+        "model_name_override": "model_name_override", "backend_name": "backend_name", "tokens_total": "llm_total_token",
+        "tokens_input": "llm_input_token", "tokens_output": "llm_output_token"}.items()}}
+    gw = gateway([*logged(up, json_log(file("log"), fields))[:3], backend("b", up), ai_backend("b"), ai_route(
+        "ai", ai_rule({"name": "b", "modelNameOverride": "m-2"}, matches=[model("m-1")]), ai_rule("b", matches=[model("m-3")]),
+        costs=[("llm_input_token", "InputToken"), ("llm_output_token", "OutputToken"), ("llm_total_token", "TotalToken")])])
+    for name in ("m-1", "m-3"):
+        assert gw.request(CHAT, json={"model": name, "messages": [{"role": "user", "content": "Hi"}]}).status == 200
+    eventually(lambda: len(lines(file("log"))) == 2)
+    tokens = {"genai_tokens_total": 12, "genai_tokens_input": 7, "genai_tokens_output": 5, "genai_backend_name": "play/b"}
+    assert sorted((json.loads(line) for line in lines(file("log"))), key=lambda r: r["genai_model_name"]) == [
+        {"genai_model_name": "m-1", "genai_model_name_override": "m-2", **tokens},
+        {"genai_model_name": "m-3", "genai_model_name_override": None, **tokens}]
 
 
 def block(setting):
@@ -218,11 +281,81 @@ def test_a_proxy_with_a_wrong_match_leaves_the_default_log(gateway, upstream, fi
     assert not lines(file("all"))
 
 
-def test_a_log_that_cannot_be_written_is_told_and_the_others_are_written(gateway, upstream, file, tmp_path):
+def test_a_log_that_cannot_be_written_is_told_and_the_others_are_written(gateway, upstream, file):
     gw = gateway(logged(upstream("a"), text_log("/proc/nowhere/log", "x\n"), text_log(file("all"), "%REQ(:PATH)%\n")))
     gw.request("/a")
     eventually(lambda: lines(file("all")) == ["/a"])
-    assert "access log /proc/nowhere/log cannot be written" in gw.stderr()
+    assert gw.stderr().count("access log /proc/nowhere/log cannot be written: No such file or directory; its lines are dropped") == 1
+    eventually(lambda: gw.metric(DROPPED) == 1)
+
+
+@pytest.mark.parametrize("how", ["by itself", "SIGUSR1"])
+def test_a_log_that_can_be_written_later_is(gateway, upstream, file, how):
+    fifo = file("late")  # nobody reads it yet
+    os.mkfifo(fifo)
+    gw = gateway(logged(upstream("a"), text_log(fifo, "%REQ(:PATH)%\n")))
+    gw.request("/lost")
+    assert f"access log {fifo} cannot be written: No such device or address" in gw.stderr()
+    eventually(lambda: gw.metric(DROPPED) == 1)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        n = 0
+        if how == "SIGUSR1":
+            gw.signal(signal.SIGUSR1)
+
+        def is_written():
+            nonlocal n
+            n += 1
+            gw.request(f"/{n}")
+            return f"access log {fifo} is written again" in gw.stderr()
+        eventually(is_written, 20)
+        gw.request("/last")
+        seen = b""
+
+        def is_all_written_or_counted():
+            nonlocal seen
+            with contextlib.suppress(BlockingIOError):
+                seen += os.read(reader, 65536)
+            return gw.metric(DROPPED) + seen.count(b"\n") == n + 2
+        eventually(is_all_written_or_counted)
+        assert b"/last\n" in seen
+    finally:
+        os.close(reader)
+
+
+def test_a_log_that_no_configuration_names_any_more_is_let_go(gateway, upstream, file):
+    up = upstream("a")
+    gw = gateway(logged(up, text_log(file("first"), "%REQ(:PATH)%\n")))
+    gw.request("/a")
+    gw.apply(logged(up, text_log(file("second"), "%REQ(:PATH)%\n")))
+    eventually(lambda: str(file("first")) not in open_files(gw))
+    assert str(file("second")) in open_files(gw) and lines(file("first")) == ["/a"]
+    file("first").unlink()
+    file("second").unlink()
+    gw.signal(signal.SIGUSR1)
+    eventually(file("second").exists)
+    assert not file("first").exists()
+
+
+def open_files(gw):
+    names = []
+    for fd in pathlib.Path(f"/proc/{gw.process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.append(os.readlink(fd))
+    return names
+
+
+def test_a_log_whose_file_cannot_be_made_again_goes_on_and_is_told(gateway, upstream, tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    gw = gateway(logged(upstream("a"), text_log(folder / "log", "%REQ(:PATH)%\n")))
+    gw.request("/a")
+    eventually(lambda: lines(folder / "log") == ["/a"])
+    os.rename(folder, tmp_path / "moved")
+    gw.signal(signal.SIGUSR1)
+    eventually(lambda: f"access log {folder}/log cannot be written under its name: No such file or directory" in gw.stderr())
+    gw.request("/b")
+    eventually(lambda: lines(tmp_path / "moved" / "log") == ["/a", "/b"])
 
 
 # Every operator that carries bytes of a client, or of a backend.
@@ -254,6 +387,24 @@ def test_no_bytes_of_a_client_forge_a_line(gateway, upstream, file):
         record = json.loads(file(name).read_bytes().decode("utf-8"))
         assert list(record) == CARRIERS
         assert 'a"b\\c\tq' in record["REQ(X-EVIL)"] and '{"status":1}' in record["RESP(X-EVIL)"]
+        assert "\u2028" in record["REQ(X-EVIL)"] and len(file(name).read_text("utf-8").splitlines()) == 1, "for who ends lines there, too"
+
+
+def test_no_client_hides_a_request_by_what_it_says_of_itself(gateway, upstream, file):
+    """Escapes make six bytes of one: the line would be longer than one may be. Everything else stands."""
+    gw = gateway([*logged(upstream("a"), text_log(file("text"), "%REQ(USER-AGENT)% %REQ(:PATH)% %RESPONSE_CODE%\n"),
+                          {"sinks": [{"type": "File", "file": {"path": str(file("json"))}}]})])
+    for n in (100, 25000, 60000):
+        with gw.raw() as raw:
+            raw.send(b"GET /%d HTTP/1.1\r\nHost: a.test\r\nUser-Agent: %s\r\n\r\n" % (n, b"\x80" * n))
+            assert raw.reply().status == 200
+    eventually(lambda: len(lines(file("json"))) == 3 == len(lines(file("text"))))
+    records = [json.loads(line) for line in lines(file("json"))]
+    assert sorted((r["x-envoy-origin-path"], r["response_code"], r["upstream_cluster"]) for r in records) == [
+        (f"/{n}", 200, "Backend/play/a") for n in (100, 25000, 60000)]
+    assert sorted(line.split(" ")[1:] for line in lines(file("text"))) == [[f"/{n}", "200"] for n in (100, 25000, 60000)]
+    assert all(len(line) < 131072 for name in ("json", "text") for line in lines(file(name)))
+    assert gw.metric(DROPPED) == 0
 
 
 # ---- what an operator says of a real request ----

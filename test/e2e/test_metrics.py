@@ -1,6 +1,7 @@
 """What an operator's Prometheus gets: limits by whom they are counted for, and nothing that a client chose."""
 import contextlib
 import http.client
+import re
 import shutil
 import subprocess
 import time
@@ -8,8 +9,9 @@ import time
 import pytest
 
 from play.deadline import eventually
-from play.manifests import (ENVOY_API, backend, local_provider, provider, route, rule, security_policy, target, thing, tls_secret,
-                            world)
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, local_provider, provider, route, rule, security_policy,
+                            target, thing, tls_secret, world)
+from test_ai_usage import CHAT, COSTS, answer, openai_usage
 
 USED, ALLOWED, VALUES = (f"tollgate_limit_{name}" for name in ("used", "allowed", "values"))
 POLICY = "BackendTrafficPolicy/play/limits"
@@ -125,3 +127,28 @@ def test_promtool_finds_nothing_to_say(gateway, upstream, issuer):
     eventually(lambda: gw.metric("tollgate_requests_total") == 2)
     said = subprocess.run([promtool, "check", "metrics"], input=gw.get_admin("/metrics").body, capture_output=True, timeout=60, check=False)
     assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")
+
+
+ODD = ['a"b\\c{d="e"},f g', "x" * 300, "a} 1\\n"]  # what a model's name may hold
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_names_of_models_and_tenants_break_no_page_and_no_line(gateway, upstream, issuer, name):
+    """Whatever a body or a claim can say: it is one label of one line, cut where it is too long."""
+    up, issued, tenant = upstream("a"), issuer(), name + " \u00e9\u2028"
+    up.script = lambda *_: answer({"model": name, "choices": [], **openai_usage(7, 5)})
+    claims = {**local_provider(issued), "claimToHeaders": [{"claim": "tenant", "header": "x-tenant"}]}
+    gw = gateway(world(backend("a", up), ai_backend("a"), ai_route("ai", ai_rule("a"), costs=COSTS),
+                       security_policy("s", target("Gateway", "front"), jwt={"providers": [claims]})))
+    body = {"model": name, "messages": [{"role": "user", "content": "Hi"}]}
+    assert gw.request(CHAT, json=body, token=issued.token(tenant)).status == 200
+
+    def label(text):
+        return text.encode()[:128].decode().replace("\\", "\\\\").replace('"', '\\"').replace("\u2028", "?")
+    labels = {"model": label(name), "tenant": label(tenant)}
+    assert eventually(lambda: gw.metric("ai_model_requests_total", response_code="200", **labels)) == 1
+    assert gw.metric("gen_ai_client_token_usage_count", gen_ai_request_model=label(name)) == 2
+    for line in gw.get_admin("/metrics").body.decode().split("\n")[:-1]:
+        assert re.fullmatch(r'#.*|\w+(\{(\w+="([^"\\]|\\["\\n])*",?)*\})? [0-9.e+-]+', line), line
+    record = gw.wait_log(lambda r: r["response_code"] == 200)
+    assert record["model"] == record["model_served"] == name and record["tenant"] == tenant

@@ -9,7 +9,7 @@ from play.collector import CLIENT, SERVER, Collector
 from play.deadline import FACTOR, eventually
 from play.gateway import tollgate
 from play.http2 import Http2
-from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, config_map, gateway, gateway_class, model, path,
+from play.manifests import (ENVOY_API, ai_backend, ai_route, ai_rule, backend, config_map, gateway, gateway_class, http_listener, model, path,
                             route, rule, service, target, thing, to, world)
 from play.ports import free_port
 from play.upstream import Answer
@@ -628,11 +628,45 @@ def found(tmp_path, manifests):
 def test_check_names_a_port_of_grpc_and_what_is_not_enforced(tmp_path):
     base = [gateway_class(), gateway(infrastructure={"parametersRef": {
         "group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "proxy"}})]
-    spec = {"provider": {"host": "otel.example", "port": 4317}, "spanName": {"server": "%NOBODY%", "client": "x"}}
+    spec = {"provider": {"host": "otel.example", "port": 4317}}
 
     text = found(tmp_path, [*base, thing(ENVOY_API, "EnvoyProxy", "proxy", {"telemetry": {"tracing": spec}})])
 
-    assert "port 4317" in text and "4318" in text and "NOBODY" in text
+    assert "port 4317" in text and "4318" in text
     spec = {"provider": {"type": "Zipkin", "host": "zipkin.example", "port": 9411}}
     text = found(tmp_path, [*base, thing(ENVOY_API, "EnvoyProxy", "proxy", {"telemetry": {"tracing": spec}})])
     assert "only OpenTelemetry is supported" in text
+
+
+FORMATS = {
+    "spanName.server": ('          server: "a \\"b\\" %NOBODY%"', "NOBODY"),
+    "spanName.client": ("          client: x %REQ()%", "REQ()"),
+    "tags": ('          my.tag: "%PROTOCOL% %NOBODY%"', "NOBODY"),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_wrong_format_is_told_at_its_column_whether_anybody_attaches_its_proxy_or_not(tmp_path, name):
+    line, at = FORMATS[name]
+    file = tmp_path / "proxy.yaml"
+    file.write_text("apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: {name: p, namespace: n}\nspec:\n"
+                    "  telemetry:\n    tracing:\n      provider: {host: otel.example}\n"
+                    f"      {name.split('.')[0]}:\n{line}\n")
+    run = tollgate("check", "-f", file)
+    assert run.returncode == 1
+    assert f"proxy.yaml:9:{line.index(at) + 1}: EnvoyProxy/n/p: tracing: " in run.stdout, run.stdout
+
+
+def test_a_proxy_with_a_wrong_format_has_no_part_in_any_listener(gateway, upstream, collector, tmp_path):
+    """Its traces, its log and its metrics are the defaults', whichever listener is compiled first."""
+    up, got, log = upstream(), collector(), tmp_path / "log"
+    telemetry = {"tracing": tracing(spanName={"server": "%NOBODY%", "client": "x"}),
+                 "accessLog": {"settings": [{"format": {"type": "Text", "text": "x"}, "sinks": [
+                     {"type": "File", "file": {"path": str(log)}}]}]}}
+    manifests = simple(up, got, telemetry=telemetry)
+    manifests[1]["spec"]["listeners"] = [http_listener(), http_listener("second", 81)]
+    gw = gateway(manifests)
+    for port in (80, 81):
+        assert gw.request("/seen", port=port).status == 200
+    eventually(lambda: len(gw.log()) == 2)
+    assert not log.exists() and not got.requests

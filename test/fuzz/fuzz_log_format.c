@@ -1,7 +1,8 @@
 /* Fuzz target of access logs. Bytes up to the first NUL are a format, and a match in CEL, the rest
  * whatever a client wrote. Beyond not crashing: an error names a place inside the text; a line
- * holds no byte that the format did not bring and that could end it or a quoted value; a match that
- * was accepted answers the same again and again, and never as its negation does. */
+ * holds no byte that the format did not bring and that could end it or a quoted value, and is no
+ * longer than one may be; a match that was accepted answers the same again and again, and never as
+ * its negation does. */
 #include "base/assert.h"
 #include "base/limits.h"
 #include "gateway/account/log_match.h"
@@ -57,7 +58,7 @@ static bool is_harmless(struct str line)
         if ((unsigned char)line.ptr[i] < 0x20 || line.ptr[i] == 0x7f)
             return false;
     }
-    return line.len > 0 && line.ptr[line.len - 1] == '\n';
+    return line.len > 0 && line.len <= LIMIT_LOG_LINE_BYTES && line.ptr[line.len - 1] == '\n';
 }
 
 static void play_text(struct str format, const struct access_record *r)

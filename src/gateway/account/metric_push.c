@@ -1,6 +1,7 @@
 /* A target outlives a reload that keeps its exporter and how it is told. A collector that has not
  * taken what it was told before is not told more: values since the start are all in the next
- * ones, and differences add up until then. */
+ * ones, and differences add up until then. Very many series are told as the collector takes them,
+ * with their values of the moment at which that began. */
 #include "gateway/account/metric_push.h"
 
 #include "base/mem.h"
@@ -14,19 +15,38 @@ struct push_target {
     struct exporter *exporter; /* one reference */
     struct otlp_metrics told;
     bool is_wanted;
+    bool is_ending; /* no time to wait for room */
 };
 
-static void push_on_item(void *ctx, struct str item, uint32_t n_points)
+static bool push_on_item(void *ctx, struct str item, uint32_t n_points)
 {
-    exporter_add(ctx, item, n_points);
+    struct push_target *t = ctx;
+
+    exporter_add(t->exporter, item, n_points);
+    return t->is_ending || exporter_has_room(t->exporter);
+}
+
+static void push_go_on(void *ctx)
+{
+    struct push_target *t = ctx;
+
+    otlp_metrics_go_on(&t->told, push_on_item, t);
 }
 
 static void push_tell(struct metric_push *p, struct push_target *t)
 {
     const struct server *g = p->server;
 
-    otlp_metrics_tell(&t->told, &g->metrics, g->started_wall_us, g->loop->now.wall_unix_us,
-                      push_on_item, t->exporter);
+    otlp_metrics_begin(&t->told, &g->metrics, g->started_wall_us, g->loop->now.wall_unix_us);
+    push_go_on(t);
+}
+
+/* What the queue does not take is dropped there, and counted. */
+static void push_tell_last(struct metric_push *p, struct push_target *t)
+{
+    t->is_ending = true;
+    push_go_on(t);
+    push_tell(p, t);
 }
 
 static void push_tell_all(struct metric_push *p, bool is_last)
@@ -34,7 +54,9 @@ static void push_tell_all(struct metric_push *p, bool is_last)
     LIST_FOREACH (&p->targets, node) {
         struct push_target *t = CONTAINER_OF(node, struct push_target, node);
 
-        if (is_last || !exporter_is_busy(t->exporter))
+        if (is_last)
+            push_tell_last(p, t);
+        else if (!t->told.telling && !exporter_is_busy(t->exporter))
             push_tell(p, t);
     }
     exporter_registry_sweep(&p->server->exporters);
@@ -67,6 +89,8 @@ void metric_push_init(struct metric_push *p, struct server *g)
 static void push_remove(struct push_target *t)
 {
     list_remove(&t->node);
+    if (t->exporter->room_ctx == t) /* not the next one's of the same exporter */
+        exporter_watch(t->exporter, NULL, NULL);
     exporter_unref(t->exporter);
     otlp_metrics_deinit(&t->told);
     mem_free(t);
@@ -104,6 +128,7 @@ static void push_want(struct metric_push *p, const struct metric_sink_plan *sink
     t->told.counters_as_deltas = sink->counters_as_deltas;
     t->told.histograms_as_deltas = sink->histograms_as_deltas;
     t->is_wanted = true;
+    exporter_watch(t->exporter, push_go_on, t);
     list_append(&p->targets, &t->node);
 }
 

@@ -128,6 +128,7 @@ static void record_fill_usage(struct exchange *x, struct access_record *r)
     r->tokens_reasoning = record_tokens(is_known && u->has_reasoning, u->reasoning);
     r->tokens_total = record_tokens(is_known && u->has_total, u->total);
     r->first_token_us = LOG_TOKENS_UNKNOWN;
+    r->first_token_us = LOG_TOKENS_UNKNOWN;
     if (is_known)
         r->tokens_source = u->is_estimated ? STR("estimated") : STR("provider");
     if (a && a->first_content_us)
@@ -140,8 +141,10 @@ static void record_fill_usage(struct exchange *x, struct access_record *r)
         r->operation = gen_ai_operation(x->endpoint);
         r->provider = record_provider(x);
     }
-    if (x->backend && x->backend->ai)
+    if (x->backend && x->backend->ai) {
         r->ai_service = x->backend->ai->name;
+        r->model_override = x->backend->ai->model;
+    }
     if (x->costs.n == 0)
         return;
     costs = ARENA_ARRAY(&x->tail, struct access_cost, x->costs.n);

@@ -8,6 +8,7 @@
 #include "gateway/compile/layer.h"
 #include "gateway/compile/limit.h"
 #include "gateway/compile/log/access_log.h"
+#include "gateway/compile/telemetry/tracing.h"
 #include "gateway/compile/tls.h"
 #include "gateway/server_options.h"
 
@@ -168,6 +169,7 @@ int compile_pass(const struct compile_input *input, struct manifest *m,
     arena_init(&c.scratch, 65536);
     compile_check_costs(&c);
     compile_check_logs(&c);
+    compile_check_tracing(&c);
     compile_ports(&c);
     s->manifest = m;
     s->clusters = c.used_clusters.items;

@@ -3,7 +3,9 @@
  * them. */
 #include "telemetry/otlp/otlp_metrics.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "telemetry/metrics_internal.h"
 #include "telemetry/otlp/otlp_attribute.h"
 
@@ -13,12 +15,14 @@ enum {
     PIECE_BYTES = LIMIT_EXPORT_ITEM_BYTES / 2
 };
 
-struct telling {
+/* One telling of all metrics: the values of the moment at which it began, and how far it is. */
+struct otlp_telling {
     struct otlp_metrics *o;
+    struct metrics_scrape scrape;
+    unsigned metric; /* enum metric: the one that is told now */
+    size_t at;       /* its point that is next */
     int64_t start_us;
     int64_t now_us;
-    otlp_metrics_fn *fn;
-    void *ctx;
     struct arena arena; /* of `last` to be */
     struct map last;
     struct buf item;
@@ -51,7 +55,7 @@ static bool tell_next_label(struct str *rest, struct str *ret_key, struct buf *r
     return true;
 }
 
-static void tell_labels(struct telling *t, struct str labels)
+static void tell_labels(struct otlp_telling *t, struct str labels)
 {
     struct str key;
 
@@ -61,7 +65,7 @@ static void tell_labels(struct telling *t, struct str labels)
     buf_append_char(&t->item, ']');
 }
 
-static void tell_time(struct telling *t, const char *key, int64_t unix_us)
+static void tell_time(struct otlp_telling *t, const char *key, int64_t unix_us)
 {
     buf_append_str(&t->item, STR(",\""));
     buf_append_str(&t->item, str_of(key));
@@ -70,7 +74,7 @@ static void tell_time(struct telling *t, const char *key, int64_t unix_us)
     buf_append_str(&t->item, STR("000\""));
 }
 
-static void tell_double(struct telling *t, double value)
+static void tell_double(struct otlp_telling *t, double value)
 {
     if (value >= 0 && value <= 9e15 && value == (double)(uint64_t)value)
         buf_append_u64(&t->item, (uint64_t)value);
@@ -78,7 +82,7 @@ static void tell_double(struct telling *t, double value)
         buf_printf(&t->item, "%.17g", value);
 }
 
-static void tell_bucket_list(struct telling *t, const uint64_t *counts, uint32_t n)
+static void tell_bucket_list(struct otlp_telling *t, const uint64_t *counts, uint32_t n)
 {
     buf_append_str(&t->item, STR(",\"bucketCounts\":["));
     for (uint32_t i = 0; i < n; i++) {
@@ -91,7 +95,7 @@ static void tell_bucket_list(struct telling *t, const uint64_t *counts, uint32_t
     buf_append_str(&t->item, STR("],\"explicitBounds\":["));
 }
 
-static void tell_buckets(struct telling *t, enum metric m, const struct metric_sum *sum)
+static void tell_buckets(struct otlp_telling *t, enum metric m, const struct metric_sum *sum)
 {
     const struct metric_bounds *bounds = metric_bounds(m);
     uint64_t n = 0;
@@ -123,7 +127,7 @@ static uint64_t tell_rise(uint64_t now, uint64_t before)
 }
 
 /* What has come since the last time; remembers `sum` for the next one. */
-static void tell_subtract(struct telling *t, enum metric m, const struct metric_sum *sum,
+static void tell_subtract(struct otlp_telling *t, enum metric m, const struct metric_sum *sum,
                           struct metric_sum *ret)
 {
     struct str key = arena_printf(&t->arena, "%u %.*s", m, STR_ARG(sum->text));
@@ -144,7 +148,7 @@ static void tell_subtract(struct telling *t, enum metric m, const struct metric_
 /* ---- metrics ---- */
 
 /* As UCUM has them; what it does not know is an annotation. */
-static void tell_unit(struct telling *t, const char *unit)
+static void tell_unit(struct otlp_telling *t, const char *unit)
 {
     struct str s = str_of(unit);
 
@@ -158,7 +162,7 @@ static void tell_unit(struct telling *t, const char *unit)
         buf_append_char(&t->item, '1');
 }
 
-static void tell_open(struct telling *t, enum metric m)
+static void tell_open(struct otlp_telling *t, enum metric m)
 {
     const struct metric_row *row = &metric_rows[m];
     int temporality = tell_is_delta(t->o, m) ? TEMPORALITY_DELTA : TEMPORALITY_CUMULATIVE;
@@ -182,15 +186,7 @@ static void tell_open(struct telling *t, enum metric m)
     buf_append_str(&t->item, STR("\"dataPoints\":["));
 }
 
-static void tell_close(struct telling *t)
-{
-    if (t->n_points == 0)
-        return;
-    buf_append_str(&t->item, STR("]}}"));
-    t->fn(t->ctx, buf_str(&t->item), t->n_points);
-}
-
-static void tell_point(struct telling *t, enum metric m, const struct metric_sum *sum)
+static void tell_point(struct otlp_telling *t, enum metric m, const struct metric_sum *sum)
 {
     bool is_delta = tell_is_delta(t->o, m);
     struct metric_sum difference;
@@ -215,43 +211,83 @@ static void tell_point(struct telling *t, enum metric m, const struct metric_sum
     buf_append_char(&t->item, '}');
 }
 
-static void tell_metric(struct telling *t, const struct metrics_scrape *s, enum metric m)
+/* The next points of the metric at hand, as many as one item takes. False: it has no more. */
+static bool tell_piece(struct otlp_telling *t)
 {
-    if (metric_rows[m].type == METRIC_UNTYPED || s->sums[m].n == 0)
-        return;
+    const enum metric m = (enum metric)t->metric;
+    size_t n = metric_rows[m].type == METRIC_UNTYPED ? 0 : t->scrape.sums[m].n;
+
+    if (t->at == n)
+        return false;
     tell_open(t, m);
-    VEC_FOREACH (&s->sums[m], sum) {
-        if (t->item.len > PIECE_BYTES) {
-            tell_close(t);
-            tell_open(t, m);
-        }
-        tell_point(t, m, *sum);
-    }
-    tell_close(t);
+    while (t->at < n && t->item.len <= PIECE_BYTES)
+        tell_point(t, m, t->scrape.sums[m].items[t->at++]);
+    buf_append_str(&t->item, STR("]}}"));
+    return true;
+}
+
+static void tell_free(struct otlp_telling *t)
+{
+    metrics_scrape_deinit(&t->scrape);
+    map_deinit(&t->last);
+    arena_deinit(&t->arena);
+    buf_deinit(&t->item);
+    buf_deinit(&t->text);
+    mem_free(t);
+}
+
+/* What is told now is what the next differences are to. */
+static void tell_end(struct otlp_telling *t)
+{
+    struct otlp_metrics *o = t->o;
+
+    map_deinit(&o->last);
+    arena_deinit(&o->arena);
+    o->arena = t->arena;
+    o->last = t->last;
+    o->last_unix_us = t->now_us;
+    o->telling = NULL;
+    t->arena = (struct arena){0};
+    t->last = (struct map){0};
+    tell_free(t);
 }
 
 void otlp_metrics_deinit(struct otlp_metrics *o)
 {
+    if (o->telling)
+        tell_free(o->telling);
+    o->telling = NULL;
     map_deinit(&o->last);
     arena_deinit(&o->arena);
 }
 
-void otlp_metrics_tell(struct otlp_metrics *o, const struct metrics *m, int64_t start_unix_us,
-                       int64_t now_unix_us, otlp_metrics_fn *fn, void *ctx)
+void otlp_metrics_begin(struct otlp_metrics *o, const struct metrics *m, int64_t start_unix_us,
+                        int64_t now_unix_us)
 {
-    struct telling t = {
-        .o = o, .start_us = start_unix_us, .now_us = now_unix_us, .fn = fn, .ctx = ctx};
-    struct metrics_scrape s = {0};
+    struct otlp_telling *t = MEM_NEW(struct otlp_telling);
 
-    arena_init(&t.arena, 4096);
-    metrics_scrape_fill(&s, m);
-    for (unsigned i = 0; i < METRIC_COUNT_; i++)
-        tell_metric(&t, &s, (enum metric)i);
-    metrics_scrape_deinit(&s);
-    otlp_metrics_deinit(o);
-    o->arena = t.arena;
-    o->last = t.last;
-    o->last_unix_us = now_unix_us;
-    buf_deinit(&t.item);
-    buf_deinit(&t.text);
+    PRE(!o->telling);
+    t->o = o;
+    t->start_us = start_unix_us;
+    t->now_us = now_unix_us;
+    arena_init(&t->arena, 4096);
+    metrics_scrape_fill(&t->scrape, m);
+    o->telling = t;
+}
+
+void otlp_metrics_go_on(struct otlp_metrics *o, otlp_metrics_fn *fn, void *ctx)
+{
+    struct otlp_telling *t = o->telling;
+    bool may_go_on = true;
+
+    while (t && may_go_on && t->metric < METRIC_COUNT_) {
+        if (tell_piece(t)) {
+            may_go_on = fn(ctx, buf_str(&t->item), t->n_points);
+        } else {
+            t->metric++;
+            t->at = 0;
+        }
+    }
+    if (t && t->metric == METRIC_COUNT_)
+        tell_end(t);
 }

@@ -8,6 +8,7 @@
 #include "base/map.h"
 
 struct metrics;
+struct otlp_telling;
 
 /* What one receiver is told, and was told last. Zeroed is: nothing yet, and no differences. */
 struct otlp_metrics {
@@ -17,12 +18,17 @@ struct otlp_metrics {
     struct arena arena;
     struct map
         last; /* struct metric_sum by metric and labels, of those that are told as differences */
+    struct otlp_telling *telling; /* one is under way; NULL: none is */
 };
 
-/* A metric with some of its points. */
-typedef void otlp_metrics_fn(void *ctx, struct str item, uint32_t n_points);
+/* A metric with some of its points. False: no more for now. */
+typedef bool otlp_metrics_fn(void *ctx, struct str item, uint32_t n_points);
 
 void otlp_metrics_deinit(struct otlp_metrics *o);
-/* Tells `fn` all of them, in pieces of less than LIMIT_EXPORT_ITEM_BYTES. */
-void otlp_metrics_tell(struct otlp_metrics *o, const struct metrics *m, int64_t start_unix_us,
-                       int64_t now_unix_us, otlp_metrics_fn *fn, void *ctx);
+/* Begins to tell all of them, with their values of now. None may be under way. */
+void otlp_metrics_begin(struct otlp_metrics *o, const struct metrics *m, int64_t start_unix_us,
+                        int64_t now_unix_us);
+/* Goes on with the telling that is under way, if one is, in pieces of less than
+ * LIMIT_EXPORT_ITEM_BYTES, until `fn` wants no more or all is told. With very many series that is
+ * more than may wait for a collector at once. */
+void otlp_metrics_go_on(struct otlp_metrics *o, otlp_metrics_fn *fn, void *ctx);

@@ -12,9 +12,10 @@ enum { START_US = 1000000, NOW_US = 5000000, LATER_US = 9000000 };
 struct heard {
     json_t *items; /* an array of all that was told */
     uint32_t n_points;
+    unsigned n_wanted; /* items; 0: all */
 };
 
-static void hear(void *ctx, struct str item, uint32_t n_points)
+static bool hear(void *ctx, struct str item, uint32_t n_points)
 {
     struct heard *h = ctx;
     json_t *one = json_loadb(item.ptr, item.len, JSON_REJECT_DUPLICATES, NULL);
@@ -23,13 +24,16 @@ static void hear(void *ctx, struct str item, uint32_t n_points)
     CHECK(item.len <= LIMIT_EXPORT_ITEM_BYTES);
     json_array_append_new(h->items, one);
     h->n_points += n_points;
+    return h->n_wanted == 0 || --h->n_wanted > 0;
 }
 
 static json_t *tell(struct otlp_metrics *o, const struct metrics *m, int64_t now_us)
 {
-    struct heard h = {json_array(), 0};
+    struct heard h = {json_array(), 0, 0};
 
-    otlp_metrics_tell(o, m, START_US, now_us, hear, &h);
+    otlp_metrics_begin(o, m, START_US, now_us);
+    otlp_metrics_go_on(o, hear, &h);
+    CHECK(!o->telling);
     return h.items;
 }
 
@@ -159,7 +163,7 @@ TEST(differences_are_since_the_time_before)
 TEST(many_series_are_told_in_pieces)
 {
     struct otlp_metrics o = {0};
-    struct heard h = {json_array(), 0};
+    struct heard h = {json_array(), 0, 0};
     struct metrics m;
 
     metrics_init(&m);
@@ -171,10 +175,73 @@ TEST(many_series_are_told_in_pieces)
 
         metric_observe_us(METRICS_SERIES(s, METRIC_REQUEST_DURATION, str_make(name, (size_t)n)), 5);
     }
-    otlp_metrics_tell(&o, &m, START_US, NOW_US, hear, &h);
-    CHECK(h.n_points >= LIMIT_METRIC_HISTOGRAMS || h.n_points >= 1000);
+    otlp_metrics_begin(&o, &m, START_US, NOW_US);
+    otlp_metrics_go_on(&o, hear, &h);
+    CHECK(h.n_points >= 1000);
     CHECK(json_array_size(h.items) > 10);
     json_decref(h.items);
+    otlp_metrics_deinit(&o);
+    metrics_deinit(&m);
+}
+
+/* Who can take no more now gets the rest later, of the same moment, and nothing twice. */
+TEST(a_telling_goes_on_where_it_stopped)
+{
+    struct otlp_metrics o = {.counters_as_deltas = true};
+    struct heard h = {json_array(), 0, 0};
+    struct metrics m;
+    unsigned n_parts = 0;
+
+    metrics_init(&m);
+    struct metrics_shard *s = metrics_shard_new(&m);
+    struct metric_series *last = NULL;
+
+    for (unsigned i = 0; i < 1000; i++) {
+        char name[16];
+        int n = snprintf(name, sizeof name, "r%u", i);
+
+        last = METRICS_SERIES(s, METRIC_REFUSALS, str_make(name, (size_t)n));
+        metric_add(last, 5);
+    }
+    otlp_metrics_begin(&o, &m, START_US, NOW_US);
+    metric_add(last, 2); /* of the next one */
+    for (; o.telling; n_parts++) {
+        h.n_wanted = 1;
+        otlp_metrics_go_on(&o, hear, &h);
+    }
+    otlp_metrics_go_on(&o, hear, &h); /* nothing more */
+    CHECK(n_parts > 3);
+    size_t i, k, n_told = 0;
+    json_t *item, *p;
+
+    json_array_foreach(h.items, i, item)
+    {
+        if (strcmp(text_of(item, "name"), "tollgate_refusals_total") != 0)
+            continue;
+        json_array_foreach(json_object_get(json_object_get(item, "sum"), "dataPoints"), k, p)
+        {
+            CHECK(json_number_value(json_object_get(p, "asDouble")) == 5);
+            n_told++;
+        }
+    }
+    CHECK_INT(n_told, 1000);
+    json_decref(h.items);
+
+    h = (struct heard){json_array(), 0, 0};
+    otlp_metrics_begin(&o, &m, START_US, LATER_US);
+    otlp_metrics_go_on(&o, hear, &h);
+    double sum = 0;
+
+    json_array_foreach(h.items, i, item)
+    {
+        if (strcmp(text_of(item, "name"), "tollgate_refusals_total") == 0)
+            json_array_foreach(json_object_get(json_object_get(item, "sum"), "dataPoints"), k, p)
+                sum += json_number_value(json_object_get(p, "asDouble"));
+    }
+    CHECK(sum == 2);
+    json_decref(h.items);
+
+    otlp_metrics_begin(&o, &m, START_US, LATER_US + 1); /* and one that is never finished */
     otlp_metrics_deinit(&o);
     metrics_deinit(&m);
 }

@@ -82,6 +82,18 @@ void exporter_add(struct exporter *e, struct str item, uint32_t n)
     e->queued_bytes += b->text.len - before;
 }
 
+/* Half of it, so that others who add to it have some too. */
+bool exporter_has_room(const struct exporter *e)
+{
+    return e->queued_bytes + LIMIT_EXPORT_ITEM_BYTES <= LIMIT_EXPORT_QUEUE_BYTES / 2;
+}
+
+void exporter_watch(struct exporter *e, exporter_room_fn *fn, void *ctx)
+{
+    e->on_room = fn;
+    e->room_ctx = ctx;
+}
+
 static void registry_empty_rings(struct exporter_registry *r)
 {
     for (uint32_t i = 0; i < r->n_rings; i++) {

@@ -19,6 +19,8 @@
 enum exporter_state { EXPORTER_IDLE, EXPORTER_SENDING, EXPORTER_PAUSING };
 
 struct exporter_registry;
+/* A batch is done with: there is more room. */
+typedef void exporter_room_fn(void *ctx);
 
 struct exporter {
     _Atomic uint32_t n_refs;
@@ -37,9 +39,11 @@ struct exporter {
     struct buf answer;
     struct timer timer; /* the try's end; a pause's */
     uint32_t n_tries;
-    bool was_repeated; /* a pooled connection turned out to be closed: once more at once */
-    bool is_failing;   /* said in the log */
-    bool is_doomed;    /* nobody had it when this sweep began */
+    bool was_repeated;         /* a pooled connection turned out to be closed: once more at once */
+    bool is_failing;           /* said in the log */
+    bool is_doomed;            /* nobody had it when this sweep began */
+    exporter_room_fn *on_room; /* NULL: nobody waits for it */
+    void *room_ctx;
 };
 
 /* Counted over all exporters that there were. Control. */
@@ -101,6 +105,10 @@ struct exporter *exporter_ref(struct exporter *e);
 void exporter_unref(struct exporter *e);
 /* Queues one item, which is `n` spans or points. Control. */
 void exporter_add(struct exporter *e, struct str item, uint32_t n);
+/* Who has more than the queue may take adds while there is room, and is called when a batch is done
+ * with, in a turn of its own. `fn` NULL: nobody is. Control. */
+bool exporter_has_room(const struct exporter *e);
+void exporter_watch(struct exporter *e, exporter_room_fn *fn, void *ctx);
 /* Does anything wait, or is it on its way? Control. */
 static inline bool exporter_is_busy(const struct exporter *e)
 {

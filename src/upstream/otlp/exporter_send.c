@@ -59,6 +59,8 @@ static void exporter_on_next(struct timer *t)
 {
     struct exporter *e = CONTAINER_OF(t, struct exporter, timer);
 
+    if (e->on_room)
+        e->on_room(e->room_ctx);
     exporter_go_on(e);
     exporter_registry_note_end(e->registry);
 }

@@ -5,7 +5,11 @@
  * then compiled for each listener into its plan, which outlives the manifest. */
 #include "gateway/compile/log/access_log.h"
 
+#include <errno.h>
+
+#include "base/limits.h"
 #include "gateway/account/log_match.h"
+#include "manifest/ai_gateway_route.h"
 #include "manifest/envoy_proxy.h"
 #include "manifest/gateway.h"
 #include "telemetry/log_format.h"
@@ -59,6 +63,36 @@ static const struct log_format *compile_log_format(struct compile *c, struct obj
     return format;
 }
 
+static bool compile_is_cost(struct compile *c, struct str key)
+{
+    VEC_FOREACH (manifest_kind(c->manifest, KIND_AI_GATEWAY_ROUTE), at) {
+        const struct ai_gateway_route *route = (const struct ai_gateway_route *)*at;
+
+        VEC_FOREACH (&route->spec.llm_request_costs, cost) {
+            if (str_eq(cost->metadata_key, key))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Others' filters have metadata of their own: what will never have a value here is named. */
+static void compile_log_metadata(struct compile *c, struct object *o, struct mark mark,
+                                 const struct log_format *format)
+{
+    struct str name, cost;
+    size_t at = 0;
+
+    while (log_format_next_metadata(format, &at, &name, &cost)) {
+        if (cost.len > 0 && compile_is_cost(c, cost))
+            continue;
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE, mark, o->label,
+                 "access log format: %.*s has no value here%s", STR_ARG(name),
+                 cost.len > 0 ? ": it is no metadataKey of an AIGatewayRoute's llmRequestCosts"
+                              : "");
+    }
+}
+
 /* ---- matches ---- */
 
 /* False: one is not valid, which is reported where `o` is given. */
@@ -96,8 +130,11 @@ void compile_check_logs(struct compile *c)
         for (size_t i = 0; t && t->access_log && i < t->access_log->settings.n; i++) {
             const struct access_log_setting *s = &t->access_log->settings.items[i];
             struct access_log_plan plan;
+            const struct log_format *format =
+                compile_log_format(c, &proxy->object, &c->scratch, s->format);
 
-            compile_log_format(c, &proxy->object, &c->scratch, s->format);
+            if (format && s->format)
+                compile_log_metadata(c, &proxy->object, s->format->mark, format);
             compile_log_matches(c, &proxy->object, &c->scratch, s, &plan);
         }
     }
@@ -111,17 +148,60 @@ struct log_plans {
     size_t cap;
 };
 
+/* What a listener's plan holds on to. */
+struct log_hold {
+    struct log_writer *writer;
+    uint32_t sink;
+};
+
+static void compile_log_release(void *hold)
+{
+    const struct log_hold *h = hold;
+
+    log_writer_release(h->writer, h->sink);
+}
+
+static void compile_log_hold(struct compile *c, struct arena *a, uint32_t sink)
+{
+    struct log_hold *hold = ARENA_NEW(a, struct log_hold);
+
+    *hold = (struct log_hold){c->log_writer, sink};
+    arena_on_cleanup(a, compile_log_release, hold);
+}
+
+static void compile_log_warn(struct compile *c, const struct object *o, struct str path, int r)
+{
+    const char *why = r < 0 ? strerrordesc_np(-r) : NULL;
+    struct str text;
+
+    if (r == LOG_WRITER_FULL)
+        text =
+            arena_printf(&c->scratch, "access log %.*s is not written: there are %d others already",
+                         STR_ARG(path), LIMIT_LOG_SINKS);
+    else
+        text = arena_printf(&c->scratch,
+                            "access log %.*s cannot be written: %s%s; its lines are dropped and "
+                            "counted until it can",
+                            STR_ARG(path), why ? why : "it failed",
+                            r == -EACCES ? " (folders that no EnvoyProxy named at the start need "
+                                           "--log-folder)"
+                                         : "");
+    if (compile_tells(c, text))
+        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE,
+                 o ? o->mark : (struct mark){0}, o ? o->label : STR(""), "%.*s", STR_ARG(text));
+}
+
 static void compile_log_sink(struct compile *c, const struct object *o, struct arena *a,
                              struct log_plans *logs, struct access_log_plan plan, struct str path)
 {
-    if (c->log_writer && log_writer_sink(c->log_writer, path, &plan.sink) != 0) {
-        if (plan.is_of_unmatched)
-            return; /* told with the log of requests */
-        diag_add(&c->manifest->diags, DIAG_WARNING, DIAG_INEFFECTIVE,
-                 o ? o->mark : (struct mark){0}, o ? o->label : STR(""),
-                 "access log %.*s cannot be written", STR_ARG(path));
+    int r = c->log_writer ? log_writer_sink(c->log_writer, path, &plan.sink) : 0;
+
+    if (r != 0)
+        compile_log_warn(c, o, path, r);
+    if (r == LOG_WRITER_FULL)
         return;
-    }
+    if (c->log_writer)
+        compile_log_hold(c, a, plan.sink);
     VEC_PUSH(a, logs, plan);
 }
 

@@ -57,22 +57,43 @@ static void tracing_sampling(const struct tracing_spec *spec, struct trace_plan 
 
 /* ---- names and tags ---- */
 
-/* NULL: none is given, or it has an error (said). */
-static const struct log_format *tracing_format(struct tracing_draft *d, struct str text,
-                                               struct mark mark)
+/* NULL: none is given, or it has an error, which is reported where `o` is given. */
+static const struct log_format *tracing_format(struct compile *c, struct object *o, struct arena *a,
+                                               const struct marked_text *text)
 {
     const struct log_format *format = NULL;
     struct log_format_error error;
 
-    if (text.len == 0 || log_format_new_text(d->a, text, &format, &error) == 0)
-        return format;
-    if (mark.file)
-        mark.column += error.column;
-    if (compile_tells(d->c, arena_printf(&d->c->scratch, "%.*s: tracing: %.*s",
-                                         STR_ARG(d->proxy->object.label), STR_ARG(text))))
-        manifest_object_error(d->c->manifest, &d->proxy->object, DIAG_INVALID_VALUE, mark,
-                              "tracing: %s", error.text);
-    return NULL;
+    if (text->text.len > 0 && log_format_new_text(a, text->text, &format, &error) != 0 && o)
+        manifest_object_error(c->manifest, o, DIAG_INVALID_VALUE,
+                              marked_text_at(text, error.column), "tracing: %s", error.text);
+    return format;
+}
+
+static struct marked_text tracing_tag_text(const struct text_pair *tag)
+{
+    return (struct marked_text){tag->value_mark, tag->value_quote, tag->value};
+}
+
+void compile_check_tracing(struct compile *c)
+{
+    VEC_FOREACH (manifest_kind(c->manifest, KIND_ENVOY_PROXY), at) {
+        struct envoy_proxy *proxy = (struct envoy_proxy *)*at;
+        const struct telemetry_spec *t = proxy->spec.telemetry;
+        const struct tracing_spec *spec = t ? t->tracing : NULL;
+
+        if (!spec)
+            continue;
+        for (size_t i = 0; i < spec->tags.n; i++) {
+            const struct marked_text text = tracing_tag_text(&spec->tags.items[i]);
+
+            tracing_format(c, &proxy->object, &c->scratch, &text);
+        }
+        if (!spec->span_name)
+            continue;
+        tracing_format(c, &proxy->object, &c->scratch, &spec->span_name->server);
+        tracing_format(c, &proxy->object, &c->scratch, &spec->span_name->client);
+    }
 }
 
 /* One that is named as a credential is none of a collector's. */
@@ -80,9 +101,11 @@ static struct str tracing_environment(const struct tag_source *s, struct arena *
 {
     const char *value = getenv(arena_text(a, s->name));
 
-    if (value && log_redact_is_secret_name(s->name))
+    if (!value)
+        return arena_str(a, s->default_value);
+    if (log_redact_is_secret_variable(s->name) || log_redact_has_token(str_of(value)))
         return STR("redacted");
-    return arena_str(a, value ? str_of(value) : s->default_value);
+    return arena_str(a, str_of(value));
 }
 
 static void tracing_custom_tag(struct tracing_draft *d, const struct custom_tag *from,
@@ -113,9 +136,10 @@ static void tracing_tags(struct tracing_draft *d)
         tracing_custom_tag(d, &spec->custom_tags.items[i], &tags[n++]);
     for (size_t i = 0; i < spec->tags.n && n < n_max; i++) {
         const struct text_pair *pair = &spec->tags.items[i];
+        const struct marked_text text = tracing_tag_text(pair);
 
         tags[n].key = arena_str(d->a, pair->key);
-        tags[n++].format = tracing_format(d, pair->value, pair->mark);
+        tags[n++].format = tracing_format(d->c, NULL, d->a, &text);
     }
     if (n_all > n_max && compile_tells(d->c, arena_printf(&d->c->scratch, "%.*s: tags of spans",
                                                           STR_ARG(d->proxy->object.label))))
@@ -168,13 +192,12 @@ void compile_tracing(struct compile *c, const struct gateway *g, struct envoy_pr
     tracing_sampling(d.spec, d.plan);
     tracing_tags(&d);
     if (names) {
-        d.plan->server_name = tracing_format(&d, names->server.text, names->server.mark);
-        d.plan->client_name = tracing_format(&d, names->client.text, names->client.mark);
+        d.plan->server_name = tracing_format(c, NULL, d.a, &names->server);
+        d.plan->client_name = tracing_format(c, NULL, d.a, &names->client);
     }
     d.plan->exporter = tracing_exporter(&d, g);
     if (!d.plan->exporter)
         return;
     arena_on_cleanup(d.a, tracing_cleanup, d.plan->exporter);
-    if (!proxy->object.is_broken) /* by a format: as for the listeners that come after it */
-        plan->trace = d.plan;
+    plan->trace = d.plan;
 }
