@@ -43,7 +43,7 @@ struct stream {
     struct tls_session *tls; /* NULL: plain */
     unsigned wanted;         /* what the owner asked for */
     bool is_ready;
-    bool is_broken;      /* see stream_break */
+    bool is_broken;            /* see stream_break */
     const struct str *preface; /* see stream_target */
     int error; /* errno-like reason of the last STREAM_RESET or LOOP_HANGUP, 0 unknown;
                   EKEYREJECTED: the peer's certificate, EPROTO: another TLS failure */
