@@ -168,62 +168,6 @@ def play(gateway, served, issued, collector, n, n_more):  # noqa: F811
     return gw, crowd, got, seen, grown_kib
 
 
-class Page:
-    """What a scrape shows, read once: it is long."""
-
-    def __init__(self, gw):
-        self.series = {}
-        for line in gw.get_admin("/metrics").body.decode().splitlines():
-            if not line.startswith("#") and "_bucket{" not in line:
-                name, _, rest = line.partition("{") if "{" in line else line.partition(" ")
-                labels, _, value = rest.rpartition("} ")
-                self.series.setdefault(name, {})[labels] = float(value)
-
-    def n(self, name):
-        return len(self.series.get(name, {}))
-
-    def sum(self, name, labels=""):
-        return sum(value for key, value in self.series.get(name, {}).items() if labels in key)
-
-    def overflow(self, name):
-        return self.sum(OVERFLOW, f'metric="{name}"')
-
-
-class Told:
-    """What a collector was told so far, added up as it comes."""
-
-    def __init__(self, got):
-        self.got, self.at, self.sums, self.labels = got, 0, {}, {}
-
-    def look(self):
-        new = self.got.points[self.at:]
-        self.at += len(new)
-        for p in new:
-            self.sums[p.name] = self.sums.get(p.name, 0) + p.value
-            self.labels.setdefault(p.name, set()).add(tuple(p.attributes.values()))
-        return self
-
-
-SINK = {"type": "OpenTelemetry", "openTelemetry": {"backendRefs": [to("collector")], "reportCountersAsDeltas": True,
-                                                   "reportHistogramsAsDeltas": True}}
-
-
-def play(gateway, served, issued, collector, n, n_more):  # noqa: F811
-    """n fill every table but that of limits, n_more come after that."""
-    issued, got = Issuer(keys=[Key("EdDSA")]), collector()
-    try:
-        gw = gateway(world(served, issued, got), args=("--workers", "1"))
-        crowd = Crowd(gw, issued)
-        assert crowd.come(0, n) == {200: n}
-        held = anonymous_kib(gw)
-        started = time.monotonic()
-        seen = crowd.come(n, n + n_more)
-        print(f"{n_more / (time.monotonic() - started):.0f} requests a second, {held} KiB and {anonymous_kib(gw) - held} more")
-        return gw, crowd, got, seen, anonymous_kib(gw) - held
-    finally:
-        issued.stop()
-
-
 def check_tables(page, n):
     """Each request is counted once, and what is beyond a table under `other`."""
     for name in ("ai_model_requests_total", "ai_model_tokens_generated_total", "ai_model_tokens_processed_total"):
