@@ -117,7 +117,8 @@ static void *change_main(void *arg)
     _Atomic bool *is_over = arg;
 
     for (uint32_t i = 0; i < N_CHANGES; i++) {
-        uint32_t n = i % 7;
+        /* Up and down again: a bound that came back within one look would hide the change. */
+        uint32_t n = i < N_CHANGES / 2 ? i : N_CHANGES - i;
         const struct breaker_limits next = {.n_connections = n, .n_requests = n + i % 2};
 
         (void)breaker_limits_set(&changing, &next);
