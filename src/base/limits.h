@@ -205,7 +205,7 @@
       "of each kind that the live page counts (routes, backends, tenants with models); beyond: "   \
       "not shown")                                                                                 \
     X(REFUSALS_KEPT, 32, "requests", "the last ones of a worker that were refused, for the page")  \
-    X(LOG_RING_BYTES, 1048576, "bytes",                                                            \
+    X(LOG_RING_BYTES, 4194304, "bytes",                                                            \
       "access-log lines of one worker that wait for the writer; beyond: dropped, counted")         \
     X(TRACE_STATE_BYTES, 512, "bytes",                                                             \
       "a `tracestate` that goes on; beyond: members are left out")                                 \

@@ -52,10 +52,10 @@ static bool log_ring_has_room(struct log_ring *r, uint64_t head, size_t need)
 
 static bool log_ring_is_filling(struct log_ring *r, uint64_t head)
 {
-    if (LIKELY(head - r->tail_seen <= LIMIT_LOG_RING_BYTES / 2))
+    if (LIKELY(head - r->tail_seen <= LOG_RING_HURRY_BYTES))
         return false;
     r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
-    return head - r->tail_seen > LIMIT_LOG_RING_BYTES / 2;
+    return head - r->tail_seen > LOG_RING_HURRY_BYTES;
 }
 
 void log_ring_push(struct log_ring *r, uint32_t sink, struct str line)

@@ -2,6 +2,7 @@
  * this. */
 #pragma once
 
+#include "base/limits.h"
 #include "telemetry/log_writer.h"
 
 /* In front of each line; lengths are rounded up to 8. */
@@ -11,6 +12,10 @@ struct log_ring_head {
 };
 
 #define LOG_RING_SKIP UINT32_MAX
+
+/* So much in it cuts the writer's pause short: it may then have to wait for a processor as long as
+ * three times as much takes to come. */
+enum { LOG_RING_HURRY_BYTES = LIMIT_LOG_RING_BYTES / 4 };
 
 struct log_ring {
     struct log_writer *writer;
@@ -29,5 +34,5 @@ void log_ring_advance(struct log_ring *r);
 bool log_ring_is_empty(struct log_ring *r);
 /* log_writer.c: after a push. */
 void log_writer_wake(struct log_writer *w);
-/* The same where a pause would be too long: the ring is half full. */
+/* The same where a pause would be too long: LOG_RING_HURRY_BYTES wait. */
 void log_writer_hurry(struct log_writer *w);
