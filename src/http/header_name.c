@@ -76,6 +76,11 @@ bool header_is_framing_alias(struct str name)
     return str_eq(name, STR("content_length")) || str_eq(name, STR("transfer_encoding"));
 }
 
+bool header_is_protected(enum header_id id, struct str name)
+{
+    return header_is_framing(id) || header_is_framing_alias(name);
+}
+
 bool header_is_model(struct str name)
 {
     enum header_id id = header_id_find(name);

@@ -64,6 +64,9 @@ bool header_is_framing(enum header_id id);
 bool header_is_framing_alias(struct str name);
 /* Does it tell the model that a request asks for? `name` lower-case. */
 bool header_is_model(struct str name);
+/* May neither a configuration nor another server's answer write it? Framing and its aliases: two
+ * readers could disagree about where a message ends. `name` lower-case, `id` its own. */
+bool header_is_protected(enum header_id id, struct str name);
 /* Does its name say that it holds a credential? `name` lower-case. */
 bool header_is_credential(enum header_id id, struct str name);
 /* May a trailer section not hold it? Such headers are dropped (RFC 9110 6.5.1). */

@@ -1,9 +1,10 @@
 /* Header modifiers of routes.
  *
- * Framing (Content-Length, Transfer-Encoding, Trailer) and hop-by-hop headers belong to the
- * connection and are refused at compile time: a route that could write them could make two readers
- * disagree about where a message ends. Host can be set on a request, never added or removed: a
- * request has exactly one. Owner: a snapshot's arena, immutable. */
+ * Framing (Content-Length, Transfer-Encoding, Trailer), what some readers take for it
+ * (content_length) and hop-by-hop headers belong to the connection and are refused at compile time:
+ * a route that could write them could make two readers disagree about where a message ends. Host
+ * can be set on a request, never added or removed: a request has exactly one. Owner: a snapshot's
+ * arena, immutable. */
 #include "policy/header_mods.h"
 
 #include "base/limits.h"
@@ -22,7 +23,7 @@ static int compile_mod(struct arena *arena, struct str name, struct str value,
     ret_mod->name = str_make(lower, name.len);
     ret_mod->value = arena_str(arena, str_trim(value));
     ret_mod->id = header_id_find(ret_mod->name);
-    return header_is_framing(ret_mod->id) ? HEADER_MODS_PROTECTED : 0;
+    return header_is_protected(ret_mod->id, ret_mod->name) ? HEADER_MODS_PROTECTED : 0;
 }
 
 /* Appends unless the list has that name already. */

@@ -51,6 +51,8 @@ TEST(protected_and_malformed_entries_are_refused)
         {"Content-Length", "1", HEADER_MODS_PROTECTED},
         {"transfer-encoding", "chunked", HEADER_MODS_PROTECTED},
         {"Connection", "close", HEADER_MODS_PROTECTED},
+        {"Content_Length", "1", HEADER_MODS_PROTECTED},
+        {"transfer_encoding", "chunked", HEADER_MODS_PROTECTED},
         {"Upgrade", "h2c", HEADER_MODS_PROTECTED},
         {"bad name", "x", HEADER_MODS_BAD_NAME},
         {"", "x", HEADER_MODS_BAD_NAME},

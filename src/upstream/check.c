@@ -224,7 +224,7 @@ static bool check_may_write(struct str name)
 {
     enum header_id id = header_id_find(name);
 
-    return grammar_is_token(name) && !header_is_framing(id) && id != HEADER_HOST;
+    return grammar_is_token(name) && !header_is_protected(id, name) && id != HEADER_HOST;
 }
 
 /* Envoy's HeaderAppendAction, where `append` does not say it the older way. */

@@ -294,6 +294,7 @@ TEST(a_yes_on_terms_that_are_not_met_is_not_taken)
         const char *name;
         const char *value;
     } rows[] = {{2, "content-length", "1"},
+                {2, "Content_Length", "1"},
                 {2, "host", "x"},
                 {2, ":path", "/"},
                 {2, "", "x"},

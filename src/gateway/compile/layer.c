@@ -41,7 +41,7 @@ bool compile_may_write(struct compile *c, struct object *policy, struct mark mar
 {
     enum header_id id = header_id_find(header);
 
-    if (!header_is_framing(id) && id != HEADER_HOST)
+    if (!header_is_protected(id, header) && id != HEADER_HOST)
         return true;
     manifest_object_error(c->manifest, policy, DIAG_INVALID_VALUE, mark,
                           "header \"%.*s\" cannot be written from %s", STR_ARG(header), source);
