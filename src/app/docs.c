@@ -75,8 +75,10 @@ static void docs_limits(struct buf *out)
 
 static void docs_access_log(struct buf *out)
 {
+    buf_printf(out, "# Access log\n\n## The default\n\n");
+    log_format_default_docs(out);
     buf_printf(
-        out, "# Access log\n\n## Operators of formats\n\n`%%NAME(ARGUMENT):LENGTH%%` in an "
+        out, "\n## Operators of formats\n\n`%%NAME(ARGUMENT):LENGTH%%` in an "
              "EnvoyProxy's `accessLog.settings[].format`, as Envoy names them. A value that is "
              "absent\nis `-` in text, `null` as a member of JSON. No value can end a line or a "
              "quoted string: in text, bytes that are\nnot printable ASCII are `\\xNN`, quotes and "

@@ -12,7 +12,13 @@
 
 enum { LOG_BLOCK_BYTES = 32 }; /* most literals are no longer */
 
-enum log_style { LOG_NO_VALUE, LOG_AS_TEXT, LOG_AS_JSON, LOG_IN_JSON };
+enum log_style {
+    LOG_NO_VALUE,
+    LOG_AS_TEXT,
+    LOG_AS_JSON,
+    LOG_AS_JSON_IF_ANY, /* an absent value leaves out the literal too */
+    LOG_IN_JSON,
+};
 
 struct log_op {
     struct str literal; /* whole blocks can be read, the last one beyond its end */
@@ -249,7 +255,9 @@ static bool log_is_one_operator(struct log_parser *p)
     return log_split_command(&probe, &c) == 0 && probe.at == p->text.len;
 }
 
-static int log_parse_member(struct log_parser *p, struct str name, bool is_first)
+/* `style` where the value is one operator: LOG_AS_JSON, or LOG_AS_JSON_IF_ANY but for the first. */
+static int log_parse_member(struct log_parser *p, struct str name, bool is_first,
+                            enum log_style style)
 {
     int r;
 
@@ -258,7 +266,7 @@ static int log_parse_member(struct log_parser *p, struct str name, bool is_first
     buf_append_char(&p->literal, ':');
     if (log_is_one_operator(p)) {
         p->at = 1;
-        return log_parse_operator(p, LOG_AS_JSON);
+        return log_parse_operator(p, style);
     }
     buf_append_char(&p->literal, '"');
     r = log_parse(p, LOG_IN_JSON);
@@ -266,8 +274,10 @@ static int log_parse_member(struct log_parser *p, struct str name, bool is_first
     return r;
 }
 
-int log_format_new_json(struct arena *a, const struct str *names, const struct str *values,
-                        size_t n, const struct log_format **ret, struct log_format_error *ret_error)
+/* Of the members from `n_always` on, those that are absent are left out. */
+static int log_format_new_members(struct arena *a, const struct str *names,
+                                  const struct str *values, size_t n, size_t n_always,
+                                  const struct log_format **ret, struct log_format_error *ret_error)
 {
     struct log_parser p = {.arena = a, .error = ret_error};
     size_t n_bytes = 0;
@@ -280,21 +290,29 @@ int log_format_new_json(struct arena *a, const struct str *names, const struct s
         n_bytes += names[i].len + values[i].len;
         p.text = values[i];
         p.at = 0;
-        r = n_bytes > LIMIT_LOG_FORMAT_BYTES ? log_bad(&p, 0, "the format is too long", names[i])
-                                             : log_parse_member(&p, names[i], i == 0);
+        r = n_bytes > LIMIT_LOG_FORMAT_BYTES
+                ? log_bad(&p, 0, "the format is too long", names[i])
+                : log_parse_member(&p, names[i], i == 0,
+                                   i < n_always ? LOG_AS_JSON : LOG_AS_JSON_IF_ANY);
     }
     buf_append_str(&p.literal, n > 0 ? STR("}") : STR("{}"));
     return log_end(&p, r, ret);
 }
 
+int log_format_new_json(struct arena *a, const struct str *names, const struct str *values,
+                        size_t n, const struct log_format **ret, struct log_format_error *ret_error)
+{
+    return log_format_new_members(a, names, values, n, n, ret, ret_error);
+}
+
 /* ---- the default ---- */
 
-/* Tenant, model and subject as the gateway knows them: a client can write the headers of these
- * names itself where no claim replaces them. */
-static const struct {
+struct log_member {
     const char *name;
     const char *value;
-} log_default_members[] = {
+};
+
+static const struct log_member log_envoy_members[] = {
     {"start_time", "%START_TIME%"},
     {"method", "%REQ(:METHOD)%"},
     {"x-envoy-origin-path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"},
@@ -319,6 +337,11 @@ static const struct {
     {"downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"},
     {"requested_server_name", "%REQUESTED_SERVER_NAME%"},
     {"route_name", "%ROUTE_NAME%"},
+};
+
+/* Ours, where there is something to say. Tenant, model and subject as the gateway knows them: a
+ * client can write the headers of these names itself where no claim replaces them. */
+static const struct log_member log_own_members[] = {
     {"tenant", "%DYNAMIC_METADATA(tollgate:tenant)%"},
     {"model", "%DYNAMIC_METADATA(tollgate:model)%"},
     {"jwt_sub", "%DYNAMIC_METADATA(tollgate:jwt_sub)%"},
@@ -340,18 +363,21 @@ static const struct log_format *log_default;
 
 static void log_default_make(void)
 {
-    struct str names[N_ELEMENTS(log_default_members)];
-    struct str values[N_ELEMENTS(log_default_members)];
+    enum { N_ENVOY = N_ELEMENTS(log_envoy_members), N = N_ENVOY + N_ELEMENTS(log_own_members) };
+    struct str names[N];
+    struct str values[N];
     struct log_format_error error;
     int r;
 
     arena_init(&log_default_arena, 4096);
-    for (size_t i = 0; i < N_ELEMENTS(log_default_members); i++) {
-        names[i] = str_of(log_default_members[i].name);
-        values[i] = str_of(log_default_members[i].value);
+    for (size_t i = 0; i < N; i++) {
+        const struct log_member *m =
+            i < N_ENVOY ? &log_envoy_members[i] : &log_own_members[i - N_ENVOY];
+
+        names[i] = str_of(m->name);
+        values[i] = str_of(m->value);
     }
-    r = log_format_new_json(&log_default_arena, names, values, N_ELEMENTS(names), &log_default,
-                            &error);
+    r = log_format_new_members(&log_default_arena, names, values, N, N_ENVOY, &log_default, &error);
     ASSERT(r == 0);
 }
 
@@ -396,10 +422,15 @@ static void log_append_text(struct buf *out, struct str s)
     }
 }
 
+static inline bool log_is_json(enum log_style style)
+{
+    return style == LOG_AS_JSON || style == LOG_AS_JSON_IF_ANY;
+}
+
 /* By value: nothing of it is in memory where the compiler sees both ends. */
 static inline void log_append_value(struct buf *out, enum log_style style, struct log_value value)
 {
-    if (value.kind == LOG_TEXT && style == LOG_AS_JSON) {
+    if (value.kind == LOG_TEXT && log_is_json(style)) {
         buf_append_json(out, value.text);
         return;
     }
@@ -407,7 +438,7 @@ static inline void log_append_value(struct buf *out, enum log_style style, struc
         buf_append_char(out, '-');
     if (value.kind == LOG_NUMBER || value.kind == LOG_NEGATIVE)
         buf_append_u64(out, value.number);
-    else if (value.kind == LOG_ABSENT && style == LOG_AS_JSON)
+    else if (value.kind == LOG_ABSENT && log_is_json(style))
         buf_append(out, "null", 4);
     else if (value.kind == LOG_ABSENT)
         buf_append_char(out, '-');
@@ -427,6 +458,19 @@ static inline void log_append_literal(struct buf *out, struct str literal)
     out->len += literal.len;
 }
 
+static inline struct log_value log_op_read(const struct log_op *op, const struct access_record *r,
+                                           char *scratch)
+{
+    if (op->style == LOG_NO_VALUE)
+        return (struct log_value){.kind = LOG_ABSENT};
+    return log_read(&op->read, r, scratch);
+}
+
+static inline bool log_op_is_left_out(const struct log_op *op, const struct log_value *value)
+{
+    return op->style == LOG_AS_JSON_IF_ANY && value->kind == LOG_ABSENT;
+}
+
 /* False: the line is too long. Nothing behind that is written. */
 static bool log_write_line(const struct log_format *f, const struct access_record *r,
                            struct buf *out)
@@ -435,10 +479,14 @@ static bool log_write_line(const struct log_format *f, const struct access_recor
     char scratch[LOG_SCRATCH_BYTES];
 
     VEC_FOREACH (&f->ops, op) {
+        struct log_value value = log_op_read(op, r, scratch);
+
+        if (log_op_is_left_out(op, &value))
+            continue;
         log_append_literal(out, op->literal);
         if (op->style == LOG_NO_VALUE)
             break;
-        log_append_value(out, op->style, log_read(&op->read, r, scratch));
+        log_append_value(out, op->style, value);
         if (UNLIKELY(out->len > end))
             return false;
     }
@@ -456,20 +504,21 @@ static void log_write_cut_line(const struct log_format *f, const struct access_r
     char scratch[LOG_SCRATCH_BYTES];
 
     VEC_FOREACH (&f->ops, op) {
-        struct log_value value;
+        struct log_value value = log_op_read(op, r, scratch);
         size_t before;
 
+        n_left -= op->style != LOG_NO_VALUE;
+        if (log_op_is_left_out(op, &value))
+            continue;
         log_append_literal(out, op->literal);
         if (op->style == LOG_NO_VALUE)
             break;
         before = out->len;
-        value = log_read(&op->read, r, scratch);
         if (value.kind == LOG_TEXT)
-            value.text = str_slice(value.text, 0, room / n_left / LOG_ESCAPE_BYTES);
+            value.text = str_slice(value.text, 0, room / (n_left + 1) / LOG_ESCAPE_BYTES);
         log_append_value(out, op->style, value);
         if (value.kind == LOG_TEXT)
             room -= MIN(room, out->len - before);
-        n_left--;
     }
 }
 
@@ -509,6 +558,21 @@ bool log_format_next_metadata(const struct log_format *f, size_t *io_at, struct 
         return true;
     }
     return false;
+}
+
+static void log_members_docs(struct buf *out, const struct log_member *members, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, "- `%s`: `%s`\n", members[i].name, members[i].value);
+}
+
+void log_format_default_docs(struct buf *out)
+{
+    buf_printf(out, "A line is an object of JSON unless a format says otherwise, with Envoy "
+                    "Gateway's members:\n\n");
+    log_members_docs(out, log_envoy_members, N_ELEMENTS(log_envoy_members));
+    buf_printf(out, "\nand, each only where there is something to say:\n\n");
+    log_members_docs(out, log_own_members, N_ELEMENTS(log_own_members));
 }
 
 void log_format_docs(struct buf *out)

@@ -38,5 +38,6 @@ bool log_format_reads_peer(const struct log_format *f);
  * "NAMESPACE:KEY"; *ret_cost: the KEY if it may be a cost's. False: no more. */
 bool log_format_next_metadata(const struct log_format *f, size_t *io_at, struct str *ret_name,
                               struct str *ret_cost);
-/* The table of operators as Markdown. */
+/* The default's members, and the table of operators, as Markdown. */
+void log_format_default_docs(struct buf *out);
 void log_format_docs(struct buf *out);
