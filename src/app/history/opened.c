@@ -52,7 +52,8 @@ bool opened_open(struct opened *o, const struct options *options)
 {
     int r;
 
-    *o = (struct opened){.options = options, .store = {-1, -1, -1, -1}};
+    *o = (struct opened){.options = options,
+                         .store = {.folder = -1, .blobs = -1, .records = -1, .lock = -1}};
     arena_init(&o->arena, 65536);
     if (!options->state_folder) {
         say_error("--state-folder PATH is needed: where tollgate run keeps what it served");
