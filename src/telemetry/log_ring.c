@@ -88,32 +88,35 @@ void log_ring_push(struct log_ring *r, uint32_t sink, struct str line)
         log_writer_hurry(r->writer);
 }
 
-bool log_ring_peek(struct log_ring *r, uint32_t *ret_sink, struct str *ret_line)
+unsigned log_ring_peek(struct log_ring *r, unsigned max, uint32_t *ret_sink,
+                       struct iovec *ret_lines)
 {
-    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    struct log_ring_head head;
+    uint64_t at = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    uint64_t end = atomic_load_explicit(&r->head, memory_order_acquire);
+    unsigned n = 0;
 
-    if (tail == atomic_load_explicit(&r->head, memory_order_acquire))
-        return false;
-    memcpy(&head, r->bytes + tail % LIMIT_LOG_RING_BYTES, sizeof head);
-    if (head.len == LOG_RING_SKIP) {
-        tail += LIMIT_LOG_RING_BYTES - tail % LIMIT_LOG_RING_BYTES;
-        atomic_store_explicit(&r->tail, tail, memory_order_release);
-        memcpy(&head, r->bytes, sizeof head);
+    while (n < max && at != end) {
+        char *from = r->bytes + at % LIMIT_LOG_RING_BYTES;
+        struct log_ring_head head;
+
+        memcpy(&head, from, sizeof head);
+        if (head.len == LOG_RING_SKIP) {
+            at += LIMIT_LOG_RING_BYTES - at % LIMIT_LOG_RING_BYTES;
+            continue;
+        }
+        if (n > 0 && head.sink != *ret_sink)
+            break;
+        *ret_sink = head.sink;
+        ret_lines[n++] = (struct iovec){from + sizeof head, head.len};
+        at += log_ring_room(head.len);
     }
-    *ret_sink = head.sink;
-    *ret_line =
-        str_make(r->bytes + tail % LIMIT_LOG_RING_BYTES + sizeof(struct log_ring_head), head.len);
-    return true;
+    r->peeked = at;
+    return n;
 }
 
 void log_ring_advance(struct log_ring *r)
 {
-    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    struct log_ring_head head;
-
-    memcpy(&head, r->bytes + tail % LIMIT_LOG_RING_BYTES, sizeof head);
-    atomic_store_explicit(&r->tail, tail + log_ring_room(head.len), memory_order_release);
+    atomic_store_explicit(&r->tail, r->peeked, memory_order_release);
 }
 
 bool log_ring_is_empty(struct log_ring *r)

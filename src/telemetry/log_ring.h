@@ -2,6 +2,8 @@
  * this. */
 #pragma once
 
+#include <sys/uio.h>
+
 #include "base/limits.h"
 #include "telemetry/log_writer.h"
 
@@ -24,12 +26,15 @@ struct log_ring {
     _Alignas(64) _Atomic uint64_t head; /* producer: bytes ever put in */
     _Atomic uint64_t n_dropped;
     _Alignas(64) _Atomic uint64_t tail; /* consumer: bytes ever taken out */
+    uint64_t peeked;                    /* consumer: behind the lines that are looked at */
 };
 
 struct log_ring *log_ring_new(struct log_writer *w);
 void log_ring_free(struct log_ring *r);
-/* The oldest line, valid until log_ring_advance; false when empty. */
-bool log_ring_peek(struct log_ring *r, uint32_t *ret_sink, struct str *ret_line);
+/* The oldest lines that go to one sink, at most `max`; how many, 0 when empty. They are valid until
+ * log_ring_advance, which takes them out. */
+unsigned log_ring_peek(struct log_ring *r, unsigned max, uint32_t *ret_sink,
+                       struct iovec *ret_lines);
 void log_ring_advance(struct log_ring *r);
 bool log_ring_is_empty(struct log_ring *r);
 /* log_writer.c: after a push. */

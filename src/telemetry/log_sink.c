@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -202,4 +203,38 @@ uint64_t log_sink_put(struct log_sink *s, struct str line)
         return 1;
     buf_append_str(&s->pending, line);
     return s->pending.len >= LOG_SINK_FLUSH_BYTES ? log_sink_flush(s) : 0;
+}
+
+/* How many bytes were written without a copy. A failure is left to the flush that follows: it meets
+ * the same, and knows what to do about it. */
+static size_t log_sink_write_lines(struct log_sink *s, const struct iovec *lines, unsigned n)
+{
+    ssize_t done;
+
+    if (!s->is_direct || s->fd < 0 || s->pending.len > 0 || s->is_broken)
+        return 0;
+    done = writev(s->fd, lines, (int)n);
+    if (done <= 0)
+        return 0;
+    if (!s->must_open)
+        log_sink_note(s, 0);
+    return (size_t)done;
+}
+
+uint64_t log_sink_put_lines(struct log_sink *s, const struct iovec *lines, unsigned n)
+{
+    size_t done = log_sink_write_lines(s, lines, n);
+    uint64_t n_lost = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct str line = str_make(lines[i].iov_base, lines[i].iov_len);
+        size_t n_written = MIN(done, line.len);
+
+        done -= n_written;
+        if (n_written == line.len)
+            continue;
+        s->is_midline |= n_written > 0;
+        n_lost += log_sink_put(s, str_slice(line, n_written, line.len));
+    }
+    return n_lost;
 }

@@ -2,6 +2,8 @@
  * log_writer.c; nobody else includes this. */
 #pragma once
 
+#include <sys/uio.h>
+
 #include "telemetry/log_writer.h"
 
 /* Opens `path` (append, mode 0640); 0, or negative and it is to be tried again. Into a zeroed one,
@@ -20,6 +22,9 @@ uint64_t log_sink_reopen(struct log_sink *s);
 uint64_t log_sink_retry(struct log_sink *s, uint64_t now_ms);
 /* Keeps `line` for the next flush. */
 uint64_t log_sink_put(struct log_sink *s, struct str line);
+/* Lines in their order. A file takes them from where they are; what it does not take, and what goes
+ * elsewhere, is kept for the next flush. */
+uint64_t log_sink_put_lines(struct log_sink *s, const struct iovec *lines, unsigned n);
 /* Writes what the sink takes now without waiting; what it does not take stays. */
 uint64_t log_sink_flush(struct log_sink *s);
 /* Gives up what waits. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -230,4 +231,81 @@ TEST(a_sink_knows_why_it_is_not_written)
     CHECK_INT(log_sink_flush(&s), 1);
     CHECK_INT(atomic_load(&s.error), ENOSPC);
     log_sink_deinit(&s);
+}
+
+static struct iovec *three_lines(void)
+{
+    static char one[] = "one\n", two[] = "two\n", three[] = "three\n";
+    static struct iovec lines[] = {{one, 4}, {two, 4}, {three, 6}};
+
+    return lines;
+}
+
+/* What the file holds; read anew. */
+static struct str content(void)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct str got = read_some(fd);
+
+    close(fd);
+    return got;
+}
+
+TEST(a_file_takes_lines_from_where_they_are)
+{
+    struct log_sink s = {0};
+
+    CHECK(log_sink_init(&s, path_in_folder("log")) == 0);
+    CHECK_INT(log_sink_put_lines(&s, three_lines(), 3), 0);
+    CHECK(s.pending.len == 0 && s.pending.cap == 0);
+    CHECK_STR(content(), "one\ntwo\nthree\n");
+    CHECK_INT(log_sink_put(&s, STR("kept\n")), 0); /* those behind it wait their turn */
+    CHECK_INT(log_sink_put_lines(&s, three_lines(), 1), 0);
+    CHECK_INT(s.pending.len, 9);
+    CHECK_INT(log_sink_flush(&s), 0);
+    CHECK_STR(content(), "one\ntwo\nthree\nkept\none\n");
+    log_sink_deinit(&s);
+    clean_up();
+}
+
+TEST(what_a_file_does_not_take_of_lines_is_kept_or_counted)
+{
+    struct rlimit before, small;
+    struct log_sink s = {0};
+
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(log_sink_init(&s, path_in_folder("log")) == 0);
+    small = (struct rlimit){6, before.rlim_max}; /* "one", and half of "two" */
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    CHECK_INT(log_sink_put_lines(&s, three_lines(), 3), 0);
+    CHECK(s.is_midline && s.pending.len == 8);
+    CHECK_INT(log_sink_flush(&s), 2);
+    CHECK_INT(atomic_load(&s.error), EFBIG);
+    CHECK(s.is_broken && s.pending.len == 0);
+    CHECK_INT(log_sink_put_lines(&s, three_lines(), 2), 0); /* not into what broke off */
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK_INT(log_sink_flush(&s), 0);
+    CHECK_STR(content(), "one\ntw\none\ntwo\n");
+    CHECK_INT(log_sink_put_lines(&s, three_lines(), 3), 0);
+    CHECK(s.pending.len == 0 && atomic_load(&s.error) == 0);
+    log_sink_deinit(&s);
+    clean_up();
+}
+
+TEST(lines_for_a_pipe_are_kept_for_its_pieces)
+{
+    struct log_sink s = {0};
+
+    CHECK(path_in_folder("fifo").len > 0);
+    int reader = open_fifo_reader();
+
+    CHECK(log_sink_init(&s, str_of(path)) == 0);
+    CHECK_INT(log_sink_put_lines(&s, three_lines(), 3), 0);
+    CHECK_INT(s.pending.len, 14);
+    CHECK_INT(log_sink_flush(&s), 0);
+    CHECK_STR(read_some(reader), "one\ntwo\nthree\n");
+    close(reader);
+    log_sink_deinit(&s);
+    clean_up();
 }

@@ -18,6 +18,7 @@ enum {
     LOG_WRITER_PAUSE_MS = 20,
     LOG_WRITER_EMPTY_ROUNDS = 10,
     LOG_WRITER_ROUND_LINES = 8192,
+    LOG_WRITER_AT_ONCE = 256,  /* in one write to a file */
     LOG_WRITER_TELL_MS = 5000, /* between two of one sink's news */
 };
 
@@ -111,15 +112,16 @@ static void log_writer_lose(struct log_writer *w, uint64_t n)
 /* How many. A bound, so that a ring that fills as fast as it empties does not starve the others. */
 static unsigned log_writer_empty_ring(struct log_writer *w, struct log_ring *ring)
 {
-    uint32_t sink;
-    struct str line;
-    unsigned n = 0;
+    struct iovec lines[LOG_WRITER_AT_ONCE];
+    uint32_t sink = 0;
+    unsigned n = 0, n_more;
 
-    while (n < LOG_WRITER_ROUND_LINES && log_ring_peek(ring, &sink, &line)) {
+    while (n < LOG_WRITER_ROUND_LINES &&
+           (n_more = log_ring_peek(ring, LOG_WRITER_AT_ONCE, &sink, lines)) > 0) {
         ASSERT(sink < atomic_load(&w->n_sinks));
-        log_writer_lose(w, log_sink_put(&w->sinks[sink], line));
+        log_writer_lose(w, log_sink_put_lines(&w->sinks[sink], lines, n_more));
         log_ring_advance(ring);
-        n++;
+        n += n_more;
     }
     return n;
 }

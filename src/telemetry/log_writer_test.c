@@ -228,33 +228,54 @@ TEST(a_sleeping_writer_is_woken_by_a_line)
     remove_files(path, STR_NULL);
 }
 
+/* Line `i` of those that go through a ring: runs of three for one sink. */
+static size_t ring_line_bytes(uint64_t i)
+{
+    return 100 + (i * 977) % 2500;
+}
+
+/* Takes out what is next and is for one sink: lines from `i` on. How many. */
+static unsigned take_lines(struct log_ring *r, uint64_t i, unsigned max)
+{
+    struct iovec lines[4];
+    uint32_t sink = 99;
+    unsigned n = log_ring_peek(r, max, &sink, lines);
+
+    for (unsigned k = 0; k < n; k++, i++) {
+        struct str got = str_make(lines[k].iov_base, lines[k].iov_len);
+
+        CHECK_INT(sink, i / 3 % 7);
+        CHECK_INT(got.len, ring_line_bytes(i));
+        CHECK(got.ptr[0] == (char)('a' + i % 26) && got.ptr[got.len - 1] == got.ptr[0]);
+    }
+    log_ring_advance(r);
+    return n;
+}
+
 /* The ring alone, with this thread on both ends. */
 TEST(the_ring_wraps_and_drops_when_full)
 {
-    enum { ROUNDS = 20 * (LIMIT_LOG_RING_BYTES >> 20), LINE = 1000 };
+    enum { ROUNDS = 20 * (LIMIT_LOG_RING_BYTES >> 20), LINES = 99, LINE = 1000 };
     const uint64_t n_too_many = 2 * (LIMIT_LOG_RING_BYTES / LINE);
     static struct log_writer w; /* never started: nobody sleeps */
     struct log_ring *r = log_ring_new(&w);
     static char line[3000];
-    struct str got;
+    struct iovec got[1];
     uint32_t sink;
     uint64_t n_in = 0, n_out = 0;
 
     for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; i < 100; i++, n_in++) {
-            size_t n = 100 + (n_in * 977) % 2500;
+        for (int i = 0; i < LINES; i++, n_in++) {
+            size_t n = ring_line_bytes(n_in);
 
             memset(line, (char)('a' + n_in % 26), n);
-            log_ring_push(r, (uint32_t)(n_in % 7), str_make(line, n));
+            log_ring_push(r, (uint32_t)(n_in / 3 % 7), str_make(line, n));
         }
-        for (int i = 0; i < 100; i++, n_out++) {
-            CHECK(log_ring_peek(r, &sink, &got));
-            CHECK_INT(sink, n_out % 7);
-            CHECK_INT(got.len, 100 + (n_out * 977) % 2500);
-            CHECK(got.ptr[0] == (char)('a' + n_out % 26) && got.ptr[got.len - 1] == got.ptr[0]);
-            log_ring_advance(r);
+        for (int i = 0; i < LINES / 3; i++, n_out += 3) {
+            CHECK_INT(take_lines(r, n_out, 2), 2);
+            CHECK_INT(take_lines(r, n_out + 2, 4), 1);
         }
-        CHECK(log_ring_is_empty(r) && !log_ring_peek(r, &sink, &got));
+        CHECK(log_ring_is_empty(r) && log_ring_peek(r, 1, &sink, got) == 0);
     }
     CHECK_INT(atomic_load(&r->n_dropped), 0);
     for (uint64_t i = 0; i < n_too_many; i++)
@@ -263,7 +284,7 @@ TEST(the_ring_wraps_and_drops_when_full)
     uint64_t n_dropped = atomic_load(&r->n_dropped);
 
     for (uint64_t i = 0; i < n_too_many - n_dropped; i++) {
-        CHECK(log_ring_peek(r, &sink, &got) && got.len == LINE);
+        CHECK(log_ring_peek(r, 1, &sink, got) == 1 && got->iov_len == LINE);
         log_ring_advance(r);
     }
     CHECK(log_ring_is_empty(r));

@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -314,6 +315,20 @@ SHOWN ssize_t write(int fd, const void *bytes, size_t len)
     NEXT(write);
 
     return judge_bytes(fd, true, &len) == VERDICT_FAIL ? -1 : next(fd, bytes, len);
+}
+
+SHOWN ssize_t writev(int fd, const struct iovec *pieces, int n)
+{
+    NEXT(writev);
+    enum verdict v = judge_bytes(fd, true, NULL);
+    struct iovec one;
+
+    if (v == VERDICT_FAIL)
+        return -1;
+    if (v != VERDICT_SHORT || n < 1 || pieces[0].iov_len < 1)
+        return next(fd, pieces, n);
+    one = (struct iovec){pieces[0].iov_base, 1};
+    return next(fd, &one, 1);
 }
 
 /* What <sys/socket.h> and <unistd.h> call where a size is known: the same, and its check is libc's.
