@@ -432,6 +432,7 @@ def test_times_are_in_the_order_of_events(gateway, upstream, file):
     gw = gateway(logged(up, json_log(file("log"), fields), json_log(file("slow"), fields, matches=[
         "response.backend_latency > duration('55ms') && request.size == 4 && response.size == 10"])))
     with gw.raw(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nab") as raw:
+        eventually(lambda: gw.metric("tollgate_exchanges_active") == 1, what="its beginning to be read")
         time.sleep(0.03)
         raw.send(b"cd")
         assert raw.reply().status == 200
