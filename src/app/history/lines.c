@@ -30,11 +30,15 @@ static void lines_put(struct lines *l, char mark, struct str text)
 static void lines_align(struct lines *l, size_t first, size_t before_end, size_t after_end)
 {
     size_t n = before_end - first, m = after_end - first, width = m + 1;
-    const struct str *a = l->before.items + first, *b = l->after.items + first;
+    const struct str *a = l->before.items, *b = l->after.items;
     bool may_search = (uint64_t)(n + 1) * width <= LIMIT_DIFF_CELLS;
     uint32_t *table = may_search ? mem_alloc_zero((n + 1) * width * sizeof *table) : NULL;
     size_t i = 0, j = 0;
 
+    if (first > 0) { /* else there may be none at all */
+        a += first;
+        b += first;
+    }
     for (size_t x = n; may_search && x-- > 0;) {
         for (size_t y = m; y-- > 0;)
             table[x * width + y] = str_eq(a[x], b[y])

@@ -50,8 +50,10 @@ static void apply(struct str before, struct str hunks, struct buf *out)
     while (hunks.len > 0 && str_split(&hunks, '\n', &line)) {
         if (line.ptr[0] == '@') {
             unsigned first, n;
+            char head[64];
 
-            CHECK_INT(sscanf(line.ptr, "@@ -%u,%u", &first, &n), 2);
+            snprintf(head, sizeof head, "%.*s", STR_ARG(line));
+            CHECK_INT(sscanf(head, "@@ -%u,%u", &first, &n), 2);
             for (; at + (n > 0) < first && str_split(&before, '\n', &from); at++)
                 buf_printf(out, "%.*s\n", STR_ARG(from));
             continue;

@@ -203,7 +203,8 @@ int command_describe(const struct options *o)
     } else {
         found_read(&found, &source);
         describe_found(&found, &source, &out);
-        fwrite(out.ptr, 1, out.len, stdout);
+        if (out.len > 0)
+            fwrite(out.ptr, 1, out.len, stdout);
         if (found.objects.n == 0 && !found.has_fault)
             found_say_none(&found, &source);
     }
