@@ -339,9 +339,8 @@ def test_idle_clients_may_be_probed(policed):
 def test_buffers_of_connections_may_be_small(gateway, upstream, more, less):
     up = upstream("a")
     up.script = lambda *_: time.sleep(10)
-    taken = []
-    for spec in ({"connection": more}, {"connection": less}):
-        gw = gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", **spec)))
+
+    def taken(gw):
         with gw.raw() as raw:
             raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             raw.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
@@ -352,8 +351,13 @@ def test_buffers_of_connections_may_be_small(gateway, upstream, more, less):
                     n += raw.sock.send(b"x" * 1000)
             except TimeoutError:
                 pass
-            taken.append(n)
-    assert taken[1] < taken[0] - 40_000, taken
+        return n
+
+    gws = [gateway(world(backend("a", up), route("r", rule("a")), client_policy("clients", connection=connection)))
+           for connection in (more, less)]
+    # A bound is looked at after each read: how much one of them brings depends on who comes to run when.
+    least = [min(taken(gw) for _ in range(3)) for gw in gws]
+    assert least[1] < least[0] - 40_000, least
 
 
 def test_all_passes_through_small_buffers(gateway, upstream, authority):

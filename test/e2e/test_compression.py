@@ -557,6 +557,7 @@ def test_where_memory_is_tight_answers_pass_as_they_are(served):
 
     gw, _ = start()
     if is_sanitized(gw):
+        may_end.set()
         pytest.skip("a sanitizer's memory is not the gateway's")
     gw, clients = start("--memory-limit", f"{int(anonymous_kib(gw) / 0.85)}Ki")
     eventually(lambda: gw.metric("tollgate_overload_level") == 1, 10, "memory to be tight")
