@@ -474,6 +474,7 @@ static void run_finish(struct run *r)
     keeper_close(&r->keeper);
     admin_deinit(&r->admin);
     giver_stop(&r->takeover.giver);
+    taker_close(&r->takeover.taker); /* what it would tell, the server could not take any more */
     server_deinit(&r->server);
     takeover_close(&r->takeover); /* the last exchanges have said what they cost */
     outbox_pool_deinit(&r->admin.outboxes);
