@@ -47,7 +47,7 @@ def test_calls_pass_with_their_metadata_and_trailers(gateway, server):
     record = gw.wait_log(lambda r: r["x-envoy-origin-path"] == INFER)
     assert (record["protocol"], record["response_code"], record["grpc_status"]) == ("HTTP/2", 200, "OK")
     assert record["route_name"] == "grpcroute/play/r/rule/0"
-    assert gw.metric("tollgate_grpc_calls_total", route="grpcroute/play/r/rule/0", grpc_status="OK") == 2
+    eventually(lambda: gw.metric("tollgate_grpc_calls_total", route="grpcroute/play/r/rule/0", grpc_status="OK") == 2)
 
 
 def test_the_rule_of_a_call_by_service_method_headers_and_patterns(gateway, server):
