@@ -113,7 +113,7 @@ void client_h2_on_timer(struct client *c)
     } else if (h->state == CLIENT_H2_STAYING &&
                (now_us >= c->end_us || (h->streams.n_nodes == 0 && now_us >= h->idle_end_us))) {
         client_h2_leave(h);
-    } else if (h->pinged_us) { /* nobody is there */
+    } else if (h->pinged_us) {                     /* nobody is there */
         c->is_aborted = !outbox_is_empty(&c->out); /* a frame that ends halfway is no end */
         client_close(c);
     } else {
