@@ -1,4 +1,5 @@
 """Starting, refusing to start, draining and ending."""
+import contextlib
 import os
 import signal
 import socket
@@ -145,46 +146,39 @@ def test_start_says_what_is_served_where_and_what_is_not(gateway, upstream):
     assert "configuration: 0 errors" in said
 
 
-def test_a_long_drain_says_how_far_it_is(gateway, upstream):
+@contextlib.contextmanager
+def draining(gateway, upstream, seconds):
+    """A gateway that was told to end while a request is with its backend, and that request's connection."""
     up = upstream("a")
     release = threading.Event()
     up.script = lambda _r, _c: release.wait(60) and None
-    gw = gateway(small(up), drain=("0", "600"))
-    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
-        up.wait_for(1)
-        gw.signal(signal.SIGTERM)
-        eventually(lambda: "still draining: 1 connection is open, 59" in gw.stderr(), 20)
-        gw.signal(signal.SIGTERM)
-        assert gw.wait() == 0
-    release.set()
-
-
-def test_a_drain_ends_by_its_timeout(gateway, upstream):
-    up = upstream("a")
-    release = threading.Event()
-    up.script = lambda _r, _c: release.wait(60) and None
-    gw = gateway(small(up), drain=("0", "1"))
+    gw = gateway(small(up), drain=("0", seconds))
     with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as raw:
         up.wait_for(1)
         gw.signal(signal.SIGTERM)
+        yield gw, raw
+    release.set()
+
+
+def test_a_long_drain_says_how_far_it_is(gateway, upstream):
+    with draining(gateway, upstream, "600") as (gw, _):
+        eventually(lambda: "still draining: 1 connection is open, 59" in gw.stderr(), 20)
+        gw.signal(signal.SIGTERM)
+        assert gw.wait() == 0
+
+
+def test_a_drain_ends_by_its_timeout(gateway, upstream):
+    with draining(gateway, upstream, "1") as (gw, raw):
         reply = raw.reply()
         assert (reply.status, reply.code, reply.get("connection")) == (503, "draining", "close")
         assert gw.wait() == 0
-    release.set()
 
 
 def test_a_second_signal_ends_at_once(gateway, upstream):
-    up = upstream("a")
-    release = threading.Event()
-    up.script = lambda _r, _c: release.wait(60) and None
-    gw = gateway(small(up), drain=("0", "600"))
-    with gw.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
-        up.wait_for(1)
-        gw.signal(signal.SIGTERM)
+    with draining(gateway, upstream, "600") as (gw, _):
         eventually(lambda: gw.get_admin("/ready").status == 503)
         gw.signal(signal.SIGTERM)
         assert gw.wait(5) == 0
-    release.set()
 
 
 def test_the_probe_port_shows_three_endpoints_only(gateway, upstream):
